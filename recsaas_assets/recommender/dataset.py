@@ -1,0 +1,201 @@
+"""The training set: id maps, the global time split, and the pairs of each part of it."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+from upath import UPath
+
+from recsaas_assets.recommender.id_map import IdMap
+from recsaas_assets.recommender.pairs import Pairs
+from resources.errors import InvalidInput
+from resources.lake import read_json, read_parquet, write_json, write_parquet
+
+_PARTS = ("train", "validation", "before_test", "test", "full")
+_DAY_US = 86_400_000_000
+
+
+class TimeSplit(BaseModel):
+    """Global split by time: train < ``validation_start`` ≤ validation < ``test_start`` ≤ test (UTC).
+
+    When the interactions cannot be split (too few, or all at one time) ``evaluable`` is false, ``reason`` says why,
+    both times are null, and every interaction counts as training.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    evaluable: bool
+    reason: str = ""
+    validation_start: datetime | None = None
+    test_start: datetime | None = None
+    train_interactions: int = 0
+    validation_interactions: int = 0
+    test_interactions: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """Everything a fit and its evaluation need, in rows of ``users`` and ``items``.
+
+    ``before_test`` is built from train and validation interactions together, which is not the union of both sets of
+    pairs: a dislike in the validation period removes the pair. ``full`` is built from all interactions.
+    """
+
+    users: IdMap
+    items: IdMap
+    train: Pairs
+    validation: Pairs
+    before_test: Pairs
+    test: Pairs
+    full: Pairs
+    split: TimeSplit
+
+    @property
+    def n_users(self) -> int:
+        """Rows of the user map."""
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        """Rows of the item map: catalogue and interacted items."""
+        return len(self.items)
+
+    @property
+    def parts(self) -> dict[str, Pairs]:
+        """The five sets of pairs by name."""
+        return {part: getattr(self, part) for part in _PARTS}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over ids, pairs and split: equal exactly when the contents are equal."""
+        digest = hashlib.sha256()
+        for id_map in (self.users, self.items):
+            for each in id_map.ids:
+                encoded = each.encode()
+                digest.update(len(encoded).to_bytes(8, "little") + encoded)
+            digest.update(b"\xff" * 8)
+        for name, pairs in self.parts.items():
+            digest.update(f"{name}:{len(pairs)};".encode())
+            for array in (pairs.user_row, pairs.item_row, pairs.weight, pairs.age_days):
+                digest.update(array.tobytes())
+        digest.update(self.split.model_dump_json().encode())
+        return digest.hexdigest()
+
+    def save(self, directory: UPath) -> None:
+        """Write users, items and one Parquet file per part, then split.json, each atomically."""
+        write_parquet(directory / "users.parquet", self.users.to_polars(id_column="user_id", row_column="user_row"))
+        write_parquet(directory / "items.parquet", self.items.to_polars(id_column="item_id", row_column="item_row"))
+        for part, pairs in self.parts.items():
+            write_parquet(directory / f"{part}.parquet", pairs.to_polars())
+        document = {"fingerprint": self.fingerprint, "split": self.split.model_dump(mode="json")}
+        write_json(directory / "split.json", document)
+
+    @classmethod
+    def load(cls, directory: UPath) -> "TrainingSet":
+        """Read what `save` wrote. Raises InvalidInput when the files do not belong together."""
+        document = read_json(directory / "split.json")
+        users = read_parquet(directory / "users.parquet")
+        items = read_parquet(directory / "items.parquet")
+        loaded = cls(
+            users=IdMap.from_polars(users, id_column="user_id", row_column="user_row"),
+            items=IdMap.from_polars(items, id_column="item_id", row_column="item_row"),
+            split=TimeSplit.model_validate(document["split"]),
+            **{part: Pairs.from_polars(read_parquet(directory / f"{part}.parquet")) for part in _PARTS},
+        )
+        if loaded.fingerprint != document["fingerprint"]:
+            raise InvalidInput(f"The training set in {directory} is damaged; rebuild it by running training_set again.")
+        return loaded
+
+
+def pair_weights(signals: pl.DataFrame, cap: float) -> pl.DataFrame:
+    """Sum the signals of every user × item pair: user_id, item_id, weight (0 < weight ≤ cap), last_timestamp.
+
+    A negative signal (dislike) anywhere in the pair's history removes the pair. Only the rows given are looked at, so
+    a part of the split is weighted without any later interaction (spec/data.md, training signal).
+    """
+    grouped = signals.group_by("user_id", "item_id").agg(
+        pl.col("signal").sum().alias("weight"),
+        pl.col("signal").min().alias("lowest"),
+        pl.col("timestamp").max().alias("last_timestamp"),
+    )
+    kept = grouped.filter((pl.col("lowest") >= 0) & (pl.col("weight") > 0))
+    capped = kept.with_columns(pl.col("weight").clip(upper_bound=cap))
+    return capped.select("user_id", "item_id", "weight", "last_timestamp").sort("user_id", "item_id")
+
+
+def build_training_set(
+    signals: pl.DataFrame,
+    catalogue_item_ids: pl.Series,
+    cap: float,
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+) -> TrainingSet:
+    """Split the signals by time and weigh each part by itself.
+
+    ``signals``: user_id, item_id (String), timestamp (Datetime, UTC), interaction_type, signal (Float64), one row per
+    interaction. ``catalogue_item_ids`` get a row too, interacted or not. ``fractions`` are of the interactions.
+    Raises InvalidInput when no pair with a positive weight is left.
+    """
+    if abs(sum(fractions) - 1) > 1e-9 or min(fractions) < 0:
+        raise InvalidInput(f"Split fractions must be ≥ 0 and add up to 1, not {fractions}.")
+    if signals.height == 0:
+        raise InvalidInput("There are no interactions to train on; upload an interactions file, then run again.")
+    users = IdMap.from_ids(signals["user_id"].unique().to_list())
+    items = IdMap.from_ids(pl.concat([signals["item_id"], catalogue_item_ids.cast(pl.String)]).unique().to_list())
+
+    def to_pairs(part: pl.DataFrame) -> Pairs:
+        return _to_pairs(pair_weights(part, cap), users, items)
+
+    full = to_pairs(signals)
+    if len(full) == 0:
+        raise InvalidInput("No interaction has a positive signal; upload views, clicks, ratings, likes or purchases.")
+    split = _split_times(signals["timestamp"].sort(), fractions)
+    if split.validation_start is None or split.test_start is None:
+        nothing = Pairs.empty()
+        return TrainingSet(users, items, full, nothing, full, nothing, full, split)
+    time = pl.col("timestamp")
+    return TrainingSet(
+        users=users,
+        items=items,
+        train=to_pairs(signals.filter(time < split.validation_start)),
+        validation=to_pairs(signals.filter((time >= split.validation_start) & (time < split.test_start))),
+        before_test=to_pairs(signals.filter(time < split.test_start)),
+        test=to_pairs(signals.filter(time >= split.test_start)),
+        full=full,
+        split=split,
+    )
+
+
+def _split_times(ordered: pl.Series, fractions: tuple[float, float, float]) -> TimeSplit:
+    """Times at which the given shares of the interactions (``ordered`` by time) have passed."""
+    n = len(ordered)
+    first: datetime = ordered[0]
+    validation_start: datetime = ordered[min(n - 1, int(n * fractions[0]))]
+    test_start: datetime = ordered[min(n - 1, int(n * (fractions[0] + fractions[1]) + 1e-9))]
+    if not first < validation_start < test_start:
+        reason = f"{n} interactions at too few different times to split into train, validation and test."
+        return TimeSplit(evaluable=False, reason=reason, train_interactions=n)
+    return TimeSplit(
+        evaluable=True,
+        validation_start=validation_start,
+        test_start=test_start,
+        train_interactions=int((ordered < validation_start).sum()),
+        validation_interactions=int(((ordered >= validation_start) & (ordered < test_start)).sum()),
+        test_interactions=int((ordered >= test_start).sum()),
+    )
+
+
+def _to_pairs(weighted: pl.DataFrame, users: IdMap, items: IdMap) -> Pairs:
+    if weighted.height == 0:
+        return Pairs.empty()
+    latest = weighted["last_timestamp"].max()
+    age = (pl.lit(latest) - pl.col("last_timestamp")).dt.total_microseconds() / _DAY_US
+    frame = weighted.select(
+        pl.Series("user_row", users.rows(weighted["user_id"])),
+        pl.Series("item_row", items.rows(weighted["item_id"])),
+        pl.col("weight").cast(pl.Float32),
+        age.cast(pl.Float32).alias("age_days"),
+    )
+    return Pairs.from_polars(frame)

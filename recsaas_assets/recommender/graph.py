@@ -1,0 +1,78 @@
+"""The normalised user–item graph LightGCN propagates over, as sparse matrices in both directions."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+
+from recsaas_assets.recommender.pairs import Pairs
+
+EdgeWeight = Literal["binary", "log", "sqrt", "linear"]
+
+
+@dataclass(frozen=True, eq=False)
+class Bipartite:
+    """A sparse matrix over users and items, and its transpose, as torch CSR tensors with int32 indices.
+
+    ``user_item``: (n_users, n_items); ``item_user``: (n_items, n_users). int32 indices make the product three times
+    faster than int64 (spec/training.md).
+    """
+
+    user_item: torch.Tensor
+    item_user: torch.Tensor
+
+
+def edge_weights(pairs: Pairs, kind: EdgeWeight, half_life_days: float | None = None) -> npt.NDArray[np.float32]:
+    """Damped weight of every pair, shape (n_pairs,), optionally halved for every ``half_life_days`` of age."""
+    damped: npt.NDArray[np.float32]
+    if kind == "binary":
+        damped = np.ones_like(pairs.weight)
+    elif kind == "log":
+        damped = np.log1p(pairs.weight)
+    elif kind == "sqrt":
+        damped = np.sqrt(pairs.weight)
+    else:
+        damped = pairs.weight.copy()
+    if half_life_days is not None:
+        damped = damped * np.exp2(-pairs.age_days / np.float32(half_life_days))
+    return damped.astype(np.float32)
+
+
+def normalised_adjacency(
+    pairs: Pairs, weights: npt.NDArray[np.float32], n_users: int, n_items: int
+) -> sparse.csr_array:
+    """N = D_u^-½ R D_i^-½ (LightGCN, He et al. 2020, eq. 8), shape (n_users, n_items).
+
+    Degrees are sums of ``weights``; a user or item without any pair keeps an empty row or column.
+    """
+    users = np.bincount(pairs.user_row, weights=weights, minlength=n_users)
+    items = np.bincount(pairs.item_row, weights=weights, minlength=n_items)
+    values = weights / np.sqrt(users[pairs.user_row] * items[pairs.item_row])
+    return to_csr(pairs, values.astype(np.float32), n_users, n_items)
+
+
+def to_csr(pairs: Pairs, values: npt.NDArray[np.float32], n_users: int, n_items: int) -> sparse.csr_array:
+    """A sparse matrix of shape (n_users, n_items) with ``values`` at the pairs."""
+    return sparse.csr_array((values, (pairs.user_row, pairs.item_row)), shape=(n_users, n_items))
+
+
+def bipartite(matrix: sparse.csr_array) -> Bipartite:
+    """The torch form of ``matrix`` and of its transpose."""
+    return Bipartite(user_item=_torch_csr(matrix), item_user=_torch_csr(matrix.T.tocsr()))
+
+
+def _torch_csr(matrix: sparse.csr_array) -> torch.Tensor:
+    with warnings.catch_warnings():
+        # torch 2.13 announces once per process that CSR is in beta; the products used here are tested against dense.
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(matrix.indptr.astype(np.int32)),
+            torch.from_numpy(matrix.indices.astype(np.int32)),
+            torch.from_numpy(matrix.data.astype(np.float32)),
+            size=matrix.shape,
+            check_invariants=False,
+        )

@@ -1,0 +1,42 @@
+"""LightGCN's forward pass, its readout, and their derivatives written out."""
+
+import torch
+
+from recsaas_assets.recommender.graph import Bipartite
+
+Embeddings = tuple[torch.Tensor, torch.Tensor]
+"""User embeddings (n_users, d) and item embeddings (n_items, d), float32."""
+
+
+def propagate(graph: Bipartite, users: torch.Tensor, items: torch.Tensor, layer_weights: tuple[float, ...]) -> Embeddings:
+    """Σ_k w_k N^k E0 (LightGCN, He et al. 2020, eq. 4) for E0 = (users, items).
+
+    The operator is a polynomial in a symmetric matrix, so it is self-adjoint: given the gradient of the loss by its
+    output, the same call returns the gradient by its input.
+    """
+    out_users = users * layer_weights[0]
+    out_items = items * layer_weights[0]
+    for weight in layer_weights[1:]:
+        users, items = graph.user_item @ items, graph.item_user @ users
+        if weight:
+            out_users.add_(users, alpha=weight)
+            out_items.add_(items, alpha=weight)
+    return out_users, out_items
+
+
+def normalise(vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Unit vectors (n, d) and lengths (n, 1); a zero vector stays zero."""
+    lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp_min_(1e-12)
+    return vectors / lengths, lengths
+
+
+def normalise_backward(unit: torch.Tensor, lengths: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Gradient by the vectors from the gradient by their unit vectors: (g - û(û·g)) / |u|, shape (n, d)."""
+    along = (unit * gradient).sum(dim=1, keepdim=True)
+    return gradient.sub(unit * along).div_(lengths)
+
+
+def readout(users: torch.Tensor, items: torch.Tensor, item_exponent: float) -> Embeddings:
+    """Vectors whose inner product is the score: users as they are, items as I·|I|^-item_exponent."""
+    lengths = torch.linalg.vector_norm(items, dim=1, keepdim=True).clamp_min_(1e-12)
+    return users, items * lengths.pow(-item_exponent)

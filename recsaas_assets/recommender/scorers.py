@@ -1,0 +1,86 @@
+"""Rankers over the item rows: one small protocol that models and baselines share."""
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+
+Rows = npt.NDArray[np.int32]
+Scores = npt.NDArray[np.float32]
+_BLOCK = 1024
+
+
+class Scorer(Protocol):
+    """Anything that ranks items for users."""
+
+    def top_k(self, user_rows: Rows, k: int, seen: sparse.csr_array | None) -> tuple[Rows, Scores]:
+        """Best ``k`` item rows and their scores, both (n, k), best first, ties by lower row.
+
+        Items in row ``user_rows[i]`` of ``seen`` (n_users, n_items) are left out. Places that cannot be filled hold
+        −1 and −inf.
+        """
+        ...
+
+
+class VectorScorer:
+    """Exact inner products of user vectors (n_users, d) and item vectors (n_items, d).
+
+    ``allowed`` (n_items,) marks the items that may be ranked at all: those with a learned vector.
+    """
+
+    def __init__(self, user_vectors: Scores, item_vectors: Scores, allowed: npt.NDArray[np.bool_]) -> None:
+        self._users = torch.from_numpy(np.ascontiguousarray(user_vectors))
+        self._items = torch.from_numpy(np.ascontiguousarray(item_vectors))
+        self._forbidden = torch.from_numpy(~allowed)
+
+    def top_k(self, user_rows: Rows, k: int, seen: sparse.csr_array | None) -> tuple[Rows, Scores]:
+        """See `Scorer`."""
+
+        def score(rows: Rows) -> torch.Tensor:
+            scores = self._users[torch.from_numpy(rows.astype(np.int64))] @ self._items.T
+            return scores.masked_fill_(self._forbidden, -torch.inf)
+
+        return rank_blocks(score, user_rows, k, seen)
+
+
+class ItemScorer:
+    """The same item scores (n_items,) for everybody; items with score −inf are never ranked."""
+
+    def __init__(self, item_scores: Scores) -> None:
+        self._scores = torch.from_numpy(np.ascontiguousarray(item_scores, dtype=np.float32))
+
+    def top_k(self, user_rows: Rows, k: int, seen: sparse.csr_array | None) -> tuple[Rows, Scores]:
+        """See `Scorer`."""
+        return rank_blocks(lambda rows: self._scores.repeat(len(rows), 1), user_rows, k, seen)
+
+
+class BlockScores(Protocol):
+    """Dense scores (len(rows), n_items) of a block of users; the caller may overwrite them."""
+
+    def __call__(self, rows: Rows) -> torch.Tensor:
+        """Scores of the users in ``rows``."""
+        ...
+
+
+def rank_blocks(
+    score: BlockScores, user_rows: Rows, k: int, seen: sparse.csr_array | None
+) -> tuple[Rows, Scores]:
+    """Rank block by block, so that memory stays at a block of dense scores."""
+    rows = np.full((len(user_rows), k), -1, dtype=np.int32)
+    scores = np.full((len(user_rows), k), -np.inf, dtype=np.float32)
+    for start in range(0, len(user_rows), _BLOCK):
+        users = user_rows[start : start + _BLOCK]
+        dense = score(users)
+        if seen is not None:
+            history = seen[users].tocoo()
+            dense[torch.from_numpy(history.row.astype(np.int64)), torch.from_numpy(history.col.astype(np.int64))] = -torch.inf
+        width = min(k, dense.shape[1])
+        best, items = (each.numpy() for each in torch.topk(dense, width, dim=1))
+        order = np.lexsort((items, -best), axis=1)
+        best = np.take_along_axis(best, order, axis=1)
+        items = np.take_along_axis(items, order, axis=1)
+        scores[start : start + _BLOCK, :width] = best
+        rows[start : start + _BLOCK, :width] = np.where(np.isneginf(best), -1, items)
+    return rows, scores

@@ -1,0 +1,107 @@
+"""Opening the control DB: SQLite by default, any SQLAlchemy URL otherwise; migrated to the newest revision."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Session
+
+from resources.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class ControlDb:
+    """The database both programs share: tenants, keys, uploads, events, runs."""
+
+    engine: Engine
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that only reads."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that may write: commits at the end, rolls back when an error passes.
+
+        On SQLite it takes the write lock at once: a reader that turns into a writer would fail, without waiting,
+        as soon as somebody else has written in between.
+        """
+        engine = self.engine.execution_options(recsaas_begin="BEGIN IMMEDIATE")
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.engine.dispose()
+
+
+def open_control_db(url: str, *, migrate: bool = True) -> ControlDb:
+    """Connect to `url` and, unless told otherwise, bring the schema to the newest revision.
+
+    Raises:
+        ConfigurationError: the URL is not one SQLAlchemy understands.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError(f"RECSAAS_DATABASE is not a database URL: {error}") from error
+    if parsed.get_backend_name() == "sqlite":
+        engine = _sqlite_engine(url, parsed.database)
+    else:
+        engine = create_engine(url, pool_pre_ping=True)
+    if migrate:
+        _migrate(engine, parsed.database if parsed.get_backend_name() == "sqlite" else None)
+    return ControlDb(engine=engine)
+
+
+def _sqlite_engine(url: str, database: str | None) -> Engine:
+    if database and database != ":memory:":
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        # SQLAlchemy shall say BEGIN itself, so that a writer takes its lock at once (see _begin).
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged event survives a power cut
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA busy_timeout=30000")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("recsaas_begin", "BEGIN"))
+
+    return engine
+
+
+def _migrate(engine: Engine, sqlite_file: str | None) -> None:
+    """Run Alembic; processes that start together take turns."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("path_separator", "os")
+    if sqlite_file is None or sqlite_file == ":memory:":
+        _upgrade(engine, config)
+        return
+    with open(f"{sqlite_file}.migrate.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _upgrade(engine, config)
+
+
+def _upgrade(engine: Engine, config: Config) -> None:
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

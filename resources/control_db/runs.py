@@ -1,0 +1,88 @@
+"""Runs in the control DB: what is running for a tenant, how far it is, why it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from resources.control_db.engine import ControlDb
+from resources.control_db.tables import RunRow
+from resources.tenant import TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One Dagster run of a tenant. `status` is `running`, `completed`, `failed` or `cancelled`."""
+
+    run_id: str
+    tenant: TenantId
+    status: str
+    stage: str | None
+    message: str | None
+    epoch: int | None
+    total_epochs: int | None
+    metrics: Mapping[str, float]
+    started_at: datetime
+    ended_at: datetime | None
+
+
+def note_stage(db: ControlDb, tenant: TenantId, run_id: str, stage: str, *, now: datetime) -> None:
+    """Note that the run has reached `stage`; the first stage makes the row."""
+    with db.write() as session:
+        row = session.get(RunRow, run_id)
+        if row is None:
+            row = RunRow(run_id=run_id, tenant_id=tenant.value, status="running", metrics={}, started_at=now)
+            session.add(row)
+        row.stage = stage
+        row.status = "running"
+        row.ended_at = None
+
+
+def note_epoch(db: ControlDb, run_id: str, *, epoch: int, total_epochs: int, metrics: Mapping[str, float]) -> None:
+    """Note how far training is."""
+    with db.write() as session:
+        row = session.get(RunRow, run_id)
+        if row is not None:
+            row.epoch, row.total_epochs, row.metrics = epoch, total_epochs, dict(metrics)
+
+
+def note_end(
+    db: ControlDb, tenant: TenantId, run_id: str, *, status: str, message: str | None, now: datetime
+) -> None:
+    """Note how the run ended; `message` is for a person."""
+    with db.write() as session:
+        row = session.get(RunRow, run_id)
+        if row is None:
+            row = RunRow(run_id=run_id, tenant_id=tenant.value, metrics={}, started_at=now)
+            session.add(row)
+        row.status, row.message, row.ended_at = status, message, now
+
+
+def list_runs(db: ControlDb, tenant: TenantId, *, limit: int = 50) -> tuple[RunRecord, ...]:
+    """The tenant's runs, newest first."""
+    statement = (
+        select(RunRow)
+        .where(RunRow.tenant_id == tenant.value)
+        .order_by(RunRow.started_at.desc(), RunRow.run_id)
+        .limit(limit)
+    )
+    with db.read() as session:
+        return tuple(_record(row) for row in session.scalars(statement))
+
+
+def _record(row: RunRow) -> RunRecord:
+    return RunRecord(
+        run_id=row.run_id,
+        tenant=TenantId(row.tenant_id),
+        status=row.status,
+        stage=row.stage,
+        message=row.message,
+        epoch=row.epoch,
+        total_epochs=row.total_epochs,
+        metrics=row.metrics,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )

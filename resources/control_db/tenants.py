@@ -1,0 +1,79 @@
+"""Tenants in the control DB, which is the truth about who they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from resources.control_db.engine import ControlDb
+from resources.control_db.tables import TenantRow
+from resources.errors import Conflict, InvalidInput, TenantNotFound
+from resources.tenant import TenantId
+from resources.tenant_settings import TenantSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One shop. `status` is `active`, `suspended` or `retired`."""
+
+    id: TenantId
+    name: str
+    status: str
+    settings: TenantSettings
+    created_at: datetime
+
+
+def create_tenant(
+    db: ControlDb, tenant: TenantId, *, name: str, now: datetime, settings: TenantSettings | None = None
+) -> Tenant:
+    """Store a new tenant.
+
+    Raises:
+        Conflict: the id is taken.
+        InvalidInput: the name is blank or too long.
+    """
+    name = name.strip()
+    if not name or len(name) > 200:
+        raise InvalidInput("A tenant's name has 1 to 200 characters.")
+    settings = settings or TenantSettings()
+    row = TenantRow(
+        id=tenant.value, name=name, status="active", settings=settings.model_dump(mode="json"), created_at=now
+    )
+    try:
+        with db.write() as session:
+            session.add(row)
+    except IntegrityError as error:
+        raise Conflict(f"Tenant {tenant} exists already; choose another id.") from error
+    return Tenant(id=tenant, name=name, status="active", settings=settings, created_at=now)
+
+
+def get_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
+    """Return the tenant.
+
+    Raises:
+        TenantNotFound: no tenant has this id.
+    """
+    with db.read() as session:
+        row = session.get(TenantRow, tenant.value)
+    if row is None:
+        raise TenantNotFound(f"There is no tenant {tenant}; `recsaas tenant list` shows those that exist.")
+    return _record(row)
+
+
+def list_tenants(db: ControlDb) -> tuple[Tenant, ...]:
+    """Every tenant, by id."""
+    with db.read() as session:
+        return tuple(_record(row) for row in session.scalars(select(TenantRow).order_by(TenantRow.id)))
+
+
+def _record(row: TenantRow) -> Tenant:
+    return Tenant(
+        id=TenantId(row.id),
+        name=row.name,
+        status=row.status,
+        settings=TenantSettings.model_validate(row.settings),
+        created_at=row.created_at,
+    )

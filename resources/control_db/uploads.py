@@ -1,0 +1,143 @@
+"""Uploads in the control DB: the commit here is the acknowledgement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from resources.control_db.engine import ControlDb
+from resources.control_db.tables import UploadRow
+from resources.errors import UploadNotFound
+from resources.tenant import TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRecord:
+    """One stored upload. `sequence` orders uploads over all tenants; 0 before it is stored."""
+
+    tenant: TenantId
+    upload_id: str
+    kind: str
+    sha256: str
+    filename: str
+    source: str
+    status: str
+    rows_accepted: int
+    rows_rejected: int
+    rows_duplicate: int
+    created_at: datetime
+    ingested_run: str | None = None
+    sequence: int = 0
+
+
+def record_upload(db: ControlDb, record: UploadRecord) -> UploadRecord:
+    """Store `record`; the same upload a second time returns the first record and changes nothing."""
+    row = UploadRow(
+        tenant_id=record.tenant.value,
+        upload_id=record.upload_id,
+        kind=record.kind,
+        sha256=record.sha256,
+        filename=record.filename,
+        source=record.source,
+        status=record.status,
+        rows_accepted=record.rows_accepted,
+        rows_rejected=record.rows_rejected,
+        rows_duplicate=record.rows_duplicate,
+        created_at=record.created_at,
+        ingested_run=None,
+    )
+    try:
+        with db.write() as session:
+            session.add(row)
+    except IntegrityError:
+        return get_upload(db, record.tenant, record.upload_id)
+    return _record(row)
+
+
+def find_upload(db: ControlDb, tenant: TenantId, upload_id: str) -> UploadRecord | None:
+    """Return the upload, or None when the tenant has none with this id."""
+    with db.read() as session:
+        row = session.scalars(
+            select(UploadRow).where(UploadRow.tenant_id == tenant.value, UploadRow.upload_id == upload_id)
+        ).one_or_none()
+    return None if row is None else _record(row)
+
+
+def get_upload(db: ControlDb, tenant: TenantId, upload_id: str) -> UploadRecord:
+    """Return the upload.
+
+    Raises:
+        UploadNotFound: the tenant has no upload with this id.
+    """
+    record = find_upload(db, tenant, upload_id)
+    if record is None:
+        raise UploadNotFound(f"Tenant {tenant} has no upload {upload_id!r}.")
+    return record
+
+
+def list_uploads(db: ControlDb, tenant: TenantId, *, kind: str | None = None) -> tuple[UploadRecord, ...]:
+    """The tenant's uploads in the order they were stored."""
+    statement = select(UploadRow).where(UploadRow.tenant_id == tenant.value).order_by(UploadRow.sequence)
+    if kind is not None:
+        statement = statement.where(UploadRow.kind == kind)
+    with db.read() as session:
+        return tuple(_record(row) for row in session.scalars(statement))
+
+
+def list_uploads_page(db: ControlDb, tenant: TenantId, *, limit: int, before: int | None) -> tuple[UploadRecord, ...]:
+    """At most `limit` uploads, newest first, with a sequence below `before`."""
+    statement = (
+        select(UploadRow).where(UploadRow.tenant_id == tenant.value).order_by(UploadRow.sequence.desc()).limit(limit)
+    )
+    if before is not None:
+        statement = statement.where(UploadRow.sequence < before)
+    with db.read() as session:
+        return tuple(_record(row) for row in session.scalars(statement))
+
+
+def pending_uploads(db: ControlDb) -> tuple[UploadRecord, ...]:
+    """Uploads with accepted rows that no run has taken in yet, over all tenants, oldest first."""
+    statement = (
+        select(UploadRow)
+        .where(UploadRow.ingested_run.is_(None), UploadRow.rows_accepted > 0)
+        .order_by(UploadRow.sequence)
+    )
+    with db.read() as session:
+        return tuple(_record(row) for row in session.scalars(statement))
+
+
+def mark_ingested(db: ControlDb, tenant: TenantId, upload_ids: Sequence[str], *, run_id: str) -> None:
+    """Note that `run_id` was the first run to take these uploads in."""
+    statement = (
+        update(UploadRow)
+        .where(
+            UploadRow.tenant_id == tenant.value,
+            UploadRow.upload_id.in_(upload_ids),
+            UploadRow.ingested_run.is_(None),
+        )
+        .values(ingested_run=run_id)
+    )
+    with db.write() as session:
+        session.execute(statement)
+
+
+def _record(row: UploadRow) -> UploadRecord:
+    return UploadRecord(
+        tenant=TenantId(row.tenant_id),
+        upload_id=row.upload_id,
+        kind=row.kind,
+        sha256=row.sha256,
+        filename=row.filename,
+        source=row.source,
+        status=row.status,
+        rows_accepted=row.rows_accepted,
+        rows_rejected=row.rows_rejected,
+        rows_duplicate=row.rows_duplicate,
+        created_at=row.created_at,
+        ingested_run=row.ingested_run,
+        sequence=row.sequence,
+    )

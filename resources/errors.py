@@ -1,0 +1,154 @@
+"""The exception tree: every error a person can meet has a stable code and says what to do next.
+
+RecsaasError
+├── InvalidInput            well-formed but wrong
+│   └── UploadRefused       the file cannot be read at all
+├── Unauthenticated         no or bad credential
+├── Forbidden               known, but not allowed
+├── NotFound
+│   ├── TenantNotFound
+│   ├── UploadNotFound
+│   ├── ReleaseNotFound
+│   ├── ItemNotFound
+│   └── UserNotFound
+├── Conflict
+├── TooLarge
+├── NotReady                try again later
+│   └── NoRelease           the tenant has nothing to serve yet
+├── CorruptArtifact         a stored file is not what was written
+│   └── CorruptRelease
+└── ConfigurationError      the installation or a setting is wrong
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One field of the input and what is wrong with it."""
+
+    field: str
+    message: str
+
+
+class RecsaasError(Exception):
+    """Base of every error raised on purpose.
+
+    `code` is stable and meant for programs, `message` is meant for a person and names the next step.
+    """
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, details: tuple[FieldProblem, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class InvalidInput(RecsaasError):
+    """The input is well-formed but wrong."""
+
+    code = "invalid_request"
+
+
+class UploadRefused(InvalidInput):
+    """A file that cannot be read at all; `reason` is a stable code such as `empty_file`."""
+
+    code = "upload_refused"
+
+    def __init__(self, reason: str, message: str, *, details: tuple[FieldProblem, ...] = ()) -> None:
+        super().__init__(message, details=details)
+        self.reason = reason
+
+
+class Unauthenticated(RecsaasError):
+    """No credential, or one that is not valid."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(RecsaasError):
+    """The credential is valid but does not allow this."""
+
+    code = "forbidden"
+
+
+class NotFound(RecsaasError):
+    """The named thing does not exist for this tenant."""
+
+    code = "not_found"
+
+
+class TenantNotFound(NotFound):
+    """No tenant has this id."""
+
+    code = "tenant_not_found"
+
+
+class UploadNotFound(NotFound):
+    """The tenant has no upload with this id."""
+
+    code = "upload_not_found"
+
+
+class ReleaseNotFound(NotFound):
+    """The tenant has no release with this version."""
+
+    code = "release_not_found"
+
+
+class ItemNotFound(NotFound):
+    """The tenant's release does not know this item."""
+
+    code = "item_not_found"
+
+
+class UserNotFound(NotFound):
+    """The tenant has no such user."""
+
+    code = "user_not_found"
+
+
+class Conflict(RecsaasError):
+    """The request contradicts what is stored or running."""
+
+    code = "conflict"
+
+
+class TooLarge(RecsaasError):
+    """The body or file is over a configured limit."""
+
+    code = "too_large"
+
+
+class NotReady(RecsaasError):
+    """The request is right, but cannot be answered yet."""
+
+    code = "not_ready"
+
+
+class NoRelease(NotReady):
+    """The tenant has no release to serve yet."""
+
+    code = "no_release"
+
+
+class CorruptArtifact(RecsaasError):
+    """A stored file is missing or is not what was written."""
+
+    code = "corrupt_artifact"
+
+
+class CorruptRelease(CorruptArtifact):
+    """A release, or the pointer to it, is not what was written."""
+
+    code = "corrupt_release"
+
+
+class ConfigurationError(RecsaasError):
+    """A setting or the installation is wrong; the message says which and what to do."""
+
+    code = "configuration_error"

@@ -1,0 +1,151 @@
+"""The event log: tracked interactions, durable before they are acknowledged, in the order of acknowledgement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from resources.control_db.engine import ControlDb
+from resources.control_db.tables import EventRow
+from resources.tenant import TenantId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One tracked interaction. `item_id` is None for an impression of a list."""
+
+    event_id: str
+    user_id: str
+    item_id: str | None
+    interaction_type: str
+    timestamp: datetime
+    rating: float | None = None
+    quantity: float | None = None
+    price: float | None = None
+    duration_seconds: float | None = None
+    session_id: str | None = None
+    recommendation_id: str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AppendResult:
+    """Where an event stands in the log; `duplicate` when its `event_id` was there already."""
+
+    event_id: str
+    seq: int
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """An event with its place in the log."""
+
+    seq: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """Events of all tenants in the control DB; every call names its tenant."""
+
+    db: ControlDb
+
+    def append(self, tenant: TenantId, events: Sequence[Event], *, now: datetime) -> tuple[AppendResult, ...]:
+        """Store `events` in one transaction: all or none; an `event_id` seen before changes nothing."""
+        ids = [event.event_id for event in events]
+        results: list[AppendResult] = []
+        with self.db.write() as session:
+            known = dict(
+                session.execute(
+                    select(EventRow.event_id, EventRow.seq).where(
+                        EventRow.tenant_id == tenant.value, EventRow.event_id.in_(ids)
+                    )
+                ).tuples().all()
+            )
+            for event in events:
+                if event.event_id in known:
+                    results.append(AppendResult(event.event_id, known[event.event_id], duplicate=True))
+                    continue
+                row = _row(tenant, event, now)
+                session.add(row)
+                session.flush()
+                known[event.event_id] = row.seq
+                results.append(AppendResult(event.event_id, row.seq, duplicate=False))
+        return tuple(results)
+
+    def items_of_user(self, tenant: TenantId, user_id: str, *, after: int = 0, limit: int = 1000) -> tuple[str, ...]:
+        """Items the user has touched since `after`, newest first; an item may repeat."""
+        statement = (
+            select(EventRow.item_id)
+            .where(
+                EventRow.tenant_id == tenant.value,
+                EventRow.user_id == user_id,
+                EventRow.seq > after,
+                EventRow.item_id.is_not(None),
+                EventRow.interaction_type != IMPRESSION,
+            )
+            .order_by(EventRow.seq.desc())
+            .limit(limit)
+        )
+        with self.db.read() as session:
+            return tuple(item for item in session.scalars(statement) if item is not None)
+
+    def export_after(self, tenant: TenantId, after: int = 0, *, limit: int = 1_000_000) -> tuple[LoggedEvent, ...]:
+        """Up to `limit` events with a sequence above `after`, in order; impressions included."""
+        statement = (
+            select(EventRow)
+            .where(EventRow.tenant_id == tenant.value, EventRow.seq > after)
+            .order_by(EventRow.seq)
+            .limit(limit)
+        )
+        with self.db.read() as session:
+            return tuple(LoggedEvent(row.seq, _event(row)) for row in session.scalars(statement))
+
+    def last_seq(self, tenant: TenantId) -> int:
+        """Sequence of the tenant's newest event; 0 when there is none."""
+        with self.db.read() as session:
+            return session.scalar(select(func.max(EventRow.seq)).where(EventRow.tenant_id == tenant.value)) or 0
+
+
+IMPRESSION = "impression"
+"""Type of an event that says a list was shown; it is not an interaction and trains nothing."""
+
+
+def _row(tenant: TenantId, event: Event, now: datetime) -> EventRow:
+    return EventRow(
+        tenant_id=tenant.value,
+        event_id=event.event_id,
+        user_id=event.user_id,
+        item_id=event.item_id,
+        interaction_type=event.interaction_type,
+        timestamp=event.timestamp,
+        rating=event.rating,
+        quantity=event.quantity,
+        price=event.price,
+        duration_seconds=event.duration_seconds,
+        session_id=event.session_id,
+        recommendation_id=event.recommendation_id,
+        extra=dict(event.extra),
+        created_at=now,
+    )
+
+
+def _event(row: EventRow) -> Event:
+    return Event(
+        event_id=row.event_id,
+        user_id=row.user_id,
+        item_id=row.item_id,
+        interaction_type=row.interaction_type,
+        timestamp=row.timestamp,
+        rating=row.rating,
+        quantity=row.quantity,
+        price=row.price,
+        duration_seconds=row.duration_seconds,
+        session_id=row.session_id,
+        recommendation_id=row.recommendation_id,
+        extra=row.extra,
+    )

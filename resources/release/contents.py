@@ -1,0 +1,169 @@
+"""What a release holds beside its manifest: the file names, the columns, and the checks before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from resources.errors import CorruptArtifact
+
+MANIFEST = "manifest.json"
+USER_IDS = "user_ids.parquet"
+ITEMS = "items.parquet"
+USER_VECTORS = "user_vectors.npy"
+ITEM_VECTORS = "item_vectors.npy"
+SEEN_INDPTR = "seen_indptr.npy"
+SEEN_ITEMS = "seen_items.npy"
+INDEX = "index.faiss"
+EVALUATION_JSON = "evaluation.json"
+EVALUATION_MARKDOWN = "evaluation.md"
+FILE_NAMES = (
+    USER_IDS,
+    ITEMS,
+    USER_VECTORS,
+    ITEM_VECTORS,
+    SEEN_INDPTR,
+    SEEN_ITEMS,
+    INDEX,
+    EVALUATION_JSON,
+    EVALUATION_MARKDOWN,
+)
+
+ITEM_SCHEMA = {
+    "item_row": pl.Int32,
+    "item_id": pl.String,
+    "title": pl.String,
+    "category": pl.String,
+    "brand": pl.String,
+    "price": pl.Float64,
+    "tags": pl.String,
+    "image_url": pl.String,
+    "available": pl.Boolean,
+    "in_catalogue": pl.Boolean,
+    "popularity": pl.Float64,
+    "has_vector": pl.Boolean,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseContents:
+    """Arrays and tables of one release, before they are files.
+
+    Attributes:
+        user_ids: the user of each user row.
+        items: `ITEM_SCHEMA`, one row per item row, sorted by `item_row` = 0, 1, 2, …
+        user_vectors: `(n_users, dim)` float32; a user without a vector has zeros. `(0, dim)` when nobody has one.
+        item_vectors: `(n_items, dim)` float32; zeros where `has_vector` is false. `(n_items, 0)` without a model.
+        seen_indptr: `(n_users + 1,)` int64; user row `u` has `seen_items[seen_indptr[u]:seen_indptr[u + 1]]`.
+        seen_items: int32 item rows, each user's most recent last.
+        index_bytes: the serialised FAISS index over `item_vectors`, position = item row.
+    """
+
+    user_ids: tuple[str, ...]
+    items: pl.DataFrame
+    user_vectors: NDArray[np.float32]
+    item_vectors: NDArray[np.float32]
+    seen_indptr: NDArray[np.int64]
+    seen_items: NDArray[np.int32]
+    index_bytes: bytes
+    evaluation_json: str
+    evaluation_markdown: str
+
+    def check(self) -> None:
+        """Refuse contents that do not fit together.
+
+        Raises:
+            CorruptArtifact: names the part that does not fit.
+        """
+        _check_items(self.items)
+        if len(set(self.user_ids)) != len(self.user_ids):
+            raise CorruptArtifact("release user_ids: an id is there twice; build the training set again.")
+        check_arrays(
+            self.user_vectors,
+            self.item_vectors,
+            self.seen_indptr,
+            self.seen_items,
+            n_users=len(self.user_ids),
+            n_items=self.items.height,
+        )
+        for name, vectors in (("user_vectors", self.user_vectors), ("item_vectors", self.item_vectors)):
+            if not np.isfinite(vectors).all():
+                raise CorruptArtifact(f"release {name}: a value is not finite; train the model again.")
+
+    def write_files(self, folder: Path) -> None:
+        """Write every file except the manifest into `folder`."""
+        rows = np.arange(len(self.user_ids), dtype=np.int32)
+        users = pl.DataFrame({"user_row": rows, "user_id": pl.Series(self.user_ids, dtype=pl.String)})
+        users.write_parquet(folder / USER_IDS)
+        self.items.select(pl.col(name).cast(dtype) for name, dtype in ITEM_SCHEMA.items()).write_parquet(
+            folder / ITEMS
+        )
+        for name, array in (
+            (USER_VECTORS, self.user_vectors),
+            (ITEM_VECTORS, self.item_vectors),
+            (SEEN_INDPTR, self.seen_indptr),
+            (SEEN_ITEMS, self.seen_items),
+        ):
+            np.save(folder / name, np.ascontiguousarray(array), allow_pickle=False)
+        (folder / INDEX).write_bytes(self.index_bytes)
+        (folder / EVALUATION_JSON).write_text(self.evaluation_json, encoding="utf-8")
+        (folder / EVALUATION_MARKDOWN).write_text(self.evaluation_markdown, encoding="utf-8")
+
+
+def check_arrays(
+    user_vectors: NDArray[np.float32],
+    item_vectors: NDArray[np.float32],
+    seen_indptr: NDArray[np.int64],
+    seen_items: NDArray[np.int32],
+    *,
+    n_users: int,
+    n_items: int,
+) -> None:
+    """Refuse arrays whose types, shapes or row numbers do not fit together.
+
+    Raises:
+        CorruptArtifact: names the array.
+    """
+    for name, array, dtype, ndim in (
+        ("user_vectors", user_vectors, np.float32, 2),
+        ("item_vectors", item_vectors, np.float32, 2),
+        ("seen_indptr", seen_indptr, np.int64, 1),
+        ("seen_items", seen_items, np.int32, 1),
+    ):
+        if array.dtype != dtype or array.ndim != ndim:
+            raise CorruptArtifact(
+                f"release {name}: has type {array.dtype} and {array.ndim} dimensions, "
+                f"expected {np.dtype(dtype)} and {ndim}; build the release again."
+            )
+    if user_vectors.shape[0] not in (0, n_users) or user_vectors.shape[1] != item_vectors.shape[1]:
+        raise CorruptArtifact(
+            f"release user_vectors: shape {user_vectors.shape} does not fit {n_users} users and item vectors of "
+            f"shape {item_vectors.shape}; build the release again."
+        )
+    if item_vectors.shape[0] != n_items:
+        raise CorruptArtifact(
+            f"release item_vectors: shape {item_vectors.shape} does not fit {n_items} items; build the release again."
+        )
+    if seen_indptr.size != n_users + 1 or seen_indptr[0] != 0 or seen_indptr[-1] != seen_items.size:
+        raise CorruptArtifact(f"release seen_indptr: does not fit {n_users} users; build the release again.")
+    if (np.diff(seen_indptr) < 0).any():
+        raise CorruptArtifact("release seen_indptr: decreases; build the release again.")
+    if seen_items.size and (seen_items.min() < 0 or seen_items.max() >= n_items):
+        raise CorruptArtifact("release seen_items: names an item row that does not exist; build the release again.")
+
+
+def _check_items(items: pl.DataFrame) -> None:
+    missing = [name for name in ITEM_SCHEMA if name not in items.columns]
+    if missing:
+        raise CorruptArtifact(f"release items: column {missing[0]} is missing; build the release again.")
+    if not (items["item_row"].cast(pl.Int64) == pl.int_range(items.height, eager=True)).all():
+        raise CorruptArtifact("release items: item_row must count 0, 1, 2, …; build the release again.")
+    if items["item_id"].null_count() or items["item_id"].n_unique() != items.height:
+        raise CorruptArtifact("release items: an item_id is missing or there twice; build the release again.")
+    for name in ("in_catalogue", "has_vector"):
+        if items[name].null_count():
+            raise CorruptArtifact(f"release items: {name} must not be null; build the release again.")

@@ -1,0 +1,60 @@
+"""File work below the release store: local or not, one writer at a time, durable files, checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from upath import UPath
+
+from resources.release.manifest import ReleaseFile
+
+
+def local_path(path: Path | UPath) -> Path | None:
+    """Return `path` as a path of this machine, or `None` when it is in an object store."""
+    if isinstance(path, Path):
+        return Path(path)
+    return Path(path.path) if path.protocol in ("", "file", "local") else None
+
+
+@contextmanager
+def locked(folder: Path | None) -> Iterator[None]:
+    """Let one process or thread at a time change `folder`; the lock dies with its holder.
+
+    An object store (`None`) has no such lock: there, the rule of one run per tenant is what keeps writers apart.
+    """
+    if folder is None:
+        yield
+        return
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "ab") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's entries, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def describe(path: Path | UPath) -> ReleaseFile:
+    """Return a file's name, size and sha256.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+    return ReleaseFile(name=path.name, bytes=size, sha256=digest.hexdigest())

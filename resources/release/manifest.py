@@ -1,0 +1,166 @@
+"""The manifest: what a release is made of, where it came from, and how good it measured.
+
+The JSON file carries its own digest, so that a changed character is noticed although the manifest lists the checksums
+of every other file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from resources.errors import CorruptRelease
+
+FORMAT_VERSION = 1
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+MetricTable = dict[str, Finite | None]
+"""Metric name (`ndcg@10`) to value; `None` where the metric is not defined, such as for a cohort without users."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class UploadReference(_Frozen):
+    """One upload that the release was built from; `rows` counts the accepted ones."""
+
+    id: str
+    kind: str
+    sha256: str
+    rows: int = Field(ge=0)
+
+
+class ReleaseMetrics(_Frozen):
+    """Offline metrics on the holdout; the whole report is `evaluation.json` beside the manifest."""
+
+    overall: MetricTable = {}
+    cohorts: dict[str, MetricTable] = {}
+    baselines: dict[str, MetricTable] = {}
+    against_replaced: MetricTable = {}
+    """This release minus the one it replaces, on the same holdout."""
+
+
+class GateDecision(_Frozen):
+    """Whether the evaluation allows this release to go live, and why (not)."""
+
+    outcome: Literal["passed", "refused", "skipped"]
+    reasons: tuple[str, ...] = ()
+
+
+class IndexInfo(_Frozen):
+    """The retrieval index: its type, its parameters and its recall@20 measured against exact search."""
+
+    type: Literal["flat_ip", "hnsw_ip"]
+    parameters: dict[str, int] = {}
+    recall: float = Field(ge=0, le=1)
+
+
+class ReleaseCounts(_Frozen):
+    """Users and items the release knows, and interactions it was trained on."""
+
+    users: int = Field(ge=0)
+    items: int = Field(ge=0)
+    interactions: int = Field(ge=0)
+
+
+class ReleaseFile(_Frozen):
+    """One file of the release directory."""
+
+    name: str
+    bytes: int = Field(ge=0)
+    sha256: str
+
+
+class _Provenance(_Frozen):
+    tenant: str
+    created_at: AwareDatetime
+    algorithm: Literal["lightgcn", "popularity"]
+    """What the release serves; `popularity` when there is no model that deserves it."""
+    uploads: tuple[UploadReference, ...] = ()
+    event_watermark: int = Field(default=0, ge=0)
+    """Sequence number of the newest tracked event that the release has seen."""
+    dbt_project_hash: str
+    dbt_invocation_id: str
+    training_set_fingerprint: str
+    code_version: str
+    hyperparameters: dict[str, JsonValue] = {}
+    seed: int
+    dagster_run_id: str
+    metrics: ReleaseMetrics = ReleaseMetrics()
+    gate: GateDecision
+    replaces: str | None = None
+    """Version that was live when this release was made."""
+    index: IndexInfo
+    trained_at: AwareDatetime
+    events_until: AwareDatetime | None
+    """Time of the newest interaction in the training data; `None` when there is none."""
+
+
+class ManifestDraft(_Provenance):
+    """Everything that the writer of a release must say; the store adds the version, the counts and the files."""
+
+    interactions: int = Field(ge=0)
+
+
+class ReleaseManifest(_Provenance):
+    """`manifest.json` of one release."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    version: str
+    counts: ReleaseCounts
+    files: tuple[ReleaseFile, ...]
+
+    @classmethod
+    def of(
+        cls, draft: ManifestDraft, *, version: str, users: int, items: int, files: tuple[ReleaseFile, ...]
+    ) -> ReleaseManifest:
+        """Complete `draft`."""
+        fields = draft.model_dump(exclude={"interactions"})
+        counts = ReleaseCounts(users=users, items=items, interactions=draft.interactions)
+        return cls(**fields, version=version, counts=counts, files=files)
+
+    def to_json(self) -> bytes:
+        """Return the file's bytes, digest included."""
+        fields = self.model_dump(mode="json")
+        fields["digest"] = _digest(fields)
+        return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes, *, name: str) -> ReleaseManifest:
+        """Read the file's bytes; `name` says in messages which release it is.
+
+        Raises:
+            CorruptRelease: not a manifest, changed since it was written, or of a format this version cannot read.
+        """
+        try:
+            fields = json.loads(data)
+        except ValueError as error:
+            raise CorruptRelease(f"manifest.json of {name} is not readable JSON. {_NEXT_STEP}") from error
+        if not isinstance(fields, dict):
+            raise CorruptRelease(f"manifest.json of {name} is not a JSON object. {_NEXT_STEP}")
+        if fields.get("format_version") != FORMAT_VERSION:
+            raise CorruptRelease(
+                f"manifest.json of {name} has format version {str(fields.get('format_version'))[:20]}, and this "
+                f"recsaas reads version {FORMAT_VERSION}. Upgrade recsaas, or build the release again with this one."
+            )
+        if fields.pop("digest", None) != _digest(fields):
+            raise CorruptRelease(f"manifest.json of {name} was changed after it was written. {_NEXT_STEP}")
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            place = ".".join(str(part) for part in problem["loc"])
+            raise CorruptRelease(f"manifest.json of {name}: {place}: {problem['msg']}. {_NEXT_STEP}") from error
+
+
+_NEXT_STEP = "Promote another release, or run the tenant's pipeline again."
+
+
+def _digest(fields: dict[str, Any]) -> str:
+    """Digest of the parsed JSON, so that it does not depend on how a library version formats it."""
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,71 @@
+"""The only reader of the environment: every `RECSAAS_…` variable, typed and documented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from resources.errors import ConfigurationError, FieldProblem
+
+
+class Settings(BaseSettings):
+    """Settings of one installation. Each field is read from `RECSAAS_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="RECSAAS_", frozen=True, extra="ignore")
+
+    home: Path = Field(default=Path("var"), description="The folder that holds all state.")
+    lake: str = Field(default="", description="Root of the lake: a folder. Empty: `<home>/lake`.")
+    database: str = Field(default="", description="SQLAlchemy URL of the control DB. Empty: SQLite in `<home>`.")
+    host: str = Field(default="127.0.0.1", description="Address the service and the Dagster UI bind to.")
+    service_port: int = Field(default=8000, ge=0, le=65535, description="Port of the service; busy: the next free one.")
+    dagster_port: int = Field(default=3000, ge=0, le=65535, description="Port of the Dagster UI; busy: the next free.")
+    service_workers: int = Field(default=1, ge=1, le=64, description="Worker processes of the service.")
+    max_upload_bytes: int = Field(default=2 * 1024**3, ge=1, description="Largest accepted upload, in bytes.")
+    release_cache_bytes: int = Field(default=2 * 1024**3, ge=1, description="Memory for loaded releases per worker.")
+    pointer_check_seconds: float = Field(default=1.0, ge=0, description="How often a release pointer is looked at.")
+    request_timeout_seconds: float = Field(default=60.0, gt=0, description="Longest time one request may take.")
+    upload_settle_seconds: float = Field(
+        default=3.0, ge=0, description="Quiet time after the newest upload before the sensor starts a run."
+    )
+    training_threads: int = Field(default=0, ge=0, description="Threads for training; 0: all cores.")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level logged.")
+
+    @property
+    def lake_url(self) -> str:
+        """Root of the lake, resolved."""
+        return self.lake or str(self.home / "lake")
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the control DB, resolved."""
+        return self.database or f"sqlite:///{self.home / 'control.db'}"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Folder of the Dagster instance."""
+        return self.home / "dagster"
+
+    @property
+    def dbt_target(self) -> Path:
+        """Folder for everything dbt writes besides the marts."""
+        return self.home / "dbt"
+
+
+def load_settings(home: Path | None = None) -> Settings:
+    """Read the environment; `home` overrides `RECSAAS_HOME`. The returned `home` is absolute.
+
+    Raises:
+        ConfigurationError: a variable has a value that does not fit.
+    """
+    try:
+        settings = Settings() if home is None else Settings(home=home)
+    except ValidationError as error:
+        problems = tuple(
+            FieldProblem(f"RECSAAS_{'_'.join(str(part) for part in e['loc']).upper()}", e["msg"])
+            for e in error.errors()
+        )
+        listed = "; ".join(f"{p.field}: {p.message}" for p in problems)
+        raise ConfigurationError(f"Settings are wrong. {listed}. See docs/settings.md.", details=problems) from error
+    return settings.model_copy(update={"home": settings.home.expanduser().absolute()})

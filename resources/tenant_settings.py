@@ -1,0 +1,43 @@
+"""What a tenant may set: how its words map onto ours, and how much each kind of interaction counts."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class InteractionWeights(BaseModel):
+    """Training signal of one interaction, by type (spec: data contract, "Training signal").
+
+    A rating maps linearly from the tenant's rating range onto `[rating_min, rating_max]`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    view: float = Field(default=1.0, ge=0)
+    click: float = Field(default=2.0, ge=0)
+    like: float = Field(default=3.0, ge=0)
+    add_to_cart: float = Field(default=3.0, ge=0)
+    purchase: float = Field(default=5.0, ge=0)
+    dislike: float = Field(default=-1.0, lt=0)
+    rating_min: float = Field(default=1.0, ge=0)
+    rating_max: float = Field(default=5.0, ge=0)
+    cap: float = Field(default=10.0, gt=0, description="The most one user–item pair can count in total.")
+
+
+class TenantSettings(BaseModel):
+    """Settings of one tenant, stored with the tenant in the control DB."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    interaction_types: dict[str, str] = Field(
+        default_factory=dict, description="The shop's own interaction names, mapped onto ours."
+    )
+    rating_min: float = 0.0
+    rating_max: float = 10.0
+    weights: InteractionWeights = Field(default_factory=InteractionWeights)
+
+    @model_validator(mode="after")
+    def _rating_range_is_ordered(self) -> TenantSettings:
+        if self.rating_min >= self.rating_max:
+            raise ValueError("rating_min must be below rating_max")
+        return self
