@@ -10,8 +10,8 @@ class LightGCNConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dim: int = Field(default=64, ge=1, le=1024)
-    """Length d of user and item vectors."""
+    dim: int = Field(default=64, ge=2, le=1024)
+    """Length d of the stored user and item vectors; the popularity coordinate, if any, is one of them."""
     layer_weights: tuple[float, ...] = Field(default=(0.1, 0.3, 0.6), min_length=1)
     """Weight of E0, N·E0, N²·E0 … in the final embedding; a smaller first weight is a smoother, smaller model."""
     steps: int = Field(default=150, ge=1)
@@ -42,6 +42,10 @@ class LightGCNConfig(BaseModel):
     """A user counts in the loss as (sum of positive weights) ^ this: 1 all pairs alike, 0 all users alike."""
     item_readout_exponent: float = Field(default=0.5, ge=0, le=1)
     """Item vectors are stored as I·|I|^-exponent: 0 plain inner product, 1 cosine."""
+    popularity_weight: float = Field(default=0.0, ge=0)
+    """Weight of log(1 + recent popularity) in the stored vectors, against item vectors of mean length 1; 0: none."""
+    popularity_half_life_days: float = Field(default=5.0, gt=0)
+    """Age at which a pair counts half in that popularity."""
     evaluate_every: int = Field(default=5, ge=1)
     """Steps between two looks at the validation pairs."""
     patience: int = Field(default=6, ge=1)
@@ -49,7 +53,29 @@ class LightGCNConfig(BaseModel):
     validation_users: int = Field(default=2000, ge=1)
     """At most this many validation users, drawn by the seed, are ranked at each look."""
 
+    @property
+    def learned_dim(self) -> int:
+        """Coordinates that are learned: all but the popularity coordinate."""
+        return self.dim - 1 if self.popularity_weight > 0 else self.dim
+
 
 def defaults_for(n_users: int, n_items: int, n_pairs: int) -> LightGCNConfig:
-    """The configuration to start from for a tenant of this size."""
-    return LightGCNConfig()
+    """The configuration to start from for a tenant of this size.
+
+    Chosen on the validation periods of Online Retail and MovieLens-100K. With negatives in proportion to popularity
+    the cosines learn what a user prefers beyond it; recent popularity comes back in the readout, where it can follow
+    the season. One configuration won on both, so only the number of negatives depends on the size so far; the number
+    of steps adapts by early stopping.
+    """
+    return LightGCNConfig(
+        steps=80,
+        temperature=0.2,
+        negatives=1024 if n_items > 500 else 256,
+        negative_exponent=1.0,
+        learning_rate=0.05,
+        half_life_days=60.0,
+        edge_weight="log",
+        item_readout_exponent=1.0,
+        popularity_weight=0.45,
+        popularity_half_life_days=5.0,
+    )

@@ -169,12 +169,14 @@ def build_training_set(
 
 
 def _split_times(ordered: pl.Series, fractions: tuple[float, float, float]) -> TimeSplit:
-    """Times at which the given shares of the interactions (``ordered`` by time) have passed."""
+    """Times at which the given shares of the interactions (``ordered`` by time) have passed.
+
+    Where many interactions share one time, the next later time is taken, so that every part holds something.
+    """
     n = len(ordered)
-    first: datetime = ordered[0]
-    validation_start: datetime = ordered[min(n - 1, int(n * fractions[0]))]
-    test_start: datetime = ordered[min(n - 1, int(n * (fractions[0] + fractions[1]) + 1e-9))]
-    if not first < validation_start < test_start:
+    validation_start = _later(ordered, int(n * fractions[0] + 1e-9), than=ordered[0])
+    test_start = _later(ordered, int(n * (fractions[0] + fractions[1]) + 1e-9), than=validation_start)
+    if validation_start is None or test_start is None:
         reason = f"{n} interactions at too few different times to split into train, validation and test."
         return TimeSplit(evaluable=False, reason=reason, train_interactions=n)
     return TimeSplit(
@@ -185,6 +187,18 @@ def _split_times(ordered: pl.Series, fractions: tuple[float, float, float]) -> T
         validation_interactions=int(((ordered >= validation_start) & (ordered < test_start)).sum()),
         test_interactions=int((ordered >= test_start).sum()),
     )
+
+
+def _later(ordered: pl.Series, place: int, *, than: datetime | None) -> datetime | None:
+    """The time at ``place``, or else the first one after ``than``; None when there is none."""
+    if than is None:
+        return None
+    after: pl.Series = ordered.filter(ordered > than)
+    if len(after) == 0:
+        return None
+    time: datetime = ordered[min(place, len(ordered) - 1)]
+    first: datetime = after[0]
+    return max(time, first)
 
 
 def _to_pairs(weighted: pl.DataFrame, users: IdMap, items: IdMap) -> Pairs:

@@ -8,7 +8,9 @@ Embeddings = tuple[torch.Tensor, torch.Tensor]
 """User embeddings (n_users, d) and item embeddings (n_items, d), float32."""
 
 
-def propagate(graph: Bipartite, users: torch.Tensor, items: torch.Tensor, layer_weights: tuple[float, ...]) -> Embeddings:
+def propagate(
+    graph: Bipartite, users: torch.Tensor, items: torch.Tensor, layer_weights: tuple[float, ...]
+) -> Embeddings:
     """Σ_k w_k N^k E0 (LightGCN, He et al. 2020, eq. 4) for E0 = (users, items).
 
     The operator is a polynomial in a symmetric matrix, so it is self-adjoint: given the gradient of the loss by its
@@ -34,9 +36,3 @@ def normalise_backward(unit: torch.Tensor, lengths: torch.Tensor, gradient: torc
     """Gradient by the vectors from the gradient by their unit vectors: (g - û(û·g)) / |u|, shape (n, d)."""
     along = (unit * gradient).sum(dim=1, keepdim=True)
     return gradient.sub(unit * along).div_(lengths)
-
-
-def readout(users: torch.Tensor, items: torch.Tensor, item_exponent: float) -> Embeddings:
-    """Vectors whose inner product is the score: users as they are, items as I·|I|^-item_exponent."""
-    lengths = torch.linalg.vector_norm(items, dim=1, keepdim=True).clamp_min_(1e-12)
-    return users, items * lengths.pow(-item_exponent)

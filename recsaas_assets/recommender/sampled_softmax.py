@@ -32,9 +32,7 @@ class LossGradient:
 class Objective(Protocol):
     """What the trainer minimises; another loss (BPR) is another implementation."""
 
-    def loss_and_gradient(
-        self, users: torch.Tensor, items: torch.Tensor, generator: torch.Generator
-    ) -> LossGradient:
+    def loss_and_gradient(self, users: torch.Tensor, items: torch.Tensor, generator: torch.Generator) -> LossGradient:
         """At final embeddings (n_users, d), (n_items, d); all randomness comes from ``generator``."""
         ...
 
@@ -72,9 +70,7 @@ class SampledSoftmax:
         self._negatives = config.negatives
         self._user_block = config.user_block
 
-    def loss_and_gradient(
-        self, users: torch.Tensor, items: torch.Tensor, generator: torch.Generator
-    ) -> LossGradient:
+    def loss_and_gradient(self, users: torch.Tensor, items: torch.Tensor, generator: torch.Generator) -> LossGradient:
         """Loss and gradient for one fresh draw of negatives per block of users."""
         tau = self._temperature
         unit_users, user_lengths = normalise(users)

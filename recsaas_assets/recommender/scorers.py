@@ -64,9 +64,7 @@ class BlockScores(Protocol):
         ...
 
 
-def rank_blocks(
-    score: BlockScores, user_rows: Rows, k: int, seen: sparse.csr_array | None
-) -> tuple[Rows, Scores]:
+def rank_blocks(score: BlockScores, user_rows: Rows, k: int, seen: sparse.csr_array | None) -> tuple[Rows, Scores]:
     """Rank block by block, so that memory stays at a block of dense scores."""
     rows = np.full((len(user_rows), k), -1, dtype=np.int32)
     scores = np.full((len(user_rows), k), -np.inf, dtype=np.float32)
@@ -75,7 +73,8 @@ def rank_blocks(
         dense = score(users)
         if seen is not None:
             history = seen[users].tocoo()
-            dense[torch.from_numpy(history.row.astype(np.int64)), torch.from_numpy(history.col.astype(np.int64))] = -torch.inf
+            places = history.row.astype(np.int64), history.col.astype(np.int64)
+            dense[torch.from_numpy(places[0]), torch.from_numpy(places[1])] = -torch.inf
         width = min(k, dense.shape[1])
         best, items = (each.numpy() for each in torch.topk(dense, width, dim=1))
         order = np.lexsort((items, -best), axis=1)

@@ -13,7 +13,8 @@ from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.early_stopping import EarlyStopping, ValidationProbe
 from recsaas_assets.recommender.graph import bipartite, edge_weights, normalised_adjacency
 from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.propagation import propagate, readout
+from recsaas_assets.recommender.propagation import propagate
+from recsaas_assets.recommender.readout import Readout
 from recsaas_assets.recommender.sampled_softmax import SampledSoftmax
 from resources.errors import InvalidInput, RecsaasError
 
@@ -37,7 +38,7 @@ class EpochProgress:
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """Vectors of the best epoch, float32, (n_users, d) and (n_items, d); zero for rows without any pair.
+    """Vectors of the best epoch, float32, (n_users, d) and (n_items, d), as `Readout` makes them.
 
     ``seconds`` is wall clock from first graph to last readout.
     """
@@ -74,8 +75,9 @@ def fit(
     weights = edge_weights(pairs, config.edge_weight, config.half_life_days)
     graph = bipartite(normalised_adjacency(pairs, weights, n_users, n_items))
     objective = SampledSoftmax(pairs, n_users, n_items, config)
-    users = torch.randn(n_users, config.dim, generator=generator).mul_(config.init_std)
-    items = torch.randn(n_items, config.dim, generator=generator).mul_(config.init_std)
+    readout = Readout.of(pairs, n_items, config)
+    users = torch.randn(n_users, config.learned_dim, generator=generator).mul_(config.init_std)
+    items = torch.randn(n_items, config.learned_dim, generator=generator).mul_(config.init_std)
     # A row without pairs has nothing to learn from; zero keeps its start noise out of the answers.
     users[torch.from_numpy(pairs.items_per_user(n_users) == 0)] = 0
     items[torch.from_numpy(pairs.users_per_item(n_items) == 0)] = 0
@@ -84,11 +86,6 @@ def fit(
     stopping = EarlyStopping(patience=config.patience)
     total = min(config.steps, stop_after or config.steps)
     history: list[EpochProgress] = []
-
-    def vectors() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        final = propagate(graph, users, items, config.layer_weights)
-        user_vectors, item_vectors = readout(*final, config.item_readout_exponent)
-        return user_vectors.numpy(), item_vectors.numpy()
 
     for epoch in range(1, total + 1):
         if should_stop is not None and should_stop():
@@ -102,7 +99,7 @@ def fit(
             optimiser.step(gradient, rate)
         metrics: dict[str, float] = {}
         if probe is not None and (epoch % config.evaluate_every == 0 or epoch == total):
-            current = vectors()
+            current = readout(*propagate(graph, users, items, config.layer_weights))
             metrics = {"ndcg@10": probe.ndcg_at_10(*current)}
             stopping.look(epoch, metrics["ndcg@10"], current)
         elapsed = time.perf_counter() - started
@@ -112,5 +109,8 @@ def fit(
             on_epoch(progress)
         if stopping.exhausted:
             break
-    best_epoch, best = stopping.best or (total, vectors())
+    if stopping.best is None:
+        best_epoch, best = total, readout(*propagate(graph, users, items, config.layer_weights))
+    else:
+        best_epoch, best = stopping.best
     return FitResult(*best, tuple(history), best_epoch, time.perf_counter() - started)

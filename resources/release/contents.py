@@ -99,9 +99,7 @@ class ReleaseContents:
         rows = np.arange(len(self.user_ids), dtype=np.int32)
         users = pl.DataFrame({"user_row": rows, "user_id": pl.Series(self.user_ids, dtype=pl.String)})
         users.write_parquet(folder / USER_IDS)
-        self.items.select(pl.col(name).cast(dtype) for name, dtype in ITEM_SCHEMA.items()).write_parquet(
-            folder / ITEMS
-        )
+        self.items.select(pl.col(name).cast(dtype) for name, dtype in ITEM_SCHEMA.items()).write_parquet(folder / ITEMS)
         for name, array in (
             (USER_VECTORS, self.user_vectors),
             (ITEM_VECTORS, self.item_vectors),

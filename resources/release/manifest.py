@@ -109,7 +109,7 @@ class ManifestDraft(_Provenance):
 class ReleaseManifest(_Provenance):
     """`manifest.json` of one release."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     version: str
     counts: ReleaseCounts
     files: tuple[ReleaseFile, ...]

@@ -48,10 +48,11 @@ class Pointer(BaseModel):
         """
         stack: list[str] = []
         for move in self.history:
-            if move.action == "rollback" and len(stack) > 1:
-                stack.pop()
+            if move.action == "rollback":
+                below = stack[:-1]
+                stack = below if below and below[-1] == move.version else [move.version]
                 continue
-            if not stack and move.replaced is not None:
+            if not stack and move.replaced is not None:  # older moves were cut off
                 stack.append(move.replaced)
             stack.append(move.version)
         if len(stack) < 2:

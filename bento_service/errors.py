@@ -1,0 +1,223 @@
+"""The one error shape, and which status every error of ours has."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from resources.errors import (
+    Conflict,
+    CorruptArtifact,
+    CorruptRelease,
+    FieldProblem,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    NotReady,
+    RecsaasError,
+    TooLarge,
+    Unauthenticated,
+    UploadRefused,
+)
+
+RETRY_AFTER_SECONDS = 10
+_MAX_DETAILS = 50
+_log = structlog.get_logger("recsaas.http")
+
+
+class Malformed(RecsaasError):
+    """The body cannot be read at all."""
+
+    code = "malformed_request"
+
+
+class UnsupportedMediaType(RecsaasError):
+    """The body has a content type that the route does not take."""
+
+    code = "unsupported_media_type"
+
+
+class RequestTimeout(RecsaasError):
+    """The client sent its body too slowly."""
+
+    code = "request_timeout"
+
+
+class ErrorDetail(BaseModel):
+    """One field of the request and what is wrong with it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    field: str
+    message: str
+
+
+class ErrorInfo(BaseModel):
+    """`code` is stable and meant for programs; `message` says what to do."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
+    details: tuple[ErrorDetail, ...] = ()
+    request_id: str
+
+
+class ErrorBody(BaseModel):
+    """Body of every answer with a status of 400 or more."""
+
+    model_config = ConfigDict(frozen=True)
+
+    error: ErrorInfo
+
+
+# The first match counts, so a class stands before its base.
+_STATUS: tuple[tuple[type[RecsaasError], int], ...] = (
+    (Malformed, 400),
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (RequestTimeout, 408),
+    (Conflict, 409),
+    (TooLarge, 413),
+    (UnsupportedMediaType, 415),
+    (InvalidInput, 422),
+    (NotReady, 503),
+    (CorruptRelease, 503),
+    (CorruptArtifact, 500),
+)
+_HTTP_CODES = {400: "malformed_request", 404: "not_found", 405: "method_not_allowed"}
+_HTTP_MESSAGES = {
+    404: "There is no such route; /openapi.json lists them all.",
+    405: "The route does not take this method; the Allow header names those it takes.",
+}
+_INTERNAL = "Something went wrong on our side. Try again; if it stays, tell us the request_id."
+
+
+def status_of(error: RecsaasError) -> int:
+    """Return the HTTP status of an error; 500 for one that is the installation's fault."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def error_response(
+    status: int,
+    *,
+    code: str,
+    message: str,
+    request_id: str,
+    details: Sequence[FieldProblem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Build an answer of the one error shape."""
+    info = ErrorInfo(
+        code=code,
+        message=message,
+        details=tuple(ErrorDetail(field=p.field, message=p.message) for p in details[:_MAX_DETAILS]),
+        request_id=request_id,
+    )
+    merged = dict(headers or {})
+    if status == 401:
+        merged.setdefault("WWW-Authenticate", "Bearer")
+    if status == 503:
+        merged.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+    return Response(
+        ErrorBody(error=info).model_dump_json(), status_code=status, media_type="application/json", headers=merged
+    )
+
+
+def internal_error(request_id: str) -> Response:
+    """Build the answer to an error nobody expected; it tells nothing about the inside."""
+    return error_response(500, code="internal_error", message=_INTERNAL, request_id=request_id)
+
+
+def problems_of(errors: Sequence[Any], *, skip: int = 0) -> tuple[FieldProblem, ...]:
+    """Turn pydantic's list of errors into ours; `skip` parts of each location are left out (`body`, `query`)."""
+    return tuple(
+        FieldProblem(".".join(str(part) for part in e["loc"][skip:]) or "body", e["msg"].removeprefix("Value error, "))
+        for e in errors
+    )
+
+
+def invalid_fields(problems: Sequence[FieldProblem]) -> InvalidInput:
+    """Return the error for fields that are wrong; its message already names the first ones."""
+    named = "; ".join(f"{p.field}: {p.message}" for p in problems[:3])
+    more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+    return InvalidInput(f"The request is not valid. {named}{more}.", details=tuple(problems))
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Make every error that passes a route come out in the one shape."""
+    handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
+        RecsaasError: _on_ours,
+        RequestValidationError: _on_validation,
+        HTTPException: _on_http,
+        OperationalError: _on_database,
+        PoolTimeout: _on_database,
+        OSError: _on_system,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def _on_ours(request: Request, error: RecsaasError) -> Response:
+    status = status_of(error)
+    if status == 500:
+        _log.error("internal_error", code=error.code, message=error.message)
+        if not isinstance(error, CorruptArtifact):
+            return internal_error(_request_id(request))
+    code = error.reason if isinstance(error, UploadRefused) else error.code
+    return error_response(
+        status, code=code, message=error.message, details=error.details, request_id=_request_id(request)
+    )
+
+
+async def _on_validation(request: Request, error: RequestValidationError) -> Response:
+    return await _on_ours(request, invalid_fields(problems_of(error.errors(), skip=1)))
+
+
+async def _on_http(request: Request, error: HTTPException) -> Response:
+    status = error.status_code
+    return error_response(
+        status,
+        code=_HTTP_CODES.get(status, "invalid_request" if status < 500 else "internal_error"),
+        message=_HTTP_MESSAGES.get(status, str(error.detail)),
+        request_id=_request_id(request),
+        headers=error.headers,
+    )
+
+
+async def _on_database(request: Request, error: Exception) -> Response:
+    _log.error("control_db_unavailable", kind=type(error).__name__)
+    return error_response(
+        503,
+        code="control_db_unavailable",
+        message="The control database is busy or away, and nothing was stored. Try again in a few seconds.",
+        request_id=_request_id(request),
+    )
+
+
+async def _on_system(request: Request, error: OSError) -> Response:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        _log.error("storage_full")
+        return error_response(
+            503,
+            code="storage_full",
+            message="The storage is full, and nothing was stored. Try again when the operator has made room.",
+            request_id=_request_id(request),
+        )
+    _log.error("unhandled", exc_info=error)
+    return internal_error(_request_id(request))
+
+
+def _request_id(request: Request) -> str:
+    return str(getattr(request.state, "request_id", ""))

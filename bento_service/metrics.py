@@ -1,0 +1,113 @@
+"""Prometheus metrics of the service. No label can take more than a bounded number of values."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+MAX_TENANT_LABELS = 1000
+_OTHER = "other"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+
+
+class Metrics:
+    """Counters and histograms, each in the registry of this object.
+
+    `multiprocess` says that several workers share one folder of values, as under `bentoml serve`: then the exposition
+    adds up all of them, whichever worker is asked.
+    """
+
+    def __init__(self, *, multiprocess: bool = False) -> None:
+        self._multiprocess = multiprocess
+        self._registry = CollectorRegistry()
+        self._tenants: set[str] = set()
+        self._duration = Histogram(
+            "recsaas_http_request_duration_seconds",
+            "Time from the request to the end of its answer.",
+            ("method", "route", "status"),
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self._tenant_requests = Counter(
+            "recsaas_tenant_requests_total",
+            "Requests with a valid credential, by tenant.",
+            ("tenant", "route", "status"),
+            registry=self._registry,
+        )
+        self._fallbacks = Counter(
+            "recsaas_recommendation_fallbacks_total",
+            "Answers that were not the model's, by reason.",
+            ("tenant", "reason"),
+            registry=self._registry,
+        )
+        self._events = Counter(
+            "recsaas_events_total", "Tracked events stored, by tenant.", ("tenant",), registry=self._registry
+        )
+        self._upload_rows = Counter(
+            "recsaas_upload_rows_total",
+            "Rows of stored uploads.",
+            ("tenant", "kind", "outcome"),
+            registry=self._registry,
+        )
+        self._loads = Counter(
+            "recsaas_release_loads_total", "Attempts to load a release.", ("outcome",), registry=self._registry
+        )
+        self._loaded = Gauge(
+            "recsaas_releases_loaded",
+            "Releases in memory.",
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+        self._loaded_bytes = Gauge(
+            "recsaas_releases_loaded_bytes",
+            "Memory of the loaded releases.",
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+
+    def request(self, *, method: str, route: str, status: int, seconds: float, tenant: str | None) -> None:
+        """Note one answered request; `route` is the template, never the path."""
+        known = method if method in _METHODS else _OTHER
+        self._duration.labels(known, route, status).observe(seconds)
+        if tenant is not None:
+            self._tenant_requests.labels(self._label(tenant), route, status).inc()
+
+    def fallback(self, tenant: str, reason: str) -> None:
+        """Note an answer that was not the model's."""
+        self._fallbacks.labels(self._label(tenant), reason).inc()
+
+    def events(self, tenant: str, count: int) -> None:
+        """Note stored events."""
+        self._events.labels(self._label(tenant)).inc(count)
+
+    def upload(self, tenant: str, kind: str, *, accepted: int, rejected: int, duplicate: int) -> None:
+        """Note the rows of a stored upload."""
+        for outcome, rows in (("accepted", accepted), ("rejected", rejected), ("duplicate", duplicate)):
+            self._upload_rows.labels(self._label(tenant), kind, outcome).inc(rows)
+
+    def release_load(self, *, succeeded: bool) -> None:
+        """Note that a release was loaded, or could not be."""
+        self._loads.labels("success" if succeeded else "failure").inc()
+
+    def releases(self, *, count: int, size: int) -> None:
+        """Note what is in memory now; `size` in bytes."""
+        self._loaded.set(count)
+        self._loaded_bytes.set(size)
+
+    def exposition(self) -> bytes:
+        """Return the metrics in Prometheus's text format."""
+        if not self._multiprocess:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    def _label(self, tenant: str) -> str:
+        """Return the tenant, or `other` once there are too many to count one by one."""
+        if tenant in self._tenants:
+            return tenant
+        if len(self._tenants) >= MAX_TENANT_LABELS:
+            return _OTHER
+        self._tenants.add(tenant)
+        return tenant

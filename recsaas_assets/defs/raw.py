@@ -1,0 +1,90 @@
+"""Raw tables: what the shop sent and the contract accepted, row by row with its origin."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, MetadataValue, asset
+
+from recsaas_assets.defs.metadata import preview, table
+from recsaas_assets.defs.partitions import tenants_partitions
+from recsaas_assets.ingestion import raw_table, settings_table, take_landed_files, uploads_table
+from resources.control_db.uploads import list_uploads, mark_ingested
+from resources.dagster_resources import TenantRunResource
+from resources.lake import write_parquet
+from resources.uploads.contract import Kind
+
+RAW_COMMON: dict[str, Any] = {
+    "partitions_def": tenants_partitions,
+    "group_name": "raw",
+    "owners": ["team:data"],
+    "code_version": "1",
+}
+
+
+def raw_asset(kind: Kind, description: str) -> AssetsDefinition:
+    """The raw table of one kind of upload."""
+
+    @asset(name=f"raw_{kind.value}", description=description, kinds={"polars", "parquet"}, **RAW_COMMON)
+    def _raw(context: AssetExecutionContext, tenant_run: TenantRunResource) -> MaterializeResult[None]:
+        tenant_run.stage(f"raw_{kind.value}")
+        landed = take_landed_files(
+            tenant_run.whole_lake,
+            tenant_run.db,
+            tenant_run.tenant(),
+            kind,
+            now=datetime.now(UTC),
+            max_bytes=tenant_run.settings.max_upload_bytes,
+        )
+        for file in landed:
+            if file.refusal is not None:
+                context.log.warning(f"Landed file {file.name} was refused: {file.refusal}")
+        frame, upload_ids = raw_table(tenant_run.lake, tenant_run.db, tenant_run.tenant_id, kind)
+        write_parquet(tenant_run.lake.raw(kind.value), frame)
+        mark_ingested(tenant_run.db, tenant_run.tenant_id, upload_ids, run_id=tenant_run.run_id)
+        uploads = list_uploads(tenant_run.db, tenant_run.tenant_id, kind=kind.value)
+        return MaterializeResult(
+            metadata={
+                "dagster/row_count": frame.height,
+                "rows_rejected": sum(u.rows_rejected for u in uploads),
+                "rows_duplicate": sum(u.rows_duplicate for u in uploads),
+                "landed_files": len(landed),
+                "uploads": table(
+                    ["upload", "file", "source", "accepted", "rejected", "duplicate"],
+                    [
+                        [u.upload_id, u.filename, u.source, *map(str, (u.rows_accepted, u.rows_rejected, u.rows_duplicate))]
+                        for u in uploads[-20:]
+                    ],
+                ),
+                "preview": preview(frame),
+                "path": MetadataValue.path(str(tenant_run.lake.raw(kind.value))),
+            }
+        )
+
+    return _raw
+
+
+raw_items = raw_asset(Kind.ITEMS, "Accepted catalogue rows of one tenant, each with its upload and line.")
+raw_users = raw_asset(Kind.USERS, "Accepted user rows of one tenant, each with its upload and line.")
+raw_interactions = raw_asset(
+    Kind.INTERACTIONS, "Accepted interactions of one tenant, uploaded and tracked, each with its upload and line."
+)
+
+
+@asset(
+    name="raw_uploads",
+    deps=[raw_items, raw_users, raw_interactions],
+    description="The tenant's ledger of uploads and its settings, as the dbt models read them.",
+    kinds={"polars", "parquet"},
+    **RAW_COMMON,
+)
+def raw_uploads(tenant_run: TenantRunResource) -> MaterializeResult[None]:
+    """Written after the raw tables, so that the ledger names every upload that they hold."""
+    ledger = uploads_table(list_uploads(tenant_run.db, tenant_run.tenant_id))
+    settings = settings_table(tenant_run.tenant().settings)
+    write_parquet(tenant_run.lake.raw("raw_uploads"), ledger)
+    write_parquet(tenant_run.lake.raw("tenant_settings"), settings)
+    return MaterializeResult(
+        metadata={"dagster/row_count": ledger.height, "preview": preview(ledger), "settings": preview(settings)}
+    )

@@ -1,0 +1,72 @@
+"""What the ranker answers, and how an inner product becomes a score between 0 and 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Source = Literal["model", "popular"]
+Fallback = Literal[
+    "unknown_user",
+    "user_without_vector",
+    "item_without_vector",
+    "popularity_release",
+    "no_model_item",
+    "all_seen",
+    "no_matching_item",
+]
+"""Why an answer is not the model's:
+
+- `unknown_user`: no user was named, or the release does not know this one
+- `user_without_vector`, `item_without_vector`: known, but not to the model
+- `popularity_release`: the release serves popularity for everybody
+- `no_model_item`: no unseen item that passes the filters has a vector
+- `all_seen`: the user has seen every item that passes the filters, so seen items are shown again (degraded)
+- `no_matching_item`: no item passes the filters; the only reason for an empty answer
+"""
+
+_STEEPNESS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class RankedItem:
+    """One item of an answer. `score` is 0–1 and never rises with `rank`, which counts from 1."""
+
+    item_id: str
+    title: str | None
+    category: str | None
+    brand: str | None
+    price: float | None
+    image_url: str | None
+    score: float
+    rank: int
+    source: Source
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """An answer. `algorithm` is what ranked its first item."""
+
+    items: tuple[RankedItem, ...]
+    algorithm: Literal["lightgcn", "popularity"]
+    degraded: bool = False
+    fallback_reason: Fallback | None = None
+
+
+def model_scores(products: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    """Map inner products to 0–1: logistic of 4 · product / scale.
+
+    `scale` is the norm of the user's vector times the root mean square norm of the item vectors, so that the argument
+    is near 4 · cosine, and 0.5 says "neither for nor against". Monotone, so that it keeps the ranking.
+    """
+    exponent = np.clip(_STEEPNESS * products / scale if scale > 0 else np.zeros_like(products), -500, 500)
+    return np.asarray(1.0 / (1.0 + np.exp(-exponent)))
+
+
+def cosine_scores(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map cosines to 0–1: (1 + cosine) / 2."""
+    return np.clip((1.0 + cosines) / 2.0, 0.0, 1.0)

@@ -1,0 +1,125 @@
+"""The k best item rows for a query vector: exact among the items allowed, the same one by one and in a batch.
+
+FAISS or a matrix product proposes candidates in float32, whose last digits depend on how many rows are multiplied at
+once. The candidates are then scored in float64, each by itself, and ordered by score and, where equal, by row. So an
+answer does not depend on the path that found it, and items that tie always come in the same order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MARGIN = 16
+
+Found = tuple[NDArray[np.int32], NDArray[np.float64]]
+"""Item rows, best first, and their products."""
+
+
+class VectorSearch:
+    """Search over the item vectors of one release.
+
+    Attributes:
+        vectors: `(n_items, dim)`.
+        norms: `(n_items,)` float64.
+        typical_norm: root mean square of the norms above 0; 0.0 when there are none.
+    """
+
+    def __init__(self, vectors: NDArray[np.float32], index: Any = None) -> None:
+        self.vectors = vectors
+        squares = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
+        self.norms: NDArray[np.float64] = np.sqrt(squares)
+        present = squares[squares > 0]
+        self.typical_norm = float(np.sqrt(present.mean())) if present.size else 0.0
+        self._largest_norm = float(self.norms.max(initial=0.0))
+        self._index = index
+
+    def top(
+        self,
+        query: NDArray[np.float32],
+        k: int,
+        allowed: NDArray[np.bool_],
+        *,
+        allowed_before: int,
+        removed: int,
+    ) -> Found:
+        """Return the `k` allowed rows with the greatest inner product; fewer when fewer are allowed.
+
+        `allowed_before` rows passed the filter, and at most `removed` of them were then taken out of `allowed`. From
+        these the search knows how many neighbours to fetch; where they would be more than a quarter of the index, or
+        turn out too few, it looks at every allowed row instead.
+        """
+        if k <= 0 or allowed_before == 0:
+            return _NOTHING
+        fetched = (k + removed) * len(self.vectors) // allowed_before + _MARGIN
+        if self._index is not None and fetched * 4 <= len(self.vectors):
+            found = self._by_index(query, k, allowed, fetched)
+            if found is not None:
+                return found
+        return self.exact(query, k, allowed)
+
+    def exact(self, query: NDArray[np.float32], k: int, allowed: NDArray[np.bool_]) -> Found:
+        """Return the `k` allowed rows with the greatest inner product, by looking at all of them."""
+        rows = np.flatnonzero(allowed)
+        few = len(rows) * 4 < len(allowed)
+        products = self.vectors[rows] @ query if few else (self.vectors @ query)[rows]
+        return self._ordered(query, k, _contenders(rows, products, k, self._slack(query)))
+
+    def exact_cosine(self, row: int, k: int, allowed: NDArray[np.bool_]) -> Found:
+        """Return the `k` allowed rows with the greatest cosine to item `row`; a row without a vector is not allowed."""
+        query = self.vectors[row]
+        rows = np.flatnonzero(allowed)
+        cosines = (self.vectors[rows] @ query) / (self.norms[rows] * self.norms[row])
+        rows = _contenders(rows, cosines, k, _relative_error(len(query)))
+        cosines = self._products(query, rows) / (self.norms[rows] * self.norms[row])
+        order = np.lexsort((rows, -cosines))[:k]
+        return rows[order].astype(np.int32), cosines[order]
+
+    def exact_from_products(self, query: NDArray[np.float32], k: int, products: NDArray[np.float32]) -> Found:
+        """Return the `k` best rows of `products` `(n_items,)`, made in a batch; −inf marks a row not allowed."""
+        rows = np.arange(len(products))
+        contenders = _contenders(rows, products, k, self._slack(query))
+        return self._ordered(query, k, contenders[products[contenders] > -np.inf])
+
+    def _by_index(self, query: NDArray[np.float32], k: int, allowed: NDArray[np.bool_], fetched: int) -> Found | None:
+        """Ask the index; `None` when it gives fewer than `k` allowed rows, or they tie with what it cut off."""
+        products, labels = (answer[0] for answer in self._index.search(query[None, :], fetched))
+        if labels[-1] < 0:  # FAISS pads with −1
+            products, labels = products[labels >= 0], labels[labels >= 0]
+        kept = allowed[labels]
+        rows = labels[kept]
+        if len(rows) < k or products[kept][k - 1] - self._slack(query) <= products[-1]:
+            return None
+        return self._ordered(query, k, rows)
+
+    def _ordered(self, query: NDArray[np.float32], k: int, rows: NDArray[np.int64]) -> Found:
+        products = self._products(query, rows)
+        order = np.lexsort((rows, -products))[:k]
+        return rows[order].astype(np.int32), products[order]
+
+    def _products(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.asarray((self.vectors[rows].astype(np.float64) * query).sum(axis=1))
+
+    def _slack(self, query: NDArray[np.float32]) -> float:
+        """Twice the error bound of a float32 product: two products closer than this may be in either order."""
+        return _relative_error(len(query)) * float(np.linalg.norm(query)) * self._largest_norm
+
+
+def _contenders(
+    rows: NDArray[np.int64], products: NDArray[np.floating[Any]], k: int, slack: float
+) -> NDArray[np.int64]:
+    """Return the rows that may be among the `k` best when a product may be off by half the slack."""
+    if len(rows) <= k:
+        return rows
+    cut = np.partition(products, len(rows) - k)[len(rows) - k]
+    near: NDArray[np.int64] = rows[products >= cut - slack]
+    return near
+
+
+def _relative_error(dim: int) -> float:
+    return 2 * dim * float(np.finfo(np.float32).eps)
+
+
+_NOTHING: Found = (np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float64))

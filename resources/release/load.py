@@ -1,0 +1,172 @@
+"""Load a release for answering: memory-mapped arrays, id maps built once, the catalogue in columns."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from upath import UPath
+
+from resources.errors import ConfigurationError, CorruptArtifact, CorruptRelease
+from resources.release.catalogue import Catalogue
+from resources.release.contents import (
+    FILE_NAMES,
+    ITEM_SCHEMA,
+    ITEM_VECTORS,
+    ITEMS,
+    MANIFEST,
+    SEEN_INDPTR,
+    SEEN_ITEMS,
+    USER_IDS,
+    USER_VECTORS,
+    check_arrays,
+)
+from resources.release.folder import local_path
+from resources.release.manifest import ReleaseManifest
+from resources.release.store import verify_files
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRelease:
+    """One release in memory; read-only, so that any number of threads may share it.
+
+    The arrays are those of `ReleaseContents`, memory-mapped: pages are read when used and shared between workers.
+    """
+
+    manifest: ReleaseManifest
+    directory: Path
+    user_rows: dict[str, int]
+    item_rows: dict[str, int]
+    catalogue: Catalogue
+    user_vectors: NDArray[np.float32]
+    item_vectors: NDArray[np.float32]
+    seen_indptr: NDArray[np.int64]
+    seen_items: NDArray[np.int32]
+    bytes_in_memory: int
+
+    @property
+    def version(self) -> str:
+        """Version of the release."""
+        return self.manifest.version
+
+    def user_vector(self, user_id: str | None) -> NDArray[np.float32] | None:
+        """Return the user's vector `(dim,)`; `None` for an unknown user and for one without a vector."""
+        row = self.user_rows.get(user_id) if user_id is not None else None
+        if row is None or row >= len(self.user_vectors):
+            return None
+        vector = self.user_vectors[row]
+        return vector if vector.any() else None
+
+    def history(self, user_id: str | None) -> NDArray[np.int32]:
+        """Return the item rows that the user has interacted with, most recent last; empty for an unknown user."""
+        row = self.user_rows.get(user_id) if user_id is not None else None
+        if row is None:
+            return self.seen_items[:0]
+        return self.seen_items[self.seen_indptr[row] : self.seen_indptr[row + 1]]
+
+
+def load_release(directory: Path | UPath, *, verify: bool = True, cache: Path | None = None) -> LoadedRelease:
+    """Load the release in `directory`.
+
+    `verify` compares every byte with the manifest first. A directory in an object store is copied into the folder
+    `cache` (one per tenant) once, because an array can only be mapped from a local file.
+
+    Raises:
+        CorruptRelease: a file is missing, changed, or does not fit the others; the message names it.
+        ConfigurationError: `directory` is not local and there is no `cache`.
+    """
+    folder = local_path(directory) or _fetch(directory, cache)
+    name = f"release {folder.name}"
+    manifest = _manifest(folder, name)
+    if verify:
+        verify_files(folder, manifest)
+    users = _table(folder, USER_IDS, {"user_row": pl.Int32, "user_id": pl.String}, name)
+    items = _table(folder, ITEMS, ITEM_SCHEMA, name)
+    user_ids: list[str] = users["user_id"].to_list()
+    item_ids: list[str] = items["item_id"].to_list()
+    arrays = [_array(folder, file, name) for file in (USER_VECTORS, ITEM_VECTORS, SEEN_INDPTR, SEEN_ITEMS)]
+    user_vectors, item_vectors, seen_indptr, seen_items = arrays
+    try:
+        check_arrays(*arrays, n_users=len(user_ids), n_items=len(item_ids))
+    except CorruptArtifact as error:
+        raise CorruptRelease(f"{name} of tenant {manifest.tenant}: {error.message}") from error
+    catalogue = Catalogue(items)
+    return LoadedRelease(
+        manifest=manifest,
+        directory=folder,
+        user_rows=dict(zip(user_ids, range(len(user_ids)), strict=True)),
+        item_rows=dict(zip(item_ids, range(len(item_ids)), strict=True)),
+        catalogue=catalogue,
+        user_vectors=user_vectors,
+        item_vectors=item_vectors,
+        seen_indptr=seen_indptr,
+        seen_items=seen_items,
+        bytes_in_memory=catalogue.bytes_in_memory
+        + _id_map_bytes(users["user_id"])
+        + _id_map_bytes(items["item_id"])
+        + sum(array.nbytes for array in arrays),
+    )
+
+
+def _manifest(folder: Path, name: str) -> ReleaseManifest:
+    try:
+        return ReleaseManifest.from_json((folder / MANIFEST).read_bytes(), name=name)
+    except FileNotFoundError as error:
+        raise CorruptRelease(f"{name}: {MANIFEST} is missing. {_NEXT_STEP}") from error
+
+
+def _table(folder: Path, file: str, schema: dict[str, Any], name: str) -> pl.DataFrame:
+    try:
+        frame = pl.read_parquet(folder / file, memory_map=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise CorruptRelease(f"{name}: {file} is missing or is not readable Parquet. {_NEXT_STEP}") from error
+    if frame.schema != pl.Schema(schema):
+        raise CorruptRelease(f"{name}: {file} does not have the columns of this format. {_NEXT_STEP}")
+    return frame
+
+
+def _array(folder: Path, file: str, name: str) -> NDArray[Any]:
+    try:
+        mapped = np.load(folder / file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise CorruptRelease(f"{name}: {file} is missing or is not a readable array. {_NEXT_STEP}") from error
+    return np.asarray(mapped)  # a plain view of the same pages: slicing np.memmap is several times slower
+
+
+def _fetch(directory: Path | UPath, cache: Path | None) -> Path:
+    """Copy a release from an object store into `cache/<version>`, whole or not at all."""
+    if cache is None:
+        raise ConfigurationError(f"release {directory.name} is not in a local folder; set a folder to cache it in.")
+    target = cache / directory.name
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".fetching-", dir=cache))
+    try:
+        for file in (*FILE_NAMES, MANIFEST):
+            try:
+                (staging / file).write_bytes((directory / file).read_bytes())
+            except FileNotFoundError as error:
+                raise CorruptRelease(f"release {directory.name}: {file} is missing. {_NEXT_STEP}") from error
+        try:
+            staging.rename(target)
+        except OSError:
+            if not target.is_dir():  # else another thread was quicker with the same immutable files
+                raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def _id_map_bytes(ids: pl.Series) -> int:
+    """Estimate a dict of ids: about 50 bytes a string object, its text, and about 100 for its place in the dict."""
+    return 150 * len(ids) + int(ids.str.len_bytes().sum() or 0)
+
+
+_NEXT_STEP = "Promote another release, or run the tenant's pipeline again."

@@ -1,0 +1,289 @@
+"""The releases of one tenant: write, verify, promote, roll back, list.
+
+A release is a directory `releases/<version>/` that appears whole, never changes, and is complete by itself. Which one
+is live is the pointer `current.json`, moved last. A crash at any point leaves the old state or the new one; what a
+crash leaves behind has a name that no reader looks at, and the next write removes it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from upath import UPath
+
+from resources.errors import Conflict, CorruptRelease, InvalidInput, NoRelease, ReleaseNotFound
+from resources.lake import TenantLake
+from resources.release.contents import FILE_NAMES, MANIFEST, ReleaseContents
+from resources.release.folder import describe, local_path, locked, sync
+from resources.release.manifest import ManifestDraft, ReleaseFile, ReleaseManifest
+from resources.release.pointer import POINTER, Pointer, PointerMove, moved, read_pointer, write_pointer
+
+_VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+_WRITING = ".writing-"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSummary:
+    """One line of the list of releases. `problem` says why the manifest cannot be read, and then there is none."""
+
+    version: str
+    is_current: bool
+    manifest: ReleaseManifest | None
+    problem: str | None = None
+
+
+class ReleaseStore:
+    """Reads and writes the releases of one tenant."""
+
+    def __init__(self, lake: TenantLake) -> None:
+        self._tenant = lake.tenant.value
+        self._root = lake.releases
+        self._local = local_path(lake.releases)
+
+    def directory(self, version: str) -> UPath:
+        """Directory of a release.
+
+        Raises:
+            ReleaseNotFound: there is no such release, or the name cannot be one.
+        """
+        directory = self._root / version if _VERSION.fullmatch(version) else None
+        if directory is None or not directory.is_dir():
+            raise ReleaseNotFound(
+                f"tenant {self._tenant} has no release {version[:80]!r}; list its releases to see which there are."
+            )
+        return directory
+
+    def write(self, version: str, contents: ReleaseContents, draft: ManifestDraft) -> ReleaseManifest:
+        """Store a release; it is not live before `promote`. The same release written again changes nothing.
+
+        Raises:
+            InvalidInput: `version` does not have the form of `new_version`, or the draft is another tenant's.
+            CorruptArtifact: the contents do not fit together; nothing was written.
+            Conflict: the version exists with other contents; releases never change.
+        """
+        if not _VERSION.fullmatch(version):
+            raise InvalidInput(f"{version[:80]!r} is not a release version; use one made by new_version().")
+        if draft.tenant != self._tenant:
+            raise InvalidInput(f"the manifest is of tenant {draft.tenant}, the store of tenant {self._tenant}.")
+        contents.check()
+        with locked(self._local):
+            self._remove_leftovers()
+            staging = Path(tempfile.mkdtemp(prefix=_WRITING, dir=self._local))
+            try:
+                contents.write_files(staging)
+                files = tuple(describe(staging / name) for name in FILE_NAMES)
+                manifest = ReleaseManifest.of(
+                    draft, version=version, users=len(contents.user_ids), items=contents.items.height, files=files
+                )
+                existing = self._existing(version, files)
+                if existing is not None:
+                    return existing
+                (staging / MANIFEST).write_bytes(manifest.to_json())
+                self._publish(staging, version)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+        return manifest
+
+    def manifest(self, version: str) -> ReleaseManifest:
+        """Read a release's manifest.
+
+        Raises:
+            ReleaseNotFound: there is no such release.
+            CorruptRelease: the manifest is missing, was changed, or is another release's.
+        """
+        directory = self.directory(version)
+        name = f"release {version} of tenant {self._tenant}"
+        try:
+            data = (directory / MANIFEST).read_bytes()
+        except FileNotFoundError as error:
+            raise CorruptRelease(
+                f"{name}: {MANIFEST} is missing. Promote another release, or run the tenant's pipeline again."
+            ) from error
+        manifest = ReleaseManifest.from_json(data, name=name)
+        if (manifest.tenant, manifest.version) != (self._tenant, version):
+            raise CorruptRelease(
+                f"{name}: {MANIFEST} is that of release {manifest.version} of tenant {manifest.tenant}; "
+                "restore the directory or promote another release."
+            )
+        return manifest
+
+    def verify(self, version: str) -> ReleaseManifest:
+        """Read every byte of a release and compare it with the manifest.
+
+        Raises:
+            ReleaseNotFound: there is no such release.
+            CorruptRelease: names the file that is missing or changed.
+        """
+        manifest = self.manifest(version)
+        verify_files(self.directory(version), manifest)
+        return manifest
+
+    def promote(self, version: str, now: datetime, actor: str, reason: str = "") -> Pointer:
+        """Make a release live, after verifying it. Promoting the live one changes nothing.
+
+        A pointer that cannot be read is replaced: this is how it is repaired, and its history then starts anew.
+
+        Raises:
+            ReleaseNotFound, CorruptRelease: nothing was changed.
+            Conflict: the gate refused the release and no reason for forcing it was given.
+        """
+        with locked(self._local):
+            manifest = self.verify(version)
+            forced = manifest.gate.outcome == "refused"
+            if forced and not reason.strip():
+                raise Conflict(
+                    f"the gate refused release {version} of tenant {self._tenant} "
+                    f"({'; '.join(manifest.gate.reasons) or 'no reason recorded'}); to force it, give a reason."
+                )
+            pointer, note = self._pointer_to_replace()
+            if pointer is not None and pointer.version == version:
+                return pointer
+            move = PointerMove(
+                action="promote",
+                version=version,
+                replaced=pointer.version if pointer else None,
+                at=now,
+                actor=actor,
+                reason=f"{reason}{note}".strip(),
+                forced=forced,
+            )
+            return self._move(pointer, move)
+
+    def rollback(self, now: datetime, actor: str, reason: str = "") -> Pointer:
+        """Make the previously live release live again, after verifying it.
+
+        Raises:
+            NoRelease: the tenant has no live release.
+            NotFound: no release was live before.
+            ReleaseNotFound, CorruptRelease: the previous one cannot be served; nothing was changed.
+        """
+        with locked(self._local):
+            pointer = self.pointer()
+            if pointer is None:
+                raise NoRelease(f"tenant {self._tenant} has no live release; promote one first.")
+            version = pointer.previous()
+            self.verify(version)
+            move = PointerMove(
+                action="rollback",
+                version=version,
+                replaced=pointer.version,
+                at=now,
+                actor=actor,
+                reason=reason.strip(),
+            )
+            return self._move(pointer, move)
+
+    def pointer(self) -> Pointer | None:
+        """Return the live version with the history of moves; `None` when nothing was ever promoted.
+
+        Raises:
+            CorruptRelease: the pointer is lost or cannot be read; promote a release to write it anew.
+        """
+        return read_pointer(self._root, tenant=self._tenant)
+
+    def current(self) -> str | None:
+        """Return the live version, at the price of one small read; raises as `pointer` does."""
+        pointer = self.pointer()
+        return pointer.version if pointer else None
+
+    def list(self) -> tuple[ReleaseSummary, ...]:
+        """Return every release, newest first; one that cannot be read is listed with its problem."""
+        current = self.current()
+        names = [path.name for path in self._root.iterdir()] if self._root.is_dir() else []
+        versions = sorted((name for name in names if _VERSION.fullmatch(name)), reverse=True)
+        return tuple(self._summary(version, version == current) for version in versions)
+
+    def _summary(self, version: str, is_current: bool) -> ReleaseSummary:
+        try:
+            return ReleaseSummary(version, is_current, self.manifest(version))
+        except CorruptRelease as error:
+            return ReleaseSummary(version, is_current, None, error.message)
+
+    def _existing(self, version: str, files: tuple[ReleaseFile, ...]) -> ReleaseManifest | None:
+        """Return the stored manifest of the same release; `None` when nothing complete is there."""
+        if not (self._root / version / MANIFEST).exists():
+            return None
+        manifest = self.verify(version)
+        if manifest.files != files:
+            raise Conflict(
+                f"release {version} of tenant {self._tenant} exists with other contents, and releases never change; "
+                "write this one under a new version."
+            )
+        return manifest
+
+    def _publish(self, staging: Path, version: str) -> None:
+        if self._local is None:
+            for name in (*FILE_NAMES, MANIFEST):  # the manifest last: without it the directory is no release
+                (self._root / version / name).write_bytes((staging / name).read_bytes())
+            return
+        for name in (*FILE_NAMES, MANIFEST):
+            sync(staging / name)
+        staging.chmod(0o755)
+        sync(staging)
+        target = self._local / version
+        shutil.rmtree(target, ignore_errors=True)  # only ever a directory without a manifest
+        staging.rename(target)
+        sync(self._local)
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a writer that died left behind; the lock says that no other writer is alive."""
+        if self._local is not None:
+            for leftover in self._local.glob(f"{_WRITING}*"):
+                shutil.rmtree(leftover)
+
+    def _pointer_to_replace(self) -> tuple[Pointer | None, str]:
+        try:
+            return self.pointer(), ""
+        except CorruptRelease:
+            lost = self._root / POINTER
+            if lost.exists():
+                (self._root / f"{POINTER}.unreadable").write_bytes(lost.read_bytes())
+            return None, " [the previous pointer was lost]"
+
+    def _move(self, pointer: Pointer | None, move: PointerMove) -> Pointer:
+        after = moved(pointer, move)
+        write_pointer(self._root, after)
+        return after
+
+
+def verify_files(directory: Path | UPath, manifest: ReleaseManifest) -> None:
+    """Compare every file of a release directory with its manifest.
+
+    Raises:
+        CorruptRelease: names the file that is missing or changed.
+    """
+    listed = {file.name: file for file in manifest.files}
+    for name in FILE_NAMES:
+        problem = None
+        if name not in listed:
+            problem = "is not in the manifest"
+        else:
+            try:
+                if describe(directory / name) != listed[name]:
+                    problem = "was changed after it was written"
+            except FileNotFoundError:
+                problem = "is missing"
+        if problem:
+            raise CorruptRelease(
+                f"release {manifest.version} of tenant {manifest.tenant}: {name} {problem}. "
+                "Promote another release, or run the tenant's pipeline again."
+            )
+
+
+def new_version(now: datetime, suffix: str) -> str:
+    """Return the version of a release made at `now`; `suffix` is 8 lower-case hex digits, random or from a run id.
+
+    Raises:
+        InvalidInput: `now` has no time zone, or `suffix` is not 8 hex digits.
+    """
+    if now.tzinfo is None:
+        raise InvalidInput("a release version needs a time with a time zone.")
+    version = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{suffix}"
+    if not _VERSION.fullmatch(version):
+        raise InvalidInput(f"{suffix!r} is not 8 lower-case hex digits.")
+    return version

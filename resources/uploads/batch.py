@@ -1,0 +1,180 @@
+"""Checking one batch of text rows: which are valid, with typed values, and every reason why the others are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from resources.uploads.contract import (
+    REJECTED_REASON,
+    REJECTED_ROW,
+    Kind,
+    accepted_schema,
+    columns,
+    id_column,
+)
+from resources.uploads.csv_reader import ROW_NUMBER, RaggedRow, TextBatch
+from resources.uploads.parsing import clean_text, parse
+from resources.uploads.report import MAX_LISTED_ERRORS, MAX_VALUE_CHARACTERS, RowError
+from resources.uploads.rules import Rule, extra_column_rule, failing_rows, parsed
+
+WRONG_FIELD_COUNT = "row.wrong_field_count"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedBatch:
+    """A batch after the rules.
+
+    `valid` has the columns of `accepted.parquet` without `upload_id`; `valid_text` the same rows as they were sent.
+    `rejected` has `rejected_row`, `rejected_reason` and the text as it was sent. `errors` lists the first ones only,
+    `errors_by_rule` counts all.
+    """
+
+    valid: pl.DataFrame
+    valid_text: pl.DataFrame
+    rejected: pl.DataFrame
+    errors: tuple[RowError, ...]
+    errors_by_rule: dict[str, int]
+
+
+def check_batch(batch: TextBatch, *, kind: Kind, rules: Sequence[Rule], types: Mapping[str, str]) -> CheckedBatch:
+    """Parse a batch and apply the rules to its rows; rows with the wrong number of fields have that one reason."""
+    text = batch.frame
+    frame, rules = _parsed_frame(text, kind, rules, types)
+    failing = failing_rows(frame, rules)
+    broken = [rule for rule in rules if rule.code in failing]
+    valid, valid_text, rejected = frame, text, _no_rejected(text)
+    errors: tuple[RowError, ...] = ()
+    if broken:
+        bits = pl.select(
+            pl.sum_horizontal(pl.lit(failing[rule.code]).cast(pl.UInt64) * 2**i for i, rule in enumerate(broken))
+        ).to_series()
+        good, bad = bits == 0, bits != 0
+        valid, valid_text, bits = frame.filter(good), text.filter(good), bits.filter(bad)
+        rejected = _rejected(text.filter(bad), reasons=_reasons(bits, broken))
+        errors = _listed_errors(text.filter(bad), bits, broken, kind)
+    counts = {rule.code: int(failing[rule.code].sum()) for rule in broken}
+    if batch.ragged:
+        names = text.columns[:-1]
+        rejected = pl.concat([rejected, _ragged_frame(batch.ragged, names)]).sort(REJECTED_ROW)
+        wrong = tuple(
+            RowError(row=r.row, column=None, error=_ragged_reason(r, len(names)), value=cut(",".join(r.fields[:20])))
+            for r in batch.ragged[:MAX_LISTED_ERRORS]
+        )
+        errors = first_errors((*errors, *wrong))
+        counts[WRONG_FIELD_COUNT] = len(batch.ragged)
+    return CheckedBatch(_typed(valid, kind), valid_text, rejected, errors, counts)
+
+
+def rejected_rows(text: pl.DataFrame, reasons: pl.Series) -> pl.DataFrame:
+    """Return rows of text in the shape of `CheckedBatch.rejected`."""
+    return _rejected(text, reasons=reasons)
+
+
+def first_errors(errors: Sequence[RowError]) -> tuple[RowError, ...]:
+    """Return the errors of the first lines of the file, as many as a report lists."""
+    return tuple(sorted(errors, key=lambda error: error.row)[:MAX_LISTED_ERRORS])
+
+
+def cut(value: str | None) -> str | None:
+    """Return the value as a report shows it: short, and null when there is none."""
+    return value[:MAX_VALUE_CHARACTERS] if value else None
+
+
+def row_error(kind: Kind, row: Mapping[str, object], column: str, error: str) -> RowError:
+    """Return the error of one row of text, which has the internal names and `row_number`."""
+
+    def cell(name: str) -> str | None:
+        value = row.get(name)
+        return str(value) if value else None
+
+    return RowError(
+        row=int(str(row[ROW_NUMBER])),
+        column=column.removeprefix("extra_"),
+        error=error,
+        value=cut(cell(column)),
+        item_id=None if kind is Kind.USERS else cut((cell("item_id") or "").strip()),
+        user_id=None if id_column(kind) != "user_id" and kind is Kind.ITEMS else cut((cell("user_id") or "").strip()),
+    )
+
+
+def _parsed_frame(
+    text: pl.DataFrame, kind: Kind, rules: Sequence[Rule], types: Mapping[str, str]
+) -> tuple[pl.DataFrame, tuple[Rule, ...]]:
+    """Return cleaned text and parsed values of the listed columns, and the rules that can fail in this file."""
+    present = set(text.columns)
+    listed = [spec for spec in columns(kind) if spec.name in present]
+    frame = text.with_columns(clean_text(pl.col(spec.name)) for spec in listed)
+    values = [parse(frame[spec.name], spec.value_type, types).alias(parsed(spec.name)) for spec in listed]
+    frame = frame.with_columns(values)
+    if kind is Kind.INTERACTIONS and "rating" not in present:
+        nothing = pl.lit(None)
+        frame = frame.with_columns(
+            nothing.cast(pl.String).alias("rating"), nothing.cast(pl.Float64).alias(parsed("rating"))
+        )
+    extras = [extra_column_rule(name) for name in text.columns if name.startswith("extra_")]
+    return frame, (*(rule for rule in rules if rule.column in frame.columns), *extras)
+
+
+def _typed(frame: pl.DataFrame, kind: Kind) -> pl.DataFrame:
+    schema = accepted_schema(kind)
+    listed = [
+        pl.col(parsed(spec.name)).alias(spec.name)
+        if parsed(spec.name) in frame.columns
+        else pl.lit(None, dtype=schema[spec.name]).alias(spec.name)
+        for spec in columns(kind)
+    ]
+    extras = [clean_text(pl.col(name)).alias(name) for name in frame.columns if name.startswith("extra_")]
+    typed = frame.select(*listed, *extras, ROW_NUMBER)
+    return typed.with_columns(pl.col("available").fill_null(True)) if kind is Kind.ITEMS else typed
+
+
+def _reasons(bits: pl.Series, rules: Sequence[Rule]) -> pl.Series:
+    """Spell out each combination of broken rules once; there are few, however many rows."""
+    combinations = bits.unique().to_list()
+    sentences = ["; ".join(f"{_shown(r.column)} {r.error}" for r in _broken(bit, rules)) for bit in combinations]
+    return bits.replace_strict(combinations, sentences, return_dtype=pl.String)
+
+
+def _broken(bits: int, rules: Sequence[Rule]) -> list[Rule]:
+    return [rule for i, rule in enumerate(rules) if bits >> i & 1]
+
+
+def _shown(column: str) -> str:
+    return column.removeprefix("extra_")
+
+
+def _listed_errors(text: pl.DataFrame, bits: pl.Series, rules: Sequence[Rule], kind: Kind) -> tuple[RowError, ...]:
+    head = text.head(MAX_LISTED_ERRORS)
+    return tuple(
+        row_error(kind, row, rule.column, rule.error)
+        for row, bit in zip(head.iter_rows(named=True), bits.head(MAX_LISTED_ERRORS), strict=True)
+        for rule in _broken(bit, rules)
+    )[:MAX_LISTED_ERRORS]
+
+
+def _rejected(text: pl.DataFrame, *, reasons: pl.Series) -> pl.DataFrame:
+    return text.select(pl.col(ROW_NUMBER).alias(REJECTED_ROW), reasons.alias(REJECTED_REASON), pl.exclude(ROW_NUMBER))
+
+
+def _no_rejected(text: pl.DataFrame) -> pl.DataFrame:
+    return _rejected(text.clear(), reasons=pl.Series([], dtype=pl.String))
+
+
+def _ragged_reason(ragged: RaggedRow, width: int) -> str:
+    reason = f"the row has {len(ragged.fields)} fields and the header has {width}"
+    if ragged.last_line > ragged.row:
+        reason += f"; it runs to line {ragged.last_line}: look for a quote that is not closed"
+    return reason
+
+
+def _ragged_frame(rows: Sequence[RaggedRow], names: Sequence[str]) -> pl.DataFrame:
+    """Return ragged rows with their fields from the left, as many as there are headers."""
+    padded = [(*row.fields, *[""] * len(names))[: len(names)] for row in rows]
+    cells = {name: [row[i] for row in padded] for i, name in enumerate(names)}
+    reasons = [_ragged_reason(row, len(names)) for row in rows]
+    ours: dict[str, list[int] | list[str]] = {REJECTED_ROW: [row.row for row in rows], REJECTED_REASON: reasons}
+    schema = {REJECTED_ROW: pl.Int64, REJECTED_REASON: pl.String, **dict.fromkeys(names, pl.String)}
+    return pl.DataFrame({**ours, **cells}, schema=schema)

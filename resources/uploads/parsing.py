@@ -1,0 +1,92 @@
+"""Text to values, a column at a time. Text that cannot be read becomes null; the rules say why it is not accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from resources.tenant_settings import TenantSettings
+from resources.uploads.contract import INTERACTION_TYPES, TIME, ValueType
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_ISO = (
+    r"^(?P<date>\d{4}-\d{2}-\d{2})"
+    r"(?:[Tt ](?P<clock>\d{2}:\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?)?"
+    r" ?(?:[Zz]|UTC|(?P<sign>[+-])(?P<hours>0\d|1[0-4])(?::?(?P<minutes>[0-5]\d))?)?$"
+)
+_EPOCH_SECONDS = r"^\d{9,11}(?:\.\d+)?$"
+_EPOCH_MILLISECONDS = r"^\d{12,14}(?:\.\d+)?$"
+
+
+def clean_text(text: pl.Expr) -> pl.Expr:
+    """Remove surrounding blanks; text with nothing left becomes null."""
+    stripped = text.str.strip_chars()
+    return pl.when(stripped != "").then(stripped)
+
+
+def interaction_type_map(settings: TenantSettings) -> dict[str, str]:
+    """Return every accepted name in lower case, mapped onto ours; the tenant's own names win."""
+    own = {name.strip().lower(): target for name, target in settings.interaction_types.items()}
+    return {**{name: name for name in INTERACTION_TYPES}, **own}
+
+
+def parse(text: pl.Series, value_type: ValueType, types: Mapping[str, str]) -> pl.Series:
+    """Read cleaned text (String) as `value_type`; null where it is null or cannot be read."""
+    match value_type:
+        case ValueType.ID | ValueType.TEXT:
+            return text
+        case ValueType.NUMBER:
+            return parse_numbers(text)
+        case ValueType.TIME:
+            return parse_times(text)
+        case ValueType.BOOLEAN:
+            return text.str.to_lowercase().replace_strict(_BOOLEANS, default=None, return_dtype=pl.Boolean)
+        case ValueType.INTERACTION_TYPE:
+            return text.str.to_lowercase().replace_strict(dict(types), default=None, return_dtype=pl.String)
+
+
+def parse_numbers(text: pl.Series) -> pl.Series:
+    """Read finite numbers with a decimal point as Float64."""
+    number = text.cast(pl.Float64, strict=False)
+    return pl.select(pl.when(number.is_finite()).then(number)).to_series().alias(text.name)
+
+
+def parse_times(text: pl.Series) -> pl.Series:
+    """Read ISO 8601 times (no offset means UTC) and epoch seconds or milliseconds as UTC with microseconds."""
+    parsed = text.str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us", strict=False, cache=False)
+    if parsed.null_count() > text.null_count():
+        left = parsed.is_null() & text.is_not_null()
+        parsed = parsed.scatter(left.arg_true(), _parse_other_times(text.filter(left)))
+    return parsed.dt.replace_time_zone("UTC").cast(TIME)
+
+
+def _parse_other_times(text: pl.Series) -> pl.Series:
+    """Read any accepted form; naive Datetime('us') in UTC."""
+    part = pl.col("part").struct.field
+    iso = pl.concat_str(
+        part("date"), pl.lit("T"), part("clock").fill_null("00:00"), pl.lit(":"), _or(part("second"), "00")
+    ).str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False)
+    fraction = _or(part("fraction"), "0").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int64)
+    minutes = _or(part("hours"), "0").cast(pl.Int64) * 60 + _or(part("minutes"), "0").cast(pl.Int64)
+    east = pl.when(part("sign") == "-").then(-minutes).otherwise(minutes)
+    number = pl.col("text").cast(pl.Float64, strict=False)
+    epoch = (
+        pl.when(pl.col("text").str.contains(_EPOCH_SECONDS))
+        .then(number * 1e6)
+        .when(pl.col("text").str.contains(_EPOCH_MILLISECONDS))
+        .then(number * 1e3)
+        .cast(pl.Int64)
+        .cast(pl.Datetime("us"))
+    )
+    return (
+        text.alias("text")
+        .to_frame()
+        .with_columns(part=pl.col("text").str.extract_groups(_ISO))
+        .select((iso + pl.duration(microseconds=fraction) - pl.duration(minutes=east)).fill_null(epoch))
+        .to_series()
+    )
+
+
+def _or(text: pl.Expr, default: str) -> pl.Expr:
+    return text.fill_null(default)

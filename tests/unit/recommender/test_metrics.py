@@ -1,0 +1,84 @@
+"""Metrics with expected values worked out by hand."""
+
+import numpy as np
+import pytest
+
+from recsaas_assets.recommender.metrics import (
+    Judged,
+    bootstrap_interval,
+    coverage,
+    judge,
+    ndcg,
+    novelty,
+    precision,
+    recall,
+    reciprocal_rank,
+)
+from recsaas_assets.recommender.pairs import Pairs
+
+# User 0 likes items 1 and 4, user 1 likes item 0. The lists hold three places; user 1's list is one short.
+TRUTH = Pairs.of([0, 0, 1], [1, 4, 0])
+RANKED = np.array([[2, 1, 4], [0, 3, -1]], dtype=np.int32)
+
+
+def _judged() -> Judged:
+    return judge(np.array([0, 1], dtype=np.int32), RANKED, TRUTH, 2, 5)
+
+
+def test_hits_ignore_padding() -> None:
+    judged = _judged()
+    assert judged.hits.tolist() == [[False, True, True], [True, False, False]]
+    assert judged.targets.tolist() == [2, 1]
+
+
+def test_padding_is_not_the_last_item_of_the_user_before() -> None:
+    # Key of user 1, item -1 would be the key of user 0, last item, if padding were not left out.
+    judged = judge(np.array([1], dtype=np.int32), np.array([[-1]], dtype=np.int32), Pairs.of([0, 1], [4, 0]), 2, 5)
+    assert judged.hits.tolist() == [[False]]
+
+
+def test_ndcg_by_hand() -> None:
+    # User 0: (1/log2 3 + 1/log2 4) / (1 + 1/log2 3) = (0.63093 + 0.5) / 1.63093; user 1: first place, 1.
+    assert ndcg(_judged(), 3) == pytest.approx([0.693426, 1.0], abs=1e-6)
+
+
+def test_ideal_dcg_is_cut_at_k() -> None:
+    # At k = 1 the best possible DCG is 1 even for the user with two relevant items.
+    assert ndcg(_judged(), 1).tolist() == [0.0, 1.0]
+
+
+def test_k_beyond_the_list_counts_what_is_there() -> None:
+    assert ndcg(_judged(), 10) == pytest.approx([0.693426, 1.0], abs=1e-6)
+
+
+def test_recall_precision_and_reciprocal_rank_by_hand() -> None:
+    judged = _judged()
+    assert recall(judged, 2).tolist() == [0.5, 1.0]
+    assert precision(judged, 2).tolist() == [0.5, 0.5]
+    assert reciprocal_rank(judged).tolist() == [0.5, 1.0]
+
+
+def test_reciprocal_rank_without_a_hit_is_zero() -> None:
+    assert reciprocal_rank(Judged(np.zeros((1, 3), dtype=bool), np.array([1]))).tolist() == [0.0]
+
+
+def test_coverage_counts_distinct_items_not_padding() -> None:
+    assert coverage(RANKED, 3, 5) == 5 / 5
+    assert coverage(RANKED, 1, 5) == 2 / 5
+    assert coverage(RANKED, 3, 0) == 0.0
+
+
+def test_novelty_by_hand() -> None:
+    # (users + 1) / (3 + 1): item 0 known to all → 0 bit, item 1 to one → 1 bit, item 2 to nobody → 2 bits.
+    ranked = np.array([[0, 2], [1, -1], [-1, -1]], dtype=np.int32)
+    assert novelty(ranked, 2, np.array([3, 1, 0]), 3).tolist() == [1.0, 1.0, 0.0]
+
+
+def test_bootstrap_interval_holds_the_mean_and_follows_the_seed() -> None:
+    values = np.arange(100, dtype=np.float64)
+    low, high = bootstrap_interval(values, np.random.default_rng(0))
+    assert low < 49.5 < high
+    # Standard error 28.9 / 10; the interval is about ± 1.96 of it.
+    assert high - low == pytest.approx(2 * 1.96 * 2.89, rel=0.1)
+    assert (low, high) == bootstrap_interval(values, np.random.default_rng(0))
+    assert bootstrap_interval(np.array([]), np.random.default_rng(0)) == (0.0, 0.0)

@@ -1,0 +1,120 @@
+"""Fits on matrices whose right answer is known."""
+
+import numpy as np
+import pytest
+
+from recsaas_assets.recommender.config import LightGCNConfig, defaults_for
+from recsaas_assets.recommender.pairs import Pairs
+from recsaas_assets.recommender.plots import curves_png
+from recsaas_assets.recommender.scorers import VectorScorer
+from recsaas_assets.recommender.trainer import EpochProgress, FitResult, TrainingCancelled, fit
+from resources.errors import InvalidInput
+
+SMALL = LightGCNConfig(dim=8, steps=40, negatives=32)
+
+
+def _scorer(result: FitResult, pairs: Pairs) -> VectorScorer:
+    return VectorScorer(result.user_vectors, result.item_vectors, pairs.users_per_item(len(result.item_vectors)) > 0)
+
+
+@pytest.mark.parametrize("config", [SMALL, defaults_for(20, 20, 190).model_copy(update={"dim": 8})])
+def test_checkerboard_every_user_gets_the_one_item_held_back(config: LightGCNConfig) -> None:
+    """User u likes items of its own parity; its item u is held back and must come first (after benfred/implicit)."""
+    users, items = np.nonzero((np.add.outer(np.arange(20), np.arange(20)) % 2 == 0) & ~np.eye(20, dtype=bool))
+    pairs = Pairs.of(users, items)
+    ranked, _ = _scorer(fit(pairs, 20, 20, config, seed=1), pairs).top_k(
+        np.arange(20, dtype=np.int32), 1, pairs.csr(20, 20)
+    )
+    assert ranked[:, 0].tolist() == list(range(20))
+
+
+def test_two_communities_stay_apart() -> None:
+    rng = np.random.default_rng(0)
+    users, items = np.repeat(np.arange(40), 6), rng.integers(0, 15, 240)
+    pairs = Pairs.of(users, items + np.where(users < 20, 0, 15))
+    ranked, _ = _scorer(fit(pairs, 40, 30, SMALL, seed=0), pairs).top_k(np.arange(40, dtype=np.int32), 5, None)
+    assert ((ranked >= 15) == (np.arange(40) >= 20)[:, None]).all()
+
+
+def _random_pairs() -> Pairs:
+    rng = np.random.default_rng(5)
+    return Pairs.of(rng.integers(0, 30, 200), rng.integers(0, 20, 200))
+
+
+def test_the_seed_decides_everything() -> None:
+    pairs = _random_pairs()
+    first, again, other = (fit(pairs, 30, 20, SMALL, seed=seed) for seed in (3, 3, 4))
+    assert np.array_equal(first.user_vectors, again.user_vectors)
+    assert np.array_equal(first.item_vectors, again.item_vectors)
+    assert [each.loss for each in first.history] == [each.loss for each in again.history]
+    assert not np.array_equal(first.item_vectors, other.item_vectors)
+
+
+def test_the_loss_falls() -> None:
+    history = fit(_random_pairs(), 30, 20, SMALL, seed=0).history
+    assert history[-1].loss < history[0].loss
+
+
+def test_progress_counts_epochs_and_can_be_drawn() -> None:
+    seen: list[EpochProgress] = []
+    result = fit(
+        _random_pairs(), 30, 20, SMALL, seed=0, stop_after=7, validation=Pairs.of([0], [1]), on_epoch=seen.append
+    )
+    assert [(each.epoch, each.total) for each in seen] == [(epoch, 7) for epoch in range(1, 8)]
+    assert seen[-1].eta_seconds == 0
+    assert tuple(seen) == result.history
+    assert curves_png(result.history).startswith(b"\x89PNG")
+
+
+def test_stop_after_is_the_same_run_cut_short() -> None:
+    pairs = _random_pairs()
+    short, full = (fit(pairs, 30, 20, SMALL, seed=0, stop_after=stop) for stop in (5, None))
+    assert [each.loss for each in short.history] == [each.loss for each in full.history[:5]]
+    assert (short.best_epoch, full.best_epoch) == (5, 40)
+
+
+def test_early_stopping_returns_the_vectors_of_its_best_epoch() -> None:
+    # Validation pairs drawn at random: nothing to learn, so some early look is the best one.
+    rng = np.random.default_rng(8)
+    validation = Pairs.of(rng.integers(0, 30, 60), rng.integers(0, 20, 60))
+    config = SMALL.model_copy(update={"steps": 200, "patience": 3})
+    result = fit(_random_pairs(), 30, 20, config, seed=0, validation=validation)
+    assert len(result.history) < 200
+    assert result.best_epoch < len(result.history)
+    again = fit(_random_pairs(), 30, 20, config, seed=0, stop_after=result.best_epoch)
+    assert np.array_equal(result.item_vectors, again.item_vectors)
+
+
+def test_cancelling_raises() -> None:
+    answers = iter([False, False, True])
+    with pytest.raises(TrainingCancelled, match="after 2 of 40"):
+        fit(_random_pairs(), 30, 20, SMALL, seed=0, should_stop=lambda: next(answers))
+
+
+def test_no_pairs_is_an_error() -> None:
+    with pytest.raises(InvalidInput, match="upload interactions"):
+        fit(Pairs.empty(), 3, 3, SMALL, seed=0)
+
+
+@pytest.mark.parametrize("config", [SMALL, defaults_for(1, 1, 1)])
+def test_one_user_one_item(config: LightGCNConfig) -> None:
+    result = fit(Pairs.of([0], [0]), 1, 1, config, seed=0)
+    assert result.user_vectors.shape == result.item_vectors.shape == (1, config.dim)
+    assert np.isfinite(result.user_vectors).all() and np.isfinite(result.item_vectors).all()
+
+
+@pytest.mark.parametrize("config", [SMALL, defaults_for(3, 4, 2)])
+def test_rows_without_pairs_have_no_start_noise_and_cold_items_are_never_ranked(config: LightGCNConfig) -> None:
+    pairs = Pairs.of([0, 1], [0, 1])
+    result = fit(pairs, 3, 4, config, seed=0)
+    assert not result.user_vectors[2, : config.learned_dim].any()
+    assert not result.item_vectors[2:].any()
+    ranked, scores = _scorer(result, pairs).top_k(np.arange(3, dtype=np.int32), 4, pairs.csr(3, 4))
+    assert set(ranked.ravel().tolist()) <= {-1, 0, 1}
+    assert ranked[0].tolist() == [1, -1, -1, -1]
+    assert np.isneginf(scores[0, 1:]).all()
+
+
+def test_config_round_trip() -> None:
+    config = defaults_for(10, 10, 10)
+    assert LightGCNConfig.model_validate_json(config.model_dump_json()) == config

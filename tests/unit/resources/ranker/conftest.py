@@ -1,0 +1,86 @@
+"""`shop(...)` writes, loads and ranks a small release given as plain lists."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from upath import UPath
+
+from resources.lake import TenantLake
+from resources.ranker.index import build_index
+from resources.ranker.ranker import Ranker
+from resources.release.contents import ITEM_SCHEMA, ReleaseContents
+from resources.release.load import load_release
+from resources.release.manifest import GateDecision, IndexInfo, ManifestDraft
+from resources.release.store import ReleaseStore, new_version
+from resources.tenant import TenantId
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+Shop = Callable[..., Ranker]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    def make(
+        items: Sequence[str],
+        item_vectors: Any,
+        users: Sequence[tuple[str, Any, Sequence[int]]] = (),
+        *,
+        algorithm: str = "lightgcn",
+        **columns: Any,
+    ) -> Ranker:
+        """Users are (id, vector, seen rows, most recent last); columns replace those of the catalogue."""
+        vectors = np.array(item_vectors, dtype=np.float32).reshape(len(items), -1 if len(items) else 0)
+        seen = [list(rows) for _, _, rows in users]
+        base: dict[str, Any] = {
+            "item_row": list(range(len(items))),
+            "item_id": list(items),
+            "title": [f"Title {item}" for item in items],
+            "category": [None] * len(items),
+            "brand": [None] * len(items),
+            "price": [None] * len(items),
+            "tags": [None] * len(items),
+            "image_url": [None] * len(items),
+            "available": [True] * len(items),
+            "in_catalogue": [True] * len(items),
+            "popularity": [float(len(items) - row) for row in range(len(items))],
+            "has_vector": [bool(vector.any()) for vector in vectors],
+        }
+        index_bytes, index = build_index(vectors)
+        contents = ReleaseContents(
+            user_ids=tuple(user for user, _, _ in users),
+            items=pl.DataFrame({**base, **columns}, schema=ITEM_SCHEMA),
+            user_vectors=np.array([vector for _, vector, _ in users], np.float32).reshape(len(users), vectors.shape[1]),
+            item_vectors=vectors,
+            seen_indptr=np.cumsum([0, *(len(rows) for rows in seen)]).astype(np.int64),
+            seen_items=np.array([row for rows in seen for row in rows], np.int32),
+            index_bytes=index_bytes,
+            evaluation_json="{}",
+            evaluation_markdown="",
+        )
+        draft = ManifestDraft(
+            tenant="blue-shop",
+            created_at=NOW,
+            algorithm="popularity" if algorithm == "popularity" else "lightgcn",
+            dbt_project_hash="",
+            dbt_invocation_id="",
+            training_set_fingerprint="",
+            code_version="",
+            seed=0,
+            dagster_run_id="",
+            gate=GateDecision(outcome="passed"),
+            index=IndexInfo(type=index.type, recall=index.recall),
+            trained_at=NOW,
+            events_until=None,
+            interactions=0,
+        )
+        store = ReleaseStore(TenantLake(TenantId("blue-shop"), UPath(tmp_path)))
+        version = new_version(NOW, f"{len(list(tmp_path.glob('releases/2*'))):08x}")
+        store.write(version, contents, draft)
+        return Ranker(load_release(store.directory(version)))
+
+    return make

@@ -1,0 +1,99 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from upath import UPath
+
+from resources.errors import ConfigurationError, CorruptRelease
+from resources.release.contents import ReleaseContents
+from resources.release.load import load_release
+from resources.release.manifest import ManifestDraft
+from resources.release.store import ReleaseStore, new_version
+
+VERSION = new_version(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "00000001")
+
+
+@pytest.fixture
+def folder(store: ReleaseStore, contents: ReleaseContents, draft: ManifestDraft) -> Path:
+    store.write(VERSION, contents, draft)
+    return Path(store.directory(VERSION))
+
+
+def test_what_was_written_is_loaded(folder: Path, contents: ReleaseContents) -> None:
+    release = load_release(folder)
+    assert release.version == VERSION
+    assert release.user_rows == {"ann": 0, "böb": 1}
+    assert release.item_rows == {"i0": 0, "i1": 1, "ítem 2": 2}
+    assert np.array_equal(release.item_vectors, contents.item_vectors)
+    assert release.bytes_in_memory > 0
+
+
+def test_arrays_are_mapped_and_cannot_be_written(folder: Path) -> None:
+    release = load_release(folder)
+    base = release.item_vectors.base
+    assert isinstance(base, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        release.item_vectors[0, 0] = 9
+
+
+def test_history_and_vectors_of_users(folder: Path) -> None:
+    release = load_release(folder)
+    assert release.history("ann").tolist() == [2, 0]
+    assert release.history("böb").tolist() == release.history("who").tolist() == release.history(None).tolist() == []
+    vector = release.user_vector("ann")
+    assert vector is not None and vector.tolist() == [1, 0]
+    assert release.user_vector("böb") is None  # zeros are no vector
+    assert release.user_vector("who") is None and release.user_vector(None) is None
+
+
+def test_the_catalogue_fills_what_is_unknown(folder: Path) -> None:
+    catalogue = load_release(folder).catalogue
+    assert catalogue.available.tolist() == [True, True, True]
+    assert catalogue.popularity.tolist() == [3, 1, 0]
+    assert catalogue.popular_rows.tolist() == [0, 1, 2]
+    assert catalogue.category.of == {"kitchen": 0}
+    assert catalogue.category.codes.tolist() == [0, 0, -1]
+    assert catalogue.tags.of == {"red": 0, "gift": 1}
+    assert catalogue.tags.rows[catalogue.tags.starts[1] :].tolist() == [0, 1]
+    assert catalogue.popular_in_category.tolist() == [True, False, False]  # the median of 3 and 1 is 2
+    assert catalogue.popular_overall.tolist() == [True, True, False]
+    card = catalogue.card(2)
+    assert (card.item_id, card.title, card.price) == ("ítem 2", None, None)
+    assert catalogue.card(2) is card
+
+
+def test_without_verification_a_damaged_file_is_still_named(folder: Path) -> None:
+    for name in ("items.parquet", "user_ids.parquet", "user_vectors.npy", "seen_items.npy"):
+        kept = (folder / name).read_bytes()
+        (folder / name).write_bytes(b"damaged")
+        with pytest.raises(CorruptRelease, match=name):
+            load_release(folder, verify=False)
+        (folder / name).write_bytes(kept)
+    np.save(folder / "item_vectors.npy", np.zeros((1, 2), np.float32))
+    with pytest.raises(CorruptRelease, match="item_vectors"):
+        load_release(folder, verify=False)
+
+
+def test_a_release_without_anything_loads(store: ReleaseStore, contents: ReleaseContents, draft: ManifestDraft) -> None:
+    empty = replace(
+        contents,
+        user_ids=(),
+        items=contents.items.clear(),
+        user_vectors=np.zeros((0, 0), np.float32),
+        item_vectors=np.zeros((0, 0), np.float32),
+        seen_indptr=np.zeros(1, np.int64),
+        seen_items=np.zeros(0, np.int32),
+    )
+    store.write(VERSION, empty, draft.model_copy(update={"algorithm": "popularity"}))
+    release = load_release(store.directory(VERSION))
+    assert release.user_rows == release.item_rows == {}
+    assert not release.catalogue.has_catalogue
+
+
+def test_a_remote_release_needs_a_cache(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="not in a local folder"):
+        load_release(UPath(f"memory://{tmp_path.name}/{VERSION}"))
+    with pytest.raises(CorruptRelease, match="is missing"):
+        load_release(UPath(f"memory://{tmp_path.name}/{VERSION}"), cache=tmp_path)
