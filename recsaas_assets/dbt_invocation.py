@@ -80,8 +80,7 @@ def dbt_session(
 
 def _close_logs() -> None:
     """Close the log file: dbt drops its handlers without closing them, one open file per run."""
-    from dbt.events.logging import cleanup_event_logger
-    from dbt_common.events.event_manager_client import get_event_manager
+    from dbt_common.events.event_manager_client import cleanup_event_logger, get_event_manager
 
     for logger in get_event_manager().loggers:
         for handler in logging.getLogger(logger.name).handlers:

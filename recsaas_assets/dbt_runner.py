@@ -127,6 +127,8 @@ def run_dbt(
             nodes=_node_results(invocation.outcome, staging),
         )
         _raise_if_failed(invocation.outcome, result, logs)
+        if not result.nodes:
+            raise FeatureBuildFailed(f"dbt {' '.join(args)} selects no node. Name a model or a test of dbt_project.")
         _publish(result, staging, tenant_lake)
     return result
 

@@ -1,7 +1,5 @@
 """Raw tables: what the shop sent and the contract accepted, row by row with its origin."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

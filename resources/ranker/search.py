@@ -48,13 +48,13 @@ class VectorSearch:
         """Return the `k` allowed rows with the greatest inner product; fewer when fewer are allowed.
 
         `allowed_before` rows passed the filter, and at most `removed` of them were then taken out of `allowed`. From
-        these the search knows how many neighbours to fetch; where they would be more than a quarter of the index, or
-        turn out too few, it looks at every allowed row instead.
+        these the search knows how many neighbours to fetch. Where few rows are allowed, or many neighbours would have
+        to be fetched, or they turn out too few, it looks at every allowed row instead, which is then quicker.
         """
         if k <= 0 or allowed_before == 0:
             return _NOTHING
         fetched = (k + removed) * len(self.vectors) // allowed_before + _MARGIN
-        if self._index is not None and fetched * 4 <= len(self.vectors):
+        if self._index is not None and allowed_before * 8 > len(self.vectors) and fetched * 16 <= len(self.vectors):
             found = self._by_index(query, k, allowed, fetched)
             if found is not None:
                 return found
@@ -79,9 +79,9 @@ class VectorSearch:
 
     def exact_from_products(self, query: NDArray[np.float32], k: int, products: NDArray[np.float32]) -> Found:
         """Return the `k` best rows of `products` `(n_items,)`, made in a batch; −inf marks a row not allowed."""
-        rows = np.arange(len(products))
-        contenders = _contenders(rows, products, k, self._slack(query))
-        return self._ordered(query, k, contenders[products[contenders] > -np.inf])
+        cut = -np.inf if k >= len(products) else np.partition(products, len(products) - k)[len(products) - k]
+        near = products >= cut - self._slack(query) if cut > -np.inf else products > -np.inf
+        return self._ordered(query, k, np.flatnonzero(near))
 
     def _by_index(self, query: NDArray[np.float32], k: int, allowed: NDArray[np.bool_], fetched: int) -> Found | None:
         """Ask the index; `None` when it gives fewer than `k` allowed rows, or they tie with what it cut off."""

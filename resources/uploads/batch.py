@@ -16,7 +16,7 @@ from resources.uploads.contract import (
     id_column,
 )
 from resources.uploads.csv_reader import ROW_NUMBER, RaggedRow, TextBatch
-from resources.uploads.parsing import clean_text, parse
+from resources.uploads.parsing import clean_and_parse, clean_text
 from resources.uploads.report import MAX_LISTED_ERRORS, MAX_VALUE_CHARACTERS, RowError
 from resources.uploads.rules import Rule, extra_column_rule, failing_rows, parsed
 
@@ -106,9 +106,11 @@ def _parsed_frame(
     """Return cleaned text and parsed values of the listed columns, and the rules that can fail in this file."""
     present = set(text.columns)
     listed = [spec for spec in columns(kind) if spec.name in present]
-    frame = text.with_columns(clean_text(pl.col(spec.name)) for spec in listed)
-    values = [parse(frame[spec.name], spec.value_type, types).alias(parsed(spec.name)) for spec in listed]
-    frame = frame.with_columns(values)
+    series: list[pl.Series] = []
+    for spec in listed:
+        cleaned, values = clean_and_parse(text[spec.name], spec.value_type, types)
+        series += [cleaned.alias(spec.name), values.alias(parsed(spec.name))]
+    frame = text.with_columns(series)
     if kind is Kind.INTERACTIONS and "rating" not in present:
         nothing = pl.lit(None)
         frame = frame.with_columns(
@@ -126,7 +128,7 @@ def _typed(frame: pl.DataFrame, kind: Kind) -> pl.DataFrame:
         else pl.lit(None, dtype=schema[spec.name]).alias(spec.name)
         for spec in columns(kind)
     ]
-    extras = [clean_text(pl.col(name)).alias(name) for name in frame.columns if name.startswith("extra_")]
+    extras = [clean_text(frame[name]) for name in frame.columns if name.startswith("extra_")]
     typed = frame.select(*listed, *extras, ROW_NUMBER)
     return typed.with_columns(pl.col("available").fill_null(True)) if kind is Kind.ITEMS else typed
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +22,7 @@ from resources.uploads.batch import (
     row_error,
 )
 from resources.uploads.contract import REJECTED_ROW, Kind, id_column
-from resources.uploads.csv_reader import ROW_NUMBER
+from resources.uploads.csv_reader import ROW_NUMBER, TextBatch
 from resources.uploads.duplicates import Repeats, repeats_by_id, repeats_of_interactions
 from resources.uploads.parsing import interaction_type_map
 from resources.uploads.reader import open_table
@@ -28,6 +30,8 @@ from resources.uploads.rejected import undo_download
 from resources.uploads.report import UploadReport, UploadStatistics, status_of
 from resources.uploads.rules import rules_for
 from resources.uploads.source import Source, identify
+
+_CHECKERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,9 @@ def inspect_source(
     rules = rules_for(kind, settings, now)
     types = interaction_type_map(settings)
     with open_table(source, kind, max_bytes=max_bytes) as table:
-        checked = [check_batch(undo_download(batch), kind=kind, rules=rules, types=types) for batch in table.batches]
+        checked = _side_by_side(
+            lambda batch: check_batch(undo_download(batch), kind=kind, rules=rules, types=types), table.batches
+        )
         headers = {name: header.strip() or name for name, header in zip(table.names, table.headers, strict=True)}
     if not checked:
         raise UploadRefused(
@@ -126,6 +132,19 @@ def inspect_source(
         statistics=_statistics(kind, accepted, catalogue),
     )
     return Inspection(accepted, rejected.rename(headers, strict=False), report)
+
+
+def _side_by_side(check: Callable[[TextBatch], CheckedBatch], batches: Iterable[TextBatch]) -> list[CheckedBatch]:
+    """Check batches while the next ones are read; the order stays, and few batches are held at a time."""
+    checked: list[CheckedBatch] = []
+    with ThreadPoolExecutor(_CHECKERS) as pool:
+        waiting: deque[Future[CheckedBatch]] = deque()
+        for batch in batches:
+            waiting.append(pool.submit(check, batch))
+            if len(waiting) > _CHECKERS:
+                checked.append(waiting.popleft().result())
+        checked.extend(future.result() for future in waiting)
+    return checked
 
 
 def _repeats(kind: Kind, valid: pl.DataFrame) -> Repeats:

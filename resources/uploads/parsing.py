@@ -19,10 +19,11 @@ _EPOCH_SECONDS = r"^\d{9,11}(?:\.\d+)?$"
 _EPOCH_MILLISECONDS = r"^\d{12,14}(?:\.\d+)?$"
 
 
-def clean_text(text: pl.Expr) -> pl.Expr:
+def clean_text(text: pl.Series) -> pl.Series:
     """Remove surrounding blanks; text with nothing left becomes null."""
     stripped = text.str.strip_chars()
-    return pl.when(stripped != "").then(stripped)
+    has_nothing = stripped == ""
+    return stripped.set(has_nothing, None) if has_nothing.any() else stripped
 
 
 def interaction_type_map(settings: TenantSettings) -> dict[str, str]:
@@ -31,8 +32,18 @@ def interaction_type_map(settings: TenantSettings) -> dict[str, str]:
     return {**{name: name for name in INTERACTION_TYPES}, **own}
 
 
+def clean_and_parse(text: pl.Series, value_type: ValueType, types: Mapping[str, str]) -> tuple[pl.Series, pl.Series]:
+    """Return the cleaned text of a column and its values; a value is null where the text is, or cannot be read."""
+    if value_type not in (ValueType.ID, ValueType.TEXT):
+        values = parse(text, value_type, types)
+        if values.null_count() == 0:
+            return text, values  # every cell could be read as it stands: nothing to clean
+    cleaned = clean_text(text)
+    return cleaned, parse(cleaned, value_type, types)
+
+
 def parse(text: pl.Series, value_type: ValueType, types: Mapping[str, str]) -> pl.Series:
-    """Read cleaned text (String) as `value_type`; null where it is null or cannot be read."""
+    """Read text (String) as `value_type`; null where it is null or cannot be read."""
     match value_type:
         case ValueType.ID | ValueType.TEXT:
             return text
@@ -43,17 +54,26 @@ def parse(text: pl.Series, value_type: ValueType, types: Mapping[str, str]) -> p
         case ValueType.BOOLEAN:
             return text.str.to_lowercase().replace_strict(_BOOLEANS, default=None, return_dtype=pl.Boolean)
         case ValueType.INTERACTION_TYPE:
-            return text.str.to_lowercase().replace_strict(dict(types), default=None, return_dtype=pl.String)
+            return _parse_types(text, dict(types))
+
+
+def _parse_types(text: pl.Series, types: dict[str, str]) -> pl.Series:
+    known = text.replace_strict(types, default=None, return_dtype=pl.String)
+    if known.null_count() == text.null_count():
+        return known
+    return text.str.to_lowercase().replace_strict(types, default=None, return_dtype=pl.String)
 
 
 def parse_numbers(text: pl.Series) -> pl.Series:
     """Read finite numbers with a decimal point as Float64."""
     number = text.cast(pl.Float64, strict=False)
-    return pl.select(pl.when(number.is_finite()).then(number)).to_series().alias(text.name)
+    finite = number.is_finite()
+    return number if finite.all() else number.set(~finite, None)
 
 
 def parse_times(text: pl.Series) -> pl.Series:
     """Read ISO 8601 times (no offset means UTC) and epoch seconds or milliseconds as UTC with microseconds."""
+    # cache=False: times hardly repeat, and looking each one up costs more than reading it
     parsed = text.str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us", strict=False, cache=False)
     if parsed.null_count() > text.null_count():
         left = parsed.is_null() & text.is_not_null()

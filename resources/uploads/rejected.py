@@ -10,8 +10,8 @@ from resources.uploads.contract import REJECTED_REASON, REJECTED_ROW
 from resources.uploads.csv_reader import TextBatch
 
 # Spreadsheets run a cell that starts so (OWASP, "CSV Injection"). A number may start with a sign.
-_FORMULA = r"^'*[=+\-@\t\r\n＝＋－＠]"
-_ESCAPED_FORMULA = r"^''*[=+\-@\t\r\n＝＋－＠]"
+_FORMULA = r"^'*[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
+_ESCAPED_FORMULA = r"^''*[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
 _NUMBER = r"^[+-]?\d+(?:\.\d+)?$"
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
+from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaErrors
 
 from resources.tenant_settings import TenantSettings
@@ -72,7 +73,9 @@ def failing_rows(frame: pl.DataFrame, rules: Sequence[Rule]) -> dict[str, pl.Ser
         {name: pa.Column(pl.String, checks=checks, nullable=True) for name, checks in by_column.items()}
     )
     try:
-        schema.validate(frame, lazy=True)
+        # PANDERA_VALIDATION_ENABLED=false in the environment would let every bad row pass.
+        with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
+            schema.validate(frame, lazy=True)
     except SchemaErrors as found:
         return {error.check.name: ~error.check_output.to_series() for error in found.schema_errors}
     return {}

@@ -115,7 +115,7 @@ def identify(content: Path | bytes, *, filename: str, max_bytes: int) -> Source:
         raise _too_large(name, max_bytes)
     if size == 0:
         raise UploadRefused("empty_file", f"{name} is empty; send a file with a header and at least one row.")
-    stream: BinaryIO = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+    stream: io.BytesIO | io.BufferedReader = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
     with stream:
         start = stream.read(_SNIFF_BYTES)
         stream.seek(0)

@@ -11,29 +11,16 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from recsaas_assets.dbt_manifest import parse_manifest
 from recsaas_assets.dbt_invocation import PROJECT_DIR
-from recsaas_assets.ingestion import settings_table
+from recsaas_assets.dbt_manifest import parse_manifest
+from recsaas_assets.ingestion import settings_table, uploads_table
 from resources.lake import Lake, TenantLake, write_parquet
 from resources.tenant import TenantId
 from resources.tenant_settings import TenantSettings
 from resources.uploads.contract import Kind, accepted_schema
 
 Row = dict[str, Any]
-UPLOADS_SCHEMA = {
-    "upload_id": pl.String(),
-    "kind": pl.String(),
-    "sequence": pl.Int64(),
-    "created_at": pl.Datetime("us", "UTC"),
-    "rows_accepted": pl.Int64(),
-    "rows_rejected": pl.Int64(),
-    "rows_duplicate": pl.Int64(),
-}
-
-
-def at(text: str) -> datetime:
-    """A UTC time such as `2026-01-31 10:00`."""
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+MakeTenant = Callable[..., TenantLake]
 
 
 @pytest.fixture(scope="session")
@@ -43,11 +30,12 @@ def target_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def make_tenant(tmp_path: Path) -> Callable[..., TenantLake]:
-    """Writes the raw files of one tenant; what is left out has zero rows."""
+@pytest.fixture(scope="session")
+def make_tenant() -> MakeTenant:
+    """Writes the raw files of one tenant below `home/lake`; a kind that is left out has zero rows."""
 
     def make(
+        home: Path,
         tenant: str = "blue-shop",
         *,
         items: list[Row] | None = None,
@@ -56,12 +44,26 @@ def make_tenant(tmp_path: Path) -> Callable[..., TenantLake]:
         uploads: list[Row] | None = None,
         settings: TenantSettings | None = None,
     ) -> TenantLake:
-        lake = Lake(root=UPath(tmp_path / "lake")).tenant(TenantId.parse(tenant))
+        lake = Lake(root=UPath(home / "lake")).tenant(TenantId.parse(tenant))
         for kind, rows in ((Kind.ITEMS, items), (Kind.USERS, users), (Kind.INTERACTIONS, interactions)):
             extra = {name: pl.String() for row in rows or [] for name in row if name.startswith("extra_")}
             write_parquet(lake.raw(kind.value), pl.DataFrame(rows or [], schema={**accepted_schema(kind), **extra}))
-        write_parquet(lake.raw("raw_uploads"), pl.DataFrame(uploads or [], schema=UPLOADS_SCHEMA))
+        write_parquet(lake.raw("raw_uploads"), pl.DataFrame(uploads or [], schema=uploads_table(()).schema))
         write_parquet(lake.raw("tenant_settings"), settings_table(settings or TenantSettings()))
         return lake
 
     return make
+
+
+@pytest.fixture(scope="session")
+def two_interactions() -> Callable[[str], list[Row]]:
+    """A view and a purchase of one item by the user of that name."""
+
+    def rows(user: str) -> list[Row]:
+        common = {"user_id": user, "item_id": f"{user}'s item", "upload_id": "events"}
+        return [
+            {**common, "interaction_type": "view", "timestamp": datetime(2026, 1, 1, tzinfo=UTC), "row_number": 1},
+            {**common, "interaction_type": "purchase", "timestamp": datetime(2026, 1, 2, tzinfo=UTC), "row_number": 2},
+        ]
+
+    return rows

@@ -233,21 +233,21 @@ class TestSimilar:
 
 @pytest.fixture
 def big(shop) -> Ranker:
-    """400 items that tie in groups of ten, 30 users with histories of up to 100 items, some hidden and cold items."""
+    """4,000 items that tie in groups of ten, 30 users with up to 100 seen items, some hidden and cold items."""
     rng = np.random.default_rng(0)
-    vectors = np.repeat(rng.normal(size=(40, 8)), 10, axis=0)
-    vectors[rng.random(400) < 0.05] = 0
+    vectors = np.repeat(rng.normal(size=(400, 8)), 10, axis=0)
+    vectors[rng.random(4000) < 0.05] = 0
     users = [
-        (f"u{row}", rng.normal(size=8) * (row > 0), rng.choice(400, size=int(rng.integers(0, 100)), replace=False))
+        (f"u{row}", rng.normal(size=8) * (row > 0), rng.choice(4000, size=int(rng.integers(0, 100)), replace=False))
         for row in range(30)
     ]
     return shop(
-        [f"i{row}" for row in range(400)],
+        [f"i{row}" for row in range(4000)],
         vectors,
         users,
-        available=rng.random(400) < 0.9,
-        in_catalogue=rng.random(400) < 0.9,
-        category=["rare" if row % 50 == 0 else "often" for row in range(400)],
+        available=rng.random(4000) < 0.9,
+        in_catalogue=rng.random(4000) < 0.9,
+        category=["rare" if row % 50 == 0 else "often" for row in range(4000)],
     )
 
 
@@ -271,7 +271,7 @@ class TestEvaluatedIsServed:
         catalogue = big.release.catalogue
         may = {f"i{row}" for row in np.flatnonzero(catalogue.available & catalogue.in_catalogue)}
         for user in range(30):
-            ranking = big.recommend(f"u{user}", 400)
+            ranking = big.recommend(f"u{user}", 4000)
             seen = {f"i{row}" for row in big.release.history(f"u{user}")}
             assert set(ids(ranking)) == may - seen
             assert_well_formed(ranking)

@@ -1,0 +1,23 @@
+"""The try-it page. It is our own and loads nothing from elsewhere, so it works without the Internet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.responses import FileResponse, RedirectResponse
+
+router = APIRouter(include_in_schema=False)
+_STATIC = Path(__file__).parent.parent / "static"
+
+
+@router.get("/docs")
+def docs() -> FileResponse:
+    """Show every route, and try it."""
+    return FileResponse(_STATIC / "docs.html", media_type="text/html")
+
+
+@router.get("/")
+def root() -> RedirectResponse:
+    """Lead to the try-it page."""
+    return RedirectResponse("/docs")

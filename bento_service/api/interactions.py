@@ -1,0 +1,115 @@
+"""Tracked events, durable before the answer. A file sent to the same address is an upload."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from bento_service.api.uploads import ValidateOnly, receive_upload
+from bento_service.auth import Principal, require
+from bento_service.requests import json_body, media_type, read_json
+from bento_service.schemas.interactions import (
+    EventBatch,
+    EventBody,
+    NextActions,
+    TrackAnswer,
+    TrackBatchAnswer,
+    TrackedEvent,
+    TrackRequest,
+)
+from bento_service.services import Services, WithServices
+from bento_service.tracking import events_of
+from resources.control_db.tenants import get_tenant
+from resources.event_log import AppendResult
+from resources.uploads.contract import Kind
+from resources.uploads.report import UploadReport
+
+router = APIRouter(tags=["events"])
+Writer = Annotated[Principal, Depends(require("interactions:write"))]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=256, description="The same key again stores nothing new."),
+]
+Tracked = TrackAnswer | TrackBatchAnswer
+
+_EXAMPLES = {
+    "one event": {"user_id": "u1", "item_id": "i1", "interaction_type": "view", "event_id": "order-17-line-1"},
+    "many events": {"events": [{"user_id": "u1", "item_id": "i1", "interaction_type": "purchase", "price": 9.5}]},
+    "an impression": {"user_id": "u1", "interaction_type": "recommendations_shown", "metadata": {"place": "home"}},
+}
+
+
+@router.post(
+    "/api/v1/interactions",
+    response_model=Tracked | UploadReport,
+    summary="Track events, or upload a file of interactions",
+    openapi_extra=json_body(TrackRequest, _EXAMPLES, file_field="file"),
+)
+async def track(
+    request: Request,
+    principal: Writer,
+    services: WithServices,
+    idempotency_key: IdempotencyKey = None,
+    validate_only: ValidateOnly = False,
+) -> Response:
+    """Store one event, or up to 1,000 of them, all or none; a multipart body with a `file` is an upload."""
+    if media_type(request) == "multipart/form-data":
+        return await receive_upload(request, principal, services, Kind.INTERACTIONS, validate_only=validate_only)
+    return await _track(request, principal, services, idempotency_key)
+
+
+@router.post(
+    "/events",
+    response_model=Tracked,
+    summary="Track events, short form",
+    openapi_extra=json_body(TrackRequest, _EXAMPLES),
+)
+async def track_short(
+    request: Request, principal: Writer, services: WithServices, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Do what `POST /api/v1/interactions` does with JSON."""
+    return await _track(request, principal, services, idempotency_key)
+
+
+async def _track(request: Request, principal: Principal, services: Services, key: str | None) -> Response:
+    body = (await read_json(request, TrackRequest, timeout=services.settings.request_timeout_seconds)).root
+    bodies = body.events if isinstance(body, EventBatch) else (body,)
+    principal.check_tenant(body.tenant_id)
+    for event in bodies:
+        principal.check_tenant(event.tenant_id)
+    results = await run_in_threadpool(_store, services, principal, bodies, key=key, batch=isinstance(body, EventBatch))
+    services.metrics.events(principal.tenant.value, sum(not result.duplicate for result in results))
+    answer = _answer(results, services, batch=isinstance(body, EventBatch))
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+def _store(
+    services: Services, principal: Principal, bodies: tuple[EventBody, ...], *, key: str | None, batch: bool
+) -> tuple[AppendResult, ...]:
+    """Check and store the events; blocks on the control DB."""
+    now = services.clock()
+    settings = get_tenant(services.db, principal.tenant).settings
+    events = events_of(bodies, settings=settings, now=now, idempotency_key=key, batch=batch)
+    return services.events.append(principal.tenant, events, now=now)
+
+
+def _answer(results: tuple[AppendResult, ...], services: Services, *, batch: bool) -> Tracked:
+    now = services.clock()
+    # Events since the release are read for every answer; when to train again is the pipeline's own schedule.
+    actions = NextActions(retrain_recommended=False, incremental_update=True)
+    if not batch:
+        (result,) = results
+        return TrackAnswer(
+            interaction_id=result.event_id, duplicate=result.duplicate, processed_at=now, next_actions=actions
+        )
+    duplicates = sum(result.duplicate for result in results)
+    return TrackBatchAnswer(
+        tracked=len(results) - duplicates,
+        duplicates=duplicates,
+        events=tuple(TrackedEvent(interaction_id=r.event_id, duplicate=r.duplicate) for r in results),
+        processed_at=now,
+        next_actions=actions,
+    )

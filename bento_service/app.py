@@ -1,0 +1,96 @@
+"""The web app: routes, errors, documents. What it works with is passed in, so that tests run it as it is."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from anyio import CapacityLimiter
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from bento_service.api import docs, health, interactions, recommendations, uploads
+from bento_service.auth import KeyCache
+from bento_service.errors import ErrorBody, install_error_handlers
+from bento_service.metrics import Metrics
+from bento_service.middleware import RequestMiddleware
+from bento_service.release_cache import ReleaseCache
+from bento_service.schemas.interactions import TrackRequest
+from bento_service.schemas.recommendations import RecommendationRequest, SimilarRequest
+from bento_service.services import Clock, Services
+from resources.control_db.engine import ControlDb
+from resources.event_log import EventLog
+from resources.lake import Lake
+from resources.settings import Settings
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorBody, "description": "The body cannot be read"},
+    401: {"model": ErrorBody, "description": "No credential, or one that is not valid"},
+    403: {"model": ErrorBody, "description": "The credential does not allow this"},
+    404: {"model": ErrorBody, "description": "The tenant has no such thing"},
+    413: {"model": ErrorBody, "description": "Too large"},
+    415: {"model": ErrorBody, "description": "The content type does not fit"},
+    422: {"model": ErrorBody, "description": "Well-formed, but not valid"},
+    503: {"model": ErrorBody, "description": "Not ready: see Retry-After"},
+}
+_BODIES: tuple[type[BaseModel], ...] = (RecommendationRequest, SimilarRequest, TrackRequest)
+_INSPECTIONS_AT_ONCE = 2
+
+
+def create_app(
+    settings: Settings, db: ControlDb, lake: Lake, clock: Clock, *, metrics: Metrics | None = None
+) -> FastAPI:
+    """Build the app that answers everything; `metrics` says how they are shared between workers."""
+    metrics = metrics or Metrics()
+    app = FastAPI(
+        title="recsaas",
+        version=_version(),
+        description="Recommendations for shops: events and files in, ranked items out.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=_ERRORS,
+    )
+    app.state.services = Services(
+        settings=settings,
+        db=db,
+        lake=lake,
+        clock=clock,
+        events=EventLog(db),
+        keys=KeyCache(db),
+        releases=ReleaseCache(
+            lake,
+            metrics,
+            max_bytes=settings.release_cache_bytes,
+            check_seconds=settings.pointer_check_seconds,
+        ),
+        metrics=metrics,
+        upload_slots=CapacityLimiter(_INSPECTIONS_AT_ONCE),
+    )
+    for module in (recommendations, interactions, uploads, health, docs):
+        app.include_router(module.router)
+    install_error_handlers(app)
+    app.add_middleware(RequestMiddleware, metrics=metrics)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("recsaas")
+    except PackageNotFoundError:  # in a Bento the sources are there and the distribution is not
+        return "unknown"
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with the bodies that handlers read themselves; made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        _, bodies = models_json_schema(
+            [(model, "validation") for model in _BODIES], ref_template="#/components/schemas/{model}"
+        )
+        document["components"]["schemas"].update(bodies["$defs"])
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,208 @@
+"""The live release of each tenant, in memory: loaded off the event loop, swapped when the pointer moves.
+
+State is touched only on the event loop, so there are no locks; files are read and releases built in worker threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import monotonic
+
+import structlog
+from anyio import CapacityLimiter, to_thread
+
+from bento_service.metrics import Metrics
+from resources.errors import CorruptRelease, NoRelease, RecsaasError
+from resources.lake import Lake
+from resources.ranker.ranker import Ranker
+from resources.release.load import load_release
+from resources.release.pointer import Pointer
+from resources.release.store import ReleaseStore
+from resources.tenant import TenantId
+
+RETRY_BROKEN_SECONDS = 30.0
+"""How long a release that could not be loaded is left alone: trying again reads all of its bytes."""
+_IDLE_CHECKS = 3
+_log = structlog.get_logger("recsaas.releases")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRelease:
+    """The ranker that answers. `problem` says why it is not that of the release the pointer names."""
+
+    ranker: Ranker
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What is known of one tenant's release: a live one, or the error to answer with."""
+
+    checked_at: float
+    pointed_at: str | None
+    live: LiveRelease | None = None
+    error: RecsaasError | None = None
+    broken_at: float | None = None
+
+
+class ReleaseCache:
+    """Live releases by tenant, the least recently used ones dropped beyond `max_bytes`.
+
+    The pointer of a tenant in use is read every `check_seconds`. While a new release is loading, and when it turns out
+    broken, the one before it keeps answering.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        metrics: Metrics,
+        *,
+        max_bytes: int,
+        check_seconds: float,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._lake = lake
+        self._metrics = metrics
+        self._max_bytes = max_bytes
+        self._check_seconds = check_seconds
+        self._clock = clock
+        self._states: OrderedDict[TenantId, _State] = OrderedDict()
+        self._checks: dict[TenantId, asyncio.Task[_State]] = {}
+        self._threads = CapacityLimiter(2)
+
+    async def get(self, tenant: TenantId) -> LiveRelease:
+        """Return the tenant's live release.
+
+        Raises:
+            NoRelease: the tenant has none yet.
+            CorruptRelease: neither the live release nor the one before it can be read.
+        """
+        state = self._states.get(tenant)
+        age = self._clock() - state.checked_at if state is not None else float("inf")
+        if age >= self._check_seconds:
+            check = self._start_check(tenant)
+            # A tenant in steady use never waits for a swap; after a pause the answer must not be the old release's.
+            if state is None or state.live is None or age >= _IDLE_CHECKS * self._check_seconds:
+                state = await asyncio.shield(check)
+        assert state is not None
+        if tenant in self._states:
+            self._states.move_to_end(tenant)
+        if state.live is not None:
+            return state.live
+        assert state.error is not None
+        raise type(state.error)(state.error.message)  # a new one each time: a traceback grows with every raise
+
+    @property
+    def loaded(self) -> int:
+        """How many releases are in memory."""
+        return sum(state.live is not None for state in self._states.values())
+
+    @property
+    def broken(self) -> int:
+        """How many tenants in use are not answered by the release their pointer names."""
+        return sum(state.broken_at is not None for state in self._states.values())
+
+    def _start_check(self, tenant: TenantId) -> asyncio.Task[_State]:
+        """Start looking at the pointer, unless somebody does already."""
+        check = self._checks.get(tenant)
+        if check is None:
+            check = asyncio.create_task(self._check(tenant))
+            self._checks[tenant] = check
+            check.add_done_callback(lambda done: self._finished(tenant, done))
+        return check
+
+    def _finished(self, tenant: TenantId, check: asyncio.Task[_State]) -> None:
+        self._checks.pop(tenant, None)
+        if not check.cancelled() and (error := check.exception()) is not None:
+            _log.error("release_check_failed", tenant=tenant.value, exc_info=error)
+
+    async def _check(self, tenant: TenantId) -> _State:
+        now = self._clock()
+        before = self._states.get(tenant)
+        after = await to_thread.run_sync(self._look, tenant, before, now, limiter=self._threads)
+        self._note_change(tenant, before, after)
+        self._states[tenant] = after
+        self._evict(keep=tenant)
+        return after
+
+    def _look(self, tenant: TenantId, before: _State | None, now: float) -> _State:
+        """Read the pointer and load what it names when that is something else; runs in a worker thread."""
+        store = ReleaseStore(self._lake.tenant(tenant))
+        live = before.live if before is not None else None
+        try:
+            pointer = store.pointer()
+        except (CorruptRelease, OSError) as error:
+            since = before.broken_at if before is not None and before.pointed_at is None else None
+            return _broken(live, _as_corrupt(error, tenant, "The pointer"), pointed_at=None, now=now, since=since)
+        if pointer is None:
+            missing = NoRelease(
+                f"Tenant {tenant} has no release yet. Upload interactions (and items) and wait for the pipeline to "
+                "finish, or run it with `recsaas run`; then ask again."
+            )
+            return _State(checked_at=now, pointed_at=None, error=missing)
+        version = pointer.version
+        if live is not None and live.ranker.release.version == version:
+            return _State(now, version, LiveRelease(live.ranker))
+        tried_at = before.broken_at if before is not None and before.pointed_at == version else None
+        if before is not None and tried_at is not None and now - tried_at < RETRY_BROKEN_SECONDS:
+            return replace(before, checked_at=now)
+        try:
+            return _State(now, version, LiveRelease(_load(store, version)))
+        except (RecsaasError, OSError) as error:
+            problem = _as_corrupt(error, tenant, f"Release {version}")
+            return _broken(live or _previous(store, pointer), problem, pointed_at=version, now=now)
+
+    def _note_change(self, tenant: TenantId, before: _State | None, after: _State) -> None:
+        """Log and count what happened, once and not at every check."""
+        known = before.live if before is not None else None
+        if after.live is not None and (known is None or known.ranker is not after.live.ranker):
+            _log.info("release_loaded", tenant=tenant.value, version=after.live.ranker.release.version)
+            self._metrics.release_load(succeeded=True)
+        if after.broken_at is not None and (before is None or before.broken_at != after.broken_at):
+            problem = after.live.problem if after.live is not None else after.error and after.error.message
+            _log.error("release_broken", tenant=tenant.value, problem=problem, last_good=after.live is not None)
+            self._metrics.release_load(succeeded=False)
+
+    def _evict(self, *, keep: TenantId) -> None:
+        sizes = {t: s.live.ranker.bytes_in_memory for t, s in self._states.items() if s.live is not None}
+        total = sum(sizes.values())
+        for tenant in [t for t in self._states if t in sizes and t != keep]:
+            if total <= self._max_bytes:
+                break
+            total -= sizes.pop(tenant)
+            del self._states[tenant]
+            _log.info("release_evicted", tenant=tenant.value)
+        self._metrics.releases(count=len(sizes), size=total)
+
+
+def _load(store: ReleaseStore, version: str) -> Ranker:
+    return Ranker(load_release(store.directory(version)))
+
+
+def _previous(store: ReleaseStore, pointer: Pointer) -> LiveRelease | None:
+    """Return the release that was live before, when the process has no good one in memory."""
+    try:
+        return LiveRelease(_load(store, pointer.previous()))
+    except (RecsaasError, OSError):
+        return None
+
+
+def _broken(
+    live: LiveRelease | None, error: CorruptRelease, *, pointed_at: str | None, now: float, since: float | None = None
+) -> _State:
+    """Keep answering from `live` and say why it is not the release the pointer names."""
+    kept = LiveRelease(live.ranker, error.message) if live is not None else None
+    return _State(now, pointed_at, kept, error, broken_at=now if since is None else since)
+
+
+def _as_corrupt(error: RecsaasError | OSError, tenant: TenantId, what: str) -> CorruptRelease:
+    """Say for the tenant's users what cannot be read, without the paths that an `OSError` names."""
+    if isinstance(error, RecsaasError):
+        return CorruptRelease(error.message)
+    return CorruptRelease(
+        f"{what} of tenant {tenant} cannot be read from the lake. Check that the lake is reachable, or promote "
+        "another release."
+    )

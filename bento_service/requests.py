@@ -1,0 +1,101 @@
+"""Reading JSON bodies: after the credential was checked, under a size limit, straight into a model.
+
+FastAPI's own body parameters parse before any dependency runs, so that a stranger's body would be read and judged
+before the credential is; and they take as much as the client sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from bento_service.errors import (
+    Malformed,
+    RequestTimeout,
+    UnsupportedMediaType,
+    invalid_fields,
+    problems_of,
+)
+from resources.errors import TooLarge
+
+MAX_JSON_BYTES = 4 * 1024 * 1024
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def media_type(request: Request) -> str:
+    """Return the content type without its parameters, in lower case; empty when there is none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_json(request: Request, model: type[Model], *, timeout: float) -> Model:
+    """Read the body as `model`.
+
+    Raises:
+        UnsupportedMediaType: the content type is not JSON.
+        TooLarge: the body is over 4 MiB.
+        RequestTimeout: the body took longer than `timeout` seconds to arrive.
+        Malformed: the body is not JSON.
+        InvalidInput: it is JSON, but not what the route takes.
+    """
+    kind = media_type(request)
+    if kind not in ("", "application/json") and not kind.endswith("+json"):
+        raise UnsupportedMediaType(f"The route takes JSON, not {kind[:80]}. Send 'Content-Type: application/json'.")
+    body = await _body(request, timeout)
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        if found[0]["type"] == "json_invalid":
+            raise Malformed(f"The body is not JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}.") from None
+        raise invalid_fields(problems_of(found)) from None
+
+
+def json_body(model: type[BaseModel], examples: dict[str, Any], *, file_field: str | None = None) -> dict[str, Any]:
+    """Describe a body that the handler reads itself for the OpenAPI document; with `file_field`, or a file."""
+    content: dict[str, Any] = {
+        "application/json": {
+            "schema": {"$ref": f"#/components/schemas/{model.__name__}"},
+            "examples": {name: {"value": value} for name, value in examples.items()},
+        }
+    }
+    if file_field is not None:
+        content["multipart/form-data"] = multipart_schema(file_field)
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def multipart_schema(file_field: str) -> dict[str, Any]:
+    """Describe a form with one file."""
+    return {
+        "schema": {
+            "type": "object",
+            "required": [file_field],
+            "properties": {file_field: {"type": "string", "format": "binary", "description": "CSV, TSV or Parquet"}},
+        }
+    }
+
+
+async def _body(request: Request, timeout: float) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > MAX_JSON_BYTES:
+        raise _too_large()
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(timeout):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > MAX_JSON_BYTES:
+                    raise _too_large()
+                chunks.append(chunk)
+    except TimeoutError as error:
+        raise RequestTimeout(f"The body did not arrive within {timeout:g} seconds; send it again.") from error
+    return b"".join(chunks)
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(
+        f"The body holds more than {MAX_JSON_BYTES:,} bytes; send it in several requests, or upload a file."
+    )

@@ -1,0 +1,96 @@
+"""Bodies of the event routes (spec: HTTP contract, "Data in")."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, RootModel, model_validator
+
+from bento_service.schemas.common import Answer, Body, Id, JsonObject, Text
+
+MAX_EVENTS = 1000
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_Amount = Annotated[float, Field(ge=0)]
+_Time = Annotated[datetime, AfterValidator(_in_utc)]
+
+
+class EventBody(Body):
+    """One event. `recommendations_shown` is an impression and may leave `item_id` out."""
+
+    user_id: Id
+    item_id: Id | None = None
+    interaction_type: Text = Field(description="One of ours, a name your tenant maps onto ours, or an impression.")
+    timestamp: _Time | None = Field(default=None, description="ISO 8601 or epoch; now when left out.")
+    rating: float | None = None
+    quantity: _Amount | None = None
+    price: _Amount | None = None
+    duration_seconds: _Amount | None = None
+    event_id: Id | None = Field(default=None, description="Your id of the event: the same one again changes nothing.")
+    session_id: Id | None = None
+    recommendation_id: Annotated[str, Field(max_length=64)] | None = None
+    tenant_id: Text | None = Field(default=None, description="When given, it must be the credential's tenant.")
+    context: JsonObject = Field(default_factory=dict)
+    metadata: JsonObject = Field(default_factory=dict)
+
+
+class EventBatch(Body):
+    """Up to 1,000 events, stored all or none."""
+
+    events: Annotated[tuple[EventBody, ...], Field(min_length=1, max_length=MAX_EVENTS)]
+    tenant_id: Text | None = None
+
+
+class TrackRequest(RootModel[EventBatch | EventBody]):
+    """One event, or `{"events": [...]}`."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one_or_many(cls, value: Any, handler: Any) -> Any:
+        # Decided by the shape, so that the errors are those of one of the two and not of both.
+        if isinstance(value, dict):
+            kind = EventBatch if "events" in value else EventBody
+            return cls.model_construct(kind.model_validate(value))
+        if isinstance(value, list):
+            raise ValueError('must be one event, or {"events": [...]}')
+        return handler(value)
+
+
+class NextActions(Answer):
+    """What the event means for the answers. `incremental_update`: the user's next answer takes it into account."""
+
+    retrain_recommended: bool
+    incremental_update: bool
+
+
+class TrackAnswer(Answer):
+    """One event is stored. `duplicate`: it was before, and nothing changed."""
+
+    status: str = "tracked"
+    interaction_id: str
+    duplicate: bool
+    processed_at: datetime
+    next_actions: NextActions
+
+
+class TrackedEvent(Answer):
+    """One event of a batch."""
+
+    interaction_id: str
+    duplicate: bool
+
+
+class TrackBatchAnswer(Answer):
+    """All events of a batch are stored."""
+
+    status: str = "tracked"
+    tracked: int
+    duplicates: int
+    events: tuple[TrackedEvent, ...]
+    processed_at: datetime
+    next_actions: NextActions

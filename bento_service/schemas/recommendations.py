@@ -1,0 +1,150 @@
+"""Bodies of the recommendation routes. Field names are the contract (spec: HTTP contract, "Recommendations")."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from bento_service.schemas.common import MAX_COUNT, Answer, Body, Id, JsonObject, Text
+from resources.ranker.filters import Filters
+
+_Texts = Annotated[tuple[Text, ...], Field(max_length=100)]
+_Ids = Annotated[tuple[Id, ...], Field(max_length=1000)]
+_Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+_Price = Annotated[float, Field(ge=0)]
+
+
+class FilterBody(Body):
+    """What the items of an answer must be; everything that is given must hold."""
+
+    category: Text | None = None
+    categories: _Texts = ()
+    brand: Text | None = None
+    tags: _Texts = Field(default=(), description="One of them is enough.")
+    min_price: _Price | None = None
+    max_price: _Price | None = None
+    exclude_ids: _Ids = ()
+    include_unavailable: bool = False
+
+    @model_validator(mode="after")
+    def _prices_are_ordered(self) -> FilterBody:
+        if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
+            raise ValueError("min_price must not be above max_price")
+        return self
+
+    def filters(self) -> Filters:
+        """Return the ranker's filters."""
+        return Filters(
+            category=self.category,
+            categories=self.categories,
+            brand=self.brand,
+            tags=self.tags,
+            min_price=self.min_price,
+            max_price=self.max_price,
+            exclude_ids=self.exclude_ids,
+            include_unavailable=self.include_unavailable,
+        )
+
+
+class RecentEvent(Body):
+    """Something that happened in this visit and was not tracked."""
+
+    item_id: Id
+    interaction_type: Text | None = None
+    timestamp: datetime | None = None
+
+
+class RecommendationRequest(Body):
+    """Ask for recommendations. Without a known `user_id` the answer is what is popular."""
+
+    user_id: Id | None = None
+    session_id: Id | None = Field(default=None, description="Accepted; does not change the answer yet.")
+    tenant_id: Text | None = Field(default=None, description="When given, it must be the credential's tenant.")
+    count: _Count = 10
+    filters: FilterBody = FilterBody()
+    context: JsonObject = Field(default_factory=dict, description="Accepted; does not change the answer yet.")
+    scenario: Text | None = Field(default=None, description="Accepted; does not change the answer yet.")
+    recent_events: Annotated[tuple[RecentEvent, ...], Field(max_length=200)] = Field(
+        default=(), description="Oldest first. Their items count as seen."
+    )
+    diversity: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="Accepted; does not change the answer yet."
+    )
+    exclude_seen: bool = True
+    explain: bool = Field(default=True, description="Whether each item comes with its reason.")
+    cursor: Text | None = Field(default=None, description="The `next_cursor` of the page before.")
+
+
+class SimilarRequest(Body):
+    """Ask for items like one item."""
+
+    item_id: Id
+    count: _Count = 10
+    filters: FilterBody = FilterBody()
+    user_id: Id | None = Field(default=None, description="Accepted; does not change the answer yet.")
+    tenant_id: Text | None = Field(default=None, description="When given, it must be the credential's tenant.")
+
+
+class Freshness(Answer):
+    """How new the knowledge behind the answer is."""
+
+    events_until: datetime | None
+    trained_at: datetime
+
+
+class AnswerMetadata(Answer):
+    """How an answer came about."""
+
+    model_version: str
+    release_version: str
+    algorithm: str
+    latency_ms: float
+    cache_hit: bool = False
+    degraded: bool
+    fallback_reason: str | None
+    variant: str | None = None
+    freshness: Freshness
+
+
+class Recommendation(Answer):
+    """One recommended item; `score` is 0–1 and does not rise with `rank`."""
+
+    item_id: str
+    title: str | None
+    name: str | None
+    category: str | None
+    price: float | None
+    image_url: str | None
+    score: float
+    rank: int
+    source: str
+    reason: str | None
+
+
+class RecommendationAnswer(Answer):
+    """Recommendations, best first."""
+
+    recommendation_id: str
+    recommendations: tuple[Recommendation, ...]
+    metadata: AnswerMetadata
+    next_cursor: str | None = None
+
+
+class SimilarItem(Answer):
+    """One item like the asked one."""
+
+    item_id: str
+    name: str | None
+    title: str | None
+    category: str | None
+    price: float | None
+    similarity_score: float
+
+
+class SimilarAnswer(Answer):
+    """Similar items, most similar first."""
+
+    similar_items: tuple[SimilarItem, ...]
+    metadata: AnswerMetadata

@@ -1,0 +1,88 @@
+"""The BentoML service: wiring and lifecycle only. `bentoml serve bento_service.service:RecsaasService` starts it.
+
+This module is the process's entry point, so it does at import what BentoML wants to know then: how many workers.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import bentoml
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bento_service.api.health import control_db_answers
+from bento_service.logs import configure_logging
+from bento_service.upload_stream import remove_stale_files
+from resources.control_db.engine import ControlDb, open_control_db
+from resources.errors import ConfigurationError
+from resources.lake import Lake
+from resources.settings import Settings, load_settings
+
+
+class MountedApp:
+    """The app under BentoML.
+
+    BentoML hands a Starlette app only the paths it has routes for, and answers the others itself, in another shape; a
+    plain callable gets them all. The app is set at startup, in the worker that serves.
+    """
+
+    def __init__(self) -> None:
+        self._app: ASGIApp | None = None
+
+    def start(self, app: ASGIApp) -> None:
+        """Answer with `app` from now on."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._app is None:
+            raise ConfigurationError("The service has not started; run it with `bentoml serve`.")
+        await self._app(scope, receive, send)
+
+
+_settings = load_settings()
+_mounted = MountedApp()
+
+
+@bentoml.service(
+    name="recsaas",
+    workers=_settings.service_workers,
+    # BentoML's timeout answers in another shape and would cut long uploads; bodies have their own (requests.py).
+    traffic={"timeout": None},
+    # BentoML's metrics label every path, user ids included, so that they grow without end; ours are bounded.
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+    # Spans cost a third of the requests per second; set the variable to false where there is an exporter.
+    envs=[{"name": "OTEL_SDK_DISABLED", "value": "true"}],
+)
+@bentoml.asgi_app(_mounted, path="/")
+class RecsaasService:
+    """One worker: its settings, its control DB, its lake and the app over them."""
+
+    def __init__(self) -> None:
+        self._settings: Settings = _settings
+        self._db: ControlDb | None = None
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    def start(self) -> None:
+        """Open what the app works with. An error here stops the process, with its message in the log."""
+        # Imported in the worker, after BentoML has named the folder that the workers share their metrics in.
+        from bento_service.app import create_app
+        from bento_service.metrics import Metrics
+
+        configure_logging(self._settings.log_level)
+        remove_stale_files(self._settings.home / "incoming")
+        self._db = open_control_db(self._settings.database_url)
+        lake = Lake.open(self._settings.lake_url)
+        metrics = Metrics(multiprocess=True)
+        _mounted.start(create_app(self._settings, self._db, lake, lambda: datetime.now(UTC), metrics=metrics))
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def stop(self) -> None:
+        """Give back the connections."""
+        if self._db is not None:
+            self._db.close()
+
+    def __is_ready__(self) -> bool:
+        """Tell `/readyz` whether requests can be answered: credentials are in the control DB."""
+        return self._db is not None and control_db_answers(self._db)

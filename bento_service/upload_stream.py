@@ -1,0 +1,181 @@
+"""Receiving a file: the multipart body goes to disk as it arrives and never over the limit."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+
+from bento_service.errors import Malformed, UnsupportedMediaType, invalid_fields
+from bento_service.requests import media_type
+from resources.errors import FieldProblem, TooLarge
+
+FIELD = "file"
+_OVERHEAD = 64 * 1024  # part headers, boundaries and the other fields of the form
+_BUFFER = 1024 * 1024
+_STALE_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """A file on disk, and the name that the client gave it."""
+
+    path: Path
+    filename: str
+
+
+@asynccontextmanager
+async def received_file(request: Request, *, folder: Path, max_bytes: int) -> AsyncIterator[ReceivedFile]:
+    """Write the form's `file` into `folder`, and remove it at the end.
+
+    Raises:
+        UnsupportedMediaType: the body is not a multipart form.
+        TooLarge: the file is over `max_bytes`; the rest of it is not read.
+        InvalidInput: the form has no file in the field `file`, or more than one.
+        Malformed: the form is cut off, or not a form.
+    """
+    boundary = _boundary(request)
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > max_bytes + _OVERHEAD:
+        raise _too_large(max_bytes)
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=folder, prefix="upload-")
+    path = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=_BUFFER) as target:
+            form = _Form(target, boundary, max_bytes)
+            await _feed(request, form, max_bytes)
+        yield ReceivedFile(path, form.filename())
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def remove_stale_files(folder: Path) -> None:
+    """Remove what a process that was killed left in `folder`: files older than a day."""
+    oldest = time.time() - _STALE_SECONDS
+    for path in folder.glob("upload-*"):
+        if path.stat().st_mtime < oldest:
+            path.unlink(missing_ok=True)
+
+
+class _Form:
+    """Callbacks of the multipart parser; only the bytes of the field `file` are kept."""
+
+    def __init__(self, target: BinaryIO, boundary: bytes, max_bytes: int) -> None:
+        self._target = target
+        self._max_bytes = max_bytes
+        self._names: list[str] = []
+        self._header = b""
+        self._value = b""
+        self._disposition = b""
+        self._in_file = False
+        self._written = 0
+        self.complete = False
+        self.parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._part_begins,
+                "on_part_data": self._part_data,
+                "on_header_field": self._header_field,
+                "on_header_value": self._header_value,
+                "on_header_end": self._header_ends,
+                "on_headers_finished": self._headers_end,
+                "on_end": self._ends,
+            },
+        )
+
+    def filename(self) -> str:
+        """Return the client's name of the file.
+
+        Raises:
+            Malformed, InvalidInput: as in `received_file`.
+        """
+        if not self.complete:
+            raise Malformed("The form is cut off; send it again.")
+        if len(self._names) != 1:
+            problem = "is missing; send the file in a form field of this name" if not self._names else "is there twice"
+            raise invalid_fields([FieldProblem(FIELD, problem)])
+        return self._names[0]
+
+    def _part_begins(self) -> None:
+        self._header = self._value = self._disposition = b""
+        self._in_file = False
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_ends(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header = self._value = b""
+
+    def _headers_end(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        if options.get(b"name") == FIELD.encode() and b"filename" in options:
+            self._in_file = not self._names
+            self._names.append(options[b"filename"].decode("utf-8", errors="replace"))
+
+    def _part_data(self, data: bytes, start: int, end: int) -> None:
+        if not self._in_file:
+            return
+        self._written += end - start
+        if self._written > self._max_bytes:
+            raise _too_large(self._max_bytes)
+        self._target.write(data[start:end])
+
+    def _ends(self) -> None:
+        self.complete = True
+
+
+async def _feed(request: Request, form: _Form, max_bytes: int) -> None:
+    """Hand the body to the parser in pieces of about 1 MB, each in a worker thread because it writes to disk."""
+    size = 0
+    pending: list[bytes] = []
+    held = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > max_bytes + _OVERHEAD:
+                raise _too_large(max_bytes)
+            pending.append(chunk)
+            held += len(chunk)
+            if held >= _BUFFER:
+                await run_in_threadpool(form.parser.write, b"".join(pending))
+                pending, held = [], 0
+        await run_in_threadpool(form.parser.write, b"".join(pending))
+        form.parser.finalize()
+    except MultipartParseError as error:
+        raise Malformed("The body is not a well-formed multipart form; send it again.") from error
+    except ClientDisconnect as error:
+        raise Malformed("The connection was closed before the form was complete.") from error
+
+
+def _boundary(request: Request) -> bytes:
+    if media_type(request) != "multipart/form-data":
+        given = media_type(request)[:80] or "a body without a content type"
+        raise UnsupportedMediaType(
+            f"The route takes a multipart form with a file in the field '{FIELD}', not {given}. "
+            f"For example: curl -F {FIELD}=@items.csv"
+        )
+    _, options = parse_options_header(request.headers["content-type"])
+    boundary = options.get(b"boundary", b"")
+    if not 0 < len(boundary) <= 200:
+        raise Malformed("The Content-Type of the form has no usable boundary; let your HTTP client set the header.")
+    return boundary
+
+
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"The file holds more than {max_bytes:,} bytes; split it into smaller files.")

@@ -1,0 +1,91 @@
+"""What all commands share: the installation they work on, and how they speak to people and to scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from resources.control_db.engine import ControlDb, open_control_db
+from resources.errors import RecsaasError
+from resources.lake import Lake
+from resources.settings import Settings, load_settings
+from resources.tenant import TenantId
+
+# Progress and tables go to stderr when a script reads stdout; results go to stdout.
+notes = Console(stderr=True, highlight=False)
+results = Console(highlight=False)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Settings, lake and control DB, each opened when first used."""
+
+    home: Path | None = None
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this installation."""
+        return load_settings(self.home)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The lake."""
+        return Lake.open(self.settings.lake_url)
+
+    @cached_property
+    def db(self) -> ControlDb:
+        """The control DB."""
+        return open_control_db(self.settings.database_url)
+
+
+class TenantParameter(click.ParamType):
+    """A tenant id on the command line."""
+
+    name = "tenant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> TenantId:
+        """Parse; a value that is not a tenant id is a usage error."""
+        if isinstance(value, TenantId):
+            return value
+        try:
+            return TenantId.parse(str(value))
+        except RecsaasError as error:
+            self.fail(error.message, param, ctx)
+
+
+TENANT = TenantParameter()
+
+
+class RecsaasGroup(click.Group):
+    """Prints an expected error as one line (or one JSON object with `--json`) and exits with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except RecsaasError as error:
+            if "--json" in sys.argv:
+                details = [{"field": d.field, "message": d.message} for d in error.details]
+                code = getattr(error, "reason", error.code)
+                print_json({"error": {"code": code, "message": error.message, "details": details}})
+            else:
+                notes.print(f"[bold red]Error:[/] {_escape(error.message)}")
+            ctx.exit(1)
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as JSON on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", "\\[")

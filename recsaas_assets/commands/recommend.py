@@ -1,0 +1,81 @@
+"""`recsaas recommend` and `recsaas similar`: ask the live release without a service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from recsaas_assets.commands.evaluate import live_version
+from resources.control_db.tenants import get_tenant
+from resources.event_log import EventLog
+from resources.ranker.ranker import Ranker
+from resources.ranker.ranking import Ranking
+from resources.release.load import load_release
+from resources.release.store import ReleaseStore
+from resources.tenant import TenantId
+
+count_option = click.option("-k", "--count", default=10, show_default=True, type=click.IntRange(1, 100))
+
+
+@click.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.argument("user")
+@count_option
+@json_option
+def recommend(tenant_id: TenantId, user: str, count: int, as_json: bool) -> None:
+    """Recommend items to USER; an unknown user gets what is popular."""
+    site = Installation()
+    ranker = live_ranker(site, tenant_id)
+    after = ranker.release.manifest.event_watermark
+    live = EventLog(site.db).items_of_user(tenant_id, user, after=after)
+    show(ranker.recommend(user, count, live_items=live), as_json, user_id=user)
+
+
+@click.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.argument("item")
+@count_option
+@json_option
+def similar(tenant_id: TenantId, item: str, count: int, as_json: bool) -> None:
+    """Show items like ITEM."""
+    show(live_ranker(Installation(), tenant_id).similar(item, count), as_json, item_id=item)
+
+
+def live_ranker(site: Installation, tenant: TenantId) -> Ranker:
+    """The ranker over the tenant's live release.
+
+    Raises:
+        TenantNotFound, NoRelease, CorruptRelease
+    """
+    get_tenant(site.db, tenant)
+    store = ReleaseStore(site.lake.tenant(tenant))
+    return Ranker(load_release(Path(str(store.directory(live_version(store, tenant))))))
+
+
+def show(ranking: Ranking, as_json: bool, **asked: str) -> None:
+    """Print a ranking."""
+    rows = [
+        {
+            "rank": i.rank,
+            "item_id": i.item_id,
+            "title": i.title,
+            "category": i.category,
+            "price": i.price,
+            "score": round(i.score, 6),
+            "source": i.source,
+            "reason": i.reason,
+        }
+        for i in ranking.items
+    ]
+    if as_json:
+        notes = {"algorithm": ranking.algorithm, "degraded": ranking.degraded, "fallback_reason": ranking.fallback_reason}
+        print_json({**asked, "recommendations": rows, "metadata": notes})
+        return
+    table = Table("rank", "item", "title", "category", "score", "why")
+    for row in rows:
+        shown = (row["rank"], row["item_id"], row["title"] or "", row["category"] or "", row["score"], row["reason"] or "")
+        table.add_row(*map(str, shown))
+    results.print(table)

@@ -1,0 +1,115 @@
+"""`recsaas releases`: see, promote and roll back releases."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+
+import click
+from rich.table import Table
+
+from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from resources.control_db.tenants import get_tenant
+from resources.release.store import ReleaseStore
+from resources.tenant import TenantId
+
+
+@click.group()
+def releases() -> None:
+    """List, show, promote and roll back a tenant's releases."""
+
+
+@releases.command("list")
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@json_option
+def list_(tenant_id: TenantId, as_json: bool) -> None:
+    """List the tenant's releases, newest first."""
+    summaries = _store(tenant_id).list()
+    if as_json:
+        fields = [
+            {
+                "version": s.version,
+                "live": s.is_current,
+                "created_at": s.manifest.created_at if s.manifest else None,
+                "algorithm": s.manifest.algorithm if s.manifest else None,
+                "ndcg@10": s.manifest.metrics.overall.get("ndcg@10") if s.manifest else None,
+                "problem": s.problem,
+            }
+            for s in summaries
+        ]
+        print_json({"tenant": str(tenant_id), "releases": fields})
+        return
+    if not summaries:
+        results.print(f"Tenant {tenant_id} has no release yet. Make one: recsaas run {tenant_id}")
+        return
+    table = Table("version", "live", "made", "algorithm", "NDCG@10", "problem")
+    for s in summaries:
+        ndcg = s.manifest.metrics.overall.get("ndcg@10") if s.manifest else None
+        table.add_row(
+            s.version,
+            "●" if s.is_current else "",
+            f"{s.manifest.created_at:%Y-%m-%d %H:%M:%S}" if s.manifest else "",
+            s.manifest.algorithm if s.manifest else "",
+            "" if ndcg is None else f"{ndcg:.4f}",
+            s.problem or "",
+        )
+    results.print(table)
+
+
+@releases.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.argument("version", required=False)
+@json_option
+def show(tenant_id: TenantId, version: str | None, as_json: bool) -> None:
+    """Show the manifest of a release; the live one when VERSION is left out."""
+    from recsaas_assets.commands.evaluate import live_version
+
+    store = _store(tenant_id)
+    manifest = store.manifest(version or live_version(store, tenant_id))
+    if as_json:
+        print_json(manifest.model_dump(mode="json"))
+        return
+    results.print(f"[bold]{manifest.version}[/] of tenant {manifest.tenant}, made {manifest.created_at:%Y-%m-%d %H:%M:%S}")
+    results.print(f"  serves {manifest.algorithm}; gate {manifest.gate.outcome}: {' '.join(manifest.gate.reasons)}")
+    results.print(f"  {manifest.counts.users:,} users, {manifest.counts.items:,} items, {manifest.counts.interactions:,} interactions")
+    results.print(f"  training set {manifest.training_set_fingerprint[:16]}, dbt {manifest.dbt_invocation_id}, run {manifest.dagster_run_id}")
+    for upload in manifest.uploads:
+        results.print(f"  from {upload.id}: {upload.rows:,} rows, sha256 {upload.sha256[:16]}")
+
+
+@releases.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.argument("version")
+@click.option("--reason", default="", help="Why; required to force a release that the gate refused.")
+@json_option
+def promote(tenant_id: TenantId, version: str, reason: str, as_json: bool) -> None:
+    """Make VERSION the live release."""
+    pointer = _store(tenant_id).promote(version, now=datetime.now(UTC), actor=f"cli:{getpass.getuser()}", reason=reason)
+    _say(tenant_id, pointer.version, as_json)
+
+
+@releases.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.option("--reason", default="", help="Why, for the history.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def rollback(tenant_id: TenantId, reason: str, yes: bool, as_json: bool) -> None:
+    """Make the release live again that was live before this one."""
+    store = _store(tenant_id)
+    if not yes:
+        click.confirm(f"Roll tenant {tenant_id} back from release {store.current()}?", abort=True, err=True)
+    pointer = store.rollback(now=datetime.now(UTC), actor=f"cli:{getpass.getuser()}", reason=reason)
+    _say(tenant_id, pointer.version, as_json)
+
+
+def _store(tenant: TenantId) -> ReleaseStore:
+    site = Installation()
+    get_tenant(site.db, tenant)
+    return ReleaseStore(site.lake.tenant(tenant))
+
+
+def _say(tenant: TenantId, version: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"tenant": str(tenant), "live": version})
+    else:
+        results.print(f"Release {version} of tenant {tenant} is live.")

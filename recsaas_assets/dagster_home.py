@@ -1,0 +1,121 @@
+"""The Dagster instance of an installation: its folder, its settings, and one run outside the queue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resources.control_db.engine import ControlDb
+from resources.control_db.runs import note_end
+from resources.settings import Settings
+from resources.tenant import TenantId
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, ExecuteInProcessResult
+
+# Two runs fit a small machine; runs of one tenant take turns; crashed runs are noticed instead of lasting for ever.
+_INSTANCE = """\
+# Written by recsaas at every start.
+telemetry:
+  enabled: false
+concurrency:
+  runs:
+    max_concurrent_runs: 2
+    tag_concurrency_limits:
+      - key: dagster/partition
+        value:
+          applyLimitPerUniqueValue: true
+        limit: 1
+run_coordinator:
+  module: dagster.core.run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    dequeue_interval_seconds: 1
+run_monitoring:
+  enabled: true
+  poll_interval_seconds: 10
+  start_timeout_seconds: 180
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How one run ended; `message` says why it failed, in words for a person."""
+
+    run_id: str
+    success: bool
+    failed_step: str | None
+    message: str | None
+    seconds: float
+
+
+def prepare_dagster_home(settings: Settings) -> Path:
+    """Write the instance's settings and make every Dagster process of this installation use them."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    target = home / "dagster.yaml"
+    if not target.exists() or target.read_text() != _INSTANCE:
+        beside = home / f".dagster.yaml.{os.getpid()}"
+        beside.write_text(_INSTANCE)
+        beside.replace(target)
+    return home
+
+
+@contextmanager
+def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
+    """Open the installation's instance."""
+    from dagster import DagsterInstance
+
+    home = prepare_dagster_home(settings)
+    with DagsterInstance.from_config(str(home)) as instance:
+        yield instance
+
+
+def run_tenant(settings: Settings, db: ControlDb, tenant: TenantId) -> RunOutcome:
+    """Materialise the whole graph for one tenant in this process; the run is in the UI like any other."""
+    from recsaas_assets.defs.jobs import TENANT_JOB
+    from recsaas_assets.defs.partitions import tenants_partitions
+    from recsaas_assets.definitions import defs
+
+    started = datetime.now(UTC)
+    with dagster_instance(settings) as instance:
+        instance.add_dynamic_partitions(str(tenants_partitions.name), [str(tenant)])
+        result = defs.resolve_job_def(TENANT_JOB).execute_in_process(
+            instance=instance,
+            partition_key=str(tenant),
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+    step, message = _failure(result)
+    note_end(
+        db,
+        tenant,
+        result.run_id,
+        status="completed" if result.success else "failed",
+        message=message,
+        now=datetime.now(UTC),
+    )
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    return RunOutcome(result.run_id, result.success, step, message, seconds)
+
+
+def _failure(result: ExecuteInProcessResult) -> tuple[str | None, str | None]:
+    """The first failed step and the innermost error's own words."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            words = error.message.strip() if error is not None else "no error was recorded"
+            # Dagster puts the class in front: `resources.errors.InvalidInput: Tenant …`.
+            head, _, tail = words.partition(": ")
+            return event.step_key, tail if tail and " " not in head else words
+    if result.success:
+        return None, None
+    failed = [event for event in result.all_events if event.is_failure]
+    return None, failed[0].message if failed else "The run failed before its first step."

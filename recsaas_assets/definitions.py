@@ -1,0 +1,45 @@
+"""The code location: every asset, check, job, sensor and resource of the platform."""
+
+from dagster import Definitions, in_process_executor
+
+from recsaas_assets.defs.checks import (
+    live_release_is_intact,
+    model_beats_popularity,
+    training_set_is_valid,
+    training_set_matches_interaction_weights,
+)
+from recsaas_assets.defs.features import features
+from recsaas_assets.defs.jobs import tenant_pipeline
+from recsaas_assets.defs.raw import raw_interactions, raw_items, raw_uploads, raw_users
+from recsaas_assets.defs.sensors import new_uploads, record_failed_runs, record_finished_runs, tenant_mirror
+from recsaas_assets.defs.serving import faiss_index, release
+from recsaas_assets.defs.training import evaluation, lightgcn_model, training_set
+from resources.dagster_resources import PlatformResource, TenantRunResource
+
+platform = PlatformResource()
+
+defs = Definitions(
+    assets=[
+        raw_items,
+        raw_users,
+        raw_interactions,
+        raw_uploads,
+        features,
+        training_set,
+        lightgcn_model,
+        evaluation,
+        faiss_index,
+        release,
+    ],
+    asset_checks=[
+        training_set_is_valid,
+        training_set_matches_interaction_weights,
+        model_beats_popularity,
+        live_release_is_intact,
+    ],
+    jobs=[tenant_pipeline],
+    sensors=[tenant_mirror, new_uploads, record_failed_runs, record_finished_runs],
+    resources={"platform": platform, "tenant_run": TenantRunResource(platform=platform)},
+    # One process per run: a step costs milliseconds instead of seconds, and the tenant's lock is held throughout.
+    executor=in_process_executor,
+)

@@ -1,0 +1,89 @@
+"""Gates between the assets. Every one is partitioned: a tenant that fails holds back nobody else."""
+
+from dagster import AssetCheckResult, AssetCheckSeverity, asset_check
+
+from recsaas_assets.defs.partitions import tenants_partitions
+from recsaas_assets.defs.serving import release
+from recsaas_assets.defs.training import evaluation, training_set
+from resources.dagster_resources import TenantRunResource
+from resources.errors import CorruptRelease, InvalidInput
+from resources.lake import read_json, read_parquet
+
+
+@asset_check(
+    asset=training_set,
+    partitions_def=tenants_partitions,
+    blocking=True,
+    description="The stored training set keeps the contract: contiguous rows, no nulls, unique pairs, ordered split.",
+)
+def training_set_is_valid(tenant_run: TenantRunResource) -> AssetCheckResult:
+    """Reads back what was written, so that it also notices a damaged file."""
+    from recsaas_assets.recommender.dataset import TrainingSet
+    from recsaas_assets.recommender.schemas import validate_training_set
+
+    try:
+        validate_training_set(TrainingSet.load(tenant_run.lake.training))
+    except InvalidInput as error:
+        return AssetCheckResult(passed=False, description=error.message)
+    return AssetCheckResult(passed=True)
+
+
+@asset_check(
+    asset=training_set,
+    partitions_def=tenants_partitions,
+    blocking=True,
+    description="Python and dbt agree on the training signal: same pairs, same weights.",
+)
+def training_set_matches_interaction_weights(tenant_run: TenantRunResource) -> AssetCheckResult:
+    """The pairs of the release fit are the mart `interaction_weights`."""
+    from recsaas_assets.recommender.dataset import TrainingSet
+
+    data = TrainingSet.load(tenant_run.lake.training)
+    mart = read_parquet(tenant_run.lake.dbt / "interaction_weights.parquet")
+    difference = abs(float(data.full.weight.sum(dtype="float64")) - float(mart["weight"].sum()))
+    same = len(data.full) == mart.height and difference <= 1e-4 * max(1.0, float(mart["weight"].sum()))
+    return AssetCheckResult(
+        passed=same,
+        description="" if same else f"{len(data.full)} pairs here, {mart.height} in interaction_weights.",
+        metadata={"pairs": len(data.full), "weight_difference": difference},
+    )
+
+
+@asset_check(
+    asset=evaluation,
+    partitions_def=tenants_partitions,
+    description="LightGCN ranks the test period better than popularity by NDCG@10.",
+)
+def model_beats_popularity(tenant_run: TenantRunResource) -> AssetCheckResult:
+    """A warning, not a gate: the release asset decides what a worse model means."""
+    from recsaas_assets.recommender.gate import decide
+    from recsaas_assets.recommender.report import EvaluationReport
+
+    report = EvaluationReport.model_validate(read_json(tenant_run.lake.evaluation / "evaluation.json"))
+    verdict = decide(report, live=False)
+    return AssetCheckResult(
+        passed=verdict.outcome == "promote",
+        severity=AssetCheckSeverity.WARN,
+        description=" ".join(verdict.reasons),
+    )
+
+
+@asset_check(
+    asset=release,
+    partitions_def=tenants_partitions,
+    blocking=True,
+    description="Every file of the live release has the checksum that its manifest names.",
+)
+def live_release_is_intact(tenant_run: TenantRunResource) -> AssetCheckResult:
+    """Reads every byte of the release that the pointer names."""
+    from resources.release.store import ReleaseStore
+
+    store = ReleaseStore(tenant_run.lake)
+    try:
+        version = store.current()
+        if version is None:
+            return AssetCheckResult(passed=False, description="There is no live release.")
+        manifest = store.verify(version)
+    except CorruptRelease as error:
+        return AssetCheckResult(passed=False, description=error.message)
+    return AssetCheckResult(passed=True, metadata={"version": version, "files": len(manifest.files)})

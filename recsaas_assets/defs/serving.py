@@ -1,0 +1,119 @@
+"""Index and release of one tenant: what goes online."""
+
+import secrets
+from datetime import UTC, datetime
+from importlib.metadata import version as package_version
+from typing import Any
+
+from dagster import MaterializeResult, MetadataValue, asset
+
+from recsaas_assets.dbt_runner import read_build
+from recsaas_assets.defs.metadata import preview
+from recsaas_assets.defs.partitions import tenants_partitions
+from recsaas_assets.defs.training import evaluation, lightgcn_model, training_set
+from resources.control_db.uploads import list_uploads
+from resources.dagster_resources import TenantRunResource
+from resources.lake import read_json, read_parquet, write_bytes, write_json
+
+SERVING_COMMON: dict[str, Any] = {
+    "partitions_def": tenants_partitions,
+    "group_name": "serving",
+    "owners": ["team:recommendations"],
+    "code_version": "1",
+}
+
+
+@asset(
+    name="faiss_index",
+    deps=[training_set, lightgcn_model],
+    kinds={"faiss"},
+    description="The retrieval index over one tenant's item vectors; position in the index is the item row.",
+    **SERVING_COMMON,
+)
+def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
+    """One partition: the serialised index and its measured recall."""
+    from recsaas_assets.recommender.dataset import TrainingSet
+    from recsaas_assets.recommender.lifecycle import TrainedModel
+    from recsaas_assets.releasing import release_vectors
+    from resources.ranker.index import build_index
+
+    tenant_run.stage("faiss_index")
+    data = TrainingSet.load(tenant_run.lake.training)
+    _, items = release_vectors(data, TrainedModel.load(tenant_run.lake.model, data))
+    index, info = build_index(items)
+    write_bytes(tenant_run.lake.index / "index.faiss", index)
+    write_json(tenant_run.lake.index / "index.json", info.model_dump(mode="json"))
+    return MaterializeResult(
+        metadata={
+            "index_type": info.type,
+            "items": len(items),
+            "bytes": len(index),
+            "recall_at_20": info.recall,
+            "parameters": MetadataValue.json(info.parameters),
+        }
+    )
+
+
+@asset(
+    name="release",
+    deps=[training_set, lightgcn_model, evaluation, faiss_index, "stg_items", "item_features"],
+    kinds={"release"},
+    description="Model, index, id maps, catalogue and evaluation of one tenant as one checksummed unit, with its lineage.",
+    **SERVING_COMMON,
+)
+def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
+    """One partition: the releases of one tenant. The pointer to the live one moves last, if the gate lets it."""
+    from recsaas_assets.recommender.dataset import TrainingSet
+    from recsaas_assets.recommender.gate import decide
+    from recsaas_assets.recommender.lifecycle import TrainedModel
+    from recsaas_assets.recommender.report import EvaluationReport
+    from recsaas_assets.releasing import contents_of, item_table, manifest_draft
+    from resources.release.manifest import IndexInfo
+    from resources.release.store import ReleaseStore, new_version
+
+    tenant_run.stage("release")
+    lake, store, now = tenant_run.lake, ReleaseStore(tenant_run.lake), datetime.now(UTC)
+    data = TrainingSet.load(lake.training)
+    model = TrainedModel.load(lake.model, data)
+    report = EvaluationReport.model_validate(read_json(lake.evaluation / "evaluation.json"))
+    popular = read_parquet(lake.dbt / "item_features.parquet").select("item_id", popularity="popularity_score")
+    items = item_table(data, read_parquet(lake.dbt / "stg_items.parquet"), popular)
+    live = store.current()
+    verdict = decide(report, live=live is not None)
+    build = read_build(lake)
+    raw = {kind: read_parquet(lake.raw(kind)) for kind in ("items", "users", "interactions")}
+    taken_in = {upload_id for frame in raw.values() for upload_id in frame["upload_id"].unique()}
+    draft = manifest_draft(
+        tenant=str(tenant_run.tenant_id),
+        training_set=data,
+        model=model,
+        report=report,
+        verdict=verdict,
+        raw_interactions=raw["interactions"],
+        uploads=tuple(u for u in list_uploads(tenant_run.db, tenant_run.tenant_id) if u.upload_id in taken_in),
+        index=IndexInfo.model_validate(read_json(lake.index / "index.json")),
+        dbt_project_hash=build.project_hash,
+        dbt_invocation_id=build.invocation_id,
+        code_version=package_version("recsaas"),
+        run_id=tenant_run.run_id,
+        replaces=live,
+        now=now,
+    )
+    contents = contents_of(data, model, items, report, (lake.index / "index.faiss").read_bytes())
+    manifest = store.write(new_version(now, secrets.token_hex(4)), contents, draft)
+    if verdict.outcome != "hold":
+        store.promote(manifest.version, now=now, actor=f"run {tenant_run.run_id}")
+    return MaterializeResult(
+        metadata={
+            "version": manifest.version,
+            "live": verdict.outcome != "hold",
+            "gate": MetadataValue.md("\n".join(f"- {reason}" for reason in verdict.reasons)),
+            "replaces": live or "nothing",
+            "algorithm": manifest.algorithm,
+            "dagster/row_count": items.height,
+            "uploads": MetadataValue.json([u.model_dump(mode="json") for u in manifest.uploads]),
+            "manifest": MetadataValue.json(manifest.model_dump(mode="json")),
+            "items": preview(items),
+            "path": MetadataValue.path(str(store.directory(manifest.version))),
+        }
+    )

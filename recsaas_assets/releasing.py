@@ -1,0 +1,131 @@
+"""From training set, model and evaluation to the contents and the manifest of a release, as plain functions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from recsaas_assets.ingestion import EVENTS_UPLOAD_ID
+from recsaas_assets.recommender.dataset import TrainingSet
+from recsaas_assets.recommender.gate import Verdict
+from recsaas_assets.recommender.lifecycle import TrainedModel
+from recsaas_assets.recommender.report import MODEL, EvaluationReport, report_markdown
+from resources.control_db.uploads import UploadRecord
+from resources.release.contents import ITEM_SCHEMA, ReleaseContents
+from resources.release.manifest import GateDecision, IndexInfo, ManifestDraft, ReleaseMetrics, UploadReference
+
+GATE_OUTCOMES = {"promote": "passed", "promote_popularity": "passed", "hold": "refused"}
+
+
+def item_table(training_set: TrainingSet, catalogue: pl.DataFrame, popular: pl.DataFrame) -> pl.DataFrame:
+    """One row per item row: catalogue columns where the catalogue has the item, popularity, and whether it has a vector.
+
+    Args:
+        catalogue: `stg_items`.
+        popular: item_id and popularity.
+    """
+    learned = training_set.full.users_per_item(training_set.n_items) > 0
+    columns = ["title", "category", "brand", "price", "tags", "image_url", "available"]
+    frame = (
+        pl.DataFrame({"item_id": list(training_set.items.ids)}, schema={"item_id": pl.String})
+        .with_row_index("item_row")
+        .join(catalogue.select("item_id", *columns).with_columns(in_catalogue=True), on="item_id", how="left")
+        .join(popular, on="item_id", how="left")
+        .sort("item_row")
+        .with_columns(
+            pl.col("available").fill_null(True),
+            pl.col("in_catalogue").fill_null(False),
+            pl.col("popularity").fill_null(0.0),
+            pl.Series("has_vector", learned),
+        )
+    )
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in ITEM_SCHEMA.items())
+
+
+def histories(training_set: TrainingSet) -> tuple[np.ndarray, np.ndarray]:
+    """Seen items per user row as CSR `(indptr int64, item rows int32)`, each user's most recent last."""
+    pairs = training_set.full
+    order = np.lexsort((pairs.item_row, -pairs.age_days, pairs.user_row))
+    indptr = np.zeros(training_set.n_users + 1, dtype=np.int64)
+    np.cumsum(pairs.items_per_user(training_set.n_users), out=indptr[1:])
+    return indptr, pairs.item_row[order].astype(np.int32)
+
+
+def contents_of(
+    training_set: TrainingSet, model: TrainedModel, items: pl.DataFrame, report: EvaluationReport, index: bytes
+) -> ReleaseContents:
+    """Put the files of a release together. Users and items without a pair get a zero vector: nothing was learned."""
+    user_vectors, item_vectors = release_vectors(training_set, model)
+    indptr, seen = histories(training_set)
+    return ReleaseContents(
+        user_ids=tuple(training_set.users.ids),
+        items=items,
+        user_vectors=user_vectors,
+        item_vectors=item_vectors,
+        seen_indptr=indptr,
+        seen_items=seen,
+        index_bytes=index,
+        evaluation_json=report.model_dump_json(indent=2),
+        evaluation_markdown=report_markdown(report),
+    )
+
+
+def release_vectors(training_set: TrainingSet, model: TrainedModel) -> tuple[np.ndarray, np.ndarray]:
+    """User and item vectors of the release fit, zero where a user or an item has no pair."""
+    users = model.release_users.copy()
+    users[training_set.full.items_per_user(training_set.n_users) == 0] = 0
+    items = model.release_items.copy()
+    items[training_set.full.users_per_item(training_set.n_items) == 0] = 0
+    return users, items
+
+
+def manifest_draft(
+    *,
+    tenant: str,
+    training_set: TrainingSet,
+    model: TrainedModel,
+    report: EvaluationReport,
+    verdict: Verdict,
+    raw_interactions: pl.DataFrame,
+    uploads: tuple[UploadRecord, ...],
+    index: IndexInfo,
+    dbt_project_hash: str,
+    dbt_invocation_id: str,
+    code_version: str,
+    run_id: str,
+    replaces: str | None,
+    now: datetime,
+) -> ManifestDraft:
+    """Everything that leads from the release back to its origin."""
+    events = raw_interactions.filter(pl.col("upload_id") == EVENTS_UPLOAD_ID)
+    watermark = events["row_number"].max()
+    until = raw_interactions["timestamp"].max()
+    return ManifestDraft(
+        tenant=tenant,
+        created_at=now,
+        trained_at=now,
+        algorithm="popularity" if verdict.outcome == "promote_popularity" else "lightgcn",
+        uploads=tuple(
+            UploadReference(id=u.upload_id, kind=u.kind, sha256=u.sha256, rows=u.rows_accepted) for u in uploads
+        ),
+        event_watermark=int(watermark) if isinstance(watermark, int) else 0,
+        dbt_project_hash=dbt_project_hash,
+        dbt_invocation_id=dbt_invocation_id,
+        training_set_fingerprint=training_set.fingerprint,
+        code_version=code_version,
+        hyperparameters={**model.config.model_dump(mode="json"), "epochs": model.epochs},
+        seed=model.seed,
+        dagster_run_id=run_id,
+        metrics=ReleaseMetrics(
+            overall=dict(report.models.get(MODEL, {})),
+            baselines={name: dict(figures) for name, figures in report.models.items() if name != MODEL},
+            cohorts={name: dict(cohort.models.get(MODEL, {})) for name, cohort in report.cohorts.items()},
+        ),
+        gate=GateDecision(outcome=GATE_OUTCOMES[verdict.outcome], reasons=verdict.reasons),
+        replaces=replaces,
+        index=index,
+        events_until=until if isinstance(until, datetime) else None,
+        interactions=raw_interactions.height,
+    )

@@ -1,0 +1,64 @@
+"""The app over a lake and a control DB of its own, with two shops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from bento_service.app import create_app
+from resources.control_db.engine import ControlDb, open_control_db
+from resources.lake import Lake
+from resources.settings import Settings
+from tests.unit.bento_service.client import Client, client_of
+from tests.unit.bento_service.shop import MAX_UPLOAD_BYTES, NOW, Shop, open_shop
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path, max_upload_bytes=MAX_UPLOAD_BYTES, pointer_check_seconds=0)
+
+
+@pytest.fixture
+def db(settings: Settings) -> Iterator[ControlDb]:
+    db = open_control_db(settings.database_url)
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def lake(settings: Settings) -> Lake:
+    return Lake.open(settings.lake_url)
+
+
+@pytest.fixture
+def app(settings: Settings, db: ControlDb, lake: Lake) -> FastAPI:
+    return create_app(settings, db, lake, lambda: NOW)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[Client]:
+    with client_of(app) as client:
+        yield client
+
+
+@pytest.fixture
+def blue(db: ControlDb, lake: Lake) -> Shop:
+    shop = open_shop("blue", lake=lake, db=db, prefix="b")
+    shop.release()
+    return shop
+
+
+@pytest.fixture
+def green(db: ControlDb, lake: Lake) -> Shop:
+    shop = open_shop("green", lake=lake, db=db, prefix="g")
+    shop.release()
+    return shop
+
+
+@pytest.fixture
+def empty(db: ControlDb, lake: Lake) -> Shop:
+    """A shop without a release."""
+    return open_shop("empty", lake=lake, db=db, prefix="e")

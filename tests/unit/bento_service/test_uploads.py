@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from resources.settings import Settings
+from tests.unit.bento_service.client import Client
+from tests.unit.bento_service.shop import MAX_UPLOAD_BYTES, Shop
+
+ITEMS = "item_id,title,price\ni1,Lamp,10\ni2,,20\ni3,Chair,30\n"
+EVENTS = (
+    "user_id,item_id,interaction_type,timestamp\nu1,i1,view,2024-05-01T00:00:00Z\nu1,i9,view,2024-05-01T00:00:00Z\n"
+)
+
+
+def send(client: Client, shop: Shop, file: str | bytes, path: str = "/api/v1/upload/items", name: str = "a.csv") -> Any:
+    return client.post(path, files={"file": (name, file)}, headers=shop.headers)
+
+
+def incoming(settings: Settings) -> list[str]:
+    folder = settings.home / "incoming"
+    return [path.name for path in folder.iterdir()] if folder.exists() else []
+
+
+def test_the_report_counts_every_row(client: Client, blue: Shop, settings: Settings) -> None:
+    report = send(client, blue, ITEMS).json()
+    assert report["status"] == "partial"
+    assert (report["rows_total"], report["rows_accepted"], report["rows_rejected"], report["rows_duplicate"]) == (
+        3,
+        2,
+        1,
+        0,
+    )
+    (error,) = report["validation_errors"]
+    assert (error["row"], error["column"], error["item_id"]) == (3, "title", "i2")
+    assert report["errors_by_rule"] == {"title.empty": 1}
+    assert report["rejected_url"] == f"/api/v1/uploads/{report['upload_id']}/rejected"
+    assert incoming(settings) == []
+
+
+def test_the_same_file_again_answers_the_first_report(client: Client, blue: Shop) -> None:
+    first = send(client, blue, ITEMS).json()
+    assert send(client, blue, ITEMS, name="other.csv").json() == first
+    assert len(client.get("/api/v1/uploads", headers=blue.headers).json()["uploads"]) == 1
+
+
+def test_validate_only_stores_nothing(client: Client, blue: Shop) -> None:
+    report = send(client, blue, ITEMS, path="/api/v1/upload/items?validate_only=true").json()
+    assert (report["validate_only"], report["rows_accepted"], report["storage_location"]) == (True, 2, None)
+    assert report["rejected_url"] is None
+    assert client.get("/api/v1/uploads", headers=blue.headers).json() == {"uploads": [], "next_cursor": None}
+
+
+def test_interactions_with_unknown_items_are_counted_against_the_catalogue(client: Client, blue: Shop) -> None:
+    path = "/api/v1/upload/interactions"
+    assert send(client, blue, EVENTS, path=path + "?validate_only=1").json()["statistics"]["unknown_items"] is None
+    send(client, blue, ITEMS)
+    assert send(client, blue, EVENTS, path=path).json()["statistics"]["unknown_items"] == 1
+
+
+def test_items_have_an_address_of_their_own(client: Client, blue: Shop) -> None:
+    assert send(client, blue, ITEMS, path="/api/v1/items").json()["kind"] == "items"
+
+
+def test_the_list_has_pages(client: Client, blue: Shop, green: Shop) -> None:
+    sent = [send(client, blue, f"item_id,title\ni{n},T\n").json()["upload_id"] for n in range(5)]
+    send(client, green, ITEMS)
+    seen: list[str] = []
+    cursor = None
+    for _ in range(3):
+        query = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = client.get("/api/v1/uploads", params=query, headers=blue.headers).json()
+        seen += [upload["upload_id"] for upload in page["uploads"]]
+        cursor = page["next_cursor"]
+    assert seen == sent[::-1]
+    assert cursor is None
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=201", "cursor=nonsense", "cursor=!!!", "cursor=dTA"])
+def test_the_list_checks_its_query(client: Client, blue: Shop, query: str) -> None:
+    answer = client.get(f"/api/v1/uploads?{query}", headers=blue.headers)
+    assert (answer.status_code, answer.json()["error"]["details"][0]["field"]) == (422, query.split("=")[0])
+
+
+def test_a_stored_upload_and_its_rejected_rows(client: Client, blue: Shop) -> None:
+    report = send(client, blue, ITEMS).json()
+    url = f"/api/v1/uploads/{report['upload_id']}"
+    stored = client.get(url, headers=blue.headers).json()
+    assert {name: stored[name] for name in report} == report
+    assert (stored["source"], stored["ingested_run"], stored["created_at"]) == ("http", None, "2024-06-01T12:00:00Z")
+    download = client.get(report["rejected_url"], headers=blue.headers)
+    assert download.headers["content-type"].startswith("text/csv")
+    assert "attachment" in download.headers["content-disposition"]
+    lines = download.content.decode("utf-8-sig").splitlines()
+    assert lines[0] == "rejected_row,rejected_reason,item_id,title,price"
+    assert lines[1].startswith("3,") and lines[1].endswith("i2,,20")
+
+
+def test_another_tenants_upload_does_not_exist(client: Client, blue: Shop, green: Shop) -> None:
+    upload_id = send(client, blue, ITEMS).json()["upload_id"]
+    for path in (upload_id, f"{upload_id}/rejected", "..%2f..%2fblue", "items-0000000000000000"):
+        answer = client.get(f"/api/v1/uploads/{path}", headers=green.headers)
+        assert answer.status_code == 404, path
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "code"),
+    [
+        (b"", "a.csv", "empty_file"),
+        (b"item_id,title\n", "a.csv", "empty_file"),
+        (b"title\nLamp\n", "a.csv", "missing_column"),
+        ("item_id,title\ni1,Lämp\n".encode("utf-16"), "a.csv", "not_utf8"),
+        (b"\x89PNG\r\n\x1a\n", "a.csv", "not_csv"),
+        (b'{"item_id": 1}', "a.json", "not_csv"),
+        (b"\x1f\x8b\x08\x00broken", "a.csv.gz", "corrupt_gzip"),
+    ],
+)
+def test_a_file_that_cannot_be_read_gets_one_clear_error(
+    client: Client, blue: Shop, settings: Settings, file: bytes, name: str, code: str
+) -> None:
+    answer = send(client, blue, file, name=name)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, code), answer.text
+    assert client.get("/api/v1/uploads", headers=blue.headers).json()["uploads"] == []
+    assert client.get("/recommend/u1", headers=blue.headers).status_code == 200
+    assert incoming(settings) == []
+
+
+def test_too_large(client: Client, blue: Shop, settings: Settings) -> None:
+    for extra in (1, 200_000):  # noticed while reading, and by the announced length
+        answer = send(client, blue, b"x" * (MAX_UPLOAD_BYTES + extra))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+    async def chunks() -> Any:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+        for _ in range(300):
+            yield b"x" * 1000
+
+    headers = {**blue.headers, "Content-Type": "multipart/form-data; boundary=b"}
+    assert client.post("/api/v1/upload/items", content=chunks(), headers=headers).status_code == 413
+    assert incoming(settings) == []
+
+
+def test_forms_that_are_not_right(client: Client, blue: Shop, settings: Settings) -> None:
+    url = "/api/v1/upload/items"
+    form = {**blue.headers, "Content-Type": "multipart/form-data; boundary=b"}
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+    answers = {
+        "no file field": client.post(url, files={"other": ("a.csv", ITEMS)}, headers=blue.headers),
+        "two files": client.post(url, files=[("file", ("a", "x")), ("file", ("b", "y"))], headers=blue.headers),
+        "not a form": client.post(url, json={}, headers=blue.headers),
+        "no content type": client.post(url, headers=blue.headers),
+        "no boundary": client.post(url, content=b"x", headers={**form, "Content-Type": "multipart/form-data"}),
+        "cut off": client.post(url, content=head + b"item_id", headers=form),
+        "nonsense": client.post(url, content=b"nonsense", headers=form),
+        "empty": client.post(url, content=b"", headers=form),
+    }
+    assert {name: answer.status_code for name, answer in answers.items()} == {
+        "no file field": 422,
+        "two files": 422,
+        "not a form": 415,
+        "no content type": 415,
+        "no boundary": 400,
+        "cut off": 400,
+        "nonsense": 400,
+        "empty": 400,
+    }
+    assert answers["no file field"].json()["error"]["details"][0]["field"] == "file"
+    assert incoming(settings) == []
+
+
+def test_an_unknown_kind(client: Client, blue: Shop) -> None:
+    answer = send(client, blue, ITEMS, path="/api/v1/upload/prices")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    assert "items, users, interactions" in answer.json()["error"]["message"]
+
+
+def test_a_path_in_the_file_name_is_only_a_name(client: Client, blue: Shop) -> None:
+    assert send(client, blue, ITEMS, name="../../etc/passwd.csv").json()["filename"] == "passwd.csv"
