@@ -172,33 +172,33 @@ def test_sessions_split_where_the_user_was_away(shop: TenantLake) -> None:
     assert sessions[("bo", "derived", "3")]["interaction_count"] == 2
 
 
-def test_a_tenant_without_any_rows_gets_empty_files_with_all_columns(
-    tmp_path: Path, target_dir: Path, make_tenant: Any
-) -> None:
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory, target_dir: Path, make_tenant: Any) -> tuple[TenantLake, DbtResult]:
+    """A tenant without any rows, built with everything there is: models, data tests and unit tests."""
+    lake = make_tenant(tmp_path_factory.mktemp("empty"))
+    return lake, run_dbt(["build"], tenant_lake=lake, target_dir=target_dir)
+
+
+def test_a_tenant_without_any_rows_gets_empty_files_with_all_columns(empty: tuple[TenantLake, DbtResult]) -> None:
     """dbt-duckdb's own `external` would write one row of nulls."""
-    lake = make_tenant(tmp_path)
-    result = run_dbt(["build", "--exclude-resource-type", "unit_test"], tenant_lake=lake, target_dir=target_dir)
+    lake, result = empty
     shapes = {name: read_parquet(lake.dbt / f"{name}.parquet").shape for name in MODELS}
     assert shapes == {name: (0, width) for name, width in MODELS.items()}
     assert {node.name: node.rows for node in result.models()} == dict.fromkeys(MODELS, 0)
 
 
-@pytest.mark.parametrize("kind", ["items", "users"])
-def test_a_tenant_with_one_row_of_one_kind(tmp_path: Path, target_dir: Path, make_tenant: Any, kind: str) -> None:
-    id_column = {"items": "item_id", "users": "user_id"}[kind]
-    row = {id_column: "only", "upload_id": "x", "row_number": 2}
-    if kind == "items":
-        row |= {"title": "Only", "available": True}
-    lake = make_tenant(tmp_path, **{kind: [row]})
-    result: DbtResult = run_dbt(
-        ["build", "--exclude-resource-type", "unit_test"], tenant_lake=lake, target_dir=target_dir
-    )
-    filled = {node.name for node in result.models() if node.rows}
-    assert filled == {f"stg_{kind}", f"{kind[:-1]}_features", "data_quality"}
-
-
-def test_dbt_unit_tests_pass(tmp_path: Path, target_dir: Path, make_tenant: Any) -> None:
-    result = run_dbt(["build"], tenant_lake=make_tenant(tmp_path), target_dir=target_dir)
-    unit_tests = [node for node in result.nodes if node.resource_type == "unit_test"]
+def test_dbt_unit_tests_pass(empty: tuple[TenantLake, DbtResult]) -> None:
+    unit_tests = [node for node in empty[1].nodes if node.resource_type == "unit_test"]
     assert len(unit_tests) == 11
     assert {node.status for node in unit_tests} == {"pass"}
+
+
+def test_a_tenant_with_one_item_and_one_user(tmp_path: Path, target_dir: Path, make_tenant: Any) -> None:
+    lake = make_tenant(
+        tmp_path,
+        items=[{"item_id": "only", "title": "Only", "available": True, "upload_id": "x", "row_number": 2}],
+        users=[{"user_id": "only", "upload_id": "y", "row_number": 2}],
+    )
+    result = run_dbt(["run"], tenant_lake=lake, target_dir=target_dir)
+    filled = {node.name: node.rows for node in result.models() if node.rows}
+    assert filled == {"stg_items": 1, "stg_users": 1, "item_features": 1, "user_features": 1, "data_quality": 2}

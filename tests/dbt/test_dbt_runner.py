@@ -31,8 +31,8 @@ def test_a_subset_run_writes_the_rows_of_its_own_tenant(
     """dbt-duckdb keeps `:memory:` open in the process: tenant B's subset run used to read tenant A's tables."""
     blue = make_tenant(tmp_path, "blue", interactions=two_interactions("blue user"))
     red = make_tenant(tmp_path, "red", interactions=two_interactions("red user"))
-    run_dbt([*BUILD, "--select", "stg_interactions", "int_interaction_signals"], tenant_lake=red, target_dir=target_dir)
-    run_dbt(BUILD, tenant_lake=blue, target_dir=target_dir)
+    run_dbt(["run", "--select", "stg_interactions"], tenant_lake=red, target_dir=target_dir)
+    run_dbt(["run"], tenant_lake=blue, target_dir=target_dir)
     before = digests(blue)
 
     run_dbt(["build", "--select", "int_sessions"], tenant_lake=red, target_dir=target_dir)
@@ -47,7 +47,7 @@ def test_a_subset_run_fails_when_its_parents_were_never_built(
     """The other tenant's tables of the run before must not be there to fall back on."""
     blue = make_tenant(tmp_path, "blue", interactions=two_interactions("blue user"))
     red = make_tenant(tmp_path, "red", interactions=two_interactions("red user"))
-    run_dbt(BUILD, tenant_lake=blue, target_dir=target_dir)
+    run_dbt(["run"], tenant_lake=blue, target_dir=target_dir)
 
     with pytest.raises(FeatureBuildFailed, match="'red': model int_sessions failed"):
         run_dbt(["run", "--select", "int_sessions"], tenant_lake=red, target_dir=target_dir)
@@ -84,7 +84,7 @@ def test_a_failed_data_test_is_named_and_the_old_files_stay(
     tmp_path: Path, target_dir: Path, make_tenant: Any, two_interactions: Any
 ) -> None:
     lake = make_tenant(tmp_path, interactions=two_interactions("ana"))
-    run_dbt(BUILD, tenant_lake=lake, target_dir=target_dir)
+    run_dbt(["run"], tenant_lake=lake, target_dir=target_dir)
     before = digests(lake)
     unknown_type = [{**row, "interaction_type": "teleport"} for row in two_interactions("bo")]
     make_tenant(tmp_path, interactions=unknown_type)

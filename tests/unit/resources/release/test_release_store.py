@@ -161,11 +161,14 @@ class TestPointer:
         first = abc.promote(A, NOW, "ann")
         assert abc.promote(A, NOW + timedelta(days=1), "bob") == first
 
-    def test_history_stays_bounded_and_still_rolls_back(self, abc: ReleaseStore) -> None:
-        for step in range(205):
+    def test_history_stays_bounded_and_still_rolls_back(
+        self, abc: ReleaseStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("resources.release.pointer._HISTORY_LIMIT", 4)
+        for step in range(9):
             abc.promote((A, B)[step % 2], NOW, "ann")
         pointer = abc.pointer()
-        assert pointer is not None and len(pointer.history) == 200
+        assert pointer is not None and len(pointer.history) == 4
         assert abc.rollback(NOW, "ann").version == B
 
     def test_nothing_live_cannot_be_rolled_back(self, abc: ReleaseStore) -> None:

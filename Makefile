@@ -1,0 +1,62 @@
+# Two commands matter: `make demo` and `make test`. Everything lives in .venv and var/.
+SHELL := /bin/bash -o pipefail
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+# uv does not read pip's settings; pass on a local folder of wheels. On Linux, take the CPU build of torch.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+ifeq ($(strip $(UV_FIND_LINKS)),)
+unexport UV_FIND_LINKS
+ifeq ($(shell uname -s),Linux)
+export UV_TORCH_BACKEND ?= cpu
+endif
+endif
+
+.PHONY: help install demo up test unit lint format lock clean
+
+help: ## Show what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+install: $(STAMP) ## Prepare .venv, so that .venv/bin/recsaas works
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "recsaas needs Python 3.11 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(PY) || { echo "Making $(VENV) …"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing the pinned packages (half a minute when the cache is warm, minutes when it is not) …"
+	@$(PY) -m pip install --quiet --disable-pip-version-check "uv==0.13.8" || { echo "pip could not install uv: is the package registry reachable?"; exit 1; }
+	@$(VENV)/bin/uv pip install --python $(PY) -r requirements.txt || { echo "uv failed; trying pip, which is slower …"; $(PY) -m pip install --disable-pip-version-check -r requirements.txt; }
+	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --editable . || $(PY) -m pip install --quiet --no-deps --editable .
+	@touch $(STAMP)
+
+demo: install ## From nothing to live recommendations; ONCE=1 exits after printing them
+	@$(VENV)/bin/recsaas demo $(if $(filter-out 0 no false,$(ONCE)),--once) $(if $(DATASET),--dataset $(DATASET))
+
+up: install ## Start the Dagster UI, its daemon and the service
+	@$(VENV)/bin/recsaas up
+
+test: install lint ## Everything that must be green
+	$(PY) -m pytest -n 2 --dist loadgroup
+
+unit: install ## The fast tests alone
+	$(PY) -m pytest -n 2 tests/unit tests/architecture
+
+lint: install ## ruff and mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+format: install ## Let ruff rewrite
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+lock: install ## Resolve the pins anew, without index addresses and without local versions such as +cpu
+	@$(VENV)/bin/uv pip compile -q pyproject.toml --all-extras --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-annotate --no-header | sed -E 's/\+cpu$$//' > .requirements.new
+	@{ echo "# Every pin of every extra, for Python 3.11 on Linux. Made by: make lock. Reasons for pins are in pyproject.toml."; cat .requirements.new; } > requirements.txt
+	@$(VENV)/bin/uv pip compile -q pyproject.toml --extra serving -c requirements.txt --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-annotate --no-header > .requirements.new
+	@{ echo "# The pins of the service alone: no dagster, no dbt, no torch. Made by: make lock."; cat .requirements.new; } > requirements-serving.txt
+	@rm .requirements.new
+
+clean: ## Remove .venv and all state (asks first)
+	@printf 'Remove $(VENV) and var/ with all uploads and releases? [y/N] '; read answer; [ "$$answer" = y ] && rm -rf $(VENV) var || echo "Nothing removed."

@@ -1,0 +1,47 @@
+"""`recsaas up`: Dagster and the service, until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from recsaas_assets.commands.console import Installation, notes, results
+from recsaas_assets.platform_processes import Addresses, running_platform
+
+
+@click.command()
+def up() -> None:
+    """Start the Dagster UI, its daemon and the service, and run them until Ctrl-C."""
+    site = Installation()
+    _ = site.db  # a problem with the control DB shall show here, not in four logs
+    notes.print(f"Starting Dagster and the service on {site.settings.home} (about ten seconds) …")
+    with stoppable(), running_platform(site.settings) as (supervisor, addresses):
+        show_addresses(addresses)
+        notes.print("Press Ctrl-C to stop everything.")
+        supervisor.wait()
+
+
+def show_addresses(addresses: Addresses) -> None:
+    """Print where to go."""
+    results.print(f"  Dagster UI      {addresses.dagster}")
+    results.print(f"  Service         {addresses.service}")
+    results.print(f"  API page        {addresses.service}/docs")
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into an orderly end with exit code 0."""
+
+    def stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        notes.print("Stopped.")
+    finally:
+        signal.signal(signal.SIGTERM, previous)
