@@ -48,7 +48,7 @@ _mounted = MountedApp()
     name="recsaas",
     workers=_settings.service_workers,
     # BentoML's timeout answers in another shape and would cut long uploads; bodies have their own (requests.py).
-    traffic={"timeout": None},
+    traffic={"timeout": 60},
     # BentoML's metrics label every path, user ids included, so that they grow without end; ours are bounded.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},

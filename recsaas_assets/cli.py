@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import os
+import sys
+import warnings
 
 import click
 
@@ -43,12 +47,31 @@ class LazyGroup(RecsaasGroup):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with their first line; importing them for that is fine, they are light."""
-        rows = [(name, command.get_short_help_str(90)) for name in self.list_commands(ctx) if (command := self.get_command(ctx, name))]
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(90)) for name, command in commands if command is not None]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(name="recsaas", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="recsaas")
-def main() -> None:
+def cli() -> None:
     """Recommendations for shops: upload CSV files, run the pipeline, ask what is next."""
+
+
+def main() -> None:
+    """Entry of the `recsaas` script."""
+    # The pinned Dagster marks partitioned checks as a preview; a person at a terminal cannot act on that.
+    warnings.simplefilter("ignore")
+    code: int | str | None = 0
+    try:
+        cli()
+    except SystemExit as end:
+        code = end.code
+    if isinstance(code, str):
+        click.echo(code, err=True)
+    # DuckDB's and other native modules print pages about leaked objects when the interpreter is torn down.
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))

@@ -78,9 +78,9 @@ def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
 
 def run_tenant(settings: Settings, db: ControlDb, tenant: TenantId) -> RunOutcome:
     """Materialise the whole graph for one tenant in this process; the run is in the UI like any other."""
+    from recsaas_assets.definitions import defs
     from recsaas_assets.defs.jobs import TENANT_JOB
     from recsaas_assets.defs.partitions import tenants_partitions
-    from recsaas_assets.definitions import defs
 
     started = datetime.now(UTC)
     with dagster_instance(settings) as instance:

@@ -20,7 +20,7 @@ GATE_OUTCOMES = {"promote": "passed", "promote_popularity": "passed", "hold": "r
 
 
 def item_table(training_set: TrainingSet, catalogue: pl.DataFrame, popular: pl.DataFrame) -> pl.DataFrame:
-    """One row per item row: catalogue columns where the catalogue has the item, popularity, and whether it has a vector.
+    """One row per item row: its catalogue columns, its popularity, and whether it has a vector.
 
     Args:
         catalogue: `stg_items`.
@@ -116,6 +116,7 @@ def manifest_draft(
         training_set_fingerprint=training_set.fingerprint,
         code_version=code_version,
         hyperparameters={**model.config.model_dump(mode="json"), "epochs": model.epochs},
+        taste_dimensions=model.config.learned_dim,
         seed=model.seed,
         dagster_run_id=run_id,
         metrics=ReleaseMetrics(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,10 +95,8 @@ class Supervisor:
             _signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + _STOP_SECONDS
         for _, process in reversed(self._running):
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
             # Also when it ended: its own children may have outlived it.
             _signal_group(process, signal.SIGKILL)
             process.wait()
@@ -126,7 +125,9 @@ def free_port(host: str, wanted: int, *, taken: frozenset[int] = frozenset()) ->
                 continue
             except OSError as error:
                 if error.errno not in (98, 48):  # address in use, on Linux and on macOS
-                    raise ConfigurationError(f"Cannot listen on {host}: {error.strerror}. Check RECSAAS_HOST.") from error
+                    raise ConfigurationError(
+                        f"Cannot listen on {host}: {error.strerror}. Check RECSAAS_HOST."
+                    ) from error
                 continue
             return int(probe.getsockname()[1])
     raise ConfigurationError(f"No free port among {wanted} to {wanted + 99} on {host}; set another one.")

@@ -64,7 +64,9 @@ class EventLog:
                     select(EventRow.event_id, EventRow.seq).where(
                         EventRow.tenant_id == tenant.value, EventRow.event_id.in_(ids)
                     )
-                ).tuples().all()
+                )
+                .tuples()
+                .all()
             )
             for event in events:
                 if event.event_id in known:
@@ -78,7 +80,7 @@ class EventLog:
         return tuple(results)
 
     def items_of_user(self, tenant: TenantId, user_id: str, *, after: int = 0, limit: int = 1000) -> tuple[str, ...]:
-        """Items the user has touched since `after`, newest first; an item may repeat."""
+        """The newest `limit` items the user has touched since `after`, most recent last; an item may repeat."""
         statement = (
             select(EventRow.item_id)
             .where(
@@ -92,7 +94,8 @@ class EventLog:
             .limit(limit)
         )
         with self.db.read() as session:
-            return tuple(item for item in session.scalars(statement) if item is not None)
+            newest_first = [item for item in session.scalars(statement) if item is not None]
+        return tuple(reversed(newest_first))
 
     def export_after(self, tenant: TenantId, after: int = 0, *, limit: int = 1_000_000) -> tuple[LoggedEvent, ...]:
         """Up to `limit` events with a sequence above `after`, in order; impressions included."""

@@ -39,7 +39,9 @@ def tenant_run_lock(
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    raise Conflict(f"Another run of tenant {tenant} is still going; try again when it has ended.") from None
+                    raise Conflict(
+                        f"Another run of tenant {tenant} is still going; try again when it has ended."
+                    ) from None
                 if not told and on_wait is not None:
                     on_wait(f"Waiting for another run of tenant {tenant} to end.")
                     told = True

@@ -123,7 +123,7 @@ def _rank(services: Services, principal: Principal, live: LiveRelease, asked: Re
     if asked.user_id is not None:
         watermark = live.ranker.release.manifest.event_watermark
         tracked = services.events.items_of_user(principal.tenant, asked.user_id, after=watermark)
-        recent = (*reversed(tracked), *recent)
+        recent = (*tracked, *recent)
     return live.ranker.recommend(
         asked.user_id,
         asked.count,

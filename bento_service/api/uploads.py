@@ -41,9 +41,10 @@ async def upload(
     request: Request, principal: Uploader, services: WithServices, kind: str, validate_only: ValidateOnly = False
 ) -> Response:
     """Check a file of items, interactions or users row by row and store what is right. `kind` says which it is."""
-    if kind not in Kind:
+    wanted = next((known for known in Kind if known.value == kind), None)
+    if wanted is None:
         raise NotFound(f"There is no kind of upload {kind[:40]!r}; there are: {', '.join(Kind)}.")
-    return await receive_upload(request, principal, services, Kind(kind), validate_only=validate_only)
+    return await receive_upload(request, principal, services, wanted, validate_only=validate_only)
 
 
 @router.post("/api/v1/items", response_model=UploadReport, summary="Upload a file of items", openapi_extra=_FORM)

@@ -19,8 +19,9 @@ from resources.settings import Settings, load_settings
 from resources.tenant import TenantId
 
 # Progress and tables go to stderr when a script reads stdout; results go to stdout.
-notes = Console(stderr=True, highlight=False)
-results = Console(highlight=False)
+# A pipe has no width; 80 columns would cut versions and ids in two.
+notes = Console(stderr=True, highlight=False, soft_wrap=True)
+results = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 

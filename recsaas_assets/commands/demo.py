@@ -40,7 +40,7 @@ def demo(once: bool, dataset: str) -> None:
     """Make a shop, upload its data, run the whole graph, start everything, and print recommendations."""
     started = time.monotonic()
     site = Installation()
-    tenant, files = (_sample(site) if dataset == "sample" else _folder(Path(dataset)))
+    tenant, files = _sample(site) if dataset == "sample" else _folder(Path(dataset))
     key = _tenant_with_key(site, tenant)
     for kind, file in files.items():
         show_report(upload_file(site, tenant, kind, file))

@@ -10,7 +10,9 @@ from recsaas_assets.commands.console import Installation, json_option, notes, pr
 
 
 @click.command()
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write; <home>/docs/dbt.html when left out.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write; <home>/docs/dbt.html when left out."
+)
 @json_option
 def docs(out: Path | None, as_json: bool) -> None:
     """Write the dbt documentation (models, columns, lineage) as one static page."""

@@ -112,7 +112,9 @@ def _writable(home: Path) -> Finding:
         with tempfile.TemporaryFile(dir=home):
             pass
     except OSError as error:
-        return Finding("state folder", False, f"{home}: {error.strerror}", "Set RECSAAS_HOME to a folder you may write.")
+        return Finding(
+            "state folder", False, f"{home}: {error.strerror}", "Set RECSAAS_HOME to a folder you may write."
+        )
     return Finding("state folder", True, str(home))
 
 

@@ -71,11 +71,22 @@ def show(ranking: Ranking, as_json: bool, **asked: str) -> None:
         for i in ranking.items
     ]
     if as_json:
-        notes = {"algorithm": ranking.algorithm, "degraded": ranking.degraded, "fallback_reason": ranking.fallback_reason}
+        notes = {
+            "algorithm": ranking.algorithm,
+            "degraded": ranking.degraded,
+            "fallback_reason": ranking.fallback_reason,
+        }
         print_json({**asked, "recommendations": rows, "metadata": notes})
         return
     table = Table("rank", "item", "title", "category", "score", "why")
     for row in rows:
-        shown = (row["rank"], row["item_id"], row["title"] or "", row["category"] or "", row["score"], row["reason"] or "")
+        shown = (
+            row["rank"],
+            row["item_id"],
+            row["title"] or "",
+            row["category"] or "",
+            row["score"],
+            row["reason"] or "",
+        )
         table.add_row(*map(str, shown))
     results.print(table)

@@ -69,10 +69,14 @@ def show(tenant_id: TenantId, version: str | None, as_json: bool) -> None:
     if as_json:
         print_json(manifest.model_dump(mode="json"))
         return
-    results.print(f"[bold]{manifest.version}[/] of tenant {manifest.tenant}, made {manifest.created_at:%Y-%m-%d %H:%M:%S}")
+    results.print(
+        f"[bold]{manifest.version}[/] of tenant {manifest.tenant}, made {manifest.created_at:%Y-%m-%d %H:%M:%S}"
+    )
     results.print(f"  serves {manifest.algorithm}; gate {manifest.gate.outcome}: {' '.join(manifest.gate.reasons)}")
-    results.print(f"  {manifest.counts.users:,} users, {manifest.counts.items:,} items, {manifest.counts.interactions:,} interactions")
-    results.print(f"  training set {manifest.training_set_fingerprint[:16]}, dbt {manifest.dbt_invocation_id}, run {manifest.dagster_run_id}")
+    counts = manifest.counts
+    results.print(f"  {counts.users:,} users, {counts.items:,} items, {counts.interactions:,} interactions")
+    results.print(f"  training set {manifest.training_set_fingerprint[:16]}, dbt {manifest.dbt_invocation_id}")
+    results.print(f"  Dagster run {manifest.dagster_run_id}")
     for upload in manifest.uploads:
         results.print(f"  from {upload.id}: {upload.rows:,} rows, sha256 {upload.sha256[:16]}")
 

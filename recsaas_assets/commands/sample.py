@@ -16,11 +16,20 @@ from recsaas_assets.commands.console import json_option, print_json, results
 @click.option("--interactions", default=100_000, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=7, show_default=True, help="The same seed writes the same files.")
 @click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day of the history; today when left out.")
-@click.option("--dirty-rows", default=0, show_default=True, type=click.IntRange(min=0), help="Rows that must be rejected.")
+@click.option(
+    "--dirty-rows", default=0, show_default=True, type=click.IntRange(min=0), help="Rows that must be rejected."
+)
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write into.")
 @json_option
 def sample(
-    users: int, items: int, interactions: int, seed: int, end: datetime | None, dirty_rows: int, out: Path, as_json: bool
+    users: int,
+    items: int,
+    interactions: int,
+    seed: int,
+    end: datetime | None,
+    dirty_rows: int,
+    out: Path,
+    as_json: bool,
 ) -> None:
     """Write items.csv, users.csv and interactions.csv of an invented electronics shop."""
     from recsaas_assets.sample.shop import generate_shop

@@ -40,7 +40,10 @@ def list_(as_json: bool) -> None:
     """List all tenants."""
     tenants = list_tenants(Installation().db)
     if as_json:
-        fields = [{"tenant": str(t.id), "name": t.name, "status": t.status, "created_at": t.created_at.isoformat()} for t in tenants]
+        fields = [
+            {"tenant": str(t.id), "name": t.name, "status": t.status, "created_at": t.created_at.isoformat()}
+            for t in tenants
+        ]
         print_json({"tenants": fields})
         return
     if not tenants:

@@ -51,7 +51,12 @@ def raw_asset(kind: Kind, description: str) -> AssetsDefinition:
                 "uploads": table(
                     ["upload", "file", "source", "accepted", "rejected", "duplicate"],
                     [
-                        [u.upload_id, u.filename, u.source, *map(str, (u.rows_accepted, u.rows_rejected, u.rows_duplicate))]
+                        [
+                            u.upload_id,
+                            u.filename,
+                            u.source,
+                            *map(str, (u.rows_accepted, u.rows_rejected, u.rows_duplicate)),
+                        ]
                         for u in uploads[-20:]
                     ],
                 ),

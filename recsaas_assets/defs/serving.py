@@ -58,7 +58,7 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     name="release",
     deps=[training_set, lightgcn_model, evaluation, faiss_index, "stg_items", "item_features"],
     kinds={"release"},
-    description="Model, index, id maps, catalogue and evaluation of one tenant as one checksummed unit, with its lineage.",
+    description="Model, index, id maps, catalogue and evaluation of one tenant: one checksummed unit with lineage.",
     **SERVING_COMMON,
 )
 def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:

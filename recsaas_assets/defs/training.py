@@ -28,7 +28,7 @@ TRAINING_COMMON: dict[str, Any] = {
     name="training_set",
     deps=["stg_items", "int_interaction_signals", "interaction_weights"],
     kinds={"pandera", "polars"},
-    description="Id maps and weighted user–item pairs of one tenant, split by global time into train, validation, test.",
+    description="Id maps and weighted user–item pairs of one tenant, split by global time.",
     **TRAINING_COMMON,
 )
 def training_set(tenant_run: TenantRunResource) -> MaterializeResult[None]:
@@ -65,7 +65,7 @@ def training_set(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     name="lightgcn_model",
     deps=[training_set],
     kinds={"torch"},
-    description="LightGCN vectors of one tenant: found on train and validation, fitted for the test, fitted on all data.",
+    description="LightGCN vectors of one tenant: fitted for the evaluation, and on all data for the release.",
     **TRAINING_COMMON,
 )
 def lightgcn_model(context: AssetExecutionContext, tenant_run: TenantRunResource) -> MaterializeResult[None]:
@@ -91,9 +91,7 @@ def lightgcn_model(context: AssetExecutionContext, tenant_run: TenantRunResource
             return
         shown = time.monotonic()
         figures = {"loss": progress.loss, **progress.metrics}
-        note_epoch(
-            tenant_run.db, tenant_run.run_id, epoch=progress.epoch, total_epochs=progress.total, metrics=figures
-        )
+        note_epoch(tenant_run.db, tenant_run.run_id, epoch=progress.epoch, total_epochs=progress.total, metrics=figures)
         context.log_event(
             AssetObservation(
                 asset_key=context.asset_key,
@@ -157,6 +155,10 @@ def evaluation(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     return MaterializeResult(
         metadata={
             "report": MetadataValue.md(markdown),
-            **{name.replace("@", "_at_"): value for name, value in figures.items() if "ndcg" in name or "recall" in name},
+            **{
+                name.replace("@", "_at_"): value
+                for name, value in figures.items()
+                if "ndcg" in name or "recall" in name
+            },
         }
     )

@@ -42,7 +42,7 @@ def generate_events(
     """
     tastes = _item_tastes(rng, catalogue)
     mixture = rng.dirichlet(np.full(_N_TASTES, 0.06), n_users)
-    activity = np.cumsum(rng.lognormal(0.0, 1.1, n_users))
+    activity = np.cumsum(rng.lognormal(0.0, 0.8, n_users))
     n_visits = n_events // 4 + 64
     while True:
         events = _visits(
@@ -72,7 +72,8 @@ def _start_times(rng: np.random.Generator, n_visits: int, days: int, first_weekd
     day = rng.choice(days, n_visits, p=weights / weights.sum())
     hour = rng.choice(24, n_visits, p=_HOURS / _HOURS.sum())
     second = day * DAY + hour * 3600 + rng.integers(0, 3600, n_visits)
-    return np.minimum(second, days * DAY - 7200 - rng.integers(0, 3600, n_visits))
+    latest: NDArray[np.int64] = days * DAY - 7200 - rng.integers(0, 3600, n_visits)
+    return np.asarray(np.minimum(second, latest))
 
 
 def _visits(

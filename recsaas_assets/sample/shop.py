@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -65,15 +64,6 @@ def generate_shop(
         frame = pl.concat([frame, dirty])[np.argsort(place, kind="stable")]
     n_duplicate = dirty_rows // 5
     return SampleShop(catalogue.frame, _users(rng, users), frame, dirty_rows - n_duplicate, n_duplicate)
-
-
-def write_shop(shop: SampleShop, folder: Path) -> tuple[Path, Path, Path]:
-    """Write items.csv, users.csv and interactions.csv into `folder` and return their paths in that order."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = (folder / "items.csv", folder / "users.csv", folder / "interactions.csv")
-    for path, frame in zip(paths, (shop.items, shop.users, shop.interactions), strict=True):
-        frame.write_csv(path)
-    return paths
 
 
 def _users(rng: np.random.Generator, n: int) -> pl.DataFrame:

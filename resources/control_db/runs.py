@@ -49,9 +49,7 @@ def note_epoch(db: ControlDb, run_id: str, *, epoch: int, total_epochs: int, met
             row.epoch, row.total_epochs, row.metrics = epoch, total_epochs, dict(metrics)
 
 
-def note_end(
-    db: ControlDb, tenant: TenantId, run_id: str, *, status: str, message: str | None, now: datetime
-) -> None:
+def note_end(db: ControlDb, tenant: TenantId, run_id: str, *, status: str, message: str | None, now: datetime) -> None:
     """Note how the run ended; `message` is for a person."""
     with db.write() as session:
         row = session.get(RunRow, run_id)

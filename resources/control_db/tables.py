@@ -79,7 +79,10 @@ class UploadRow(Base):
     """One stored upload; `sequence` orders uploads, later ones win."""
 
     __tablename__ = "uploads"
-    __table_args__ = (UniqueConstraint("tenant_id", "upload_id"), Index("ix_uploads_pending", "tenant_id", "ingested_run"))
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "upload_id"),
+        Index("ix_uploads_pending", "tenant_id", "ingested_run"),
+    )
     sequence: Mapped[int] = mapped_column(_Serial, primary_key=True, autoincrement=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     upload_id: Mapped[str] = mapped_column(String(80))

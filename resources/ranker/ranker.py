@@ -35,12 +35,25 @@ class Ranker:
         if release.manifest.algorithm != "popularity":
             index = load_index(release.directory / INDEX, release.item_vectors, name=f"release {release.version}")
         self._search = VectorSearch(release.item_vectors, index)
+        # Some coordinates may hold popularity, in which any two best-sellers are alike; taste decides likeness.
+        taste = release.item_vectors[:, : release.manifest.taste_dimensions]
+        whole = taste.shape == release.item_vectors.shape
+        self._taste = self._search if whole else VectorSearch(np.ascontiguousarray(taste))
         self._views = FilterViews(release.catalogue)
+
+    @property
+    def _taste_bytes(self) -> int:
+        return 0 if self._taste is self._search else int(self._taste.vectors.nbytes)
 
     @property
     def bytes_in_memory(self) -> int:
         """Bytes of the release, its index and the filter views kept now."""
-        return self.release.bytes_in_memory + self.release.item_vectors.nbytes + self._views.bytes_in_memory
+        return (
+            self.release.bytes_in_memory
+            + self.release.item_vectors.nbytes
+            + self._taste_bytes
+            + self._views.bytes_in_memory
+        )
 
     def recommend(
         self,
@@ -81,7 +94,7 @@ class Ranker:
             scale = float(np.linalg.norm(query)) * self._search.typical_norm
             reasons: list[str | None] = [None] * len(rows)
             if explain:
-                reasons = [*interest_reasons(self._catalogue, self.release.item_vectors, rows, history)]
+                reasons = [*interest_reasons(self._catalogue, self._taste.vectors, rows, history)]
             answer.add_model(rows, model_scores(products, scale), reasons)
             fallback = None if len(rows) else "no_model_item"
         answer.add_popular(view.popular)
@@ -113,11 +126,11 @@ class Ranker:
         fallback: Fallback | None = None
         if self.release.manifest.algorithm == "popularity":
             fallback = "popularity_release"
-        elif not self._catalogue.has_vector[row] or self._search.norms[row] == 0:
+        elif not self._catalogue.has_vector[row] or self._taste.norms[row] == 0:
             fallback = "item_without_vector"
         else:
-            allowed = answer.open_to_model() & (self._search.norms > 0)
-            rows, cosines = self._search.exact_cosine(row, count, allowed)
+            allowed = answer.open_to_model() & (self._taste.norms > 0)
+            rows, cosines = self._taste.exact_cosine(row, count, allowed)
             reason = similarity_reason(self._catalogue, row) if explain else None
             answer.add_model(rows, cosine_scores(cosines), [reason] * len(rows))
             fallback = None if len(rows) else "no_model_item"

@@ -88,6 +88,8 @@ class _Provenance(_Frozen):
     training_set_fingerprint: str
     code_version: str
     hyperparameters: dict[str, JsonValue] = {}
+    taste_dimensions: int | None = Field(default=None, ge=0)
+    """Leading coordinates of the vectors that were learned; the rest hold popularity. `None`: all were."""
     seed: int
     dagster_run_id: str
     metrics: ReleaseMetrics = ReleaseMetrics()

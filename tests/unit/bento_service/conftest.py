@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from bento_service.app import create_app
+from bento_service.logs import configure_logging
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.lake import Lake
 from resources.settings import Settings
@@ -16,14 +18,28 @@ from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import MAX_UPLOAD_BYTES, NOW, Shop, open_shop
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _logs_as_in_service() -> None:
+    configure_logging("INFO")
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path, max_upload_bytes=MAX_UPLOAD_BYTES, pointer_check_seconds=0)
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty control DB to copy: migrating takes longer than most tests."""
+    file = tmp_path_factory.mktemp("control") / "control.db"
+    open_control_db(f"sqlite:///{file}").close()
+    return file
+
+
 @pytest.fixture
-def db(settings: Settings) -> Iterator[ControlDb]:
-    db = open_control_db(settings.database_url)
+def db(settings: Settings, migrated: Path) -> Iterator[ControlDb]:
+    shutil.copy(migrated, settings.home / "control.db")
+    db = open_control_db(settings.database_url, migrate=False)
     yield db
     db.close()
 

@@ -1,0 +1,136 @@
+"""Storing uploads in a real lake and a real control DB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from resources.control_db.engine import ControlDb, open_control_db
+from resources.control_db.tenants import create_tenant
+from resources.control_db.uploads import list_uploads
+from resources.errors import CorruptArtifact, UploadNotFound, UploadRefused
+from resources.lake import Lake
+from resources.tenant import TenantId
+from resources.tenant_settings import TenantSettings
+from resources.uploads import store
+from resources.uploads.contract import Kind
+from resources.uploads.report import UploadReport
+from resources.uploads.store import read_accepted, read_rejected, read_report, store_upload
+
+BLUE, GREEN = TenantId("blue"), TenantId("green")
+FILE = b"item_id,title\n1,Lamp\n2,\n1,Lamp\n"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.open(str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def db(tmp_path: Path, now: datetime) -> Iterator[ControlDb]:
+    control = open_control_db(f"sqlite:///{tmp_path}/control.db")
+    for tenant in (BLUE, GREEN):
+        create_tenant(control, tenant, name=tenant.value, now=now)
+    yield control
+    control.close()
+
+
+def put(lake: Lake, db: ControlDb, now: datetime, content: bytes | Path = FILE, **options: Any) -> UploadReport:
+    settings = {"filename": "items.csv", "source": "cli", "settings": TenantSettings(), "max_bytes": 10**6}
+    tenant = options.pop("tenant", BLUE)
+    return store_upload(lake, db, tenant, Kind.ITEMS, content, now=now, **{**settings, **options})
+
+
+def files(lake: Lake, tenant: TenantId = BLUE) -> list[str]:
+    return sorted(path.name for path in lake.tenant(tenant).root.rglob("*") if path.is_file())
+
+
+def test_an_upload_is_stored_whole(lake: Lake, db: ControlDb, now: datetime, tmp_path: Path) -> None:
+    source = tmp_path / "source.csv"
+    source.write_bytes(FILE)
+    report = put(lake, db, now, source)
+    assert files(lake) == ["accepted.parquet", "original.csv", "rejected.parquet", "report.json"]
+    assert report.storage_location == f"tenants/blue/uploads/{report.upload_id}"
+    assert (lake.root / report.storage_location / "original.csv").read_bytes() == FILE
+    assert read_report(lake, BLUE, report.upload_id) == report
+    assert read_accepted(lake, BLUE, report.upload_id)["upload_id"].to_list() == [report.upload_id]
+    assert read_rejected(lake, BLUE, report.upload_id)["rejected_row"].to_list() == [3]
+    (record,) = list_uploads(db, BLUE)
+    assert (record.upload_id, record.status, record.source) == (report.upload_id, "partial", "cli")
+    assert (record.rows_accepted, record.rows_rejected, record.rows_duplicate) == (1, 1, 1)
+
+
+def test_the_same_file_again_changes_nothing(lake: Lake, db: ControlDb, now: datetime) -> None:
+    first = put(lake, db, now)
+    before = {path: path.stat().st_mtime_ns for path in lake.root.rglob("*")}
+    assert put(lake, db, now.replace(year=2026), filename="again.csv") == first
+    assert {path: path.stat().st_mtime_ns for path in lake.root.rglob("*")} == before
+    assert len(list_uploads(db, BLUE)) == 1
+
+
+def test_tenants_do_not_share_uploads(lake: Lake, db: ControlDb, now: datetime) -> None:
+    report = put(lake, db, now)
+    with pytest.raises(UploadNotFound, match="Tenant green has no upload"):
+        read_report(lake, GREEN, report.upload_id)
+    assert put(lake, db, now, tenant=GREEN).upload_id == report.upload_id
+    assert len(list_uploads(db, GREEN)) == 1
+
+
+def test_a_crash_before_the_commit_leaves_nothing_that_counts(
+    lake: Lake, db: ControlDb, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(store, "record_upload", die)
+        put(lake, db, now)
+    assert list_uploads(db, BLUE) == ()
+    (folder,) = (lake.tenant(BLUE).root / "uploads").iterdir()
+    (folder / "accepted.parquet").write_bytes(b"half")
+    report = put(lake, db, now)
+    assert read_accepted(lake, BLUE, report.upload_id).height == 1
+    assert len(list_uploads(db, BLUE)) == 1
+
+
+def test_a_wholly_rejected_file_is_recorded_and_a_refused_one_is_not(lake: Lake, db: ControlDb, now: datetime) -> None:
+    with pytest.raises(UploadRefused):
+        put(lake, db, now, b"")
+    assert files(lake) == []
+    assert put(lake, db, now, b"item_id,title\n,\n").status == "rejected"
+    assert [record.status for record in list_uploads(db, BLUE)] == ["rejected"]
+
+
+def test_validate_only_stores_nothing(lake: Lake, db: ControlDb, now: datetime) -> None:
+    report = put(lake, db, now, validate_only=True)
+    assert (report.validate_only, report.rows_accepted, report.storage_location) == (True, 1, None)
+    assert (files(lake), list_uploads(db, BLUE)) == ([], ())
+
+
+@pytest.mark.parametrize("upload_id", ["", "../x", "items-../../../../etc", "items-0123456789abcdef", "x" * 500])
+def test_an_unknown_id_is_not_found(lake: Lake, db: ControlDb, upload_id: str) -> None:
+    with pytest.raises(UploadNotFound):
+        read_rejected(lake, BLUE, upload_id)
+
+
+def test_a_damaged_report_says_so(lake: Lake, db: ControlDb, now: datetime) -> None:
+    report = put(lake, db, now)
+    path = lake.tenant(BLUE).upload(report.upload_id) / "report.json"
+    path.write_text('{"upload_id": "x"}')
+    with pytest.raises(CorruptArtifact, match="tenant blue"):
+        read_report(lake, BLUE, report.upload_id)
+
+
+def test_the_original_is_kept_by_its_format_and_not_its_name(lake: Lake, db: ControlDb, now: datetime) -> None:
+    put(lake, db, now, filename="../../evil.exe")
+    pl.DataFrame({"item_id": ["9"], "title": ["x"]}).write_parquet(lake.root / "p")
+    put(lake, db, now, lake.root / "p", filename="p.parquet")
+    assert [name for name in files(lake) if name.startswith("original")] == ["original.csv", "original.parquet"]
