@@ -15,7 +15,7 @@ from bento_service.metrics import Metrics
 
 REQUEST_ID_HEADER = "X-Request-ID"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
-_UNMATCHED = "unmatched"
+UNMATCHED = "unmatched"
 _log = structlog.get_logger("recsaas.http")
 
 
@@ -32,6 +32,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
+        scope.pop("route", None)  # BentoML's own, that of the mount
         request_id = _request_id(scope)
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
@@ -57,7 +58,7 @@ class RequestMiddleware:
                 self._note(scope, status or 500, perf_counter() - started)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path_format", _UNMATCHED)
+        route = getattr(scope.get("route"), "path_format", UNMATCHED)
         tenant = scope["state"].get("tenant")
         self._metrics.request(method=scope["method"], route=route, status=status, seconds=seconds, tenant=tenant)
         _log.info(

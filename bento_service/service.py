@@ -8,37 +8,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import bentoml
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bento_service.api.health import control_db_answers
+from bento_service.bentoml_fit import MountedApp, NoTimeout
 from bento_service.logs import configure_logging
 from bento_service.upload_stream import remove_stale_files
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.errors import ConfigurationError
 from resources.lake import Lake
 from resources.settings import Settings, load_settings
-
-
-class MountedApp:
-    """The app under BentoML.
-
-    BentoML hands a Starlette app only the paths it has routes for, and answers the others itself, in another shape; a
-    plain callable gets them all. The app is set at startup, in the worker that serves.
-    """
-
-    def __init__(self) -> None:
-        self._app: ASGIApp | None = None
-
-    def start(self, app: ASGIApp) -> None:
-        """Answer with `app` from now on."""
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if self._app is None:
-            raise ConfigurationError("The service has not started; run it with `bentoml serve`.")
-        await self._app(scope, receive, send)
-
 
 _settings = load_settings()
 _mounted = MountedApp()
@@ -47,8 +24,7 @@ _mounted = MountedApp()
 @bentoml.service(
     name="recsaas",
     workers=_settings.service_workers,
-    # BentoML's timeout answers in another shape and would cut long uploads; bodies have their own (requests.py).
-    traffic={"timeout": 60},
+    traffic={"timeout": NoTimeout(3600)},
     # BentoML's metrics label every path, user ids included, so that they grow without end; ours are bounded.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
@@ -66,7 +42,10 @@ class RecsaasService:
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def start(self) -> None:
         """Open what the app works with. An error here stops the process, with its message in the log."""
-        # Imported in the worker, after BentoML has named the folder that the workers share their metrics in.
+        # Imported in the worker, after BentoML has named the folder that the workers share their metrics in; faiss so
+        # that the first request does not wait for it.
+        import faiss  # noqa: F401
+
         from bento_service.app import create_app
         from bento_service.metrics import Metrics
 

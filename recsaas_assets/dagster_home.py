@@ -16,11 +16,13 @@ from resources.settings import Settings
 from resources.tenant import TenantId
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, ExecuteInProcessResult
+    from dagster import DagsterInstance
 
 # Two runs fit a small machine; runs of one tenant take turns; crashed runs are noticed instead of lasting for ever.
 _INSTANCE = """\
 # Written by recsaas at every start.
+nux:
+  enabled: false
 telemetry:
   enabled: false
 concurrency:
@@ -81,9 +83,11 @@ def run_tenant(settings: Settings, db: ControlDb, tenant: TenantId) -> RunOutcom
     from recsaas_assets.definitions import defs
     from recsaas_assets.defs.jobs import TENANT_JOB
     from recsaas_assets.defs.partitions import tenants_partitions
+    from recsaas_assets.run_failures import fail_dead_runs, failure_of
 
     started = datetime.now(UTC)
     with dagster_instance(settings) as instance:
+        fail_dead_runs(instance, settings.home, db, now=started)
         instance.add_dynamic_partitions(str(tenants_partitions.name), [str(tenant)])
         result = defs.resolve_job_def(TENANT_JOB).execute_in_process(
             instance=instance,
@@ -91,7 +95,7 @@ def run_tenant(settings: Settings, db: ControlDb, tenant: TenantId) -> RunOutcom
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )
-    step, message = _failure(result)
+        step, message = (None, None) if result.success else failure_of(instance, result.run_id)
     note_end(
         db,
         tenant,
@@ -102,20 +106,3 @@ def run_tenant(settings: Settings, db: ControlDb, tenant: TenantId) -> RunOutcom
     )
     seconds = (datetime.now(UTC) - started).total_seconds()
     return RunOutcome(result.run_id, result.success, step, message, seconds)
-
-
-def _failure(result: ExecuteInProcessResult) -> tuple[str | None, str | None]:
-    """The first failed step and the innermost error's own words."""
-    for event in result.all_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            words = error.message.strip() if error is not None else "no error was recorded"
-            # Dagster puts the class in front: `resources.errors.InvalidInput: Tenant …`.
-            head, _, tail = words.partition(": ")
-            return event.step_key, tail if tail and " " not in head else words
-    if result.success:
-        return None, None
-    failed = [event for event in result.all_events if event.is_failure]
-    return None, failed[0].message if failed else "The run failed before its first step."

@@ -11,7 +11,14 @@ from recsaas_assets.defs.checks import (
 from recsaas_assets.defs.features import features
 from recsaas_assets.defs.jobs import tenant_pipeline
 from recsaas_assets.defs.raw import raw_interactions, raw_items, raw_uploads, raw_users
-from recsaas_assets.defs.sensors import new_uploads, record_failed_runs, record_finished_runs, tenant_mirror
+from recsaas_assets.defs.sensors import (
+    dead_runs,
+    new_uploads,
+    record_cancelled_runs,
+    record_failed_runs,
+    record_finished_runs,
+    tenant_mirror,
+)
 from recsaas_assets.defs.serving import faiss_index, release
 from recsaas_assets.defs.training import evaluation, lightgcn_model, training_set
 from resources.dagster_resources import PlatformResource, TenantRunResource
@@ -38,7 +45,14 @@ defs = Definitions(
         live_release_is_intact,
     ],
     jobs=[tenant_pipeline],
-    sensors=[tenant_mirror, new_uploads, record_failed_runs, record_finished_runs],
+    sensors=[
+        tenant_mirror,
+        new_uploads,
+        dead_runs,
+        record_failed_runs,
+        record_finished_runs,
+        record_cancelled_runs,
+    ],
     resources={"platform": platform, "tenant_run": TenantRunResource(platform=platform)},
     # One process per run: a step costs milliseconds instead of seconds, and the tenant's lock is held throughout.
     executor=in_process_executor,

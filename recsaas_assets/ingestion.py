@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,9 +12,9 @@ from upath import UPath
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import Tenant
 from resources.control_db.uploads import UploadRecord, list_uploads
-from resources.errors import UploadRefused
+from resources.errors import TooLarge, UploadRefused
 from resources.event_log import IMPRESSION, EventLog, LoggedEvent
-from resources.lake import Lake, TenantLake, read_parquet, write_bytes, write_json
+from resources.lake import Lake, TenantLake, read_parquet, write_json
 from resources.tenant import TenantId
 from resources.tenant_settings import TenantSettings
 from resources.uploads.contract import Kind, accepted_schema
@@ -21,6 +22,7 @@ from resources.uploads.report import UploadReport
 from resources.uploads.store import store_upload
 
 EVENTS_UPLOAD_ID = "events"
+_EVENTS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,16 @@ def take_landed_files(
                 now=now,
                 max_bytes=max_bytes,
             )
-        except UploadRefused as refusal:
+        except (UploadRefused, TooLarge) as refusal:
             outcomes.append(LandedFile(path.name, None, refusal.message))
+            code = refusal.reason if isinstance(refusal, UploadRefused) else refusal.code
             refused = path.parent / ".refused"
-            write_bytes(refused / path.name, path.read_bytes())
-            write_json(refused / f"{path.name}.why.json", {"code": refusal.reason, "message": refusal.message})
+            write_json(refused / f"{path.name}.why.json", {"code": code, "message": refusal.message})
+            # Renamed, not copied: the file may be refused because it is larger than memory.
+            path.replace(refused / path.name)
         else:
             outcomes.append(LandedFile(path.name, report, None))
-        path.unlink()
+            path.unlink()
     return tuple(outcomes)
 
 
@@ -109,9 +113,16 @@ def raw_table(lake: TenantLake, db: ControlDb, tenant: TenantId, kind: Kind) -> 
     uploads = list_uploads(db, tenant, kind=kind.value)
     table = accepted_rows(lake, kind, uploads)
     if kind is Kind.INTERACTIONS:
-        events = event_rows(EventLog(db).export_after(tenant))
-        table = pl.concat([table, events], how="diagonal_relaxed")
+        table = pl.concat([table, *_all_events(EventLog(db), tenant)], how="diagonal_relaxed")
     return table, [u.upload_id for u in uploads]
+
+
+def _all_events(log: EventLog, tenant: TenantId) -> Iterator[pl.DataFrame]:
+    """Every tracked event of the tenant, a page at a time: the log has no upper bound."""
+    after = 0
+    while page := log.export_after(tenant, after, limit=_EVENTS_AT_ONCE):
+        yield event_rows(page)
+        after = page[-1].seq
 
 
 def uploads_table(uploads: tuple[UploadRecord, ...]) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,8 +37,8 @@ def running_platform(settings: Settings) -> Iterator[tuple[Supervisor, Addresses
     """
     with _only_one(settings.home):
         supervisor = Supervisor(settings.home / "logs", working_dir=settings.home)
-        addresses = _start(supervisor, settings)
         try:
+            addresses = _start(supervisor, settings)
             supervisor.wait_ready()
             yield supervisor, addresses
         finally:
@@ -57,12 +58,18 @@ def _start(supervisor: Supervisor, settings: Settings) -> Addresses:
     environment = {
         "DAGSTER_HOME": str(dagster_home),
         "RECSAAS_HOME": str(settings.home),
+        # Absolute here; relative ones would mean another place in the processes' working folder.
+        "RECSAAS_LAKE": settings.lake_url,
+        "RECSAAS_DATABASE": settings.database_url,
         "PYTHONUNBUFFERED": "1",
         # Partitioned checks are marked as a preview in the pinned Dagster; the pin makes that harmless.
         "PYTHONWARNINGS": "ignore",
         "DO_NOT_TRACK": "1",
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_HOME": str(settings.home / "bentoml"),
+        # Two runs may go on at once beside the service: threads that outnumber the cores and spin make all of them slow.
+        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2)),
+        "OMP_WAIT_POLICY": "PASSIVE",
     }
     addresses = Addresses(service=_url(host, service_port), dagster=_url(host, dagster_port))
     code = python("-m", "dagster", "code-server", "start", "-m", "recsaas_assets.definitions")

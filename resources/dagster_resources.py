@@ -49,6 +49,12 @@ class PlatformResource(ConfigurableResource):  # type: ignore[type-arg]
             self._db = open_control_db(self.settings.database_url)
         return self._db
 
+    def teardown_after_execution(self, context: InitResourceContext) -> None:
+        """Give the connections back: Dagster makes a new resource for every run and every tick of a sensor."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
 
 class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
     """Everything an asset of one tenant's run needs. Held from the first step to the last, with the tenant's lock."""
@@ -71,6 +77,7 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
             self.platform.settings.home,
             self._tenant,
             wait_seconds=_LONGEST_WAIT_SECONDS,
+            run_id=self._run_id,
             on_wait=log.info if log is not None else None,
         ):
             yield self

@@ -59,15 +59,10 @@ class EventLog:
         ids = [event.event_id for event in events]
         results: list[AppendResult] = []
         with self.db.write() as session:
-            known = dict(
-                session.execute(
-                    select(EventRow.event_id, EventRow.seq).where(
-                        EventRow.tenant_id == tenant.value, EventRow.event_id.in_(ids)
-                    )
-                )
-                .tuples()
-                .all()
+            statement = select(EventRow.event_id, EventRow.seq).where(
+                EventRow.tenant_id == tenant.value, EventRow.event_id.in_(ids)
             )
+            known = {event_id: seq for event_id, seq in session.execute(statement)}
             for event in events:
                 if event.event_id in known:
                     results.append(AppendResult(event.event_id, known[event.event_id], duplicate=True))

@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from resources.errors import ConfigurationError, FieldProblem
 
+_SQLITE = "sqlite:///"
+
 
 class Settings(BaseSettings):
     """Settings of one installation. Each field is read from `RECSAAS_<FIELD>`."""
@@ -54,7 +56,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(home: Path | None = None) -> Settings:
-    """Read the environment; `home` overrides `RECSAAS_HOME`. The returned `home` is absolute.
+    """Read the environment; `home` overrides `RECSAAS_HOME`. Paths in the result are absolute.
 
     Raises:
         ConfigurationError: a variable has a value that does not fit.
@@ -68,4 +70,26 @@ def load_settings(home: Path | None = None) -> Settings:
         )
         listed = "; ".join(f"{p.field}: {p.message}" for p in problems)
         raise ConfigurationError(f"Settings are wrong. {listed}. See docs/settings.md.", details=problems) from error
-    return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
+    return settings.model_copy(
+        update={
+            "home": _absolute(settings.home),
+            "lake": _absolute_lake(settings.lake),
+            "database": _absolute_database(settings.database),
+        }
+    )
+
+
+# The platform's processes work in another folder than the CLI, and all must mean the same files.
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _absolute_lake(lake: str) -> str:
+    return str(_absolute(Path(lake))) if lake and "://" not in lake else lake
+
+
+def _absolute_database(url: str) -> str:
+    file = url.removeprefix(_SQLITE)
+    if file == url or not file or file.startswith(("/", ":memory:", "file:")):
+        return url
+    return f"{_SQLITE}{_absolute(Path(file))}"

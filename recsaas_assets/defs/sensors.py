@@ -15,14 +15,17 @@ from dagster import (
     run_status_sensor,
     sensor,
 )
+from upath import UPath
 
 from recsaas_assets.defs.jobs import TENANT_JOB, tenant_pipeline
 from recsaas_assets.defs.partitions import tenants_partitions
 from recsaas_assets.ingestion import waiting_files
+from recsaas_assets.run_failures import fail_dead_runs, failure_of
 from resources.control_db.runs import note_end
 from resources.control_db.tenants import list_tenants
 from resources.control_db.uploads import UploadRecord, list_uploads, pending_uploads
 from resources.dagster_resources import PlatformResource
+from resources.event_log import EventLog
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 
@@ -93,13 +96,31 @@ def _waiting(platform: PlatformResource) -> dict[TenantId, str]:
         stored = uploads.get(tenant.id, [])
         newest_landed = max((f.stat().st_mtime for f in landed), default=0.0)
         newest = max([u.created_at for u in stored] + [datetime.fromtimestamp(newest_landed, UTC)])
-        has_interactions = any(f.parent.name == Kind.INTERACTIONS for f in landed) or any(
-            u.rows_accepted for u in list_uploads(platform.db, tenant.id, kind=Kind.INTERACTIONS)
-        )
-        if (landed or stored) and newest <= settled and has_interactions:
+        # Asked last: most tenants have nothing waiting, and this asks the control DB.
+        if (landed or stored) and newest <= settled and _has_interactions(platform, tenant.id, landed):
             last = max((u.sequence for u in stored), default=0)
             waiting[tenant.id] = f"{last}:{len(landed)}:{int(newest_landed * 1000)}"
     return waiting
+
+
+def _has_interactions(platform: PlatformResource, tenant: TenantId, landed: list[UPath]) -> bool:
+    return (
+        any(file.parent.name == Kind.INTERACTIONS for file in landed)
+        or any(u.rows_accepted for u in list_uploads(platform.db, tenant, kind=Kind.INTERACTIONS))
+        or EventLog(platform.db).last_seq(tenant) > 0
+    )
+
+
+@sensor(
+    name="dead_runs",
+    minimum_interval_seconds=10,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Ends runs whose process was killed: they would keep their place in the queue for ever.",
+)
+def dead_runs(context: SensorEvaluationContext, platform: PlatformResource) -> SkipReason:
+    """Dagster's own monitoring knows only runs that the code server started, while that code server lives."""
+    dead = fail_dead_runs(context.instance, platform.settings.home, platform.db, now=datetime.now(UTC))
+    return SkipReason(f"Ended {', '.join(dead)}." if dead else "Every run has its process.")
 
 
 @run_status_sensor(
@@ -111,18 +132,8 @@ def _waiting(platform: PlatformResource) -> dict[TenantId, str]:
 )
 def record_failed_runs(context: RunStatusSensorContext, platform: PlatformResource) -> None:
     """Also sees runs whose process died, which cannot record anything themselves."""
-    partition = context.dagster_run.tags.get(_PARTITION_TAG)
-    if partition is None:
-        return
-    message = context.failure_event.message if context.dagster_event else None
-    note_end(
-        platform.db,
-        TenantId.parse(partition),
-        context.dagster_run.run_id,
-        status="failed",
-        message=message,
-        now=datetime.now(UTC),
-    )
+    _, message = failure_of(context.instance, context.dagster_run.run_id)
+    _record_end(context, platform, status="failed", message=message)
 
 
 @run_status_sensor(
@@ -134,13 +145,27 @@ def record_failed_runs(context: RunStatusSensorContext, platform: PlatformResour
 )
 def record_finished_runs(context: RunStatusSensorContext, platform: PlatformResource) -> None:
     """See `record_failed_runs`."""
-    partition = context.dagster_run.tags.get(_PARTITION_TAG)
-    if partition is not None:
-        note_end(
-            platform.db,
-            TenantId.parse(partition),
-            context.dagster_run.run_id,
-            status="completed",
-            message=None,
-            now=datetime.now(UTC),
-        )
+    _record_end(context, platform, status="completed", message=None)
+
+
+@run_status_sensor(
+    name="record_cancelled_runs",
+    run_status=DagsterRunStatus.CANCELED,
+    default_status=DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=2,
+    description="Records that a person has ended a tenant's run.",
+)
+def record_cancelled_runs(context: RunStatusSensorContext, platform: PlatformResource) -> None:
+    """See `record_failed_runs`."""
+    _record_end(context, platform, status="cancelled", message="The run was cancelled.")
+
+
+def _record_end(
+    context: RunStatusSensorContext, platform: PlatformResource, *, status: str, message: str | None
+) -> None:
+    """A run that has recorded its end itself, as `recsaas run` does, keeps its own time."""
+    run = context.dagster_run
+    partition = run.tags.get(_PARTITION_TAG)
+    if partition is None:
+        return
+    note_end(platform.db, TenantId.parse(partition), run.run_id, status=status, message=message, now=datetime.now(UTC))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 from upath import UPath
 
 from recsaas_assets.recommender.config import LightGCNConfig
@@ -69,22 +70,30 @@ class TrainedModel:
         """Read what `save` wrote.
 
         Raises:
-            CorruptArtifact: a file is missing, or the model was fitted on another training set.
+            CorruptArtifact: a file is missing or damaged, or the model was fitted on another training set.
         """
         document = read_json(directory / "model.json")
-        if document["fingerprint"] != training_set.fingerprint:
+        try:
+            fingerprint = document["fingerprint"]
+            described: dict[str, Any] = {
+                "config": LightGCNConfig.model_validate(document["config"]),
+                "seed": document["seed"],
+                "epochs": document["epochs"],
+                "seconds": document["seconds"],
+                "history": tuple(EpochProgress(*entry) for entry in document["history"]),
+            }
+        except (KeyError, TypeError, ValidationError) as error:
+            raise CorruptArtifact("model.json is damaged; materialise lightgcn_model again.") from error
+        if fingerprint != training_set.fingerprint:
             raise CorruptArtifact(
                 "The model was trained on another training set than the one stored; materialise lightgcn_model again."
             )
-        return cls(
-            config=LightGCNConfig.model_validate(document["config"]),
-            seed=document["seed"],
-            epochs=document["epochs"],
-            seconds=document["seconds"],
-            fingerprint=document["fingerprint"],
-            history=tuple(EpochProgress(*entry) for entry in document["history"]),
-            **{name: _read_array(directory / f"{name}.npy") for name in _ARRAYS},
-        )
+        arrays = {name: _read_array(directory / f"{name}.npy") for name in _ARRAYS}
+        for name, array in arrays.items():
+            rows = training_set.n_users if name.endswith("users") else training_set.n_items
+            if array.shape != (rows, described["config"].dim):
+                raise CorruptArtifact(f"{name}.npy does not belong to this model; materialise lightgcn_model again.")
+        return cls(fingerprint=fingerprint, **described, **arrays)
 
 
 _ARRAYS = ("holdout_users", "holdout_items", "release_users", "release_items")
@@ -143,6 +152,6 @@ def train(
 def _read_array(path: UPath) -> Vectors:
     try:
         array: Vectors = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, EOFError, ValueError) as error:
         raise CorruptArtifact(f"{path.name} is missing or damaged; materialise lightgcn_model again.") from error
     return array

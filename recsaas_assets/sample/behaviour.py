@@ -41,7 +41,7 @@ def generate_events(
     No two agree in user, item, step and second, and no item is seen before it joins the catalogue.
     """
     tastes = _item_tastes(rng, catalogue)
-    mixture = rng.dirichlet(np.full(_N_TASTES, 0.06), n_users)
+    mixture = rng.dirichlet(np.full(_N_TASTES, 0.03), n_users)
     activity = np.cumsum(rng.lognormal(0.0, 0.8, n_users))
     n_visits = n_events // 4 + 64
     while True:
@@ -56,12 +56,13 @@ def generate_events(
 def _item_tastes(rng: np.random.Generator, catalogue: Catalogue) -> NDArray[np.float64]:
     """Return the cumulative distribution over items of every taste, `(n_tastes, n_items)`."""
     n_items = len(catalogue.category)
-    popularity = 1.0 / (rng.permutation(n_items) + 10.0) ** 0.9
+    popularity = 1.0 / (rng.permutation(n_items) + 10.0) ** 0.8
     category = rng.dirichlet(np.full(len(CATEGORIES), 0.12), _N_TASTES)[:, catalogue.category] + 1e-4
-    brand = np.exp(1.2 * rng.normal(size=(_N_TASTES, int(catalogue.brand.max()) + 1)))[:, catalogue.brand]
+    brand = np.exp(2.0 * rng.normal(size=(_N_TASTES, int(catalogue.brand.max()) + 1)))[:, catalogue.brand]
     level = rng.normal(0.0, 0.9, (_N_TASTES, 1))
-    price = np.exp(-((catalogue.price_level[None, :] - level) ** 2))
-    weights = popularity * category * brand * price
+    price = np.exp(-2.0 * ((catalogue.price_level[None, :] - level) ** 2))
+    fondness = rng.lognormal(0.0, 1.0, (_N_TASTES, n_items))
+    weights = popularity * category * brand * price * fondness
     cumulative = np.cumsum(weights, axis=1)
     return np.asarray(cumulative / cumulative[:, -1:])
 

@@ -50,16 +50,21 @@ def open_control_db(url: str, *, migrate: bool = True) -> ControlDb:
     """Connect to `url` and, unless told otherwise, bring the schema to the newest revision.
 
     Raises:
-        ConfigurationError: the URL is not one SQLAlchemy understands.
+        ConfigurationError: the URL is not one SQLAlchemy understands, its driver is not installed, or the
+            folder of its file cannot be made.
     """
     try:
         parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            engine = _sqlite_engine(url, parsed.database)
+        else:
+            engine = create_engine(url, pool_pre_ping=True)
     except ArgumentError as error:
         raise ConfigurationError(f"RECSAAS_DATABASE is not a database URL: {error}") from error
-    if parsed.get_backend_name() == "sqlite":
-        engine = _sqlite_engine(url, parsed.database)
-    else:
-        engine = create_engine(url, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"RECSAAS_DATABASE needs a driver that is not installed: {error.name}.") from error
+    except OSError as error:
+        raise ConfigurationError(f"RECSAAS_DATABASE: cannot make its folder: {error}. Choose another one.") from error
     if migrate:
         _migrate(engine, parsed.database if parsed.get_backend_name() == "sqlite" else None)
     return ControlDb(engine=engine)

@@ -50,13 +50,15 @@ def note_epoch(db: ControlDb, run_id: str, *, epoch: int, total_epochs: int, met
 
 
 def note_end(db: ControlDb, tenant: TenantId, run_id: str, *, status: str, message: str | None, now: datetime) -> None:
-    """Note how the run ended; `message` is for a person."""
+    """Note how the run ended; `message` is for a person. The same end told again later keeps its first time."""
     with db.write() as session:
         row = session.get(RunRow, run_id)
         if row is None:
             row = RunRow(run_id=run_id, tenant_id=tenant.value, metrics={}, started_at=now)
             session.add(row)
-        row.status, row.message, row.ended_at = status, message, now
+        if row.ended_at is None or row.status != status:
+            row.ended_at = now
+        row.status, row.message = status, message
 
 
 def list_runs(db: ControlDb, tenant: TenantId, *, limit: int = 50) -> tuple[RunRecord, ...]:

@@ -105,7 +105,7 @@ def inspect_source(
     valid = pl.concat([batch.valid for batch in checked])
     repeats = _repeats(kind, valid)
     conflicting = _conflicting(kind, checked, repeats)
-    gone = repeats.duplicate.scatter(repeats.conflicts["index"], True)
+    gone = repeats.duplicate.clone().scatter(repeats.conflicts["index"], True)
     accepted = valid.filter(~gone) if gone.any() else valid
     accepted = accepted.select(
         pl.exclude(ROW_NUMBER), pl.lit(upload_id, dtype=pl.String).alias("upload_id"), ROW_NUMBER

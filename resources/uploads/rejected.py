@@ -42,4 +42,4 @@ def undo_download(batch: TextBatch) -> TextBatch:
 
 def _escape(text: pl.Expr) -> pl.Expr:
     runs = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
-    return pl.when(runs).then(pl.lit("'") + text).otherwise(text)
+    return pl.when(runs).then(pl.lit("'") + text).when(text != "").then(text)

@@ -118,14 +118,14 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
         case ValueType.TEXT:
             rules.append(_at_most(spec.name, MAX_TEXT_BYTES))
         case ValueType.NUMBER:
-            unreadable("not_a_number", "is not a number; write it like 1234.5")
+            unreadable("not_a_number", "is not a number: write it like 1234.5")
         case ValueType.BOOLEAN:
             unreadable("not_a_boolean", "is not one of true, false, 1, 0, yes, no")
         case ValueType.INTERACTION_TYPE:
             accepted = ", ".join(interaction_type_map(settings))
-            unreadable("unknown", f"is not an interaction type this shop uses; accepted are: {accepted}")
+            unreadable("unknown", f"is not an interaction type this shop uses (accepted: {accepted})")
         case ValueType.TIME:
-            unreadable("not_a_time", "is not a time; write it like 2024-05-31T14:05:00Z, or as epoch seconds")
+            unreadable("not_a_time", "is not a time: write it like 2024-05-31T14:05:00Z, or as epoch seconds")
             if kind is Kind.INTERACTIONS:
                 add("in_the_future", "is more than 24 hours in the future", ~_or_false(value > now + FUTURE_ALLOWANCE))
                 add("before_1990", "is before 1990", ~_or_false(value < EARLIEST))

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.tenant_settings import TenantSettings
@@ -104,6 +104,7 @@ LINES = st.lists(st.one_of(CELLS.map(",".join), st.sampled_from(["", "a,b", "1,2
 
 
 @given(LINES)
+@settings(deadline=None, max_examples=50)  # the first example of a process imports and compiles
 def test_rows_add_up_and_every_rejection_is_true(lines: list[str]) -> None:
     rows = [line for line in lines if line]
     if not rows:
@@ -134,11 +135,7 @@ def test_rows_add_up_and_every_rejection_is_true(lines: list[str]) -> None:
 
 
 def n_reasons(text: str) -> int:
-    return (
-        len(text.replace("time; write", "time, write").split("; "))
-        if "number; write" not in text
-        else len(text.replace("time; write", "time, write").replace("number; write", "number, write").split("; "))
-    )
+    return len(text.split("; "))
 
 
 def true_reasons(line: str) -> int:

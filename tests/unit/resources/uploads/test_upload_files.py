@@ -41,7 +41,7 @@ PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
         (b'[{"user_id": 1}]', "not_csv", "JSON"),
         ("1,2,3,4\n1,2,3,5\n", "no_header", "user_id, item_id, interaction_type, timestamp"),
         ("user_id;item_id;interaction_type;timestamp\n", "no_header", "semicolons"),
-        ("user_id,item_id,timestamp\na,b,1\n", "missing_column", "interaction_type. Found: user_id, item_id, timestamp"),
+        ("user_id,item_id,timestamp\na,b,1\n", "missing_column", "interaction_type. Found: user_id, item_id"),
         (f"{HEADER}, User_ID \n", "duplicate_header", "user_id"),
         (f"{HEADER},colour,Colour\n", "duplicate_header", "colour"),
         (gzip.compress(GOOD.encode())[:-6], "corrupt_gzip", "damaged"),

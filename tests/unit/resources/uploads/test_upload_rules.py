@@ -47,7 +47,10 @@ T = "2024-05-01T10:00:00Z"
         (f"u,i,view,{T},,9 €,", ["price.not_a_number"]),
         (
             ",i,looked,soon,11,-1,",
-            ["user_id.empty", "interaction_type.unknown", "timestamp.not_a_time", "rating.out_of_range", "price.negative"],
+            [
+                *("user_id.empty", "interaction_type.unknown", "timestamp.not_a_time"),
+                *("rating.out_of_range", "price.negative"),
+            ],
         ),
     ],
 )  # fmt: skip

@@ -1,0 +1,130 @@
+"""The rules of the architecture as one function over a folder: who may import what, and what a file may not hold.
+
+Everything is read from the syntax tree, so an import inside a function, or one for type checking only, counts too.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+OURS = frozenset({"resources", "recsaas_assets", "bento_service", "dbt_project", "tests"})
+FOLDERS = frozenset({"resources", "recsaas_assets", "bento_service", "dbt_project", "tests", "docs", "deploy"})
+MADE_BY_TOOLS = frozenset({"var", "build", "dist", "logs", "__pycache__"})
+PIPELINE_ONLY = frozenset({"torch", "dagster", "dagster_dbt", "dagster_aws", "dagster_webserver", "dbt", "duckdb"})
+MAX_LINES = 400
+
+ENVIRONMENT_READERS = frozenset({"resources/settings.py"})
+ENVIRONMENT_PASSED_ON = frozenset({"recsaas_assets/supervisor.py"})
+"""May hand `os.environ` as a whole to a child process, and look nothing up in it."""
+LAST_RESORT = frozenset({"bento_service/middleware.py"})
+"""The edge of the service: whatever goes wrong, the client gets an answer and the log the traceback."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Files below `folder` may not import the packages in `forbidden`; `except_for` lists files that may."""
+
+    folder: str
+    forbidden: frozenset[str]
+    except_for: frozenset[str] = frozenset()
+
+
+LAYERS = (
+    Layer("resources/", OURS - {"resources"}),
+    Layer("resources/", frozenset({"bentoml", "torch", "dbt", "fastapi", "starlette", "dagster_dbt"})),
+    Layer("resources/", frozenset({"dagster"}), frozenset({"resources/dagster_resources.py"})),
+    Layer("recsaas_assets/", frozenset({"bento_service", "tests", "bentoml", "fastapi"})),
+    Layer("recsaas_assets/recommender/", frozenset({"dagster", "dagster_dbt"})),
+    Layer("bento_service/", frozenset({"recsaas_assets", "tests"}) | PIPELINE_ONLY),
+)
+
+
+def violations(root: Path) -> list[str]:
+    """Return every broken rule as `file: what is wrong`, sorted."""
+    found = [f"{name}/: is not one of our top-level folders" for name in _strange_folders(root)]
+    for path in _python_files(root):
+        name = path.relative_to(root).as_posix()
+        text = path.read_text(encoding="utf-8")
+        found += [f"{name}: {problem}" for problem in _of_file(name, text, ast.parse(text, filename=name))]
+    return sorted(found)
+
+
+def _python_files(root: Path) -> Iterator[Path]:
+    for folder in sorted(FOLDERS):
+        yield from sorted(path for path in (root / folder).rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def _strange_folders(root: Path) -> Iterator[str]:
+    for path in sorted(root.iterdir()):
+        by_tools = path.name.startswith(".") or path.name in MADE_BY_TOOLS or path.name.endswith(".egg-info")
+        if path.is_dir() and not by_tools and path.name not in FOLDERS:
+            yield path.name
+
+
+def _of_file(name: str, text: str, tree: ast.Module) -> Iterator[str]:
+    lines = len(text.splitlines())
+    if lines > MAX_LINES:
+        yield f"has {lines} lines, at most {MAX_LINES} are allowed"
+    if name.endswith("/__init__.py") and text.strip():
+        yield "is not empty"
+    for line, module in _imports(tree):
+        if module.startswith("."):
+            yield f"line {line} has a relative import"
+        for layer in LAYERS:
+            top = module.split(".")[0]
+            if name.startswith(layer.folder) and top in layer.forbidden and name not in layer.except_for:
+                yield f"line {line} imports {top}"
+    if name.startswith("tests/"):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield f"line {node.lineno} prints"
+        if isinstance(node, ast.ExceptHandler) and _is_broad(node.type) and name not in LAST_RESORT:
+            yield f"line {node.lineno} has a broad except"
+    if name not in ENVIRONMENT_READERS:
+        yield from _environment(name, tree)
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, "." * node.level + (node.module or "")
+        elif isinstance(node, ast.Call) and node.args and _called(node.func) in ("import_module", "__import__"):
+            argument = node.args[0]
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                yield node.lineno, argument.value
+
+
+def _called(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def _is_broad(caught: ast.expr | None) -> bool:
+    if caught is None:
+        return True
+    each = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(_called(kind) in ("Exception", "BaseException") for kind in each)
+
+
+def _environment(name: str, tree: ast.Module) -> Iterator[str]:
+    """`os.environ`, `os.getenv` and `from os import environ`, however `os` is called; handing on is `{**os.environ}`."""
+    handed_on = {
+        id(value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Dict)
+        for key, value in zip(node.keys, node.values, strict=True)
+        if key is None and name in ENVIRONMENT_PASSED_ON
+    }
+    readers = ("environ", "environb", "getenv", "getenvb")
+    for node in ast.walk(tree):
+        attribute = isinstance(node, ast.Attribute) and node.attr in readers and id(node) not in handed_on
+        imported = (
+            isinstance(node, ast.ImportFrom) and node.module == "os" and any(a.name in readers for a in node.names)
+        )
+        if attribute or imported:
+            yield f"line {getattr(node, 'lineno', 0)} reads the environment"

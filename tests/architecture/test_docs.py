@@ -1,0 +1,151 @@
+"""Everything a person can set, call or look at is documented, and what is documented exists."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import pytest
+
+from bento_service.app import create_app
+from recsaas_assets.cli import cli
+from resources.control_db.engine import ControlDb, open_control_db
+from resources.lake import Lake
+from resources.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+NOT_IN_OPENAPI = {"GET /docs", "GET /", "GET /openapi.json"}
+
+# In a process of its own: it parses the dbt project into RECSAAS_HOME, and Dagster's preview warnings are not ours.
+_GRAPH = """
+import json, sys
+from recsaas_assets.definitions import defs
+graph, repository = defs.resolve_asset_graph(), defs.get_repository_def()
+names = {
+    "assets": [key.path[-1] for key in graph.get_all_asset_keys()],
+    "checks": [key.name for key in graph.asset_check_keys],
+    "sensors": [each.name for each in repository.sensor_defs],
+    "jobs": [each.name for each in repository.get_all_jobs() if not each.name.startswith("__")],
+    "schedules": [each.name for each in repository.schedule_defs],
+}
+sys.stdout.write("\\n" + json.dumps(names))
+"""
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    environment = {**os.environ, "RECSAAS_HOME": str(tmp_path_factory.mktemp("home")), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, "-c", _GRAPH], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    names: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
+    return names
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[ControlDb]:
+    db = open_control_db(f"sqlite:///{tmp_path}/control.db")
+    yield db
+    db.close()
+
+
+def commands(command: click.Command, path: str) -> Iterator[str]:
+    """Every command that does something; a group does nothing by itself."""
+    if not isinstance(command, click.Group):
+        yield path
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        child = command.get_command(context, name)
+        assert child is not None
+        yield from commands(child, f"{path} {name}")
+
+
+def test_every_setting_is_documented() -> None:
+    rows = re.findall(r"^\| `(RECSAAS_\w+)` \| (.+?) \| .{20,} \|$", page("docs/settings.md"), re.MULTILINE)
+    defaults = dict(rows)
+    assert set(defaults) == {f"RECSAAS_{name.upper()}" for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        if field.default != "":  # an empty one is worked out from the home
+            assert f"`{field.default}`" in defaults[f"RECSAAS_{name.upper()}"], name
+
+
+def test_every_command_is_documented_with_an_example() -> None:
+    sections = re.split(r"^### ", page("docs/cli.md"), flags=re.MULTILINE)[1:]
+    documented = {section.split("\n")[0].strip("`"): section for section in sections}
+    assert set(documented) == set(commands(cli, "recsaas"))
+    for command, section in documented.items():
+        example = re.search(r"```\n(.+?)\n```", section, re.DOTALL)
+        assert example is not None, command
+        assert command in example[1], command
+
+
+def test_every_option_that_the_command_page_names_exists() -> None:
+    known = {"--json"}
+
+    def collect(command: click.Command) -> None:
+        known.update(name for parameter in command.params for name in parameter.opts)
+        if isinstance(command, click.Group):
+            for name in command.list_commands(click.Context(command)):
+                child = command.get_command(click.Context(command), name)
+                assert child is not None
+                collect(child)
+
+    collect(cli)
+    assert set(re.findall(r"--[a-z][a-z-]+", page("docs/cli.md"))) <= known
+
+
+def test_every_route_is_documented(tmp_path: Path, db: ControlDb) -> None:
+    app = create_app(Settings(home=tmp_path), db, Lake.open(str(tmp_path / "lake")), lambda: datetime.now(UTC))
+    paths = app.openapi()["paths"]
+    routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+    text = page("docs/api.md")
+    rows = set(re.findall(r"^\| `([A-Z]+ /\S*)` \| .+ \| .{10,} \|$", text, re.MULTILINE))
+    assert rows | {"GET /"} == routes | NOT_IN_OPENAPI
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            (row,) = (line for line in text.splitlines() if line.startswith(f"| `{method.upper()} {path}` |"))
+            assert ("| none |" in row) == (path in ("/health", "/metrics")), operation["summary"]
+
+
+@pytest.mark.parametrize("kind", ["assets", "sensors", "jobs", "schedules"])
+def test_every_part_of_the_graph_is_documented(graph: dict[str, list[str]], kind: str) -> None:
+    rows = set(re.findall(r"^\| `(\w+)` \|", page("docs/assets.md"), re.MULTILINE))
+    assert set(graph[kind]) - rows == set()
+
+
+def test_every_check_is_documented(graph: dict[str, list[str]]) -> None:
+    text = page("docs/assets.md")
+    names = set(re.findall(r"`(\w+)`", text))
+    prefixes = tuple(re.findall(r"`(\w+_)…`", text))
+    missing = [name for name in graph["checks"] if name not in names and not name.startswith(prefixes)]
+    assert missing == []
+
+
+def test_nothing_is_documented_that_the_graph_does_not_have(graph: dict[str, list[str]]) -> None:
+    rows = set(re.findall(r"^\| `(\w+)` \|", page("docs/assets.md"), re.MULTILINE))
+    assert rows - {name for names in graph.values() for name in names} == set()
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for name in ("settings", "cli", "api", "assets"):
+        for target in re.findall(r"\]\(([^)#]+)\)", page(f"docs/{name}.md")):
+            assert (ROOT / "docs" / target).exists(), f"docs/{name}.md links to {target}"
+
+
+def test_the_readme_names_the_two_commands_that_matter() -> None:
+    text = page("README.md")
+    assert "make demo" in text
+    assert "make test" in text

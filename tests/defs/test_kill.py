@@ -1,0 +1,106 @@
+"""A run that dies at any point leaves the old state or the new one, and the next run goes through."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey, DagsterRunStatus, Definitions
+
+from recsaas_assets.dagster_home import dagster_instance
+from resources.control_db.runs import list_runs
+from resources.release import pointer
+from resources.run_lock import dead_run, tenant_run_lock
+from resources.tenant import TenantId
+from resources.uploads.contract import Kind
+from tests.defs.site import INTERACTION_COLUMNS, Site, interactions_csv, recsaas_home
+
+APPLE = TenantId("apple")
+_LONGEST_SECONDS = 90
+
+
+def start(site: Site) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", "from recsaas_assets.cli import main; main()", "run", "apple", "--json"]
+    environment = {**os.environ, "RECSAAS_HOME": str(site.home), "RECSAAS_TRAINING_THREADS": "1"}
+    with open(site.home / "run.log", "ab") as log:
+        return subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[2], stdout=log, stderr=log)
+
+
+def kill_at(site: Site, stage: str) -> None:
+    """Start a run and kill it without warning as soon as it says that it has reached `stage`."""
+    before = {record.run_id for record in list_runs(site.db, APPLE)}
+    process = start(site)
+    try:
+        deadline = time.monotonic() + _LONGEST_SECONDS
+        while not any(r.stage == stage and r.run_id not in before for r in list_runs(site.db, APPLE)):
+            assert process.poll() is None, f"the run ended before {stage}: {(site.home / 'run.log').read_text()}"
+            assert time.monotonic() < deadline, f"the run did not reach {stage}"
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.e2e
+def test_a_run_killed_twice_goes_through_the_third_time(site: Site, definitions: Definitions) -> None:
+    site.create("apple")
+    site.upload("apple", Kind.INTERACTIONS, interactions_csv("a-", users=20, items=8, rows=120))
+    kill_at(site, "lightgcn_model")
+    assert site.releases("apple").list() == ()
+    first = dead_run(site.home, APPLE)
+    assert first is not None
+
+    kill_at(site, "release")
+    assert all(summary.problem is None for summary in site.releases("apple").list())
+    second = dead_run(site.home, APPLE)
+    assert second not in (None, first)
+
+    outcome = site.run("apple")
+    assert outcome.success, outcome.message
+    store = site.releases("apple")
+    current = store.current()
+    assert current is not None
+    assert store.verify(current).dagster_run_id == outcome.run_id
+    leftovers = [path.name for path in store.directory(current).parent.iterdir() if path.name.startswith(".writing")]
+    assert leftovers == []
+    assert dead_run(site.home, APPLE) is None
+    with tenant_run_lock(site.home, APPLE, wait_seconds=0):
+        pass
+    records = {record.run_id: record for record in list_runs(site.db, APPLE)}
+    assert [records[run].status for run in (first, second)] == ["failed", "failed"]
+    with dagster_instance(site.settings) as instance:
+        statuses = {run.run_id: run.status for run in instance.get_runs()}
+    assert statuses[first] is statuses[second] is DagsterRunStatus.FAILURE
+    assert list(statuses.values()).count(DagsterRunStatus.SUCCESS) == 1
+
+
+def test_a_crash_between_the_release_and_its_pointer(
+    site: Site, definitions: Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.create("apple")
+    site.upload("apple", Kind.INTERACTIONS, f"{INTERACTION_COLUMNS}\nana,tea,view,2026-01-01T00:00:00Z\n")
+    store = site.releases("apple")
+
+    def disk_is_full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(pointer, "write_bytes", disk_is_full)
+        outcome = site.run("apple")
+    assert (outcome.failed_step, outcome.message) == ("release", "no space left on device")
+    assert store.current() is None, "nothing is live"
+    (orphan,) = store.list()
+    assert not orphan.is_current
+
+    job = definitions.resolve_job_def("tenant_pipeline")
+    with dagster_instance(site.settings) as instance, recsaas_home(site.home):
+        again = job.execute_in_process(instance=instance, partition_key="apple", asset_selection=[AssetKey("release")])
+    assert again.success
+    live = store.current()
+    assert live is not None and live != orphan.version
+    assert store.verify(live).replaces is None

@@ -1,0 +1,204 @@
+"""A real BentoML process with two workers, over HTTP."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from resources.control_db.engine import open_control_db
+from resources.lake import Lake
+from resources.settings import Settings
+from tests.unit.bento_service.shop import Shop, open_shop
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 120
+WORKERS = 2
+
+PROBE = """
+from bento_service.service import RecsaasService
+app = RecsaasService.to_asgi()
+print([m.cls.__name__ for m in app.user_middleware], [r.path for r in app.routes])
+import sys
+print([name for name in ("torch", "dagster", "dbt") if name in sys.modules])
+"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service that answers, and two shops in it."""
+
+    http: httpx.Client
+    blue: Shop
+    green: Shop
+    log: Path
+
+    def ask(self, shop: Shop, user: str = "u1", k: int = 1) -> Any:
+        answer = self.http.get(f"/recommend/{user}?k={k}", headers=shop.headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    home = tmp_path_factory.mktemp("service")
+    settings = Settings(home=home)
+    db = open_control_db(settings.database_url)
+    lake = Lake.open(settings.lake_url)
+    blue, green = (open_shop(name, lake=lake, db=db, prefix=name[0]) for name in ("blue", "green"))
+    blue.release()
+    green.release()
+    log = home / "service.log"
+    port = free_port()
+    command = [
+        "-m",
+        "bentoml",
+        "serve",
+        "bento_service.service:RecsaasService",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    environment = os.environ | {
+        "RECSAAS_HOME": str(home),
+        "RECSAAS_SERVICE_WORKERS": str(WORKERS),
+        "RECSAAS_POINTER_CHECK_SECONDS": "0.2",
+        "BENTOML_HOME": str(home / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "True",
+    }
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        # A connection per request, so that both workers get some.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=30) as http:
+            wait_until_ready(http, process, log)
+            yield Running(http, blue, green, log)
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) is not None
+        db.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until every worker has started; one that is slower would answer the first requests late."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        if log.read_text().count("Completed startup hook") == WORKERS:
+            break
+        time.sleep(0.2)
+    else:
+        raise AssertionError(log.read_text())
+    while http.get("/readyz").status_code != 200:
+        time.sleep(0.1)
+
+
+def test_two_tenants_get_their_own_answers(service: Running) -> None:
+    for _ in range(6):
+        assert service.ask(service.blue)["recommendations"][0]["item_id"] == "b2"
+        assert service.ask(service.green)["recommendations"][0]["item_id"] == "g2"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing", 404, "not_found"),
+        ("POST", "/", 405, "method_not_allowed"),
+        ("DELETE", "/api/v1/recommendations", 405, "method_not_allowed"),
+        ("GET", "/recommend/u1", 401, "unauthenticated"),
+        ("POST", "/docs", 405, "method_not_allowed"),
+    ],
+)
+def test_the_error_shape_survives_bentoml(service: Running, method: str, path: str, status: int, code: str) -> None:
+    answer = service.http.request(method, path, headers={"X-Request-ID": "e2e-1"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert answer.headers["X-Request-ID"] == answer.json()["error"]["request_id"] == "e2e-1"
+
+
+def test_an_event_is_seen_by_every_worker(service: Running) -> None:
+    event = {"user_id": "newcomer", "item_id": "b6", "interaction_type": "purchase", "event_id": "once"}
+    for duplicate in (False, True):
+        answer = service.http.post("/api/v1/interactions", json=event, headers=service.blue.headers)
+        assert (answer.status_code, answer.json()["duplicate"]) == (200, duplicate)
+    for _ in range(6):
+        assert service.ask(service.blue, "newcomer")["recommendations"][0]["item_id"] == "b5"
+
+
+def test_an_upload_and_its_rejected_rows(service: Running) -> None:
+    file = {"file": ("items.csv", "item_id,title\ni1,Lamp\ni2,\n")}
+    report = service.http.post("/api/v1/upload/items", files=file, headers=service.blue.headers).json()
+    assert (report["status"], report["rows_accepted"], report["rows_rejected"]) == ("partial", 1, 1)
+    rejected = service.http.get(report["rejected_url"], headers=service.blue.headers)
+    assert "3,title is empty" in rejected.text
+    assert service.http.get(report["rejected_url"], headers=service.green.headers).status_code == 404
+
+
+def test_a_promoted_release_takes_over_without_a_failed_request(service: Running) -> None:
+    old = service.ask(service.green)["metadata"]["release_version"]
+    new = service.green.release(suffix="00000002")
+    deadline = time.monotonic() + 20
+    in_a_row = 0
+    while in_a_row < 10 and time.monotonic() < deadline:
+        version = service.ask(service.green)["metadata"]["release_version"]
+        assert version in (old, new)
+        in_a_row = in_a_row + 1 if version == new else 0
+        time.sleep(0.02)
+    assert in_a_row == 10
+
+
+def test_probes_documents_and_metrics_of_all_workers(service: Running) -> None:
+    for path in ("/healthz", "/livez", "/readyz", "/health", "/docs", "/openapi.json"):
+        assert service.http.get(path).status_code == 200, path
+    before = answers_counted(service)
+    for _ in range(6):
+        service.ask(service.blue, "metrics-user")
+    deadline = time.monotonic() + 10  # a worker counts an answer just after it has sent it
+    while answers_counted(service) != before + 6 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert {answers_counted(service) for _ in range(6)} == {before + 6}  # whichever worker is asked
+    assert "metrics-user" not in service.http.get("/metrics").text
+
+
+def answers_counted(service: Running) -> float:
+    start = 'recsaas_tenant_requests_total{route="/recommend/{user_id}",status="200",tenant="blue"}'
+    lines = service.http.get("/metrics").text.splitlines()
+    return next(float(line.removeprefix(start)) for line in lines if line.startswith(start))
+
+
+def test_no_key_is_in_the_log(service: Running) -> None:
+    service.http.get("/recommend/u1", headers={"Authorization": "Bearer sk_live_not_a_key"})
+    log = service.log.read_text()
+    assert '"event": "request"' in log
+    assert "sk_live" not in log
+
+
+def test_bentoml_adds_no_timeout_and_no_metrics_of_its_own(tmp_path: Path) -> None:
+    environment = {"RECSAAS_HOME": str(tmp_path), "BENTOML_HOME": str(tmp_path / "bentoml"), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", PROBE], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    wiring, pipeline = done.stdout.splitlines()[-2:]
+    assert "Timeout" not in wiring
+    assert "Metrics" not in wiring
+    assert "/metrics" not in wiring
+    assert pipeline == "[]"

@@ -1,0 +1,153 @@
+"""The three fits behind a release, and how they are kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from upath import UPath
+
+from recsaas_assets.recommender.config import LightGCNConfig
+from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
+from recsaas_assets.recommender.lifecycle import TrainedModel, train
+from recsaas_assets.recommender.trainer import EpochProgress, TrainingCancelled
+from resources.errors import CorruptArtifact
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+CONFIG = LightGCNConfig(dim=4, steps=12, negatives=8, evaluate_every=2, patience=2)
+ARRAYS = ("holdout_users", "holdout_items", "release_users", "release_items")
+
+
+def training_set(rows: list[tuple[str, str]]) -> TrainingSet:
+    """One interaction an hour; the last tenth is the test period."""
+    times = [START + timedelta(hours=n) for n in range(len(rows))]
+    frame = pl.DataFrame(
+        {
+            "user_id": [user for user, _ in rows],
+            "item_id": [item for _, item in rows],
+            "timestamp": pl.Series(times, dtype=pl.Datetime("us", "UTC")),
+            "interaction_type": ["view"] * len(rows),
+            "signal": [1.0] * len(rows),
+        }
+    )
+    # Every id is in the catalogue or in the first rows, so that changed rows later do not change the id maps.
+    return build_training_set(frame, pl.Series("item_id", [f"i{n}" for n in range(20)]), 10)
+
+
+ROWS = [(f"u{n % 5}", f"i{item}") for n, item in enumerate(np.random.default_rng(0).integers(0, 20, 40))]
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingSet:
+    return training_set(ROWS)
+
+
+@pytest.fixture(scope="module")
+def model(data: TrainingSet) -> TrainedModel:
+    return train(data, CONFIG, seed=1)
+
+
+def test_three_fits_the_later_ones_as_long_as_the_first_found_best(data: TrainingSet) -> None:
+    told: list[tuple[str, EpochProgress]] = []
+    model = train(data, CONFIG, seed=1, on_epoch=lambda name, progress: told.append((name, progress)))
+    names = list(dict.fromkeys(name for name, _ in told))
+    assert names == ["search", "holdout", "release"]
+    per_fit = {name: [progress.epoch for fit, progress in told if fit == name] for name in names}
+    assert per_fit["holdout"] == per_fit["release"] == list(range(1, model.epochs + 1))
+    assert 1 <= model.epochs <= len(per_fit["search"]) <= CONFIG.steps
+    assert model.history == tuple(progress for name, progress in told if name == "search")
+    assert any(progress.metrics for progress in model.history)
+    assert model.holdout_users.shape == model.release_users.shape == (5, 4)
+    assert model.holdout_items.shape == model.release_items.shape == (20, 4)
+    assert model.fingerprint == data.fingerprint
+
+
+def test_what_is_measured_has_not_seen_the_test_period(data: TrainingSet, model: TrainedModel) -> None:
+    """Other rows in the test period: the vectors that are measured stay as they are, those that go live do not."""
+    n_test = data.split.test_interactions
+    assert n_test == 4
+    changed = training_set([*ROWS[:-n_test], *[("u0", f"i{n}") for n in range(n_test)]])
+    assert changed.fingerprint != data.fingerprint
+    other = train(changed, CONFIG, seed=1)
+    assert np.array_equal(other.holdout_users, model.holdout_users)
+    assert np.array_equal(other.holdout_items, model.holdout_items)
+    assert other.epochs == model.epochs
+    assert not np.array_equal(other.release_items, model.release_items)
+
+
+def test_what_is_measured_has_seen_the_validation_period(data: TrainingSet, model: TrainedModel) -> None:
+    n_test, n_validation = data.split.test_interactions, data.split.validation_interactions
+    middle = [("u1", "i1")] * n_validation
+    changed = training_set([*ROWS[: -n_test - n_validation], *middle, *ROWS[-n_test:]])
+    assert not np.array_equal(train(changed, CONFIG, seed=1).holdout_items, model.holdout_items)
+
+
+def test_same_seed_same_vectors(data: TrainingSet, model: TrainedModel) -> None:
+    again, other = train(data, CONFIG, seed=1), train(data, CONFIG, seed=2)
+    assert all(np.array_equal(getattr(again, name), getattr(model, name)) for name in ARRAYS)
+    assert not np.array_equal(other.release_items, model.release_items)
+
+
+@pytest.mark.parametrize("rows", [[("u", "i0")], [("ü", "i0"), ("v", "i1")]])
+def test_a_set_that_cannot_be_split_is_fitted_once_on_everything(rows: list[tuple[str, str]], tmp_path: Path) -> None:
+    data = training_set(rows)
+    assert not data.split.evaluable
+    names: list[str] = []
+    model = train(data, CONFIG, seed=1, on_epoch=lambda name, _: names.append(name))
+    assert names == ["release"] * CONFIG.steps
+    assert model.epochs == CONFIG.steps
+    assert np.array_equal(model.holdout_items, model.release_items)
+    assert np.isfinite(model.release_items).all()
+    model.save(UPath(tmp_path))
+    assert TrainedModel.load(UPath(tmp_path), data).epochs == CONFIG.steps
+
+
+def test_cancelling_stops_every_fit(data: TrainingSet) -> None:
+    with pytest.raises(TrainingCancelled):
+        train(data, CONFIG, seed=1, should_stop=lambda: True)
+
+
+def test_save_and_load_give_the_same_model(data: TrainingSet, model: TrainedModel, tmp_path: Path) -> None:
+    model.save(UPath(tmp_path / "new"))
+    loaded = TrainedModel.load(UPath(tmp_path / "new"), data)
+    for name in ("config", "seed", "epochs", "seconds", "fingerprint", "history"):
+        assert getattr(loaded, name) == getattr(model, name), name
+    for name in ARRAYS:
+        assert np.array_equal(getattr(loaded, name), getattr(model, name)), name
+        assert getattr(loaded, name).dtype == np.float32
+    assert len(list((tmp_path / "new").iterdir())) == 5
+
+
+def test_a_model_of_another_training_set_is_refused(model: TrainedModel, tmp_path: Path) -> None:
+    model.save(UPath(tmp_path))
+    with pytest.raises(CorruptArtifact, match="another training set"):
+        TrainedModel.load(UPath(tmp_path), training_set(ROWS[:-1]))
+
+
+@pytest.mark.parametrize("name", ["model.json", *(f"{name}.npy" for name in ARRAYS)])
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "other"])
+def test_a_damaged_file_is_refused(
+    data: TrainingSet, model: TrainedModel, tmp_path: Path, name: str, damage: str
+) -> None:
+    model.save(UPath(tmp_path))
+    path = tmp_path / name
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "empty":
+        path.touch()
+    elif damage == "cut":
+        path.write_bytes(content[:-20])
+    elif damage == "other":
+        path.write_bytes(b"{}" if name == "model.json" else content.replace(b"4)", b"2)"))
+    with pytest.raises(CorruptArtifact, match=name.split(".")[0]):
+        TrainedModel.load(UPath(tmp_path), data)
+
+
+def test_an_array_of_another_size_is_refused(data: TrainingSet, model: TrainedModel, tmp_path: Path) -> None:
+    model.save(UPath(tmp_path))
+    np.save(tmp_path / "release_items.npy", model.release_items[:-1])
+    with pytest.raises(CorruptArtifact, match=r"release_items\.npy does not belong"):
+        TrainedModel.load(UPath(tmp_path), data)

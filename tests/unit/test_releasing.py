@@ -1,0 +1,214 @@
+"""What goes into a release, and what its manifest says about its origin."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recsaas_assets.ingestion import event_rows
+from recsaas_assets.recommender.config import LightGCNConfig
+from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
+from recsaas_assets.recommender.gate import Outcome, Verdict
+from recsaas_assets.recommender.lifecycle import TrainedModel
+from recsaas_assets.recommender.report import Cohort, EvaluationReport, SplitSummary
+from recsaas_assets.releasing import contents_of, histories, item_table, manifest_draft, release_vectors
+from resources.control_db.uploads import UploadRecord
+from resources.event_log import Event, LoggedEvent
+from resources.ranker.index import build_index
+from resources.release.contents import ITEM_SCHEMA
+from resources.release.manifest import IndexInfo, ManifestDraft
+from resources.tenant import TenantId
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+NOW = datetime(2024, 2, 1, tzinfo=UTC)
+REPORT = EvaluationReport(
+    split=SplitSummary(evaluable=True, test_start=START, evaluated_users=30),
+    models={"lightgcn": {"ndcg@10": 0.3}, "popularity": {"ndcg@10": 0.2}},
+    cohorts={"new_users": Cohort(about="x", users=1, pairs=1, models={"lightgcn": {"ndcg@10": 0.1}})},
+)
+
+
+@pytest.fixture
+def data() -> TrainingSet:
+    """Rows: users ana, bö, none (disliked only); items cold (catalogue only), gone (interactions only), x, y."""
+    rows = [("bö", "x", 0, 1.0), ("ana", "y", 1, 1.0), ("ana", "gone", 3, 2.0), ("ana", "x", 2, 1.0)]
+    rows += [("ana", "y", 5, 1.0), ("none", "x", 4, -1.0)]
+    frame = pl.DataFrame(
+        {
+            "user_id": [row[0] for row in rows],
+            "item_id": [row[1] for row in rows],
+            "timestamp": pl.Series([START + timedelta(days=row[2]) for row in rows], dtype=pl.Datetime("us", "UTC")),
+            "interaction_type": ["view"] * len(rows),
+            "signal": [row[3] for row in rows],
+        }
+    )
+    built = build_training_set(frame, pl.Series("item_id", ["x", "y", "cold"]), 10)
+    assert built.users.ids == ("ana", "bö", "none")
+    assert built.items.ids == ("cold", "gone", "x", "y")
+    return built
+
+
+@pytest.fixture
+def model(data: TrainingSet) -> TrainedModel:
+    users, items = np.ones((3, 2), np.float32), np.full((4, 2), 2, np.float32)
+    return TrainedModel(
+        config=LightGCNConfig(dim=2),
+        seed=5,
+        epochs=9,
+        seconds=1.0,
+        fingerprint=data.fingerprint,
+        holdout_users=users,
+        holdout_items=items,
+        release_users=users,
+        release_items=items,
+        history=(),
+    )
+
+
+def catalogue(**columns: list[Any]) -> pl.DataFrame:
+    base: dict[str, list[Any]] = {
+        "item_id": ["y", "cold", "x"],
+        "title": ["Y", "Kalt ❄", "X"],
+        "category": ["A", None, "A"],
+        "brand": [None] * 3,
+        "price": [1.5, None, 0.0],
+        "tags": [None] * 3,
+        "image_url": [None] * 3,
+        "available": [True, True, False],
+    }
+    return pl.DataFrame({**base, **columns}, schema_overrides={"brand": pl.String, "tags": pl.String})
+
+
+POPULAR = pl.DataFrame({"item_id": ["x", "gone"], "popularity": [3.0, 1.0]})
+
+
+def test_every_item_row_has_its_line_in_row_order(data: TrainingSet) -> None:
+    table = item_table(data, catalogue(), POPULAR)
+    assert dict(table.schema) == ITEM_SCHEMA
+    assert table.select(
+        "item_row", "item_id", "title", "available", "in_catalogue", "popularity", "has_vector"
+    ).rows() == [
+        (0, "cold", "Kalt ❄", True, True, 0.0, False),
+        (1, "gone", None, True, False, 1.0, True),
+        (2, "x", "X", False, True, 3.0, True),
+        (3, "y", "Y", True, True, 0.0, True),
+    ]
+
+
+def test_a_tenant_without_a_catalogue_has_items_too(data: TrainingSet) -> None:
+    table = item_table(data, catalogue().clear(), POPULAR.clear())
+    assert table["item_id"].to_list() == ["cold", "gone", "x", "y"]
+    assert not table["in_catalogue"].any()
+
+
+def test_histories_are_the_pairs_of_each_user_the_most_recent_last(data: TrainingSet) -> None:
+    indptr, seen = histories(data)
+    assert (indptr.dtype, seen.dtype) == (np.int64, np.int32)
+    assert indptr.tolist() == [0, 3, 4, 4]
+    assert [data.items.ids[row] for row in seen] == ["x", "gone", "y", "x"]
+
+
+def test_nothing_learned_is_a_zero_vector_and_the_model_stays_as_it_is(data: TrainingSet, model: TrainedModel) -> None:
+    users, items = release_vectors(data, model)
+    assert users.tolist() == [[1, 1], [1, 1], [0, 0]]
+    assert items.tolist() == [[0, 0], [2, 2], [2, 2], [2, 2]]
+    assert model.release_users.all()
+    assert model.release_items.all()
+
+
+def test_the_contents_fit_together(data: TrainingSet, model: TrainedModel) -> None:
+    items = item_table(data, catalogue(), POPULAR)
+    contents = contents_of(data, model, items, REPORT, b"index")
+    contents.check()
+    assert contents.user_ids == ("ana", "bö", "none")
+    assert contents.index_bytes == b"index"
+    assert EvaluationReport.model_validate_json(contents.evaluation_json) == REPORT
+    assert contents.evaluation_markdown.startswith("# Evaluation")
+
+
+def interactions(*events: LoggedEvent) -> pl.DataFrame:
+    uploaded = event_rows((_logged(99, START + timedelta(days=9)),)).with_columns(upload_id=pl.lit("interactions-1"))
+    return pl.concat([uploaded, event_rows(events)])
+
+
+def _logged(seq: int, when: datetime) -> LoggedEvent:
+    return LoggedEvent(seq, Event(event_id=str(seq), user_id="u", item_id="x", interaction_type="view", timestamp=when))
+
+
+def draft(
+    data: TrainingSet, model: TrainedModel, *, outcome: Outcome = "promote", raw: pl.DataFrame | None = None
+) -> ManifestDraft:
+    upload = UploadRecord(
+        tenant=TenantId("blue"),
+        upload_id="items-1",
+        kind="items",
+        sha256="ab",
+        filename="f",
+        source="cli",
+        status="success",
+        rows_accepted=3,
+        rows_rejected=1,
+        rows_duplicate=0,
+        created_at=START,
+    )
+    return manifest_draft(
+        tenant="blue",
+        training_set=data,
+        model=model,
+        report=REPORT,
+        verdict=Verdict(outcome=outcome, reasons=("because",)),
+        raw_interactions=interactions() if raw is None else raw,
+        uploads=(upload,),
+        index=IndexInfo.model_validate(build_index(model.release_items)[1].model_dump()),
+        dbt_project_hash="hash",
+        dbt_invocation_id="invocation",
+        code_version="0.1.0",
+        run_id="run",
+        replaces="before",
+        now=NOW,
+    )
+
+
+def test_the_manifest_leads_back_to_the_origin(data: TrainingSet, model: TrainedModel) -> None:
+    made = draft(data, model)
+    assert (made.tenant, made.created_at, made.replaces, made.dagster_run_id) == ("blue", NOW, "before", "run")
+    assert (made.dbt_project_hash, made.dbt_invocation_id) == ("hash", "invocation")
+    assert made.training_set_fingerprint == data.fingerprint
+    assert [(u.id, u.kind, u.sha256, u.rows) for u in made.uploads] == [("items-1", "items", "ab", 3)]
+    assert (made.seed, made.hyperparameters["epochs"], made.hyperparameters["dim"]) == (5, 9, 2)
+    assert made.metrics.overall == {"ndcg@10": 0.3}
+    assert made.metrics.baselines == {"popularity": {"ndcg@10": 0.2}}
+    assert made.metrics.cohorts == {"new_users": {"ndcg@10": 0.1}}
+    assert made.interactions == 1
+
+
+def test_the_watermark_is_the_newest_event_and_not_a_line_of_a_file(data: TrainingSet, model: TrainedModel) -> None:
+    assert draft(data, model).event_watermark == 0
+    with_events = draft(data, model, raw=interactions(_logged(7, START), _logged(4, START + timedelta(days=20))))
+    assert with_events.event_watermark == 7
+    assert with_events.events_until == START + timedelta(days=20)
+    assert with_events.interactions == 3
+
+
+def test_no_interactions_have_no_newest_time(data: TrainingSet, model: TrainedModel) -> None:
+    made = draft(data, model, raw=interactions().clear())
+    assert (made.events_until, made.event_watermark, made.interactions) == (None, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "algorithm", "gate"),
+    [
+        ("promote", "lightgcn", "passed"),
+        ("promote_popularity", "popularity", "passed"),
+        ("hold", "lightgcn", "refused"),
+    ],
+)
+def test_the_verdict_decides_what_is_served(
+    data: TrainingSet, model: TrainedModel, outcome: Outcome, algorithm: str, gate: str
+) -> None:
+    made = draft(data, model, outcome=outcome)
+    assert (made.algorithm, made.gate.outcome, made.gate.reasons) == (algorithm, gate, ("because",))
