@@ -38,6 +38,11 @@ run_coordinator:
   class: QueuedRunCoordinator
   config:
     dequeue_interval_seconds: 1
+run_retries:
+  # Only for runs whose process died: a run that failed on its data would fail again.
+  enabled: true
+  max_retries: 1
+  retry_on_asset_or_op_failure: false
 run_monitoring:
   enabled: true
   poll_interval_seconds: 10

@@ -67,7 +67,7 @@ def _start(supervisor: Supervisor, settings: Settings) -> Addresses:
         "DO_NOT_TRACK": "1",
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_HOME": str(settings.home / "bentoml"),
-        # Two runs may go on at once beside the service: threads that outnumber the cores and spin make all of them slow.
+        # Two runs may go on beside the service: threads that outnumber the cores and spin make all of them slow.
         "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2)),
         "OMP_WAIT_POLICY": "PASSIVE",
     }

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=2 * 1024**3, ge=1, description="Largest accepted upload, in bytes.")
     release_cache_bytes: int = Field(default=2 * 1024**3, ge=1, description="Memory for loaded releases per worker.")
     pointer_check_seconds: float = Field(default=1.0, ge=0, description="How often a release pointer is looked at.")
-    request_timeout_seconds: float = Field(default=60.0, gt=0, description="Longest time one request may take.")
+    request_timeout_seconds: float = Field(default=60.0, gt=0, description="Longest wait for a JSON body.")
     upload_settle_seconds: float = Field(
         default=3.0, ge=0, description="Quiet time after the newest upload before the sensor starts a run."
     )

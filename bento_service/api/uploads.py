@@ -6,7 +6,6 @@ import base64
 import binascii
 from typing import Annotated
 
-import polars as pl
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
@@ -18,10 +17,8 @@ from bento_service.schemas.uploads import StoredUpload, UploadPage, UploadSummar
 from bento_service.services import Services, WithServices
 from bento_service.upload_stream import FIELD, ReceivedFile, received_file
 from resources.control_db.tenants import get_tenant
-from resources.control_db.uploads import get_upload, list_uploads, list_uploads_page
+from resources.control_db.uploads import get_upload, list_uploads_page
 from resources.errors import FieldProblem, NotFound
-from resources.lake import Lake
-from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 from resources.uploads.rejected import rejected_csv
 from resources.uploads.report import UploadReport
@@ -121,7 +118,6 @@ def _store(
     services: Services, principal: Principal, kind: Kind, file: ReceivedFile, validate_only: bool
 ) -> UploadReport:
     """Inspect and store; takes long, so it runs in a worker thread."""
-    catalogue = _catalogue(services, principal.tenant) if kind is Kind.INTERACTIONS else None
     return store_upload(
         services.lake,
         services.db,
@@ -134,20 +130,7 @@ def _store(
         now=services.clock(),
         max_bytes=services.settings.max_upload_bytes,
         validate_only=validate_only,
-        catalogue=catalogue,
     )
-
-
-def _catalogue(services: Services, tenant: TenantId) -> pl.Series | None:
-    """Return the ids of every uploaded item; None when none was."""
-    records = list_uploads(services.db, tenant, kind=Kind.ITEMS.value)
-    ids = [_item_ids(services.lake, tenant, record.upload_id) for record in records if record.rows_accepted]
-    return pl.concat(ids).unique() if ids else None
-
-
-def _item_ids(lake: Lake, tenant: TenantId, upload_id: str) -> pl.Series:
-    with (lake.tenant(tenant).upload(upload_id) / "accepted.parquet").open("rb") as handle:
-        return pl.read_parquet(handle, columns=["item_id"])["item_id"]
 
 
 def _with_url(report: UploadReport) -> UploadReport:

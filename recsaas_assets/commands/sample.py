@@ -17,7 +17,11 @@ from recsaas_assets.commands.console import json_option, print_json, results
 @click.option("--seed", default=7, show_default=True, help="The same seed writes the same files.")
 @click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day of the history; today when left out.")
 @click.option(
-    "--dirty-rows", default=0, show_default=True, type=click.IntRange(min=0), help="Rows that must be rejected."
+    "--dirty-rows",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Faulty rows to add.",
 )
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write into.")
 @json_option

@@ -88,12 +88,12 @@ class TrainedModel:
             raise CorruptArtifact(
                 "The model was trained on another training set than the one stored; materialise lightgcn_model again."
             )
-        arrays = {name: _read_array(directory / f"{name}.npy") for name in _ARRAYS}
-        for name, array in arrays.items():
+        for name in _ARRAYS:
+            array = described[name] = _read_array(directory / f"{name}.npy")
             rows = training_set.n_users if name.endswith("users") else training_set.n_items
             if array.shape != (rows, described["config"].dim):
                 raise CorruptArtifact(f"{name}.npy does not belong to this model; materialise lightgcn_model again.")
-        return cls(fingerprint=fingerprint, **described, **arrays)
+        return cls(fingerprint=fingerprint, **described)
 
 
 _ARRAYS = ("holdout_users", "holdout_items", "release_users", "release_items")

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Set as AbstractSet
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -16,7 +15,7 @@ from pydantic import ValidationError
 from upath import UPath
 
 from resources.control_db.engine import ControlDb
-from resources.control_db.uploads import UploadRecord, find_upload, record_upload
+from resources.control_db.uploads import UploadRecord, find_upload, list_uploads, record_upload
 from resources.errors import CorruptArtifact, UploadNotFound
 from resources.lake import Lake, read_json, read_parquet, write_bytes, write_json, write_parquet
 from resources.tenant import TenantId
@@ -43,7 +42,6 @@ def store_upload(
     now: datetime,
     max_bytes: int,
     validate_only: bool = False,
-    catalogue: pl.Series | AbstractSet[str] | None = None,
 ) -> UploadReport:
     """Inspect a file and store it, unless `validate_only`. The same file again answers the first report.
 
@@ -57,6 +55,7 @@ def store_upload(
     upload_id = upload_id_of(kind, found.sha256)
     if not validate_only and find_upload(db, tenant, upload_id) is not None:
         return read_report(lake, tenant, upload_id)
+    catalogue = _catalogue(lake, db, tenant) if kind is Kind.INTERACTIONS else None
     inspection = inspect_source(kind, found, settings=settings, now=now, max_bytes=max_bytes, catalogue=catalogue)
     if validate_only:
         return inspection.report.model_copy(update={"validate_only": True})
@@ -118,6 +117,18 @@ def read_rejected(lake: Lake, tenant: TenantId, upload_id: str) -> pl.DataFrame:
         CorruptArtifact: the stored file is missing or not readable.
     """
     return read_parquet(_folder(lake, tenant, upload_id) / "rejected.parquet")
+
+
+def _catalogue(lake: Lake, db: ControlDb, tenant: TenantId) -> pl.Series | None:
+    """Return the ids of every uploaded item; None when none was."""
+    records = [r for r in list_uploads(db, tenant, kind=Kind.ITEMS.value) if r.rows_accepted]
+    ids = [_item_ids(_folder(lake, tenant, record.upload_id) / "accepted.parquet") for record in records]
+    return pl.concat(ids).unique() if ids else None
+
+
+def _item_ids(path: UPath) -> pl.Series:
+    with path.open("rb") as handle:
+        return pl.read_parquet(handle, columns=["item_id"])["item_id"]
 
 
 def _folder(lake: Lake, tenant: TenantId, upload_id: str) -> UPath:

@@ -112,7 +112,7 @@ def _is_broad(caught: ast.expr | None) -> bool:
 
 
 def _environment(name: str, tree: ast.Module) -> Iterator[str]:
-    """`os.environ`, `os.getenv` and `from os import environ`, however `os` is called; handing on is `{**os.environ}`."""
+    """`os.environ`, `os.getenv` and `from os import environ`, under any name of `os`; `{**os.environ}` hands it on."""
     handed_on = {
         id(value)
         for node in ast.walk(tree)

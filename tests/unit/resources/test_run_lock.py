@@ -41,9 +41,9 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_second_run_is_a_conflict_that_names_the_tenant(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
-    with pytest.raises(Conflict, match="Another run of tenant blue"):
-        with tenant_run_lock(tmp_path, BLUE, wait_seconds=0):
-            pytest.fail("two runs of one tenant at a time")
+    expected = pytest.raises(Conflict, match="Another run of tenant blue")
+    with expected, tenant_run_lock(tmp_path, BLUE, wait_seconds=0):
+        pytest.fail("two runs of one tenant at a time")
 
 
 def test_another_tenant_does_not_wait(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
