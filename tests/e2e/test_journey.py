@@ -1,0 +1,97 @@
+"""The newcomer's journey by the commands of the README, on a small shop: twice in a row, on busy ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+RECSAAS = Path(sys.executable).with_name("recsaas")
+
+
+def recsaas(home: Path, *arguments: str, ports: tuple[int, int] = (0, 0)) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "RECSAAS_HOME": str(home),
+        "RECSAAS_SERVICE_PORT": str(ports[0]),
+        "RECSAAS_DAGSTER_PORT": str(ports[1]),
+    }
+    return subprocess.run([RECSAAS, *arguments], env=environment, capture_output=True, text=True, timeout=300)
+
+
+def json_of(output: str) -> dict:
+    """The JSON object that the demo prints among its lines."""
+    start = output.index("\n{") + 1 if not output.startswith("{") else 0
+    body, _ = json.JSONDecoder().raw_decode(output[start:])
+    assert isinstance(body, dict)
+    return body
+
+
+def test_demo_twice_then_questions_by_the_command_line(tmp_path: Path) -> None:
+    home, shop = tmp_path / "home", tmp_path / "Blue Shop"
+    size = ("--users", "300", "--items", "80", "--interactions", "4000")
+    assert recsaas(home, "sample", *size, "--out", str(shop)).returncode == 0
+    with socket.socket() as busy, socket.socket() as busy_too:
+        for taken in (busy, busy_too):
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+        ports = (busy.getsockname()[1], busy_too.getsockname()[1])
+        for _ in range(2):
+            demo = recsaas(home, "demo", "--once", "--dataset", str(shop), ports=ports)
+            assert demo.returncode == 0, demo.stdout + demo.stderr
+            answer = json_of(demo.stdout)
+            assert len(answer["recommendations"]) == 10
+            assert all(item["title"] and 0 <= item["score"] <= 1 for item in answer["recommendations"])
+            assert "curl" in demo.stdout
+            assert f":{ports[0]} " not in demo.stdout
+    assert not processes_of(home)
+
+    releases = json.loads(recsaas(home, "releases", "list", "blue-shop", "--json").stdout)["releases"]
+    assert [r["live"] for r in releases] == [True, False]
+    evaluation = json.loads(recsaas(home, "evaluate", "blue-shop", "--json").stdout)
+    for model in ("lightgcn", "popularity"):
+        assert {"ndcg@10", "recall@20"} <= set(evaluation["models"][model])
+    user = json.loads(recsaas(home, "recommend", "blue-shop", "nobody", "-k", "3", "--json").stdout)
+    assert user["metadata"]["fallback_reason"] == "unknown_user"
+    assert len(user["recommendations"]) == 3
+    rolled = recsaas(home, "releases", "rollback", "blue-shop", "--yes", "--json")
+    assert json.loads(rolled.stdout)["live"] == releases[1]["version"]
+    doctor = recsaas(home, "doctor", "--json")
+    assert json.loads(doctor.stdout)["healthy"], doctor.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("empty.csv", b"", "empty_file"),
+        ("column.csv", b"user_id,item_id,timestamp\nu,i,2026-01-01\n", "missing_column"),
+        ("utf16.csv", "user_id,item_id".encode("utf-16"), "not_utf8"),
+        ("picture.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "not_csv"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path: Path, name: str, content: bytes, code: str) -> None:
+    assert recsaas(tmp_path / "home", "tenant", "create", "blue").returncode == 0
+    file = tmp_path / name
+    file.write_bytes(content)
+    refused = recsaas(tmp_path / "home", "upload", "blue", "interactions", str(file), "--json")
+    assert refused.returncode == 1
+    assert json.loads(refused.stdout)["error"]["code"] == code
+    assert "Traceback" not in refused.stderr
+
+
+def processes_of(home: Path) -> list[str]:
+    """Command lines of processes that still work on `home`."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(home).encode() in environment:
+            found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found

@@ -1,0 +1,81 @@
+"""The service in an environment of its own: neither dagster nor dbt nor torch is there, and it answers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+import httpx
+import pytest
+
+from recsaas_assets.supervisor import free_port
+from resources.control_db.engine import open_control_db
+from resources.lake import Lake
+from resources.settings import Settings
+from tests.unit.bento_service.shop import open_shop
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
+PROBE = """
+import importlib.util
+there = [n for n in ("dagster", "dbt", "torch", "dagster_dbt", "duckdb") if importlib.util.find_spec(n)]
+assert not there, there
+import bento_service.service, resources.ranker.ranker
+print("alone")
+"""
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the serving pins and this project, nothing else."""
+    folder = tmp_path_factory.mktemp("serving") / "venv"
+    venv.create(folder, with_pip=False)
+    interpreter = folder / "bin" / "python"
+    uv = Path(sys.executable).with_name("uv")
+    for arguments in (["-r", "requirements-serving.txt"], ["--no-deps", "."]):
+        command = [str(uv), "pip", "install", "--quiet", "--python", str(interpreter), *arguments]
+        subprocess.run(command, cwd=ROOT, check=True)
+    return interpreter
+
+
+def test_the_serving_extra_brings_no_pipeline_and_the_service_answers(python: Path, tmp_path: Path) -> None:
+    environment = os.environ | {"RECSAAS_HOME": str(tmp_path), "BENTOML_HOME": str(tmp_path / "bentoml")}
+    probe = subprocess.run([python, "-c", PROBE], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert probe.stdout.strip() == "alone", probe.stderr
+    settings = Settings(home=tmp_path)
+    db = open_control_db(settings.database_url)
+    shop = open_shop("blue", lake=Lake.open(settings.lake_url), db=db, prefix="b")
+    shop.release()
+    port = free_port("127.0.0.1", 0)
+    serve = ["-m", "bentoml", "serve", "bento_service.service:RecsaasService", "--host", "127.0.0.1"]
+    log = tmp_path / "service.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [python, *serve, "--port", str(port)], cwd=tmp_path, env=environment, stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        answer = ask_until_answered(f"http://127.0.0.1:{port}/recommend/u1?k=1", shop.headers, process, log)
+        assert len(answer["recommendations"]) == 1
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        db.close()
+
+
+def ask_until_answered(url: str, headers: dict[str, str], process: subprocess.Popen[bytes], log: Path) -> dict:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            response = httpx.get(url, headers=headers, timeout=30)
+        except httpx.TransportError:
+            time.sleep(0.2)
+            continue
+        assert response.status_code == 200, response.text
+        body: dict = response.json()
+        return body
+    raise AssertionError(log.read_text())
