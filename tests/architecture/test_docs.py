@@ -19,6 +19,8 @@ from recsaas_assets.cli import cli
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.lake import Lake
 from resources.settings import Settings
+from resources.uploads.contract import Kind
+from resources.uploads.rules import rule_table
 
 ROOT = Path(__file__).parents[2]
 # Loading the graph takes seconds: one worker of pytest-xdist does it for all tests that need it.
@@ -154,3 +156,8 @@ def test_the_readme_names_the_two_commands_that_matter() -> None:
     text = page("README.md")
     assert "make demo" in text
     assert "make test" in text
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_the_tables_of_the_data_contract_are_those_the_upload_applies(kind: Kind) -> None:
+    assert rule_table(kind).strip() in (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
