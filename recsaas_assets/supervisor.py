@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from resources.errors import ConfigurationError, RecsaasError
 
 _STOP_SECONDS = 15.0
 _TAIL_LINES = 15
+_PR_SET_PDEATHSIG = 1
 
 
 class ProcessFailed(RecsaasError):
@@ -57,6 +59,7 @@ class Supervisor:
                 env={**os.environ, **program.environment},
                 # Ctrl-C reaches only us, and we stop the programs in order.
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
         self._running.append((program, process))
 
@@ -136,6 +139,12 @@ def free_port(host: str, wanted: int, *, taken: frozenset[int] = frozenset()) ->
 def python(*arguments: str) -> list[str]:
     """Command line of this very Python, so that nothing depends on PATH."""
     return [sys.executable, *arguments]
+
+
+def _end_with_parent() -> None:
+    """Have the kernel stop this child when the supervisor dies, even by kill −9 (Linux; elsewhere nothing happens)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
 
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.errors import RecsaasError
@@ -74,18 +75,29 @@ class RecsaasGroup(click.Group):
         try:
             return super().invoke(ctx)
         except RecsaasError as error:
-            if "--json" in sys.argv:
-                details = [{"field": d.field, "message": d.message} for d in error.details]
-                code = getattr(error, "reason", error.code)
-                print_json({"error": {"code": code, "message": error.message, "details": details}})
-            else:
-                notes.print(f"[bold red]Error:[/] {_escape(error.message)}")
-            ctx.exit(1)
+            details = [{"field": d.field, "message": d.message} for d in error.details]
+            _say(getattr(error, "reason", error.code), error.message, details)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            _say("io_error", f"{place}{error.strerror or error}. Check the path and your rights to it.", [])
+        except SQLAlchemyError as error:
+            reason = str(error).splitlines()[0]
+            _say("database_error", f"The control DB cannot be used: {reason} Check RECSAAS_DATABASE.", [])
+        ctx.exit(1)
 
 
 def print_json(value: Any) -> None:
     """Print `value` as JSON on stdout."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def _say(code: str, message: str, details: list[dict[str, str]]) -> None:
+    if "--json" in sys.argv:
+        print_json({"error": {"code": code, "message": message, "details": details}})
+    else:
+        notes.print(f"[bold red]Error:[/] {_escape(message)}")
 
 
 def _escape(text: str) -> str:

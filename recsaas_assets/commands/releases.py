@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from datetime import UTC, datetime
 
 import click
@@ -88,7 +89,7 @@ def show(tenant_id: TenantId, version: str | None, as_json: bool) -> None:
 @json_option
 def promote(tenant_id: TenantId, version: str, reason: str, as_json: bool) -> None:
     """Make VERSION the live release."""
-    pointer = _store(tenant_id).promote(version, now=datetime.now(UTC), actor=f"cli:{getpass.getuser()}", reason=reason)
+    pointer = _store(tenant_id).promote(version, now=datetime.now(UTC), actor=_actor(), reason=reason)
     _say(tenant_id, pointer.version, as_json)
 
 
@@ -102,8 +103,15 @@ def rollback(tenant_id: TenantId, reason: str, yes: bool, as_json: bool) -> None
     store = _store(tenant_id)
     if not yes:
         click.confirm(f"Roll tenant {tenant_id} back from release {store.current()}?", abort=True, err=True)
-    pointer = store.rollback(now=datetime.now(UTC), actor=f"cli:{getpass.getuser()}", reason=reason)
+    pointer = store.rollback(now=datetime.now(UTC), actor=_actor(), reason=reason)
     _say(tenant_id, pointer.version, as_json)
+
+
+def _actor() -> str:
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a user id without an account, as containers have
+        return f"cli:uid-{os.getuid()}"
 
 
 def _store(tenant: TenantId) -> ReleaseStore:

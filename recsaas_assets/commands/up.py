@@ -33,13 +33,16 @@ def show_addresses(addresses: Addresses) -> None:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into an orderly end with exit code 0."""
+    """Turn Ctrl-C, SIGTERM and a closed terminal into an orderly end with exit code 0."""
 
     def stop(_number: int, _frame: object) -> None:
+        # One is enough: a second one must not interrupt the stopping.
+        for number in previous:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     # Also SIGINT: a shell that starts us in the background would have it ignored.
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     except KeyboardInterrupt:

@@ -34,6 +34,8 @@ _UNFINISHED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
     DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
 ]
 
 
@@ -70,7 +72,7 @@ def new_uploads(context: SensorEvaluationContext, platform: PlatformResource) ->
         elif context.instance.get_runs_count(
             RunsFilter(job_name=TENANT_JOB, statuses=_UNFINISHED, tags={_PARTITION_TAG: str(tenant)})
         ):
-            notes.append(f"{tenant}: a run is queued already and will take them in.")
+            notes.append(f"{tenant}: a run is going on; what it leaves starts the next one when it has ended.")
         else:
             requests.append(RunRequest(run_key=f"{tenant}:{signature}", partition_key=str(tenant)))
     if not requests:

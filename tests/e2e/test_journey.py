@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def test_demo_twice_then_questions_by_the_command_line(tmp_path: Path) -> None:
             assert len(answer["recommendations"]) == 10
             assert all(item["title"] and 0 <= item["score"] <= 1 for item in answer["recommendations"])
             assert "curl" in demo.stdout
-            assert f":{ports[0]} " not in demo.stdout
+            assert not any(re.search(rf":{port}\b", demo.stdout) for port in ports)
     assert not processes_of(home)
 
     releases = json.loads(recsaas(home, "releases", "list", "blue-shop", "--json").stdout)["releases"]
@@ -61,6 +62,20 @@ def test_demo_twice_then_questions_by_the_command_line(tmp_path: Path) -> None:
     assert len(user["recommendations"]) == 3
     rolled = recsaas(home, "releases", "rollback", "blue-shop", "--yes", "--json")
     assert json.loads(rolled.stdout)["live"] == releases[1]["version"]
+
+    unknown = tmp_path / "unknown.csv"
+    unknown.write_text("user_id,item_id,interaction_type,timestamp\nu,i,stared_at,2026-01-01T00:00:00Z\n")
+    refused = recsaas(home, "upload", "blue-shop", "interactions", str(unknown), "--json")
+    assert refused.returncode == 1
+    assert "add_to_cart" in json.loads(refused.stdout)["validation_errors"][0]["error"]
+    assert recsaas(home, "recommend", "blue-shop", "nobody", "--json").returncode == 0
+
+    recsaas(home, "tenant", "create", "empty-shop")
+    backfill = recsaas(home, "backfill", "--all", "--json")
+    assert backfill.returncode == 1
+    runs = {run["tenant"]: run for run in json.loads(backfill.stdout)["runs"]}
+    assert runs["blue-shop"]["success"]
+    assert "recsaas upload empty-shop interactions" in runs["empty-shop"]["message"]
     doctor = recsaas(home, "doctor", "--json")
     assert json.loads(doctor.stdout)["healthy"], doctor.stdout
 
