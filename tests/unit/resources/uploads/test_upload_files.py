@@ -44,9 +44,9 @@ PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
         ("user_id,item_id,timestamp\na,b,1\n", "missing_column", "interaction_type. Found: user_id, item_id"),
         (f"{HEADER}, User_ID \n", "duplicate_header", "user_id"),
         (f"{HEADER},colour,Colour\n", "duplicate_header", "colour"),
-        (gzip.compress(GOOD.encode())[:-6], "corrupt_gzip", "damaged"),
-        (gzip.compress(GOOD.encode())[:12] + b"garbage", "corrupt_gzip", "damaged"),
-        (gzip.compress(PNG), "not_csv", "PNG"),
+        (gzip.compress(GOOD.encode(), mtime=0)[:-6], "corrupt_gzip", "damaged"),
+        (gzip.compress(GOOD.encode(), mtime=0)[:12] + b"garbage", "corrupt_gzip", "damaged"),
+        (gzip.compress(PNG, mtime=0), "not_csv", "PNG"),
         (b"PAR1 not really PAR1", "not_parquet", "Parquet"),
     ],
 )  # fmt: skip
@@ -71,7 +71,7 @@ def test_a_name_that_lies_is_refused_only_when_it_must_be(inspect: Any, filename
 
 
 def test_the_size_limit_holds_for_the_file_and_for_what_is_in_it(inspect: Any) -> None:
-    bomb = gzip.compress(GOOD.encode() + ROW.encode() * 100_000)
+    bomb = gzip.compress(GOOD.encode() + ROW.encode() * 100_000, mtime=0)
     assert len(bomb) < 50_000
     with pytest.raises(TooLarge, match=r"50,000 bytes, compressed or not"):
         inspect("interactions", bomb, max_bytes=50_000)
@@ -98,8 +98,8 @@ def test_a_parquet_file_of_endless_repeats_is_over_the_limit(inspect: Any) -> No
         f" User_ID ,ITEM_ID,Interaction_Type,timestamp\n{ROW}\n{OTHER}\n",
         f"{HEADER}\n{ROW}\n{OTHER}\n".replace(",", "\t"),
         f'"user_id","item_id",interaction_type,timestamp\n"u1","i1","view","2024-05-01T10:00:00Z"\n{OTHER}\n',
-        gzip.compress(f"{HEADER}\n{ROW}\n{OTHER}\n".encode()),
-        gzip.compress(f"{HEADER}\n{ROW}\n".encode()) + gzip.compress(OTHER.encode()),
+        gzip.compress(f"{HEADER}\n{ROW}\n{OTHER}\n".encode(), mtime=0),
+        gzip.compress(f"{HEADER}\n{ROW}\n".encode(), mtime=0) + gzip.compress(OTHER.encode(), mtime=0),
         f"{HEADER}\n u1 ,\ti1, View ,2024-05-01T10:00:00Z \n{OTHER}\n",
     ],
 )
