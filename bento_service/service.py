@@ -52,7 +52,7 @@ class RecsaasService:
         configure_logging(self._settings.log_level)
         remove_stale_files(self._settings.home / "incoming")
         self._db = open_control_db(self._settings.database_url)
-        lake = Lake.open(self._settings.lake_url)
+        lake = Lake.open(self._settings.lake_url, scratch=self._settings.scratch)
         metrics = Metrics(multiprocess=True)
         _mounted.start(create_app(self._settings, self._db, lake, lambda: datetime.now(UTC), metrics=metrics))
 

@@ -40,7 +40,7 @@ class PlatformResource(ConfigurableResource):  # type: ignore[type-arg]
     @property
     def lake(self) -> Lake:
         """The lake."""
-        return Lake.open(self.settings.lake_url)
+        return Lake.open(self.settings.lake_url, scratch=self.settings.scratch)
 
     @property
     def db(self) -> ControlDb:

@@ -2,7 +2,8 @@
 
 A lake is a folder, or anything `universal_pathlib` can address. Nobody outside this file joins tenant paths.
 
-    <lake>/tenants/<tenant>/uploads/<upload id>/   original, accepted.parquet, rejected.parquet, report.json
+    <lake>/tenants/<tenant>/uploads/<upload id>/   original, accepted/part-*, rejected/part-*, report.json
+                            events/<first>-<last>.parquet   exported pieces of the event log
                             raw/<kind>.parquet     what the raw assets hold
                             dbt/<model>.parquet    staging, intermediate, marts
                             training/ model/ evaluation/ index/   artifacts of the newest run
@@ -15,7 +16,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import tempfile
 import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +41,19 @@ class TenantLake:
     def upload(self, upload_id: str) -> UPath:
         """Folder of one upload."""
         return self.root / "uploads" / _segment(upload_id)
+
+    def accepted(self, upload_id: str) -> UPath:
+        """Folder with the accepted rows of one upload, as parts in file order."""
+        return self.upload(upload_id) / "accepted"
+
+    def rejected(self, upload_id: str) -> UPath:
+        """Folder with the rejected rows of one upload, as parts in file order."""
+        return self.upload(upload_id) / "rejected"
+
+    @property
+    def events(self) -> UPath:
+        """Folder with the exported pieces of the event log; the control DB says which of them count."""
+        return self.root / "events"
 
     def raw(self, kind: str) -> UPath:
         """File with every accepted row of `kind`."""
@@ -75,13 +92,14 @@ class TenantLake:
 
 @dataclass(frozen=True, slots=True)
 class Lake:
-    """The root of all tenants' files."""
+    """The root of all tenants' files, and a folder of this machine for work in progress and locks."""
 
     root: UPath
+    scratch: Path
 
     @classmethod
-    def open(cls, url: str) -> Lake:
-        """Open the lake at a folder.
+    def open(cls, url: str, *, scratch: Path | None = None) -> Lake:
+        """Open the lake at a folder. Without `scratch`, a folder of this user below the system's temporary one.
 
         Raises:
             ConfigurationError: the address has a scheme that is not supported.
@@ -93,7 +111,9 @@ class Lake:
             )
         root = UPath(url)
         root.mkdir(parents=True, exist_ok=True)
-        return cls(root=root)
+        scratch = scratch or Path(tempfile.gettempdir()) / f"recsaas-{os.getuid()}"
+        scratch.mkdir(parents=True, exist_ok=True)
+        return cls(root=root, scratch=scratch)
 
     def tenant(self, tenant: TenantId) -> TenantLake:
         """Paths of one tenant."""
@@ -119,7 +139,7 @@ def write_bytes(path: UPath, data: bytes) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 def write_json(path: UPath, value: Any) -> None:
@@ -163,6 +183,43 @@ def read_parquet(path: UPath) -> pl.DataFrame:
         raise CorruptArtifact(f"{path.name} is not readable Parquet; run the tenant's pipeline again.") from error
 
 
+def parts(folder: UPath) -> tuple[UPath, ...]:
+    """The part files in `folder`, in order; none when there is no such folder."""
+    if not folder.exists():
+        return ()
+    return tuple(sorted(folder.glob("part-*.parquet"), key=lambda path: path.name))
+
+
+def part_name(number: int) -> str:
+    """Name of the part with this number, counted from 0; names sort as numbers do."""
+    return f"part-{number:06}.parquet"
+
+
+def scan_parquet(files: Sequence[UPath]) -> pl.LazyFrame:
+    """Read several Parquet files lazily, one after the other; a column that one of them lacks is null there."""
+    return pl.concat([pl.scan_parquet(Path(str(file))) for file in files], how="diagonal_relaxed")
+
+
+def sink_parquet(frame: pl.LazyFrame, path: UPath) -> None:
+    """Compute `frame` as a stream and write it, atomically: memory holds a few row groups and not the table."""
+    target = Path(str(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        frame.sink_parquet(beside, compression="zstd", maintain_order=True)
+        sync(beside)
+        os.replace(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync(target.parent)
+
+
+@contextmanager
+def local_file(path: UPath) -> Iterator[Path]:
+    """The file as a path of this machine, for code that cannot read from an object store."""
+    yield Path(str(path))
+
+
 def _segment(text: str) -> str:
     """Refuse a path segment that could leave its folder."""
     if not text or text.startswith(".") or any(c in text for c in "/\\\0"):
@@ -170,9 +227,9 @@ def _segment(text: str) -> str:
     return text
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's entries, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -45,6 +45,11 @@ class Settings(BaseSettings):
         return self.database or f"sqlite:///{self.home / 'control.db'}"
 
     @property
+    def scratch(self) -> Path:
+        """Folder for work in progress and for locks, on this machine."""
+        return self.home / "scratch"
+
+    @property
     def dagster_home(self) -> Path:
         """Folder of the Dagster instance."""
         return self.home / "dagster"

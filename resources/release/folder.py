@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,15 +34,6 @@ def locked(folder: Path | None) -> Iterator[None]:
     with open(folder / ".lock", "ab") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-
-
-def sync(path: Path) -> None:
-    """Make a file's bytes, or a folder's entries, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def describe(path: Path | UPath) -> ReleaseFile:

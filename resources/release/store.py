@@ -17,9 +17,9 @@ from pathlib import Path
 from upath import UPath
 
 from resources.errors import Conflict, CorruptRelease, InvalidInput, NoRelease, ReleaseNotFound
-from resources.lake import TenantLake
+from resources.lake import TenantLake, sync
 from resources.release.contents import FILE_NAMES, MANIFEST, ReleaseContents
-from resources.release.folder import describe, local_path, locked, sync
+from resources.release.folder import describe, local_path, locked
 from resources.release.manifest import ManifestDraft, ReleaseFile, ReleaseManifest
 from resources.release.pointer import POINTER, Pointer, PointerMove, moved, read_pointer, write_pointer
 

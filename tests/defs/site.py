@@ -52,7 +52,7 @@ class Site:
 
     @property
     def whole_lake(self) -> Lake:
-        return Lake.open(self.settings.lake_url)
+        return Lake.open(self.settings.lake_url, scratch=self.settings.scratch)
 
     def lake(self, tenant: str) -> TenantLake:
         return self.whole_lake.tenant(TenantId(tenant))

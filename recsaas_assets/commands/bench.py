@@ -1,0 +1,19 @@
+"""`recsaas bench`: the figures in the docs, each by one command, each beside a yardstick of the same run."""
+
+from __future__ import annotations
+
+import click
+
+from recsaas_assets.commands.lazy_group import LazyGroup
+
+_BENCHMARKS = {
+    "ingest": "recsaas_assets.benchmarks.ingest:ingest",
+    "e2e": "recsaas_assets.benchmarks.e2e:e2e",
+    "tenants": "recsaas_assets.benchmarks.tenants:tenants",
+    "negatives": "recsaas_assets.benchmarks.negatives:negatives",
+}
+
+
+@click.command(name="bench", cls=LazyGroup, lazy=_BENCHMARKS)
+def bench() -> None:
+    """Measure this installation on this machine. Every benchmark works in a folder of its own and removes it."""
