@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from bento_service.api import docs, health, interactions, recommendations, uploads
+from bento_service.api import data_docs, data_quality, docs, health, interactions, recommendations, uploads, users
 from bento_service.auth import KeyCache
 from bento_service.errors import ErrorBody, install_error_handlers
 from bento_service.metrics import Metrics
@@ -20,6 +20,7 @@ from bento_service.release_cache import ReleaseCache
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.recommendations import RecommendationRequest, SimilarRequest
 from bento_service.services import Clock, Services
+from bento_service.upload_worker import UploadWorker
 from resources.control_db.engine import ControlDb
 from resources.event_log import EventLog
 from resources.lake import Lake
@@ -30,9 +31,12 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"model": ErrorBody, "description": "No credential, or one that is not valid"},
     403: {"model": ErrorBody, "description": "The credential does not allow this"},
     404: {"model": ErrorBody, "description": "The tenant has no such thing"},
+    408: {"model": ErrorBody, "description": "The body came too slowly"},
+    409: {"model": ErrorBody, "description": "It contradicts what is stored"},
     413: {"model": ErrorBody, "description": "Too large"},
     415: {"model": ErrorBody, "description": "The content type does not fit"},
     422: {"model": ErrorBody, "description": "Well-formed, but not valid"},
+    429: {"model": ErrorBody, "description": "Over a limit: see Retry-After"},
     503: {"model": ErrorBody, "description": "Not ready: see Retry-After"},
 }
 _BODIES: tuple[type[BaseModel], ...] = (RecommendationRequest, SimilarRequest, TrackRequest)
@@ -68,8 +72,9 @@ def create_app(
         ),
         metrics=metrics,
         upload_slots=CapacityLimiter(_INSPECTIONS_AT_ONCE),
+        upload_worker=UploadWorker(lake, db, clock, metrics, max_bytes=settings.max_upload_bytes),
     )
-    for module in (recommendations, interactions, uploads, health, docs):
+    for module in (recommendations, interactions, uploads, users, data_quality, health, docs, data_docs):
         app.include_router(module.router)
     install_error_handlers(app)
     app.add_middleware(RequestMiddleware, metrics=metrics)

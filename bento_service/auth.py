@@ -91,13 +91,14 @@ async def authenticated(request: Request, keys: KeyCache) -> Principal:
     return Principal(tenant=key.tenant, scopes=key.scopes, key_id=key.id)
 
 
-def require(scope: str) -> Callable[..., Awaitable[Principal]]:
-    """Return the dependency of a route that needs `scope`."""
+def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
+    """Return the dependency of a route that needs one of `scopes`."""
 
     async def dependency(request: Request, _declared: object = Depends(bearer)) -> Principal:
         principal = await authenticated(request, request.app.state.services.keys)
-        if scope not in principal.scopes:
-            raise Forbidden(f"This API key lacks the scope {scope}. Use one that has it, or ask your tenant's admin.")
+        if principal.scopes.isdisjoint(scopes):
+            wanted = " or ".join(scopes)
+            raise Forbidden(f"This API key lacks the scope {wanted}. Use one that has it, or ask your tenant's admin.")
         return principal
 
     return dependency

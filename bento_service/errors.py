@@ -26,6 +26,7 @@ from resources.errors import (
     NotReady,
     RecsaasError,
     TooLarge,
+    TooManyRequests,
     Unauthenticated,
     UploadRefused,
 )
@@ -92,6 +93,7 @@ _STATUS: tuple[tuple[type[RecsaasError], int], ...] = (
     (TooLarge, 413),
     (UnsupportedMediaType, 415),
     (InvalidInput, 422),
+    (TooManyRequests, 429),
     (NotReady, 503),
     (CorruptRelease, 503),
     (CorruptArtifact, 500),
@@ -101,6 +103,8 @@ _HTTP_MESSAGES = {
     404: "There is no such route; /openapi.json lists them all.",
     405: "The route does not take this method; the Allow header names those it takes.",
 }
+# What a disk says that is broken, or that is on a network and gone.
+_AWAY = frozenset({errno.EIO, errno.ESTALE, errno.EROFS, errno.ENODEV, errno.ENOTCONN, errno.ETIMEDOUT})
 _INTERNAL = "Something went wrong on our side. Try again; if it stays, tell us the request_id."
 
 
@@ -128,7 +132,7 @@ def error_response(
     merged = dict(headers or {})
     if status == 401:
         merged.setdefault("WWW-Authenticate", "Bearer")
-    if status == 503:
+    if status in (429, 503):
         merged.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     return Response(
         ErrorBody(error=info).model_dump_json(), status_code=status, media_type="application/json", headers=merged
@@ -213,6 +217,14 @@ async def _on_system(request: Request, error: OSError) -> Response:
             503,
             code="storage_full",
             message="The storage is full, and nothing was stored. Try again when the operator has made room.",
+            request_id=_request_id(request),
+        )
+    if error.errno in _AWAY:
+        _log.error("storage_unavailable", exc_info=error)
+        return error_response(
+            503,
+            code="lake_unavailable",
+            message="The storage does not answer, and nothing was stored. Try again in a few seconds.",
             request_id=_request_id(request),
         )
     _log.error("unhandled", exc_info=error)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from resources.control_db.upload_jobs import JobStatus
+from resources.uploads.report import UploadReport
 
 MAX_TENANT_LABELS = 1000
 _OTHER = "other"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+_JOB_BUCKETS = (1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0)
 
 
 class Metrics:
@@ -50,6 +56,20 @@ class Metrics:
             ("tenant", "kind", "outcome"),
             registry=self._registry,
         )
+        self._upload_jobs = Gauge(
+            "recsaas_upload_jobs",
+            "Large uploads that wait to be checked, or are being checked, of all tenants.",
+            ("status",),
+            registry=self._registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self._upload_job_seconds = Histogram(
+            "recsaas_upload_job_seconds",
+            "Time that checking and storing one large upload took.",
+            ("outcome",),
+            buckets=_JOB_BUCKETS,
+            registry=self._registry,
+        )
         self._loads = Counter(
             "recsaas_release_loads_total", "Attempts to load a release.", ("outcome",), registry=self._registry
         )
@@ -81,10 +101,20 @@ class Metrics:
         """Note stored events."""
         self._events.labels(self._label(tenant)).inc(count)
 
-    def upload(self, tenant: str, kind: str, *, accepted: int, rejected: int, duplicate: int) -> None:
-        """Note the rows of a stored upload."""
-        for outcome, rows in (("accepted", accepted), ("rejected", rejected), ("duplicate", duplicate)):
-            self._upload_rows.labels(self._label(tenant), kind, outcome).inc(rows)
+    def upload(self, tenant: str, report: UploadReport) -> None:
+        """Note the rows of an upload that was stored just now."""
+        rows = {"accepted": report.rows_accepted, "rejected": report.rows_rejected, "duplicate": report.rows_duplicate}
+        for outcome, count in rows.items():
+            self._upload_rows.labels(self._label(tenant), report.kind, outcome).inc(count)
+
+    def upload_jobs(self, counts: Mapping[JobStatus, int]) -> None:
+        """Note how many upload jobs there are now, by status."""
+        for status, count in counts.items():
+            self._upload_jobs.labels(status.value).set(count)
+
+    def upload_job(self, *, outcome: str, seconds: float) -> None:
+        """Note that an upload job is finished."""
+        self._upload_job_seconds.labels(outcome).observe(seconds)
 
     def release_load(self, *, succeeded: bool) -> None:
         """Note that a release was loaded, or could not be."""

@@ -15,7 +15,7 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 
 from bento_service.metrics import Metrics
-from resources.errors import CorruptRelease, NoRelease, RecsaasError
+from resources.errors import ConfigurationError, CorruptRelease, LakeUnavailable, NoRelease, RecsaasError
 from resources.lake import Lake
 from resources.ranker.ranker import Ranker
 from resources.release.load import load_release
@@ -26,6 +26,7 @@ from resources.tenant import TenantId
 RETRY_BROKEN_SECONDS = 30.0
 """How long a release that could not be loaded is left alone: trying again reads all of its bytes."""
 _IDLE_CHECKS = 3
+_LONGEST_WAIT_SECONDS = 1.0
 _log = structlog.get_logger("recsaas.releases")
 
 
@@ -78,15 +79,19 @@ class ReleaseCache:
 
         Raises:
             NoRelease: the tenant has none yet.
-            CorruptRelease: neither the live release nor the one before it can be read.
+            CorruptRelease, LakeUnavailable: neither the live release nor the one before it can be read.
         """
         state = self._states.get(tenant)
         age = self._clock() - state.checked_at if state is not None else float("inf")
         if age >= self._check_seconds:
             check = self._start_check(tenant)
             # A tenant in steady use never waits for a swap; after a pause the answer must not be the old release's.
-            if state is None or state.live is None or age >= _IDLE_CHECKS * self._check_seconds:
+            if state is None or state.live is None:
                 state = await asyncio.shield(check)
+            elif age >= _IDLE_CHECKS * self._check_seconds:
+                # Nor does it wait long when the lake does not answer.
+                await asyncio.wait({check}, timeout=_LONGEST_WAIT_SECONDS)
+                state = self._states.get(tenant, state)
         assert state is not None
         if tenant in self._states:
             self._states.move_to_end(tenant)
@@ -134,9 +139,9 @@ class ReleaseCache:
         live = before.live if before is not None else None
         try:
             pointer = store.pointer()
-        except (CorruptRelease, OSError) as error:
+        except (RecsaasError, OSError) as error:
             since = before.broken_at if before is not None and before.pointed_at is None else None
-            return _broken(live, _as_corrupt(error, tenant, "The pointer"), pointed_at=None, now=now, since=since)
+            return _broken(live, _for_users(error, tenant, "The pointer"), pointed_at=None, now=now, since=since)
         if pointer is None:
             missing = NoRelease(
                 f"Tenant {tenant} has no release yet. Upload interactions (and items) and wait for the pipeline to "
@@ -152,7 +157,7 @@ class ReleaseCache:
         try:
             return _State(now, version, LiveRelease(_load(store, version)))
         except (RecsaasError, OSError) as error:
-            problem = _as_corrupt(error, tenant, f"Release {version}")
+            problem = _for_users(error, tenant, f"Release {version}")
             return _broken(live or _previous(store, pointer), problem, pointed_at=version, now=now)
 
     def _note_change(self, tenant: TenantId, before: _State | None, after: _State) -> None:
@@ -179,7 +184,7 @@ class ReleaseCache:
 
 
 def _load(store: ReleaseStore, version: str) -> Ranker:
-    return Ranker(load_release(store.directory(version)))
+    return Ranker(load_release(store.directory(version), cache=store.cache))
 
 
 def _previous(store: ReleaseStore, pointer: Pointer) -> LiveRelease | None:
@@ -191,18 +196,21 @@ def _previous(store: ReleaseStore, pointer: Pointer) -> LiveRelease | None:
 
 
 def _broken(
-    live: LiveRelease | None, error: CorruptRelease, *, pointed_at: str | None, now: float, since: float | None = None
+    live: LiveRelease | None, error: RecsaasError, *, pointed_at: str | None, now: float, since: float | None = None
 ) -> _State:
     """Keep answering from `live` and say why it is not the release the pointer names."""
     kept = LiveRelease(live.ranker, error.message) if live is not None else None
     return _State(now, pointed_at, kept, error, broken_at=now if since is None else since)
 
 
-def _as_corrupt(error: RecsaasError | OSError, tenant: TenantId, what: str) -> CorruptRelease:
-    """Say for the tenant's users what cannot be read, without the paths that an `OSError` names."""
-    if isinstance(error, RecsaasError):
-        return CorruptRelease(error.message)
-    return CorruptRelease(
+def _for_users(error: RecsaasError | OSError, tenant: TenantId, what: str) -> RecsaasError:
+    """Say for the tenant's users what cannot be read, without the paths and settings that the operator needs."""
+    message = (
         f"{what} of tenant {tenant} cannot be read from the lake. Check that the lake is reachable, or promote "
         "another release."
     )
+    if isinstance(error, LakeUnavailable):
+        return LakeUnavailable(message)
+    if isinstance(error, OSError | ConfigurationError):
+        return CorruptRelease(message)
+    return CorruptRelease(error.message)

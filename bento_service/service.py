@@ -5,6 +5,7 @@ This module is the process's entry point, so it does at import what BentoML want
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import bentoml
@@ -38,6 +39,7 @@ class RecsaasService:
     def __init__(self) -> None:
         self._settings: Settings = _settings
         self._db: ControlDb | None = None
+        self._stop_work: Callable[[], None] | None = None
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def start(self) -> None:
@@ -52,13 +54,20 @@ class RecsaasService:
         configure_logging(self._settings.log_level)
         remove_stale_files(self._settings.home / "incoming")
         self._db = open_control_db(self._settings.database_url)
-        lake = Lake.open(self._settings.lake_url, scratch=self._settings.scratch)
+        lake = Lake.open(
+            self._settings.lake_url, scratch=self._settings.scratch, s3_endpoint=self._settings.s3_endpoint
+        )
         metrics = Metrics(multiprocess=True)
-        _mounted.start(create_app(self._settings, self._db, lake, lambda: datetime.now(UTC), metrics=metrics))
+        app = create_app(self._settings, self._db, lake, lambda: datetime.now(UTC), metrics=metrics)
+        _mounted.start(app)
+        app.state.services.upload_worker.start()
+        self._stop_work = app.state.services.upload_worker.stop
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
-        """Give back the connections."""
+        """Give back the work in progress and the connections."""
+        if self._stop_work is not None:
+            self._stop_work()
         if self._db is not None:
             self._db.close()
 

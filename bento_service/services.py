@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from bento_service.auth import KeyCache
 from bento_service.metrics import Metrics
 from bento_service.release_cache import ReleaseCache
+from bento_service.upload_worker import UploadWorker
 from resources.control_db.engine import ControlDb
 from resources.event_log import EventLog
 from resources.lake import Lake
@@ -23,7 +24,7 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of a running service. `upload_slots` bounds the uploads that are inspected at the same time."""
+    """The parts of a running service. `upload_slots` bounds the uploads that are checked before their answers."""
 
     settings: Settings
     db: ControlDb
@@ -34,6 +35,7 @@ class Services:
     releases: ReleaseCache
     metrics: Metrics
     upload_slots: CapacityLimiter
+    upload_worker: UploadWorker
 
 
 async def services_of(request: Request) -> Services:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from bento_service.errors import invalid_fields
 from bento_service.schemas.interactions import EventBody
-from resources.errors import FieldProblem
-from resources.event_log import IMPRESSION, Event
+from resources.errors import Conflict, FieldProblem
+from resources.event_log import IMPRESSION, Event, EventLog
+from resources.tenant import TenantId
 from resources.tenant_settings import TenantSettings
 from resources.uploads.parsing import interaction_type_map
 from resources.uploads.rules import EARLIEST, FUTURE_ALLOWANCE
@@ -47,6 +50,35 @@ def events_of(
     if problems:
         raise invalid_fields(problems)
     return tuple(events)
+
+
+def check_retry(
+    log: EventLog, tenant: TenantId, bodies: Sequence[EventBody], events: Sequence[Event], *, idempotency_key: str
+) -> None:
+    """Refuse a request whose key came before with other events: what it says now would vanish as a repetition.
+
+    Raises:
+        Conflict: the events stored for the key are not these.
+    """
+    own = {e.event_id: (e, b.timestamp is None) for e, b in zip(events, bodies, strict=True) if b.event_id is None}
+    beyond = _event_id_of(idempotency_key, len(events))
+    stored = log.events_with_ids(tenant, [*own, beyond])
+    if not stored.height:
+        return
+    same = stored.height == len(own) and all(
+        row["event_id"] in own and _says(row, *own[row["event_id"]]) for row in stored.iter_rows(named=True)
+    )
+    if not same:
+        raise Conflict("This Idempotency-Key came before with other events, and nothing was stored. Use a new key.")
+
+
+def _says(row: Mapping[str, Any], event: Event, any_time: bool) -> bool:
+    """Tell whether a stored row is the event; one sent without a time got that of its first arrival."""
+    names = [
+        name for name in row if name not in ("seq", "received_at", "extra") and (name != "timestamp" or not any_time)
+    ]
+    extra = json.loads(row["extra"]) if row["extra"] else {}
+    return extra == event.extra and all(row[name] == getattr(event, name) for name in names)
 
 
 def _problems(
@@ -92,5 +124,9 @@ def _event_id(body: EventBody, idempotency_key: str | None, position: int) -> st
         return body.event_id
     if idempotency_key is None:
         return uuid.uuid4().hex
+    return _event_id_of(idempotency_key, position)
+
+
+def _event_id_of(idempotency_key: str, position: int) -> str:
     # A digest, because the key may be longer than an event id may.
     return f"idempotency-{hashlib.sha256(idempotency_key.encode()).hexdigest()[:40]}-{position}"

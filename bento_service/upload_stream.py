@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
 import tempfile
 import time
@@ -16,7 +18,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from bento_service.errors import Malformed, UnsupportedMediaType, invalid_fields
+from bento_service.errors import Malformed, RequestTimeout, UnsupportedMediaType, invalid_fields
 from bento_service.requests import media_type
 from resources.errors import FieldProblem, TooLarge
 
@@ -28,19 +30,22 @@ _STALE_SECONDS = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class ReceivedFile:
-    """A file on disk, and the name that the client gave it."""
+    """A file on disk, the name that the client gave it, its bytes and their checksum."""
 
     path: Path
     filename: str
+    size: int
+    sha256: str
 
 
 @asynccontextmanager
-async def received_file(request: Request, *, folder: Path, max_bytes: int) -> AsyncIterator[ReceivedFile]:
+async def received_file(request: Request, *, folder: Path, max_bytes: int, pause: float) -> AsyncIterator[ReceivedFile]:
     """Write the form's `file` into `folder`, and remove it at the end.
 
     Raises:
         UnsupportedMediaType: the body is not a multipart form.
         TooLarge: the file is over `max_bytes`; the rest of it is not read.
+        RequestTimeout: nothing arrived for `pause` seconds.
         InvalidInput: the form has no file in the field `file`, or more than one.
         Malformed: the form is cut off, or not a form.
     """
@@ -54,8 +59,8 @@ async def received_file(request: Request, *, folder: Path, max_bytes: int) -> As
     try:
         with os.fdopen(descriptor, "wb", buffering=_BUFFER) as target:
             form = _Form(target, boundary, max_bytes)
-            await _feed(request, form, max_bytes)
-        yield ReceivedFile(path, form.filename())
+            await _feed(request, form, max_bytes, pause)
+        yield ReceivedFile(path, form.filename(), form.size, form.sha256)
     finally:
         path.unlink(missing_ok=True)
 
@@ -79,7 +84,8 @@ class _Form:
         self._value = b""
         self._disposition = b""
         self._in_file = False
-        self._written = 0
+        self._hash = hashlib.sha256()
+        self.size = 0
         self.complete = False
         self.parser = MultipartParser(
             boundary,
@@ -107,6 +113,11 @@ class _Form:
             raise invalid_fields([FieldProblem(FIELD, problem)])
         return self._names[0]
 
+    @property
+    def sha256(self) -> str:
+        """Checksum of the file, in hex."""
+        return self._hash.hexdigest()
+
     def _part_begins(self) -> None:
         self._header = self._value = self._disposition = b""
         self._in_file = False
@@ -131,22 +142,24 @@ class _Form:
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         if not self._in_file:
             return
-        self._written += end - start
-        if self._written > self._max_bytes:
+        self.size += end - start
+        if self.size > self._max_bytes:
             raise _too_large(self._max_bytes)
-        self._target.write(data[start:end])
+        piece = memoryview(data)[start:end]
+        self._hash.update(piece)
+        self._target.write(piece)
 
     def _ends(self) -> None:
         self.complete = True
 
 
-async def _feed(request: Request, form: _Form, max_bytes: int) -> None:
+async def _feed(request: Request, form: _Form, max_bytes: int, pause: float) -> None:
     """Hand the body to the parser in pieces of about 1 MB, each in a worker thread because it writes to disk."""
     size = 0
     pending: list[bytes] = []
     held = 0
     try:
-        async for chunk in request.stream():
+        async for chunk in _chunks(request, pause):
             size += len(chunk)
             if size > max_bytes + _OVERHEAD:
                 raise _too_large(max_bytes)
@@ -161,6 +174,20 @@ async def _feed(request: Request, form: _Form, max_bytes: int) -> None:
         raise Malformed("The body is not a well-formed multipart form; send it again.") from error
     except ClientDisconnect as error:
         raise Malformed("The connection was closed before the form was complete.") from error
+
+
+async def _chunks(request: Request, pause: float) -> AsyncIterator[bytes]:
+    """Give the pieces of the body; a client that stops sending must not hold a file and a connection for ever."""
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(pause):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise RequestTimeout(f"Nothing of the file arrived for {pause:g} seconds; send it again.") from error
+        yield chunk
 
 
 def _boundary(request: Request) -> bytes:

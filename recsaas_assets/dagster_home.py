@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from resources.tenant import TenantId
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+
+GROUPS = ("raw", "features", "training", "serving")
+"""The groups of assets, in the order in which a run works through them."""
 
 # Two runs fit a small machine; runs of one tenant take turns; crashed runs are noticed instead of lasting for ever.
 _INSTANCE = """\
@@ -75,22 +79,33 @@ def prepare_dagster_home(settings: Settings) -> Path:
 
 @contextmanager
 def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
-    """Open the installation's instance."""
+    """Open the installation's instance; the first to open it creates its databases."""
     from dagster import DagsterInstance
 
     home = prepare_dagster_home(settings)
-    with DagsterInstance.from_config(str(home)) as instance:
+    with open(home / ".opening.lock", "w") as lock:
+        # Dagster does not: processes that create the tables at the same time break each other.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        opened = DagsterInstance.from_config(str(home))
+    with opened as instance:
         yield instance
 
 
-def run_tenant(settings: Settings, db: ControlDb, tenant: TenantId) -> RunOutcome:
-    """Materialise the whole graph for one tenant in this process; the run is in the UI like any other."""
+def run_tenant(settings: Settings, db: ControlDb, tenant: TenantId, *, start_from: str = GROUPS[0]) -> RunOutcome:
+    """Materialise the graph for one tenant in this process; the run is in the UI like any other.
+
+    `start_from` is the first group of assets to run; those before it stay as they are. A run that a person interrupts
+    raises KeyboardInterrupt when its end is recorded.
+    """
+    from dagster import AssetSelection
+
     from recsaas_assets.definitions import defs
     from recsaas_assets.defs.jobs import TENANT_JOB
     from recsaas_assets.defs.partitions import tenants_partitions
-    from recsaas_assets.run_failures import fail_dead_runs, failure_of
+    from recsaas_assets.run_failures import INTERRUPTED, fail_dead_runs, failure_of
 
     started = datetime.now(UTC)
+    chosen = AssetSelection.groups(*GROUPS[GROUPS.index(start_from) :]).resolve(defs.resolve_asset_graph())
     with dagster_instance(settings) as instance:
         fail_dead_runs(instance, settings.home, db, now=started)
         instance.add_dynamic_partitions(str(tenants_partitions.name), [str(tenant)])
@@ -98,6 +113,7 @@ def run_tenant(settings: Settings, db: ControlDb, tenant: TenantId) -> RunOutcom
             instance=instance,
             partition_key=str(tenant),
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            asset_selection=None if start_from == GROUPS[0] else sorted(chosen),
             raise_on_error=False,
         )
         step, message = (None, None) if result.success else failure_of(instance, result.run_id)
@@ -105,9 +121,11 @@ def run_tenant(settings: Settings, db: ControlDb, tenant: TenantId) -> RunOutcom
         db,
         tenant,
         result.run_id,
-        status="completed" if result.success else "failed",
+        status="completed" if result.success else "cancelled" if message == INTERRUPTED else "failed",
         message=message,
         now=datetime.now(UTC),
     )
+    if message == INTERRUPTED:
+        raise KeyboardInterrupt  # Dagster has turned it into a failed step, and the next tenant would follow
     seconds = (datetime.now(UTC) - started).total_seconds()
     return RunOutcome(result.run_id, result.success, step, message, seconds)

@@ -8,8 +8,11 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from upath import UPath
+
 from recsaas_assets.dbt_invocation import PARTIAL_PARSE, PROJECT_DIR, Invocation, dbt_session
 from resources.errors import ConfigurationError
+from resources.lake import write_bytes
 
 _MANIFEST = "manifest.json"
 _PARSED_FROM = "parsed_from"
@@ -48,10 +51,17 @@ def parse_manifest(project_dir: Path, target_dir: Path) -> Path:
     return target_dir / _MANIFEST
 
 
+def docs_are_current(page: Path, *, project_dir: Path = PROJECT_DIR) -> bool:
+    """Whether `page` documents the project as it is now."""
+    stamp = _docs_stamp(page)
+    return page.exists() and stamp.exists() and stamp.read_text() == project_hash(project_dir)
+
+
 def generate_docs(out: Path, *, project_dir: Path = PROJECT_DIR) -> None:
     """Write the project's documentation to `out` as one HTML page, which needs no server and no network.
 
-    The catalogue of columns comes from a build without any tenant: every source is empty.
+    The catalogue of columns comes from a build without any tenant: every source is empty. Beside the page a stamp
+    says which project it documents.
 
     Raises:
         ConfigurationError: the project does not build.
@@ -63,8 +73,16 @@ def generate_docs(out: Path, *, project_dir: Path = PROJECT_DIR) -> None:
             docs = dbt.invoke(["docs", "generate", "--static"])
             _check(docs, "docs generate", target_dir)
             page = (docs.target / "static_index.html").read_bytes()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(page.replace(str(project_dir.absolute()).encode(), b"dbt_project"))
+    # Strangers may see the page: it must not say where on this machine the project lies.
+    page = page.replace(str(docs.target).encode(), b"target").replace(
+        str(project_dir.absolute()).encode(), b"dbt_project"
+    )
+    write_bytes(UPath(out), page)
+    write_bytes(UPath(_docs_stamp(out)), project_hash(project_dir).encode())
+
+
+def _docs_stamp(page: Path) -> Path:
+    return page.with_name(f"{page.name}.{_PARSED_FROM}")
 
 
 def _check(invocation: Invocation, command: str, logs: Path) -> None:

@@ -2,27 +2,30 @@
 
 One parse of the project serves all tenants: the tenant's folders reach the macros when a run starts (see
 `dbt_project/macros/tenant_lake.sql`). Models are written into a folder beside the published ones and moved when the
-whole run has succeeded.
+whole run has succeeded. DuckDB cannot read an object store without a network extension: there, dbt works on copies in
+the tenant's scratch folder.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+from upath import UPath
 
 from recsaas_assets.dbt_invocation import PROJECT_DIR, dbt_session
 from recsaas_assets.dbt_manifest import parse_manifest, project_hash
+from resources.disk import work_folder
 from resources.errors import CorruptArtifact, RecsaasError
-from resources.lake import TenantLake, read_json, read_parquet, write_json
+from resources.lake import TenantLake, fetch_file, put_file, read_json, read_parquet, sync, write_json
+from resources.listing import StoredFile, list_files
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
@@ -30,8 +33,9 @@ if TYPE_CHECKING:
 SOURCE_FILES = ("items", "users", "interactions", "raw_uploads", "tenant_settings")
 BUILD_FILE = "build.json"
 
-_STAGING_PREFIX = ".dbt-"
-_ABANDONED_AFTER_SECONDS = 24 * 3600
+DBT_MEMORY_BYTES = 2 * 1024**3
+"""What DuckDB may hold of one tenant before it spills to disk."""
+
 _FAILED = ("error", "fail", "runtime error", "partial success")
 
 
@@ -82,6 +86,14 @@ class BuildRecord:
     project_hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class PointInTime:
+    """Build from the interactions before `as_of` only, into the folder `out`."""
+
+    as_of: datetime
+    out: UPath
+
+
 class FeatureBuildFailed(RecsaasError):
     """dbt failed for a tenant, and nothing was published. `result` is there when dbt got as far as running nodes."""
 
@@ -99,11 +111,14 @@ def run_dbt(
     target_dir: Path,
     project_dir: Path = PROJECT_DIR,
     threads: int = 2,
+    memory_bytes: int = DBT_MEMORY_BYTES,
+    point_in_time: PointInTime | None = None,
 ) -> DbtResult:
     """Run a dbt command such as `["build", "--select", "stg_items"]` over one tenant's files.
 
     Waits while another dbt run is going on in this process. Models are published only if every node succeeded, each
-    file whole. dbt writes its log to `target_dir/logs/<tenant>`, and nothing into the project.
+    file whole. dbt writes its log to `target_dir/logs/<tenant>`, and nothing into the project. With `point_in_time`
+    the models go into its folder, and the tenant's own are neither read nor changed.
 
     Raises:
         ConfigurationError: the project does not parse.
@@ -114,9 +129,12 @@ def run_dbt(
     parse_manifest(project_dir, target_dir)
     started = time.monotonic()
     logs = target_dir / "logs" / tenant
-    with _staging_folder(tenant_lake) as staging:
+    with _work_folders(tenant_lake, args) as folders:
         with dbt_session(
-            project_dir=project_dir, target_dir=target_dir, logs=logs, run_values=_folders(tenant_lake, staging)
+            project_dir=project_dir,
+            target_dir=target_dir,
+            logs=logs,
+            run_values=_run_values(folders, memory_bytes, point_in_time),
         ) as dbt:
             invocation = dbt.invoke([*args, "--threads", str(threads)])
         result = DbtResult(
@@ -124,12 +142,12 @@ def run_dbt(
             invocation_id=invocation.invocation_id,
             project_hash=project_hash(project_dir),
             seconds=time.monotonic() - started,
-            nodes=_node_results(invocation.outcome, staging),
+            nodes=_node_results(invocation.outcome, folders.staging),
         )
         _raise_if_failed(invocation.outcome, result, logs)
         if not result.nodes:
             raise FeatureBuildFailed(f"dbt {' '.join(args)} selects no node. Name a model or a test of dbt_project.")
-        _publish(result, staging, tenant_lake)
+        _publish(result, folders.staging, tenant_lake.dbt if point_in_time is None else point_in_time.out)
     return result
 
 
@@ -163,29 +181,56 @@ def _check_sources(tenant_lake: TenantLake) -> None:
         )
 
 
-def _folders(tenant_lake: TenantLake, staging: Path) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class _Folders:
+    """Folders of this machine: raw files, models as last published, and what this run writes."""
+
+    raw: Path
+    published: Path
+    staging: Path
+
+
+def _run_values(folders: _Folders, memory_bytes: int, point_in_time: PointInTime | None) -> dict[str, str]:
     """What `dbt_project/macros/tenant_lake.sql` asks for."""
+    # The published models know what came after that time: with no folder of models, none can be read.
+    as_of = {} if point_in_time is None else {"RECSAAS_AS_OF": point_in_time.as_of.isoformat(), "RECSAAS_MODELS": ""}
     return {
-        "RECSAAS_RAW": str(tenant_lake.raw("items").parent.absolute()),
-        "RECSAAS_MODELS": str(tenant_lake.dbt.absolute()),
-        "RECSAAS_STAGING": str(staging.absolute()),
+        "RECSAAS_RAW": str(folders.raw),
+        "RECSAAS_MODELS": str(folders.published),
+        "RECSAAS_STAGING": str(folders.staging),
+        "RECSAAS_SPILL": str(folders.staging / "spill"),
+        "RECSAAS_MEMORY": str(memory_bytes),
+        **as_of,
     }
 
 
 @contextmanager
-def _staging_folder(tenant_lake: TenantLake) -> Iterator[Path]:
-    """A folder on the same file system as the published models, so that publishing is a rename."""
-    tenant_lake.dbt.mkdir(parents=True, exist_ok=True)
-    root = Path(str(tenant_lake.root))
-    for left in root.glob(f"{_STAGING_PREFIX}*"):  # by a process that was killed
-        if time.time() - left.stat().st_mtime > _ABANDONED_AFTER_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
-    staging = root / f"{_STAGING_PREFIX}{uuid.uuid4().hex}"
-    staging.mkdir()
-    try:
-        yield staging
-    finally:
-        shutil.rmtree(staging)
+def _work_folders(tenant_lake: TenantLake, args: Sequence[str]) -> Iterator[_Folders]:
+    """Where dbt reads and writes: in the lake if that is a folder, so that publishing is a rename, or on copies."""
+    if isinstance(tenant_lake.root, Path):
+        tenant_lake.dbt.mkdir(parents=True, exist_ok=True)
+        root = Path(tenant_lake.root).absolute()
+        with work_folder(root, "dbt") as staging:
+            yield _Folders(raw=root / "raw", published=root / "dbt", staging=staging)
+        return
+    with work_folder(tenant_lake.scratch.absolute(), "dbt") as work:
+        folders = _Folders(raw=work / "raw", published=work / "published", staging=work / "staging")
+        for folder in (folders.raw, folders.published, folders.staging):
+            folder.mkdir()
+        for name in SOURCE_FILES:
+            fetch_file(tenant_lake.raw(name), folders.raw / f"{name}.parquet")
+        for file in _read_by(args, list_files(tenant_lake.dbt)):
+            fetch_file(tenant_lake.dbt / file.name, folders.published / file.name)
+        yield folders
+
+
+def _read_by(args: Sequence[str], published: Iterable[StoredFile]) -> Iterator[StoredFile]:
+    """The published models that a command may read: those that it does not build itself."""
+    builds_all = args[0] != "test" and "--select" not in args
+    for file in published:
+        name, _, ending = file.name.partition(".")
+        if ending == "parquet" and not builds_all and (args[0] == "test" or name not in args):
+            yield file
 
 
 def _node_results(outcome: dbtRunnerResult, staging: Path) -> tuple[NodeResult, ...]:
@@ -228,8 +273,9 @@ def _raise_if_failed(outcome: dbtRunnerResult, result: DbtResult, logs: Path) ->
     )
 
 
-def _publish(result: DbtResult, staging: Path, tenant_lake: TenantLake) -> None:
-    """Move the new files over the old ones; the build record comes last."""
+def _publish(result: DbtResult, staging: Path, target: UPath) -> None:
+    """Put the new files in place of the old ones, by a rename beside them; the build record comes last."""
+    beside = isinstance(target, Path) and Path(target).absolute().parent == staging.parent
     built = result.models()
     for node in built:
         file = staging / f"{node.name}.parquet"
@@ -238,16 +284,16 @@ def _publish(result: DbtResult, staging: Path, tenant_lake: TenantLake) -> None:
                 f"Model {node.name} of tenant {result.tenant!r} was built but wrote no file; nothing was published.",
                 result=result,
             )
-        _sync(file)
+        sync(file)
     for node in built:
-        os.replace(staging / f"{node.name}.parquet", Path(str(tenant_lake.dbt)) / f"{node.name}.parquet")
+        file = staging / f"{node.name}.parquet"
+        if beside:
+            os.replace(file, target / file.name)
+        else:
+            put_file(file, target / file.name)
     if built:
+        sync(target)
         write_json(
-            tenant_lake.dbt / BUILD_FILE,
+            target / BUILD_FILE,
             {"invocation_id": result.invocation_id, "project_hash": result.project_hash},
         )
-
-
-def _sync(file: Path) -> None:
-    with open(file, "rb") as handle:
-        os.fsync(handle.fileno())

@@ -3,14 +3,16 @@
 from dagster import Definitions, in_process_executor
 
 from recsaas_assets.defs.checks import (
+    data_quality_checks,
     live_release_is_intact,
     model_beats_popularity,
     training_set_is_valid,
     training_set_matches_interaction_weights,
 )
+from recsaas_assets.defs.event_sensors import event_export, pending_erasures
 from recsaas_assets.defs.features import features
 from recsaas_assets.defs.jobs import tenant_pipeline
-from recsaas_assets.defs.raw import raw_interactions, raw_items, raw_uploads, raw_users
+from recsaas_assets.defs.raw import raw_interactions, raw_items, raw_uploads, raw_users, tracked_events
 from recsaas_assets.defs.sensors import (
     dead_runs,
     new_uploads,
@@ -27,6 +29,7 @@ platform = PlatformResource()
 
 defs = Definitions(
     assets=[
+        tracked_events,
         raw_items,
         raw_users,
         raw_interactions,
@@ -39,6 +42,7 @@ defs = Definitions(
         release,
     ],
     asset_checks=[
+        data_quality_checks,
         training_set_is_valid,
         training_set_matches_interaction_weights,
         model_beats_popularity,
@@ -48,6 +52,8 @@ defs = Definitions(
     sensors=[
         tenant_mirror,
         new_uploads,
+        event_export,
+        pending_erasures,
         dead_runs,
         record_failed_runs,
         record_finished_runs,

@@ -1,131 +1,69 @@
-"""From accepted uploads and tracked events to the raw tables, as plain functions."""
+"""From accepted uploads and exported events to the raw tables, as plain functions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import polars as pl
-from upath import UPath
 
 from resources.control_db.engine import ControlDb
-from resources.control_db.tenants import Tenant
+from resources.control_db.erasures import users_being_erased
 from resources.control_db.uploads import UploadRecord, list_uploads
-from resources.errors import TooLarge, UploadRefused
-from resources.event_log import IMPRESSION, EventLog, LoggedEvent
-from resources.lake import Lake, TenantLake, read_parquet, write_json
+from resources.event_export import scan_exported_events
+from resources.event_log import IMPRESSION
+from resources.lake import Lake, scan_parquet, sink_parquet
 from resources.tenant import TenantId
 from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import Kind, accepted_schema
-from resources.uploads.report import UploadReport
-from resources.uploads.store import store_upload
+from resources.uploads.contract import TIME, Kind, accepted_schema
+from resources.uploads.store import scan_accepted
 
 EVENTS_UPLOAD_ID = "events"
-_EVENTS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class LandedFile:
-    """What became of one dropped file: a report, or the reason why it was refused."""
+class RawTable:
+    """What a raw table holds: its rows, and the uploads they are from."""
 
-    name: str
-    report: UploadReport | None
-    refusal: str | None
+    rows: int
+    uploads: tuple[UploadRecord, ...]
 
 
-def take_landed_files(
-    lake: Lake, db: ControlDb, tenant: Tenant, kind: Kind, *, now: datetime, max_bytes: int
-) -> tuple[LandedFile, ...]:
-    """Store every file of the tenant's landing folder as an upload, oldest first.
+def raw_schema(kind: Kind) -> pl.Schema:
+    """Columns of a raw table; extra columns of the uploads follow."""
+    return pl.Schema({**accepted_schema(kind), "received_at": TIME})
 
-    A stored file leaves the folder, because the upload keeps the original. A refused one moves to `.refused/`
-    with a JSON file beside it that says why.
+
+def write_raw_table(lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind) -> RawTable:
+    """Write the raw table of `kind` as a stream: every accepted row in the order received, then the tracked events.
+
+    Rows of a user whose erasure waits are left out: the run may have begun before the erasure could.
     """
-    outcomes = []
-    for path in waiting_files(lake.landing(tenant.id, kind.value)):
-        try:
-            report = store_upload(
-                lake,
-                db,
-                tenant.id,
-                kind,
-                path,
-                filename=path.name,
-                source="landing",
-                settings=tenant.settings,
-                now=now,
-                max_bytes=max_bytes,
-            )
-        except (UploadRefused, TooLarge) as refusal:
-            outcomes.append(LandedFile(path.name, None, refusal.message))
-            code = refusal.reason if isinstance(refusal, UploadRefused) else refusal.code
-            refused = path.parent / ".refused"
-            write_json(refused / f"{path.name}.why.json", {"code": code, "message": refusal.message})
-            # Renamed, not copied: the file may be refused because it is larger than memory.
-            path.replace(refused / path.name)
-        else:
-            outcomes.append(LandedFile(path.name, report, None))
-            path.unlink()
-    return tuple(outcomes)
-
-
-def waiting_files(folder: UPath) -> tuple[UPath, ...]:
-    """Files in a landing folder, oldest first. Names that start with a dot are still being written, or refused."""
-    if not folder.exists():
-        return ()
-    files = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()]
-    return tuple(sorted(files, key=lambda path: (path.stat().st_mtime, path.name)))
-
-
-def accepted_rows(lake: TenantLake, kind: Kind, uploads: tuple[UploadRecord, ...]) -> pl.DataFrame:
-    """Every accepted row of `uploads`, in upload order; zero rows with the contract's schema when there are none."""
-    frames = [pl.DataFrame(schema=accepted_schema(kind))]
-    frames += [read_parquet(lake.upload(u.upload_id) / "accepted.parquet") for u in uploads if u.rows_accepted]
-    return pl.concat(frames, how="diagonal_relaxed")
-
-
-def event_rows(events: tuple[LoggedEvent, ...]) -> pl.DataFrame:
-    """Tracked events as rows of the interactions contract; impressions are not interactions and are left out."""
-    rows = [
-        {
-            "user_id": e.event.user_id,
-            "item_id": e.event.item_id,
-            "interaction_type": e.event.interaction_type,
-            "timestamp": e.event.timestamp,
-            "rating": e.event.rating,
-            "duration_seconds": e.event.duration_seconds,
-            "quantity": e.event.quantity,
-            "price": e.event.price,
-            "session_id": e.event.session_id,
-            "event_id": e.event.event_id,
-            "upload_id": EVENTS_UPLOAD_ID,
-            "row_number": e.seq,
-        }
-        for e in events
-        if e.event.interaction_type != IMPRESSION and e.event.item_id is not None
-    ]
-    return pl.DataFrame(rows, schema=accepted_schema(Kind.INTERACTIONS))
-
-
-def raw_table(lake: TenantLake, db: ControlDb, tenant: TenantId, kind: Kind) -> tuple[pl.DataFrame, list[str]]:
-    """The raw table of `kind` and the ids of the uploads in it."""
     uploads = list_uploads(db, tenant, kind=kind.value)
-    table = accepted_rows(lake, kind, uploads)
+    frames = [pl.LazyFrame(schema=raw_schema(kind)), *(_accepted(lake, u) for u in uploads if u.rows_accepted)]
     if kind is Kind.INTERACTIONS:
-        table = pl.concat([table, *_all_events(EventLog(db), tenant)], how="diagonal_relaxed")
-    return table, [u.upload_id for u in uploads]
+        frames.append(event_rows(scan_exported_events(lake, db, tenant)))
+    table = pl.concat(frames, how="diagonal_relaxed")
+    erased = users_being_erased(db, tenant)
+    if erased and kind is not Kind.ITEMS:
+        table = table.filter(~pl.col("user_id").is_in(list(erased)))
+    path = lake.tenant(tenant).raw(kind.value)
+    sink_parquet(table, path)
+    return RawTable(scan_parquet([path]).select(pl.len()).collect().item(), uploads)
 
 
-def _all_events(log: EventLog, tenant: TenantId) -> Iterator[pl.DataFrame]:
-    """Every tracked event of the tenant, a page at a time: the log has no upper bound."""
-    after = 0
-    while page := log.export_after(tenant, after, limit=_EVENTS_AT_ONCE):
-        yield event_rows(page)
-        after = page[-1].seq
+def event_rows(events: pl.LazyFrame) -> pl.LazyFrame:
+    """Exported events as rows of a raw table; impressions are not interactions and are left out."""
+    ours = {
+        "deleted": pl.lit(False),
+        "upload_id": pl.lit(EVENTS_UPLOAD_ID),
+        "row_number": pl.col("seq"),
+    }
+    kept = events.filter(pl.col("interaction_type") != IMPRESSION, pl.col("item_id").is_not_null())
+    return kept.select(ours.get(name, pl.col(name)).alias(name) for name in raw_schema(Kind.INTERACTIONS))
 
 
-def uploads_table(uploads: tuple[UploadRecord, ...]) -> pl.DataFrame:
+def uploads_table(uploads: Sequence[UploadRecord]) -> pl.DataFrame:
     """The ledger of uploads that dbt joins against: `sequence` decides which row of an item or user is the latest."""
     return pl.DataFrame(
         [
@@ -144,7 +82,7 @@ def uploads_table(uploads: tuple[UploadRecord, ...]) -> pl.DataFrame:
             "upload_id": pl.String(),
             "kind": pl.String(),
             "sequence": pl.Int64(),
-            "created_at": pl.Datetime("us", "UTC"),
+            "created_at": TIME,
             "rows_accepted": pl.Int64(),
             "rows_rejected": pl.Int64(),
             "rows_duplicate": pl.Int64(),
@@ -156,3 +94,8 @@ def settings_table(settings: TenantSettings) -> pl.DataFrame:
     """The tenant's settings that dbt needs, as one row."""
     weights = {f"weight_{name}": float(value) for name, value in settings.weights.model_dump().items()}
     return pl.DataFrame([{**weights, "rating_min": settings.rating_min, "rating_max": settings.rating_max}])
+
+
+def _accepted(lake: Lake, upload: UploadRecord) -> pl.LazyFrame:
+    received = pl.lit(upload.created_at, dtype=TIME).alias("received_at")
+    return scan_accepted(lake, upload.tenant, upload.upload_id).with_columns(received)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from recsaas_assets.dagster_home import prepare_dagster_home
+from recsaas_assets.dagster_home import dagster_instance, prepare_dagster_home
 from recsaas_assets.supervisor import Program, Supervisor, free_port, python
 from resources.errors import Conflict
 from resources.settings import Settings
@@ -47,6 +47,8 @@ def running_platform(settings: Settings) -> Iterator[tuple[Supervisor, Addresses
 
 def _start(supervisor: Supervisor, settings: Settings) -> Addresses:
     dagster_home = prepare_dagster_home(settings)
+    with dagster_instance(settings):
+        pass  # creates its databases: the processes below would do so all at once
     host = settings.host
     dagster_port = free_port(host, settings.dagster_port)
     service_port = free_port(host, settings.service_port, taken=frozenset({dagster_port}))

@@ -88,7 +88,7 @@ def manifest_draft(
     model: TrainedModel,
     report: EvaluationReport,
     verdict: Verdict,
-    raw_interactions: pl.DataFrame,
+    raw_interactions: pl.LazyFrame,
     uploads: tuple[UploadRecord, ...],
     index: IndexInfo,
     dbt_project_hash: str,
@@ -99,9 +99,16 @@ def manifest_draft(
     now: datetime,
 ) -> ManifestDraft:
     """Everything that leads from the release back to its origin."""
-    events = raw_interactions.filter(pl.col("upload_id") == EVENTS_UPLOAD_ID)
-    watermark = events["row_number"].max()
-    until = raw_interactions["timestamp"].max()
+    kept = raw_interactions.filter(~pl.col("deleted"))
+    watermark, until, interactions = (
+        kept.select(
+            pl.col("row_number").filter(pl.col("upload_id") == EVENTS_UPLOAD_ID).max(),
+            pl.col("timestamp").max(),
+            pl.len(),
+        )
+        .collect(engine="streaming")
+        .row(0)
+    )
     return ManifestDraft(
         tenant=tenant,
         created_at=now,
@@ -110,7 +117,7 @@ def manifest_draft(
         uploads=tuple(
             UploadReference(id=u.upload_id, kind=u.kind, sha256=u.sha256, rows=u.rows_accepted) for u in uploads
         ),
-        event_watermark=int(watermark) if isinstance(watermark, int) else 0,
+        event_watermark=watermark or 0,
         dbt_project_hash=dbt_project_hash,
         dbt_invocation_id=dbt_invocation_id,
         training_set_fingerprint=training_set.fingerprint,
@@ -127,6 +134,6 @@ def manifest_draft(
         gate=GateDecision(outcome=GATE_OUTCOMES[verdict.outcome], reasons=verdict.reasons),
         replaces=replaces,
         index=index,
-        events_until=until if isinstance(until, datetime) else None,
-        interactions=raw_interactions.height,
+        events_until=until,
+        interactions=interactions,
     )

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._utils.error import SerializableErrorInfo
 
 from resources.control_db.engine import ControlDb
@@ -18,6 +19,8 @@ _DIED = (
     "The run's process was killed, or the machine went down. The live release is as it was before. "
     "Run the tenant again: recsaas run {tenant}"
 )
+INTERRUPTED = "The run was interrupted. The live release is as it was before."
+"""What is recorded of a run that a person stopped with Ctrl-C."""
 
 
 def failure_of(instance: DagsterInstance, run_id: str) -> tuple[str | None, str]:
@@ -57,6 +60,8 @@ def _words(error: SerializableErrorInfo | None) -> str:
         return ""
     while error.cause is not None:
         error = error.cause
+    if error.cls_name == DagsterExecutionInterruptedError.__name__:
+        return INTERRUPTED
     words = error.message.strip()
     head, _, tail = words.partition(": ")  # `resources.errors.InvalidInput: Tenant …`
     return tail if tail and " " not in head else words

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from resources.errors import ConfigurationError, RecsaasError
 
@@ -50,16 +51,8 @@ class Supervisor:
         """Start a program without waiting for it."""
         self._logs.mkdir(parents=True, exist_ok=True)
         with open(self._logs / f"{program.name}.log", "wb") as log:
-            process = subprocess.Popen(
-                list(program.command),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self._working_dir,
-                env={**os.environ, **program.environment},
-                # Ctrl-C reaches only us, and we stop the programs in order.
-                start_new_session=True,
-                preexec_fn=_end_with_parent,
+            process = start_process(
+                program.command, program.environment, out=log, errors=subprocess.STDOUT, working_dir=self._working_dir
             )
         self._running.append((program, process))
 
@@ -95,20 +88,51 @@ class Supervisor:
     def stop(self) -> None:
         """Stop every program, the last started first; one that does not listen is killed."""
         for _, process in reversed(self._running):
-            _signal_group(process, signal.SIGTERM)
+            signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + _STOP_SECONDS
         for _, process in reversed(self._running):
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=max(0.1, deadline - time.monotonic()))
-            # Also when it ended: its own children may have outlived it.
-            _signal_group(process, signal.SIGKILL)
-            process.wait()
+            end_process(process, seconds=max(0.1, deadline - time.monotonic()))
         self._running.clear()
 
     def _tail(self, program: Program) -> str:
         path = self._logs / f"{program.name}.log"
         lines = path.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
         return "\n".join([*lines, f"The whole log: {path}"])
+
+
+def start_process(
+    command: Sequence[str],
+    environment: dict[str, str],
+    *,
+    out: IO[bytes] | int,
+    errors: IO[bytes] | int,
+    input: int = subprocess.DEVNULL,
+    working_dir: Path | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a process in a group of its own, which ends when the thread that started it does.
+
+    `environment` is added to ours; `out`, `errors` and `input` are as in `subprocess.Popen`.
+    """
+    return subprocess.Popen(
+        list(command),
+        stdin=input,
+        stdout=out,
+        stderr=errors,
+        cwd=working_dir,
+        env={**os.environ, **environment},
+        # Ctrl-C reaches only us, and we stop what we started in order.
+        start_new_session=True,
+        preexec_fn=_end_with_parent,
+    )
+
+
+def end_process(process: subprocess.Popen[bytes], *, seconds: float) -> None:
+    """Wait until a process that was told to end has ended, and kill what is left of its group after `seconds`."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=seconds)
+    # Also when it ended: its own children may have outlived it.
+    signal_group(process, signal.SIGKILL)
+    process.wait()
 
 
 def free_port(host: str, wanted: int, *, taken: frozenset[int] = frozenset()) -> int:
@@ -147,7 +171,8 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to a process and its children; one that has ended is left alone."""
     try:
         os.killpg(process.pid, number)
     except ProcessLookupError:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dagster import ConfigurableResource, InitResourceContext
 from pydantic import PrivateAttr
@@ -14,9 +15,13 @@ from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.runs import note_stage
 from resources.control_db.tenants import Tenant, get_tenant
 from resources.lake import Lake, TenantLake
+from resources.listing import StoredFile, list_files, objects_as_files
 from resources.run_lock import tenant_run_lock
 from resources.settings import Settings, load_settings
 from resources.tenant import TenantId
+
+if TYPE_CHECKING:
+    from dagster_aws.s3 import S3Resource
 
 _PARTITION_TAG = "dagster/partition"
 _LONGEST_WAIT_SECONDS = 3600.0
@@ -40,7 +45,32 @@ class PlatformResource(ConfigurableResource):  # type: ignore[type-arg]
     @property
     def lake(self) -> Lake:
         """The lake."""
-        return Lake.open(self.settings.lake_url, scratch=self.settings.scratch)
+        return Lake.open(self.settings.lake_url, scratch=self.settings.scratch, s3_endpoint=self.settings.s3_endpoint)
+
+    @property
+    def s3(self) -> S3Resource:
+        """The connection to the lake's object store; its credentials are the usual AWS ones."""
+        from dagster_aws.s3 import S3Resource  # a second of import time, which a lake in a folder need not pay
+
+        return S3Resource(endpoint_url=self.settings.s3_endpoint or None, max_attempts=2)
+
+    def list_landing(self) -> Iterator[StoredFile]:
+        """Everything in everybody's landing folders, in one listing.
+
+        Raises:
+            LakeUnavailable, ConfigurationError: the object store cannot be listed.
+        """
+        root = self.lake.landing_root
+        if isinstance(root, Path):
+            yield from list_files(root)
+            return
+        from resources.object_store import bucket_and_prefix, explained
+
+        bucket, prefix = bucket_and_prefix(root)
+        with explained():
+            pages = self.s3.get_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            for page in pages:
+                yield from objects_as_files(page.get("Contents", ()), prefix)
 
     @property
     def db(self) -> ControlDb:

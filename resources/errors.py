@@ -8,13 +8,17 @@ RecsaasError
 ├── NotFound
 │   ├── TenantNotFound
 │   ├── UploadNotFound
+│   ├── UploadJobNotFound
 │   ├── ReleaseNotFound
 │   ├── ItemNotFound
+│   ├── ErasureNotFound
 │   └── UserNotFound
 ├── Conflict
 ├── TooLarge
+├── TooManyRequests         over a limit that time lifts
 ├── NotReady                try again later
-│   └── NoRelease           the tenant has nothing to serve yet
+│   ├── NoRelease           the tenant has nothing to serve yet
+│   └── LakeUnavailable     the object store of the lake does not answer
 ├── CorruptArtifact         a stored file is not what was written
 │   └── CorruptRelease
 └── ConfigurationError      the installation or a setting is wrong
@@ -94,6 +98,12 @@ class UploadNotFound(NotFound):
     code = "upload_not_found"
 
 
+class UploadJobNotFound(NotFound):
+    """The tenant has no upload job with this id."""
+
+    code = "upload_job_not_found"
+
+
 class ReleaseNotFound(NotFound):
     """The tenant has no release with this version."""
 
@@ -104,6 +114,12 @@ class ItemNotFound(NotFound):
     """The tenant's release does not know this item."""
 
     code = "item_not_found"
+
+
+class ErasureNotFound(NotFound):
+    """The tenant has no erasure with this id."""
+
+    code = "erasure_not_found"
 
 
 class UserNotFound(NotFound):
@@ -124,6 +140,12 @@ class TooLarge(RecsaasError):
     code = "too_large"
 
 
+class TooManyRequests(RecsaasError):
+    """A limit is reached that time lifts."""
+
+    code = "too_many_requests"
+
+
 class NotReady(RecsaasError):
     """The request is right, but cannot be answered yet."""
 
@@ -134,6 +156,12 @@ class NoRelease(NotReady):
     """The tenant has no release to serve yet."""
 
     code = "no_release"
+
+
+class LakeUnavailable(NotReady):
+    """The object store of the lake does not answer; what is in it is not known."""
+
+    code = "lake_unavailable"
 
 
 class CorruptArtifact(RecsaasError):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import Select, bindparam, func, select
+import polars as pl
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import EventRow
+from resources.control_db.tenants import take_turns
 from resources.tenant import TenantId
 
 
@@ -41,12 +44,25 @@ class AppendResult:
     duplicate: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedEvent:
-    """An event with its place in the log."""
-
-    seq: int
-    event: Event
+EVENT_SCHEMA = pl.Schema(
+    {
+        "seq": pl.Int64(),
+        "event_id": pl.String(),
+        "user_id": pl.String(),
+        "item_id": pl.String(),
+        "interaction_type": pl.String(),
+        "timestamp": pl.Datetime("us", "UTC"),
+        "rating": pl.Float64(),
+        "quantity": pl.Float64(),
+        "price": pl.Float64(),
+        "duration_seconds": pl.Float64(),
+        "session_id": pl.String(),
+        "recommendation_id": pl.String(),
+        "extra": pl.String(),
+        "received_at": pl.Datetime("us", "UTC"),
+    }
+)
+"""Events as a table, one row each. `seq` is the place in the log, `extra` JSON or null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +76,7 @@ class EventLog:
         ids = [event.event_id for event in events]
         results: list[AppendResult] = []
         with self.db.write() as session:
+            take_turns(session, tenant)  # else a reader could see a later number and never the earlier one
             statement = select(EventRow.event_id, EventRow.seq).where(
                 EventRow.tenant_id == tenant.value, EventRow.event_id.in_(ids)
             )
@@ -82,16 +99,50 @@ class EventLog:
             newest_first = [item for item in connection.scalars(_items_of_user(), values) if item is not None]
         return tuple(reversed(newest_first))
 
-    def export_after(self, tenant: TenantId, after: int = 0, *, limit: int = 1_000_000) -> tuple[LoggedEvent, ...]:
-        """Up to `limit` events with a sequence above `after`, in order; impressions included."""
-        statement = (
-            select(EventRow)
-            .where(EventRow.tenant_id == tenant.value, EventRow.seq > after)
-            .order_by(EventRow.seq)
-            .limit(limit)
+    def export_after(self, tenant: TenantId, after: int = 0, *, limit: int = 100_000) -> pl.DataFrame:
+        """Up to `limit` events with a sequence above `after`, in order, as `EVENT_SCHEMA`; impressions included."""
+        return self._table(EventRow.tenant_id == tenant.value, EventRow.seq > after, limit=limit)
+
+    def keys_between(
+        self, tenant: TenantId, first: datetime | None, last: datetime | None, *, after: int = 0, limit: int = 200_000
+    ) -> pl.DataFrame:
+        """What tells interactions apart, up to `limit` of them above `after`, in order; impressions left out.
+
+        `first` and `last` are the times to look at, None for no bound. Columns: seq, user_id, item_id,
+        interaction_type, timestamp, event_id, received_at.
+        """
+        times = [] if first is None else [EventRow.timestamp >= first]
+        times += [] if last is None else [EventRow.timestamp <= last]
+        return self._table(
+            EventRow.tenant_id == tenant.value,
+            EventRow.seq > after,
+            EventRow.item_id.is_not(None),
+            EventRow.interaction_type != IMPRESSION,
+            *times,
+            names=("seq", "user_id", "item_id", "interaction_type", "timestamp", "event_id", "received_at"),
+            limit=limit,
         )
-        with self.db.read() as session:
-            return tuple(LoggedEvent(row.seq, _event(row)) for row in session.scalars(statement))
+
+    def events_of_user(self, tenant: TenantId, user_id: str) -> pl.DataFrame:
+        """Every event of the user, in order, as `EVENT_SCHEMA`."""
+        return self._table(EventRow.tenant_id == tenant.value, EventRow.user_id == user_id)
+
+    def events_with_ids(self, tenant: TenantId, event_ids: Sequence[str]) -> pl.DataFrame:
+        """Those of the named events that are stored, in order, as `EVENT_SCHEMA`."""
+        return self._table(EventRow.tenant_id == tenant.value, EventRow.event_id.in_(event_ids))
+
+    def _table(
+        self, *conditions: ColumnElement[bool], limit: int | None = None, names: Sequence[str] = tuple(EVENT_SCHEMA)
+    ) -> pl.DataFrame:
+        columns = [EventRow.created_at if name == "received_at" else getattr(EventRow, name) for name in names]
+        statement = select(*columns).where(*conditions).order_by(EventRow.seq).limit(limit)
+        schema = {name: EVENT_SCHEMA[name] for name in names}
+        with self.db.engine.connect() as connection:
+            rows = [tuple(row) for row in connection.execute(statement)]
+        if "extra" in names:
+            place = names.index("extra")
+            rows = [(*row[:place], _json(row[place]), *row[place + 1 :]) for row in rows]
+        return pl.DataFrame(rows, schema=schema, orient="row")
 
     def last_seq(self, tenant: TenantId) -> int:
         """Sequence of the tenant's newest event; 0 when there is none."""
@@ -120,6 +171,10 @@ def _items_of_user() -> Select[str | None]:
     )
 
 
+def _json(extra: object) -> str | None:
+    return json.dumps(extra, ensure_ascii=False) if extra else None
+
+
 def _row(tenant: TenantId, event: Event, now: datetime) -> EventRow:
     return EventRow(
         tenant_id=tenant.value,
@@ -136,21 +191,4 @@ def _row(tenant: TenantId, event: Event, now: datetime) -> EventRow:
         recommendation_id=event.recommendation_id,
         extra=dict(event.extra),
         created_at=now,
-    )
-
-
-def _event(row: EventRow) -> Event:
-    return Event(
-        event_id=row.event_id,
-        user_id=row.user_id,
-        item_id=row.item_id,
-        interaction_type=row.interaction_type,
-        timestamp=row.timestamp,
-        rating=row.rating,
-        quantity=row.quantity,
-        price=row.price,
-        duration_seconds=row.duration_seconds,
-        session_id=row.session_id,
-        recommendation_id=row.recommendation_id,
-        extra=row.extra,
     )

@@ -1,8 +1,10 @@
 """The lake: typed paths per tenant, and writes that are whole or absent.
 
-A lake is a folder, or anything `universal_pathlib` can address. Nobody outside this file joins tenant paths.
+A lake is a folder, or a prefix in an object store (`s3://bucket/prefix`). Nobody outside this file joins tenant paths,
+and whatever works on both is a function here.
 
     <lake>/tenants/<tenant>/uploads/<upload id>/   original, accepted/part-*, rejected/part-*, report.json
+                            upload_jobs/<time>-<job id>     a received file that waits to be checked
                             events/<first>-<last>.parquet   exported pieces of the event log
                             raw/<kind>.parquet     what the raw assets hold
                             dbt/<model>.parquet    staging, intermediate, marts
@@ -17,26 +19,31 @@ import io
 import json
 import os
 import tempfile
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import polars as pl
 from upath import UPath
 
+from resources import disk
 from resources.errors import ConfigurationError, CorruptArtifact
 from resources.tenant import TenantId
 
 
 @dataclass(frozen=True, slots=True)
 class TenantLake:
-    """Paths of one tenant. `root` is the only place where the tenant's name enters a path."""
+    """Paths of one tenant. `root` is the only place where the tenant's name enters a path of the lake.
+
+    `scratch` is the tenant's folder of this machine, for work in progress and for copies of what is in an object store.
+    """
 
     tenant: TenantId
     root: UPath
+    scratch: Path
 
     def upload(self, upload_id: str) -> UPath:
         """Folder of one upload."""
@@ -49,6 +56,11 @@ class TenantLake:
     def rejected(self, upload_id: str) -> UPath:
         """Folder with the rejected rows of one upload, as parts in file order."""
         return self.upload(upload_id) / "rejected"
+
+    @property
+    def upload_jobs(self) -> UPath:
+        """Folder with the files that wait to be checked, as `<time>-<job id>`."""
+        return self.root / "upload_jobs"
 
     @property
     def events(self) -> UPath:
@@ -98,48 +110,141 @@ class Lake:
     scratch: Path
 
     @classmethod
-    def open(cls, url: str, *, scratch: Path | None = None) -> Lake:
-        """Open the lake at a folder. Without `scratch`, a folder of this user below the system's temporary one.
+    def open(cls, url: str, *, scratch: Path | None = None, s3_endpoint: str = "") -> Lake:
+        """Open the lake at a folder or at `s3://bucket/prefix`, which is connected to when it is first used.
+
+        Without `scratch`, a folder of this user below the system's temporary one. Without `s3_endpoint`, AWS.
 
         Raises:
-            ConfigurationError: the address has a scheme that is not supported.
+            ConfigurationError: the address is not one of a lake, or the client for object stores is not installed.
         """
+        scratch = scratch or Path(tempfile.gettempdir()) / f"recsaas-{os.getuid()}"
+        scratch.mkdir(parents=True, exist_ok=True)
+        if url.startswith("s3://"):
+            return cls(root=_object_root(url, s3_endpoint, scratch), scratch=scratch)
         if "://" in url and not url.startswith("file://"):
             scheme = url.split("://", 1)[0]
             raise ConfigurationError(
-                f"RECSAAS_LAKE={url!r}: a lake on {scheme!r} is not supported yet. Set it to a folder."
+                f"RECSAAS_LAKE={url!r}: a lake on {scheme!r} is not supported. Set it to a folder or s3://bucket/prefix."
             )
         root = UPath(url)
         root.mkdir(parents=True, exist_ok=True)
-        scratch = scratch or Path(tempfile.gettempdir()) / f"recsaas-{os.getuid()}"
-        scratch.mkdir(parents=True, exist_ok=True)
         return cls(root=root, scratch=scratch)
 
     def tenant(self, tenant: TenantId) -> TenantLake:
         """Paths of one tenant."""
-        return TenantLake(tenant=tenant, root=self.root / "tenants" / tenant.value)
+        return TenantLake(
+            tenant=tenant, root=self.root / "tenants" / tenant.value, scratch=self.scratch / "tenants" / tenant.value
+        )
 
     def landing(self, tenant: TenantId, kind: str) -> UPath:
         """Folder into which files of `kind` may be dropped for `tenant`."""
-        return self.root / "landing" / tenant.value / _segment(kind)
+        return self.landing_root / tenant.value / _segment(kind)
+
+    @property
+    def landing_root(self) -> UPath:
+        """Folder of everybody's landing folders."""
+        return self.root / "landing"
+
+
+def _object_root(url: str, endpoint: str, scratch: Path) -> UPath:
+    bucket = url.removeprefix("s3://").split("/", 1)[0]
+    if not bucket:
+        raise ConfigurationError(f"RECSAAS_LAKE={url!r} names no bucket. Set it to s3://bucket/prefix.")
+    try:
+        store = _store()
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"RECSAAS_LAKE={url!r} needs the package {error.name}. Install recsaas[pipeline] or recsaas[serving]."
+        ) from error
+    root: UPath = store.open_root(url.rstrip("/"), endpoint=endpoint, scratch=scratch)
+    return root
+
+
+def _store() -> ModuleType:
+    """The client for object stores; a lake in a folder does without it and its import time."""
+    from resources import object_store
+
+    return object_store
 
 
 def write_bytes(path: UPath, data: bytes) -> None:
     """Write `data` so that a reader sees the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not isinstance(path, Path):
-        path.write_bytes(data)  # an object store shows an object only when its upload is complete
+    if isinstance(path, Path):
+        with disk.written_whole(path) as beside:
+            beside.write_bytes(data)
+    else:
+        _store().put_bytes(path, data)
+
+
+def read_bytes(path: UPath) -> bytes:
+    """Read a file, in one request where the lake is an object store. Raises FileNotFoundError when there is none."""
+    if isinstance(path, Path):
+        return path.read_bytes()
+    data: bytes = path.fs.cat_file(path.path)
+    return data
+
+
+def mark_of(path: UPath) -> str | None:
+    """What to hand to `write_bytes_if_unchanged` later; None on a disk, and for a file that is not there."""
+    if isinstance(path, Path):
+        return None
+    mark: str | None = _store().mark_of(path)
+    return mark
+
+
+def write_bytes_if_unchanged(path: UPath, data: bytes, mark: str | None) -> None:
+    """Write `data` if the file is still the one that `mark_of` saw.
+
+    This is how writers on several machines keep out of each other's way in an object store, which has no locks. On a
+    disk it writes: writers there hold a lock.
+
+    Raises:
+        Conflict: somebody else has written the file since, and nothing was changed.
+    """
+    if isinstance(path, Path):
+        write_bytes(path, data)
+    else:
+        _store().put_bytes_if_unchanged(path, data, mark)
+
+
+def put_file(local: Path, path: UPath) -> None:
+    """Copy a file of this machine into the lake: it appears there whole or not at all, and never lies in memory."""
+    if isinstance(path, Path):
+        with disk.written_whole(path) as beside:
+            disk.copy_file(local, beside)
+    else:
+        _store().upload(local, path)
+
+
+def fetch_file(path: Path | UPath, local: Path) -> None:
+    """Copy a file of the lake to this machine. Raises FileNotFoundError when there is none."""
+    local.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(path, Path):
+        disk.copy_file(path, local)
+    else:
+        _store().download(path, local)
+
+
+def move_file(path: UPath, target: UPath) -> None:
+    """Give a file of the lake another place in it; in an object store it is copied there, by the store itself."""
+    if isinstance(path, Path) and isinstance(target, Path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+    else:
+        path.fs.cp_file(path.path, target.path)
+        path.unlink()
+
+
+@contextmanager
+def local_file(path: UPath) -> Iterator[Path]:
+    """The file as a path of this machine, for code that cannot read from an object store; there it is a copy."""
+    if isinstance(path, Path):
+        yield Path(path)
         return
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(beside, "wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    sync(path.parent)
+    with disk.work_folder(path.fs.scratch, "fetched") as folder:
+        fetch_file(path, folder / path.name)
+        yield folder / path.name
 
 
 def write_json(path: UPath, value: Any) -> None:
@@ -154,7 +259,7 @@ def read_json(path: UPath) -> Any:
         CorruptArtifact: the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_bytes(path))
     except FileNotFoundError as error:
         raise CorruptArtifact(f"{path.name} is missing; run the tenant's pipeline again.") from error
     except ValueError as error:
@@ -175,8 +280,10 @@ def read_parquet(path: UPath) -> pl.DataFrame:
         CorruptArtifact: the file is missing or is not Parquet.
     """
     try:
-        with path.open("rb") as handle:
-            return pl.read_parquet(handle)
+        if isinstance(path, Path):
+            with path.open("rb") as handle:
+                return pl.read_parquet(handle)
+        return pl.read_parquet(io.BytesIO(read_bytes(path)))
     except FileNotFoundError as error:
         raise CorruptArtifact(f"{path.name} is missing; run the tenant's pipeline again.") from error
     except pl.exceptions.ComputeError as error:
@@ -185,7 +292,7 @@ def read_parquet(path: UPath) -> pl.DataFrame:
 
 def parts(folder: UPath) -> tuple[UPath, ...]:
     """The part files in `folder`, in order; none when there is no such folder."""
-    if not folder.exists():
+    if isinstance(folder, Path) and not folder.exists():
         return ()
     return tuple(sorted(folder.glob("part-*.parquet"), key=lambda path: path.name))
 
@@ -197,27 +304,30 @@ def part_name(number: int) -> str:
 
 def scan_parquet(files: Sequence[UPath]) -> pl.LazyFrame:
     """Read several Parquet files lazily, one after the other; a column that one of them lacks is null there."""
-    return pl.concat([pl.scan_parquet(Path(str(file))) for file in files], how="diagonal_relaxed")
+    return pl.concat([_scan(file) for file in files], how="diagonal_relaxed")
+
+
+def _scan(file: UPath) -> pl.LazyFrame:
+    if isinstance(file, Path):
+        return pl.scan_parquet(file, glob=False)
+    return pl.scan_parquet(f"s3://{file.path}", glob=False, **_store().polars_options(file))
 
 
 def sink_parquet(frame: pl.LazyFrame, path: UPath) -> None:
     """Compute `frame` as a stream and write it, atomically: memory holds a few row groups and not the table."""
-    target = Path(str(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        frame.sink_parquet(beside, compression="zstd", maintain_order=True)
-        sync(beside)
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
-    sync(target.parent)
+    if isinstance(path, Path):
+        with disk.written_whole(path) as beside:
+            frame.sink_parquet(beside, compression="zstd", maintain_order=True)
+        return
+    with disk.work_folder(path.fs.scratch, "computed") as folder:
+        frame.sink_parquet(folder / path.name, compression="zstd", maintain_order=True)
+        put_file(folder / path.name, path)
 
 
-@contextmanager
-def local_file(path: UPath) -> Iterator[Path]:
-    """The file as a path of this machine, for code that cannot read from an object store."""
-    yield Path(str(path))
+def sync(path: Path | UPath) -> None:
+    """Make a file's bytes, or a folder's entries, survive a power cut; an object store has no need for it."""
+    if isinstance(path, Path):
+        disk.sync(path)
 
 
 def _segment(text: str) -> str:
@@ -225,12 +335,3 @@ def _segment(text: str) -> str:
     if not text or text.startswith(".") or any(c in text for c in "/\\\0"):
         raise ValueError(f"not a path segment: {text!r}")
     return text
-
-
-def sync(path: Path) -> None:
-    """Make a file's bytes, or a folder's entries, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,18 +18,29 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RECSAAS_", frozen=True, extra="ignore")
 
     home: Path = Field(default=Path("var"), description="The folder that holds all state.")
-    lake: str = Field(default="", description="Root of the lake: a folder. Empty: `<home>/lake`.")
+    lake: str = Field(default="", description="Root of the lake: a folder or s3://bucket/prefix. Empty: `<home>/lake`.")
+    s3_endpoint: str = Field(
+        default="", pattern=r"^(https?://[^\s/]+/?)?$", description="Address of the object store. Empty: AWS."
+    )
     database: str = Field(default="", description="SQLAlchemy URL of the control DB. Empty: SQLite in `<home>`.")
     host: str = Field(default="127.0.0.1", description="Address the service and the Dagster UI bind to.")
     service_port: int = Field(default=8000, ge=0, le=65535, description="Port of the service; busy: the next free one.")
     dagster_port: int = Field(default=3000, ge=0, le=65535, description="Port of the Dagster UI; busy: the next free.")
     service_workers: int = Field(default=1, ge=1, le=64, description="Worker processes of the service.")
     max_upload_bytes: int = Field(default=2 * 1024**3, ge=1, description="Largest accepted upload, in bytes.")
+    inline_upload_bytes: int = Field(
+        default=32 * 1024**2, ge=0, description="Uploads over this many bytes are answered at once and checked later."
+    )
     release_cache_bytes: int = Field(default=2 * 1024**3, ge=1, description="Memory for loaded releases per worker.")
     pointer_check_seconds: float = Field(default=1.0, ge=0, description="How often a release pointer is looked at.")
-    request_timeout_seconds: float = Field(default=60.0, gt=0, description="Longest wait for a JSON body.")
+    request_timeout_seconds: float = Field(
+        default=60.0, gt=0, description="Longest wait for a JSON body, or for more of a file."
+    )
     upload_settle_seconds: float = Field(
         default=3.0, ge=0, description="Quiet time after the newest upload before the sensor starts a run."
+    )
+    dbt_memory_bytes: int = Field(
+        default=2 * 1024**3, ge=128 * 1024**2, description="Memory for building one tenant's features; more is spilled."
     )
     training_threads: int = Field(default=0, ge=0, description="Threads for training; 0: all cores.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level logged.")
@@ -58,6 +69,11 @@ class Settings(BaseSettings):
     def dbt_target(self) -> Path:
         """Folder for everything dbt writes besides the marts."""
         return self.home / "dbt"
+
+    @property
+    def data_docs(self) -> Path:
+        """The documentation of the models, one page; `recsaas docs` writes it and the service shows it."""
+        return self.dbt_target / "docs" / "index.html"
 
 
 def load_settings(home: Path | None = None) -> Settings:

@@ -15,7 +15,7 @@ from bento_service.auth import authenticated, bearer
 from bento_service.schemas.common import Answer
 from bento_service.services import Services, WithServices
 from resources.control_db.engine import ControlDb
-from resources.errors import CorruptRelease, NoRelease
+from resources.errors import CorruptRelease, LakeUnavailable, NoRelease
 from resources.tenant import TenantId
 
 router = APIRouter(tags=["health"])
@@ -79,7 +79,7 @@ async def _release(services: Services, tenant: TenantId) -> ReleaseHealth:
         live = await services.releases.get(tenant)
     except NoRelease as error:
         return ReleaseHealth(state="missing", problem=error.message)
-    except CorruptRelease as error:
+    except (CorruptRelease, LakeUnavailable) as error:
         return ReleaseHealth(state="broken", problem=error.message)
     state: Literal["live", "last_good"] = "live" if live.problem is None else "last_good"
     return ReleaseHealth(state=state, version=live.ranker.release.version, problem=live.problem)

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Depends, Header, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from bento_service.api.uploads import ValidateOnly, receive_upload
+from bento_service.api.uploads import QUEUED, ValidateOnly
 from bento_service.auth import Principal, require
+from bento_service.receiving import receive_upload
 from bento_service.requests import json_body, media_type, read_json
 from bento_service.schemas.interactions import (
     EventBatch,
@@ -20,18 +21,18 @@ from bento_service.schemas.interactions import (
     TrackedEvent,
     TrackRequest,
 )
+from bento_service.schemas.uploads import UploadAnswer
 from bento_service.services import Services, WithServices
-from bento_service.tracking import events_of
+from bento_service.tracking import check_retry, events_of
 from resources.control_db.tenants import get_tenant
 from resources.event_log import AppendResult
 from resources.uploads.contract import Kind
-from resources.uploads.report import UploadReport
 
 router = APIRouter(tags=["events"])
 Writer = Annotated[Principal, Depends(require("interactions:write"))]
 IdempotencyKey = Annotated[
     str | None,
-    Header(min_length=1, max_length=256, description="The same key again stores nothing new."),
+    Header(min_length=1, max_length=256, description="The same request again stores nothing new."),
 ]
 Tracked = TrackAnswer | TrackBatchAnswer
 
@@ -44,7 +45,8 @@ _EXAMPLES = {
 
 @router.post(
     "/api/v1/interactions",
-    response_model=Tracked | UploadReport,
+    response_model=Tracked | UploadAnswer,
+    responses=QUEUED,
     summary="Track events, or upload a file of interactions",
     openapi_extra=json_body(TrackRequest, _EXAMPLES, file_field="file"),
 )
@@ -93,6 +95,8 @@ def _store(
     now = services.clock()
     settings = get_tenant(services.db, principal.tenant).settings
     events = events_of(bodies, settings=settings, now=now, idempotency_key=key, batch=batch)
+    if key is not None:
+        check_retry(services.events, principal.tenant, bodies, events, idempotency_key=key)
     return services.events.append(principal.tenant, events, now=now)
 
 

@@ -4,36 +4,53 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated
+from itertools import chain
+from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from bento_service.auth import Principal, require
 from bento_service.errors import invalid_fields
+from bento_service.receiving import POLL_SECONDS, receive_upload, with_url
 from bento_service.requests import multipart_schema
-from bento_service.schemas.uploads import StoredUpload, UploadPage, UploadSummary
-from bento_service.services import Services, WithServices
-from bento_service.upload_stream import FIELD, ReceivedFile, received_file
-from resources.control_db.tenants import get_tenant
+from bento_service.schemas.uploads import StoredUpload, UploadAnswer, UploadJobAnswer, UploadPage, UploadSummary
+from bento_service.services import WithServices
+from bento_service.upload_stream import FIELD
+from resources.control_db.upload_jobs import JobStatus, get_job
 from resources.control_db.uploads import get_upload, list_uploads_page
 from resources.errors import FieldProblem, NotFound
+from resources.upload_trace import UploadTrace, trace_upload
 from resources.uploads.contract import Kind
-from resources.uploads.rejected import rejected_csv
 from resources.uploads.report import UploadReport
-from resources.uploads.store import read_rejected, read_report, store_upload
+from resources.uploads.store import read_report, rejected_csv
 
 router = APIRouter(tags=["uploads"])
 Uploader = Annotated[Principal, Depends(require("uploads:write"))]
+# Whoever may send a file may see what became of it.
+Sender = Annotated[Principal, Depends(require("uploads:write", "items:write", "interactions:write"))]
 ItemWriter = Annotated[Principal, Depends(require("items:write"))]
 ValidateOnly = Annotated[bool, Query(description="Check the file and store nothing.")]
 MAX_LIMIT = 200
 
+QUEUED: dict[int | str, dict[str, Any]] = {
+    202: {
+        "model": UploadJobAnswer,
+        "description": "Received and safe; it is checked next. `Location` leads to its state and report",
+        "headers": {"Location": {"schema": {"type": "string"}}, "Retry-After": {"schema": {"type": "integer"}}},
+    }
+}
+"""How OpenAPI describes the answer to a large file."""
 _FORM = {"requestBody": {"required": True, "content": {"multipart/form-data": multipart_schema(FIELD)}}}
 
 
-@router.post("/api/v1/upload/{kind}", response_model=UploadReport, summary="Upload a file", openapi_extra=_FORM)
+@router.post(
+    "/api/v1/upload/{kind}",
+    response_model=UploadAnswer,
+    responses=QUEUED,
+    summary="Upload a file",
+    openapi_extra=_FORM,
+)
 async def upload(
     request: Request, principal: Uploader, services: WithServices, kind: str, validate_only: ValidateOnly = False
 ) -> Response:
@@ -44,7 +61,13 @@ async def upload(
     return await receive_upload(request, principal, services, wanted, validate_only=validate_only)
 
 
-@router.post("/api/v1/items", response_model=UploadReport, summary="Upload a file of items", openapi_extra=_FORM)
+@router.post(
+    "/api/v1/items",
+    response_model=UploadAnswer,
+    responses=QUEUED,
+    summary="Upload a file of items",
+    openapi_extra=_FORM,
+)
 async def upload_items(
     request: Request, principal: ItemWriter, services: WithServices, validate_only: ValidateOnly = False
 ) -> Response:
@@ -69,11 +92,25 @@ def uploads(
     return Response(page.model_dump_json(), media_type="application/json")
 
 
+@router.get("/api/v1/uploads/jobs/{job_id}", response_model=UploadJobAnswer, summary="Show a large upload's progress")
+def upload_job(principal: Sender, services: WithServices, job_id: str) -> Response:
+    """Tell how far a large upload is; in the end with the report that a small one is answered with."""
+    job = get_job(services.db, principal.tenant, job_id)
+    report = None
+    if job.report is not None:
+        report = UploadReport.model_validate(job.report)
+    elif job.status is JobStatus.STORED and job.upload_id is not None:
+        report = with_url(read_report(services.lake, principal.tenant, job.upload_id))
+    headers = {} if job.finished else {"Retry-After": str(POLL_SECONDS)}
+    answer = UploadJobAnswer.of(job, report=report)
+    return Response(answer.model_dump_json(), media_type="application/json", headers=headers)
+
+
 @router.get("/api/v1/uploads/{upload_id}", response_model=StoredUpload, summary="Show an upload")
 def stored_upload(principal: Uploader, services: WithServices, upload_id: str) -> Response:
     """Show the report of a stored upload."""
     record = get_upload(services.db, principal.tenant, upload_id)
-    report = _with_url(read_report(services.lake, principal.tenant, upload_id))
+    report = with_url(read_report(services.lake, principal.tenant, upload_id))
     answer = StoredUpload(
         **report.model_dump(), source=record.source, created_at=record.created_at, ingested_run=record.ingested_run
     )
@@ -86,57 +123,22 @@ def stored_upload(principal: Uploader, services: WithServices, upload_id: str) -
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "CSV"}},
     summary="Download rejected rows",
 )
-def rejected(principal: Uploader, services: WithServices, upload_id: str) -> Response:
+def rejected(principal: Sender, services: WithServices, upload_id: str) -> Response:
     """Download every rejected row with its line and reasons, as CSV that can be mended and sent again."""
     record = get_upload(services.db, principal.tenant, upload_id)
-    content = rejected_csv(read_rejected(services.lake, principal.tenant, record.upload_id))
+    pieces = rejected_csv(services.lake, principal.tenant, record.upload_id)
+    first = next(pieces)  # what cannot be read shall have an error's status, which only comes before the first piece
     disposition = f'attachment; filename="{record.upload_id}-rejected.csv"'
-    return Response(content, media_type="text/csv", headers={"Content-Disposition": disposition})
-
-
-async def receive_upload(
-    request: Request, principal: Principal, services: Services, kind: Kind, *, validate_only: bool
-) -> Response:
-    """Take a file from the request, and answer with its report."""
-    limit = services.settings.max_upload_bytes
-    async with received_file(request, folder=services.settings.home / "incoming", max_bytes=limit) as file:
-        report = await to_thread.run_sync(
-            _store, services, principal, kind, file, validate_only, limiter=services.upload_slots
-        )
-    if not validate_only:
-        services.metrics.upload(
-            principal.tenant.value,
-            kind,
-            accepted=report.rows_accepted,
-            rejected=report.rows_rejected,
-            duplicate=report.rows_duplicate,
-        )
-    return Response(_with_url(report).model_dump_json(), media_type="application/json")
-
-
-def _store(
-    services: Services, principal: Principal, kind: Kind, file: ReceivedFile, validate_only: bool
-) -> UploadReport:
-    """Inspect and store; takes long, so it runs in a worker thread."""
-    return store_upload(
-        services.lake,
-        services.db,
-        principal.tenant,
-        kind,
-        file.path,
-        filename=file.filename,
-        source="http",
-        settings=get_tenant(services.db, principal.tenant).settings,
-        now=services.clock(),
-        max_bytes=services.settings.max_upload_bytes,
-        validate_only=validate_only,
+    return StreamingResponse(
+        chain([first], pieces), media_type="text/csv", headers={"Content-Disposition": disposition}
     )
 
 
-def _with_url(report: UploadReport) -> UploadReport:
-    if not report.rows_rejected or report.validate_only:
-        return report
-    return report.model_copy(update={"rejected_url": f"/api/v1/uploads/{report.upload_id}/rejected"})
+@router.get("/api/v1/uploads/{upload_id}/trace", response_model=UploadTrace, summary="Show what an upload influenced")
+def trace(principal: Uploader, services: WithServices, upload_id: str) -> Response:
+    """Show the run that took the upload in, the releases built from it, and how many of its rows still count."""
+    found = trace_upload(services.lake, services.db, principal.tenant, upload_id)
+    return Response(found.model_dump_json(), media_type="application/json")
 
 
 def _cursor(sequence: int) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from bento_service.schemas.common import Answer
+from resources.control_db.upload_jobs import JobStatus, UploadJob
 from resources.control_db.uploads import UploadRecord
+from resources.readiness import Readiness
 from resources.uploads.report import UploadReport
 
 
@@ -55,3 +57,64 @@ class StoredUpload(UploadReport):
     source: str
     created_at: datetime
     ingested_run: str | None
+
+
+class UploadAnswer(UploadReport):
+    """The report of an upload; after one of interactions also whether there is enough to train on.
+
+    `readiness` is null for other kinds, where nothing was stored, and where counting would keep the answer waiting.
+    """
+
+    readiness: Readiness | None = None
+
+
+class JobError(Answer):
+    """Why a file was not stored: the error that a smaller one would have been answered with."""
+
+    code: str
+    message: str
+
+
+class UploadJobAnswer(Answer):
+    """How far a large upload is. `progress` is 0 to 1.
+
+    `status` is `queued` or `checking`, and in the end `stored`, `checked` (only to be validated), `refused` (the file
+    cannot be read at all) or `failed` (our fault). `upload_id` and `report` are there from the end on.
+    """
+
+    job_id: str
+    kind: str
+    filename: str
+    validate_only: bool
+    upload_id: str | None
+    status: JobStatus
+    status_url: str
+    progress: float
+    bytes_total: int
+    bytes_done: int
+    report: UploadReport | None
+    error: JobError | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, job: UploadJob, *, report: UploadReport | None = None) -> UploadJobAnswer:
+        """Show a job."""
+        finished = job.status in (JobStatus.STORED, JobStatus.CHECKED)
+        return cls(
+            job_id=job.job_id,
+            kind=job.kind,
+            filename=job.filename,
+            validate_only=job.validate_only,
+            upload_id=job.upload_id,
+            status=job.status,
+            status_url=f"/api/v1/uploads/jobs/{job.job_id}",
+            # Comparing and storing come after the last byte was read.
+            progress=1.0 if finished else min(0.99, round(job.bytes_done / max(job.bytes_total, 1), 4)),
+            bytes_total=job.bytes_total,
+            bytes_done=job.bytes_done,
+            report=report,
+            error=JobError(code=job.error_code, message=job.message or "") if job.error_code else None,
+            created_at=job.created_at,
+            updated_at=job.updated_at,
+        )

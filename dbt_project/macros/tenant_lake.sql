@@ -1,9 +1,13 @@
 {#-
-  Where one tenant's files are. The runner sets three variables before each invocation:
+  Where one tenant's files are, and how much memory its run may take. The runner sets these variables before each
+  invocation:
 
       DBT_ENV_CUSTOM_ENV_RECSAAS_RAW        folder of the raw files
       DBT_ENV_CUSTOM_ENV_RECSAAS_MODELS     folder of the models as last published
       DBT_ENV_CUSTOM_ENV_RECSAAS_STAGING    folder this run writes into
+      DBT_ENV_CUSTOM_ENV_RECSAAS_SPILL      folder for what does not fit into memory
+      DBT_ENV_CUSTOM_ENV_RECSAAS_MEMORY     bytes of memory for DuckDB
+      DBT_ENV_CUSTOM_ENV_RECSAAS_AS_OF      only rows before this time count (macros/time.sql); usually not set
 
   dbt reads variables with this prefix when a run starts and does not compare them when it decides whether its
   partial parse is still good, so one parse serves every tenant. Without them there is no tenant: sources are empty
@@ -22,6 +26,9 @@
 {#- A view per source, and per published model that this run does not build. -#}
 {%- macro open_tenant_lake() -%}
   {%- if execute -%}
+    {%- if tenant_folder('STAGING') -%}
+      {%- do bound_memory() -%}
+    {%- endif -%}
     {%- for source in graph.sources.values() -%}
       {%- do run_query('create schema if not exists ' ~ adapter.quote(source.schema)) -%}
       {%- do run_query('create or replace view ' ~ api.Relation.create(
@@ -32,6 +39,18 @@
       {%- do open_published_models() -%}
     {%- endif -%}
     {%- do adapter.commit() -%}
+  {%- endif -%}
+{%- endmacro -%}
+
+{#- A tenant larger than memory is slow instead of killing its neighbours. -#}
+{%- macro bound_memory() -%}
+  {%- do run_query("set memory_limit = '" ~ tenant_folder('MEMORY') ~ "B'") -%}
+  {%- do run_query("set temp_directory = '" ~ tenant_folder('SPILL') ~ "'") -%}
+  {#- Rows have no order of their own in a model, and keeping one would keep them in memory. -#}
+  {%- do run_query('set preserve_insertion_order = false') -%}
+  {#- Two threads add in an order of their own, and the last digit of a sum depends on it. -#}
+  {%- if as_of_time() -%}
+    {%- do run_query('set threads = 1') -%}
   {%- endif -%}
 {%- endmacro -%}
 

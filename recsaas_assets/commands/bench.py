@@ -10,6 +10,7 @@ _BENCHMARKS = {
     "ingest": "recsaas_assets.benchmarks.ingest:ingest",
     "e2e": "recsaas_assets.benchmarks.e2e:e2e",
     "tenants": "recsaas_assets.benchmarks.tenants:tenants",
+    "features": "recsaas_assets.benchmarks.features:features",
     "negatives": "recsaas_assets.benchmarks.negatives:negatives",
 }
 

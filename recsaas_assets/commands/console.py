@@ -41,7 +41,7 @@ class Installation:
     @cached_property
     def lake(self) -> Lake:
         """The lake."""
-        return Lake.open(self.settings.lake_url, scratch=self.settings.scratch)
+        return Lake.open(self.settings.lake_url, scratch=self.settings.scratch, s3_endpoint=self.settings.s3_endpoint)
 
     @cached_property
     def db(self) -> ControlDb:

@@ -11,6 +11,7 @@ import click
 import httpx
 import polars as pl
 
+from recsaas_assets.background_docs import docs_in_background
 from recsaas_assets.commands.console import Installation, notes, print_json, results
 from recsaas_assets.commands.run import run_with_progress
 from recsaas_assets.commands.up import show_addresses, stoppable
@@ -56,7 +57,8 @@ def demo(once: bool, dataset: str) -> None:
         _explain(addresses, tenant, key, user)
         if not once:
             notes.print("Press Ctrl-C to stop everything.")
-            supervisor.wait()
+            with docs_in_background(site.settings):
+                supervisor.wait()
 
 
 def _sample(site: Installation) -> tuple[TenantId, dict[Kind, Path]]:

@@ -11,18 +11,23 @@ from recsaas_assets.commands.console import Installation, json_option, notes, pr
 
 @click.command()
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write; <home>/docs/dbt.html when left out."
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; when left out, <home>/dbt/docs/index.html, which the service shows at /data-docs.",
 )
+@click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
 @json_option
-def docs(out: Path | None, as_json: bool) -> None:
+def docs(out: Path | None, show: bool, as_json: bool) -> None:
     """Write the dbt documentation (models, columns, lineage) as one static page."""
-    from recsaas_assets.dbt_manifest import generate_docs
+    from recsaas_assets.dbt_manifest import docs_are_current, generate_docs
 
-    settings = Installation().settings
-    target = out or settings.home / "docs" / "dbt.html"
-    notes.print("Reading the models …")
-    generate_docs(target)
+    target = out or Installation().settings.data_docs
+    if not docs_are_current(target):
+        notes.print("Reading the models …")
+        generate_docs(target)
     if as_json:
         print_json({"file": str(target), "bytes": target.stat().st_size})
     else:
-        results.print(f"Wrote {target}. Open it in a browser.")
+        results.print(f"The documentation is {target}.")
+    if show:
+        click.launch(str(target))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -16,7 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from recsaas_assets.commands.console import Installation, json_option, notes, print_json, results
 from resources.control_db.tenants import list_tenants
-from resources.errors import RecsaasError
+from resources.errors import ConfigurationError, RecsaasError
+from resources.lake import Lake, read_bytes, write_bytes
+from resources.listing import list_files, remove_folder
 from resources.release.store import ReleaseStore
 
 _FREE_BYTES = 2 * 1024**3
@@ -66,7 +69,8 @@ def _findings() -> Iterator[Finding]:
         return
     yield _writable(home)
     yield _disk(home)
-    yield _guarded("lake", lambda: str(site.lake.root), "Set RECSAAS_LAKE to a folder you may write.")
+    lake = _guarded("lake", lambda: _round_trip(site.lake), "Check RECSAAS_LAKE; docs/settings.md has what S3 needs.")
+    yield lake
     database = _guarded(
         "control DB", lambda: f"{len(list_tenants(site.db))} tenants", "Check RECSAAS_DATABASE and the folder's rights."
     )
@@ -74,7 +78,7 @@ def _findings() -> Iterator[Finding]:
     yield _guarded("dbt project", lambda: _parse(site), "Read the message; a model or a macro was changed.")
     yield _guarded("asset graph", _load_graph, "Read the message; recsaas_assets does not load.")
     yield _guarded("service", _load_service, "Run make install: the serving extra is missing or broken.")
-    if database.ok:
+    if database.ok and lake.ok:
         for tenant in list_tenants(site.db):
             store = ReleaseStore(site.lake.tenant(tenant.id))
 
@@ -128,6 +132,19 @@ def _guarded(check: str, work: Callable[[], str], advice: str) -> Finding:
         return Finding(check, True, work())
     except (RecsaasError, SQLAlchemyError, OSError, ImportError) as error:
         return Finding(check, False, str(error), advice)
+
+
+def _round_trip(lake: Lake) -> str:
+    """Write, list, read and remove a file."""
+    folder = lake.root / f".doctor-{uuid.uuid4().hex}"
+    try:
+        write_bytes(folder / "probe", b"probe")
+        listed = [file.name for file in list_files(folder)]
+        if listed != ["probe"] or read_bytes(folder / "probe") != b"probe":
+            raise ConfigurationError(f"{lake.root} does not give back what was written to it.")
+    finally:
+        remove_folder(folder)
+    return f"{lake.root}, written and read"
 
 
 def _parse(site: Installation) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from rich.table import Table
 
@@ -52,7 +50,7 @@ def live_ranker(site: Installation, tenant: TenantId) -> Ranker:
     """
     get_tenant(site.db, tenant)
     store = ReleaseStore(site.lake.tenant(tenant))
-    return Ranker(load_release(Path(str(store.directory(live_version(store, tenant))))))
+    return Ranker(load_release(store.directory(live_version(store, tenant)), cache=store.cache))
 
 
 def show(ranking: Ranking, as_json: bool, **asked: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import click
 
+from recsaas_assets.background_docs import docs_in_background
 from recsaas_assets.commands.console import Installation, notes, results
 from recsaas_assets.platform_processes import Addresses, running_platform
 
@@ -21,7 +22,8 @@ def up() -> None:
     with stoppable(), running_platform(site.settings) as (supervisor, addresses):
         show_addresses(addresses)
         notes.print("Press Ctrl-C to stop everything.")
-        supervisor.wait()
+        with docs_in_background(site.settings):
+            supervisor.wait()
 
 
 def show_addresses(addresses: Addresses) -> None:
@@ -29,6 +31,7 @@ def show_addresses(addresses: Addresses) -> None:
     results.print(f"  Dagster UI      {addresses.dagster}")
     results.print(f"  Service         {addresses.service}")
     results.print(f"  API page        {addresses.service}/docs")
+    results.print(f"  Data docs       {addresses.service}/data-docs")
 
 
 @contextmanager

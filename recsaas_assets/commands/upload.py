@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
 from resources.control_db.tenants import get_tenant
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
+from resources.uploads.quality import UploadQuality
 from resources.uploads.report import UploadReport
 from resources.uploads.store import store_upload
 
 _ERRORS_SHOWN = 10
+_PROGRESS_FROM_BYTES = 32 * 1024**2
+"""A shorter file is stored before anybody has read how far it is."""
 
 
 @click.command()
@@ -41,38 +47,75 @@ def upload(tenant_id: TenantId, kind: str, file: Path, validate_only: bool, as_j
 def upload_file(
     site: Installation, tenant: TenantId, kind: Kind, file: Path, *, validate_only: bool = False
 ) -> UploadReport:
-    """Store one local file as an upload of `tenant`.
+    """Store one local file as an upload of `tenant`; a large one shows how far it is on stderr.
 
     Raises:
         TenantNotFound, UploadRefused, TooLarge: nothing was stored.
     """
     record = get_tenant(site.db, tenant)
-    return store_upload(
-        site.lake,
-        site.db,
-        tenant,
-        kind,
-        file,
-        filename=file.name,
-        source="cli",
-        settings=record.settings,
-        now=datetime.now(UTC),
-        max_bytes=site.settings.max_upload_bytes,
-        validate_only=validate_only,
-    )
+
+    def store(on_progress: Callable[[int], None] | None) -> UploadReport:
+        return store_upload(
+            site.lake,
+            site.db,
+            tenant,
+            kind,
+            file,
+            filename=file.name,
+            source="cli",
+            settings=record.settings,
+            now=datetime.now(UTC),
+            max_bytes=site.settings.max_upload_bytes,
+            validate_only=validate_only,
+            on_progress=on_progress,
+        )
+
+    size = file.stat().st_size
+    if size < _PROGRESS_FROM_BYTES:
+        return store(None)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=notes, transient=True) as progress:
+        task = progress.add_task(f"Checking {escape(file.name)}", total=size)
+
+        def show(done: int) -> None:
+            verb = "Checking" if done < size else "Comparing and storing"
+            progress.update(task, completed=done, description=f"{verb} {escape(file.name)}")
+
+        return store(show)
 
 
 def show_report(report: UploadReport) -> None:
     """Print a report for a person."""
+    filename = escape(report.filename)
+    if report.already_stored:
+        results.print(f"{filename} is stored already as {report.upload_id}; nothing changed. It was:")
     verb = "Checked" if report.validate_only else "Uploaded"
     results.print(
-        f"{verb} {report.filename}: {report.rows_total:,} rows, [green]{report.rows_accepted:,} accepted[/], "
+        f"{verb} {filename}: {report.rows_total:,} rows, [green]{report.rows_accepted:,} accepted[/], "
         f"{report.rows_rejected:,} rejected, {report.rows_duplicate:,} duplicate ({report.status})."
     )
     for rule, count in report.errors_by_rule.items():
-        results.print(f"  {count:,} × {rule}")
+        results.print(f"  {count:,} × {escape(rule)}")
     if report.validation_errors:
         table = Table("line", "column", "error", "value")
         for error in report.validation_errors[:_ERRORS_SHOWN]:
-            table.add_row(str(error.row), error.column or "", error.error, error.value or "")
+            cells = (error.column or "", error.error, error.value or "")
+            table.add_row(str(error.row), *map(escape, cells))  # "[/b]" in a file is no markup of ours
         results.print(table)
+    if report.quality is not None:
+        _show_quality(report.quality)
+
+
+def _show_quality(quality: UploadQuality) -> None:
+    shares = {
+        "valid": quality.validity,
+        "new": quality.uniqueness,
+        "optional values filled": quality.completeness,
+        "items unknown": quality.unknown_item_share,
+    }
+    shown = [f"{share:.1%} {name}" for name, share in shares.items() if share is not None]
+    if quality.freshness_hours is not None:
+        shown.append(f"newest interaction {quality.freshness_hours:,.0f} hours old")
+    results.print(f"Quality: {', '.join(shown)}.")
+    for warning in quality.warnings:
+        results.print(f"  [yellow]![/] {escape(warning)}")

@@ -1,13 +1,55 @@
 """Gates between the assets. Every one is partitioned: a tenant that fails holds back nobody else."""
 
-from dagster import AssetCheckResult, AssetCheckSeverity, asset_check
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetKey,
+    MetadataValue,
+    asset_check,
+    multi_asset_check,
+)
 
 from recsaas_assets.defs.partitions import tenants_partitions
 from recsaas_assets.defs.serving import release
 from recsaas_assets.defs.training import evaluation, training_set
+from recsaas_assets.quality_findings import QUESTIONS, findings
 from resources.dagster_resources import TenantRunResource
+from resources.data_quality import tenant_quality
 from resources.errors import CorruptRelease, InvalidInput
 from resources.lake import read_json, read_parquet
+from resources.readiness import measure_readiness
+
+_DATA_QUALITY = AssetKey("data_quality")
+
+
+# One step for all: each of its own would cost a small tenant's run more than the features do.
+@multi_asset_check(
+    name="data_quality_checks",
+    specs=[
+        AssetCheckSpec(name, asset=_DATA_QUALITY, description=question, partitions_def=tenants_partitions)
+        for name, question in QUESTIONS.items()
+    ],
+)
+def data_quality_checks(tenant_run: TenantRunResource) -> Iterator[AssetCheckResult]:
+    """Warnings, not gates: it is the shop's data, and what is right in it is used."""
+    lake, db, tenant = tenant_run.whole_lake, tenant_run.db, tenant_run.tenant_id
+    quality = tenant_quality(lake, db, tenant, now=datetime.now(UTC))
+    for finding in findings(quality, measure_readiness(lake, db, tenant)):
+        yield AssetCheckResult(
+            asset_key=_DATA_QUALITY,
+            check_name=finding.name,
+            passed=finding.passed,
+            severity=AssetCheckSeverity.WARN,
+            description=finding.description,
+            metadata={
+                name: MetadataValue.text(value) if isinstance(value, str) else value
+                for name, value in finding.figures.items()
+            },
+        )
 
 
 @asset_check(

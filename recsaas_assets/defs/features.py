@@ -1,7 +1,6 @@
 """Features: the dbt models of one tenant, and their data tests as checks of that tenant's partition."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,24 +11,29 @@ from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetSpec,
+    MarkdownMetadataValue,
     MaterializeResult,
     MetadataValue,
     TableColumn,
     TableSchema,
 )
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
+from upath import UPath
 
 from recsaas_assets.dbt_invocation import PROJECT_DIR
 from recsaas_assets.dbt_manifest import parse_manifest
 from recsaas_assets.dbt_runner import DbtResult, FeatureBuildFailed, NodeResult, run_dbt
-from recsaas_assets.defs.metadata import preview
+from recsaas_assets.defs.metadata import preview, table
 from recsaas_assets.defs.partitions import tenants_partitions
 from resources.dagster_resources import TenantRunResource
+from resources.lake import scan_parquet
 from resources.settings import load_settings
 
 _UNIQUE_ID = "dagster_dbt/unique_id"
 # Tests of the SQL itself run in CI: they say nothing about a tenant's data.
 _WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
+_UPLOADS_SHOWN = 20
+_SHARES = ("validity", "uniqueness", "completeness", "unknown_item_share")
 
 
 class TenantTranslator(DagsterDbtTranslator):
@@ -73,16 +77,19 @@ def features(
     """One partition contains one tenant's typed rows, signals, sessions and features, as of its raw tables."""
     tenant_run.stage("features")
     try:
-        result = run_dbt(_command(context), tenant_lake=tenant_run.lake, target_dir=tenant_run.settings.dbt_target)
+        result = run_dbt(
+            _command(context),
+            tenant_lake=tenant_run.lake,
+            target_dir=tenant_run.settings.dbt_target,
+            memory_bytes=tenant_run.settings.dbt_memory_bytes,
+        )
     except FeatureBuildFailed as failure:
         if failure.result is not None:
             yield from _check_results(context, failure.result)
         raise
-    folder = Path(str(tenant_run.lake.dbt))
     for model in result.models():
-        yield MaterializeResult(
-            asset_key=model.name, metadata=_metadata(result, model, folder / f"{model.name}.parquet")
-        )
+        file = tenant_run.lake.dbt / f"{model.name}.parquet"
+        yield MaterializeResult(asset_key=model.name, metadata=_metadata(result, model, file))
     yield from _check_results(context, result)
 
 
@@ -94,10 +101,12 @@ def _command(context: AssetExecutionContext) -> list[str]:
     return ["test", *_WITHOUT_UNIT_TESTS, "--select", *sorted(key.name for key in context.selected_asset_check_keys)]
 
 
-def _metadata(result: DbtResult, model: NodeResult, file: Path) -> dict[str, Any]:
-    rows = pl.scan_parquet(file)
+def _metadata(result: DbtResult, model: NodeResult, file: UPath) -> dict[str, Any]:
+    rows = scan_parquet([file])
     columns = [TableColumn(name, str(dtype)) for name, dtype in rows.collect_schema().items()]
+    more = {"uploads": _quality_table(rows)} if model.name == "data_quality" else {}
     return {
+        **more,
         "dagster/row_count": model.rows,
         "dagster/column_schema": TableSchema(columns=columns),
         "preview": preview(rows.head(5).collect()),
@@ -105,6 +114,25 @@ def _metadata(result: DbtResult, model: NodeResult, file: Path) -> dict[str, Any
         "dbt_invocation_id": result.invocation_id,
         "path": MetadataValue.path(str(file)),
     }
+
+
+def _quality_table(rows: pl.LazyFrame) -> MarkdownMetadataValue:
+    """The newest uploads with their shares, for a person."""
+    newest = rows.sort("sequence", descending=True, nulls_last=False).head(_UPLOADS_SHOWN).collect()
+    return table(
+        ["upload", "rows", *_SHARES, "hours old", "usual rows", "unusual"],
+        [
+            [
+                row["upload_id"],
+                f"{row['rows_total']:,}",
+                *("" if row[share] is None else f"{row[share]:.1%}" for share in _SHARES),
+                "" if row["freshness_hours"] is None else f"{row['freshness_hours']:.1f}",
+                "" if row["usual_rows"] is None else f"{row['usual_rows']:,.0f}",
+                "yes" if row["is_volume_anomaly"] else "",
+            ]
+            for row in newest.iter_rows(named=True)
+        ],
+    )
 
 
 def _check_results(context: AssetExecutionContext, result: DbtResult) -> Iterator[AssetCheckResult]:

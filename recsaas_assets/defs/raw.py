@@ -1,16 +1,20 @@
 """Raw tables: what the shop sent and the contract accepted, row by row with its origin."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, MetadataValue, asset
 
-from recsaas_assets.defs.metadata import preview, table
+from recsaas_assets.defs.metadata import PREVIEW_ROWS, exported, preview, table
 from recsaas_assets.defs.partitions import tenants_partitions
-from recsaas_assets.ingestion import raw_table, settings_table, take_landed_files, uploads_table
+from recsaas_assets.ingestion import settings_table, uploads_table, write_raw_table
+from recsaas_assets.landing import take_landed_files
+from resources.control_db.event_exports import list_event_exports
 from resources.control_db.uploads import list_uploads, mark_ingested
 from resources.dagster_resources import TenantRunResource
-from resources.lake import write_parquet
+from resources.event_export import export_events
+from resources.lake import scan_parquet, write_parquet
 from resources.uploads.contract import Kind
 
 RAW_COMMON: dict[str, Any] = {
@@ -21,10 +25,25 @@ RAW_COMMON: dict[str, Any] = {
 }
 
 
-def raw_asset(kind: Kind, description: str) -> AssetsDefinition:
+@asset(
+    name="tracked_events",
+    kinds={"polars", "parquet"},
+    description="Tracked events of one tenant, exported from the control DB to the lake: each once, in order.",
+    **RAW_COMMON,
+)
+def tracked_events(tenant_run: TenantRunResource) -> MaterializeResult[None]:
+    """One partition: the tenant's event log in pieces. A sensor exports between runs, and a run what is left."""
+    tenant_run.stage("tracked_events")
+    while export_events(tenant_run.whole_lake, tenant_run.db, tenant_run.tenant_id, now=datetime.now(UTC)):
+        pass
+    ledger = list_event_exports(tenant_run.db, tenant_run.tenant_id)
+    return MaterializeResult(metadata=exported(ledger, tenant_run.lake.events))
+
+
+def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] = ()) -> AssetsDefinition:
     """The raw table of one kind of upload."""
 
-    @asset(name=f"raw_{kind.value}", description=description, kinds={"polars", "parquet"}, **RAW_COMMON)
+    @asset(name=f"raw_{kind.value}", description=description, deps=deps, kinds={"polars", "parquet"}, **RAW_COMMON)
     def _raw(context: AssetExecutionContext, tenant_run: TenantRunResource) -> MaterializeResult[None]:
         tenant_run.stage(f"raw_{kind.value}")
         landed = take_landed_files(
@@ -34,19 +53,20 @@ def raw_asset(kind: Kind, description: str) -> AssetsDefinition:
             kind,
             now=datetime.now(UTC),
             max_bytes=tenant_run.settings.max_upload_bytes,
+            settle_seconds=tenant_run.settings.upload_settle_seconds,
         )
         for file in landed:
             if file.refusal is not None:
                 context.log.warning(f"Landed file {file.name} was refused: {file.refusal}")
-        frame, upload_ids = raw_table(tenant_run.lake, tenant_run.db, tenant_run.tenant_id, kind)
-        write_parquet(tenant_run.lake.raw(kind.value), frame)
+        raw = write_raw_table(tenant_run.whole_lake, tenant_run.db, tenant_run.tenant_id, kind)
+        upload_ids = [upload.upload_id for upload in raw.uploads]
         mark_ingested(tenant_run.db, tenant_run.tenant_id, upload_ids, run_id=tenant_run.run_id)
-        uploads = list_uploads(tenant_run.db, tenant_run.tenant_id, kind=kind.value)
+        path = tenant_run.lake.raw(kind.value)
         return MaterializeResult(
             metadata={
-                "dagster/row_count": frame.height,
-                "rows_rejected": sum(u.rows_rejected for u in uploads),
-                "rows_duplicate": sum(u.rows_duplicate for u in uploads),
+                "dagster/row_count": raw.rows,
+                "rows_rejected": sum(u.rows_rejected for u in raw.uploads),
+                "rows_duplicate": sum(u.rows_duplicate for u in raw.uploads),
                 "landed_files": len(landed),
                 "uploads": table(
                     ["upload", "file", "source", "accepted", "rejected", "duplicate"],
@@ -57,11 +77,11 @@ def raw_asset(kind: Kind, description: str) -> AssetsDefinition:
                             u.source,
                             *map(str, (u.rows_accepted, u.rows_rejected, u.rows_duplicate)),
                         ]
-                        for u in uploads[-20:]
+                        for u in raw.uploads[-20:]
                     ],
                 ),
-                "preview": preview(frame),
-                "path": MetadataValue.path(str(tenant_run.lake.raw(kind.value))),
+                "preview": preview(scan_parquet([path]).head(PREVIEW_ROWS).collect()),
+                "path": MetadataValue.path(str(path)),
             }
         )
 
@@ -71,7 +91,9 @@ def raw_asset(kind: Kind, description: str) -> AssetsDefinition:
 raw_items = raw_asset(Kind.ITEMS, "Accepted catalogue rows of one tenant, each with its upload and line.")
 raw_users = raw_asset(Kind.USERS, "Accepted user rows of one tenant, each with its upload and line.")
 raw_interactions = raw_asset(
-    Kind.INTERACTIONS, "Accepted interactions of one tenant, uploaded and tracked, each with its upload and line."
+    Kind.INTERACTIONS,
+    "Accepted interactions of one tenant, uploaded and tracked, each with its upload and line.",
+    deps=[tracked_events],
 )
 
 

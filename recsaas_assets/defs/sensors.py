@@ -1,9 +1,12 @@
 """What starts by itself: the tenant mirror, runs for new uploads, and the record of failed runs."""
 
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 
 from dagster import (
+    DagsterInstance,
     DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
@@ -15,21 +18,23 @@ from dagster import (
     run_status_sensor,
     sensor,
 )
-from upath import UPath
 
 from recsaas_assets.defs.jobs import TENANT_JOB, tenant_pipeline
 from recsaas_assets.defs.partitions import tenants_partitions
-from recsaas_assets.ingestion import waiting_files
+from recsaas_assets.landing import settled, waiting_by_tenant
 from recsaas_assets.run_failures import fail_dead_runs, failure_of
+from recsaas_assets.run_requests import Outcome, decide, digest, from_cursor, to_cursor
+from resources.control_db.erasures import tenants_to_retrain
 from resources.control_db.runs import note_end
 from resources.control_db.tenants import list_tenants
-from resources.control_db.uploads import UploadRecord, list_uploads, pending_uploads
+from resources.control_db.uploads import list_uploads, pending_uploads
 from resources.dagster_resources import PlatformResource
 from resources.event_log import EventLog
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 
 _PARTITION_TAG = "dagster/partition"
+_RUN_KEY_TAG = "dagster/run_key"
 _UNFINISHED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -59,58 +64,94 @@ def tenant_mirror(context: SensorEvaluationContext, platform: PlatformResource) 
     job=tenant_pipeline,
     minimum_interval_seconds=2,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Starts a tenant's run when uploads or dropped files wait that no run has taken in.",
+    description="Starts a tenant's run when uploads or dropped files wait, or when a user was erased from the model.",
 )
 def new_uploads(context: SensorEvaluationContext, platform: PlatformResource) -> SensorResult | SkipReason:
-    """The control DB says what is waiting, so a lost tick or cursor loses nothing."""
-    waiting = _waiting(platform)
-    partitions = set(context.instance.get_dynamic_partitions(str(tenants_partitions.name)))
-    requests, notes = [], []
-    for tenant, signature in sorted(waiting.items()):
-        if str(tenant) not in partitions:
-            notes.append(f"{tenant}: its partition is not there yet.")
-        elif context.instance.get_runs_count(
-            RunsFilter(job_name=TENANT_JOB, statuses=_UNFINISHED, tags={_PARTITION_TAG: str(tenant)})
-        ):
-            notes.append(f"{tenant}: a run is going on; what it leaves starts the next one when it has ended.")
-        else:
-            requests.append(RunRequest(run_key=f"{tenant}:{signature}", partition_key=str(tenant)))
-    if not requests:
-        return SkipReason("; ".join(notes) or "No uploads are waiting.")
-    return SensorResult(run_requests=requests)
+    """What waits is asked anew at every tick, so a lost tick or cursor loses nothing (see `run_requests`)."""
+    instance = context.instance
+    decision = decide(
+        _waiting(platform),
+        from_cursor(context.cursor),
+        busy=_busy(instance),
+        known={TenantId.parse(name) for name in instance.get_dynamic_partitions(str(tenants_partitions.name))},
+        outcome_of=partial(_outcome, instance),
+    )
+    requests = [
+        RunRequest(run_key=request.key, partition_key=str(tenant)) for tenant, request in decision.requests.items()
+    ]
+    reason = "; ".join(decision.notes) or "No uploads are waiting."
+    return SensorResult(
+        run_requests=requests, skip_reason=None if requests else reason, cursor=to_cursor(decision.cursor)
+    )
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing for the next run of a tenant; `what` is another text when it is another thing.
+
+    `since` is when it came or changed. With `needs_interactions`, it is nothing to train on by itself.
+    """
+
+    what: str
+    since: datetime
+    needs_interactions: bool
+
+
+def _reasons(platform: PlatformResource) -> dict[str, list[Reason]]:
+    """Everything that a run would take in, by tenant. The place for one more reason to run."""
+    reasons: dict[str, list[Reason]] = defaultdict(list)
+    for upload in pending_uploads(platform.db):
+        reasons[str(upload.tenant)].append(
+            Reason(f"upload {upload.upload_id} {upload.sequence}", upload.created_at, upload.kind != Kind.INTERACTIONS)
+        )
+    for name, files in waiting_by_tenant(platform.list_landing()).items():
+        for file in files:
+            reasons[name].append(
+                Reason(f"{file.kind.value}/{file.name} {file.mark}", file.changed_at, file.kind != Kind.INTERACTIONS)
+            )
+    for tenant, erasure in tenants_to_retrain(platform.db).items():
+        since = erasure.completed_at or erasure.requested_at
+        reasons[str(tenant)].append(Reason(f"train without the user of {erasure.id}", since, True))
+    return reasons
 
 
 def _waiting(platform: PlatformResource) -> dict[TenantId, str]:
-    """Tenants with something to take in, each with a signature of what that is.
+    """Active tenants for which a run makes sense, each with a digest of the reasons.
 
     A tenant's uploads wait until the newest has been there for a moment, so that items and interactions sent one
     after the other make one run, and until there are interactions, because nothing can be trained before.
     """
-    settled = datetime.now(UTC) - timedelta(seconds=platform.settings.upload_settle_seconds)
-    uploads: dict[TenantId, list[UploadRecord]] = defaultdict(list)
-    for upload in pending_uploads(platform.db):
-        uploads[upload.tenant].append(upload)
+    reasons = _reasons(platform)
+    now, settle = datetime.now(UTC), platform.settings.upload_settle_seconds
     waiting: dict[TenantId, str] = {}
     for tenant in list_tenants(platform.db):
-        if tenant.status != "active":
+        found = reasons.get(str(tenant.id), [])
+        if tenant.status != "active" or not found:
             continue
-        landed = [f for kind in Kind for f in waiting_files(platform.lake.landing(tenant.id, kind.value))]
-        stored = uploads.get(tenant.id, [])
-        newest_landed = max((f.stat().st_mtime for f in landed), default=0.0)
-        newest = max([u.created_at for u in stored] + [datetime.fromtimestamp(newest_landed, UTC)])
-        # Asked last: most tenants have nothing waiting, and this asks the control DB.
-        if (landed or stored) and newest <= settled and _has_interactions(platform, tenant.id, landed):
-            last = max((u.sequence for u in stored), default=0)
-            waiting[tenant.id] = f"{last}:{len(landed)}:{int(newest_landed * 1000)}"
+        if not all(settled(reason.since, now=now, settle_seconds=settle) for reason in found):
+            continue
+        # Asked last: this asks the control DB.
+        if all(reason.needs_interactions for reason in found) and not _has_interactions(platform, tenant.id):
+            continue
+        waiting[tenant.id] = digest(reason.what for reason in found)
     return waiting
 
 
-def _has_interactions(platform: PlatformResource, tenant: TenantId, landed: list[UPath]) -> bool:
-    return (
-        any(file.parent.name == Kind.INTERACTIONS for file in landed)
-        or any(u.rows_accepted for u in list_uploads(platform.db, tenant, kind=Kind.INTERACTIONS))
-        or EventLog(platform.db).last_seq(tenant) > 0
-    )
+def _has_interactions(platform: PlatformResource, tenant: TenantId) -> bool:
+    uploads = list_uploads(platform.db, tenant, kind=Kind.INTERACTIONS)
+    return any(upload.rows_accepted for upload in uploads) or EventLog(platform.db).last_seq(tenant) > 0
+
+
+def _busy(instance: DagsterInstance) -> set[TenantId]:
+    runs = instance.get_runs(RunsFilter(job_name=TENANT_JOB, statuses=_UNFINISHED))
+    return {TenantId.parse(run.tags[_PARTITION_TAG]) for run in runs if _PARTITION_TAG in run.tags}
+
+
+def _outcome(instance: DagsterInstance, run_key: str) -> Outcome:
+    runs = instance.get_runs(RunsFilter(tags={_RUN_KEY_TAG: run_key}), limit=1)
+    if not runs:
+        return "unknown"
+    return "succeeded" if runs[0].status is DagsterRunStatus.SUCCESS else "failed"
 
 
 @sensor(

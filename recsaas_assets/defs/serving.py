@@ -10,10 +10,12 @@ from dagster import MaterializeResult, MetadataValue, asset
 from recsaas_assets.dbt_runner import read_build
 from recsaas_assets.defs.metadata import preview
 from recsaas_assets.defs.partitions import tenants_partitions
+from recsaas_assets.defs.raw import raw_interactions, raw_items, raw_users
 from recsaas_assets.defs.training import evaluation, lightgcn_model, training_set
+from resources.control_db.erasures import mark_retrained
 from resources.control_db.uploads import list_uploads
 from resources.dagster_resources import TenantRunResource
-from resources.lake import read_json, read_parquet, write_bytes, write_json
+from resources.lake import read_bytes, read_json, read_parquet, scan_parquet, write_bytes, write_json
 
 SERVING_COMMON: dict[str, Any] = {
     "partitions_def": tenants_partitions,
@@ -56,7 +58,17 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
 
 @asset(
     name="release",
-    deps=[training_set, lightgcn_model, evaluation, faiss_index, "stg_items", "item_features"],
+    deps=[
+        raw_items,
+        raw_users,
+        raw_interactions,
+        "stg_items",
+        "item_features",
+        training_set,
+        lightgcn_model,
+        evaluation,
+        faiss_index,
+    ],
     kinds={"release"},
     description="Model, index, id maps, catalogue and evaluation of one tenant: one checksummed unit with lineage.",
     **SERVING_COMMON,
@@ -81,8 +93,8 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     live = store.current()
     verdict = decide(report, live=live is not None)
     build = read_build(lake)
-    raw = {kind: read_parquet(lake.raw(kind)) for kind in ("items", "users", "interactions")}
-    taken_in = {upload_id for frame in raw.values() for upload_id in frame["upload_id"].unique()}
+    raw = {kind: scan_parquet([lake.raw(kind)]) for kind in ("items", "users", "interactions")}
+    taken_in = {each for table in raw.values() for each in table.select("upload_id").unique().collect().to_series()}
     draft = manifest_draft(
         tenant=str(tenant_run.tenant_id),
         training_set=data,
@@ -99,10 +111,11 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
         replaces=live,
         now=now,
     )
-    contents = contents_of(data, model, items, report, (lake.index / "index.faiss").read_bytes())
+    contents = contents_of(data, model, items, report, read_bytes(lake.index / "index.faiss"))
     manifest = store.write(new_version(now, secrets.token_hex(4)), contents, draft)
     if verdict.outcome != "hold":
         store.promote(manifest.version, now=now, actor=f"run {tenant_run.run_id}")
+    mark_retrained(tenant_run.db, tenant_run.tenant_id, tenant_run.run_id)
     return MaterializeResult(
         metadata={
             "version": manifest.version,

@@ -22,7 +22,7 @@ from recsaas_assets.recommender.dataset import TrainingSet
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.trainer import EpochProgress, FitResult, fit
 from resources.errors import CorruptArtifact
-from resources.lake import read_json, write_bytes, write_json
+from resources.lake import read_bytes, read_json, write_bytes, write_json
 
 Vectors = npt.NDArray[np.float32]
 OnEpoch = Callable[[str, EpochProgress], None]
@@ -151,7 +151,7 @@ def train(
 
 def _read_array(path: UPath) -> Vectors:
     try:
-        array: Vectors = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        array: Vectors = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
     except (FileNotFoundError, EOFError, ValueError) as error:
         raise CorruptArtifact(f"{path.name} is missing or damaged; materialise lightgcn_model again.") from error
     return array

@@ -119,6 +119,7 @@ class UploadJobRow(Base):
     report: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     claimed_by: Mapped[str | None] = mapped_column(String(64))
     claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    attempts: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -159,6 +160,7 @@ class EventRow(Base):
         UniqueConstraint("tenant_id", "event_id"),
         Index("ix_events_user", "tenant_id", "user_id", "seq"),
         Index("ix_events_tenant_seq", "tenant_id", "seq"),
+        {"sqlite_autoincrement": True},  # a number is never used twice, also when the newest events were erased
     )
     seq: Mapped[int] = mapped_column(_Serial, primary_key=True, autoincrement=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))

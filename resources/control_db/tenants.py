@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import TenantRow
@@ -67,6 +68,17 @@ def list_tenants(db: ControlDb) -> tuple[Tenant, ...]:
     """Every tenant, by id."""
     with db.read() as session:
         return tuple(_record(row) for row in session.scalars(select(TenantRow).order_by(TenantRow.id)))
+
+
+def take_turns(session: Session, tenant: TenantId) -> None:
+    """Let one transaction at a time go on for `tenant`, until it ends.
+
+    On SQLite `ControlDb.write` has done that already. Elsewhere two transactions could commit in another order than
+    they took their sequence numbers, or both find the ledger as it was.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        # `key_share`: rows that only refer to the tenant may still be written.
+        session.execute(select(TenantRow.id).where(TenantRow.id == tenant.value).with_for_update(key_share=True))
 
 
 def _record(row: TenantRow) -> Tenant:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import UploadRow
+from resources.control_db.tenants import get_tenant
 from resources.errors import UploadNotFound
 from resources.tenant import TenantId
 
@@ -35,7 +36,11 @@ class UploadRecord:
 
 
 def record_upload(db: ControlDb, record: UploadRecord) -> UploadRecord:
-    """Store `record`; the same upload a second time returns the first record and changes nothing."""
+    """Store `record`; the same upload a second time returns the first record and changes nothing.
+
+    Raises:
+        TenantNotFound: the tenant does not exist.
+    """
     row = UploadRow(
         tenant_id=record.tenant.value,
         upload_id=record.upload_id,
@@ -54,6 +59,7 @@ def record_upload(db: ControlDb, record: UploadRecord) -> UploadRecord:
         with db.write() as session:
             session.add(row)
     except IntegrityError:
+        get_tenant(db, record.tenant)
         return get_upload(db, record.tenant, record.upload_id)
     return _record(row)
 

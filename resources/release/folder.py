@@ -20,14 +20,8 @@ def local_path(path: Path | UPath) -> Path | None:
 
 
 @contextmanager
-def locked(folder: Path | None) -> Iterator[None]:
-    """Let one process or thread at a time change `folder`; the lock dies with its holder.
-
-    An object store (`None`) has no such lock: there, the rule of one run per tenant is what keeps writers apart.
-    """
-    if folder is None:
-        yield
-        return
+def locked(folder: Path) -> Iterator[None]:
+    """Let one process or thread of this machine at a time change `folder`; the lock dies with its holder."""
     import fcntl
 
     folder.mkdir(parents=True, exist_ok=True)

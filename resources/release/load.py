@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 from upath import UPath
 
+from resources.disk import work_folder
 from resources.errors import ConfigurationError, CorruptArtifact, CorruptRelease
+from resources.lake import fetch_file
 from resources.release.catalogue import Catalogue
 from resources.release.contents import (
     FILE_NAMES,
@@ -30,6 +32,8 @@ from resources.release.contents import (
 from resources.release.folder import local_path
 from resources.release.manifest import ReleaseManifest
 from resources.release.store import verify_files
+
+_COPIES_KEPT = 3  # the live one, the one before it, and the one that is being loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +79,21 @@ def load_release(directory: Path | UPath, *, verify: bool = True, cache: Path | 
     """Load the release in `directory`.
 
     `verify` compares every byte with the manifest first. A directory in an object store is copied into the folder
-    `cache` (one per tenant) once, because an array can only be mapped from a local file.
+    `cache` (one per tenant, `ReleaseStore.cache`) once, because an array can only be mapped from a local file; a copy
+    that turns out damaged is made anew, and all but the newest three go.
 
     Raises:
         CorruptRelease: a file is missing, changed, or does not fit the others; the message names it.
         ConfigurationError: `directory` is not local and there is no `cache`.
     """
-    folder = local_path(directory) or _fetch(directory, cache)
-    name = f"release {folder.name}"
-    manifest = _manifest(folder, name)
-    if verify:
-        verify_files(folder, manifest)
+    name = f"release {directory.name}"
+    folder = local_path(directory)
+    if folder is not None:
+        manifest = _manifest(folder, name)
+        if verify:
+            verify_files(folder, manifest)
+    else:
+        folder, manifest = _cached(directory, cache, name)
     users = _table(folder, USER_IDS, {"user_row": pl.Int32, "user_id": pl.String}, name)
     items = _table(folder, ITEMS, ITEM_SCHEMA, name)
     user_ids: list[str] = users["user_id"].to_list()
@@ -139,29 +147,37 @@ def _array(folder: Path, file: str, name: str) -> NDArray[Any]:
     return np.asarray(mapped)  # a plain view of the same pages: slicing np.memmap is several times slower
 
 
-def _fetch(directory: Path | UPath, cache: Path | None) -> Path:
-    """Copy a release from an object store into `cache/<version>`, whole or not at all."""
+def _cached(directory: Path | UPath, cache: Path | None, name: str) -> tuple[Path, ReleaseManifest]:
+    """Return the verified copy of a release of an object store in `cache/<version>`, made when there is none."""
     if cache is None:
-        raise ConfigurationError(f"release {directory.name} is not in a local folder; set a folder to cache it in.")
+        raise ConfigurationError(f"{name} is not in a local folder; set a folder to cache it in.")
     target = cache / directory.name
     if target.is_dir():
-        return target
-    cache.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".fetching-", dir=cache))
-    try:
+        try:
+            manifest = _manifest(target, name)
+            verify_files(target, manifest)
+        except CorruptRelease:
+            shutil.rmtree(target, ignore_errors=True)
+        else:
+            os.utime(target)
+            return target, manifest
+    with work_folder(cache, "fetching") as staging:
         for file in (*FILE_NAMES, MANIFEST):
             try:
-                (staging / file).write_bytes((directory / file).read_bytes())
+                fetch_file(directory / file, staging / "copy" / file)
             except FileNotFoundError as error:
-                raise CorruptRelease(f"release {directory.name}: {file} is missing. {_NEXT_STEP}") from error
+                raise CorruptRelease(f"{name}: {file} is missing. {_NEXT_STEP}") from error
+        manifest = _manifest(staging / "copy", name)
+        verify_files(staging / "copy", manifest)
         try:
-            staging.rename(target)
+            (staging / "copy").rename(target)
         except OSError:
-            if not target.is_dir():  # else another thread was quicker with the same immutable files
+            if not target.is_dir():  # else another process was quicker with the same immutable files
                 raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return target
+    copies = [path for path in cache.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    for old in sorted(copies, key=lambda path: path.stat().st_mtime, reverse=True)[_COPIES_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)  # what is mapped from it stays mapped
+    return target, manifest
 
 
 def _id_map_bytes(ids: pl.Series) -> int:

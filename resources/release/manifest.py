@@ -75,6 +75,13 @@ class ReleaseFile(_Frozen):
     sha256: str
 
 
+class Derivation(_Frozen):
+    """The release that this one is a copy of, without one user, and the erasure that asked for it."""
+
+    release: str
+    erasure: str
+
+
 class _Provenance(_Frozen):
     tenant: str
     created_at: AwareDatetime
@@ -100,6 +107,7 @@ class _Provenance(_Frozen):
     trained_at: AwareDatetime
     events_until: AwareDatetime | None
     """Time of the newest interaction in the training data; `None` when there is none."""
+    derived_from: Derivation | None = None
 
 
 class ManifestDraft(_Provenance):
@@ -124,6 +132,11 @@ class ReleaseManifest(_Provenance):
         fields = draft.model_dump(exclude={"interactions"})
         counts = ReleaseCounts(users=users, items=items, interactions=draft.interactions)
         return cls(**fields, version=version, counts=counts, files=files)
+
+    def draft(self) -> ManifestDraft:
+        """Return what the writer of a copy has to say."""
+        fields = self.model_dump(include=set(_Provenance.model_fields))
+        return ManifestDraft(**fields, interactions=self.counts.interactions)
 
     def to_json(self) -> bytes:
         """Return the file's bytes, digest included."""

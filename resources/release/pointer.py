@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from upath import UPath
 
 from resources.errors import CorruptRelease, NotFound
-from resources.lake import write_bytes
+from resources.lake import read_bytes, write_bytes, write_bytes_if_unchanged
 
 POINTER = "current.json"
 _MARKER = ".promoted"
@@ -62,6 +63,19 @@ class Pointer(BaseModel):
             )
         return stack[-2]
 
+    def renamed(self, versions: Mapping[str, str]) -> Pointer:
+        """Return the same pointer and history with other names of releases, by their names now."""
+        history = tuple(
+            move.model_copy(
+                update={
+                    "version": versions.get(move.version, move.version),
+                    "replaced": versions.get(move.replaced, move.replaced) if move.replaced else None,
+                }
+            )
+            for move in self.history
+        )
+        return self.model_copy(update={"version": versions.get(self.version, self.version), "history": history})
+
 
 def moved(pointer: Pointer | None, move: PointerMove) -> Pointer:
     """Return the pointer after `move`."""
@@ -76,7 +90,7 @@ def read_pointer(releases: UPath, *, tenant: str) -> Pointer | None:
         CorruptRelease: there was a pointer and it is gone, or it cannot be read.
     """
     try:
-        return Pointer.model_validate_json((releases / POINTER).read_bytes())
+        return Pointer.model_validate_json(read_bytes(releases / POINTER))
     except FileNotFoundError as error:
         if not (releases / _MARKER).exists():
             return None
@@ -85,12 +99,18 @@ def read_pointer(releases: UPath, *, tenant: str) -> Pointer | None:
         raise CorruptRelease(f"tenant {tenant}: {POINTER} cannot be read. {_repair(tenant)}") from error
 
 
-def write_pointer(releases: UPath, pointer: Pointer) -> None:
+def write_pointer(releases: UPath, pointer: Pointer, mark: str | None) -> None:
     """Replace the pointer in one step: a reader sees the old one or the new one.
 
     The marker is written afterwards and tells a lost pointer from a tenant that never had one.
+
+    Args:
+        mark: what `mark_of` said of the pointer that was read before this one was made.
+
+    Raises:
+        Conflict: another machine has moved the pointer since; nothing was changed.
     """
-    write_bytes(releases / POINTER, pointer.model_dump_json(indent=2).encode() + b"\n")
+    write_bytes_if_unchanged(releases / POINTER, pointer.model_dump_json(indent=2).encode() + b"\n", mark)
     if not (releases / _MARKER).exists():
         write_bytes(releases / _MARKER, b"")
 

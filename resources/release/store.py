@@ -17,14 +17,15 @@ from pathlib import Path
 from upath import UPath
 
 from resources.errors import Conflict, CorruptRelease, InvalidInput, NoRelease, ReleaseNotFound
-from resources.lake import TenantLake, sync
+from resources.lake import TenantLake, mark_of, put_file, read_bytes, sync, write_bytes
+from resources.listing import list_files, remove_folder
 from resources.release.contents import FILE_NAMES, MANIFEST, ReleaseContents
 from resources.release.folder import describe, local_path, locked
 from resources.release.manifest import ManifestDraft, ReleaseFile, ReleaseManifest
 from resources.release.pointer import POINTER, Pointer, PointerMove, moved, read_pointer, write_pointer
 
 _VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
-_WRITING = ".writing-"
+_WRITING, _REMOVING = ".writing-", ".removing-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class ReleaseStore:
         self._tenant = lake.tenant.value
         self._root = lake.releases
         self._local = local_path(lake.releases)
+        self.cache = self._local or lake.scratch / "releases"
+        """Folder of this machine for work in progress and, beside an object store, for copies of releases."""
 
     def directory(self, version: str) -> UPath:
         """Directory of a release.
@@ -71,9 +74,9 @@ class ReleaseStore:
         if draft.tenant != self._tenant:
             raise InvalidInput(f"the manifest is of tenant {draft.tenant}, the store of tenant {self._tenant}.")
         contents.check()
-        with locked(self._local):
+        with locked(self.cache):
             self._remove_leftovers()
-            staging = Path(tempfile.mkdtemp(prefix=_WRITING, dir=self._local))
+            staging = Path(tempfile.mkdtemp(prefix=_WRITING, dir=self.cache))
             try:
                 contents.write_files(staging)
                 files = tuple(describe(staging / name) for name in FILE_NAMES)
@@ -99,7 +102,7 @@ class ReleaseStore:
         directory = self.directory(version)
         name = f"release {version} of tenant {self._tenant}"
         try:
-            data = (directory / MANIFEST).read_bytes()
+            data = read_bytes(directory / MANIFEST)
         except FileNotFoundError as error:
             raise CorruptRelease(
                 f"{name}: {MANIFEST} is missing. Promote another release, or run the tenant's pipeline again."
@@ -132,7 +135,7 @@ class ReleaseStore:
             ReleaseNotFound, CorruptRelease: nothing was changed.
             Conflict: the gate refused the release and no reason for forcing it was given.
         """
-        with locked(self._local):
+        with locked(self.cache):
             manifest = self.verify(version)
             forced = manifest.gate.outcome == "refused"
             if forced and not reason.strip():
@@ -140,6 +143,7 @@ class ReleaseStore:
                     f"the gate refused release {version} of tenant {self._tenant} "
                     f"({'; '.join(manifest.gate.reasons) or 'no reason recorded'}); to force it, give a reason."
                 )
+            mark = mark_of(self._root / POINTER)  # before the pointer is read, so that no later move goes unseen
             pointer, note = self._pointer_to_replace()
             if pointer is not None and pointer.version == version:
                 return pointer
@@ -152,7 +156,7 @@ class ReleaseStore:
                 reason=f"{reason}{note}".strip(),
                 forced=forced,
             )
-            return self._move(pointer, move)
+            return self._move(pointer, move, mark)
 
     def rollback(self, now: datetime, actor: str, reason: str = "") -> Pointer:
         """Make the previously live release live again, after verifying it.
@@ -162,7 +166,8 @@ class ReleaseStore:
             NotFound: no release was live before.
             ReleaseNotFound, CorruptRelease: the previous one cannot be served; nothing was changed.
         """
-        with locked(self._local):
+        with locked(self.cache):
+            mark = mark_of(self._root / POINTER)
             pointer = self.pointer()
             if pointer is None:
                 raise NoRelease(f"tenant {self._tenant} has no live release; promote one first.")
@@ -176,7 +181,34 @@ class ReleaseStore:
                 actor=actor,
                 reason=reason.strip(),
             )
-            return self._move(pointer, move)
+            return self._move(pointer, move, mark)
+
+    def replace(self, version: str, copy: str) -> None:
+        """Let the release `copy` take the place of `version` in the pointer and its history, then remove `version`.
+
+        Repeatable: a crash leaves the pointer as it was or moved, and never naming a release that is gone.
+
+        Raises:
+            ReleaseNotFound, CorruptRelease: the copy or the pointer cannot be read; nothing was changed.
+        """
+        with locked(self.cache):
+            self.verify(copy)
+            mark = mark_of(self._root / POINTER)
+            pointer = self.pointer()
+            if pointer is not None and (after := pointer.renamed({version: copy})) != pointer:
+                write_pointer(self._root, after, mark)
+            self._remove(version)
+
+    def remove(self, version: str) -> None:
+        """Remove a release that is not live.
+
+        Raises:
+            Conflict: it is live; promote another one first.
+        """
+        with locked(self.cache):
+            if self.current() == version:
+                raise Conflict(f"release {version} of tenant {self._tenant} is live; promote another one first.")
+            self._remove(version)
 
     def pointer(self) -> Pointer | None:
         """Return the live version with the history of moves; `None` when nothing was ever promoted.
@@ -191,12 +223,12 @@ class ReleaseStore:
         pointer = self.pointer()
         return pointer.version if pointer else None
 
-    def list(self) -> tuple[ReleaseSummary, ...]:
-        """Return every release, newest first; one that cannot be read is listed with its problem."""
+    def list(self, *, most: int | None = None) -> tuple[ReleaseSummary, ...]:
+        """Return the `most` newest releases, or all; one that cannot be read is listed with its problem."""
         current = self.current()
-        names = [path.name for path in self._root.iterdir()] if self._root.is_dir() else []
+        names = {file.name.partition("/")[0] for file in list_files(self._root)}
         versions = sorted((name for name in names if _VERSION.fullmatch(name)), reverse=True)
-        return tuple(self._summary(version, version == current) for version in versions)
+        return tuple(self._summary(version, version == current) for version in versions[:most])
 
     def _summary(self, version: str, is_current: bool) -> ReleaseSummary:
         try:
@@ -219,7 +251,7 @@ class ReleaseStore:
     def _publish(self, staging: Path, version: str) -> None:
         if self._local is None:
             for name in (*FILE_NAMES, MANIFEST):  # the manifest last: without it the directory is no release
-                (self._root / version / name).write_bytes((staging / name).read_bytes())
+                put_file(staging / name, self._root / version / name)
             return
         for name in (*FILE_NAMES, MANIFEST):
             sync(staging / name)
@@ -230,11 +262,22 @@ class ReleaseStore:
         staging.rename(target)
         sync(self._local)
 
+    def _remove(self, version: str) -> None:
+        """Take the release's name away first, so that nobody sees a part of it."""
+        if self._local is None:
+            (self._root / version / MANIFEST).unlink(missing_ok=True)
+            remove_folder(self._root / version)
+            shutil.rmtree(self.cache / version, ignore_errors=True)
+        elif (self._local / version).exists():
+            gone = self._local / f"{_REMOVING}{version}"
+            (self._local / version).rename(gone)
+            sync(self._local)
+            shutil.rmtree(gone)
+
     def _remove_leftovers(self) -> None:
         """Remove what a writer that died left behind; the lock says that no other writer is alive."""
-        if self._local is not None:
-            for leftover in self._local.glob(f"{_WRITING}*"):
-                shutil.rmtree(leftover)
+        for leftover in (*self.cache.glob(f"{_WRITING}*"), *self.cache.glob(f"{_REMOVING}*")):
+            shutil.rmtree(leftover)
 
     def _pointer_to_replace(self) -> tuple[Pointer | None, str]:
         try:
@@ -242,12 +285,12 @@ class ReleaseStore:
         except CorruptRelease:
             lost = self._root / POINTER
             if lost.exists():
-                (self._root / f"{POINTER}.unreadable").write_bytes(lost.read_bytes())
+                write_bytes(self._root / f"{POINTER}.unreadable", read_bytes(lost))
             return None, " [the previous pointer was lost]"
 
-    def _move(self, pointer: Pointer | None, move: PointerMove) -> Pointer:
+    def _move(self, pointer: Pointer | None, move: PointerMove, mark: str | None) -> Pointer:
         after = moved(pointer, move)
-        write_pointer(self._root, after)
+        write_pointer(self._root, after, mark)
         return after
 
 

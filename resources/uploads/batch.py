@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from resources.uploads.contract import (
+    DELETED,
     REJECTED_REASON,
     REJECTED_ROW,
     Kind,
@@ -27,13 +28,11 @@ WRONG_FIELD_COUNT = "row.wrong_field_count"
 class CheckedBatch:
     """A batch after the rules.
 
-    `valid` has the columns of `accepted.parquet` without `upload_id`; `valid_text` the same rows as they were sent.
-    `rejected` has `rejected_row`, `rejected_reason` and the text as it was sent. `errors` lists the first ones only,
-    `errors_by_rule` counts all.
+    `valid` has the columns of an accepted row without `upload_id`. `rejected` has `rejected_row`, `rejected_reason` and
+    the text as it was sent. `errors` lists the first ones only, `errors_by_rule` counts all.
     """
 
     valid: pl.DataFrame
-    valid_text: pl.DataFrame
     rejected: pl.DataFrame
     errors: tuple[RowError, ...]
     errors_by_rule: dict[str, int]
@@ -45,14 +44,14 @@ def check_batch(batch: TextBatch, *, kind: Kind, rules: Sequence[Rule], types: M
     frame, rules = _parsed_frame(text, kind, rules, types)
     failing = failing_rows(frame, rules)
     broken = [rule for rule in rules if rule.code in failing]
-    valid, valid_text, rejected = frame, text, _no_rejected(text)
+    valid, rejected = frame, _no_rejected(text)
     errors: tuple[RowError, ...] = ()
     if broken:
         bits = pl.select(
             pl.sum_horizontal(pl.lit(failing[rule.code]).cast(pl.UInt64) * 2**i for i, rule in enumerate(broken))
         ).to_series()
         good, bad = bits == 0, bits != 0
-        valid, valid_text, bits = frame.filter(good), text.filter(good), bits.filter(bad)
+        valid, bits = frame.filter(good), bits.filter(bad)
         rejected = _rejected(text.filter(bad), reasons=_reasons(bits, broken))
         errors = _listed_errors(text.filter(bad), bits, broken, kind)
     counts = {rule.code: int(failing[rule.code].sum()) for rule in broken}
@@ -65,7 +64,7 @@ def check_batch(batch: TextBatch, *, kind: Kind, rules: Sequence[Rule], types: M
         )
         errors = first_errors((*errors, *wrong))
         counts[WRONG_FIELD_COUNT] = len(batch.ragged)
-    return CheckedBatch(_typed(valid, kind), valid_text, rejected, errors, counts)
+    return CheckedBatch(_typed(valid, kind), rejected, errors, counts)
 
 
 def rejected_rows(text: pl.DataFrame, reasons: pl.Series) -> pl.DataFrame:
@@ -111,11 +110,14 @@ def _parsed_frame(
         cleaned, values = clean_and_parse(text[spec.name], spec.value_type, types)
         series += [cleaned.alias(spec.name), values.alias(parsed(spec.name))]
     frame = text.with_columns(series)
-    if kind is Kind.INTERACTIONS and "rating" not in present:
-        nothing = pl.lit(None)
+    # Rules of absent columns that may be needed all the same.
+    absent = [spec for spec in columns(kind) if spec.name in ("rating", "title") and spec.name not in present]
+    for spec in absent:
         frame = frame.with_columns(
-            nothing.cast(pl.String).alias("rating"), nothing.cast(pl.Float64).alias(parsed("rating"))
+            pl.lit(None, dtype=pl.String).alias(spec.name), pl.lit(None, dtype=spec.dtype).alias(parsed(spec.name))
         )
+    if DELETED not in present:
+        frame = frame.with_columns(pl.lit(False).alias(parsed(DELETED)))
     extras = [extra_column_rule(name) for name in text.columns if name.startswith("extra_")]
     return frame, (*(rule for rule in rules if rule.column in frame.columns), *extras)
 
@@ -130,6 +132,7 @@ def _typed(frame: pl.DataFrame, kind: Kind) -> pl.DataFrame:
     ]
     extras = [clean_text(frame[name]) for name in frame.columns if name.startswith("extra_")]
     typed = frame.select(*listed, *extras, ROW_NUMBER)
+    typed = typed.with_columns(pl.col(DELETED).fill_null(False))
     return typed.with_columns(pl.col("available").fill_null(True)) if kind is Kind.ITEMS else typed
 
 

@@ -48,7 +48,7 @@ class ColumnSpec:
 
     @property
     def dtype(self) -> pl.DataType:
-        """Type of the column in `accepted.parquet`."""
+        """Type of the column in the accepted rows."""
         return _DTYPES[self.value_type]
 
 
@@ -60,6 +60,8 @@ _DTYPES: dict[ValueType, pl.DataType] = {
     ValueType.BOOLEAN: pl.Boolean(),
     ValueType.INTERACTION_TYPE: pl.String(),
 }
+
+DELETED = "deleted"
 
 _COLUMNS: dict[Kind, tuple[ColumnSpec, ...]] = {
     Kind.ITEMS: (
@@ -73,8 +75,12 @@ _COLUMNS: dict[Kind, tuple[ColumnSpec, ...]] = {
         ColumnSpec("price", ValueType.NUMBER, "price"),
         ColumnSpec("available", ValueType.BOOLEAN, "whether it may be recommended; true when left out"),
         ColumnSpec("created_at", ValueType.TIME, "when the item joined the catalogue"),
+        ColumnSpec(DELETED, ValueType.BOOLEAN, "true takes the item out of the catalogue; needs no title"),
     ),
-    Kind.USERS: (ColumnSpec("user_id", ValueType.ID, "the shop's id of the user; once per file", required=True),),
+    Kind.USERS: (
+        ColumnSpec("user_id", ValueType.ID, "the shop's id of the user; once per file", required=True),
+        ColumnSpec(DELETED, ValueType.BOOLEAN, "true takes the user's row away"),
+    ),
     Kind.INTERACTIONS: (
         ColumnSpec("user_id", ValueType.ID, "who", required=True),
         ColumnSpec("item_id", ValueType.ID, "with which item", required=True),
@@ -86,6 +92,7 @@ _COLUMNS: dict[Kind, tuple[ColumnSpec, ...]] = {
         ColumnSpec("price", ValueType.NUMBER, "price paid for one"),
         ColumnSpec("session_id", ValueType.ID, "the visit it belongs to"),
         ColumnSpec("event_id", ValueType.ID, "the shop's id of the event; makes a retry harmless"),
+        ColumnSpec(DELETED, ValueType.BOOLEAN, "true takes the earlier rows away that are equal or have the event_id"),
     ),
 }
 
@@ -101,7 +108,7 @@ def id_column(kind: Kind) -> str:
 
 
 def accepted_schema(kind: Kind) -> pl.Schema:
-    """Return the columns of `accepted.parquet`; extra columns follow as `extra_<name>` of type String."""
+    """Return the columns of an accepted row; extra columns stand before `upload_id`, as `extra_<name>` of String."""
     fields: dict[str, pl.DataType] = {column.name: column.dtype for column in columns(kind)}
     return pl.Schema({**fields, "upload_id": pl.String(), "row_number": pl.Int64()})
 

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import polars as pl
 
 from resources.errors import TooLarge, UploadRefused
-from resources.uploads.contract import (
-    Kind,
-    columns,
-    internal_names,
-)
+from resources.uploads.contract import DELETED, Kind, ValueType, columns, internal_names
 from resources.uploads.csv_reader import ROW_NUMBER, CsvHeader, TextBatch, read_batches, read_header
 from resources.uploads.source import Format, LimitedStream, Source, refuse_what_is_not_text
 
 _HEADER_BYTES = 64 * 1024
 _PARQUET_ROWS = 200_000
+_FIRST_PARQUET_ROWS = 20_000
+_PARQUET_TEXT_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """Headers as the file spells them, the internal name of each, and the rows as batches of text, read once."""
+    """Headers as the file spells them, the internal name of each, and the rows as batches of text, read once.
+
+    `consumed` tells how many bytes of the source the batches so far have taken.
+    """
 
     headers: tuple[str, ...]
     names: tuple[str, ...]
     batches: Iterator[TextBatch]
+    consumed: Callable[[], int]
 
 
 @contextmanager
@@ -48,12 +50,14 @@ def open_table(source: Source, kind: Kind, *, max_bytes: int) -> Iterator[TextTa
         tabbed = source.format in (Format.TSV, Format.TSV_GZ)
         header = read_header(stream, start=start, tabbed=tabbed, filename=source.filename)
         names = _checked_names(kind, header, source.filename)
-        yield TextTable(header.fields, names, read_batches(stream, header, names, source.filename))
+        yield TextTable(header.fields, names, read_batches(stream, header, names, source.filename), raw.tell)
 
 
 def _checked_names(kind: Kind, header: CsvHeader, filename: str) -> tuple[str, ...]:
     names = internal_names(kind, header.fields)
     missing = [column for column in columns(kind) if column.required and column.name not in names]
+    if DELETED in names:  # a file that only deletes needs no titles
+        missing = [column for column in missing if column.value_type is not ValueType.TEXT]
     if missing:
         wanted = ", ".join(f"{c.name} (or {c.alias})" if c.alias else c.name for c in missing)
         found = ", ".join(field.strip()[:60] for field in header.fields[:30])
@@ -85,8 +89,8 @@ def _parquet_table(source: Source, kind: Kind, *, max_bytes: int) -> TextTable:
         "not_parquet", f"{source.filename} is not a readable Parquet file; export it again, or send CSV."
     )
     try:
-        with source.open() as raw:
-            lazy = pl.scan_parquet(raw.read())
+        # A path, so that only the row groups at hand are read.
+        lazy = pl.scan_parquet(source.content, glob=False)
         schema = lazy.collect_schema()
         height = lazy.select(pl.len()).collect().item()
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -103,18 +107,31 @@ def _parquet_table(source: Source, kind: Kind, *, max_bytes: int) -> TextTable:
         )
     headers = tuple(schema)
     names = _checked_names(kind, CsvHeader(headers, ",", first_line=2, rest=b""), source.filename)
+    done = 0
 
     def batches() -> Iterator[TextBatch]:
+        nonlocal done
         texts = [_as_text(header, dtype) for header, dtype in schema.items()]
         cells = [text.alias(name) for text, name in zip(texts, names, strict=True) if text is not None]
-        for start in range(0, height, _PARQUET_ROWS):
+        left, rows = max_bytes, _FIRST_PARQUET_ROWS
+        while done < height:
             try:
-                frame = lazy.slice(start, _PARQUET_ROWS).select(cells).collect()
+                frame = lazy.slice(done, rows).select(cells).collect()
             except pl.exceptions.PolarsError as error:
                 raise refusal from error
-            yield TextBatch(frame.with_row_index(ROW_NUMBER, start + 2).cast({ROW_NUMBER: pl.Int64}))
+            if frame.is_empty():
+                raise refusal
+            # A short file may hold one long text many times over.
+            length = sum(int(frame[name].str.len_bytes().sum()) for name in names)
+            left -= length
+            if left < 0:
+                raise TooLarge(f"{source.filename} holds more than {max_bytes:,} bytes of text; split it.")
+            numbered = frame.with_row_index(ROW_NUMBER, done + 2).cast({ROW_NUMBER: pl.Int64})
+            done += frame.height
+            rows = max(1, min(_PARQUET_ROWS, _PARQUET_TEXT_BYTES * frame.height // max(1, length)))
+            yield TextBatch(numbered)
 
-    return TextTable(headers, names, batches())
+    return TextTable(headers, names, batches(), lambda: source.size * done // height)
 
 
 def _as_text(name: str, dtype: pl.DataType) -> pl.Expr | None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from resources.uploads.contract import Kind
+from resources.uploads.quality import UploadQuality
 
 MAX_LISTED_ERRORS = 100
 MAX_VALUE_CHARACTERS = 100
@@ -35,7 +36,11 @@ class RowError(BaseModel):
 
 
 class UploadStatistics(BaseModel):
-    """What the accepted rows contain. `unknown_items` is null when there was no catalogue to compare with."""
+    """What the accepted rows contain; the rows that delete are only counted, as `deletions`.
+
+    `unknown_items` is null when there was no catalogue to compare with. `completeness` is the share of rows with a
+    value, for every optional column of the contract; it is empty when there are no rows.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,12 +50,16 @@ class UploadStatistics(BaseModel):
     interaction_types: dict[str, int] = {}
     first_timestamp: datetime | None = None
     last_timestamp: datetime | None = None
+    deletions: int = 0
+    completeness: dict[str, float] = {}
 
 
 class UploadReport(BaseModel):
     """The report of one upload (spec: HTTP contract, "Data in").
 
     `errors_by_rule` counts rejected rows by `<column>.<rule>`; a row that breaks two rules counts under both.
+    `already_stored` says that nothing was stored, because the content was there before: the report is the first one.
+    `rules_fingerprint` names the tenant's rules by which the rows were judged.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,6 +79,9 @@ class UploadReport(BaseModel):
     storage_location: str | None = None
     rejected_url: str | None = None
     validate_only: bool = False
+    already_stored: bool = False
+    rules_fingerprint: str = ""
+    quality: UploadQuality | None = None
 
     @model_validator(mode="after")
     def _rows_add_up(self) -> UploadReport:

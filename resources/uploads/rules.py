@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ from pandera.errors import SchemaErrors
 
 from resources.tenant_settings import TenantSettings
 from resources.uploads.contract import (
+    DELETED,
     MAX_ID_BYTES,
     MAX_TEXT_BYTES,
     ColumnSpec,
@@ -32,7 +35,8 @@ class Rule:
     """One thing a row must satisfy.
 
     `passes` is evaluated on a frame that holds the cleaned text of each column under its name and the parsed value
-    under `parsed(name)`; it never gives null. `error` says in plain words what is wrong when it gives false.
+    under `parsed(name)`; there always is `parsed(DELETED)`. It never gives null. `error` says in plain words what is
+    wrong when it gives false.
     """
 
     column: str
@@ -81,6 +85,14 @@ def failing_rows(frame: pl.DataFrame, rules: Sequence[Rule]) -> dict[str, pl.Ser
     return {}
 
 
+def rules_fingerprint(kind: Kind, settings: TenantSettings) -> str:
+    """Return a name for the tenant's settings that decide whether a row of `kind` is accepted."""
+    judging: list[object] = []
+    if kind is Kind.INTERACTIONS:
+        judging = [sorted(interaction_type_map(settings).items()), settings.rating_min, settings.rating_max]
+    return hashlib.sha256(json.dumps(judging).encode()).hexdigest()[:16]
+
+
 def rule_table(kind: Kind, settings: TenantSettings | None = None) -> str:
     """Return the columns and rules of `kind` as a Markdown table, for the docs and the refusal messages."""
     lines = ["| column | required | what | a row is rejected when it |", "|---|---|---|---|"]
@@ -100,7 +112,7 @@ def _check(rule: Rule) -> pa.Check:
 
 
 def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now: datetime) -> list[Rule]:
-    text, value = pl.col(spec.name), pl.col(parsed(spec.name))
+    text, value, deletion = pl.col(spec.name), pl.col(parsed(spec.name)), _or_false(pl.col(parsed(DELETED)))
     rules: list[Rule] = []
 
     def add(name: str, error: str, passes: pl.Expr) -> None:
@@ -109,8 +121,9 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
     def unreadable(name: str, error: str) -> None:
         add(name, error, text.is_null() | value.is_not_null())
 
-    if spec.required:
-        add("empty", "is empty", text.is_not_null())
+    if spec.required:  # a row that is deleted needs what names it, and no description
+        filled = text.is_not_null()
+        add("empty", "is empty", filled | deletion if spec.value_type is ValueType.TEXT else filled)
     match spec.value_type:
         case ValueType.ID:
             rules.append(_at_most(spec.name, MAX_ID_BYTES))
@@ -132,7 +145,7 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
     if spec.name == "rating":
         low, high = settings.rating_min, settings.rating_max
         is_rating = _or_false(pl.col(parsed("interaction_type")) == "rating")
-        add("missing", "is empty, and a row of type rating needs it", ~(is_rating & text.is_null()))
+        add("missing", "is empty, and a row of type rating needs it", ~(is_rating & text.is_null()) | deletion)
         add("out_of_range", f"is outside {low:g} to {high:g}", ~_or_false((value < low) | (value > high)))
     elif spec.value_type is ValueType.NUMBER:
         add("negative", "is below 0", ~_or_false(value < 0))

@@ -57,12 +57,13 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An upload as it came: a file or bytes, with its display name, checksum and format."""
+    """An upload as it came: a file or bytes, with its display name, checksum, format and size in bytes."""
 
     content: Path | bytes
     filename: str
     sha256: str
     format: Format
+    size: int
 
     def open(self) -> AbstractContextManager[BinaryIO]:
         """Open the bytes as they came."""
@@ -120,7 +121,7 @@ def identify(content: Path | bytes, *, filename: str, max_bytes: int) -> Source:
         start = stream.read(_SNIFF_BYTES)
         stream.seek(0)
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Source(content=content, filename=name, sha256=sha256, format=_format_of(start, name))
+    return Source(content=content, filename=name, sha256=sha256, format=_format_of(start, name), size=size)
 
 
 def display_name(filename: str) -> str:

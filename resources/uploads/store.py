@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 import re
-import shutil
-import uuid
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -16,14 +16,23 @@ from upath import UPath
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.uploads import UploadRecord, find_upload, list_uploads, record_upload
-from resources.errors import CorruptArtifact, UploadNotFound
-from resources.lake import Lake, read_json, read_parquet, write_bytes, write_json, write_parquet
+from resources.disk import work_folder
+from resources.errors import Conflict, CorruptArtifact, UploadNotFound
+from resources.lake import Lake, part_name, parts, put_file, read_json, scan_parquet, write_bytes, write_json
+from resources.listing import remove_folder
 from resources.tenant import TenantId
 from resources.tenant_settings import TenantSettings
+from resources.uploads.compare import compare_with_stored
 from resources.uploads.contract import Kind
-from resources.uploads.inspect import inspect_source, upload_id_of
+from resources.uploads.inspect import inspect_source
+from resources.uploads.keys import KEYS_FILE, write_keys
+from resources.uploads.quality import upload_quality
+from resources.uploads.rejected import rejected_csv_chunks
 from resources.uploads.report import UploadReport
-from resources.uploads.source import identify
+from resources.uploads.rules import rules_fingerprint
+from resources.uploads.settle import Settled
+from resources.uploads.source import Source, identify
+from resources.uploads.upload_lock import upload_lock
 
 UploadOrigin = Literal["http", "cli", "landing"]
 _UPLOAD_ID = re.compile(r"(items|users|interactions)-[0-9a-f]{16}")
@@ -42,47 +51,79 @@ def store_upload(
     now: datetime,
     max_bytes: int,
     validate_only: bool = False,
+    on_progress: Callable[[int], None] | None = None,
 ) -> UploadReport:
-    """Inspect a file and store it, unless `validate_only`. The same file again answers the first report.
+    """Inspect a file and store it, unless `validate_only`. Content that is stored already answers the first report.
 
-    A process that dies before the commit leaves a folder nobody reads, and the next try overwrites it.
+    What takes long runs beside other uploads of the tenant; they take turns to compare with what is stored and to
+    store. A process that dies before the commit leaves a folder nobody reads, and the next try overwrites it.
+
+    Args:
+        on_progress: told how many bytes of the source have been read; may raise to break off.
 
     Raises:
         TooLarge: the file, or its text when uncompressed, is over `max_bytes`.
         UploadRefused: the file cannot be read at all; nothing is stored.
+        TenantNotFound: no tenant has this id; nothing is stored.
     """
     found = identify(content, filename=filename, max_bytes=max_bytes)
-    upload_id = upload_id_of(kind, found.sha256)
-    if not validate_only and find_upload(db, tenant, upload_id) is not None:
-        return read_report(lake, tenant, upload_id)
-    catalogue = _catalogue(lake, db, tenant) if kind is Kind.INTERACTIONS else None
-    inspection = inspect_source(kind, found, settings=settings, now=now, max_bytes=max_bytes, catalogue=catalogue)
-    if validate_only:
-        return inspection.report.model_copy(update={"validate_only": True})
-    folder = lake.tenant(tenant).upload(upload_id)
-    location = folder.relative_to(lake.root).as_posix()
-    report = inspection.report.model_copy(update={"storage_location": location})
-    _write_original(folder / f"original{found.format}", content)
-    write_parquet(folder / "accepted.parquet", inspection.accepted)
-    write_parquet(folder / "rejected.parquet", inspection.rejected)
-    write_json(folder / "report.json", report.model_dump(mode="json"))
-    record_upload(
-        db,
-        UploadRecord(
-            tenant=tenant,
+    fingerprint = rules_fingerprint(kind, settings)
+    upload_id, stored = _known(lake, db, tenant, kind, found.sha256, fingerprint)
+    if stored is not None:
+        return stored.model_copy(update={"validate_only": validate_only})
+    with work_folder(lake.scratch / "uploads", "upload") as work:
+        inspection = inspect_source(
+            kind,
+            found,
             upload_id=upload_id,
-            kind=kind.value,
-            sha256=found.sha256,
-            filename=found.filename,
-            source=source,
-            status=report.status.value,
-            rows_accepted=report.rows_accepted,
-            rows_rejected=report.rows_rejected,
-            rows_duplicate=report.rows_duplicate,
-            created_at=now,
-        ),
-    )
-    return report
+            settings=settings,
+            now=now,
+            max_bytes=max_bytes,
+            work=work,
+            on_progress=on_progress,
+        )
+        with nullcontext() if validate_only else upload_lock(lake, tenant):
+            again, stored = _known(lake, db, tenant, kind, found.sha256, fingerprint)
+            if stored is not None:
+                return stored.model_copy(update={"validate_only": validate_only})
+            if again != upload_id:
+                raise Conflict(
+                    f"The rules of tenant {tenant} changed while {found.filename} was checked; send it again."
+                )
+            settled = compare_with_stored(lake, db, tenant, inspection, now=now, max_bytes=max_bytes, work=work)
+            report = settled.report.model_copy(
+                update={"rules_fingerprint": fingerprint, "validate_only": validate_only}
+            )
+            quality = upload_quality(report, list_uploads(db, tenant), now=now)
+            report = report.model_copy(update={"quality": quality})
+            if validate_only:
+                return report
+            keys = write_keys([inspection.by_key, inspection.by_event], gone=settled.gone, work=work)
+            report = _write(lake, tenant, found, settled, keys, report)
+            record_upload(
+                db,
+                UploadRecord(
+                    tenant=tenant,
+                    upload_id=upload_id,
+                    kind=kind.value,
+                    sha256=found.sha256,
+                    filename=found.filename,
+                    source=source,
+                    status=report.status.value,
+                    rows_accepted=report.rows_accepted,
+                    rows_rejected=report.rows_rejected,
+                    rows_duplicate=report.rows_duplicate,
+                    created_at=now,
+                ),
+            )
+            return report
+
+
+def stored_report(
+    lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind, sha256: str, settings: TenantSettings
+) -> UploadReport | None:
+    """Return what `store_upload` would answer for content with this checksum that is stored already, else None."""
+    return _known(lake, db, tenant, kind, sha256, rules_fingerprint(kind, settings))[1]
 
 
 def read_report(lake: Lake, tenant: TenantId, upload_id: str) -> UploadReport:
@@ -99,36 +140,83 @@ def read_report(lake: Lake, tenant: TenantId, upload_id: str) -> UploadReport:
         raise CorruptArtifact(f"The report of upload {upload_id} of tenant {tenant} is damaged.") from error
 
 
-def read_accepted(lake: Lake, tenant: TenantId, upload_id: str) -> pl.DataFrame:
-    """Return the accepted rows of a stored upload, in the shape of `accepted_schema(kind)` plus extra columns.
+def scan_accepted(lake: Lake, tenant: TenantId, upload_id: str) -> pl.LazyFrame:
+    """Return the accepted rows of a stored upload in file order: `accepted_schema(kind)`, extra columns, no more.
 
     Raises:
         UploadNotFound: the tenant has no upload with this id.
-        CorruptArtifact: the stored file is missing or not readable.
+        CorruptArtifact: its parts are missing.
     """
-    return read_parquet(_folder(lake, tenant, upload_id) / "accepted.parquet")
+    return scan_parquet(_parts(lake, tenant, upload_id, "accepted"))
 
 
-def read_rejected(lake: Lake, tenant: TenantId, upload_id: str) -> pl.DataFrame:
+def scan_rejected(lake: Lake, tenant: TenantId, upload_id: str) -> pl.LazyFrame:
     """Return the rejected rows of a stored upload: `rejected_row`, `rejected_reason`, and the file's columns as text.
 
     Raises:
         UploadNotFound: the tenant has no upload with this id.
-        CorruptArtifact: the stored file is missing or not readable.
+        CorruptArtifact: its parts are missing.
     """
-    return read_parquet(_folder(lake, tenant, upload_id) / "rejected.parquet")
+    return scan_parquet(_parts(lake, tenant, upload_id, "rejected"))
 
 
-def _catalogue(lake: Lake, db: ControlDb, tenant: TenantId) -> pl.Series | None:
-    """Return the ids of every uploaded item; None when none was."""
-    records = [r for r in list_uploads(db, tenant, kind=Kind.ITEMS.value) if r.rows_accepted]
-    ids = [_item_ids(_folder(lake, tenant, record.upload_id) / "accepted.parquet") for record in records]
-    return pl.concat(ids).unique() if ids else None
+def rejected_csv(lake: Lake, tenant: TenantId, upload_id: str) -> Iterator[bytes]:
+    """Return the rejected rows of a stored upload as CSV for people, in pieces.
+
+    Raises:
+        UploadNotFound: the tenant has no upload with this id.
+        CorruptArtifact: its parts are missing.
+    """
+    return rejected_csv_chunks(_parts(lake, tenant, upload_id, "rejected"))
 
 
-def _item_ids(path: UPath) -> pl.Series:
-    with path.open("rb") as handle:
-        return pl.read_parquet(handle, columns=["item_id"])["item_id"]
+def _known(
+    lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind, sha256: str, fingerprint: str
+) -> tuple[str, UploadReport | None]:
+    """Return the id for this content, and its report when it is stored.
+
+    The same content has the same id. Only when rows of it were rejected, and the tenant has changed the rules since,
+    is it worth another look, under an id that comes from the rules, too.
+    """
+    upload_id = f"{kind}-{sha256[:16]}"
+    if find_upload(db, tenant, upload_id) is None:
+        return upload_id, None
+    report = read_report(lake, tenant, upload_id)
+    if report.rows_rejected and report.rules_fingerprint != fingerprint:
+        upload_id = f"{kind}-{hashlib.sha256((sha256 + fingerprint).encode()).hexdigest()[:16]}"
+        if find_upload(db, tenant, upload_id) is None:
+            return upload_id, None
+        report = read_report(lake, tenant, upload_id)
+    return upload_id, report.model_copy(update={"already_stored": True})
+
+
+def _write(
+    lake: Lake, tenant: TenantId, source: Source, settled: Settled, keys: Path, report: UploadReport
+) -> UploadReport:
+    """Put everything into the upload's folder, which nobody reads before the commit."""
+    folder = lake.tenant(tenant).upload(report.upload_id)
+    remove_folder(folder)  # a dead attempt may have left more parts than this one has
+    if isinstance(source.content, bytes):
+        write_bytes(folder / f"original{source.format}", source.content)
+    else:
+        put_file(source.content, folder / f"original{source.format}")
+    for files, target in (
+        (settled.accepted, lake.tenant(tenant).accepted(report.upload_id)),
+        (settled.rejected, lake.tenant(tenant).rejected(report.upload_id)),
+    ):
+        for number, file in enumerate(files):
+            put_file(file, target / part_name(number))
+    put_file(keys, folder / KEYS_FILE)
+    report = report.model_copy(update={"storage_location": folder.relative_to(lake.root).as_posix()})
+    write_json(folder / "report.json", report.model_dump(mode="json"))
+    return report
+
+
+def _parts(lake: Lake, tenant: TenantId, upload_id: str, which: Literal["accepted", "rejected"]) -> tuple[UPath, ...]:
+    found = parts(_folder(lake, tenant, upload_id) / which)
+    if not found:
+        raise CorruptArtifact(f"The {which} rows of upload {upload_id} of tenant {tenant} are missing from the lake.")
+    return found
 
 
 def _folder(lake: Lake, tenant: TenantId, upload_id: str) -> UPath:
@@ -137,23 +225,3 @@ def _folder(lake: Lake, tenant: TenantId, upload_id: str) -> UPath:
         if (folder / "report.json").exists():
             return folder
     raise UploadNotFound(f"Tenant {tenant} has no upload {upload_id[:80]!r}; list the uploads to see which it has.")
-
-
-def _write_original(path: UPath, content: Path | bytes) -> None:
-    """Keep the file as it came, without holding it in memory where the lake is a folder."""
-    if isinstance(content, bytes):
-        write_bytes(path, content)
-        return
-    if not isinstance(path, Path):
-        write_bytes(path, content.read_bytes())
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with content.open("rb") as source, open(beside, "wb") as target:
-            shutil.copyfileobj(source, target, 1024 * 1024)
-            target.flush()
-            os.fsync(target.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -25,7 +25,7 @@ from resources.uploads.rules import rule_table
 ROOT = Path(__file__).parents[2]
 # Loading the graph takes seconds: one worker of pytest-xdist does it for all tests that need it.
 needs_graph = pytest.mark.xdist_group("asset_graph")
-NOT_IN_OPENAPI = {"GET /docs", "GET /", "GET /openapi.json"}
+NOT_IN_OPENAPI = {"GET /docs", "GET /", "GET /openapi.json", "GET /data-docs"}
 
 # In a process of its own: it parses the dbt project into RECSAAS_HOME, and Dagster's preview warnings are not ours.
 _GRAPH = """

@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from upath import UPath
 
 from recsaas_assets.dbt_invocation import PROJECT_DIR
 from recsaas_assets.dbt_manifest import parse_manifest
@@ -17,7 +16,7 @@ from recsaas_assets.ingestion import settings_table, uploads_table
 from resources.lake import Lake, TenantLake, write_parquet
 from resources.tenant import TenantId
 from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import Kind, accepted_schema
+from resources.uploads.contract import TIME, Kind, accepted_schema
 
 Row = dict[str, Any]
 MakeTenant = Callable[..., TenantLake]
@@ -44,10 +43,11 @@ def make_tenant() -> MakeTenant:
         uploads: list[Row] | None = None,
         settings: TenantSettings | None = None,
     ) -> TenantLake:
-        lake = Lake(root=UPath(home / "lake")).tenant(TenantId.parse(tenant))
+        lake = Lake.open(str(home / "lake"), scratch=home / "scratch").tenant(TenantId.parse(tenant))
         for kind, rows in ((Kind.ITEMS, items), (Kind.USERS, users), (Kind.INTERACTIONS, interactions)):
             extra = {name: pl.String() for row in rows or [] for name in row if name.startswith("extra_")}
-            write_parquet(lake.raw(kind.value), pl.DataFrame(rows or [], schema={**accepted_schema(kind), **extra}))
+            schema = {**accepted_schema(kind), "deleted": pl.Boolean(), "received_at": TIME, **extra}
+            write_parquet(lake.raw(kind.value), pl.DataFrame(rows or [], schema=schema))
         write_parquet(lake.raw("raw_uploads"), pl.DataFrame(uploads or [], schema=uploads_table(()).schema))
         write_parquet(lake.raw("tenant_settings"), settings_table(settings or TenantSettings()))
         return lake

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recsaas_assets.dbt_invocation import PROJECT_DIR
-from recsaas_assets.dbt_manifest import generate_docs, parse_manifest, project_hash
+from recsaas_assets.dbt_manifest import docs_are_current, generate_docs, parse_manifest, project_hash
 from recsaas_assets.dbt_runner import run_dbt
 from resources.errors import ConfigurationError
 
@@ -66,8 +67,42 @@ def test_every_column_is_described_and_every_model_has_a_grain_and_a_tested_key(
 
 
 def test_documentation_is_one_page_that_names_no_folder_of_this_machine(tmp_path: Path) -> None:
-    page = tmp_path / "docs" / "dbt.html"
+    page = tmp_path / "docs" / "index.html"
+    assert not docs_are_current(page)
     generate_docs(page)
+    assert docs_are_current(page)
     text = page.read_text()
     assert "Sum of the pair" in text
-    assert str(PROJECT_DIR.parent) not in text
+    for folder in (PROJECT_DIR.parent, Path(tempfile.gettempdir()), Path.home(), tmp_path):
+        assert f"{folder}/" not in text
+    changed = tmp_path / "project"
+    shutil.copytree(PROJECT_DIR, changed)
+    (changed / "models" / "groups.yml").write_text("version: 2\n\n" + (changed / "models" / "groups.yml").read_text())
+    assert not docs_are_current(page, project_dir=changed)
+
+
+def test_every_mart_has_an_exposure(target_dir: Path) -> None:
+    manifest = json.loads((target_dir / "manifest.json").read_text())
+    exposed = {node for exposure in manifest["exposures"].values() for node in exposure["depends_on"]["nodes"]}
+    marts = {
+        n["unique_id"]
+        for n in manifest["nodes"].values()
+        if n.get("fqn", [])[1:2] == ["marts"] and n["resource_type"] == "model"
+    }
+    assert len(marts) == 5
+    assert marts - exposed == set()
+
+
+def test_the_features_are_those_of_the_data_contract(target_dir: Path) -> None:
+    nodes = json.loads((target_dir / "manifest.json").read_text())["nodes"]
+    assert list(nodes["model.recsaas.user_features"]["columns"])[1:] == [
+        "interaction_count", "view_count", "click_count", "add_to_cart_count", "purchase_count", "rating_count",
+        "distinct_items", "distinct_categories", "avg_rating", "avg_duration_seconds", "total_spend",
+        "avg_purchase_price", "purchase_rate", "active_days", "tenure_days", "days_since_last_interaction",
+        "favourite_category",
+    ]  # fmt: skip
+    assert list(nodes["model.recsaas.item_features"]["columns"])[1:] == [
+        "interaction_count", "view_count", "click_count", "add_to_cart_count", "purchase_count", "distinct_users",
+        "rating_count", "avg_rating", "cart_rate", "conversion_rate", "revenue", "popularity_score", "trending_score",
+        "days_since_last_interaction", "price_percentile_in_category",
+    ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,19 @@ import pytest
 from recsaas_assets.dbt_runner import DbtResult, run_dbt
 from resources.lake import TenantLake, read_parquet
 from resources.tenant_settings import InteractionWeights, TenantSettings
+from resources.uploads.quality import volume_of
 
 MODELS = {
-    "stg_items": 12,
-    "stg_users": 4,
-    "stg_interactions": 12,
+    "stg_items": 13,
+    "stg_users": 5,
+    "stg_interactions": 13,
     "int_interaction_signals": 5,
     "int_sessions": 9,
     "user_features": 18,
     "item_features": 16,
     "popular_items": 7,
     "interaction_weights": 5,
-    "data_quality": 14,
+    "data_quality": 21,
 }
 
 
@@ -189,7 +191,7 @@ def test_a_tenant_without_any_rows_gets_empty_files_with_all_columns(empty: tupl
 
 def test_dbt_unit_tests_pass(empty: tuple[TenantLake, DbtResult]) -> None:
     unit_tests = [node for node in empty[1].nodes if node.resource_type == "unit_test"]
-    assert len(unit_tests) == 11
+    assert len(unit_tests) == 17
     assert {node.status for node in unit_tests} == {"pass"}
 
 
@@ -202,3 +204,22 @@ def test_a_tenant_with_one_item_and_one_user(tmp_path: Path, target_dir: Path, m
     result = run_dbt(["run"], tenant_lake=lake, target_dir=target_dir)
     filled = {node.name: node.rows for node in result.models() if node.rows}
     assert filled == {"stg_items": 1, "stg_users": 1, "item_features": 1, "user_features": 1, "data_quality": 2}
+
+
+def test_sql_and_python_agree_on_what_is_unusual(tmp_path: Path, target_dir: Path, make_tenant: Any) -> None:
+    """The mart judges old uploads and `volume_of` new ones: the same sizes must get the same answer."""
+    rng = random.Random(7)
+    sizes = [rng.choice((0, 1, 33, 34, 90, 100, 110, 300, 301, 5000)) for _ in range(60)]
+    uploads = [
+        {"upload_id": f"u{n}", "kind": "users", "sequence": n, "created_at": day(1), "rows_accepted": 0,
+         "rows_rejected": size, "rows_duplicate": 0}
+        for n, size in enumerate(sizes)
+    ]  # fmt: skip
+    lake = make_tenant(tmp_path, uploads=uploads)
+    run_dbt(["run"], tenant_lake=lake, target_dir=target_dir)
+    mart = read_parquet(lake.dbt / "data_quality.parquet").sort("sequence")
+    expected = [volume_of(size, sizes[:n]) for n, size in enumerate(sizes)]
+    assert mart["is_volume_anomaly"].to_list() == [volume.anomaly for volume in expected]
+    assert mart["usual_rows"].to_list() == [volume.usual for volume in expected]
+    assert mart["volume_ratio"].to_list() == [volume.ratio for volume in expected]
+    assert 0 < mart["is_volume_anomaly"].sum() < len(sizes)

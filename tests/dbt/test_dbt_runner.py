@@ -151,3 +151,11 @@ def test_the_build_record_names_the_last_published_invocation(
     result = run_dbt(["run", "--select", "stg_items"], tenant_lake=lake, target_dir=target_dir)
     record = read_build(lake)
     assert (record.invocation_id, record.project_hash) == (result.invocation_id, result.project_hash)
+
+
+def test_memory_is_bounded_and_too_little_of_it_is_a_reason(
+    tmp_path: Path, target_dir: Path, make_tenant: Any, two_interactions: Any
+) -> None:
+    lake = make_tenant(tmp_path, interactions=two_interactions("ana"))
+    with pytest.raises(FeatureBuildFailed, match="emory"):
+        run_dbt(["run"], tenant_lake=lake, target_dir=target_dir, memory_bytes=1000)

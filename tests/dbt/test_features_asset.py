@@ -86,7 +86,7 @@ def test_every_model_is_materialised_with_its_checks(
     assert len(materialised) == 10
     metadata = materialised["interaction_weights"].materialization.metadata
     assert metadata["dagster/row_count"].value == 1
-    assert "| ana | ana's item | 6.0 | 2 |" in metadata["preview"].value
+    assert "| ••• | ana's item | 6.0 | 2 |" in metadata["preview"].value
     evaluations = check_results(result)
     assert len(evaluations) == len(list(features.features.check_specs))
     assert {evaluation.passed for evaluation in evaluations.values()} == {True}

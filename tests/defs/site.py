@@ -52,7 +52,7 @@ class Site:
 
     @property
     def whole_lake(self) -> Lake:
-        return Lake.open(self.settings.lake_url, scratch=self.settings.scratch)
+        return Lake.open(self.settings.lake_url, scratch=self.settings.scratch, s3_endpoint=self.settings.s3_endpoint)
 
     def lake(self, tenant: str) -> TenantLake:
         return self.whole_lake.tenant(TenantId(tenant))

@@ -14,7 +14,9 @@ import pytest
 from dagster import AssetKey, DagsterRunStatus, Definitions
 
 from recsaas_assets.dagster_home import dagster_instance
+from recsaas_assets.run_failures import INTERRUPTED
 from resources.control_db.runs import list_runs
+from resources.dagster_resources import TenantRunResource
 from resources.release import pointer
 from resources.run_lock import dead_run, tenant_run_lock
 from resources.tenant import TenantId
@@ -23,10 +25,22 @@ from tests.defs.site import INTERACTION_COLUMNS, Site, interactions_csv, recsaas
 
 APPLE = TenantId("apple")
 _LONGEST_SECONDS = 90
+_RUN = "from recsaas_assets.cli import main; main()"
+# The files of a small release are written within milliseconds: nobody outside could hit that moment.
+_RUN_THAT_DIES_WHILE_IT_WRITES_A_RELEASE = f"""
+import os, signal
+from resources.release.contents import ReleaseContents
+write_files = ReleaseContents.write_files
+def die_before_the_last_step(contents, folder):
+    write_files(contents, folder)
+    os.kill(os.getpid(), signal.SIGKILL)
+ReleaseContents.write_files = die_before_the_last_step
+{_RUN}
+"""
 
 
-def start(site: Site) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", "from recsaas_assets.cli import main; main()", "run", "apple", "--json"]
+def start(site: Site, code: str = _RUN) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", code, "run", "apple", "--json"]
     environment = {**os.environ, "RECSAAS_HOME": str(site.home), "RECSAAS_TRAINING_THREADS": "1"}
     with open(site.home / "run.log", "ab") as log:
         return subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[2], stdout=log, stderr=log)
@@ -57,8 +71,10 @@ def test_a_run_killed_twice_goes_through_the_third_time(site: Site, definitions:
     first = dead_run(site.home, APPLE)
     assert first is not None
 
-    kill_when(site, lambda: list_runs(site.db, APPLE)[0].stage == "release")
-    assert all(summary.problem is None for summary in site.releases("apple").list())
+    dying = start(site, _RUN_THAT_DIES_WHILE_IT_WRITES_A_RELEASE)
+    assert dying.wait(timeout=_LONGEST_SECONDS) == -signal.SIGKILL, (site.home / "run.log").read_text()
+    assert list((lake / "releases").glob(".writing-*/*.npy")) != [], "some of the release was written"
+    assert site.releases("apple").list() == ()
     second = dead_run(site.home, APPLE)
     assert second not in (None, first)
 
@@ -79,6 +95,18 @@ def test_a_run_killed_twice_goes_through_the_third_time(site: Site, definitions:
         statuses = {run.run_id: run.status for run in instance.get_runs()}
     assert statuses[first] is statuses[second] is DagsterRunStatus.FAILURE
     assert list(statuses.values()).count(DagsterRunStatus.SUCCESS) == 1
+
+
+def test_an_interrupt_is_recorded_and_reaches_the_caller(
+    site: Site, definitions: Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else Ctrl-C would end one tenant of a backfill, and the next one would start."""
+    site.create("apple")
+    monkeypatch.setattr(TenantRunResource, "stage", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        site.run("apple")
+    (record,) = list_runs(site.db, APPLE)
+    assert (record.status, record.message) == ("cancelled", INTERRUPTED)
 
 
 def test_a_crash_between_the_release_and_its_pointer(

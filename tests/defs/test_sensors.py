@@ -75,12 +75,17 @@ def instance() -> Iterator[DagsterInstance]:
 
 @pytest.fixture
 def tick(site: Site, instance: DagsterInstance, definitions: Definitions) -> Any:
-    """Evaluate a sensor once."""
+    """Evaluate a sensor once, with the cursor that it left the last time."""
+    cursors: dict[str, str | None] = {}
 
     def evaluate(name: str = "new_uploads") -> Any:
         platform = PlatformResource(home=str(site.home))
-        with build_sensor_context(instance=instance, resources={"platform": platform}) as context:
-            return definitions.resolve_sensor_def(name)(context)
+        resources = {"platform": platform}
+        with build_sensor_context(instance=instance, cursor=cursors.get(name), resources=resources) as context:
+            result = definitions.resolve_sensor_def(name)(context)
+        if isinstance(result, SensorResult):
+            cursors[name] = result.cursor
+        return result
 
     return evaluate
 
@@ -104,9 +109,26 @@ def settle(site: Site) -> None:
     mark_ingested(site.db, TenantId("apple"), fresh, run_id="run-0")
 
 
-def requested(result: SensorResult | SkipReason) -> list[str]:
-    assert isinstance(result, SensorResult), result
+def requested(result: SensorResult) -> list[str]:
     return [str(request.partition_key) for request in result.run_requests or []]
+
+
+def reason(result: SensorResult) -> str:
+    """Why nothing was requested."""
+    assert not result.run_requests
+    assert result.skip_reason is not None and result.skip_reason.skip_message is not None
+    return result.skip_reason.skip_message
+
+
+def run_of(instance: DagsterInstance, request: RunRequest, status: DagsterRunStatus) -> DagsterRun:
+    """What the daemon makes of a request."""
+
+    @job(name="tenant_pipeline")
+    def pipeline() -> None:
+        nothing()
+
+    tags = {PARTITION: str(request.partition_key), "dagster/run_key": str(request.run_key)}
+    return instance.create_run_for_job(pipeline, status=status, tags=tags)
 
 
 def test_the_mirror_adds_the_partitions_that_are_missing(site: Site, instance: DagsterInstance, tick: Any) -> None:
@@ -122,27 +144,40 @@ def test_the_mirror_adds_the_partitions_that_are_missing(site: Site, instance: D
 def test_uploads_of_one_tenant_make_one_run(site: Site, instance: DagsterInstance, tick: Any) -> None:
     site.create("apple")
     instance.add_dynamic_partitions("tenants", ["apple"])
-    assert isinstance(tick(), SkipReason), "nothing was uploaded"
+    assert reason(tick()) == "No uploads are waiting."
 
     items(site, "apple")
-    assert isinstance(tick(), SkipReason), "items alone train nothing"
+    assert requested(tick()) == [], "items alone train nothing"
 
     interactions(site, "apple", now=datetime.now(UTC))
-    assert isinstance(tick(), SkipReason), "more may be on its way"
+    assert requested(tick()) == [], "more may be on its way"
 
     interactions(site, "apple", seed=2)
     settle(site)
     first = tick()
     assert requested(first) == ["apple"]
-    assert first.run_requests[0].run_key == tick().run_requests[0].run_key, "Dagster starts one run per key"
-
-    take_in(site, "apple")
-    assert isinstance(tick(), SkipReason), "everything was taken in"
+    run_of(instance, first.run_requests[0], DagsterRunStatus.FAILURE)
+    assert "failed" in reason(tick()), "a run that failed is not repeated for ever"
 
     interactions(site, "apple", seed=3)
     second = tick()
     assert requested(second) == ["apple"]
     assert second.run_requests[0].run_key != first.run_requests[0].run_key
+    run = run_of(instance, second.run_requests[0], DagsterRunStatus.NOT_STARTED)
+    assert "a run is going on" in reason(tick())
+    take_in(site, "apple")
+    instance.report_run_canceled(run)
+    assert reason(tick()) == "No uploads are waiting."
+
+
+def test_a_good_run_that_left_something_lying_is_followed_by_another(
+    site: Site, instance: DagsterInstance, tick: Any
+) -> None:
+    site.create("apple")
+    instance.add_dynamic_partitions("tenants", ["apple"])
+    interactions(site, "apple")
+    run_of(instance, tick().run_requests[0], DagsterRunStatus.SUCCESS)
+    assert requested(tick()) == ["apple"]
 
 
 def test_a_queued_run_takes_later_uploads_along(site: Site, instance: DagsterInstance, tick: Any) -> None:
@@ -153,9 +188,10 @@ def test_a_queued_run_takes_later_uploads_along(site: Site, instance: DagsterIns
     waiting_run(instance, "another_job", "apple")
     assert requested(tick()) == ["apple", "berry"]
     waiting = waiting_run(instance, "tenant_pipeline", "apple")
+    interactions(site, "berry", seed=2)
     assert requested(tick()) == ["berry"]
     instance.report_run_canceled(waiting)
-    assert requested(tick()) == ["apple", "berry"]
+    assert requested(tick()) == ["apple", "berry"], "neither request has become a run"
 
 
 def waiting_run(instance: DagsterInstance, name: str, tenant: str) -> DagsterRun:
@@ -174,18 +210,41 @@ def test_a_dropped_file_is_enough(site: Site, instance: DagsterInstance, tick: A
     csv = interactions_csv("a", 2, 2, rows=3).encode()
     for tenant, name in (("apple", "monday.csv"), ("berry", ".half-written.csv")):
         write_bytes(site.whole_lake.landing(TenantId(tenant), "interactions") / name, csv)
-    assert isinstance(tick(), SkipReason), "the file may still grow"
+    assert requested(tick()) == [], "the file may still grow"
     for tenant in ("apple", "berry"):
         for file in site.whole_lake.landing(TenantId(tenant), "interactions").iterdir():
             os.utime(str(file), (LONG_AGO.timestamp(), LONG_AGO.timestamp()))
     assert requested(tick()) == ["apple"]
 
 
+def test_a_file_of_the_same_name_size_and_time_is_another_one(site: Site, instance: DagsterInstance, tick: Any) -> None:
+    site.create("apple")
+    instance.add_dynamic_partitions("tenants", ["apple"])
+    path = site.whole_lake.landing(TenantId("apple"), "interactions") / "a.csv"
+    keys = set()
+    for user in "xy":
+        write_bytes(path, interactions_csv(user, 2, 2, rows=3).encode())
+        os.utime(str(path), (LONG_AGO.timestamp(), LONG_AGO.timestamp()))
+        (request,) = tick().run_requests
+        keys.add(request.run_key)
+        run_of(instance, request, DagsterRunStatus.FAILURE)
+        assert requested(tick()) == []
+    assert len(keys) == 2
+    path.rename(path.with_name("b.csv"))
+    assert requested(tick()) == ["apple"]
+
+
+def test_folders_that_belong_to_no_tenant_are_nobody_s(site: Site, instance: DagsterInstance, tick: Any) -> None:
+    for name in ("No Tenant", "ghost", ".hidden"):
+        write_bytes(site.whole_lake.landing_root / name / "interactions" / "a.csv", b"x")
+    assert reason(tick()) == "No uploads are waiting."
+
+
 def test_tracked_events_are_interactions_too(site: Site, instance: DagsterInstance, tick: Any) -> None:
     site.create("apple")
     instance.add_dynamic_partitions("tenants", ["apple"])
     items(site, "apple")
-    assert isinstance(tick(), SkipReason)
+    assert requested(tick()) == []
     view = Event(event_id="e1", user_id="u", item_id="i", interaction_type="view", timestamp=FIRST_DAY)
     EventLog(site.db).append(TenantId("apple"), [view], now=FIRST_DAY)
     assert requested(tick()) == ["apple"]
@@ -204,7 +263,7 @@ def test_several_tenants_but_none_that_is_suspended(site: Site, instance: Dagste
     for name in ("apple", "cherry"):
         take_in(site, name)
     skipped = tick()
-    assert skipped.skip_message == "damson: its partition is not there yet."
+    assert reason(skipped) == "damson: its partition is not there yet."
 
 
 def end_sensor(site: Site, instance: DagsterInstance, definitions: Definitions, name: str, run_id: str) -> None:

@@ -1,4 +1,4 @@
-"""`recsaas up` as an operator runs it: two shops upload at once, a third one drops files."""
+"""`recsaas up` as an operator runs it: two shops upload at once, a third one drops files, a run is killed."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ import pytest
 
 from recsaas_assets.sample.shop import generate_shop
 from recsaas_assets.sample.writer import write_shop
+from resources.control_db.engine import open_control_db
+from resources.control_db.runs import list_runs
 from resources.lake import Lake
 from resources.tenant import TenantId
 from tests.e2e.test_journey import RECSAAS, processes_of, recsaas
@@ -72,7 +74,22 @@ def shop_files(folder: Path, prefix: str, seed: int) -> dict[str, Path]:
     return files
 
 
-def test_two_shops_at_once_and_a_dropped_one_go_live_and_nothing_mixes(platform: Platform, tmp_path: Path) -> None:
+def kill_first_run(home: Path, tenant: str) -> None:
+    """Kill the process of the tenant's run as soon as it holds the tenant's lock, before it has stored anything."""
+    lock = home / "locks" / f"{tenant}.lock"
+    deadline = time.monotonic() + SECONDS_TO_LIVE
+    while not (lock.exists() and lock.read_text()):
+        assert time.monotonic() < deadline, f"{tenant} has no run"
+        time.sleep(0.005)
+    inode = str(lock.stat().st_ino)
+    held = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    (holder,) = {int(fields[4]) for fields in held if fields[1] == "FLOCK" and fields[5].split(":")[-1] == inode}
+    os.kill(holder, signal.SIGKILL)
+
+
+def test_two_shops_and_a_dropped_one_go_live_though_a_run_is_killed_and_nothing_mixes(
+    platform: Platform, tmp_path: Path
+) -> None:
     keys, files = {}, {}
     for seed, name in enumerate(("red", "blue", "green")):
         made = recsaas(platform.home, "tenant", "create", name, "--json")
@@ -94,6 +111,7 @@ def test_two_shops_at_once_and_a_dropped_one_go_live_and_nothing_mixes(platform:
         folder.mkdir(parents=True)
         (folder / f"{kind}.csv").write_bytes(files["green"][kind].read_bytes())
 
+    kill_first_run(platform.home, "blue")
     waiting, deadline = set(keys), time.monotonic() + SECONDS_TO_LIVE
     while waiting:
         assert time.monotonic() < deadline, f"not live: {waiting}"
@@ -108,6 +126,10 @@ def test_two_shops_at_once_and_a_dropped_one_go_live_and_nothing_mixes(platform:
                 served = [item["item_id"] for item in answer.json()["recommendations"]]
                 assert served and all(item.startswith(f"{name}-") for item in served)
                 waiting.discard(name)
+    db = open_control_db(f"sqlite:///{platform.home}/control.db")
+    *_, killed = list_runs(db, TenantId("blue"))
+    assert killed.status == "failed"
+    db.close()
     for name in keys:
         root = Path(str(landing.tenant(TenantId(name)).root))
         for path in root.rglob("*.parquet"):

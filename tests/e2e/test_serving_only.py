@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -36,10 +37,20 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, with_pip=False)
     interpreter = folder / "bin" / "python"
     uv = Path(sys.executable).with_name("uv")
-    for arguments in (["-r", "requirements-serving.txt"], ["--no-deps", "."]):
+    sources = sources_of_wheel(tmp_path_factory.mktemp("sources"))
+    for arguments in (["-r", str(ROOT / "requirements-serving.txt")], ["--no-deps", str(sources)]):
         command = [str(uv), "pip", "install", "--quiet", "--python", str(interpreter), *arguments]
-        subprocess.run(command, cwd=ROOT, check=True)
+        subprocess.run(command, check=True)
     return interpreter
+
+
+def sources_of_wheel(folder: Path) -> Path:
+    """Copy what a wheel is built from: building leaves folders beside the sources."""
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("bento_service", "dbt_project", "recsaas_assets", "resources"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
 
 
 def test_the_serving_extra_brings_no_pipeline_and_the_service_answers(python: Path, tmp_path: Path) -> None:

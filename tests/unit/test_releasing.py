@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsaas_assets.ingestion import event_rows
 from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.gate import Outcome, Verdict
@@ -17,7 +16,6 @@ from recsaas_assets.recommender.lifecycle import TrainedModel
 from recsaas_assets.recommender.report import Cohort, EvaluationReport, SplitSummary
 from recsaas_assets.releasing import contents_of, histories, item_table, manifest_draft, release_vectors
 from resources.control_db.uploads import UploadRecord
-from resources.event_log import Event, LoggedEvent
 from resources.ranker.index import build_index
 from resources.release.contents import ITEM_SCHEMA
 from resources.release.manifest import IndexInfo, ManifestDraft
@@ -130,13 +128,13 @@ def test_the_contents_fit_together(data: TrainingSet, model: TrainedModel) -> No
     assert contents.evaluation_markdown.startswith("# Evaluation")
 
 
-def interactions(*events: LoggedEvent) -> pl.DataFrame:
-    uploaded = event_rows((_logged(99, START + timedelta(days=9)),)).with_columns(upload_id=pl.lit("interactions-1"))
-    return pl.concat([uploaded, event_rows(events)])
-
-
-def _logged(seq: int, when: datetime) -> LoggedEvent:
-    return LoggedEvent(seq, Event(event_id=str(seq), user_id="u", item_id="x", interaction_type="view", timestamp=when))
+def interactions(*events: tuple[int, datetime]) -> pl.DataFrame:
+    """The raw table: one uploaded line, one that deletes, and events with these numbers and times."""
+    rows = [("interactions-1", 99, START + timedelta(days=9), False), ("interactions-1", 100, NOW, True)]
+    rows += [("events", seq, when, False) for seq, when in events]
+    names = ("upload_id", "row_number", "timestamp", "deleted")
+    columns = {name: [row[n] for row in rows] for n, name in enumerate(names)}
+    return pl.DataFrame(columns, schema_overrides={"timestamp": pl.Datetime("us", "UTC")})
 
 
 def draft(
@@ -161,7 +159,7 @@ def draft(
         model=model,
         report=REPORT,
         verdict=Verdict(outcome=outcome, reasons=("because",)),
-        raw_interactions=interactions() if raw is None else raw,
+        raw_interactions=(interactions() if raw is None else raw).lazy(),
         uploads=(upload,),
         index=IndexInfo.model_validate(build_index(model.release_items)[1].model_dump()),
         dbt_project_hash="hash",
@@ -188,7 +186,7 @@ def test_the_manifest_leads_back_to_the_origin(data: TrainingSet, model: Trained
 
 def test_the_watermark_is_the_newest_event_and_not_a_line_of_a_file(data: TrainingSet, model: TrainedModel) -> None:
     assert draft(data, model).event_watermark == 0
-    with_events = draft(data, model, raw=interactions(_logged(7, START), _logged(4, START + timedelta(days=20))))
+    with_events = draft(data, model, raw=interactions((7, START), (4, START + timedelta(days=20))))
     assert with_events.event_watermark == 7
     assert with_events.events_until == START + timedelta(days=20)
     assert with_events.interactions == 3

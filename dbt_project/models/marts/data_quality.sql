@@ -42,26 +42,26 @@ interactions as (
 
 ),
 
-clock as (
-
-    select max(timestamp) as now from interactions
-
-),
-
--- Per upload: how many of its rows are stored, and what share of their optional values is filled in.
+-- Per upload: how many of its rows are stored, and what share of their optional values is filled in. Deletions carry
+-- no values, so they count as stored and as nothing else.
 item_rows as (
 
     select
         upload_id,
         'items' as kind,
-        count(*) as stored_rows,
+        count(*) as rows_stored,
+        count(*) filter (where deleted) as rows_deleting,
         (
-            count(category) + count(brand) + count(description) + count(image_url) + count(tags) + count(price)
-            + count(created_at)
-        ) / (7 * count(*)) as completeness,
+            count(category) filter (where not deleted) + count(brand) filter (where not deleted)
+            + count(description) filter (where not deleted) + count(image_url) filter (where not deleted)
+            + count(tags) filter (where not deleted) + count(price) filter (where not deleted)
+            + count(created_at) filter (where not deleted)
+        ) / nullif(7 * count(*) filter (where not deleted), 0) as completeness,
         null::timestamptz as newest_interaction_at,
-        0 as unknown_items
-    from raw_items
+        null::timestamptz as newest_arrival_at,
+        null::bigint as unknown_items,
+        null::bigint as distinct_items
+    from (select * replace (coalesce(deleted, false) as deleted) from raw_items)
     group by upload_id
 
 ),
@@ -71,30 +71,73 @@ user_rows as (
     select
         upload_id,
         'users' as kind,
-        count(*) as stored_rows,
+        count(*) as rows_stored,
+        count(*) filter (where deleted) as rows_deleting,
         null::double as completeness,
         null::timestamptz as newest_interaction_at,
-        0 as unknown_items
+        null::timestamptz as newest_arrival_at,
+        null::bigint as unknown_items,
+        null::bigint as distinct_items
     from raw_users
     group by upload_id
+
+),
+
+interaction_values as (
+
+    select
+        upload_id,
+        count(*) as rows_stored,
+        count(*) filter (where deleted) as rows_deleting,
+        (
+            count(duration_seconds) filter (where not deleted) + count(quantity) filter (where not deleted)
+            + count(price) filter (where not deleted) + count(session_id) filter (where not deleted)
+            + count(event_id) filter (where not deleted)
+        ) / nullif(5 * count(*) filter (where not deleted), 0) as completeness,
+        max(timestamp) filter (where not deleted) as newest_interaction_at,
+        max(received_at) as newest_arrival_at
+    from (select * replace (coalesce(deleted, false) as deleted) from raw_interactions)
+    group by upload_id
+
+),
+
+-- First to different items, then against the catalogue: joining every interaction costs ten times as much.
+interaction_items as (
+
+    select distinct
+        upload_id,
+        item_id
+    from raw_interactions
+    where not coalesce(deleted, false)
+
+),
+
+interaction_catalogue as (
+
+    select
+        interaction_items.upload_id,
+        count(*) as distinct_items,
+        count(*) filter (where items.item_id is null) as unknown_items
+    from interaction_items
+    left join items on interaction_items.item_id = items.item_id
+    group by interaction_items.upload_id
 
 ),
 
 interaction_rows as (
 
     select
-        raw_interactions.upload_id,
+        interaction_values.upload_id,
         'interactions' as kind,
-        count(*) as stored_rows,
-        (
-            count(raw_interactions.duration_seconds) + count(raw_interactions.quantity) + count(raw_interactions.price)
-            + count(raw_interactions.session_id) + count(raw_interactions.event_id)
-        ) / (5 * count(*)) as completeness,
-        max(raw_interactions.timestamp) as newest_interaction_at,
-        count(*) filter (where items.item_id is null) as unknown_items
-    from raw_interactions
-    left join items on raw_interactions.item_id = items.item_id
-    group by raw_interactions.upload_id
+        interaction_values.rows_stored,
+        interaction_values.rows_deleting,
+        interaction_values.completeness,
+        interaction_values.newest_interaction_at,
+        interaction_values.newest_arrival_at,
+        coalesce(interaction_catalogue.unknown_items, 0) as unknown_items,
+        coalesce(interaction_catalogue.distinct_items, 0) as distinct_items
+    from interaction_values
+    left join interaction_catalogue on interaction_values.upload_id = interaction_catalogue.upload_id
 
 ),
 
@@ -108,7 +151,7 @@ stored as (
 
 ),
 
--- Rows that are still in use after later uploads replaced some and duplicates were dropped.
+-- Rows that are still in use after later uploads replaced or deleted some and duplicates were dropped.
 current_rows as (
 
     select 'items' as kind, upload_id, count(*) as rows_current from items group by upload_id
@@ -137,7 +180,7 @@ all_uploads as (
         stored.kind,
         null as sequence,
         null as created_at,
-        stored.stored_rows as rows_accepted,
+        stored.rows_stored as rows_accepted,
         0 as rows_rejected,
         0 as rows_duplicate
     from stored
@@ -145,29 +188,101 @@ all_uploads as (
 
 ),
 
+-- What is usual: the tenant's uploads of the kind before this one.
+with_history as (
+
+    select
+        upload_id,
+        kind,
+        sequence,
+        created_at,
+        rows_accepted,
+        rows_rejected,
+        rows_duplicate,
+        rows_accepted + rows_rejected + rows_duplicate as rows_total,
+        coalesce(
+            list(rows_accepted + rows_rejected + rows_duplicate) over (
+                partition by kind
+                order by sequence
+                rows between {{ var('volume_history_uploads') }} preceding and 1 preceding
+            ),
+            []
+        ) as history
+    from all_uploads
+    where sequence is not null
+    union all
+    select
+        upload_id,
+        kind,
+        sequence,
+        created_at,
+        rows_accepted,
+        rows_rejected,
+        rows_duplicate,
+        rows_accepted + rows_rejected + rows_duplicate as rows_total,
+        [] as history
+    from all_uploads
+    where sequence is null
+
+),
+
+with_usual as (
+
+    select
+        *,
+        list_median(history) as usual_rows
+    from with_history
+
+),
+
+-- 1.4826 median absolute deviations are one standard deviation where sizes vary by chance.
+with_spread as (
+
+    select
+        *,
+        1.4826 * list_median(list_transform(history, lambda size: abs(size - usual_rows))) as usual_spread
+    from with_usual
+
+),
+
 quality as (
 
     select
-        all_uploads.upload_id,
-        all_uploads.kind,
-        all_uploads.sequence,
-        all_uploads.created_at,
-        all_uploads.rows_accepted + all_uploads.rows_rejected + all_uploads.rows_duplicate as rows_total,
-        all_uploads.rows_accepted,
-        all_uploads.rows_rejected,
-        all_uploads.rows_duplicate,
+        with_spread.upload_id,
+        with_spread.kind,
+        with_spread.sequence,
+        with_spread.created_at,
+        with_spread.rows_total,
+        with_spread.rows_accepted,
+        with_spread.rows_rejected,
+        with_spread.rows_duplicate,
+        coalesce(stored.rows_stored, 0) as rows_stored,
+        coalesce(stored.rows_deleting, 0) as rows_deleting,
         coalesce(current_rows.rows_current, 0) as rows_current,
-        coalesce(stored.unknown_items, 0) as unknown_items,
+        stored.unknown_items,
+        stored.unknown_items / nullif(stored.distinct_items, 0) as unknown_item_share,
         stored.completeness,
-        (all_uploads.rows_accepted + all_uploads.rows_duplicate) / nullif(
-            all_uploads.rows_accepted + all_uploads.rows_rejected + all_uploads.rows_duplicate, 0
-        ) as validity,
+        (with_spread.rows_accepted + with_spread.rows_duplicate) / nullif(with_spread.rows_total, 0) as validity,
+        with_spread.rows_accepted / nullif(with_spread.rows_accepted + with_spread.rows_duplicate, 0) as uniqueness,
         stored.newest_interaction_at,
-        {{ days_between('stored.newest_interaction_at', 'clock.now') }} as freshness_days
-    from all_uploads
-    cross join clock
-    left join stored on all_uploads.upload_id = stored.upload_id and all_uploads.kind = stored.kind
-    left join current_rows on all_uploads.upload_id = current_rows.upload_id and all_uploads.kind = current_rows.kind
+        -- Not `greatest`, which takes a null for the lowest.
+        case
+            when stored.newest_interaction_at > coalesce(with_spread.created_at, stored.newest_arrival_at) then 0
+            else
+                epoch(coalesce(with_spread.created_at, stored.newest_arrival_at)) - epoch(stored.newest_interaction_at)
+        end / 3600 as freshness_hours,
+        with_spread.usual_rows,
+        with_spread.rows_total / nullif(with_spread.usual_rows, 0) as volume_ratio,
+        len(with_spread.history) >= {{ var('volume_min_history_uploads') }}
+        and (
+            with_spread.rows_total * {{ var('volume_factor') }} < with_spread.usual_rows
+            or with_spread.rows_total > with_spread.usual_rows * {{ var('volume_factor') }}
+        )
+        and abs(with_spread.rows_total - with_spread.usual_rows)
+        > {{ var('volume_spreads') }} * with_spread.usual_spread as is_volume_anomaly
+    from with_spread
+    left join stored on with_spread.upload_id = stored.upload_id and with_spread.kind = stored.kind
+    left join current_rows on with_spread.upload_id = current_rows.upload_id and with_spread.kind = current_rows.kind
 
 )
 

@@ -13,6 +13,8 @@ items as (
         price,
         available,
         created_at,
+        deleted,
+        received_at,
         upload_id,
         row_number
     from {{ source('lake', 'raw_items') }}
@@ -28,7 +30,7 @@ uploads as (
 
 ),
 
--- The latest upload wins. Within one upload an item is there once; the row number only makes the order total.
+-- The latest row wins. Within one upload an item is there once, and once more as a deletion, which applies before it.
 newest as (
 
     select
@@ -42,13 +44,19 @@ newest as (
         items.price,
         coalesce(items.available, true) as available,
         items.created_at,
+        coalesce(items.deleted, false) as deleted,
+        items.received_at,
         items.upload_id,
         items.row_number
     from items
     left join uploads on items.upload_id = uploads.upload_id
     qualify row_number() over (
         partition by items.item_id
-        order by coalesce(uploads.sequence, -1) desc, items.row_number desc
+        order by
+            items.received_at desc nulls last,
+            coalesce(uploads.sequence, -1) desc,
+            coalesce(items.deleted, false),
+            items.row_number desc
     ) = 1
 
 )
@@ -64,6 +72,8 @@ select
     price,
     available,
     created_at,
+    received_at,
     upload_id,
     row_number
 from newest
+where not deleted

@@ -4,10 +4,13 @@ users as (
 
     select
         user_id,
-        -- Whatever else the shop sent about the user: all columns, less the three that are not attributes.
+        -- Whatever else the shop sent about the user: all columns, less those that are not attributes.
         json_merge_patch(
-            to_json(raw_users), '{"user_id": null, "upload_id": null, "row_number": null}'
+            to_json(raw_users),
+            '{"user_id": null, "deleted": null, "received_at": null, "upload_id": null, "row_number": null}'
         )::varchar as attributes,
+        coalesce(deleted, false) as deleted,
+        received_at,
         upload_id,
         row_number
     from {{ source('lake', 'raw_users') }} as raw_users
@@ -23,19 +26,25 @@ uploads as (
 
 ),
 
--- The latest upload wins.
+-- The latest row wins; a deletion applies before the other rows of its upload.
 newest as (
 
     select
         users.user_id,
         users.attributes,
+        users.deleted,
+        users.received_at,
         users.upload_id,
         users.row_number
     from users
     left join uploads on users.upload_id = uploads.upload_id
     qualify row_number() over (
         partition by users.user_id
-        order by coalesce(uploads.sequence, -1) desc, users.row_number desc
+        order by
+            users.received_at desc nulls last,
+            coalesce(uploads.sequence, -1) desc,
+            users.deleted,
+            users.row_number desc
     ) = 1
 
 )
@@ -43,6 +52,8 @@ newest as (
 select
     user_id,
     attributes,
+    received_at,
     upload_id,
     row_number
 from newest
+where not deleted

@@ -15,7 +15,7 @@ from resources.control_db.engine import ControlDb, open_control_db
 from resources.lake import Lake
 from resources.settings import Settings
 from tests.unit.bento_service.client import Client, client_of
-from tests.unit.bento_service.shop import MAX_UPLOAD_BYTES, NOW, Shop, open_shop
+from tests.unit.bento_service.shop import INLINE_UPLOAD_BYTES, MAX_UPLOAD_BYTES, NOW, Shop, open_shop
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -25,7 +25,12 @@ def _logs_as_in_service() -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path, max_upload_bytes=MAX_UPLOAD_BYTES, pointer_check_seconds=0)
+    return Settings(
+        home=tmp_path,
+        max_upload_bytes=MAX_UPLOAD_BYTES,
+        inline_upload_bytes=INLINE_UPLOAD_BYTES,
+        pointer_check_seconds=0,
+    )
 
 
 @pytest.fixture(scope="session")

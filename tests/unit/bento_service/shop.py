@@ -15,11 +15,12 @@ from resources.control_db.tenants import create_tenant
 from resources.lake import Lake
 from resources.ranker.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
-from resources.release.manifest import GateDecision, ManifestDraft
+from resources.release.manifest import GateDecision, ManifestDraft, UploadReference
 from resources.release.store import ReleaseStore, new_version
 from resources.tenant import TenantId
 
 MAX_UPLOAD_BYTES = 100_000
+INLINE_UPLOAD_BYTES = 4_000
 NOW = datetime(2024, 6, 1, 12, 0, tzinfo=UTC)
 # Two tastes: the first axis is audio, the second is kitchen.
 VECTORS = np.array([[1.0, 0.0], [0.9, 0.1], [0.8, 0.0], [0.0, 1.0], [0.1, 0.9], [0.0, 0.8]], dtype=np.float32)
@@ -55,10 +56,12 @@ class Shop:
         _, secret = create_api_key(self.db, self.tenant, name="narrow", scopes=scopes, now=NOW)
         return {"Authorization": f"Bearer {secret}"}
 
-    def release(self, *, suffix: str = "00000001", promote: bool = True) -> str:
+    def release(
+        self, *, suffix: str = "00000001", promote: bool = True, uploads: tuple[UploadReference, ...] = ()
+    ) -> str:
         """Write a release of six items: audio 1–3, kitchen 4–6; `u1` likes audio and has seen item 1."""
         version = new_version(NOW, suffix)
-        self.store.write(version, contents(self.prefix), draft(self.tenant))
+        self.store.write(version, contents(self.prefix), draft(self.tenant, uploads))
         if promote:
             self.store.promote(version, NOW, "test")
         self.versions.append(version)
@@ -107,12 +110,13 @@ def contents(prefix: str) -> ReleaseContents:
     )
 
 
-def draft(tenant: TenantId) -> ManifestDraft:
-    """Return a manifest that says nothing special."""
+def draft(tenant: TenantId, uploads: tuple[UploadReference, ...] = ()) -> ManifestDraft:
+    """Return a manifest that says nothing special but what it was built from."""
     return ManifestDraft(
         tenant=tenant.value,
         created_at=NOW,
         algorithm="lightgcn",
+        uploads=uploads,
         dbt_project_hash="0",
         dbt_invocation_id="0",
         training_set_fingerprint="0",

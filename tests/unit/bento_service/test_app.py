@@ -59,7 +59,7 @@ def test_every_route_wants_a_credential(client: Client, blue: Shop) -> None:
 
 
 def test_every_route_wants_its_scope_before_anything_else(client: Client, blue: Shop) -> None:
-    headers = blue.key_with("analytics:read")
+    headers = blue.key_with("training:write")
     for method, path in protected(client):
         assert_error(client.request(method, path, headers=headers, content=b"{not json"), 403, "forbidden")
 

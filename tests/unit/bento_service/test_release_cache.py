@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
 from bento_service.metrics import Metrics
 from bento_service.release_cache import RETRY_BROKEN_SECONDS, ReleaseCache
-from resources.errors import CorruptRelease, NoRelease
+from resources.errors import CorruptRelease, LakeUnavailable, NoRelease
 from resources.lake import Lake
+from resources.release.pointer import Pointer
+from resources.release.store import ReleaseStore
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import NOW, Shop
 
@@ -73,6 +76,43 @@ def test_in_steady_use_nobody_waits_for_the_swap(blue: Shop, time: Time) -> None
         assert await version_of(cache, blue) == new
 
     asyncio.run(run())
+
+
+def test_after_a_pause_nobody_waits_long_for_a_lake_that_does_not_answer(
+    blue: Shop, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+
+    def never_answers(_: ReleaseStore) -> Pointer | None:
+        answered.wait(30)
+        raise LakeUnavailable("no answer from http://store.internal")
+
+    async def run() -> None:
+        cache = cache_of(blue.lake, time)
+        good = await cache.get(blue.tenant)
+        monkeypatch.setattr("bento_service.release_cache._LONGEST_WAIT_SECONDS", 0.05)
+        monkeypatch.setattr(ReleaseStore, "pointer", never_answers)
+        time.now += 60
+        assert await cache.get(blue.tenant) is good
+        answered.set()
+        await asyncio.gather(*cache._checks.values())
+        late = await cache.get(blue.tenant)
+        assert late.ranker is good.ranker
+        assert late.problem is not None and "store.internal" not in late.problem
+        assert cache.broken == 1
+
+    asyncio.run(run())
+
+
+def test_without_a_release_in_memory_an_unreachable_lake_is_named(
+    blue: Shop, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: ReleaseStore) -> Pointer | None:
+        raise LakeUnavailable("no answer from http://store.internal")
+
+    monkeypatch.setattr(ReleaseStore, "pointer", gone)
+    with pytest.raises(LakeUnavailable, match="cannot be read from the lake"):
+        asyncio.run(cache_of(blue.lake, time).get(blue.tenant))
 
 
 def test_a_broken_new_release_leaves_the_last_good_one_answering(blue: Shop, time: Time) -> None:

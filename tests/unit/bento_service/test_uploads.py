@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import csv
+import errno
 from typing import Any
 
+import polars as pl
 import pytest
+from fastapi import FastAPI
 
+from bento_service.app import create_app
+from resources.lake import write_parquet
+from resources.release.manifest import UploadReference
 from resources.settings import Settings
-from tests.unit.bento_service.client import Client
-from tests.unit.bento_service.shop import MAX_UPLOAD_BYTES, Shop
+from tests.unit.bento_service.client import Client, client_of
+from tests.unit.bento_service.shop import MAX_UPLOAD_BYTES, NOW, Shop
 
 ITEMS = "item_id,title,price\ni1,Lamp,10\ni2,,20\ni3,Chair,30\n"
 EVENTS = (
@@ -42,7 +49,8 @@ def test_the_report_counts_every_row(client: Client, blue: Shop, settings: Setti
 
 def test_the_same_file_again_answers_the_first_report(client: Client, blue: Shop) -> None:
     first = send(client, blue, ITEMS).json()
-    assert send(client, blue, ITEMS, name="other.csv").json() == first
+    again = send(client, blue, ITEMS, name="other.csv").json()
+    assert (first["already_stored"], again) == (False, first | {"already_stored": True})
     assert len(client.get("/api/v1/uploads", headers=blue.headers).json()["uploads"]) == 1
 
 
@@ -86,6 +94,7 @@ def test_the_list_checks_its_query(client: Client, blue: Shop, query: str) -> No
 
 def test_a_stored_upload_and_its_rejected_rows(client: Client, blue: Shop) -> None:
     report = send(client, blue, ITEMS).json()
+    assert report.pop("readiness") is None
     url = f"/api/v1/uploads/{report['upload_id']}"
     stored = client.get(url, headers=blue.headers).json()
     assert {name: stored[name] for name in report} == report
@@ -179,3 +188,94 @@ def test_an_unknown_kind(client: Client, blue: Shop) -> None:
 
 def test_a_path_in_the_file_name_is_only_a_name(client: Client, blue: Shop) -> None:
     assert send(client, blue, ITEMS, name="../../etc/passwd.csv").json()["filename"] == "passwd.csv"
+
+
+def test_a_client_that_stops_sending_is_given_up(blue: Shop, settings: Settings) -> None:
+    async def paused() -> Any:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nitem_id'
+        await asyncio.sleep(5)
+
+    headers = {**blue.headers, "Content-Type": "multipart/form-data; boundary=b"}
+    impatient = settings.model_copy(update={"request_timeout_seconds": 0.05})
+    with client_of(create_app(impatient, blue.db, blue.lake, lambda: NOW)) as client:
+        answer = client.post("/api/v1/upload/items", content=paused(), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (408, "request_timeout")
+    assert "0.05 seconds" in answer.json()["error"]["message"]
+    assert incoming(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(errno.ENOSPC, "storage_full"), (errno.EIO, "lake_unavailable"), (errno.ESTALE, "lake_unavailable")],
+)
+@pytest.mark.parametrize("place", ["bento_service.upload_stream.os.fdopen", "bento_service.receiving.submit_upload"])
+def test_a_storage_that_fails_gets_a_clear_answer(
+    client: Client, blue: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch, number: int, code: str, place: str
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(place, fails)
+    answer = send(client, blue, ITEMS + "i4,Lamp,1\n" * 500)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, code)
+    assert int(answer.headers["retry-after"]) > 0
+    assert incoming(settings) == []
+
+
+def test_a_stored_upload_of_interactions_says_whether_there_is_enough(client: Client, blue: Shop) -> None:
+    path = "/api/v1/upload/interactions"
+    readiness = send(client, blue, EVENTS, path=path).json()["readiness"]
+    assert (readiness["level"], readiness["counts"]["interactions"]) == ("trainable", 2)
+    assert send(client, blue, ITEMS).json()["readiness"] is None
+    assert send(client, blue, EVENTS, path=path + "?validate_only=1").json()["readiness"] is None
+
+
+def test_the_trace_of_an_upload(client: Client, blue: Shop, green: Shop) -> None:
+    report = send(client, blue, ITEMS).json()
+    url = f"/api/v1/uploads/{report['upload_id']}/trace"
+    fresh = client.get(url, headers=blue.headers).json()
+    assert (fresh["releases"], fresh["live"], fresh["rows_current"], fresh["ingested_run"]) == ([], False, None, None)
+    assert (fresh["releases_read"], fresh["recommendations"]) == (1, None)
+    assert "not logged" in fresh["notes"][0]
+    used = UploadReference(id=report["upload_id"], kind="items", sha256=report["sha256"], rows=2)
+    live = blue.release(suffix="00000002", uploads=(used,))
+    blue.release(suffix="00000003", uploads=(used,), promote=False)
+    (blue.directory(blue.versions[0]) / "manifest.json").write_text("{}")
+    mart = pl.DataFrame({"upload_id": [report["upload_id"], "events"], "rows_current": [1, 9]})
+    write_parquet(blue.lake.tenant(blue.tenant).dbt / "data_quality.parquet", mart)
+    trace = client.get(url, headers=blue.headers).json()
+    assert [(use["version"], use["live"], use["rows"]) for use in trace["releases"]] == [
+        (blue.versions[2], False, 2),
+        (live, True, 2),
+    ]
+    assert (trace["live"], trace["rows_current"], trace["training_sets"]) == (True, 1, ["0"])
+    assert trace["releases_unreadable"] == [blue.versions[0]]
+    assert client.get(url, headers=green.headers).status_code == 404
+
+
+def test_the_download_of_a_file_without_rejected_rows_has_only_the_header(client: Client, blue: Shop) -> None:
+    report = send(client, blue, "item_id,title\ni1,Lamp\n").json()
+    assert report["rejected_url"] is None
+    download = client.get(f"/api/v1/uploads/{report['upload_id']}/rejected", headers=blue.headers)
+    assert download.content.decode("utf-8-sig").splitlines() == ["rejected_row,rejected_reason,item_id,title"]
+
+
+def test_a_client_that_goes_away_leaves_nothing(app: FastAPI, blue: Shop, settings: Settings) -> None:
+    body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nitem_id'
+    messages = iter([{"type": "http.request", "body": body, "more_body": True}, {"type": "http.disconnect"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def keep(message: Any) -> None:
+        sent.append(message)
+
+    headers = {**blue.headers, "Content-Type": "multipart/form-data; boundary=b"}
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/v1/upload/items", "query_string": b"", "root_path": "",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, keep))
+    assert sent[0]["status"] == 400
+    assert incoming(settings) == []

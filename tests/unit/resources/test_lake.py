@@ -21,7 +21,7 @@ _DIES_BEFORE_THE_RENAME = """
 import os, signal, sys
 from upath import UPath
 from resources import lake
-lake.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+lake.disk.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 lake.write_bytes(UPath(sys.argv[1]), b"new " * 1000)
 """
 
@@ -38,8 +38,8 @@ def test_open_makes_the_folder_and_takes_file_addresses(tmp_path: Path) -> None:
 
 
 def test_an_address_that_is_not_supported_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigurationError, match="'s3' is not supported"):
-        Lake.open("s3://bucket/lake")
+    with pytest.raises(ConfigurationError, match="'gs' is not supported"):
+        Lake.open("gs://bucket/lake")
 
 
 def test_every_path_of_a_tenant_lies_in_its_folder(lake: Lake) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import pytest
 from recsaas_assets.sample.shop import SampleShop, generate_shop
 from recsaas_assets.sample.writer import write_shop
 from resources.tenant_settings import TenantSettings
+from resources.uploads.compare import inspect_upload
 from resources.uploads.contract import Kind
-from resources.uploads.inspect import inspect_upload
 from resources.uploads.report import UploadReport
 
 END = datetime(2025, 6, 1, tzinfo=UTC)
@@ -26,7 +27,11 @@ def shop() -> SampleShop:
 
 def inspect(kind: Kind, path: Path) -> UploadReport:
     settings = TenantSettings()
-    return inspect_upload(kind, path, filename=path.name, settings=settings, now=END, max_bytes=10**8).report
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        return inspect_upload(
+            kind, path, filename=path.name, settings=settings, now=END, max_bytes=10**8, work=work
+        ).report
 
 
 def test_the_same_seed_gives_the_same_shop_and_another_seed_another(shop: SampleShop) -> None:

@@ -18,7 +18,7 @@ from resources.control_db.uploads import (
     pending_uploads,
     record_upload,
 )
-from resources.errors import RecsaasError, UploadNotFound
+from resources.errors import TenantNotFound, UploadNotFound
 from resources.tenant import TenantId
 
 Shops = tuple[TenantId, TenantId]
@@ -68,7 +68,7 @@ def test_tenants_may_store_the_same_file_and_see_only_their_own(db: ControlDb, s
 
 
 def test_an_upload_of_nobody_is_not_acknowledged(db: ControlDb, now: datetime) -> None:
-    with pytest.raises(RecsaasError):
+    with pytest.raises(TenantNotFound, match="nobody"):
         record_upload(db, record(TenantId("nobody"), "items-1", now))
 
 

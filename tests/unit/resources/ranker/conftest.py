@@ -78,7 +78,7 @@ def shop(tmp_path: Path) -> Shop:
             events_until=None,
             interactions=0,
         )
-        store = ReleaseStore(TenantLake(TenantId("blue-shop"), UPath(tmp_path)))
+        store = ReleaseStore(TenantLake(TenantId("blue-shop"), UPath(tmp_path), tmp_path))
         version = new_version(NOW, f"{len(list(tmp_path.glob('releases/2*'))):08x}")
         store.write(version, contents, draft)
         return Ranker(load_release(store.directory(version)))

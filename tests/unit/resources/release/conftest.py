@@ -75,7 +75,8 @@ def draft() -> ManifestDraft:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> TenantLake:
-    return TenantLake(tenant=TenantId("blue-shop"), root=UPath(tmp_path / "tenants" / "blue-shop"))
+    root = UPath(tmp_path / "tenants" / "blue-shop")
+    return TenantLake(tenant=TenantId("blue-shop"), root=root, scratch=tmp_path / "scratch")
 
 
 @pytest.fixture

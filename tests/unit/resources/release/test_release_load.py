@@ -95,5 +95,3 @@ def test_a_release_without_anything_loads(store: ReleaseStore, contents: Release
 def test_a_remote_release_needs_a_cache(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="not in a local folder"):
         load_release(UPath(f"memory://{tmp_path.name}/{VERSION}"))
-    with pytest.raises(CorruptRelease, match="is missing"):
-        load_release(UPath(f"memory://{tmp_path.name}/{VERSION}"), cache=tmp_path)

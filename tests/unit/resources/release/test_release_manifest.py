@@ -23,7 +23,7 @@ def test_the_file_names_everything_the_contract_asks_for(manifest: ReleaseManife
     assert set(json.loads(manifest.to_json())) == {
         "format_version", "tenant", "version", "created_at", "algorithm", "uploads", "event_watermark",
         "dbt_project_hash", "dbt_invocation_id", "training_set_fingerprint", "code_version", "hyperparameters", "seed",
-        "taste_dimensions",
+        "taste_dimensions", "derived_from",
         "dagster_run_id", "metrics", "gate", "replaces", "index", "counts", "trained_at", "events_until", "files",
         "digest",
     }  # fmt: skip

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from upath import UPath
 
 from resources.errors import (
     Conflict,
@@ -21,7 +20,6 @@ from resources.release.contents import FILE_NAMES, MANIFEST, ReleaseContents
 from resources.release.load import load_release
 from resources.release.manifest import GateDecision, ManifestDraft
 from resources.release.store import ReleaseStore, new_version
-from resources.tenant import TenantId
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 A, B, C = (new_version(NOW + timedelta(days=day), f"0000000{day}") for day in range(3))
@@ -285,30 +283,6 @@ class TestList:
         problems = [summary.problem for summary in abc.list()]
         assert problems[0] is problems[2] is None
         assert problems[1] is not None and "format version 9" in problems[1]
-
-
-def test_an_object_store_gets_the_manifest_last(
-    contents: ReleaseContents, draft: ManifestDraft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = UPath(f"memory://{tmp_path.name}")
-    store = ReleaseStore(TenantLake(tenant=TenantId("blue-shop"), root=root))
-    written: list[str] = []
-    write_bytes = type(root).write_bytes
-
-    def spy(self: UPath, data: bytes) -> int:
-        written.append(self.name)
-        return int(write_bytes(self, data))
-
-    monkeypatch.setattr(type(root), "write_bytes", spy)
-    manifest = store.write(A, contents, draft)
-    assert written == [*FILE_NAMES, MANIFEST]
-    assert store.write(A, contents, draft) == manifest
-    store.promote(A, NOW, "ann")
-    assert store.current() == A
-    assert [summary.version for summary in store.list()] == [A]
-    loaded = load_release(store.directory(A), cache=tmp_path / "cache")
-    assert loaded.manifest == manifest
-    assert load_release(store.directory(A), cache=tmp_path / "cache").directory == tmp_path / "cache" / A
 
 
 def test_new_version_is_utc_and_sortable() -> None:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import gzip
 import io
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
 from resources.errors import TooLarge, UploadRefused
-from resources.uploads import csv_reader
+from resources.uploads import csv_reader, reader
 
 HEADER = "user_id,item_id,interaction_type,timestamp"
+ALL_EMPTY = tuple(f"{column}.empty" for column in HEADER.split(","))
 ROW = "u1,i1,view,2024-05-01T10:00:00Z"
 OTHER = "u2,i1,view,2024-05-01T10:00:00Z"
 GOOD = f"{HEADER}\n{ROW}\n"
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+
+
+def parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -48,6 +56,11 @@ PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
         (gzip.compress(GOOD.encode(), mtime=0)[:12] + b"garbage", "corrupt_gzip", "damaged"),
         (gzip.compress(PNG, mtime=0), "not_csv", "PNG"),
         (b"PAR1 not really PAR1", "not_parquet", "Parquet"),
+        (parquet(pl.DataFrame({"a": ["x"]}))[:-20], "not_parquet", "Parquet"),
+        (parquet(pl.DataFrame(schema=dict.fromkeys(HEADER.split(","), pl.String))), "empty_file", "no rows"),
+        (b"BZh91AY&SY", "not_csv", "bzip2"),
+        (b"SQLite format 3\0", "not_csv", "SQLite"),
+        (f'"{HEADER}\n{ROW}\n', "no_header", "first line is not a header"),
     ],
 )  # fmt: skip
 def test_a_hopeless_file_is_refused_whole(inspect: Any, content: str | bytes, reason: str, says: str) -> None:
@@ -78,6 +91,65 @@ def test_the_size_limit_holds_for_the_file_and_for_what_is_in_it(inspect: Any) -
     with pytest.raises(TooLarge):
         inspect("interactions", GOOD, max_bytes=20)
     assert inspect("interactions", GOOD, max_bytes=len(GOOD)).report.rows_accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "figures", "by_rule"),
+    [
+        (f"{HEADER}\n{ROW}", (1, 0, 0), {}),
+        (f"{HEADER}\n\n{ROW}\n   \n{ROW}\n", (1, 0, 1), {}),
+        (f"{HEADER}\n{ROW}\n{OTHER},\nu3\n", (1, 2, 0), {"row.wrong_field_count": 2}),
+        (f"{HEADER}\n{ROW}\r{OTHER}\r\n{ROW}\n", (2, 0, 1), {}),
+        (f'{HEADER}\n"u\n1",i1,view,2024-05-01\n', (0, 1, 0), {"user_id.control_character": 1}),
+        (f"{HEADER},note\n{ROW},=cmd()\n,i1,view,2024-05-01,@SUM(A1)\n", (1, 1, 0), {"user_id.empty": 1}),
+        (f"{HEADER},note\n{ROW},{'x' * 1_000_001}\n", (0, 1, 0), {"extra_note.too_long": 1}),
+        (f"{HEADER}\nu;1,i1;view,view,2024-05-01\n", (1, 0, 0), {}),
+        (f"{HEADER}\n{ROW}\n".replace("u1", "\u202eu1\u200b"), (1, 0, 0), {}),
+        (f"{HEADER}\n,,,\n{ROW}\n", (1, 1, 0), dict.fromkeys(ALL_EMPTY, 1)),
+    ],
+)  # fmt: skip
+def test_a_nasty_file_that_can_be_read_has_its_exact_report(
+    inspect: Any, content: str, figures: tuple[int, int, int], by_rule: dict[str, int]
+) -> None:
+    report = inspect("interactions", content).report
+    assert (report.rows_accepted, report.rows_rejected, report.rows_duplicate) == figures
+    assert report.rows_total == sum(figures)
+    assert report.errors_by_rule == by_rule
+    assert report.status == ("success" if not figures[1] else "partial" if figures[0] else "rejected")
+
+
+@pytest.mark.parametrize(
+    ("late", "reason", "says"),
+    [(b"u\0,i,view,2024-05-01\n", "not_csv", "NUL"), (b"J\xfcrgen,i,view,2024-05-01\n", "not_utf8", "line 302")],
+)
+def test_what_makes_a_file_unreadable_is_found_far_behind_its_start(
+    inspect: Any, monkeypatch: pytest.MonkeyPatch, late: bytes, reason: str, says: str
+) -> None:
+    monkeypatch.setattr(csv_reader, "BLOCK_BYTES", 500)
+    with pytest.raises(UploadRefused, match=says) as refusal:
+        inspect("interactions", f"{HEADER}\n".encode() + f"{ROW}\n".encode() * 300 + late)
+    assert refusal.value.reason == reason
+
+
+def test_parquet_is_read_in_pieces(inspect: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(reader, "_FIRST_PARQUET_ROWS", 7)
+    monkeypatch.setattr(reader, "_PARQUET_ROWS", 11)
+    frame = pl.DataFrame({"item_id": [f"i{n}" for n in range(100)], "title": ["x" * (n % 9) for n in range(100)]})
+    file = tmp_path / "items.parquet"
+    frame.write_parquet(file, row_group_size=10)
+    result = inspect("items", file, filename="items.parquet")
+    assert result.rejected["rejected_row"].to_list() == list(range(2, 102, 9))
+    assert (result.accepted.height, result.accepted["row_number"][-1]) == (88, 100)
+    with pytest.raises(TooLarge):
+        inspect("items", file, filename="items.parquet", max_bytes=file.stat().st_size - 1)
+
+
+def test_one_long_text_many_times_over_is_over_the_limit(inspect: Any) -> None:
+    frame = pl.DataFrame({"item_id": [str(n) for n in range(1_000)], "title": ["x" * 100_000] * 1_000})
+    content = parquet(frame)
+    assert len(content) < 1_000_000
+    with pytest.raises(TooLarge, match="bytes of text"):
+        inspect("items", content, filename="items.parquet")
 
 
 def test_a_parquet_file_of_endless_repeats_is_over_the_limit(inspect: Any) -> None:

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from resources.uploads.rejected import rejected_csv
-
 
 @pytest.mark.parametrize(
     ("cell", "shown"),
@@ -30,7 +28,7 @@ from resources.uploads.rejected import rejected_csv
 def test_a_cell_is_never_run_and_comes_back_unchanged(inspect: Any, cell: str, shown: str) -> None:
     quoted = '"' + cell.replace('"', '""') + '"'
     first = inspect("users", f"user_id,note\n,{quoted}\n")
-    text = rejected_csv(first.rejected).decode("utf-8-sig")
+    text = first.csv.decode("utf-8-sig")
     header, row = list(csv.reader(text.splitlines(keepends=True)))
     assert header == ["rejected_row", "rejected_reason", "user_id", "note"]
     assert row == ["2", "user_id is empty", "", shown]
@@ -41,11 +39,9 @@ def test_a_cell_is_never_run_and_comes_back_unchanged(inspect: Any, cell: str, s
 
 
 def test_the_headers_are_those_of_the_file_and_are_safe(inspect: Any) -> None:
-    text = rejected_csv(inspect("items", "Item_ID, Name ,=cmd()\n,x,\n").rejected).decode("utf-8-sig")
+    text = inspect("items", "Item_ID, Name ,=cmd()\n,x,\n").csv.decode("utf-8-sig")
     assert text.splitlines()[0] == "rejected_row,rejected_reason,Item_ID,Name,'=cmd()"
 
 
 def test_nothing_rejected_is_a_header(inspect: Any) -> None:
-    assert rejected_csv(inspect("users", "user_id,a\nu,1\n").rejected).decode("utf-8-sig") == (
-        "rejected_row,rejected_reason,user_id,a\n"
-    )
+    assert inspect("users", "user_id,a\nu,1\n").csv.decode("utf-8-sig") == ("rejected_row,rejected_reason,user_id,a\n")

@@ -145,7 +145,7 @@ def test_name_is_an_extra_column_beside_title(inspect: Any) -> None:
 
 def test_users_keep_every_other_column(inspect: Any) -> None:
     result = inspect("users", "user_id,Age,\nann,41,x\n,17,\n")
-    assert result.accepted.columns == ["user_id", "extra_age", "extra_column_3", "upload_id", "row_number"]
+    assert result.accepted.columns == ["user_id", "deleted", "extra_age", "extra_column_3", "upload_id", "row_number"]
     assert result.report.validation_errors[0].row == 3
     assert inspect("users", "user_id\nann\n\nbob\n").accepted["row_number"].to_list() == [2, 4]
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -13,14 +17,14 @@ import pytest
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import create_tenant
 from resources.control_db.uploads import list_uploads
-from resources.errors import CorruptArtifact, UploadNotFound, UploadRefused
+from resources.errors import CorruptArtifact, TenantNotFound, UploadNotFound, UploadRefused
 from resources.lake import Lake
 from resources.tenant import TenantId
 from resources.tenant_settings import TenantSettings
 from resources.uploads import store
 from resources.uploads.contract import Kind
 from resources.uploads.report import UploadReport
-from resources.uploads.store import read_accepted, read_rejected, read_report, store_upload
+from resources.uploads.store import read_report, scan_accepted, scan_rejected, store_upload
 
 BLUE, GREEN = TenantId("blue"), TenantId("green")
 FILE = b"item_id,title\n1,Lamp\n2,\n1,Lamp\n"
@@ -28,7 +32,7 @@ FILE = b"item_id,title\n1,Lamp\n2,\n1,Lamp\n"
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    return Lake.open(str(tmp_path / "lake"))
+    return Lake.open(str(tmp_path / "lake"), scratch=tmp_path / "scratch")
 
 
 @pytest.fixture
@@ -54,12 +58,12 @@ def test_an_upload_is_stored_whole(lake: Lake, db: ControlDb, now: datetime, tmp
     source = tmp_path / "source.csv"
     source.write_bytes(FILE)
     report = put(lake, db, now, source)
-    assert files(lake) == ["accepted.parquet", "original.csv", "rejected.parquet", "report.json"]
+    assert files(lake) == ["keys.parquet", "original.csv", "part-000000.parquet", "part-000000.parquet", "report.json"]
     assert report.storage_location == f"tenants/blue/uploads/{report.upload_id}"
     assert (lake.root / report.storage_location / "original.csv").read_bytes() == FILE
     assert read_report(lake, BLUE, report.upload_id) == report
-    assert read_accepted(lake, BLUE, report.upload_id)["upload_id"].to_list() == [report.upload_id]
-    assert read_rejected(lake, BLUE, report.upload_id)["rejected_row"].to_list() == [3]
+    assert scan_accepted(lake, BLUE, report.upload_id).collect()["upload_id"].to_list() == [report.upload_id]
+    assert scan_rejected(lake, BLUE, report.upload_id).collect()["rejected_row"].to_list() == [3]
     (record,) = list_uploads(db, BLUE)
     assert (record.upload_id, record.status, record.source) == (report.upload_id, "partial", "cli")
     assert (record.rows_accepted, record.rows_rejected, record.rows_duplicate) == (1, 1, 1)
@@ -68,7 +72,8 @@ def test_an_upload_is_stored_whole(lake: Lake, db: ControlDb, now: datetime, tmp
 def test_the_same_file_again_changes_nothing(lake: Lake, db: ControlDb, now: datetime) -> None:
     first = put(lake, db, now)
     before = {path: path.stat().st_mtime_ns for path in lake.root.rglob("*")}
-    assert put(lake, db, now.replace(year=2026), filename="again.csv") == first
+    again = put(lake, db, now.replace(year=2026), filename="again.csv")
+    assert again == first.model_copy(update={"already_stored": True})
     assert {path: path.stat().st_mtime_ns for path in lake.root.rglob("*")} == before
     assert len(list_uploads(db, BLUE)) == 1
 
@@ -95,10 +100,33 @@ def test_a_crash_before_the_commit_leaves_nothing_that_counts(
         put(lake, db, now)
     assert list_uploads(db, BLUE) == ()
     (folder,) = (lake.tenant(BLUE).root / "uploads").iterdir()
-    (folder / "accepted.parquet").write_bytes(b"half")
+    for part in ("part-000000.parquet", "part-000001.parquet"):
+        (folder / "accepted" / part).write_bytes(b"half")
     report = put(lake, db, now)
-    assert read_accepted(lake, BLUE, report.upload_id).height == 1
+    assert scan_accepted(lake, BLUE, report.upload_id).collect().height == 1
     assert len(list_uploads(db, BLUE)) == 1
+
+
+@pytest.mark.e2e
+def test_a_kill_between_any_two_steps_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    script = [sys.executable, str(Path(__file__).with_name("dying.py")), str(tmp_path)]
+    ended = subprocess.run(
+        script,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=Path(__file__).parents[4],
+    )
+    assert ended.returncode == 0, ended.stderr
+    outcomes = json.loads(ended.stdout)
+    assert len(outcomes) >= 10
+    for outcome in outcomes:
+        assert outcome["figures"] == [2, 1, 2]
+        assert outcome["users"] == ["u0", "u1", "u2"]
+        assert (outcome["uploads"], outcome["files"]) == (2, 10)
+    # The last kills come after the commit.
+    assert [outcome["already_stored"] for outcome in outcomes] == sorted(o["already_stored"] for o in outcomes)
+    assert {outcome["already_stored"] for outcome in outcomes} == {False, True}
 
 
 def test_a_wholly_rejected_file_is_recorded_and_a_refused_one_is_not(lake: Lake, db: ControlDb, now: datetime) -> None:
@@ -118,7 +146,29 @@ def test_validate_only_stores_nothing(lake: Lake, db: ControlDb, now: datetime) 
 @pytest.mark.parametrize("upload_id", ["", "../x", "items-../../../../etc", "items-0123456789abcdef", "x" * 500])
 def test_an_unknown_id_is_not_found(lake: Lake, db: ControlDb, upload_id: str) -> None:
     with pytest.raises(UploadNotFound):
-        read_rejected(lake, BLUE, upload_id)
+        scan_rejected(lake, BLUE, upload_id)
+
+
+def test_progress_is_told_in_bytes_and_may_break_off(lake: Lake, db: ControlDb, now: datetime, tmp_path: Path) -> None:
+    source = tmp_path / "items.csv.gz"
+    source.write_bytes(gzip.compress(b"item_id,title\n" + b"".join(b"%d,Lamp\n" % n for n in range(100)), mtime=0))
+    told: list[int] = []
+    put(lake, db, now, source, on_progress=told.append)
+    assert told[-1] == source.stat().st_size
+    assert told == sorted(told)
+
+    def stop(_: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        put(lake, db, now, on_progress=stop)
+    assert len(list_uploads(db, BLUE)) == 1
+    assert list((lake.scratch / "uploads").iterdir()) == []
+
+
+def test_nobodys_upload_is_not_stored(lake: Lake, db: ControlDb, now: datetime) -> None:
+    with pytest.raises(TenantNotFound):
+        put(lake, db, now, tenant=TenantId("nobody"))
 
 
 def test_a_damaged_report_says_so(lake: Lake, db: ControlDb, now: datetime) -> None:

@@ -1,0 +1,43 @@
+"""Bodies of the routes about one user."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from bento_service.schemas.common import Answer
+from resources.control_db.erasures import Erasure
+from resources.erasure.certificate import Certificate
+
+
+class PendingErasure(Answer):
+    """The erasure is acknowledged and done by itself; `message` says what it waits for."""
+
+    erasure_id: str
+    status: Literal["pending"] = "pending"
+    status_url: str
+    message: str
+
+
+class ErasureAnswer(Answer):
+    """Where an erasure stands. `retrained_run` is the run that trained without the user; null while one is due."""
+
+    erasure_id: str
+    status: Literal["pending", "completed"]
+    requested_at: datetime
+    completed_at: datetime | None
+    retrained_run: str | None
+    certificate: Certificate | None
+
+    @classmethod
+    def of(cls, erasure: Erasure) -> ErasureAnswer:
+        """Show what the control DB knows; what was found so far is no certificate."""
+        done = erasure.status == "completed"
+        return cls(
+            erasure_id=erasure.id,
+            status=erasure.status,
+            requested_at=erasure.requested_at,
+            completed_at=erasure.completed_at,
+            retrained_run=erasure.retrained_run,
+            certificate=Certificate.model_validate(erasure.certificate) if done else None,
+        )

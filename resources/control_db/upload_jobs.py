@@ -1,0 +1,289 @@
+"""Upload jobs in the control DB: the commit here acknowledges a large file; one process at a time holds its claim."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, CursorResult, Update, and_, delete, func, or_, select, update
+
+from resources.control_db.engine import ControlDb
+from resources.control_db.tables import UploadJobRow
+from resources.control_db.tenants import take_turns
+from resources.errors import TooManyRequests, UploadJobNotFound
+from resources.tenant import TenantId
+
+
+class JobStatus(StrEnum):
+    """`checked` is the good end of a job that stores nothing; `refused` means that the file cannot be read at all."""
+
+    QUEUED = "queued"
+    CHECKING = "checking"
+    STORED = "stored"
+    CHECKED = "checked"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+UNFINISHED = (JobStatus.QUEUED, JobStatus.CHECKING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadJob:
+    """One received file that is checked after it was acknowledged.
+
+    `created_at` is the time of acknowledgement and names the file in the lake. `attempts` counts the processes that
+    began the check and did not end it. `report` is kept only where nothing is stored.
+    """
+
+    tenant: TenantId
+    job_id: str
+    kind: str
+    filename: str
+    source: str
+    sha256: str
+    validate_only: bool
+    bytes_total: int
+    created_at: datetime
+    updated_at: datetime
+    bytes_done: int = 0
+    status: JobStatus = JobStatus.QUEUED
+    attempts: int = 0
+    upload_id: str | None = None
+    error_code: str | None = None
+    message: str | None = None
+    report: Mapping[str, Any] | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.status not in UNFINISHED
+
+
+def enqueue_job(db: ControlDb, job: UploadJob, *, most: int) -> UploadJob:
+    """Store a queued job; one with its id that is not finished stays as it is and is returned instead.
+
+    Raises:
+        TooManyRequests: the tenant has `most` unfinished jobs.
+    """
+    with db.write() as session:
+        take_turns(session, job.tenant)
+        row = session.get(UploadJobRow, (job.tenant.value, job.job_id))
+        if row is not None and row.status in UNFINISHED:
+            return _record(row)
+        waiting = session.scalar(
+            select(func.count())
+            .select_from(UploadJobRow)
+            .where(UploadJobRow.tenant_id == job.tenant.value, UploadJobRow.status.in_(UNFINISHED))
+        )
+        if waiting is not None and waiting >= most:
+            raise TooManyRequests(
+                f"{waiting} large uploads of tenant {job.tenant} wait to be checked, and no more may. "
+                "Send this one again when some of them are done."
+            )
+        session.merge(_row(job))
+    return job
+
+
+def get_job(db: ControlDb, tenant: TenantId, job_id: str) -> UploadJob:
+    """Return the job.
+
+    Raises:
+        UploadJobNotFound: the tenant has no job with this id.
+    """
+    with db.read() as session:
+        row = session.get(UploadJobRow, (tenant.value, job_id))
+    if row is None:
+        raise UploadJobNotFound(
+            f"Tenant {tenant} has no upload job {job_id[:80]!r}; finished ones are forgotten after some days, "
+            "and the list of uploads shows what is stored."
+        )
+    return _record(row)
+
+
+def claim_job(db: ControlDb, *, worker: str, now: datetime, until: datetime) -> UploadJob | None:
+    """Give `worker` the next job until `until`; None when nothing waits.
+
+    The tenant with the fewest jobs being checked comes first, then the one whose turn is longest ago, then the oldest
+    job; so a tenant with many files does not keep the others waiting.
+    """
+    while (key := _next(db, now)) is not None:
+        statement = (
+            update(UploadJobRow)
+            .where(_is(*key), _free(now))
+            .values(
+                status=JobStatus.CHECKING,
+                claimed_by=worker,
+                claimed_until=until,
+                attempts=UploadJobRow.attempts + 1,
+                bytes_done=0,
+                updated_at=now,
+            )
+        )
+        if _changes(db, statement):
+            return get_job(db, TenantId(key[0]), key[1])
+    return None
+
+
+def renew_claim(db: ControlDb, job: UploadJob, *, worker: str, bytes_done: int, now: datetime, until: datetime) -> bool:
+    """Note progress and keep the claim; False when another worker has it now."""
+    statement = _claimed(job, worker).values(bytes_done=bytes_done, claimed_until=until, updated_at=now)
+    return _changes(db, statement)
+
+
+def finish_job(db: ControlDb, job: UploadJob, *, worker: str, now: datetime) -> bool:
+    """Store the outcome that `job` carries; False when another worker has the claim now."""
+    statement = _claimed(job, worker).values(
+        status=job.status,
+        bytes_done=job.bytes_done,
+        upload_id=job.upload_id,
+        error_code=job.error_code,
+        message=job.message,
+        report=job.report,
+        claimed_by=None,
+        claimed_until=None,
+        updated_at=now,
+    )
+    return _changes(db, statement)
+
+
+def release_claim(
+    db: ControlDb, job: UploadJob, *, worker: str, attempts: int, now: datetime, not_before: datetime
+) -> None:
+    """Queue the job again, to be claimed from `not_before` on."""
+    statement = _claimed(job, worker).values(
+        status=JobStatus.QUEUED, claimed_by=None, claimed_until=not_before, attempts=attempts, updated_at=now
+    )
+    _changes(db, statement)
+
+
+def count_unfinished(db: ControlDb) -> Mapping[JobStatus, int]:
+    """How many jobs of all tenants wait, and how many are being checked."""
+    statement = (
+        select(UploadJobRow.status, func.count())
+        .where(UploadJobRow.status.in_(UNFINISHED))
+        .group_by(UploadJobRow.status)
+    )
+    with db.read() as session:
+        found = {JobStatus(status): count for status, count in session.execute(statement)}
+    return {status: found.get(status, 0) for status in UNFINISHED}
+
+
+def list_unfinished(db: ControlDb, tenant: TenantId) -> tuple[UploadJob, ...]:
+    """The tenant's jobs that are not finished, oldest first."""
+    statement = (
+        select(UploadJobRow)
+        .where(UploadJobRow.tenant_id == tenant.value, UploadJobRow.status.in_(UNFINISHED))
+        .order_by(UploadJobRow.created_at)
+    )
+    with db.read() as session:
+        return tuple(_record(row) for row in session.scalars(statement))
+
+
+def forget_finished(db: ControlDb, tenant: TenantId, *, before: datetime) -> None:
+    """Remove the tenant's jobs that were finished before a time."""
+    statement = delete(UploadJobRow).where(
+        UploadJobRow.tenant_id == tenant.value,
+        UploadJobRow.status.not_in(UNFINISHED),
+        UploadJobRow.updated_at < before,
+    )
+    with db.write() as session:
+        session.execute(statement)
+
+
+def _next(db: ControlDb, now: datetime) -> tuple[str, str] | None:
+    """Return tenant and id of the job whose turn it is. Only reads, so that idle workers never hold the write lock."""
+    columns = (UploadJobRow.tenant_id, UploadJobRow.job_id)
+    free = select(*columns).where(_free(now)).order_by(UploadJobRow.created_at, UploadJobRow.job_id)
+    running = select(UploadJobRow.tenant_id).where(
+        UploadJobRow.status == JobStatus.CHECKING, UploadJobRow.claimed_until >= now
+    )
+    with db.read() as session:
+        waiting = [(tenant_id, job_id) for tenant_id, job_id in session.execute(free)]
+        if not waiting:
+            return None
+        busy = Counter(session.scalars(running))
+        served = select(UploadJobRow.tenant_id, func.max(UploadJobRow.updated_at)).where(
+            UploadJobRow.tenant_id.in_({tenant_id for tenant_id, _ in waiting}),
+            UploadJobRow.status != JobStatus.QUEUED,
+        )
+        last = {tenant_id: time for tenant_id, time in session.execute(served.group_by(UploadJobRow.tenant_id))}
+    never = min(last.values(), default=now)
+    # The sort is stable: among equals the oldest job stays first.
+    return min(waiting, key=lambda key: (busy[key[0]], key[0] in last, last.get(key[0], never)))
+
+
+def _free(now: datetime) -> ColumnElement[bool]:
+    return and_(
+        UploadJobRow.status.in_(UNFINISHED),
+        or_(UploadJobRow.claimed_until.is_(None), UploadJobRow.claimed_until < now),
+    )
+
+
+def _is(tenant_id: str, job_id: str) -> ColumnElement[bool]:
+    return and_(UploadJobRow.tenant_id == tenant_id, UploadJobRow.job_id == job_id)
+
+
+def _claimed(job: UploadJob, worker: str) -> Update:
+    return update(UploadJobRow).where(
+        _is(job.tenant.value, job.job_id),
+        UploadJobRow.status == JobStatus.CHECKING,
+        UploadJobRow.claimed_by == worker,
+    )
+
+
+def _changes(db: ControlDb, statement: Update) -> bool:
+    with db.write() as session:
+        result = session.execute(statement)
+        assert isinstance(result, CursorResult)
+        return result.rowcount > 0
+
+
+def _row(job: UploadJob) -> UploadJobRow:
+    return UploadJobRow(
+        tenant_id=job.tenant.value,
+        job_id=job.job_id,
+        kind=job.kind,
+        filename=job.filename,
+        source=job.source,
+        sha256=job.sha256,
+        validate_only=job.validate_only,
+        bytes_total=job.bytes_total,
+        bytes_done=job.bytes_done,
+        status=job.status,
+        attempts=job.attempts,
+        upload_id=job.upload_id,
+        error_code=job.error_code,
+        message=job.message,
+        report=job.report,
+        claimed_by=None,
+        claimed_until=None,
+        created_at=job.created_at,
+        updated_at=job.updated_at,
+    )
+
+
+def _record(row: UploadJobRow) -> UploadJob:
+    return UploadJob(
+        tenant=TenantId(row.tenant_id),
+        job_id=row.job_id,
+        kind=row.kind,
+        filename=row.filename,
+        source=row.source,
+        sha256=row.sha256,
+        validate_only=row.validate_only,
+        bytes_total=row.bytes_total,
+        bytes_done=row.bytes_done,
+        status=JobStatus(row.status),
+        attempts=row.attempts,
+        upload_id=row.upload_id,
+        error_code=row.error_code,
+        message=row.message,
+        report=row.report,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,154 @@
+"""Everything that is stored about one user, for the user to see (a right of access)."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from resources.control_db.engine import ControlDb
+from resources.control_db.erasures import users_being_erased
+from resources.control_db.uploads import list_uploads
+from resources.erasure.matching import USER, count_in_table, rows_of
+from resources.erasure.releases import releases_with, seen_items_in
+from resources.erasure.uploads import rejected_rows_of
+from resources.errors import UserNotFound
+from resources.event_log import EventLog
+from resources.lake import Lake, TenantLake, parts, scan_parquet
+from resources.listing import list_files
+from resources.release.store import ReleaseStore
+from resources.tenant import TenantId
+from resources.uploads.contract import REJECTED_REASON, REJECTED_ROW, Kind
+
+Row = dict[str, JsonValue]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class UploadedRow(_Part):
+    """A row of a file that was accepted. `line` is its line in the file, `values` what was stored."""
+
+    upload_id: str
+    filename: str
+    line: int
+    values: Row
+
+
+class RejectedRow(_Part):
+    """A row of a file that was rejected, as it was sent, with the reason."""
+
+    upload_id: str
+    filename: str
+    line: int
+    reason: str
+    values: Row
+
+
+class ReleaseWithUser(_Part):
+    """A release that knows the user."""
+
+    version: str
+    trained_at: datetime
+    live: bool
+
+
+class UserExport(_Part):
+    """What is stored about one user. `features` has the rows of each table that the features of the shop are made of.
+
+    `in_training_set` says whether the newest model was trained with the user, `seen_items` what the live release knows
+    of them, most recent last.
+    """
+
+    tenant: str
+    user_id: str
+    exported_at: datetime
+    being_erased: bool
+    uploads: tuple[UploadedRow, ...]
+    rejected: tuple[RejectedRow, ...]
+    events: tuple[Row, ...]
+    features: dict[str, tuple[Row, ...]]
+    in_training_set: bool
+    releases: tuple[ReleaseWithUser, ...]
+    seen_items: tuple[str, ...]
+
+
+def export_user(lake: Lake, db: ControlDb, tenant: TenantId, user_id: str, *, now: datetime) -> UserExport:
+    """Collect everything that is stored about the user.
+
+    Raises:
+        UserNotFound: nothing is.
+    """
+    folder, store = lake.tenant(tenant), ReleaseStore(lake.tenant(tenant))
+    accepted, rejected = _uploaded(lake, db, tenant, user_id)
+    live, knowing = store.current(), releases_with(store, user_id)
+    training = folder.training / "users.parquet"
+    found = UserExport(
+        tenant=tenant.value,
+        user_id=user_id,
+        exported_at=now,
+        being_erased=user_id in users_being_erased(db, tenant),
+        uploads=accepted,
+        rejected=rejected,
+        events=_rows(EventLog(db).events_of_user(tenant, user_id)),
+        features=_features(folder, user_id),
+        in_training_set=training.exists() and count_in_table(training, user_id) > 0,
+        releases=tuple(
+            ReleaseWithUser(version=each.version, trained_at=each.trained_at, live=each.version == live)
+            for each in knowing
+        ),
+        seen_items=next((seen_items_in(store.directory(m.version), user_id) for m in knowing if m.version == live), ()),
+    )
+    stored = (found.uploads, found.rejected, found.events, found.features, found.releases)
+    if not any(stored) and not found.in_training_set:
+        raise UserNotFound(f"Nothing is stored about user {user_id[:80]!r} of tenant {tenant}; check the id.")
+    return found
+
+
+def _uploaded(
+    lake: Lake, db: ControlDb, tenant: TenantId, user_id: str
+) -> tuple[tuple[UploadedRow, ...], tuple[RejectedRow, ...]]:
+    folder = lake.tenant(tenant)
+    accepted: list[UploadedRow] = []
+    rejected: list[RejectedRow] = []
+    for upload in list_uploads(db, tenant):
+        if upload.kind == Kind.ITEMS:
+            continue
+        source = {"upload_id": upload.upload_id, "filename": upload.filename}
+        for path in parts(folder.accepted(upload.upload_id)):
+            for row in _rows(scan_parquet([path]).filter(rows_of(user_id)).drop("upload_id").collect()):
+                accepted.append(UploadedRow(**source, line=row.pop("row_number"), values=row))
+        for path in parts(folder.rejected(upload.upload_id)):
+            for row in _rows(rejected_rows_of(path, user_id, Kind(upload.kind)).collect()):
+                line, reason = row.pop(REJECTED_ROW), row.pop(REJECTED_REASON)
+                rejected.append(RejectedRow(**source, line=line, reason=reason, values=row))
+    return tuple(accepted), tuple(rejected)
+
+
+def _features(folder: TenantLake, user_id: str) -> dict[str, tuple[Row, ...]]:
+    """The user's rows of each dbt model that has a user column."""
+    found = {}
+    for file in sorted(list_files(folder.dbt), key=lambda file: file.name):
+        if file.name.startswith(".") or "/" in file.name or not file.name.endswith(".parquet"):
+            continue
+        table = scan_parquet([folder.dbt / file.name])
+        if USER in table.collect_schema():
+            rows = _rows(table.filter(rows_of(user_id)).collect())
+            if rows:
+                found[file.name.removesuffix(".parquet")] = rows
+    return found
+
+
+def _rows(frame: pl.DataFrame) -> tuple[Any, ...]:
+    """Rows as JSON has them: times as text, no number that JSON lacks."""
+    return tuple({name: _json(value) for name, value in row.items()} for row in frame.iter_rows(named=True))
+
+
+def _json(value: Any) -> JsonValue:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.isoformat() if isinstance(value, date) else value  # a datetime is a date, too

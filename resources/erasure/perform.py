@@ -1,0 +1,129 @@
+"""Erasing a user: search everywhere, write down what is found, remove it, and search again until nothing is left.
+
+Every step can be repeated: what was found is in the control DB before it is removed, each file is replaced whole, and a
+release is replaced by its copy before it goes. After a crash the request is still pending, and is done again.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+from upath import UPath
+
+from resources.control_db.engine import ControlDb
+from resources.control_db.erasures import Erasure, complete_erasure, get_erasure, newest_upload, note_found
+from resources.control_db.upload_jobs import list_unfinished
+from resources.erasure.certificate import Certificate, certificate_of
+from resources.erasure.events import EVENTS, traces_in_events
+from resources.erasure.matching import file_names_user, without_user
+from resources.erasure.releases import traces_in_releases
+from resources.erasure.tables import traces_in_tables, traces_in_training, traces_of_dead_processes
+from resources.erasure.trace import Finding, Subject, Trace, merged
+from resources.erasure.uploads import REWRITTEN, traces_in_job_reports, traces_in_uploads
+from resources.errors import Conflict
+from resources.lake import Lake
+from resources.listing import list_files
+from resources.run_lock import tenant_run_lock
+from resources.uploads.contract import Kind
+from resources.uploads.upload_lock import upload_lock
+
+_ROUNDS = 5
+
+
+def perform_erasure(
+    lake: Lake, db: ControlDb, erasure: Erasure, now: datetime, *, home: Path, wait_seconds: float = 0.0
+) -> Certificate:
+    """Erase the user, and return the certificate; that of a completed erasure is returned as it is.
+
+    Everything that was acknowledged before the erasure is complete is erased, also what came after the request.
+
+    Args:
+        home: folder of the run locks.
+        wait_seconds: how long to wait for a run of the tenant to end.
+
+    Raises:
+        Conflict: a run is going on, a received file is still to be checked, or data of the user keeps coming in. The
+            erasure stays pending.
+        CorruptArtifact: a file that may hold the user cannot be read; the erasure stays pending.
+    """
+    with tenant_run_lock(home, erasure.tenant, wait_seconds=wait_seconds):
+        erasure = get_erasure(db, erasure.tenant, erasure.id)
+        if erasure.user_id is None:
+            return Certificate.model_validate(erasure.certificate)
+        if list_unfinished(db, erasure.tenant):
+            raise Conflict(
+                f"Received files of tenant {erasure.tenant} are still to be checked, and may name the user. "
+                f"{erasure.id} goes on when they are done."
+            )
+        subject = Subject(lake, db, erasure.tenant, erasure.user_id, erasure.id)
+        found, retrain = _found_earlier(erasure)
+        for _ in range(_ROUNDS):
+            uploads_until = newest_upload(db, erasure.tenant)
+            with upload_lock(lake, erasure.tenant):  # an upload would note rows that go away
+                traces = tuple(_search(subject))
+                found = merged(found, (trace.finding for trace in traces))
+                retrain = retrain or any(trace.retrain for trace in traces)
+                note_found(db, erasure, {"retrain": retrain, "findings": [each.model_dump() for each in found]})
+                for trace in traces:
+                    trace.remove()
+            if traces:
+                continue
+            certificate = certificate_of(erasure, found, now=now, retrain=retrain, mentions=_mentions(subject))
+            if complete_erasure(
+                db,
+                erasure,
+                certificate.model_dump(mode="json"),
+                now=now,
+                uploads_until=uploads_until,
+                retrain=retrain,
+            ):
+                return certificate
+        raise Conflict(
+            f"Data of the user keeps coming in for tenant {erasure.tenant}. {erasure.id} goes on by itself; stop "
+            "sending events and files that name the user."
+        )
+
+
+def _search(subject: Subject) -> Iterator[Trace]:
+    yield from traces_in_uploads(subject)
+    yield from traces_in_job_reports(subject)
+    yield from traces_in_events(subject)
+    yield from traces_in_tables(subject)
+    yield from traces_in_training(subject)
+    yield from traces_in_releases(subject)
+    yield from traces_of_dead_processes(subject)
+
+
+def _found_earlier(erasure: Erasure) -> tuple[tuple[Finding, ...], bool]:
+    """What the request has removed, and what was found before a crash."""
+    noted = dict(erasure.certificate or {})
+    events = (Finding(place=EVENTS, rows=noted["events"], done=REWRITTEN),) if noted.get("events") else ()
+    earlier = noted.get("found", {})
+    return (
+        merged(events, (Finding.model_validate(each) for each in earlier.get("findings", ()))),
+        bool(earlier.get("retrain")),
+    )
+
+
+def _mentions(subject: Subject) -> tuple[str, ...]:
+    """Dropped files that name the user: taken in by nobody, so they are the shop's to remove."""
+    named = []
+    for kind in (Kind.USERS, Kind.INTERACTIONS):
+        folder = subject.lake.landing(subject.tenant, kind.value)
+        for file in sorted(list_files(folder), key=lambda file: file.name):
+            if not file.name.endswith(".why.json") and _names_user(folder / file.name, subject.user_id, kind):
+                name = without_user(file.name, subject.user_id)
+                named.append(f"landing/{subject.tenant}/{kind}/{name} names the user: remove it yourself")
+    return tuple(named)
+
+
+def _names_user(path: UPath, user_id: str, kind: Kind) -> bool:
+    """A dropped file may be anything; one that cannot be read is not known to name anybody."""
+    try:
+        return file_names_user(path, user_id, kind)
+    except (OSError, EOFError, zlib.error, pl.exceptions.PolarsError):
+        return False

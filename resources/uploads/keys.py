@@ -1,0 +1,133 @@
+"""`keys.parquet` of an upload: the hashes of its accepted rows, sorted, so that later uploads find their repeats.
+
+The table only helps to find suspects, and is made again from the accepted rows when it is missing or hashed otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from upath import UPath
+
+from resources.control_db.engine import ControlDb
+from resources.control_db.uploads import UploadRecord
+from resources.event_log import EventLog
+from resources.lake import Lake, parts, put_file, scan_parquet
+from resources.tenant import TenantId
+from resources.uploads.contract import DELETED, Kind
+from resources.uploads.csv_reader import ROW_NUMBER
+from resources.uploads.earlier import EarlierRows, StoredRows
+from resources.uploads.entries import ENTRY, EntryFiles, entries_of
+from resources.uploads.hashing import INTERACTION_KEY, Hashes, scheme
+from resources.uploads.pairs import Mask
+
+KEYS_FILE = "keys.parquet"
+_ROW_GROUP = 128 * 1024
+
+
+def write_keys(entries: Sequence[EntryFiles], *, gone: Mask | None, work: Path) -> Path:
+    """Write the entries whose rows are not `gone`, sorted by hash, and return the file. All have the same buckets."""
+    buckets = []
+    for number in entries[0].buckets:
+        chunks = [
+            chunk if gone is None else chunk[~gone[chunk["row"]]] for files in entries for chunk in files.read(number)
+        ]
+        together = np.concatenate([np.zeros(0, dtype=ENTRY), *chunks])
+        together = together[np.argsort(together["hash"])]
+        path = work / f"keys-{number:02}.parquet"
+        names = {_hash_column(): "hash", "other": "other", ROW_NUMBER: "row", DELETED: DELETED}
+        table = pl.DataFrame({name: np.ascontiguousarray(together[field]) for name, field in names.items()})
+        table.write_parquet(path, compression="lz4", row_group_size=_ROW_GROUP, statistics=True)
+        buckets.append(path)
+    if len(buckets) == 1:
+        return buckets[0]
+    whole = work / KEYS_FILE
+    pl.concat([pl.scan_parquet(path) for path in buckets]).sink_parquet(
+        whole, compression="lz4", row_group_size=_ROW_GROUP, maintain_order=True
+    )
+    return whole
+
+
+def stored_rows(lake: Lake, upload: UploadRecord, *, work: Path) -> StoredRows:
+    """Return the accepted rows of a stored upload with their hashes, made anew if need be."""
+    folder = lake.tenant(upload.tenant).upload(upload.upload_id)
+    files = parts(lake.tenant(upload.tenant).accepted(upload.upload_id))
+    keys = folder / KEYS_FILE
+    if not keys.exists() or _hash_column() not in scan_parquet([keys]).collect_schema():
+        made = work / upload.upload_id
+        made.mkdir()
+        put_file(_keys_of_parts(Kind(upload.kind), files, work=made), keys)
+    return StoredRows(files, scan_parquet([keys]).rename({_hash_column(): "hash"}), upload.created_at)
+
+
+def catalogue_of(items: Sequence[StoredRows]) -> Hashes | None:
+    """Return the hashed ids of the items in the catalogue; None when no item was ever uploaded.
+
+    `items` are the uploads of items, newest first.
+    """
+    if not items:
+        return None
+    known = np.zeros(0, dtype=np.uint64)
+    deleted = np.zeros(0, dtype=np.uint64)
+    for upload in items:
+        table = upload.keys.select("hash", DELETED).collect()
+        here = table.filter(~pl.col(DELETED))["hash"].to_numpy()
+        known = np.union1d(known, np.setdiff1d(here, deleted))
+        deleted = np.union1d(deleted, table.filter(DELETED)["hash"].to_numpy())
+    return known
+
+
+def tracked_events(
+    db: ControlDb,
+    tenant: TenantId,
+    *,
+    first: datetime | None,
+    last: datetime | None,
+    earlier: EarlierRows,
+    now: datetime,
+    work: Path,
+) -> StoredRows | None:
+    """Return the tenant's tracked interactions with times from `first` to `last`; None when there are none.
+
+    Those that were deleted since are left out.
+    """
+    by_key, by_event = (EntryFiles(work, name, text_bytes=0) for name in ("tracked-key", "tracked-event"))
+    files: list[Path] = []
+    after = 0
+    while (page := EventLog(db).keys_between(tenant, first, last, after=after)).height:
+        after = int(page["seq"][-1])
+        rows = page.select(*INTERACTION_KEY, "event_id", pl.col("seq").alias(ROW_NUMBER), pl.lit(False).alias(DELETED))
+        keys, events = entries_of(Kind.INTERACTIONS, rows)
+        received_at = page["received_at"].dt.replace_time_zone(None).to_numpy()
+        kept = ~earlier.deleted_since(keys, received_at)
+        if not kept.any():
+            continue
+        by_key.add(keys[kept])
+        by_event.add(events[np.isin(events["row"], keys["row"][kept])])
+        files.append(work / f"tracked-{len(files)}.parquet")
+        rows.filter(pl.Series(kept)).write_parquet(files[-1], compression="lz4")
+    if not files:
+        return None
+    folder = work / "tracked"
+    folder.mkdir()
+    keys_file = write_keys([by_key, by_event], gone=None, work=folder)
+    return StoredRows(tuple(files), pl.scan_parquet(keys_file).rename({_hash_column(): "hash"}), now)
+
+
+def _keys_of_parts(kind: Kind, files: Sequence[UPath], *, work: Path) -> Path:
+    rows = sum(scan_parquet([file]).select(pl.len()).collect().item() for file in files)
+    by_key, by_event = (EntryFiles(work, name, text_bytes=rows * 64) for name in ("key", "event"))
+    for file in files:
+        keys, events = entries_of(kind, scan_parquet([file]).collect())
+        by_key.add(keys)
+        by_event.add(events)
+    return write_keys([by_key, by_event], gone=None, work=work)
+
+
+def _hash_column() -> str:
+    """Name of the column of hashes: another way of hashing has another one."""
+    return f"hash_{scheme()}"

@@ -1,0 +1,195 @@
+"""Dropped files, on a folder and on an object store."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from upath import UPath
+
+import recsaas_assets.landing as landing
+from recsaas_assets.landing import LandedFile, settled, take_landed_files, waiting_by_tenant, waiting_files
+from resources.control_db.engine import ControlDb, open_control_db
+from resources.control_db.tenants import Tenant, create_tenant, get_tenant
+from resources.control_db.uploads import list_uploads
+from resources.lake import Lake, read_bytes, read_json, write_bytes
+from resources.listing import StoredFile, list_files, stored_file
+from resources.tenant import TenantId
+from resources.uploads.contract import Kind
+
+NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
+ITEMS = "item_id,title,farbe\na,Lampe,rot\nb,Tür 日本,\n"
+VIEWS = "user_id,item_id,interaction_type,timestamp\nu,a,view,2025-05-01T10:00:00Z\n"
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[ControlDb]:
+    db = open_control_db(f"sqlite:///{tmp_path}/control.db")
+    for name in ("blue", "green"):
+        create_tenant(db, TenantId(name), name=name, now=NOW)
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def blue(db: ControlDb) -> Tenant:
+    return get_tenant(db, TenantId("blue"))
+
+
+def drop(lake: Lake, tenant: Tenant, name: str, text: str, *, age: int = 0, kind: str = "items") -> UPath:
+    path = lake.landing(tenant.id, kind) / name
+    write_bytes(path, text.encode())
+    if isinstance(path, Path):
+        os.utime(path, (1_700_000_000 - age, 1_700_000_000 - age))
+    return path
+
+
+def take(
+    lake: Lake, db: ControlDb, tenant: Tenant, kind: Kind = Kind.ITEMS, *, max_bytes: int = 10_000
+) -> tuple[LandedFile, ...]:
+    return take_landed_files(lake, db, tenant, kind, now=NOW, max_bytes=max_bytes)
+
+
+def left(lake: Lake, tenant: Tenant) -> list[str]:
+    return sorted(file.name for file in list_files(lake.landing(tenant.id, "items")))
+
+
+def test_an_accepted_file_leaves_the_folder_and_is_an_upload(lake: Lake, db: ControlDb, blue: Tenant) -> None:
+    drop(lake, blue, "Artikel ü.csv", ITEMS)
+    (landed,) = take(lake, db, blue)
+    assert (landed.name, landed.refusal) == ("Artikel ü.csv", None)
+    assert landed.report is not None
+    assert landed.report.rows_accepted == 2
+    assert left(lake, blue) == []
+    (upload,) = list_uploads(db, blue.id)
+    assert (upload.source, upload.filename, upload.created_at) == ("landing", "Artikel ü.csv", NOW)
+    original = lake.tenant(blue.id).upload(upload.upload_id) / "original.csv"
+    assert read_bytes(original).decode() == ITEMS
+
+
+@pytest.mark.parametrize(
+    ("text", "max_bytes", "code"),
+    [("", 10_000, "empty_file"), ("<html></html>", 10_000, "not_csv"), (ITEMS, 10, "too_large")],
+)
+def test_a_refused_file_moves_aside_with_the_reason_and_does_not_hold_up_the_next(
+    lake: Lake, db: ControlDb, blue: Tenant, text: str, max_bytes: int, code: str
+) -> None:
+    drop(lake, blue, "aber schlecht ü.csv", text, age=10)
+    if code != "too_large":
+        drop(lake, blue, "gut.csv", ITEMS)
+    landed = take(lake, db, blue, max_bytes=max_bytes)
+    assert landed[0].report is None
+    assert landed[0].refusal
+    assert [file.report is not None for file in landed[1:]] == [True] * (len(landed) - 1)
+    assert left(lake, blue) == [".refused/aber schlecht ü.csv", ".refused/aber schlecht ü.csv.why.json"]
+    refused = lake.landing(blue.id, "items") / ".refused"
+    assert read_bytes(refused / "aber schlecht ü.csv").decode() == text
+    assert read_json(refused / "aber schlecht ü.csv.why.json") == {"code": code, "message": landed[0].refusal}
+    assert take(lake, db, blue, max_bytes=max_bytes) == ()
+
+
+def test_a_refused_file_does_not_replace_the_one_refused_before(lake: Lake, db: ControlDb, blue: Tenant) -> None:
+    for text in ("", "<html></html>", ""):
+        drop(lake, blue, "a.csv", text)
+        take(lake, db, blue)
+    assert left(lake, blue) == sorted(
+        f".refused/{name}{ending}" for name in ("a.csv", "2-a.csv", "3-a.csv") for ending in ("", ".why.json")
+    )
+    refused = lake.landing(blue.id, "items") / ".refused"
+    assert json.loads(read_bytes(refused / "2-a.csv.why.json"))["code"] == "not_csv"
+
+
+def test_the_same_file_dropped_again_is_the_same_upload(lake: Lake, db: ControlDb, blue: Tenant) -> None:
+    for _ in range(2):
+        drop(lake, blue, "a.csv", ITEMS)
+        take(lake, db, blue)
+    assert len(list_uploads(db, blue.id)) == 1
+    assert waiting_files(lake, blue, Kind.ITEMS) == ()
+
+
+@pytest.mark.parametrize("moment", ["while it is copied", "while it is stored"])
+def test_a_file_replaced_meanwhile_stays_for_the_next_time(
+    lake: Lake, db: ControlDb, blue: Tenant, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    path = drop(lake, blue, "a.csv", ITEMS)
+    newer = ITEMS.replace("Lampe", "Leuchte")
+    step = "fetch_file" if moment == "while it is copied" else "store_upload"
+    original = getattr(landing, step)
+
+    def replaced(*args: object, **options: object) -> object:
+        result = original(*args, **options)
+        write_bytes(path, newer.encode())
+        return result
+
+    monkeypatch.setattr(landing, step, replaced)
+    take(lake, db, blue)
+    assert read_bytes(path).decode() == newer
+    monkeypatch.undo()
+    assert len(take(lake, db, blue)) == 1
+    texts = {
+        read_bytes(lake.tenant(blue.id).upload(upload.upload_id) / "original.csv").decode()
+        for upload in list_uploads(db, blue.id)
+    }
+    assert newer in texts
+    assert left(lake, blue) == []
+
+
+def test_a_file_its_owner_takes_back_is_no_error(
+    lake: Lake, db: ControlDb, blue: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = drop(lake, blue, "a.csv", ITEMS)
+    listed = waiting_files(lake, blue, Kind.ITEMS)
+    path.unlink()
+    monkeypatch.setattr(landing, "waiting_files", lambda *_: listed)
+    assert take(lake, db, blue) == ()
+
+
+def test_files_of_one_tenant_and_kind_are_taken_alone(lake: Lake, db: ControlDb, blue: Tenant) -> None:
+    green = get_tenant(db, TenantId("green"))
+    drop(lake, green, "a.csv", ITEMS)
+    drop(lake, blue, "v.csv", VIEWS, kind="interactions")
+    assert take(lake, db, blue) == ()
+    assert list_uploads(db, green.id) == ()
+    listing = waiting_by_tenant(list_files(lake.landing_root))
+    assert {name: [(f.kind, f.name) for f in files] for name, files in listing.items()} == {
+        "blue": [(Kind.INTERACTIONS, "v.csv")],
+        "green": [(Kind.ITEMS, "a.csv")],
+    }
+
+
+def test_one_listing_is_sorted_by_tenant_and_age() -> None:
+    def file(name: str, second: int = 0) -> StoredFile:
+        return StoredFile(name, 1, NOW + timedelta(seconds=second), name)
+
+    listing = [
+        file("blue/items/new.csv", 2),
+        file("blue/users/old.csv", 1),
+        file("blue/items/.still-writing.csv"),
+        file("blue/items/.refused/x.csv"),
+        file("blue/items/folder/x.csv"),
+        file("blue/other/x.csv"),
+        file("blue/x.csv"),
+        file("README"),
+        file("../items/x.csv", 3),
+    ]
+    found = waiting_by_tenant(listing)
+    assert [f.name for f in found.pop("blue")] == ["old.csv", "new.csv"]
+    assert set(found) == {".."}, "nobody's name, so nobody is asked"
+
+
+@pytest.mark.parametrize(("age", "whole"), [(0, False), (2.9, False), (3, True), (-1, False), (-100, True)])
+def test_a_file_settles(age: float, whole: bool) -> None:
+    assert settled(NOW - timedelta(seconds=age), now=NOW, settle_seconds=3) is whole
+
+
+def test_a_file_that_still_grows_is_left_alone(lake: Lake, db: ControlDb, blue: Tenant) -> None:
+    path = drop(lake, blue, "a.csv", ITEMS)
+    found = stored_file(path)
+    assert found is not None
+    for now, taken in ((found.changed_at, 0), (found.changed_at + timedelta(seconds=5), 1)):
+        outcomes = take_landed_files(lake, db, blue, Kind.ITEMS, now=now, max_bytes=10_000, settle_seconds=3)
+        assert len(outcomes) == taken
