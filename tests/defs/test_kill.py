@@ -120,7 +120,7 @@ def test_a_crash_between_the_release_and_its_pointer(
         raise OSError("no space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(pointer, "write_bytes", disk_is_full)
+        broken.setattr(pointer, "write_bytes_if_unchanged", disk_is_full)
         outcome = site.run("apple")
     assert (outcome.failed_step, outcome.message) == ("release", "no space left on device")
     assert store.current() is None, "nothing is live"

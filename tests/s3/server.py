@@ -13,6 +13,9 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
 ACCESS_KEY, SECRET_KEY = "tests", "only-for-tests"
 _PORTS = ("master", "volume", "filer", "s3", "admin")
 
@@ -68,9 +71,24 @@ class S3Server:
         while time.monotonic() < until and self._process.poll() is None:
             try:
                 with urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=1):
-                    return
+                    break
             except OSError:
                 time.sleep(0.05)
+        # The server is well before its bucket is there.
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+        )
+        while time.monotonic() < until and self._process.poll() is None:
+            try:
+                client.head_bucket(Bucket="lake")
+            except (BotoCoreError, ClientError):
+                time.sleep(0.05)
+            else:
+                return
         raise RuntimeError(f"no object store: {(self.folder / 'output').read_text()[-2000:]}")
 
 
