@@ -20,7 +20,7 @@ from bento_service.release_cache import ReleaseCache
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.recommendations import RecommendationRequest, SimilarRequest
 from bento_service.services import Clock, Services
-from bento_service.upload_worker import UploadWorker
+from bento_service.upload_worker import Check, UploadWorker
 from resources.control_db.engine import ControlDb
 from resources.event_log import EventLog
 from resources.lake import Lake
@@ -44,9 +44,18 @@ _INSPECTIONS_AT_ONCE = 2
 
 
 def create_app(
-    settings: Settings, db: ControlDb, lake: Lake, clock: Clock, *, metrics: Metrics | None = None
+    settings: Settings,
+    db: ControlDb,
+    lake: Lake,
+    clock: Clock,
+    *,
+    metrics: Metrics | None = None,
+    check: Check | None = None,
 ) -> FastAPI:
-    """Build the app that answers everything; `metrics` says how they are shared between workers."""
+    """Build the app that answers everything.
+
+    `metrics` says how they are shared between workers, `check` where large uploads are checked.
+    """
     metrics = metrics or Metrics()
     app = FastAPI(
         title="recsaas",
@@ -72,7 +81,7 @@ def create_app(
         ),
         metrics=metrics,
         upload_slots=CapacityLimiter(_INSPECTIONS_AT_ONCE),
-        upload_worker=UploadWorker(lake, db, clock, metrics, max_bytes=settings.max_upload_bytes),
+        upload_worker=UploadWorker(lake, db, clock, metrics, max_bytes=settings.max_upload_bytes, check=check),
     )
     for module in (recommendations, interactions, uploads, users, data_quality, health, docs, data_docs):
         app.include_router(module.router)

@@ -50,6 +50,7 @@ class RecsaasService:
 
         from bento_service.app import create_app
         from bento_service.metrics import Metrics
+        from resources.upload_check import check_in_child
 
         configure_logging(self._settings.log_level)
         remove_stale_files(self._settings.home / "incoming")
@@ -58,7 +59,9 @@ class RecsaasService:
             self._settings.lake_url, scratch=self._settings.scratch, s3_endpoint=self._settings.s3_endpoint
         )
         metrics = Metrics(multiprocess=True)
-        app = create_app(self._settings, self._db, lake, lambda: datetime.now(UTC), metrics=metrics)
+        app = create_app(
+            self._settings, self._db, lake, lambda: datetime.now(UTC), metrics=metrics, check=check_in_child
+        )
         _mounted.start(app)
         app.state.services.upload_worker.start()
         self._stop_work = app.state.services.upload_worker.stop

@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -69,8 +69,9 @@ def remove_stale_files(folder: Path) -> None:
     """Remove what a process that was killed left in `folder`: files older than a day."""
     oldest = time.time() - _STALE_SECONDS
     for path in folder.glob("upload-*"):
-        if path.stat().st_mtime < oldest:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another worker has just finished with it
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 class _Form:
@@ -108,9 +109,8 @@ class _Form:
         """
         if not self.complete:
             raise Malformed("The form is cut off; send it again.")
-        if len(self._names) != 1:
-            problem = "is missing; send the file in a form field of this name" if not self._names else "is there twice"
-            raise invalid_fields([FieldProblem(FIELD, problem)])
+        if not self._names:
+            raise invalid_fields([FieldProblem(FIELD, "is missing; send the file in a form field of this name")])
         return self._names[0]
 
     @property
@@ -136,7 +136,9 @@ class _Form:
     def _headers_end(self) -> None:
         _, options = parse_options_header(self._disposition)
         if options.get(b"name") == FIELD.encode() and b"filename" in options:
-            self._in_file = not self._names
+            if self._names:
+                raise invalid_fields([FieldProblem(FIELD, "is there twice")])
+            self._in_file = True
             self._names.append(options[b"filename"].decode("utf-8", errors="replace"))
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
@@ -168,6 +170,10 @@ async def _feed(request: Request, form: _Form, max_bytes: int, pause: float) -> 
             if held >= _BUFFER:
                 await run_in_threadpool(form.parser.write, b"".join(pending))
                 pending, held = [], 0
+                if size - form.size > _OVERHEAD:
+                    raise TooLarge(
+                        f"The form holds more than {_OVERHEAD:,} bytes beside its file; send the file alone."
+                    )
         await run_in_threadpool(form.parser.write, b"".join(pending))
         form.parser.finalize()
     except MultipartParseError as error:

@@ -7,6 +7,7 @@ import secrets
 import socket
 from threading import Event, Thread
 from time import perf_counter
+from typing import Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,24 +16,41 @@ from bento_service.metrics import Metrics
 from resources.control_db.engine import ControlDb
 from resources.control_db.upload_jobs import UploadJob, count_unfinished
 from resources.lake import Lake
-from resources.upload_jobs import OUTAGES, Clock, JobRunner
+from resources.upload_check import STOP_SECONDS
+from resources.upload_jobs import OUTAGES, Clock, FinishedJob, JobRunner
 
 _POLL_SECONDS = 1.0
-_STOP_SECONDS = 20.0
 _log = structlog.get_logger("recsaas.uploads")
+
+
+class Check(Protocol):
+    """Works on a job that `worker` has claimed; None when `stop` interrupted it."""
+
+    def __call__(self, job: UploadJob, *, worker: str, stop: Event) -> FinishedJob | None: ...
 
 
 class UploadWorker:
     """Checks the files of any tenant that wait in the lake, whichever process received them."""
 
-    def __init__(self, lake: Lake, db: ControlDb, clock: Clock, metrics: Metrics, *, max_bytes: int) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        db: ControlDb,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        max_bytes: int,
+        check: Check | None = None,
+    ) -> None:
+        """Start nothing yet. `check` works on a claimed job; without it, that is done in this process."""
         self._db = db
         self._metrics = metrics
         self._wake = Event()
         self._stop = Event()
         # Another name at every start: a process must not take the claim of its dead predecessor for its own.
-        name = f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._runner = JobRunner(lake, db, clock, name=name, max_bytes=max_bytes, stop=self._stop)
+        self._name = f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._runner = JobRunner(lake, db, clock, name=self._name, max_bytes=max_bytes, stop=self._stop)
+        self._check = check
         self._thread = Thread(target=self._loop, name="upload-worker", daemon=True)
 
     def start(self) -> None:
@@ -47,7 +65,7 @@ class UploadWorker:
         """Interrupt the check and put its job back into the queue; a check that does not listen is left behind."""
         self._stop.set()
         self._wake.set()
-        self._thread.join(_STOP_SECONDS)
+        self._thread.join(STOP_SECONDS + 2)
 
     def run_next(self) -> bool:
         """Work on one job; tell whether there was one."""
@@ -57,7 +75,7 @@ class UploadWorker:
             return False
         started = perf_counter()
         try:
-            done = self._runner.run(job)
+            done = self._run(job)
         except Exception as error:  # the edge: whatever a file does to the check, the job ends and the thread goes on
             self._note_failure(job, error)
             return True
@@ -92,6 +110,11 @@ class UploadWorker:
                 worked = False
             if not worked and not self._stop.is_set():  # `stop` may have come before the `clear` above
                 self._wake.wait(_POLL_SECONDS)
+
+    def _run(self, job: UploadJob) -> FinishedJob | None:
+        if self._check is None:
+            return self._runner.run(job)
+        return self._check(job, worker=self._name, stop=self._stop)
 
     def _note_failure(self, job: UploadJob, error: Exception) -> None:
         _log.error("upload_job_broke_off", tenant=job.tenant.value, job_id=job.job_id, exc_info=error)

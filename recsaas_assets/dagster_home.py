@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,11 @@ run_retries:
   enabled: true
   max_retries: 1
   retry_on_asset_or_op_failure: false
+event_log_storage:
+  module: recsaas_assets.event_storage
+  class: OpenEventLogStorage
+  config:
+    base_dir: %s
 run_monitoring:
   enabled: true
   poll_interval_seconds: 10
@@ -70,9 +76,10 @@ def prepare_dagster_home(settings: Settings) -> Path:
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     target = home / "dagster.yaml"
-    if not target.exists() or target.read_text() != _INSTANCE:
+    wanted = _INSTANCE % json.dumps(str(home / "history" / "runs"))
+    if not target.exists() or target.read_text() != wanted:
         beside = home / f".dagster.yaml.{os.getpid()}"
-        beside.write_text(_INSTANCE)
+        beside.write_text(wanted)
         beside.replace(target)
     return home
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from upath import UPath
 
@@ -20,6 +21,7 @@ from resources.uploads.report import UploadReport
 from resources.uploads.store import store_upload
 
 _REFUSED = ".refused"
+_TAKING = ".taking"
 _KINDS = frozenset(kind.value for kind in Kind)
 
 
@@ -34,13 +36,26 @@ class LandedFile:
 
 @dataclass(frozen=True, slots=True)
 class WaitingFile:
-    """A dropped file that no run has taken. `mark` is another one after every write (see `StoredFile`)."""
+    """A dropped file that no run has taken. `mark` is another one after every write (see `StoredFile`).
+
+    `path` is its place in the folder: its name, or `.taking/<name>` when a run died while it took the file.
+    """
 
     kind: Kind
-    name: str
+    path: str
     size: int
     changed_at: datetime
     mark: str
+
+    @property
+    def name(self) -> str:
+        """The name that the shop gave it."""
+        return self.path.removeprefix(f"{_TAKING}/")
+
+    @property
+    def is_left_behind(self) -> bool:
+        """Whether a run that died has moved it already."""
+        return self.path != self.name
 
 
 def waiting_by_tenant(landing: Iterable[StoredFile]) -> dict[str, tuple[WaitingFile, ...]]:
@@ -49,11 +64,13 @@ def waiting_by_tenant(landing: Iterable[StoredFile]) -> dict[str, tuple[WaitingF
     Names that start with a dot are still being written, or were refused; folders in folders belong to nobody.
     """
     found: dict[str, list[WaitingFile]] = defaultdict(list)
-    for file in landing:
-        tenant, kind, name = file.name.split("/") if file.name.count("/") == 2 else ("", "", "")
-        if kind in _KINDS and name and not name.startswith("."):
-            found[tenant].append(WaitingFile(Kind(kind), name, file.size, file.changed_at, file.mark))
-    return {tenant: tuple(sorted(files, key=_age)) for tenant, files in found.items()}
+    for each in landing:
+        tenant, kind, path = each.name.split("/", 2) if each.name.count("/") >= 2 else ("", "", "")
+        if kind in _KINDS:
+            file = WaitingFile(Kind(kind), path, each.size, each.changed_at, each.mark)
+            if file.name and "/" not in file.name and not file.name.startswith("."):
+                found[tenant].append(file)
+    return {tenant: tuple(sorted(files, key=_turn)) for tenant, files in found.items()}
 
 
 def waiting_files(lake: Lake, tenant: Tenant, kind: Kind) -> tuple[WaitingFile, ...]:
@@ -83,6 +100,7 @@ def take_landed_files(
 
     A stored file leaves the folder, because the upload keeps the original. A refused one moves to `.refused/`
     with a JSON file beside it that says why. What is written anew while it is being taken stays for the next time.
+    The caller holds the tenant's run lock.
     """
     outcomes = []
     for file in waiting_files(lake, tenant, kind):
@@ -97,7 +115,10 @@ def _take(
 ) -> LandedFile | None:
     """Store a copy, which nobody writes to any more, and say what became of it; None when the file has changed."""
     folder = lake.landing(tenant.id, file.kind.value)
-    path = folder / file.name
+    reserved = _reserve(folder, file)
+    if reserved is None:
+        return None
+    path, mark = reserved
     with work_folder(lake.scratch, "landed") as work:
         copy = work / "file"
         try:
@@ -107,7 +128,7 @@ def _take(
                     "operator to raise RECSAAS_MAX_UPLOAD_BYTES."
                 )
             fetch_file(path, copy)
-            if not _unchanged(path, file):
+            if not _unchanged(path, mark):
                 return None
             report = store_upload(
                 lake,
@@ -122,24 +143,46 @@ def _take(
                 max_bytes=max_bytes,
             )
         except FileNotFoundError:
-            if _unchanged(path, file):
+            if _unchanged(path, mark):
                 raise
             return None
         except (UploadRefused, TooLarge) as refusal:
-            if _unchanged(path, file):
-                _set_aside(folder, file.name, refusal)
+            if _unchanged(path, mark):
+                _set_aside(folder, path, file.name, refusal)
             return LandedFile(file.name, None, refusal.message)
-    if _unchanged(path, file):
+    if _unchanged(path, mark):
         path.unlink(missing_ok=True)
     return LandedFile(file.name, report, None)
 
 
-def _unchanged(path: UPath, file: WaitingFile) -> bool:
+def _reserve(folder: UPath, file: WaitingFile) -> tuple[UPath, str] | None:
+    """Return where the file lies and its mark there, or None when it is gone or was replaced since it was listed.
+
+    On a disk it is moved to where its owner does not write: what they write under its name now is another file, which
+    its removal cannot hit. An object store has no rename; there it stays.
+    """
+    path = folder / file.path
+    if file.is_left_behind or not isinstance(path, Path):
+        return path, file.mark
+    taking = folder / _TAKING / file.name
+    if taking.exists():  # its turn comes when the one before it has been taken
+        return None
+    try:
+        move_file(path, taking)
+    except FileNotFoundError:
+        return None
+    found = stored_file(taking)
+    if found is None or (found.size, found.changed_at) != (file.size, file.changed_at):
+        return None  # listed by its new place next time, it has to settle first
+    return taking, found.mark
+
+
+def _unchanged(path: UPath, mark: str) -> bool:
     found = stored_file(path)
-    return found is not None and found.mark == file.mark
+    return found is not None and found.mark == mark
 
 
-def _set_aside(folder: UPath, name: str, refusal: UploadRefused | TooLarge) -> None:
+def _set_aside(folder: UPath, path: UPath, name: str, refusal: UploadRefused | TooLarge) -> None:
     """Move a refused file to `.refused/`, under a new name when a file of its name was refused before."""
     refused = folder / _REFUSED
     taken = {file.name for file in list_files(refused)}
@@ -150,8 +193,8 @@ def _set_aside(folder: UPath, name: str, refusal: UploadRefused | TooLarge) -> N
     code = refusal.reason if isinstance(refusal, UploadRefused) else refusal.code
     write_json(refused / f"{free}.why.json", {"code": code, "message": refusal.message})
     # Moved, not copied: the file may be refused because it is larger than memory or disk.
-    move_file(folder / name, refused / free)
+    move_file(path, refused / free)
 
 
-def _age(file: WaitingFile) -> tuple[datetime, str]:
-    return file.changed_at, file.name
+def _turn(file: WaitingFile) -> tuple[bool, datetime, str]:
+    return not file.is_left_behind, file.changed_at, file.name

@@ -40,16 +40,18 @@ def export_events(
 ) -> EventExport | None:
     """Export up to `limit` of the tenant's new events; None when there are none, or another exporter was quicker.
 
+    The caller holds the tenant's run lock, because an erasure must not look between the reading and the writing.
+
     Raises:
         CorruptArtifact: the newest piece in the lake is not what was written.
     """
     ledger = list_event_exports(db, tenant)
-    after = ledger[-1].last_seq if ledger else 0
-    page = EventLog(db).export_after(tenant, after, limit=limit)
+    after = ledger[-1] if ledger else None
+    page = EventLog(db).export_after(tenant, after.last_seq if after else 0, limit=limit)
     if page.is_empty():
         return None
     folder = lake.tenant(tenant).events
-    newest = ledger[-1] if ledger and ledger[-1].rows < SMALL_PIECE else None
+    newest = after if after and after.rows < SMALL_PIECE else None
     if newest is None:
         piece = write_piece(folder, tenant, page, first=page["seq"][0], last=page["seq"][-1], now=now)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,9 +94,12 @@ def _files_on_disk(folder: str) -> Iterator[StoredFile]:
         for name in names:
             path = os.path.join(above, name)
             try:
-                yield _file(os.path.relpath(path, folder), os.stat(path))
+                found = os.lstat(path)
             except FileNotFoundError:
                 continue
+            # A shop may drop anything: a link could lead to another shop's file, and a pipe is waited for for ever.
+            if stat.S_ISREG(found.st_mode):
+                yield _file(os.path.relpath(path, folder), found)
 
 
 def _file(name: str, found: os.stat_result) -> StoredFile:

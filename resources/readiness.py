@@ -164,15 +164,14 @@ def _event_rows(db: ControlDb, tenant: TenantId, *, limit: int | None = None) ->
 def _count(
     uploads: list[pl.LazyFrame], deletions: pl.DataFrame, events: pl.DataFrame, weights: InteractionWeights
 ) -> Counts:
-    uploaded = pl.concat(
-        [pl.LazyFrame(schema=_ROWS), *(rows.filter(~pl.col("deleted")).drop("deleted") for rows in uploads)]
-    )
-    tracked = events.lazy()
+    kept = [pl.LazyFrame(schema=_ROWS), *(rows.filter(~pl.col("deleted")).drop("deleted") for rows in uploads)]
+    uploaded = _without_deleted(pl.concat(kept), deletions)
+    tracked = _without_deleted(events.lazy(), deletions)
     if events.height:
         # Uploads are free of duplicates; an event may be in an upload, too.
-        tracked = tracked.unique("event_id").unique(_KEY)
+        tracked = tracked.unique(_KEY)
         tracked = tracked.join(uploaded, on=_KEY, how="anti").join(uploaded, on="event_id", how="anti")
-    rows = _without_deleted(pl.concat([uploaded, tracked]), deletions)
+    rows = pl.concat([uploaded, tracked])
     kind = pl.col("interaction_type")
     training = [name for name in INTERACTION_TYPES if _trains(name, weights)]
     pairs = (

@@ -107,7 +107,7 @@ def _reasons(platform: PlatformResource) -> dict[str, list[Reason]]:
     for name, files in waiting_by_tenant(platform.list_landing()).items():
         for file in files:
             reasons[name].append(
-                Reason(f"{file.kind.value}/{file.name} {file.mark}", file.changed_at, file.kind != Kind.INTERACTIONS)
+                Reason(f"{file.kind.value}/{file.path} {file.mark}", file.changed_at, file.kind != Kind.INTERACTIONS)
             )
     for tenant, erasure in tenants_to_retrain(platform.db).items():
         since = erasure.completed_at or erasure.requested_at

@@ -35,15 +35,16 @@ def list_event_exports(db: ControlDb, tenant: TenantId) -> tuple[EventExport, ..
         return tuple(_record(row) for row in session.scalars(statement))
 
 
-def record_event_export(db: ControlDb, piece: EventExport, *, after: int) -> bool:
-    """Note `piece` when the ledger still ends at sequence `after`; False when somebody else was quicker.
+def record_event_export(db: ControlDb, piece: EventExport, *, after: EventExport | None) -> bool:
+    """Note `piece` when the ledger still ends with `after`, as it was; False when somebody else was quicker.
 
     A piece that begins where a recorded one does takes its place.
     """
+    ledger = select(EventExportRow).where(EventExportRow.tenant_id == piece.tenant.value)
     with db.write() as session:
         take_turns(session, piece.tenant)
-        ends = select(func.max(EventExportRow.last_seq)).where(EventExportRow.tenant_id == piece.tenant.value)
-        if (session.scalar(ends) or 0) != after:
+        newest = session.scalars(ledger.order_by(EventExportRow.first_seq.desc()).limit(1)).one_or_none()
+        if (None if newest is None else _record(newest)) != after:
             return False
         session.merge(_row(piece))
     return True

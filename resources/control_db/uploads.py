@@ -81,7 +81,7 @@ def get_upload(db: ControlDb, tenant: TenantId, upload_id: str) -> UploadRecord:
     """
     record = find_upload(db, tenant, upload_id)
     if record is None:
-        raise UploadNotFound(f"Tenant {tenant} has no upload {upload_id!r}.")
+        raise UploadNotFound(f"Tenant {tenant} has no upload {upload_id[:80]!r}.")
     return record
 
 

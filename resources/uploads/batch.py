@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+import polars.selectors as cs
 
+from resources.errors import UploadRefused
 from resources.uploads.contract import (
     DELETED,
+    MAX_TEXT_BYTES,
     REJECTED_REASON,
     REJECTED_ROW,
     Kind,
@@ -22,6 +26,8 @@ from resources.uploads.report import MAX_LISTED_ERRORS, MAX_VALUE_CHARACTERS, Ro
 from resources.uploads.rules import Rule, extra_column_rule, failing_rows, parsed
 
 WRONG_FIELD_COUNT = "row.wrong_field_count"
+OPEN_QUOTE = "row.open_quote"
+_MAX_BROKEN = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ def check_batch(batch: TextBatch, *, kind: Kind, rules: Sequence[Rule], types: M
     frame, rules = _parsed_frame(text, kind, rules, types)
     failing = failing_rows(frame, rules)
     broken = [rule for rule in rules if rule.code in failing]
+    if len(broken) > _MAX_BROKEN:  # each is a bit of a number
+        raise UploadRefused("not_csv", f"Texts of {len(broken)} columns are enormous; is the file what it should be?")
     valid, rejected = frame, _no_rejected(text)
     errors: tuple[RowError, ...] = ()
     if broken:
@@ -63,7 +71,7 @@ def check_batch(batch: TextBatch, *, kind: Kind, rules: Sequence[Rule], types: M
             for r in batch.ragged[:MAX_LISTED_ERRORS]
         )
         errors = first_errors((*errors, *wrong))
-        counts[WRONG_FIELD_COUNT] = len(batch.ragged)
+        counts.update(Counter(OPEN_QUOTE if row.open_quote else WRONG_FIELD_COUNT for row in batch.ragged))
     return CheckedBatch(_typed(valid, kind), rejected, errors, counts)
 
 
@@ -118,7 +126,9 @@ def _parsed_frame(
         )
     if DELETED not in present:
         frame = frame.with_columns(pl.lit(False).alias(parsed(DELETED)))
-    extras = [extra_column_rule(name) for name in text.columns if name.startswith("extra_")]
+    # A rule takes milliseconds even where there is nothing to find, and there may be hundreds of these columns.
+    longest = next(text.select(cs.starts_with("extra_").str.len_bytes().max()).iter_rows(named=True), {})
+    extras = [extra_column_rule(name) for name, length in longest.items() if (length or 0) > MAX_TEXT_BYTES]
     return frame, (*(rule for rule in rules if rule.column in frame.columns), *extras)
 
 
@@ -169,6 +179,8 @@ def _no_rejected(text: pl.DataFrame) -> pl.DataFrame:
 
 
 def _ragged_reason(ragged: RaggedRow, width: int) -> str:
+    if ragged.open_quote:
+        return f"a quote is opened and never closed, so the row runs to line {ragged.last_line}, the last"
     reason = f"the row has {len(ragged.fields)} fields and the header has {width}"
     if ragged.last_line > ragged.row:
         reason += f"; it runs to line {ragged.last_line}: look for a quote that is not closed"

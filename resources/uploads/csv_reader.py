@@ -1,14 +1,14 @@
 """CSV text to polars frames of text, with the line of every row as a person counts it.
 
-Blocks of whole lines go through polars. A block that is not plain (ragged, blank lines, stray carriage returns) goes
-through the slower `csv` module; when a quote is open at a line's end, so does everything after it.
+Blocks of whole lines go through polars. A block that is not plain (ragged, blank lines, stray carriage returns, quotes
+over line ends or amid text) goes through the slower `csv` module, with the next one when its last row runs on.
 """
 
 from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -22,15 +22,23 @@ BLOCK_BYTES = 16 * 1024 * 1024
 MAX_LINE_BYTES = 64 * 1024 * 1024
 _SLOW_ROWS = 100_000
 ROW_NUMBER = "row_number"
+# What may stand before the first quote of a field and behind the last, besides a separator; a second quote is a doubled
+# one.
+_BEFORE = [*b'\n"']
+_AFTER = [*b'\r\n"']
 
 
 @dataclass(frozen=True, slots=True)
 class RaggedRow:
-    """A row whose number of fields is not the header's; it spans lines `row` to `last_line`."""
+    """A row whose number of fields is not the header's, or whose last quote is open at the end of the file.
+
+    It spans lines `row` to `last_line`.
+    """
 
     row: int
     last_line: int
     fields: tuple[str, ...]
+    open_quote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ def read_header(stream: Readable, *, start: bytes, tabbed: bool, filename: str) 
 
     def lines() -> Iterator[str]:
         nonlocal used
-        for line in _lines([start]):
+        for line in start.splitlines(keepends=True):
             used += len(line)
             taken.append(_decode(line, filename, first_line=len(taken) + 1))
             yield taken[-1]
@@ -91,17 +99,14 @@ def read_batches(stream: Readable, header: CsvHeader, names: tuple[str, ...], fi
         if not block.isascii():
             _decode(block, filename, first_line=line)
         n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
-        lines_are_rows, plain = _shape(block, n_lines, header.separator, len(names))
+        plain = _is_plain(block, n_lines, header.separator, len(names))
         frame = _parse_plain(block, header.separator, names) if plain else None
-        if not lines_are_rows:
-            yield from _read_slowly(chain([block], blocks), header.separator, names, filename, first_line=line)
-            return
         if frame is not None and frame.height == n_lines:
             numbers = pl.Series(ROW_NUMBER, np.arange(line, line + n_lines))
             yield TextBatch(frame.with_columns(numbers))
+            line += n_lines
         else:
-            yield from _read_slowly([block], header.separator, names, filename, first_line=line)
-        line += n_lines
+            line = yield from _read_slowly(block, blocks, header.separator, names, filename, first_line=line)
 
 
 def _blocks_of_lines(stream: Readable, start: bytes, filename: str) -> Iterator[bytes]:
@@ -119,23 +124,31 @@ def _blocks_of_lines(stream: Readable, start: bytes, filename: str) -> Iterator[
         yield held
 
 
-def _shape(block: bytes, n_lines: int, separator: str, width: int) -> tuple[bool, bool]:
-    """Say whether no row crosses a line end, and whether every line is one row of `width` fields."""
+def _is_plain(block: bytes, n_lines: int, separator: str, width: int) -> bool:
+    """Say whether every line is one row of `width` fields, with quotes only around fields, doubled inside them."""
     if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
-        return False, False
+        return False
+    if width == 1 and (b"\n\n" in block or b"\n\r\n" in block or block.startswith((b"\n", b"\r\n"))):
+        return False
     sep = separator.encode()
-    blank_line = width == 1 and (b"\n\n" in block or b"\n\r\n" in block or block.startswith((b"\n", b"\r\n")))
     if b'"' not in block:
         # A line with too many fields makes polars fail, so an even total leaves no line with too few.
-        return True, not blank_line and block.count(sep) == n_lines * (width - 1)
+        return block.count(sep) == n_lines * (width - 1)
     text = np.frombuffer(block, dtype=np.uint8)
     quotes = np.flatnonzero(text == ord('"'))
+    if len(quotes) % 2 == 1:
+        return False
+    # Elsewhere a quote is a letter like any other for the `csv` module, and polars takes it for something else.
+    around = np.frombuffer(b"\n" + block + b"\n", dtype=np.uint8)
+    before, after = around[quotes[0::2]], around[quotes[1::2] + 2]
+    if not np.isin(before, [*_BEFORE, *sep]).all() or not np.isin(after, [*_AFTER, *sep]).all():
+        return False
     ends = np.flatnonzero(text == ord("\n"))
-    if len(quotes) % 2 == 1 or (np.searchsorted(quotes, ends) % 2).any():
-        return False, False
+    if (np.searchsorted(quotes, ends) % 2).any():
+        return False
     separators = np.flatnonzero(text == sep[0])
     outside = separators[np.searchsorted(quotes, separators) % 2 == 0]
-    return True, not blank_line and len(outside) == n_lines * (width - 1)
+    return len(outside) == n_lines * (width - 1)
 
 
 def _parse_plain(block: bytes, separator: str, names: tuple[str, ...]) -> pl.DataFrame | None:
@@ -155,18 +168,24 @@ def _parse_plain(block: bytes, separator: str, names: tuple[str, ...]) -> pl.Dat
 
 
 def _read_slowly(
-    blocks: Iterable[bytes], separator: str, names: tuple[str, ...], filename: str, *, first_line: int
-) -> Iterator[TextBatch]:
+    block: bytes, blocks: Iterator[bytes], separator: str, names: tuple[str, ...], filename: str, *, first_line: int
+) -> Generator[TextBatch, None, int]:
+    """Yield the rows of a block, and of the next ones as long as a row crosses their border; return the next line."""
     line = first_line - 1
     last = line
+    open_quote = False
 
     def lines() -> Iterator[str]:
-        nonlocal last
-        for raw in _lines(blocks):
-            last += 1
-            if b"\0" in raw:
-                refuse_nul(raw, filename)
-            yield _decode(raw, filename, first_line=last)
+        nonlocal last, block, open_quote
+        while block:
+            for raw in block.splitlines(keepends=True):
+                last += 1
+                if b"\0" in raw:
+                    refuse_nul(raw, filename)
+                yield _decode(raw, filename, first_line=last)
+            # The `csv` module asks for more within a row only when a quote is open.
+            block = next(blocks, b"") if line < last else b""
+        open_quote = line < last
 
     width = len(names)
     numbers: list[int] = []
@@ -174,7 +193,9 @@ def _read_slowly(
     ragged: list[RaggedRow] = []
     for record in _records(lines(), separator):
         start, line = line + 1, last
-        if len(record) == width:
+        if open_quote:
+            ragged.append(RaggedRow(start, line, tuple(record), open_quote=True))
+        elif len(record) == width:
             numbers.append(start)
             rows.append(record)
         elif len(record) > 1 or (record and record[0].strip()):
@@ -184,6 +205,7 @@ def _read_slowly(
             numbers, rows, ragged = [], [], []
     if rows or ragged:
         yield _batch(numbers, rows, ragged, names)
+    return last + 1
 
 
 def _batch(numbers: list[int], rows: list[list[str]], ragged: list[RaggedRow], names: tuple[str, ...]) -> TextBatch:
@@ -195,17 +217,6 @@ def _batch(numbers: list[int], rows: list[list[str]], ragged: list[RaggedRow], n
 def _records(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
     csv.field_size_limit(sys.maxsize)  # our own limit is MAX_TEXT_BYTES, which rejects the row and not the file
     return csv.reader(lines, delimiter=separator)
-
-
-def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Split at LF, CRLF and CR, keeping the ends, also where a block ends between CR and LF."""
-    held = b""
-    for block in blocks:
-        pieces = (held + block).splitlines(keepends=True)
-        held = pieces.pop() if pieces and not pieces[-1].endswith(b"\n") else b""
-        yield from pieces
-    if held:
-        yield held
 
 
 def _has_whole_line(text: bytes) -> bool:

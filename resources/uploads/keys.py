@@ -71,14 +71,16 @@ def catalogue_of(items: Sequence[StoredRows]) -> Hashes | None:
     """
     if not items:
         return None
-    known = np.zeros(0, dtype=np.uint64)
-    deleted = np.zeros(0, dtype=np.uint64)
-    for upload in items:
-        table = upload.keys.select("hash", DELETED).collect()
-        here = table.filter(~pl.col(DELETED))["hash"].to_numpy()
-        known = np.union1d(known, np.setdiff1d(here, deleted))
-        deleted = np.union1d(deleted, table.filter(DELETED)["hash"].to_numpy())
-    return known
+    tables = [upload.keys.select("hash", DELETED, source=pl.lit(number)) for number, upload in enumerate(items)]
+    source = pl.col("source")
+    newest = (
+        pl.concat(tables)
+        .group_by("hash")
+        .agg(kept=source.filter(~pl.col(DELETED)).min(), deleted=source.filter(pl.col(DELETED)).min())
+    )
+    # Deletions of a file apply before its other rows.
+    known = newest.filter((pl.col("kept") <= pl.col("deleted")).fill_null(pl.col("kept").is_not_null()))
+    return np.sort(known.select("hash").collect(engine="streaming")["hash"].to_numpy())
 
 
 def tracked_events(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import polars as pl
 
@@ -16,6 +17,8 @@ _ISO = (
     r" ?(?:[Zz]|UTC|(?P<sign>[+-])(?P<hours>0\d|1[0-4])(?::?(?P<minutes>[0-5]\d))?)?$"
 )
 _EPOCH_SECONDS = r"^\d{9,11}(?:\.\d+)?$"
+# Other programs, Python among them, know the years 1 to 9999.
+_FIRST_TIME, _LAST_TIME = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)
 _EPOCH_MILLISECONDS = r"^\d{12,14}(?:\.\d+)?$"
 
 
@@ -78,6 +81,8 @@ def parse_times(text: pl.Series) -> pl.Series:
     if parsed.null_count() > text.null_count():
         left = parsed.is_null() & text.is_not_null()
         parsed = parsed.scatter(left.arg_true(), _parse_other_times(text.filter(left)))
+    outside = ~parsed.is_between(_FIRST_TIME, _LAST_TIME)
+    parsed = parsed.set(outside, None) if outside.any() else parsed
     return parsed.dt.replace_time_zone("UTC").cast(TIME)
 
 

@@ -13,6 +13,7 @@ from resources.uploads.contract import DELETED, Kind, ValueType, columns, intern
 from resources.uploads.csv_reader import ROW_NUMBER, CsvHeader, TextBatch, read_batches, read_header
 from resources.uploads.source import Format, LimitedStream, Source, refuse_what_is_not_text
 
+MAX_COLUMNS = 1000
 _HEADER_BYTES = 64 * 1024
 _PARQUET_ROWS = 200_000
 _FIRST_PARQUET_ROWS = 20_000
@@ -54,6 +55,11 @@ def open_table(source: Source, kind: Kind, *, max_bytes: int) -> Iterator[TextTa
 
 
 def _checked_names(kind: Kind, header: CsvHeader, filename: str) -> tuple[str, ...]:
+    if not 0 < len(header.fields) <= MAX_COLUMNS:
+        raise UploadRefused(
+            "too_many_columns" if header.fields else "no_header",
+            f"{filename} has {len(header.fields):,} columns, not 1 to {MAX_COLUMNS:,}; send those needed.",
+        )
     names = internal_names(kind, header.fields)
     missing = [column for column in columns(kind) if column.required and column.name not in names]
     if DELETED in names:  # a file that only deletes needs no titles

@@ -37,6 +37,8 @@ _WIDE_MARKS = (
 )
 _UTF8_MARK = b"\xef\xbb\xbf"
 _SNIFF_BYTES = 4096
+_GZIP_MARK = b"\x1f\x8b"
+_COUNTED_AT_ONCE = 1 << 20
 
 
 class Format(StrEnum):
@@ -124,6 +126,24 @@ def identify(content: Path | bytes, *, filename: str, max_bytes: int) -> Source:
     return Source(content=content, filename=name, sha256=sha256, format=_format_of(start, name), size=size)
 
 
+def text_exceeds(file: Path, limit: int) -> bool:
+    """Say whether a file holds more than `limit` bytes of text; gzip is unpacked that far, a damaged one is short."""
+    if file.stat().st_size > limit:
+        return True
+    with file.open("rb") as raw:
+        if raw.read(2) != _GZIP_MARK:
+            return False
+        raw.seek(0)
+        left = limit
+        with gzip.GzipFile(fileobj=raw, mode="rb") as text:
+            try:
+                while left >= 0 and (data := text.read(_COUNTED_AT_ONCE)):
+                    left -= len(data)
+            except (gzip.BadGzipFile, EOFError, zlib.error):
+                return False  # whoever reads it says what is wrong
+    return left < 0
+
+
 def display_name(filename: str) -> str:
     """Return the last part of a client's file name without control characters, at most 255 characters."""
     last = re.split(r"[/\\]", filename.strip())[-1]
@@ -174,7 +194,7 @@ def _format_of(start: bytes, name: str) -> Format:
         return Format.PARQUET
     if ending.endswith((".parquet", ".pq")):
         raise UploadRefused("not_parquet", f"{name} is not a Parquet file; export it again, or send CSV.")
-    gzipped = start.startswith(b"\x1f\x8b")
+    gzipped = start.startswith(_GZIP_MARK)
     if ending.endswith((".gz", ".gzip")) and not gzipped:
         raise UploadRefused("corrupt_gzip", f"{name} is not gzip data; compress it again, or send it uncompressed.")
     tabbed = re.search(r"\.(tsv|tab)(\.|$)", ending) is not None

@@ -113,7 +113,7 @@ def test_a_failed_key_test_is_a_failed_check_and_a_failed_run(
     result = run(features, home, instance)
     assert not result.success
     failed = {name: e for name, e in check_results(result).items() if not e.passed}
-    assert "not_null_stg_interactions_item_id" in failed
+    assert "unique_key_stg_interactions" in failed
     assert {evaluation.severity for evaluation in failed.values()} == {AssetCheckSeverity.ERROR}
     assert not result.get_asset_materialization_events()
     assert not (lake.dbt / "stg_interactions.parquet").exists()
@@ -141,4 +141,4 @@ def test_a_subset_of_models_and_checks_alone(
     result = run(features, home, instance, AssetSelection.checks_for_assets("stg_items"))
     assert result.success
     assert not result.get_asset_materialization_events()
-    assert len(check_results(result)) == 5
+    assert len(check_results(result)) == 4

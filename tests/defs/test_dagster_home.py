@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from dagster import DagsterRun
 from dagster._core.run_coordinator import QueuedRunCoordinator
+from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from recsaas_assets.dagster_home import dagster_instance, prepare_dagster_home
+from recsaas_assets.event_storage import OpenEventLogStorage
 from resources.settings import load_settings
 
 
@@ -24,6 +28,30 @@ def test_the_runs_of_one_tenant_take_turns_and_crashed_runs_are_noticed(tmp_path
         assert instance.run_monitoring_start_timeout_seconds == 180
         assert not instance.telemetry_enabled
         assert Path(instance.root_directory) == tmp_path / "dagster"
+
+
+def test_events_are_where_dagster_s_own_storage_looks_for_them(tmp_path: Path) -> None:
+    with dagster_instance(load_settings(tmp_path)) as instance:
+        run = instance.run_storage.add_run(DagsterRun(job_name="j"))
+        instance.report_engine_event("hello", run)
+        others = [instance.run_storage.add_run(DagsterRun(job_name="j")) for _ in range(6)]
+        for other in others:
+            instance.report_engine_event("there", other)
+        instance.report_engine_event("again", run)
+        storage = instance.event_log_storage
+        assert isinstance(storage, OpenEventLogStorage)
+        own = SqliteEventLogStorage(str(tmp_path / "dagster" / "history" / "runs"))
+        for each in (storage, own):
+            found = [event.dagster_event for event in each.get_logs_for_run(run.run_id)]
+            assert [event.message for event in found if event] == ["hello", "again"]
+        assert open_databases(tmp_path) < 1 + len(others), "not one for each run"
+    assert open_databases(tmp_path) == 0
+
+
+def open_databases(home: Path) -> int:
+    """Files of events that this process holds open."""
+    links = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return sum(link.startswith(f"{home}/dagster/history/runs/") and link.endswith(".db") for link in links)
 
 
 def test_a_changed_file_is_written_again(tmp_path: Path) -> None:

@@ -136,6 +136,20 @@ def test_an_erasure_is_done_when_the_run_has_ended_and_one_that_cannot_be_done_h
     assert get_erasure(site.db, APPLE, first.id).status == "completed"
 
 
+def test_an_erasure_that_fails_slowly_holds_back_nobody(
+    site: Site, tick: Tick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.create("apple", "berry")
+    first, second = (request_erasure(site.db, tenant, "u", FIRST_DAY) for tenant in (APPLE, BERRY))
+    first, second = sorted((first, second), key=lambda each: each.id)
+    clock = iter(range(0, 1000, 15))
+    monkeypatch.setattr("recsaas_assets.defs.event_sensors.time.monotonic", lambda: next(clock))
+    with tenant_run_lock(site.home, first.tenant, wait_seconds=0):
+        result, cursor = tick("pending_erasures")
+        assert first.id in result.skip_message and second.id not in result.skip_message
+        assert tick("pending_erasures", cursor)[0].skip_message == f"{second.id} is done."
+
+
 def test_an_erasure_that_has_to_be_trained_for_starts_a_run(site: Site, instance: DagsterInstance, tick: Tick) -> None:
     site.create("apple")
     instance.add_dynamic_partitions("tenants", ["apple"])

@@ -138,6 +138,53 @@ def test_a_file_replaced_meanwhile_stays_for_the_next_time(
     assert left(lake, blue) == []
 
 
+def test_a_file_that_a_dead_run_has_taken_comes_first_and_its_successor_next(
+    lake: Lake, db: ControlDb, blue: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(lake, blue, "a.csv", ITEMS)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(landing, "store_upload", killed)
+    with pytest.raises(KeyboardInterrupt):
+        take(lake, db, blue)
+    monkeypatch.undo()
+    (waiting,) = waiting_by_tenant(list_files(lake.landing_root))["blue"]
+    assert waiting.name == "a.csv"
+    if isinstance(lake.root, Path):
+        drop(lake, blue, "a.csv", ITEMS.replace("Lampe", "Leuchte"), age=100)
+    assert {landed.name for landed in take(lake, db, blue)} == {"a.csv"}
+    texts = [
+        read_bytes(lake.tenant(blue.id).upload(upload.upload_id) / "original.csv").decode()
+        for upload in list_uploads(db, blue.id)
+    ]
+    assert texts == [ITEMS, ITEMS.replace("Lampe", "Leuchte")][: len(texts)]
+    assert len(texts) == (2 if isinstance(lake.root, Path) else 1)
+    assert left(lake, blue) == []
+
+
+def test_a_file_replaced_before_it_is_taken_has_to_settle(
+    tmp_path: Path, db: ControlDb, blue: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), scratch=tmp_path / "scratch")
+    drop(lake, blue, "a.csv", ITEMS)
+    listed = waiting_files(lake, blue, Kind.ITEMS)
+    drop(lake, blue, "a.csv", ITEMS[:30], age=5)
+    monkeypatch.setattr(landing, "waiting_files", lambda *_: listed)
+    assert take(lake, db, blue) == ()
+    assert left(lake, blue) == [".taking/a.csv"]
+    assert list_uploads(db, blue.id) == ()
+
+
+def test_links_and_pipes_are_no_files(tmp_path: Path, blue: Tenant) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), scratch=tmp_path / "scratch")
+    folder = Path(drop(lake, blue, "a.csv", ITEMS)).parent
+    (folder / "link.csv").symlink_to(tmp_path / "control.db")
+    os.mkfifo(folder / "pipe.csv")
+    assert [file.name for file in waiting_files(lake, blue, Kind.ITEMS)] == ["a.csv"]
+
+
 def test_a_file_its_owner_takes_back_is_no_error(
     lake: Lake, db: ControlDb, blue: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:

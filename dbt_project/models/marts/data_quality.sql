@@ -134,9 +134,11 @@ interaction_rows as (
         interaction_values.completeness,
         interaction_values.newest_interaction_at,
         interaction_values.newest_arrival_at,
-        coalesce(interaction_catalogue.unknown_items, 0) as unknown_items,
+        -- A shop that never sent a catalogue is served ids: none of its items is unknown.
+        case when catalogue.was_sent then coalesce(interaction_catalogue.unknown_items, 0) end as unknown_items,
         coalesce(interaction_catalogue.distinct_items, 0) as distinct_items
     from interaction_values
+    cross join (select count(*) > 0 as was_sent from raw_items) as catalogue
     left join interaction_catalogue on interaction_values.upload_id = interaction_catalogue.upload_id
 
 ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import pytest
@@ -51,6 +52,16 @@ def test_a_large_file_is_acknowledged_checked_and_reported(client: Client, app: 
     assert {name: stored[name] for name in job["report"]} == job["report"]
     assert "title is empty" in client.get(job["report"]["rejected_url"], headers=blue.headers).text
     assert not work(app)
+
+
+def test_what_counts_is_the_text_and_not_the_gzip_file(client: Client, app: FastAPI, blue: Shop) -> None:
+    packed = gzip.compress(b"item_id,title\n" + b"i1,Lamp\n" * 1000, mtime=0)
+    assert len(packed) < INLINE_UPLOAD_BYTES
+    upload = {"file": ("items.csv.gz", packed)}
+    assert client.post("/api/v1/upload/items", files=upload, headers=blue.headers).status_code == 202
+    damaged = {"file": ("items.csv.gz", packed[:-20])}
+    answer = client.post("/api/v1/upload/items", files=damaged, headers=blue.headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "corrupt_gzip")
 
 
 def test_a_small_and_a_large_file_get_the_same_report(client: Client, app: FastAPI, blue: Shop, green: Shop) -> None:

@@ -165,6 +165,7 @@ def test_forms_that_are_not_right(client: Client, blue: Shop, settings: Settings
         "cut off": client.post(url, content=head + b"item_id", headers=form),
         "nonsense": client.post(url, content=b"nonsense", headers=form),
         "empty": client.post(url, content=b"", headers=form),
+        "a long field beside": client.post(url, data={"x": "y" * 2_000_000}, files={"file": "z"}, headers=blue.headers),
     }
     assert {name: answer.status_code for name, answer in answers.items()} == {
         "no file field": 422,
@@ -175,6 +176,7 @@ def test_forms_that_are_not_right(client: Client, blue: Shop, settings: Settings
         "cut off": 400,
         "nonsense": 400,
         "empty": 400,
+        "a long field beside": 413,
     }
     assert answers["no file field"].json()["error"]["details"][0]["field"] == "file"
     assert incoming(settings) == []

@@ -13,9 +13,9 @@ import pytest
 
 import resources.event_export as event_export
 from resources.control_db.engine import ControlDb
-from resources.control_db.event_exports import list_event_exports, tenants_with_new_events
+from resources.control_db.event_exports import list_event_exports, replace_event_export, tenants_with_new_events
 from resources.errors import CorruptArtifact
-from resources.event_export import export_events, forget_damaged_pieces, scan_exported_events
+from resources.event_export import export_events, forget_damaged_pieces, scan_exported_events, write_piece
 from resources.event_log import EVENT_SCHEMA, Event, EventLog
 from resources.lake import Lake
 from resources.tenant import TenantId
@@ -103,6 +103,31 @@ def test_two_exporters_at_once_export_once(
     assert export_events(lake, db, blue, now=now) is not None
     assert exported(lake, db, blue) == ["a", "b", "later", "z"]
     assert len(files(lake, blue)) == 1, "the loser's file is removed"
+
+
+def test_a_piece_that_was_written_anew_meanwhile_does_not_come_back(
+    lake: Lake, db: ControlDb, shops: Shops, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An erasure takes rows out of the newest piece, which an exporter has read and is about to write longer."""
+    blue, _ = shops
+    record = event_export.record_event_export
+    track(db, blue, "erased", "a")
+    before = export_events(lake, db, blue, now=now)
+    assert before is not None
+    left = scan_exported_events(lake, db, blue).filter(pl.col("event_id") == "a").collect()
+
+    def late(*args: object, **more: object) -> bool:
+        folder = lake.tenant(blue).events
+        rewritten = write_piece(folder, blue, left, first=before.first_seq, last=before.last_seq, now=now)
+        assert replace_event_export(db, before, rewritten)
+        return record(*args, **more)  # type: ignore[arg-type]
+
+    track(db, blue, "b")
+    monkeypatch.setattr(event_export, "record_event_export", late)
+    assert export_events(lake, db, blue, now=now) is None
+    monkeypatch.undo()
+    assert export_events(lake, db, blue, now=now) is not None
+    assert exported(lake, db, blue) == ["a", "b"]
 
 
 def test_a_later_exporter_s_unrecorded_piece_is_left_alone(

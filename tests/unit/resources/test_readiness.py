@@ -111,6 +111,13 @@ def test_deleted_rows_do_not_count_and_those_sent_again_do(lake: Lake, db: Contr
     assert measure_readiness(lake, db, blue).counts.interactions == 3
 
 
+def test_an_event_counts_that_repeats_a_row_deleted_before_it_came(lake: Lake, db: ControlDb, blue: TenantId) -> None:
+    upload(lake, db, "ana,a,view,2026-01-01T00:00:00Z", day=1)
+    upload(lake, db, "ana,a,view,2026-01-01T00:00:00Z,true", day=2, header=f"{HEADER},deleted")
+    EventLog(db).append(blue, [event("ana", "a", "view", 0)], now=START + timedelta(days=3))
+    assert measure_readiness(lake, db, blue).counts.interactions == 1
+
+
 def test_levels_rise_with_the_data(lake: Lake, db: ControlDb, blue: TenantId, monkeypatch: pytest.MonkeyPatch) -> None:
     """And where the newest rows reach the highest level alone, the others are not read."""
 

@@ -57,6 +57,8 @@ def parquet(frame: pl.DataFrame) -> bytes:
         (gzip.compress(PNG, mtime=0), "not_csv", "PNG"),
         (b"PAR1 not really PAR1", "not_parquet", "Parquet"),
         (parquet(pl.DataFrame({"a": ["x"]}))[:-20], "not_parquet", "Parquet"),
+        (parquet(pl.DataFrame()), "no_header", "0 columns"),
+        (f"{HEADER},{','.join(f'c{n}' for n in range(1000))}\n{ROW}\n", "too_many_columns", "1,004 columns"),
         (parquet(pl.DataFrame(schema=dict.fromkeys(HEADER.split(","), pl.String))), "empty_file", "no rows"),
         (b"BZh91AY&SY", "not_csv", "bzip2"),
         (b"SQLite format 3\0", "not_csv", "SQLite"),
@@ -204,10 +206,13 @@ def test_a_quoted_line_break_counts_as_a_line(inspect: Any) -> None:
 
 def test_a_quote_that_is_never_closed_is_found(inspect: Any) -> None:
     result = inspect("items", 'item_id,title\ni1,A\ni2,"B\ni3,C\ni4,D\n')
-    assert result.report.rows_accepted == 2  # the title of i2 runs to the end of the file
+    assert result.report.errors_by_rule == {"row.open_quote": 1}
+    assert result.rejected["rejected_reason"].to_list() == [
+        "a quote is opened and never closed, so the row runs to line 5, the last"
+    ]
     result = inspect("items", 'item_id,title,price\ni1,A,1\ni2,"B,2\ni3,C,3\n')
     assert result.rejected["rejected_reason"].to_list() == [
-        "the row has 2 fields and the header has 3; it runs to line 4: look for a quote that is not closed"
+        "a quote is opened and never closed, so the row runs to line 4, the last"
     ]
 
 

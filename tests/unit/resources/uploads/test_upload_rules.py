@@ -159,3 +159,9 @@ def test_the_environment_cannot_switch_the_rules_off(inspect: Any, monkeypatch: 
 def test_the_rule_table_names_every_column(kind: Kind) -> None:
     table = rule_table(kind)
     assert [line.split("`")[1] for line in table.splitlines()[2:]] == [column.name for column in columns(kind)]
+
+
+@pytest.mark.parametrize("text", ["0000-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_python_cannot_hold_is_none(inspect: Any, text: str) -> None:
+    result = inspect("items", f"item_id,title,created_at\ni1,Lamp,{text}\n")
+    assert result.report.errors_by_rule == {"created_at.not_a_time": 1}
