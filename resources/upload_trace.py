@@ -24,7 +24,10 @@ class _Frozen(BaseModel):
 
 
 class ReleaseUse(_Frozen):
-    """A release that was built with the upload's rows. `live`: it answers now."""
+    """A release whose run read the upload: `rows` accepted rows, whether or not they still counted.
+
+    `live`: it answers now.
+    """
 
     version: str
     created_at: datetime
@@ -76,6 +79,9 @@ def trace_upload(lake: Lake, db: ControlDb, tenant: TenantId, upload_id: str) ->
         and (use := _use(summary.manifest, upload_id, live=summary.is_current)) is not None
     )
     notes = ["Answers are not logged, so the recommendations that the upload influenced are not counted."]
+    rows_current = _rows_current(lake, tenant, upload_id)
+    if rows_current == 0:
+        notes.append("No row of it counts any more: earlier or later uploads hold, replaced or deleted them all.")
     if len(summaries) > MAX_RELEASES:
         notes.append(f"Only the newest {MAX_RELEASES} releases were looked at.")
     return UploadTrace(
@@ -84,7 +90,7 @@ def trace_upload(lake: Lake, db: ControlDb, tenant: TenantId, upload_id: str) ->
         created_at=record.created_at,
         ingested_run=record.ingested_run,
         rows_accepted=record.rows_accepted,
-        rows_current=_rows_current(lake, tenant, upload_id),
+        rows_current=rows_current,
         live=any(use.live for use in uses),
         releases=uses,
         releases_read=len(read),

@@ -44,7 +44,7 @@ def demo(once: bool, dataset: str) -> None:
     tenant, files = _sample(site) if dataset == "sample" else _folder(Path(dataset))
     key = _tenant_with_key(site, tenant)
     for kind, file in files.items():
-        show_report(upload_file(site, tenant, kind, file))
+        show_report(upload_file(site, tenant, kind, file), tenant)
     outcome, _ = run_with_progress(site, tenant)
     if not outcome.success:
         raise NotReady(f"The run of tenant {tenant} failed at {outcome.failed_step}: {outcome.message}")
@@ -55,7 +55,9 @@ def demo(once: bool, dataset: str) -> None:
         print_json(answer)
         notes.print(f"\nLive after {time.monotonic() - started:.0f} s.")
         _explain(addresses, tenant, key, user)
-        if not once:
+        if once:
+            notes.print("Everything stops now; `recsaas up` starts it again.")
+        else:
             notes.print("Press Ctrl-C to stop everything.")
             with docs_in_background(site.settings):
                 supervisor.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 from rich.table import Table
@@ -11,6 +12,7 @@ from recsaas_assets.commands.console import TENANT, Installation, json_option, p
 from resources.control_db.api_keys import SCOPES, create_api_key
 from resources.control_db.tenants import create_tenant, list_tenants
 from resources.tenant import TenantId
+from resources.uploads.contract import Kind
 
 
 @click.group()
@@ -27,6 +29,10 @@ def create(tenant_id: TenantId, name: str | None, as_json: bool) -> None:
     site, now = Installation(), datetime.now(UTC)
     made = create_tenant(site.db, tenant_id, name=name or str(tenant_id), now=now)
     _, secret = create_api_key(site.db, tenant_id, name="first key", scopes=SCOPES, now=now)
+    for kind in Kind:
+        folder = site.lake.landing(tenant_id, kind.value)
+        if isinstance(folder, Path):  # an object store has no folders
+            folder.mkdir(parents=True, exist_ok=True)
     if as_json:
         print_json({"tenant": str(made.id), "name": made.name, "status": made.status, "api_key": secret})
     else:

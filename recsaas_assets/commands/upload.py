@@ -17,7 +17,7 @@ from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 from resources.uploads.quality import UploadQuality
 from resources.uploads.report import UploadReport
-from resources.uploads.store import store_upload
+from resources.uploads.store import read_report, rejected_csv, store_upload
 
 _ERRORS_SHOWN = 10
 _PROGRESS_FROM_BYTES = 32 * 1024**2
@@ -33,15 +33,37 @@ _PROGRESS_FROM_BYTES = 32 * 1024**2
 def upload(tenant_id: TenantId, kind: str, file: Path, validate_only: bool, as_json: bool) -> None:
     """Check FILE and store what can be accepted; say row by row what cannot.
 
-    Exits with 1 when the file is refused or no row of it is accepted.
+    Exits with 1 when the file is refused or all its rows are rejected.
     """
     report = upload_file(Installation(), tenant_id, Kind(kind), file, validate_only=validate_only)
     if as_json:
         print_json(report.model_dump(mode="json"))
     else:
-        show_report(report)
+        show_report(report, tenant_id)
     if report.status == "rejected":
         raise SystemExit(1)
+
+
+@click.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.argument("upload_id", metavar="UPLOAD")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write; standard output if none.")
+@json_option
+def rejected(tenant_id: TenantId, upload_id: str, out: Path | None, as_json: bool) -> None:
+    """Write the rejected rows of UPLOAD as CSV, each with its line and reasons, to mend and upload alone."""
+    site = Installation()
+    get_tenant(site.db, tenant_id)
+    if as_json and out is None:
+        raise click.UsageError("Name a file with --out: the rows themselves are CSV.")
+    rows = read_report(site.lake, tenant_id, upload_id).rows_rejected
+    chunks = rejected_csv(site.lake, tenant_id, upload_id)
+    with click.open_file("-" if out is None else str(out), "wb") as target:
+        for chunk in chunks:
+            target.write(chunk)
+    if as_json:
+        print_json({"upload_id": upload_id, "rows": rows, "file": str(out)})
+    elif out is not None:
+        results.print(f"{rows:,} rejected rows of {upload_id} are in {escape(str(out))}.")
 
 
 def upload_file(
@@ -84,7 +106,7 @@ def upload_file(
         return store(show)
 
 
-def show_report(report: UploadReport) -> None:
+def show_report(report: UploadReport, tenant: TenantId) -> None:
     """Print a report for a person."""
     filename = escape(report.filename)
     if report.already_stored:
@@ -102,6 +124,8 @@ def show_report(report: UploadReport) -> None:
             cells = (error.column or "", error.error, error.value or "")
             table.add_row(str(error.row), *map(escape, cells))  # "[/b]" in a file is no markup of ours
         results.print(table)
+    if report.rows_rejected and not report.validate_only:
+        results.print(f"All rejected rows, to mend and upload alone: recsaas rejected {tenant} {report.upload_id}")
     if report.quality is not None:
         _show_quality(report.quality)
 

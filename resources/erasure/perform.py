@@ -6,9 +6,10 @@ release is replaced by its copy before it goes. After a crash the request is sti
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -42,6 +43,7 @@ def perform_erasure(
     Everything that was acknowledged before the erasure is complete is erased, also what came after the request.
 
     Args:
+        now: the time of the call; the certificate names the time at which nothing was left.
         home: folder of the run locks.
         wait_seconds: how long to wait for a run of the tenant to end.
 
@@ -50,6 +52,7 @@ def perform_erasure(
             erasure stays pending.
         CorruptArtifact: a file that may hold the user cannot be read; the erasure stays pending.
     """
+    started = time.monotonic()
     with tenant_run_lock(home, erasure.tenant, wait_seconds=wait_seconds):
         erasure = get_erasure(db, erasure.tenant, erasure.id)
         if erasure.user_id is None:
@@ -72,12 +75,13 @@ def perform_erasure(
                     trace.remove()
             if traces:
                 continue
-            certificate = certificate_of(erasure, found, now=now, retrain=retrain, mentions=_mentions(subject))
+            done = now + timedelta(seconds=time.monotonic() - started)
+            certificate = certificate_of(erasure, found, now=done, retrain=retrain, mentions=_mentions(subject))
             if complete_erasure(
                 db,
                 erasure,
                 certificate.model_dump(mode="json"),
-                now=now,
+                now=done,
                 uploads_until=uploads_until,
                 retrain=retrain,
             ):

@@ -15,7 +15,7 @@ MAX_VALUE_CHARACTERS = 100
 
 
 class UploadStatus(StrEnum):
-    """`partial` means some rows were rejected; `rejected` means none was accepted."""
+    """`partial` means some rows were rejected; `rejected` means all were."""
 
     SUCCESS = "success"
     PARTIAL = "partial"
@@ -92,8 +92,8 @@ class UploadReport(BaseModel):
         return self
 
 
-def status_of(*, accepted: int, rejected: int) -> UploadStatus:
-    """Return the status; duplicates alone do not make an upload partial."""
-    if accepted == 0 and rejected > 0:
+def status_of(*, accepted: int, rejected: int, duplicate: int) -> UploadStatus:
+    """Return the status; duplicates are right, so they alone make no upload partial, and one is not all rejected."""
+    if rejected and not accepted and not duplicate:
         return UploadStatus.REJECTED
     return UploadStatus.PARTIAL if rejected else UploadStatus.SUCCESS

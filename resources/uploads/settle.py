@@ -52,7 +52,11 @@ def settle(
     report = UploadReport(
         upload_id=inspection.upload_id,
         kind=kind,
-        status=status_of(accepted=rows_accepted, rejected=inspection.rows_rejected + conflicts),
+        status=status_of(
+            accepted=rows_accepted,
+            rejected=inspection.rows_rejected + conflicts,
+            duplicate=repeats.duplicates,
+        ),
         filename=source.filename,
         sha256=source.sha256,
         rows_total=inspection.rows_valid + inspection.rows_rejected,

@@ -22,7 +22,7 @@ def report(
     return UploadReport(
         upload_id="this",
         kind=kind,
-        status=status_of(accepted=accepted, rejected=rejected),
+        status=status_of(accepted=accepted, rejected=rejected, duplicate=duplicate),
         filename="a.csv",
         sha256="0",
         rows_total=accepted + rejected + duplicate,
