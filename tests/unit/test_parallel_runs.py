@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,15 @@ def test_no_more_processes_than_tenants(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """A shell that starts the tests in the background has interrupts ignored, here and in the children."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_interrupt_ends_the_processes(tmp_path: Path) -> None:
     def interrupt_when_both_work() -> None:
         logs = [tmp_path / f"backfill-{number}.log" for number in (1, 2)]
