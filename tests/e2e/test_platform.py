@@ -108,7 +108,7 @@ def test_two_shops_and_a_dropped_one_go_live_though_a_run_is_killed_and_nothing_
     landing = Lake.open(str(platform.home / "lake"))
     for kind in ("items", "interactions"):
         folder = landing.landing(TenantId("green"), kind)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{kind}.csv").write_bytes(files["green"][kind].read_bytes())
 
     kill_first_run(platform.home, "blue")
