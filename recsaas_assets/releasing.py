@@ -74,9 +74,9 @@ def contents_of(
 
 def release_vectors(training_set: TrainingSet, model: TrainedModel) -> tuple[np.ndarray, np.ndarray]:
     """User and item vectors of the release fit, zero where a user or an item has no pair."""
-    users = model.release_users.copy()
+    users = model.release.users.copy()
     users[training_set.full.items_per_user(training_set.n_users) == 0] = 0
-    items = model.release_items.copy()
+    items = model.release.items.copy()
     items[training_set.full.users_per_item(training_set.n_items) == 0] = 0
     return users, items
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+ModelType = Literal["lightgcn", "two_tower"]
 
 
 class InteractionWeights(BaseModel):
@@ -24,6 +28,27 @@ class InteractionWeights(BaseModel):
     cap: float = Field(default=10.0, gt=0, description="The most one user–item pair can count in total.")
 
 
+class TrainingSettings(BaseModel):
+    """Which model a tenant's runs train, and how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_type: ModelType = "lightgcn"
+    hyperparameters: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Replace the defaults for the tenant's size, and what the search found."
+    )
+    mode: Literal["full", "incremental"] = Field(
+        default="full", description="incremental: a fit starts from the vectors of the run before, where it can."
+    )
+    search: bool = Field(default=False, description="Runs look for better hyper-parameters first, within the budget.")
+    search_trials: int = Field(default=30, ge=1, le=10_000)
+    search_minutes: float = Field(default=10.0, gt=0, le=24 * 60)
+    second_stage: bool = Field(default=False, description="Runs train a second-stage ranker over the top candidates.")
+    tolerance: float = Field(
+        default=0.05, ge=0, le=1, description="Share of NDCG@10 by which a new release may be worse than the live one."
+    )
+
+
 class TenantSettings(BaseModel):
     """Settings of one tenant, stored with the tenant in the control DB."""
 
@@ -35,6 +60,7 @@ class TenantSettings(BaseModel):
     rating_min: float = 0.0
     rating_max: float = 10.0
     weights: InteractionWeights = Field(default_factory=InteractionWeights)
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
 
     @model_validator(mode="after")
     def _rating_range_is_ordered(self) -> TenantSettings:

@@ -112,7 +112,7 @@ def lightgcn_model(context: AssetExecutionContext, tenant_run: TenantRunResource
         metadata={
             "epochs": model.epochs,
             "training_seconds": round(model.seconds, 2),
-            "dimension": model.release_items.shape[1],
+            "dimension": model.config.dim,
             "hyperparameters": MetadataValue.json(model.config.model_dump(mode="json")),
             "curves": picture(curves_png(model.history), alt="loss and validation NDCG@10 by epoch"),
         }
@@ -142,7 +142,7 @@ def evaluation(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     report = evaluate(
         data,
         {
-            MODEL: VectorScorer(model.holdout_users, model.holdout_items, learned),
+            MODEL: VectorScorer(model.holdout.users, model.holdout.items, learned),
             POPULARITY: popularity_scorer(data.before_test, data.n_items),
             "item_knn": ItemKNN(data.before_test, data.n_users, data.n_items),
         },

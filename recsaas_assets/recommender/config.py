@@ -1,5 +1,7 @@
 """Hyper-parameters of LightGCN, and the ones to start from at a given data size."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsaas_assets.recommender.graph import EdgeWeight
@@ -10,6 +12,7 @@ class LightGCNConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    model_type: Literal["lightgcn"] = "lightgcn"
     dim: int = Field(default=64, ge=2, le=1024)
     """Length d of the stored user and item vectors; the popularity coordinate, if any, is one of them."""
     layer_weights: tuple[float, ...] = Field(default=(0.1, 0.3, 0.6), min_length=1)

@@ -6,6 +6,7 @@ from scipy import sparse
 
 from recsaas_assets.recommender.metrics import judge, ndcg
 from recsaas_assets.recommender.pairs import Pairs
+from recsaas_assets.recommender.propagation import Embeddings
 from recsaas_assets.recommender.scorers import VectorScorer
 
 Vectors = npt.NDArray[np.float32]
@@ -41,22 +42,22 @@ class ValidationProbe:
 
 
 class EarlyStopping:
-    """Keeps the vectors of the best look, where a look counts as the mean of itself and the one before."""
+    """Keeps the parameters of the best look, where a look counts as the mean of itself and the one before."""
 
     def __init__(self, *, patience: int) -> None:
         self._patience = patience
         self._previous: float | None = None
         self._best_value = -np.inf
         self._bad_looks = 0
-        self.best: tuple[int, tuple[Vectors, Vectors]] | None = None
+        self.best: tuple[int, Embeddings] | None = None
 
-    def look(self, epoch: int, value: float, vectors: tuple[Vectors, Vectors]) -> None:
-        """Take in one measurement."""
+    def look(self, epoch: int, value: float, parameters: Embeddings) -> None:
+        """Take in one measurement, with a copy of the parameters it was made at."""
         smoothed = value if self._previous is None else (value + self._previous) / 2
         self._previous = value
         if smoothed > self._best_value:
             self._best_value, self._bad_looks = smoothed, 0
-            self.best = (epoch, vectors)
+            self.best = (epoch, parameters)
         else:
             self._bad_looks += 1
 

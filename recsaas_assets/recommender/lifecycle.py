@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import ValidationError
 from upath import UPath
 
-from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.dataset import TrainingSet
+from recsaas_assets.recommender.feature_tables import FeatureHistory, Part
+from recsaas_assets.recommender.model_config import ModelConfig, fit_model, parse_config
 from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.trainer import EpochProgress, FitResult, fit
+from recsaas_assets.recommender.trainer import EpochProgress, FitResult
+from recsaas_assets.recommender.vectors import ModelVectors, Vectors
 from resources.errors import CorruptArtifact
 from resources.lake import read_bytes, read_json, write_bytes, write_json
 
-Vectors = npt.NDArray[np.float32]
 OnEpoch = Callable[[str, EpochProgress], None]
 
 SEARCH, HOLDOUT, RELEASE = "search", "holdout", "release"
@@ -32,29 +32,28 @@ SEARCH, HOLDOUT, RELEASE = "search", "holdout", "release"
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """Vectors of the holdout fit and of the release fit, float32 `(n_users, d)` and `(n_items, d)`.
+    """Vectors of the holdout fit and of the release fit.
 
     The holdout fit has seen nothing of the test period; without a split both fits are the same.
     `history` is that of the search fit, the only one with validation figures.
     """
 
-    config: LightGCNConfig
+    config: ModelConfig
     seed: int
     epochs: int
     seconds: float
     fingerprint: str
-    holdout_users: Vectors
-    holdout_items: Vectors
-    release_users: Vectors
-    release_items: Vectors
+    holdout: ModelVectors
+    release: ModelVectors
     history: tuple[EpochProgress, ...]
 
     def save(self, directory: UPath) -> None:
         """Write the arrays, then `model.json`, each atomically."""
-        for name in _ARRAYS:
-            buffer = io.BytesIO()
-            np.save(buffer, getattr(self, name), allow_pickle=False)
-            write_bytes(directory / f"{name}.npy", buffer.getvalue())
+        for fit in (HOLDOUT, RELEASE):
+            for name in ModelVectors.names():
+                buffer = io.BytesIO()
+                np.save(buffer, getattr(getattr(self, fit), name), allow_pickle=False)
+                write_bytes(directory / f"{fit}_{name}.npy", buffer.getvalue())
         document: dict[str, Any] = {
             "config": self.config.model_dump(mode="json"),
             "seed": self.seed,
@@ -76,7 +75,7 @@ class TrainedModel:
         try:
             fingerprint = document["fingerprint"]
             described: dict[str, Any] = {
-                "config": LightGCNConfig.model_validate(document["config"]),
+                "config": parse_config(document["config"]),
                 "seed": document["seed"],
                 "epochs": document["epochs"],
                 "seconds": document["seconds"],
@@ -88,39 +87,43 @@ class TrainedModel:
             raise CorruptArtifact(
                 "The model was trained on another training set than the one stored; materialise lightgcn_model again."
             )
-        for name in _ARRAYS:
-            array = described[name] = _read_array(directory / f"{name}.npy")
-            rows = training_set.n_users if name.endswith("users") else training_set.n_items
-            if array.shape != (rows, described["config"].dim):
-                raise CorruptArtifact(f"{name}.npy does not belong to this model; materialise lightgcn_model again.")
+        for fit in (HOLDOUT, RELEASE):
+            described[fit] = _read_vectors(directory, fit, training_set, described["config"])
         return cls(fingerprint=fingerprint, **described)
-
-
-_ARRAYS = ("holdout_users", "holdout_items", "release_users", "release_items")
 
 
 def train(
     training_set: TrainingSet,
-    config: LightGCNConfig,
+    config: ModelConfig,
     *,
     seed: int,
+    features: FeatureHistory | None = None,
     on_epoch: OnEpoch | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> TrainedModel:
     """Run the three fits; `on_epoch` is told the fit's name and its progress.
+
+    `features` are for the model types that read them.
 
     Raises:
         InvalidInput: there is no pair to fit on.
         TrainingCancelled: `should_stop` said so.
     """
 
-    def run(name: str, pairs: Pairs, *, validation: Pairs | None = None, stop_after: int | None = None) -> FitResult:
-        return fit(
-            pairs,
+    def run(
+        name: str,
+        part: Part,
+        *,
+        validation: Pairs | None = None,
+        stop_after: int | None = None,
+    ) -> FitResult:
+        return fit_model(
+            config,
+            training_set.parts[part],
             training_set.n_users,
             training_set.n_items,
-            config,
             seed=seed,
+            features=None if features is None else features.of(part),
             validation=validation,
             stop_after=stop_after,
             on_epoch=None if on_epoch is None else lambda progress: on_epoch(name, progress),
@@ -128,12 +131,12 @@ def train(
         )
 
     if not training_set.split.evaluable or len(training_set.train) == 0:
-        search = holdout = release = run(RELEASE, training_set.full)
+        search = holdout = release = run(RELEASE, "full")
         seconds = release.seconds
     else:
-        search = run(SEARCH, training_set.train, validation=training_set.validation)
-        holdout = run(HOLDOUT, training_set.before_test, stop_after=search.best_epoch)
-        release = run(RELEASE, training_set.full, stop_after=search.best_epoch)
+        search = run(SEARCH, "train", validation=training_set.validation)
+        holdout = run(HOLDOUT, "before_test", stop_after=search.best_epoch)
+        release = run(RELEASE, "full", stop_after=search.best_epoch)
         seconds = search.seconds + holdout.seconds + release.seconds
     return TrainedModel(
         config=config,
@@ -141,12 +144,20 @@ def train(
         epochs=search.best_epoch,
         seconds=seconds,
         fingerprint=training_set.fingerprint,
-        holdout_users=holdout.user_vectors,
-        holdout_items=holdout.item_vectors,
-        release_users=release.user_vectors,
-        release_items=release.item_vectors,
+        holdout=holdout.vectors,
+        release=release.vectors,
         history=search.history,
     )
+
+
+def _read_vectors(directory: UPath, fit: str, training_set: TrainingSet, config: ModelConfig) -> ModelVectors:
+    arrays = {name: _read_array(directory / f"{fit}_{name}.npy") for name in ModelVectors.names()}
+    for name, array in arrays.items():
+        rows = training_set.n_users if name in ModelVectors.OF_USERS else training_set.n_items
+        width = config.dim if name in ("users", "items") else config.learned_dim
+        if array.shape != (rows, width):
+            raise CorruptArtifact(f"{fit}_{name}.npy does not belong to this model; materialise lightgcn_model again.")
+    return ModelVectors(**arrays)
 
 
 def _read_array(path: UPath) -> Vectors:

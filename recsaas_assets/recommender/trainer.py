@@ -5,17 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from recsaas_assets.recommender.adam import Adam
 from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.early_stopping import EarlyStopping, ValidationProbe
+from recsaas_assets.recommender.fold_in import fold_in_vectors
 from recsaas_assets.recommender.graph import bipartite, edge_weights, normalised_adjacency
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.propagation import propagate
 from recsaas_assets.recommender.readout import Readout
 from recsaas_assets.recommender.sampled_softmax import SampledSoftmax
+from recsaas_assets.recommender.vectors import ModelVectors
 from resources.errors import InvalidInput, RecsaasError
 
 
@@ -38,13 +39,9 @@ class EpochProgress:
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """Vectors of the best epoch, float32, (n_users, d) and (n_items, d), as `Readout` makes them.
+    """The vectors of the best epoch. ``seconds`` is wall clock from first graph to last readout."""
 
-    ``seconds`` is wall clock from first graph to last readout.
-    """
-
-    user_vectors: npt.NDArray[np.float32]
-    item_vectors: npt.NDArray[np.float32]
+    vectors: ModelVectors
     history: tuple[EpochProgress, ...]
     best_epoch: int
     seconds: float
@@ -101,7 +98,7 @@ def fit(
         if probe is not None and (epoch % config.evaluate_every == 0 or epoch == total):
             current = readout(*propagate(graph, users, items, config.layer_weights))
             metrics = {"ndcg@10": probe.ndcg_at_10(*current)}
-            stopping.look(epoch, metrics["ndcg@10"], current)
+            stopping.look(epoch, metrics["ndcg@10"], (users.clone(), items.clone()))
         elapsed = time.perf_counter() - started
         progress = EpochProgress(epoch, total, step.loss, elapsed / epoch * (total - epoch), metrics)
         history.append(progress)
@@ -109,8 +106,14 @@ def fit(
             on_epoch(progress)
         if stopping.exhausted:
             break
-    if stopping.best is None:
-        best_epoch, best = total, readout(*propagate(graph, users, items, config.layer_weights))
-    else:
-        best_epoch, best = stopping.best
-    return FitResult(*best, tuple(history), best_epoch, time.perf_counter() - started)
+    best_epoch, (users, items) = stopping.best or (total, (users, items))
+    stored_users, stored_items = readout(*propagate(graph, users, items, config.layer_weights))
+    degrees = np.bincount(pairs.item_row, weights=weights, minlength=n_items).astype(np.float32)
+    vectors = ModelVectors(
+        users=stored_users,
+        items=stored_items,
+        fold_in=fold_in_vectors(graph, users, items, config.layer_weights, degrees),
+        start_users=users.numpy(),
+        start_items=items.numpy(),
+    )
+    return FitResult(vectors, tuple(history), best_epoch, time.perf_counter() - started)

@@ -14,6 +14,7 @@ from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.gate import Outcome, Verdict
 from recsaas_assets.recommender.lifecycle import TrainedModel
 from recsaas_assets.recommender.report import Cohort, EvaluationReport, SplitSummary
+from recsaas_assets.recommender.vectors import ModelVectors
 from recsaas_assets.releasing import contents_of, histories, item_table, manifest_draft, release_vectors
 from resources.control_db.uploads import UploadRecord
 from resources.ranker.index import build_index
@@ -53,16 +54,15 @@ def data() -> TrainingSet:
 @pytest.fixture
 def model(data: TrainingSet) -> TrainedModel:
     users, items = np.ones((3, 2), np.float32), np.full((4, 2), 2, np.float32)
+    vectors = ModelVectors(users=users, items=items, fold_in=items, start_users=users, start_items=items)
     return TrainedModel(
         config=LightGCNConfig(dim=2),
         seed=5,
         epochs=9,
         seconds=1.0,
         fingerprint=data.fingerprint,
-        holdout_users=users,
-        holdout_items=items,
-        release_users=users,
-        release_items=items,
+        holdout=vectors,
+        release=vectors,
         history=(),
     )
 
@@ -114,8 +114,8 @@ def test_nothing_learned_is_a_zero_vector_and_the_model_stays_as_it_is(data: Tra
     users, items = release_vectors(data, model)
     assert users.tolist() == [[1, 1], [1, 1], [0, 0]]
     assert items.tolist() == [[0, 0], [2, 2], [2, 2], [2, 2]]
-    assert model.release_users.all()
-    assert model.release_items.all()
+    assert model.release.users.all()
+    assert model.release.items.all()
 
 
 def test_the_contents_fit_together(data: TrainingSet, model: TrainedModel) -> None:
@@ -161,7 +161,7 @@ def draft(
         verdict=Verdict(outcome=outcome, reasons=("because",)),
         raw_interactions=(interactions() if raw is None else raw).lazy(),
         uploads=(upload,),
-        index=IndexInfo.model_validate(build_index(model.release_items)[1].model_dump()),
+        index=IndexInfo.model_validate(build_index(model.release.items)[1].model_dump()),
         dbt_project_hash="hash",
         dbt_invocation_id="invocation",
         code_version="0.1.0",

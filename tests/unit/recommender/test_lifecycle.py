@@ -14,11 +14,17 @@ from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.lifecycle import TrainedModel, train
 from recsaas_assets.recommender.trainer import EpochProgress, TrainingCancelled
+from recsaas_assets.recommender.vectors import ModelVectors
 from resources.errors import CorruptArtifact
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CONFIG = LightGCNConfig(dim=4, steps=12, negatives=8, evaluate_every=2, patience=2)
-ARRAYS = ("holdout_users", "holdout_items", "release_users", "release_items")
+ARRAYS = tuple(f"{fit}_{name}" for fit in ("holdout", "release") for name in ModelVectors.names())
+
+
+def array(model: TrainedModel, name: str) -> np.ndarray:
+    fit, _, field = name.partition("_")
+    return getattr(getattr(model, fit), field)
 
 
 def training_set(rows: list[tuple[str, str]]) -> TrainingSet:
@@ -60,8 +66,8 @@ def test_three_fits_the_later_ones_as_long_as_the_first_found_best(data: Trainin
     assert 1 <= model.epochs <= len(per_fit["search"]) <= CONFIG.steps
     assert model.history == tuple(progress for name, progress in told if name == "search")
     assert any(progress.metrics for progress in model.history)
-    assert model.holdout_users.shape == model.release_users.shape == (5, 4)
-    assert model.holdout_items.shape == model.release_items.shape == (20, 4)
+    assert model.holdout.users.shape == model.release.users.shape == (5, 4)
+    assert model.holdout.items.shape == model.release.items.shape == (20, 4)
     assert model.fingerprint == data.fingerprint
 
 
@@ -72,23 +78,23 @@ def test_what_is_measured_has_not_seen_the_test_period(data: TrainingSet, model:
     changed = training_set([*ROWS[:-n_test], *[("u0", f"i{n}") for n in range(n_test)]])
     assert changed.fingerprint != data.fingerprint
     other = train(changed, CONFIG, seed=1)
-    assert np.array_equal(other.holdout_users, model.holdout_users)
-    assert np.array_equal(other.holdout_items, model.holdout_items)
+    assert np.array_equal(other.holdout.users, model.holdout.users)
+    assert np.array_equal(other.holdout.items, model.holdout.items)
     assert other.epochs == model.epochs
-    assert not np.array_equal(other.release_items, model.release_items)
+    assert not np.array_equal(other.release.items, model.release.items)
 
 
 def test_what_is_measured_has_seen_the_validation_period(data: TrainingSet, model: TrainedModel) -> None:
     n_test, n_validation = data.split.test_interactions, data.split.validation_interactions
     middle = [("u1", "i1")] * n_validation
     changed = training_set([*ROWS[: -n_test - n_validation], *middle, *ROWS[-n_test:]])
-    assert not np.array_equal(train(changed, CONFIG, seed=1).holdout_items, model.holdout_items)
+    assert not np.array_equal(train(changed, CONFIG, seed=1).holdout.items, model.holdout.items)
 
 
 def test_same_seed_same_vectors(data: TrainingSet, model: TrainedModel) -> None:
     again, other = train(data, CONFIG, seed=1), train(data, CONFIG, seed=2)
-    assert all(np.array_equal(getattr(again, name), getattr(model, name)) for name in ARRAYS)
-    assert not np.array_equal(other.release_items, model.release_items)
+    assert all(np.array_equal(array(again, name), array(model, name)) for name in ARRAYS)
+    assert not np.array_equal(other.release.items, model.release.items)
 
 
 @pytest.mark.parametrize("rows", [[("u", "i0")], [("ü", "i0"), ("v", "i1")]])
@@ -99,8 +105,8 @@ def test_a_set_that_cannot_be_split_is_fitted_once_on_everything(rows: list[tupl
     model = train(data, CONFIG, seed=1, on_epoch=lambda name, _: names.append(name))
     assert names == ["release"] * CONFIG.steps
     assert model.epochs == CONFIG.steps
-    assert np.array_equal(model.holdout_items, model.release_items)
-    assert np.isfinite(model.release_items).all()
+    assert np.array_equal(model.holdout.items, model.release.items)
+    assert np.isfinite(model.release.items).all()
     model.save(UPath(tmp_path))
     assert TrainedModel.load(UPath(tmp_path), data).epochs == CONFIG.steps
 
@@ -116,9 +122,9 @@ def test_save_and_load_give_the_same_model(data: TrainingSet, model: TrainedMode
     for name in ("config", "seed", "epochs", "seconds", "fingerprint", "history"):
         assert getattr(loaded, name) == getattr(model, name), name
     for name in ARRAYS:
-        assert np.array_equal(getattr(loaded, name), getattr(model, name)), name
-        assert getattr(loaded, name).dtype == np.float32
-    assert len(list((tmp_path / "new").iterdir())) == 5
+        assert np.array_equal(array(loaded, name), array(model, name)), name
+        assert array(loaded, name).dtype == np.float32
+    assert len(list((tmp_path / "new").iterdir())) == 1 + len(ARRAYS)
 
 
 def test_a_model_of_another_training_set_is_refused(model: TrainedModel, tmp_path: Path) -> None:
@@ -148,6 +154,6 @@ def test_a_damaged_file_is_refused(
 
 def test_an_array_of_another_size_is_refused(data: TrainingSet, model: TrainedModel, tmp_path: Path) -> None:
     model.save(UPath(tmp_path))
-    np.save(tmp_path / "release_items.npy", model.release_items[:-1])
+    np.save(tmp_path / "release_items.npy", model.release.items[:-1])
     with pytest.raises(CorruptArtifact, match=r"release_items\.npy does not belong"):
         TrainedModel.load(UPath(tmp_path), data)

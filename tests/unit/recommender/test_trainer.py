@@ -14,7 +14,7 @@ SMALL = LightGCNConfig(dim=8, steps=40, negatives=32)
 
 
 def _scorer(result: FitResult, pairs: Pairs) -> VectorScorer:
-    return VectorScorer(result.user_vectors, result.item_vectors, pairs.users_per_item(len(result.item_vectors)) > 0)
+    return VectorScorer(result.vectors.users, result.vectors.items, pairs.users_per_item(len(result.vectors.items)) > 0)
 
 
 @pytest.mark.parametrize("config", [SMALL, defaults_for(20, 20, 190).model_copy(update={"dim": 8})])
@@ -44,10 +44,10 @@ def _random_pairs() -> Pairs:
 def test_the_seed_decides_everything() -> None:
     pairs = _random_pairs()
     first, again, other = (fit(pairs, 30, 20, SMALL, seed=seed) for seed in (3, 3, 4))
-    assert np.array_equal(first.user_vectors, again.user_vectors)
-    assert np.array_equal(first.item_vectors, again.item_vectors)
+    assert np.array_equal(first.vectors.users, again.vectors.users)
+    assert np.array_equal(first.vectors.items, again.vectors.items)
     assert [each.loss for each in first.history] == [each.loss for each in again.history]
-    assert not np.array_equal(first.item_vectors, other.item_vectors)
+    assert not np.array_equal(first.vectors.items, other.vectors.items)
 
 
 def test_the_loss_falls() -> None:
@@ -82,7 +82,7 @@ def test_early_stopping_returns_the_vectors_of_its_best_epoch() -> None:
     assert len(result.history) < 200
     assert result.best_epoch < len(result.history)
     again = fit(_random_pairs(), 30, 20, config, seed=0, stop_after=result.best_epoch)
-    assert np.array_equal(result.item_vectors, again.item_vectors)
+    assert np.array_equal(result.vectors.items, again.vectors.items)
 
 
 def test_cancelling_raises() -> None:
@@ -99,16 +99,16 @@ def test_no_pairs_is_an_error() -> None:
 @pytest.mark.parametrize("config", [SMALL, defaults_for(1, 1, 1)])
 def test_one_user_one_item(config: LightGCNConfig) -> None:
     result = fit(Pairs.of([0], [0]), 1, 1, config, seed=0)
-    assert result.user_vectors.shape == result.item_vectors.shape == (1, config.dim)
-    assert np.isfinite(result.user_vectors).all() and np.isfinite(result.item_vectors).all()
+    assert result.vectors.users.shape == result.vectors.items.shape == (1, config.dim)
+    assert np.isfinite(result.vectors.users).all() and np.isfinite(result.vectors.items).all()
 
 
 @pytest.mark.parametrize("config", [SMALL, defaults_for(3, 4, 2)])
 def test_rows_without_pairs_have_no_start_noise_and_cold_items_are_never_ranked(config: LightGCNConfig) -> None:
     pairs = Pairs.of([0, 1], [0, 1])
     result = fit(pairs, 3, 4, config, seed=0)
-    assert not result.user_vectors[2, : config.learned_dim].any()
-    assert not result.item_vectors[2:].any()
+    assert not result.vectors.users[2, : config.learned_dim].any()
+    assert not result.vectors.items[2:].any()
     ranked, scores = _scorer(result, pairs).top_k(np.arange(3, dtype=np.int32), 4, pairs.csr(3, 4))
     assert set(ranked.ravel().tolist()) <= {-1, 0, 1}
     assert ranked[0].tolist() == [1, -1, -1, -1]

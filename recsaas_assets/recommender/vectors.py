@@ -1,0 +1,38 @@
+"""What a fitted model of any type leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ModelVectors:
+    """All float32; d is the stored dimension, t ≤ d the leading coordinates that were learned.
+
+    Attributes:
+        users: (n_users, d), and
+        items: (n_items, d): their plain inner product is the score.
+        fold_in: (n_items, t), what one event with an item adds to the vector of a user the fit has not seen; the sum
+            over the events, each times its weight, is normalised to length 1 (see `fold_in.py`).
+        start_users: (n_users, t), and
+        start_items: (n_items, t): the parameters, from which a later fit may start.
+    """
+
+    users: Vectors
+    items: Vectors
+    fold_in: Vectors
+    start_users: Vectors
+    start_items: Vectors
+
+    OF_USERS: ClassVar[frozenset[str]] = frozenset({"users", "start_users"})
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Names of the arrays."""
+        return tuple(field.name for field in fields(cls))
