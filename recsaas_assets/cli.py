@@ -23,6 +23,7 @@ _COMMANDS = {
     "quality": "recsaas_assets.commands.quality:quality",
     "run": "recsaas_assets.commands.run:run",
     "backfill": "recsaas_assets.commands.run:backfill",
+    "tune": "recsaas_assets.commands.tune:tune",
     "evaluate": "recsaas_assets.commands.evaluate:evaluate",
     "recommend": "recsaas_assets.commands.recommend:recommend",
     "similar": "recsaas_assets.commands.recommend:similar",

@@ -4,8 +4,8 @@ from dagster import Definitions, in_process_executor
 
 from recsaas_assets.defs.checks import (
     data_quality_checks,
+    gate_checks,
     live_release_is_intact,
-    model_beats_popularity,
     training_set_is_valid,
     training_set_matches_interaction_weights,
 )
@@ -13,6 +13,8 @@ from recsaas_assets.defs.event_sensors import event_export, pending_erasures
 from recsaas_assets.defs.features import features
 from recsaas_assets.defs.jobs import tenant_pipeline
 from recsaas_assets.defs.raw import raw_interactions, raw_items, raw_uploads, raw_users, tracked_events
+from recsaas_assets.defs.search import hyperparameter_search
+from recsaas_assets.defs.second_stage import second_stage_model
 from recsaas_assets.defs.sensors import (
     dead_runs,
     new_uploads,
@@ -23,6 +25,7 @@ from recsaas_assets.defs.sensors import (
 )
 from recsaas_assets.defs.serving import faiss_index, release
 from recsaas_assets.defs.training import evaluation, lightgcn_model, training_set
+from recsaas_assets.defs.two_tower import training_features, two_tower_model
 from resources.dagster_resources import PlatformResource, TenantRunResource
 
 platform = PlatformResource()
@@ -36,7 +39,11 @@ defs = Definitions(
         raw_uploads,
         features,
         training_set,
+        training_features,
+        hyperparameter_search,
         lightgcn_model,
+        two_tower_model,
+        second_stage_model,
         evaluation,
         faiss_index,
         release,
@@ -45,7 +52,7 @@ defs = Definitions(
         data_quality_checks,
         training_set_is_valid,
         training_set_matches_interaction_weights,
-        model_beats_popularity,
+        gate_checks,
         live_release_is_intact,
     ],
     jobs=[tenant_pipeline],

@@ -3,30 +3,81 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from recsaas_assets.ingestion import EVENTS_UPLOAD_ID
 from recsaas_assets.recommender.dataset import TrainingSet
-from recsaas_assets.recommender.gate import Verdict
+from recsaas_assets.recommender.gate import Outcome, Verdict
 from recsaas_assets.recommender.lifecycle import TrainedModel
-from recsaas_assets.recommender.report import MODEL, EvaluationReport, report_markdown
+from recsaas_assets.recommender.live_release import LiveRelease
+from recsaas_assets.recommender.report import EvaluationReport
+from recsaas_assets.recommender.report_text import report_markdown
 from resources.control_db.uploads import UploadRecord
-from resources.release.contents import ITEM_SCHEMA, ReleaseContents
+from resources.errors import CorruptRelease, ReleaseNotFound
+from resources.release.contents import EVALUATION_PLOT, ITEM_SCHEMA, ReleaseContents
+from resources.release.load import load_release
 from resources.release.manifest import GateDecision, IndexInfo, ManifestDraft, ReleaseMetrics, UploadReference
+from resources.release.store import ReleaseStore
 
-GATE_OUTCOMES = {"promote": "passed", "promote_popularity": "passed", "hold": "refused"}
+GATE_OUTCOMES: dict[Outcome, Literal["passed", "skipped", "refused"]] = {
+    "promote": "passed",
+    "promote_popularity": "passed",
+    "promote_unmeasured": "skipped",
+    "hold": "refused",
+}
 
 
-def item_table(training_set: TrainingSet, catalogue: pl.DataFrame, popular: pl.DataFrame) -> pl.DataFrame:
-    """One row per item row: its catalogue columns, its popularity, and whether it has a vector.
+def live_until(store: ReleaseStore) -> datetime | None:
+    """Time of the newest interaction that the live release has seen; None without a live release.
+
+    A release whose manifest cannot be read counts as none, so that the run can replace it.
+    """
+    version = store.current()
+    try:
+        return store.manifest(version).events_until if version else None
+    except (CorruptRelease, ReleaseNotFound):
+        return None
+
+
+def live_release(store: ReleaseStore) -> LiveRelease | None:
+    """What the gate compares a candidate with; None without a live release.
+
+    Raises:
+        CorruptRelease, ReleaseNotFound: there is one, and it cannot be read.
+    """
+    version = store.current()
+    if version is None:
+        return None
+    loaded = load_release(store.directory(version), cache=store.cache)
+    return LiveRelease(
+        version=version,
+        algorithm=loaded.manifest.algorithm,
+        hyperparameters=loaded.manifest.hyperparameters,
+        seed=loaded.manifest.seed,
+        user_ids=tuple(loaded.user_rows),
+        item_ids=tuple(loaded.item_rows),
+        user_vectors=loaded.user_vectors,
+        item_vectors=loaded.item_vectors,
+        popularity=loaded.catalogue.popularity,
+    )
+
+
+def item_table(
+    training_set: TrainingSet, item_vectors: np.ndarray, catalogue: pl.DataFrame, popular: pl.DataFrame
+) -> pl.DataFrame:
+    """One row per item row: its catalogue columns, its popularity, and where its vector comes from.
 
     Args:
+        item_vectors: (n_items, d); the vector of an item without any pair is made from content, or it is zero.
         catalogue: `stg_items`.
         popular: item_id and popularity.
     """
     learned = training_set.full.users_per_item(training_set.n_items) > 0
+    has_vector = learned | item_vectors.any(axis=1)
+    source = pl.Series("vector_source", np.where(learned, "model", "content"))
     columns = ["title", "category", "brand", "price", "tags", "image_url", "available"]
     frame = (
         pl.DataFrame({"item_id": list(training_set.items.ids)}, schema={"item_id": pl.String})
@@ -38,8 +89,9 @@ def item_table(training_set: TrainingSet, catalogue: pl.DataFrame, popular: pl.D
             pl.col("available").fill_null(True),
             pl.col("in_catalogue").fill_null(False),
             pl.col("popularity").fill_null(0.0),
-            pl.Series("has_vector", learned),
+            pl.Series("has_vector", has_vector),
         )
+        .with_columns(vector_source=pl.when("has_vector").then(source))
     )
     return frame.select(pl.col(name).cast(dtype) for name, dtype in ITEM_SCHEMA.items())
 
@@ -54,9 +106,15 @@ def histories(training_set: TrainingSet) -> tuple[np.ndarray, np.ndarray]:
 
 
 def contents_of(
-    training_set: TrainingSet, model: TrainedModel, items: pl.DataFrame, report: EvaluationReport, index: bytes
+    training_set: TrainingSet,
+    model: TrainedModel,
+    items: pl.DataFrame,
+    report: EvaluationReport,
+    index: bytes,
+    *,
+    plot: bytes | None = None,
 ) -> ReleaseContents:
-    """Put the files of a release together. Users and items without a pair get a zero vector: nothing was learned."""
+    """Put the files of a release together; vectors are those of `release_vectors`."""
     user_vectors, item_vectors = release_vectors(training_set, model)
     indptr, seen = histories(training_set)
     return ReleaseContents(
@@ -68,17 +126,19 @@ def contents_of(
         seen_items=seen,
         index_bytes=index,
         evaluation_json=report.model_dump_json(indent=2),
-        evaluation_markdown=report_markdown(report),
+        evaluation_markdown=report_markdown(report, plot=EVALUATION_PLOT if plot else None),
+        evaluation_plot=plot,
+        fold_in=model.release.fold_in,
     )
 
 
 def release_vectors(training_set: TrainingSet, model: TrainedModel) -> tuple[np.ndarray, np.ndarray]:
-    """User and item vectors of the release fit, zero where a user or an item has no pair."""
+    """User and item vectors of the release fit: a user without any pair has zeros, an item without any what content
+    says of it, or zeros.
+    """
     users = model.release.users.copy()
     users[training_set.full.items_per_user(training_set.n_users) == 0] = 0
-    items = model.release.items.copy()
-    items[training_set.full.users_per_item(training_set.n_items) == 0] = 0
-    return users, items
+    return users, model.release.items
 
 
 def manifest_draft(
@@ -113,7 +173,7 @@ def manifest_draft(
         tenant=tenant,
         created_at=now,
         trained_at=now,
-        algorithm="popularity" if verdict.outcome == "promote_popularity" else "lightgcn",
+        algorithm="popularity" if verdict.outcome == "promote_popularity" else model.config.model_type,
         uploads=tuple(
             UploadReference(id=u.upload_id, kind=u.kind, sha256=u.sha256, rows=u.rows_accepted) for u in uploads
         ),
@@ -127,9 +187,12 @@ def manifest_draft(
         seed=model.seed,
         dagster_run_id=run_id,
         metrics=ReleaseMetrics(
-            overall=dict(report.models.get(MODEL, {})),
-            baselines={name: dict(figures) for name, figures in report.models.items() if name != MODEL},
-            cohorts={name: dict(cohort.models.get(MODEL, {})) for name, cohort in report.cohorts.items()},
+            overall=dict(report.models.get(report.model, {})),
+            baselines={name: dict(figures) for name, figures in report.models.items() if name != report.model},
+            cohorts={name: dict(cohort.models.get(report.model, {})) for name, cohort in report.cohorts.items()},
+            against_replaced={name: each.value for name, each in report.comparison.differences.items()}
+            if report.comparison
+            else {},
         ),
         gate=GateDecision(outcome=GATE_OUTCOMES[verdict.outcome], reasons=verdict.reasons),
         replaces=replaces,

@@ -8,7 +8,8 @@ and whatever works on both is a function here.
                             events/<first>-<last>.parquet   exported pieces of the event log
                             raw/<kind>.parquet     what the raw assets hold
                             dbt/<model>.parquet    staging, intermediate, marts
-                            training/ model/ evaluation/ index/   artifacts of the newest run
+                            training/ features_at/ model/ evaluation/ index/   artifacts of the newest run
+                            search/                trials of the hyper-parameter search, and what it found
                             releases/<version>/ + current.json
     <lake>/landing/<tenant>/<kind>/<file>          files dropped by the shop
 """
@@ -82,9 +83,24 @@ class TenantLake:
         return self.root / "training"
 
     @property
+    def features_at(self) -> UPath:
+        """Folder of the features at the times of the split, in the rows of the training set."""
+        return self.root / "features_at"
+
+    @property
+    def search(self) -> UPath:
+        """Folder of the hyper-parameter search."""
+        return self.root / "search"
+
+    @property
     def model(self) -> UPath:
         """Folder of the trained model."""
         return self.root / "model"
+
+    @property
+    def second_stage(self) -> UPath:
+        """Folder of the second-stage ranker; it goes whenever the model does that it was trained on."""
+        return self.model / "second_stage"
 
     @property
     def evaluation(self) -> UPath:

@@ -43,6 +43,8 @@ class Settings(BaseSettings):
         default=2 * 1024**3, ge=128 * 1024**2, description="Memory for building one tenant's features; more is spilled."
     )
     training_threads: int = Field(default=0, ge=0, description="Threads for training; 0: all cores.")
+    training_device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$", description="Where models are trained.")
+    training_processes: int = Field(default=1, ge=1, le=64, description="Processes that train one model together.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level logged.")
 
     @property

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from resources.errors import FieldProblem, InvalidInput
 
 ModelType = Literal["lightgcn", "two_tower"]
 
@@ -67,3 +70,33 @@ class TenantSettings(BaseModel):
         if self.rating_min >= self.rating_max:
             raise ValueError("rating_min must be below rating_max")
         return self
+
+
+def changed(settings: TenantSettings, changes: Mapping[str, JsonValue]) -> TenantSettings:
+    """Return the settings with `changes` by dotted name; `None` goes back to the default.
+
+    The entries of a mapping (`interaction_types.bought`, `training.hyperparameters.dim`) are named the same way.
+
+    Raises:
+        InvalidInput: names each setting that does not exist or does not take the value.
+    """
+    fields: dict[str, Any] = settings.model_dump(mode="json")
+    for name, value in changes.items():
+        *path, last = name.split(".")
+        place = fields
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise InvalidInput(f"There is no setting {name}.", details=(FieldProblem(name, "does not exist"),))
+        if value is None:
+            place.pop(last, None)
+        else:
+            place[last] = value
+    try:
+        return TenantSettings.model_validate(fields)
+    except ValidationError as error:
+        problems = tuple(
+            FieldProblem(".".join(str(part) for part in each["loc"]), each["msg"]) for each in error.errors()
+        )
+        said = "; ".join(f"{problem.field}: {problem.message}" for problem in problems)
+        raise InvalidInput(f"The settings were not changed. {said}", details=problems) from error

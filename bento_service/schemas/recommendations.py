@@ -57,7 +57,7 @@ class RecentEvent(Body):
 
 
 class RecommendationRequest(Body):
-    """Ask for recommendations. Without a known `user_id` the answer is what is popular."""
+    """Ask for recommendations. A new user is answered by their events, or by what is popular."""
 
     user_id: Id | None = None
     session_id: Id | None = Field(default=None, description="Accepted; does not change the answer yet.")
@@ -67,7 +67,7 @@ class RecommendationRequest(Body):
     context: JsonObject = Field(default_factory=dict, description="Accepted; does not change the answer yet.")
     scenario: Text | None = Field(default=None, description="Accepted; does not change the answer yet.")
     recent_events: Annotated[tuple[RecentEvent, ...], Field(max_length=200)] = Field(
-        default=(), description="Oldest first. Their items count as seen."
+        default=(), description="Oldest first. Their items count as seen, and tell the taste of a new user."
     )
     diversity: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="Accepted; does not change the answer yet."

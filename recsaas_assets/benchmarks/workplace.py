@@ -52,13 +52,20 @@ class Workplace:
 
     def upload(self, tenant: TenantId, kind: Kind, frame: pl.DataFrame) -> None:
         """Store a frame as one CSV upload."""
+        self._store(tenant, kind, frame.write_csv().encode(), filename=f"{kind.value}.csv")
+
+    def upload_file(self, tenant: TenantId, kind: Kind, file: Path) -> None:
+        """Store one file as an upload."""
+        self._store(tenant, kind, file, filename=file.name)
+
+    def _store(self, tenant: TenantId, kind: Kind, content: Path | bytes, *, filename: str) -> None:
         store_upload(
             self.lake,
             self.db,
             tenant,
             kind,
-            frame.write_csv().encode(),
-            filename=f"{kind.value}.csv",
+            content,
+            filename=filename,
             source="cli",
             settings=get_tenant(self.db, tenant).settings,
             now=datetime.now(UTC),

@@ -12,6 +12,12 @@ _BENCHMARKS = {
     "tenants": "recsaas_assets.benchmarks.tenants:tenants",
     "features": "recsaas_assets.benchmarks.features:features",
     "negatives": "recsaas_assets.benchmarks.negatives:negatives",
+    "parallel": "recsaas_assets.benchmarks.parallel:parallel",
+    "models": "recsaas_assets.benchmarks.models:models",
+    "gowalla": "recsaas_assets.benchmarks.gowalla:gowalla",
+    "second-stage": "recsaas_assets.benchmarks.second_stage:second_stage",
+    "cold": "recsaas_assets.benchmarks.cold:cold",
+    "warm": "recsaas_assets.benchmarks.warm:warm",
 }
 
 

@@ -24,7 +24,7 @@ count_option = click.option("-k", "--count", default=10, show_default=True, type
 @count_option
 @json_option
 def recommend(tenant_id: TenantId, user: str, count: int, as_json: bool) -> None:
-    """Recommend items to USER; an unknown user gets what is popular."""
+    """Recommend items to USER; a new user gets items by the tracked events, or what is popular."""
     site = Installation()
     ranker = live_ranker(site, tenant_id)
     after = ranker.release.manifest.event_watermark

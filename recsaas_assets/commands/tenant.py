@@ -1,23 +1,27 @@
-"""`recsaas tenant`: create and list tenants."""
+"""`recsaas tenant`: create and list tenants, see and change their settings."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
 from resources.control_db.api_keys import SCOPES, create_api_key
-from resources.control_db.tenants import create_tenant, list_tenants
+from resources.control_db.tenants import change_settings, create_tenant, get_tenant, list_tenants
 from resources.tenant import TenantId
+from resources.tenant_settings import TenantSettings
 from resources.uploads.contract import Kind
 
 
 @click.group()
 def tenant() -> None:
-    """Create and list tenants."""
+    """Create and list tenants, see and change their settings."""
 
 
 @tenant.command()
@@ -59,3 +63,53 @@ def list_(as_json: bool) -> None:
     for t in tenants:
         table.add_row(str(t.id), t.name, t.status, f"{t.created_at:%Y-%m-%d %H:%M}")
     results.print(table)
+
+
+@tenant.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.option("--set", "wanted", metavar="NAME=VALUE", multiple=True, help="Change a setting; may be repeated.")
+@click.option("--unset", "unwanted", metavar="NAME", multiple=True, help="Go back to the default; may be repeated.")
+@json_option
+def settings(tenant_id: TenantId, wanted: tuple[str, ...], unwanted: tuple[str, ...], as_json: bool) -> None:
+    """Show the settings of TENANT, after changing some. Runs that start later use them.
+
+    A VALUE is JSON, or else text: --set training.model_type=two_tower --set training.hyperparameters.dim=32
+    """
+    db = Installation().db
+    changes = {name: _value(text) for name, text in map(_assignment, wanted)} | dict.fromkeys(unwanted)
+    current = (change_settings(db, tenant_id, changes) if changes else get_tenant(db, tenant_id)).settings
+    fields = current.model_dump(mode="json")
+    if as_json:
+        print_json({"tenant": str(tenant_id), "settings": fields})
+        return
+    defaults = dict(_flat(TenantSettings().model_dump(mode="json")))
+    table = Table("setting", "value", "default")
+    for name, value in _flat(fields):
+        default = defaults.get(name)
+        table.add_row(name, json.dumps(value), "" if value == default else json.dumps(default))
+    results.print(table)
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE.", param_hint="--set")
+    return name, value
+
+
+def _value(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    if value is None:
+        raise click.BadParameter("null is no value; use --unset NAME.", param_hint="--set")
+    return value
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in fields.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -91,22 +91,42 @@ def training_set_matches_interaction_weights(tenant_run: TenantRunResource) -> A
     )
 
 
-@asset_check(
-    asset=evaluation,
-    partitions_def=tenants_partitions,
-    description="LightGCN ranks the test period better than popularity by NDCG@10.",
+@multi_asset_check(
+    name="gate_checks",
+    specs=[
+        AssetCheckSpec(name, asset=evaluation, description=description, partitions_def=tenants_partitions)
+        for name, description in (
+            ("model_beats_popularity", "The model ranks the test period better than popularity by NDCG@10."),
+            ("not_worse_than_live", "The model is not worse than the live release on the newest interactions."),
+        )
+    ],
 )
-def model_beats_popularity(tenant_run: TenantRunResource) -> AssetCheckResult:
-    """A warning, not a gate: the release asset decides what a worse model means."""
+def gate_checks(tenant_run: TenantRunResource) -> Iterator[AssetCheckResult]:
+    """Warnings, not gates: the release asset decides what a worse model means."""
     from recsaas_assets.recommender.gate import decide
     from recsaas_assets.recommender.report import EvaluationReport
+    from resources.release.contents import EVALUATION_JSON
 
-    report = EvaluationReport.model_validate(read_json(tenant_run.lake.evaluation / "evaluation.json"))
-    verdict = decide(report, live=False)
-    return AssetCheckResult(
-        passed=verdict.outcome == "promote",
+    report = EvaluationReport.model_validate(read_json(tenant_run.lake.evaluation / EVALUATION_JSON))
+    alone = decide(report.model_copy(update={"comparison": None, "not_compared": ""}), live=False)
+    yield AssetCheckResult(
+        asset_key=evaluation.key,
+        check_name="model_beats_popularity",
+        passed=alone.outcome != "promote_popularity",
         severity=AssetCheckSeverity.WARN,
-        description=" ".join(verdict.reasons),
+        description=" ".join(alone.reasons),
+    )
+    tolerance = tenant_run.tenant().settings.training.tolerance
+    against_live = decide(report, live=report.comparison is not None, tolerance=tolerance)
+    compared = report.comparison is not None
+    yield AssetCheckResult(
+        asset_key=evaluation.key,
+        check_name="not_worse_than_live",
+        passed=against_live.outcome != "hold",
+        severity=AssetCheckSeverity.WARN,
+        description=" ".join(against_live.reasons)
+        if compared
+        else report.not_compared or "No release to compare with.",
     )
 
 

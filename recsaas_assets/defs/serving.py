@@ -27,7 +27,7 @@ SERVING_COMMON: dict[str, Any] = {
 
 @asset(
     name="faiss_index",
-    deps=[training_set, lightgcn_model],
+    deps=[training_set, lightgcn_model, "two_tower_model"],
     kinds={"faiss"},
     description="The retrieval index over one tenant's item vectors; position in the index is the item row.",
     **SERVING_COMMON,
@@ -66,6 +66,8 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
         "item_features",
         training_set,
         lightgcn_model,
+        "two_tower_model",
+        "second_stage_model",
         evaluation,
         faiss_index,
     ],
@@ -76,10 +78,14 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
 def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """One partition: the releases of one tenant. The pointer to the live one moves last, if the gate lets it."""
     from recsaas_assets.recommender.dataset import TrainingSet
+    from recsaas_assets.recommender.feature_tables import FeatureHistory
     from recsaas_assets.recommender.gate import decide
     from recsaas_assets.recommender.lifecycle import TrainedModel
     from recsaas_assets.recommender.report import EvaluationReport
-    from recsaas_assets.releasing import contents_of, item_table, manifest_draft
+    from recsaas_assets.recommender.second_stage.model import SecondStageModel
+    from recsaas_assets.recommender.second_stage.release import with_second_stage
+    from recsaas_assets.releasing import contents_of, item_table, manifest_draft, release_vectors
+    from resources.release.contents import EVALUATION_JSON, EVALUATION_PLOT
     from resources.release.manifest import IndexInfo
     from resources.release.store import ReleaseStore, new_version
 
@@ -87,11 +93,16 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     lake, store, now = tenant_run.lake, ReleaseStore(tenant_run.lake), datetime.now(UTC)
     data = TrainingSet.load(lake.training)
     model = TrainedModel.load(lake.model, data)
-    report = EvaluationReport.model_validate(read_json(lake.evaluation / "evaluation.json"))
+    report = EvaluationReport.model_validate(read_json(lake.evaluation / EVALUATION_JSON))
     popular = read_parquet(lake.dbt / "item_features.parquet").select("item_id", popularity="popularity_score")
-    items = item_table(data, read_parquet(lake.dbt / "stg_items.parquet"), popular)
+    _, vectors = release_vectors(data, model)
+    items = item_table(data, vectors, read_parquet(lake.dbt / "stg_items.parquet"), popular)
     live = store.current()
-    verdict = decide(report, live=live is not None)
+    wanted = tenant_run.tenant().settings.training
+    verdict = decide(report, live=live is not None, tolerance=wanted.tolerance)
+    stage = SecondStageModel.load(lake.second_stage, model) if wanted.second_stage else None
+    if stage is not None:
+        verdict = verdict.model_copy(update={"reasons": (*verdict.reasons, stage.verdict.reason)})
     build = read_build(lake)
     raw = {kind: scan_parquet([lake.raw(kind)]) for kind in ("items", "users", "interactions")}
     taken_in = {each for table in raw.values() for each in table.select("upload_id").unique().collect().to_series()}
@@ -111,7 +122,10 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
         replaces=live,
         now=now,
     )
-    contents = contents_of(data, model, items, report, read_bytes(lake.index / "index.faiss"))
+    index, plot = read_bytes(lake.index / "index.faiss"), read_bytes(lake.evaluation / EVALUATION_PLOT)
+    contents = contents_of(data, model, items, report, index, plot=plot)
+    if stage is not None:
+        contents = with_second_stage(contents, stage, FeatureHistory.load(lake.features_at, data))
     manifest = store.write(new_version(now, secrets.token_hex(4)), contents, draft)
     if verdict.outcome != "hold":
         store.promote(manifest.version, now=now, actor=f"run {tenant_run.run_id}")

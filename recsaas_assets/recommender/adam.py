@@ -8,17 +8,17 @@ class Adam:
 
     def __init__(self, parameter: torch.Tensor, *, beta1: float, beta2: float, epsilon: float = 1e-8) -> None:
         self._parameter = parameter
-        self._mean = torch.zeros_like(parameter)
-        self._square = torch.zeros_like(parameter)
+        self.mean = torch.zeros_like(parameter)
+        self.square = torch.zeros_like(parameter)
         self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
-        self._steps = 0
+        self.steps = 0
 
     def step(self, gradient: torch.Tensor, learning_rate: float) -> None:
         """One update with bias correction; ``gradient`` has the parameter's shape."""
-        self._steps += 1
-        self._mean.lerp_(gradient, 1 - self._beta1)
-        self._square.mul_(self._beta2).addcmul_(gradient, gradient, value=1 - self._beta2)
-        mean_scale = 1 - self._beta1**self._steps
-        square_scale = 1 - self._beta2**self._steps
-        divisor = (self._square / square_scale).sqrt_().add_(self._epsilon)
-        self._parameter.addcdiv_(self._mean, divisor, value=-learning_rate / mean_scale)
+        self.steps += 1
+        self.mean.lerp_(gradient, 1 - self._beta1)
+        self.square.mul_(self._beta2).addcmul_(gradient, gradient, value=1 - self._beta2)
+        mean_scale = 1 - self._beta1**self.steps
+        square_scale = 1 - self._beta2**self.steps
+        divisor = (self.square / square_scale).sqrt_().add_(self._epsilon)
+        self._parameter.addcdiv_(self.mean, divisor, value=-learning_rate / mean_scale)

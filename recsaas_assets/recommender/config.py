@@ -17,8 +17,14 @@ class LightGCNConfig(BaseModel):
     """Length d of the stored user and item vectors; the popularity coordinate, if any, is one of them."""
     layer_weights: tuple[float, ...] = Field(default=(0.1, 0.3, 0.6), min_length=1)
     """Weight of E0, N·E0, N²·E0 … in the final embedding; a smaller first weight is a smoother, smaller model."""
+    loss: Literal["softmax", "bpr"] = "softmax"
+    """`softmax`: decoupled sampled softmax over cosines, full batch. `bpr`: the paper's, in minibatches."""
     steps: int = Field(default=150, ge=1)
-    """Full-batch optimiser steps (one step = one epoch), and the horizon of the linear learning rate decay."""
+    """Passes over all pairs (each is one optimiser step with `softmax`), and the horizon of the learning rate."""
+    batch_size: int = Field(default=2048, ge=1)
+    """Pairs per optimiser step of `bpr`."""
+    l2: float = Field(default=1e-4, ge=0)
+    """Weight of the squared length of E0 of a batch in `bpr`."""
     temperature: float = Field(default=0.1, ge=0.05, le=10)
     """τ of the softmax over cosines. Below 0.05 the exponentials leave the range of float32."""
     negatives: int = Field(default=512, ge=1)
@@ -28,7 +34,9 @@ class LightGCNConfig(BaseModel):
     user_block: int = Field(default=2048, ge=1)
     """Users that share one draw of negatives; also bounds the memory of a step."""
     learning_rate: float = Field(default=0.1, gt=0)
-    """Adam's step size at the first step; it falls linearly to zero over ``steps``."""
+    """Adam's step size at the first step."""
+    schedule: Literal["linear", "constant"] = "linear"
+    """`linear`: the step size falls to zero over ``steps``."""
     beta1: float = Field(default=0.8, ge=0, lt=1)
     """Adam's memory of the gradient."""
     beta2: float = Field(default=0.9, ge=0, lt=1)
@@ -56,6 +64,9 @@ class LightGCNConfig(BaseModel):
     validation_users: int = Field(default=2000, ge=1)
     """At most this many validation users, drawn by the seed, are ranked at each look."""
 
+    adapt: bool = False
+    """Let validation choose a preset and the readout before the first fit (`presets.py`); what was chosen has false."""
+
     @property
     def learned_dim(self) -> int:
         """Coordinates that are learned: all but the popularity coordinate."""
@@ -67,8 +78,8 @@ def defaults_for(n_users: int, n_items: int, n_pairs: int) -> LightGCNConfig:
 
     Chosen on the validation periods of Online Retail and MovieLens-100K. With negatives in proportion to popularity
     the cosines learn what a user prefers beyond it; recent popularity comes back in the readout, where it can follow
-    the season. One configuration won on both, so only the number of negatives depends on the size so far; the number
-    of steps adapts by early stopping.
+    the season. One configuration won on both, so only the number of negatives depends on the size; the number of steps
+    adapts by early stopping, and a shop without seasons gets another preset (`presets.py`).
     """
     return LightGCNConfig(
         steps=80,
@@ -81,4 +92,5 @@ def defaults_for(n_users: int, n_items: int, n_pairs: int) -> LightGCNConfig:
         item_readout_exponent=1.0,
         popularity_weight=0.45,
         popularity_half_life_days=5.0,
+        adapt=True,
     )

@@ -1,8 +1,8 @@
 """The training set: id maps, the global time split, and the pairs of each part of it."""
 
 import hashlib
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 
 import polars as pl
@@ -15,6 +15,7 @@ from resources.errors import InvalidInput
 from resources.lake import read_json, read_parquet, write_json, write_parquet
 
 _PARTS = ("train", "validation", "before_test", "test", "full")
+_LIVE_PARTS = ("before_live", "since_live")
 _DAY_US = 86_400_000_000
 
 
@@ -34,6 +35,8 @@ class TimeSplit(BaseModel):
     train_interactions: int = 0
     validation_interactions: int = 0
     test_interactions: int = 0
+    live_until: datetime | None = None
+    """Time of the newest interaction that the live release has seen; null without one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,9 @@ class TrainingSet:
 
     ``before_test`` is built from train and validation interactions together, which is not the union of both sets of
     pairs: a dislike in the validation period removes the pair. ``full`` is built from all interactions.
+
+    ``before_live`` holds what the live release could have seen, ``since_live`` what neither it nor the search for
+    hyper-parameters has: later than ``live_until`` and not before ``test_start``. Both are empty without a release.
     """
 
     users: IdMap
@@ -52,6 +58,8 @@ class TrainingSet:
     test: Pairs
     full: Pairs
     split: TimeSplit
+    before_live: Pairs = field(default_factory=Pairs.empty)
+    since_live: Pairs = field(default_factory=Pairs.empty)
 
     @property
     def n_users(self) -> int:
@@ -65,23 +73,32 @@ class TrainingSet:
 
     @property
     def parts(self) -> dict[str, Pairs]:
-        """The five sets of pairs by name."""
-        return {part: getattr(self, part) for part in _PARTS}
+        """The sets of pairs by name; those around a live release only when there is one."""
+        live = () if self.split.live_until is None else _LIVE_PARTS
+        return {part: getattr(self, part) for part in (*_PARTS, *live)}
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) over ids, pairs and split: equal exactly when the contents are equal."""
+        """SHA-256 (hex) over ids, pairs and split: equal exactly when the data are equal, whatever release is live."""
         digest = hashlib.sha256()
         for id_map in (self.users, self.items):
             for each in id_map.ids:
                 encoded = each.encode()
                 digest.update(len(encoded).to_bytes(8, "little") + encoded)
             digest.update(b"\xff" * 8)
-        for name, pairs in self.parts.items():
-            digest.update(f"{name}:{len(pairs)};".encode())
-            for array in (pairs.user_row, pairs.item_row, pairs.weight, pairs.age_days):
-                digest.update(array.tobytes())
-        digest.update(self.split.model_dump_json().encode())
+        for name in _PARTS:
+            _digest_pairs(digest, name, getattr(self, name))
+        digest.update(self.split.model_dump_json(exclude={"live_until"}).encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def live_fingerprint(self) -> str:
+        """The same over the parts around the live release; empty without one."""
+        if self.split.live_until is None:
+            return ""
+        digest = hashlib.sha256(self.split.live_until.isoformat().encode())
+        for name in _LIVE_PARTS:
+            _digest_pairs(digest, name, getattr(self, name))
         return digest.hexdigest()
 
     def save(self, directory: UPath) -> None:
@@ -90,7 +107,11 @@ class TrainingSet:
         write_parquet(directory / "items.parquet", self.items.to_polars(id_column="item_id", row_column="item_row"))
         for part, pairs in self.parts.items():
             write_parquet(directory / f"{part}.parquet", pairs.to_polars())
-        document = {"fingerprint": self.fingerprint, "split": self.split.model_dump(mode="json")}
+        document = {
+            "fingerprint": self.fingerprint,
+            "live_fingerprint": self.live_fingerprint,
+            "split": self.split.model_dump(mode="json"),
+        }
         write_json(directory / "split.json", document)
 
     @classmethod
@@ -99,15 +120,24 @@ class TrainingSet:
         document = read_json(directory / "split.json")
         users = read_parquet(directory / "users.parquet")
         items = read_parquet(directory / "items.parquet")
+        split = TimeSplit.model_validate(document["split"])
+        parts = _PARTS if split.live_until is None else (*_PARTS, *_LIVE_PARTS)
         loaded = cls(
             users=IdMap.from_polars(users, id_column="user_id", row_column="user_row"),
             items=IdMap.from_polars(items, id_column="item_id", row_column="item_row"),
-            split=TimeSplit.model_validate(document["split"]),
-            **{part: Pairs.from_polars(read_parquet(directory / f"{part}.parquet")) for part in _PARTS},
+            split=split,
+            **{part: Pairs.from_polars(read_parquet(directory / f"{part}.parquet")) for part in parts},
         )
-        if loaded.fingerprint != document["fingerprint"]:
+        kept = document["fingerprint"], document.get("live_fingerprint", "")
+        if (loaded.fingerprint, loaded.live_fingerprint) != kept:
             raise InvalidInput(f"The training set in {directory} is damaged; rebuild it by running training_set again.")
         return loaded
+
+
+def _digest_pairs(digest: "hashlib._Hash", name: str, pairs: Pairs) -> None:
+    digest.update(f"{name}:{len(pairs)};".encode())
+    for array in (pairs.user_row, pairs.item_row, pairs.weight, pairs.age_days):
+        digest.update(array.tobytes())
 
 
 def pair_weights(signals: pl.DataFrame, cap: float) -> pl.DataFrame:
@@ -131,11 +161,13 @@ def build_training_set(
     catalogue_item_ids: pl.Series,
     cap: float,
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    live_until: datetime | None = None,
 ) -> TrainingSet:
     """Split the signals by time and weigh each part by itself.
 
     ``signals``: user_id, item_id (String), timestamp (Datetime, UTC), interaction_type, signal (Float64), one row per
     interaction. ``catalogue_item_ids`` get a row too, interacted or not. ``fractions`` are of the interactions.
+    ``live_until`` is the time of the newest interaction that the live release has seen.
     Raises InvalidInput when no pair with a positive weight is left.
     """
     if abs(sum(fractions) - 1) > 1e-9 or min(fractions) < 0:
@@ -156,6 +188,12 @@ def build_training_set(
         nothing = Pairs.empty()
         return TrainingSet(users, items, full, nothing, full, nothing, full, split)
     time = pl.col("timestamp")
+    before_live = since_live = Pairs.empty()
+    if live_until is not None:
+        live_until = live_until.astimezone(UTC)
+        split = split.model_copy(update={"live_until": live_until})
+        before_live = to_pairs(signals.filter(time <= live_until))
+        since_live = to_pairs(signals.filter((time > live_until) & (time >= split.test_start)))
     return TrainingSet(
         users=users,
         items=items,
@@ -165,6 +203,8 @@ def build_training_set(
         test=to_pairs(signals.filter(time >= split.test_start)),
         full=full,
         split=split,
+        before_live=before_live,
+        since_live=since_live,
     )
 
 

@@ -5,23 +5,36 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recsaas_assets.recommender.metrics import judge, ndcg
+from recsaas_assets.recommender.objective import Poll
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.propagation import Embeddings
 from recsaas_assets.recommender.scorers import VectorScorer
+from recsaas_assets.recommender.user_share import UserShare, everybody
 
 Vectors = npt.NDArray[np.float32]
+_BLOCK = 512
 
 
 class ValidationProbe:
     """NDCG@10 on validation pairs of known users and items that the user had not seen in training."""
 
-    def __init__(self, targets: Pairs, seen: sparse.csr_array, users: npt.NDArray[np.int32]) -> None:
-        self._targets, self._seen, self._users = targets, seen, users
+    def __init__(self, targets: Pairs, seen: sparse.csr_array, users: npt.NDArray[np.int32], share: UserShare) -> None:
+        self._share = share
+        self._targets, self._seen = share.pairs(targets), seen[share.rows]
+        self._users = users[(users >= share.first) & (users < share.last)] - np.int32(share.first)
         self._allowed = np.bincount(seen.indices, minlength=seen.shape[1]) > 0
 
     @classmethod
     def of(
-        cls, validation: Pairs | None, train: Pairs, n_users: int, n_items: int, *, limit: int, seed: int
+        cls,
+        validation: Pairs | None,
+        train: Pairs,
+        n_users: int,
+        n_items: int,
+        *,
+        limit: int,
+        seed: int,
+        share: UserShare | None = None,
     ) -> "ValidationProbe | None":
         """A probe over at most ``limit`` users; None when there is nobody to measure on."""
         if validation is None:
@@ -33,12 +46,19 @@ class ValidationProbe:
             return None
         if len(users) > limit:
             users = np.sort(np.random.default_rng(seed).choice(users, limit, replace=False))
-        return cls(targets, train.csr(n_users, n_items), users)
+        return cls(targets, train.csr(n_users, n_items), users, share or everybody(n_users))
 
-    def ndcg_at_10(self, user_vectors: Vectors, item_vectors: Vectors) -> float:
-        """Mean over the sampled users, with what they had seen left out of the ranking."""
-        ranked, _ = VectorScorer(user_vectors, item_vectors, self._allowed).top_k(self._users, 10, self._seen)
-        return float(ndcg(judge(self._users, ranked, self._targets, *self._seen.shape), 10).mean())
+    def ndcg_at_10(self, user_vectors: Vectors, item_vectors: Vectors, poll: Poll = lambda: None) -> float:
+        """Mean over the sampled users, with what they had seen left out of the ranking; ``poll`` between blocks."""
+        scorer = VectorScorer(user_vectors, item_vectors, self._allowed)
+        total = 0.0
+        for start in range(0, len(self._users), _BLOCK):
+            poll()
+            users = self._users[start : start + _BLOCK]
+            ranked, _ = scorer.top_k(users, 10, self._seen)
+            total += float(ndcg(judge(users, ranked, self._targets, *self._seen.shape), 10).sum())
+        total, count = self._share.total(total, len(self._users))
+        return total / count
 
 
 class EarlyStopping:
@@ -46,22 +66,22 @@ class EarlyStopping:
 
     def __init__(self, *, patience: int) -> None:
         self._patience = patience
-        self._previous: float | None = None
-        self._best_value = -np.inf
-        self._bad_looks = 0
+        self.previous: float | None = None
+        self.best_value = -np.inf
+        self.bad_looks = 0
         self.best: tuple[int, Embeddings] | None = None
 
     def look(self, epoch: int, value: float, parameters: Embeddings) -> None:
         """Take in one measurement, with a copy of the parameters it was made at."""
-        smoothed = value if self._previous is None else (value + self._previous) / 2
-        self._previous = value
-        if smoothed > self._best_value:
-            self._best_value, self._bad_looks = smoothed, 0
+        smoothed = value if self.previous is None else (value + self.previous) / 2
+        self.previous = value
+        if smoothed > self.best_value:
+            self.best_value, self.bad_looks = smoothed, 0
             self.best = (epoch, parameters)
         else:
-            self._bad_looks += 1
+            self.bad_looks += 1
 
     @property
     def exhausted(self) -> bool:
         """Whether ``patience`` looks in a row brought nothing better."""
-        return self._bad_looks >= self._patience
+        return self.bad_looks >= self._patience

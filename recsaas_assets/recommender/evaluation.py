@@ -1,145 +1,118 @@
 """Full-ranking evaluation on the test period of the global time split (spec/quality.md, product metric)."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from recsaas_assets.recommender.baselines import popularity_scorer
+from recsaas_assets.recommender.baselines.popularity import popularity_scorer
 from recsaas_assets.recommender.dataset import TrainingSet
-from recsaas_assets.recommender.metrics import (
-    Values,
-    bootstrap_interval,
-    coverage,
-    judge,
-    ndcg,
-    novelty,
-    precision,
-    recall,
-    reciprocal_rank,
-)
+from recsaas_assets.recommender.holdout import Holdout
+from recsaas_assets.recommender.judging import COHORT_METRICS, COHORTS_OF_TARGETS, Judge, Measured, Rankings, intervals
 from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.report import POPULARITY, Cohort, EvaluationReport, Figures, SplitSummary
+from recsaas_assets.recommender.report import DECIDING, POPULARITY, Cohort, Difference, EvaluationReport, SplitSummary
 from recsaas_assets.recommender.scorers import Scorer
 
-_DEPTH = 20
-_HEAD_SHARE = 0.2
-
-Rows = npt.NDArray[np.int32]
-
-
-@dataclass(frozen=True, eq=False)
-class _Rankings:
-    users: Rows
-    truth: Pairs
-    ranked: Rows
+_ABOUT_SEEN = "Nothing left out of the ranking, repeat purchases count as targets."
+_ABOUT_NEW = "Users without any pair before the test, answered by popularity."
+_ABOUT_COLD = "Targets whose item nobody had met before the test: only its content can find it."
 
 
-class _Judge:
-    """Turns rankings into figures; holds what all of them are measured against."""
-
-    def __init__(self, training_set: TrainingSet) -> None:
-        self.history = training_set.before_test
-        self.n_users, self.n_items = training_set.n_users, training_set.n_items
-        self.users_per_item = self.history.users_per_item(self.n_items)
-        self.known_users = self.history.items_per_user(self.n_users) > 0
-        self.known_items = self.users_per_item > 0
-        self.seen = self.history.csr(self.n_users, self.n_items)
-
-    def rank(self, scorer: Scorer, truth: Pairs, *, mask_seen: bool) -> _Rankings:
-        users = np.unique(truth.user_row).astype(np.int32)
-        ranked, _ = scorer.top_k(users, _DEPTH, self.seen if mask_seen else None)
-        return _Rankings(users, truth, ranked)
-
-    def per_user(self, rankings: _Rankings) -> dict[str, Values]:
-        judged = judge(rankings.users, rankings.ranked, rankings.truth, self.n_users, self.n_items)
-        known = int(self.known_users.sum())
-        return {
-            "ndcg@10": ndcg(judged, 10),
-            "recall@20": recall(judged, 20),
-            "precision@10": precision(judged, 10),
-            "mrr": reciprocal_rank(judged),
-            "novelty@10": novelty(rankings.ranked, 10, self.users_per_item, known),
-        }
-
-    def figures(self, rankings: _Rankings) -> Figures:
-        means = {name: float(values.mean()) for name, values in self.per_user(rankings).items()}
-        return means | {"coverage@10": coverage(rankings.ranked, 10, int(self.known_items.sum()))}
-
-    def head_items(self) -> npt.NDArray[np.bool_]:
-        """The fifth of the known items with the most users, shape (n_items,)."""
-        count = int(np.ceil(_HEAD_SHARE * self.known_items.sum()))
-        head = np.zeros(self.n_items, dtype=bool)
-        head[np.argsort(-self.users_per_item, kind="stable")[:count]] = True
-        return head
-
-
-def evaluate(training_set: TrainingSet, scorers: Mapping[str, Scorer], *, seed: int) -> EvaluationReport:
+def evaluate(
+    training_set: TrainingSet,
+    scorers: Mapping[str, Scorer],
+    *,
+    seed: int,
+    cold_scorers: Mapping[str, Scorer] | None = None,
+) -> EvaluationReport:
     """Rank all known items for every test user, with scorers fitted on ``training_set.before_test``.
 
+    The first of ``scorers`` is the model under test, the others are what it is measured against.
     Main figures: users known before the test, seen items left out, targets are the known items they had not seen.
-    Everybody else is counted in the split and measured in a cohort. MRR is cut at 20 places. ``seed`` only moves the
-    bootstrap intervals. An unsplittable training set gives a report without figures that says so.
+    Everybody else is counted in the split and measured in a cohort. MRR is cut at 20 places. ``cold_scorers`` rank
+    items without a history too. ``seed`` only moves the bootstrap intervals. An unsplittable training set gives a
+    report without figures that says so.
     """
-    judge_ = _Judge(training_set)
-    of_known_users = training_set.test.of_users(judge_.known_users)
-    rankable = of_known_users.of_items(judge_.known_items)
-    targets = rankable.without(judge_.history, training_set.n_items)
-    of_new_users = training_set.test.of_users(~judge_.known_users)
-    split = _summary(training_set, judge_, targets)
+    model = next(iter(scorers))
+    holdout = Holdout.of_test(training_set)
+    split = _summary(training_set, holdout)
     if not split.evaluable:
-        return EvaluationReport(split=split)
-    models: dict[str, Figures] = {}
-    intervals: dict[str, dict[str, tuple[float, float]]] = {}
-    cohorts = {
-        "head_items": _cohort("Targets among the fifth of the items with the most users.", targets, judge_, head=True),
-        "tail_items": _cohort("Targets among all other items.", targets, judge_, head=False),
-        "seen_included": _cohort("Nothing left out of the ranking, repeat purchases count as targets.", rankable),
-        "new_users": _cohort(
-            "Users without any pair before the test, answered by popularity.", of_new_users.of_items(judge_.known_items)
-        ),
-    }
-    rng = np.random.default_rng(seed)
-    for name, scorer in scorers.items() if len(targets) else ():
-        rankings = judge_.rank(scorer, targets, mask_seen=True)
-        models[name] = judge_.figures(rankings)
-        intervals[name] = {m: bootstrap_interval(v, rng) for m, v in judge_.per_user(rankings).items()}
-        for cohort, wanted in (("head_items", True), ("tail_items", False)):
-            part = targets.of_items(judge_.head_items() == wanted)
-            if len(part):
-                keep = np.isin(rankings.users, part.user_row)
-                cut = _Rankings(rankings.users[keep], part, rankings.ranked[keep])
-                figures = judge_.figures(cut)
-                cohorts[cohort].models[name] = {m: figures[m] for m in ("ndcg@10", "recall@20", "mrr")}
-    for name, scorer in scorers.items() if len(rankable) else ():
-        cohorts["seen_included"].models[name] = judge_.figures(judge_.rank(scorer, rankable, mask_seen=False))
-    new_targets = of_new_users.of_items(judge_.known_items)
-    if len(new_targets):
-        popularity = popularity_scorer(judge_.history, training_set.n_items)
-        cohorts["new_users"].models[POPULARITY] = judge_.figures(judge_.rank(popularity, new_targets, mask_seen=False))
-    return EvaluationReport(split=split, models=models, intervals=intervals, cohorts=cohorts)
+        return EvaluationReport(model=model, split=split)
+    judge = Judge(holdout, seed=seed)
+    rankings = {name: judge.rank(scorer, holdout.targets) for name, scorer in scorers.items() if len(holdout.targets)}
+    measured = {name: judge.measure(each) for name, each in rankings.items()}
+    return EvaluationReport(
+        model=model,
+        split=split,
+        models={name: each.figures() for name, each in measured.items()},
+        intervals=intervals(measured, judge.resamples(split.evaluated_users)),
+        leads=_leads(judge, model, measured),
+        cohorts=_cohorts_of_targets(judge, rankings) | _cohorts_aside(judge, scorers, cold_scorers or {}),
+    )
 
 
-def _cohort(about: str, targets: Pairs, judge_: _Judge | None = None, *, head: bool = True) -> Cohort:
-    part = targets if judge_ is None else targets.of_items(judge_.head_items() == head)
-    return Cohort(about=about, users=len(np.unique(part.user_row)), pairs=len(part))
+def _leads(judge: Judge, model: str, measured: Mapping[str, Measured]) -> dict[str, Difference]:
+    others = [name for name in measured if name != model]
+    ours = [measured[model].per_user[DECIDING] for _ in others]
+    found = judge.differences(ours, [measured[name].per_user[DECIDING] for name in others])
+    return dict(zip(others, found, strict=True))
 
 
-def _summary(training_set: TrainingSet, judge_: _Judge, targets: Pairs) -> SplitSummary:
+def _cohorts_of_targets(judge: Judge, rankings: Mapping[str, Rankings]) -> dict[str, Cohort]:
+    """Parts of the main targets, with the lists of the main figures."""
+    found = {}
+    for name, part in judge.cohorts(judge.holdout.targets).items():
+        parts = {model: judge.quality(each.cut(part)) for model, each in rankings.items()} if len(part) else {}
+        chosen = {m: Measured({metric: q[metric] for metric in COHORT_METRICS}, {}) for m, q in parts.items()}
+        found[name] = _cohort(COHORTS_OF_TARGETS[name], part, chosen, judge)
+    return found
+
+
+def _cohorts_aside(
+    judge: Judge, scorers: Mapping[str, Scorer], cold_scorers: Mapping[str, Scorer]
+) -> dict[str, Cohort]:
+    """Users and pairs that are not in the main figures."""
+    holdout = judge.holdout
+    of_new = holdout.later.of_users(~holdout.known_users).of_items(holdout.known_items)
+    of_cold = holdout.later.of_users(holdout.known_users).of_items(~holdout.known_items)
+    popularity = {POPULARITY: popularity_scorer(holdout.history, holdout.n_items)}
+    cohorts = {}
+    for name, about, truth, asked, mask_seen in (
+        ("seen_included", _ABOUT_SEEN, holdout.rankable, scorers, False),
+        ("new_users", _ABOUT_NEW, of_new, popularity, False),
+        ("cold_items", _ABOUT_COLD, of_cold, cold_scorers, True),
+    ):
+        ranked = {n: judge.rank(s, truth, mask_seen=mask_seen) for n, s in asked.items()} if len(truth) else {}
+        cohorts[name] = _cohort(about, truth, {n: judge.measure(each) for n, each in ranked.items()}, judge)
+    return cohorts
+
+
+def _cohort(about: str, truth: Pairs, measured: Mapping[str, Measured], judge: Judge) -> Cohort:
+    users = len(np.unique(truth.user_row))
+    return Cohort(
+        about=about,
+        users=users,
+        pairs=len(truth),
+        models={name: each.figures() for name, each in measured.items()},
+        intervals=intervals(measured, judge.resamples(users)),
+    )
+
+
+def _summary(training_set: TrainingSet, holdout: Holdout) -> SplitSummary:
     test, split = training_set.test, training_set.split
-    test_users, evaluated = np.unique(test.user_row), np.unique(targets.user_row)
-    new = int((~judge_.known_users[test_users]).sum())
-    cold = test.of_items(~judge_.known_items)
+    test_users, evaluated = np.unique(test.user_row), holdout.evaluated_users
+    new = int((~holdout.known_users[test_users]).sum())
+    cold = test.of_items(~holdout.known_items)
     return SplitSummary(
         **split.model_dump(),
         test_users=len(test_users),
-        evaluated_users=len(evaluated),
+        evaluated_users=evaluated,
         new_users=new,
-        users_without_target=len(test_users) - new - len(evaluated),
+        users_without_target=len(test_users) - new - evaluated,
         test_pairs=len(test),
-        evaluated_pairs=len(targets),
-        repeat_pairs=len(test) - len(test.without(judge_.history, training_set.n_items)),
+        evaluated_pairs=len(holdout.targets),
+        repeat_pairs=len(test) - len(test.without(holdout.history, holdout.n_items)),
         cold_item_pairs=len(cold),
         cold_items=len(np.unique(cold.item_row)),
     )

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
+from polars import selectors
+from upath import UPath
+
+from recsaas_assets.recommender.dataset import TrainingSet
+from recsaas_assets.recommender.id_map import IdMap
+from resources.errors import CorruptArtifact
+from resources.lake import read_json, read_parquet, write_json, write_parquet
 
 Floats = npt.NDArray[np.float32]
 Part = Literal["train", "before_test", "full"]
 """Parts of a training set that a model is fitted on."""
+
+PARTS: tuple[Part, ...] = get_args(Part)
+_MOST_CATEGORIES = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +31,23 @@ class FeatureTable:
     names: tuple[str, ...]
     values: Floats
 
+    @classmethod
+    def from_polars(cls, frame: pl.DataFrame, ids: IdMap, *, id_column: str) -> FeatureTable:
+        """Take the numbers and truth values of ``frame`` (one row per id), in the rows of ``ids``.
+
+        An id that the frame lacks has NaN everywhere; an id that the map lacks is left out.
+        """
+        numbers = frame.select(id_column, (selectors.numeric() | selectors.boolean()).exclude(id_column))
+        wanted = pl.DataFrame({id_column: pl.Series(ids.ids, dtype=pl.String)})
+        found = wanted.join(numbers, on=id_column, how="left", maintain_order="left").drop(id_column)
+        values = found.select(pl.all().cast(pl.Float32).fill_null(float("nan"))).to_numpy()
+        return cls(tuple(found.columns), np.ascontiguousarray(values, dtype=np.float32))
+
+    def to_polars(self, ids: IdMap, *, id_column: str) -> pl.DataFrame:
+        """One row per id, with the id, so that an erasure finds its user."""
+        columns = dict(zip(self.names, self.values.T, strict=True))
+        return pl.DataFrame({id_column: pl.Series(ids.ids, dtype=pl.String), **columns})
+
 
 @dataclass(frozen=True, eq=False)
 class Features:
@@ -27,6 +55,29 @@ class Features:
 
     users: FeatureTable
     items: FeatureTable
+
+    @classmethod
+    def from_dbt(cls, folder: UPath, catalogue: pl.DataFrame, training_set: TrainingSet) -> Features:
+        """Read ``user_features`` and ``item_features`` in ``folder``, as dbt wrote them for one time.
+
+        ``catalogue`` (item_id, category, price) adds the price and the most frequent categories, each a column of
+        zeros and ones. It is today's at every time, as in `point_in_time.py`, so the columns are always the same.
+
+        Raises:
+            CorruptArtifact: a file is missing or damaged.
+        """
+        kept = _frequent_categories(catalogue)
+        users = read_parquet(folder / "user_features.parquet")
+        favourite = users.with_columns(_one_hot("favourite_category", kept))
+        items = read_parquet(folder / "item_features.parquet").join(
+            catalogue.select("item_id", "category", "price"), on="item_id", how="left"
+        )
+        return cls(
+            users=FeatureTable.from_polars(favourite, training_set.users, id_column="user_id"),
+            items=FeatureTable.from_polars(
+                items.with_columns(_one_hot("category", kept)), training_set.items, id_column="item_id"
+            ),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,3 +95,51 @@ class FeatureHistory:
         """What a fit on this part may look at."""
         features: Features = getattr(self, part)
         return features
+
+    def save(self, directory: UPath, training_set: TrainingSet) -> None:
+        """Write two Parquet files per part, then `features.json`, each atomically."""
+        for part in PARTS:
+            features = self.of(part)
+            users = features.users.to_polars(training_set.users, id_column="user_id")
+            items = features.items.to_polars(training_set.items, id_column="item_id")
+            write_parquet(directory / f"{part}_users.parquet", users)
+            write_parquet(directory / f"{part}_items.parquet", items)
+        write_json(directory / "features.json", {"fingerprint": training_set.fingerprint})
+
+    @classmethod
+    def load(cls, directory: UPath, training_set: TrainingSet) -> FeatureHistory:
+        """Read what `save` wrote.
+
+        Raises:
+            CorruptArtifact: a file is missing or damaged, or the features belong to another training set.
+        """
+        document = read_json(directory / "features.json")
+        if not isinstance(document, dict) or document.get("fingerprint") != training_set.fingerprint:
+            raise CorruptArtifact(
+                "The features belong to another training set than the one stored; materialise training_features again."
+            )
+        train, before_test, full = (_read(directory, part, training_set) for part in PARTS)
+        return cls(train, before_test, full)
+
+
+def _read(directory: UPath, part: Part, training_set: TrainingSet) -> Features:
+    users = read_parquet(directory / f"{part}_users.parquet")
+    items = read_parquet(directory / f"{part}_items.parquet")
+    return Features(
+        users=FeatureTable.from_polars(users, training_set.users, id_column="user_id"),
+        items=FeatureTable.from_polars(items, training_set.items, id_column="item_id"),
+    )
+
+
+def _frequent_categories(catalogue: pl.DataFrame) -> list[str]:
+    """Categories with the most items, at most `_MOST_CATEGORIES`, in an order that the data decides."""
+    counts = catalogue.drop_nulls("category").group_by("category").len()
+    return [str(each) for each in counts.sort("len", "category", descending=[True, False])["category"]][
+        :_MOST_CATEGORIES
+    ]
+
+
+def _one_hot(column: str, values: list[str]) -> list[pl.Expr]:
+    return [
+        (pl.col(column) == value).fill_null(value=False).cast(pl.Float32).alias(f"{column}={value}") for value in values
+    ]

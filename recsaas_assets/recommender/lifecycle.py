@@ -1,41 +1,54 @@
-"""The three fits behind a release, and how they are kept.
+"""The fits behind a release, and how they are kept.
 
 1. on train, stopping early on validation: finds the number of epochs;
 2. on train and validation, for that many epochs: what the test period is measured against;
-3. on everything, for that many epochs: what goes live.
+3. on everything, for that many epochs: what goes live;
+4. on what the live release could have seen, when enough has happened since: what the gate compares with that release.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import ValidationError
+from scipy import sparse
 from upath import UPath
 
-from recsaas_assets.recommender.dataset import TrainingSet
+from recsaas_assets.recommender.cold_items import ContentQuality, with_cold_items
+from recsaas_assets.recommender.dataset import TimeSplit, TrainingSet
 from recsaas_assets.recommender.feature_tables import FeatureHistory, Part
+from recsaas_assets.recommender.holdout import is_comparable
+from recsaas_assets.recommender.id_map import IdMap
 from recsaas_assets.recommender.model_config import ModelConfig, fit_model, parse_config
 from recsaas_assets.recommender.pairs import Pairs
+from recsaas_assets.recommender.presets import adapted
 from recsaas_assets.recommender.trainer import EpochProgress, FitResult
 from recsaas_assets.recommender.vectors import ModelVectors, Vectors
+from recsaas_assets.recommender.warm_start import PreviousModel, StartReport, incremental, start_of
 from resources.errors import CorruptArtifact
-from resources.lake import read_bytes, read_json, write_bytes, write_json
+from resources.lake import read_bytes, read_json, write_bytes, write_json, write_parquet
 
 OnEpoch = Callable[[str, EpochProgress], None]
 
-SEARCH, HOLDOUT, RELEASE = "search", "holdout", "release"
+SEARCH, HOLDOUT, RELEASE, BEFORE_LIVE = "search", "holdout", "release", "before_live"
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
     """Vectors of the holdout fit and of the release fit.
 
-    The holdout fit has seen nothing of the test period; without a split both fits are the same.
+    The holdout fit has seen nothing of the test period; without a split both fits are the same. `before_live` is None
+    unless the training set holds enough that is newer than the live release.
     `history` is that of the search fit, the only one with validation figures.
+
+    `epochs` are those of a full fit, also when this run was incremental: with `config` and `seed` they are the recipe
+    that leads to a model like this one from nothing. `content_explained` is the share of the variance of held-out
+    items' vectors that content explains, None when no item was cold.
     """
 
     config: ModelConfig
@@ -46,13 +59,30 @@ class TrainedModel:
     holdout: ModelVectors
     release: ModelVectors
     history: tuple[EpochProgress, ...]
+    before_live: ModelVectors | None = None
+    live_fingerprint: str = ""
+    """Which live release `before_live` belongs to."""
+    search: ModelVectors | None = None
+    """None without a split. A second stage learns from what this fit answers to the users of the validation period."""
+    start: StartReport = field(default_factory=StartReport)
+    content_explained: float | None = None
+    users: IdMap = field(default_factory=lambda: IdMap(()))
+    items: IdMap = field(default_factory=lambda: IdMap(()))
+    split: TimeSplit = field(default_factory=lambda: TimeSplit(evaluable=False))
 
     def save(self, directory: UPath) -> None:
-        """Write the arrays, then `model.json`, each atomically."""
-        for fit in (HOLDOUT, RELEASE):
-            for name in ModelVectors.names():
+        """Write the arrays and the ids, then `model.json`, each atomically.
+
+        An older `model.json` goes first, so that it never describes arrays of another fit.
+        """
+        (directory / "model.json").unlink(missing_ok=True)
+        write_parquet(directory / "users.parquet", self.users.to_polars(id_column="user_id", row_column="user_row"))
+        write_parquet(directory / "items.parquet", self.items.to_polars(id_column="item_id", row_column="item_row"))
+        for fit in (HOLDOUT, RELEASE, BEFORE_LIVE, SEARCH):
+            vectors: ModelVectors | None = getattr(self, fit)
+            for name in ModelVectors.names() if vectors is not None else ():
                 buffer = io.BytesIO()
-                np.save(buffer, getattr(getattr(self, fit), name), allow_pickle=False)
+                np.save(buffer, getattr(vectors, name), allow_pickle=False)
                 write_bytes(directory / f"{fit}_{name}.npy", buffer.getvalue())
         document: dict[str, Any] = {
             "config": self.config.model_dump(mode="json"),
@@ -60,6 +90,11 @@ class TrainedModel:
             "epochs": self.epochs,
             "seconds": self.seconds,
             "fingerprint": self.fingerprint,
+            "live_fingerprint": self.live_fingerprint if self.before_live is not None else "",
+            "search_is_kept": self.search is not None,
+            "start": self.start.model_dump(mode="json"),
+            "content_explained": self.content_explained,
+            "split": self.split.model_dump(mode="json"),
             "history": [[e.epoch, e.total, e.loss, e.eta_seconds, e.metrics] for e in self.history],
         }
         write_json(directory / "model.json", document)
@@ -80,6 +115,8 @@ class TrainedModel:
                 "epochs": document["epochs"],
                 "seconds": document["seconds"],
                 "history": tuple(EpochProgress(*entry) for entry in document["history"]),
+                "start": StartReport.model_validate(document["start"]),
+                "content_explained": document["content_explained"],
             }
         except (KeyError, TypeError, ValidationError) as error:
             raise CorruptArtifact("model.json is damaged; materialise lightgcn_model again.") from error
@@ -87,9 +124,19 @@ class TrainedModel:
             raise CorruptArtifact(
                 "The model was trained on another training set than the one stored; materialise lightgcn_model again."
             )
-        for fit in (HOLDOUT, RELEASE):
+        kept = document.get("live_fingerprint", "")
+        with_live = bool(kept) and kept == training_set.live_fingerprint
+        optional = {BEFORE_LIVE: with_live, SEARCH: document.get("search_is_kept", False)}
+        for fit in (HOLDOUT, RELEASE, *(name for name, is_kept in optional.items() if is_kept)):
             described[fit] = _read_vectors(directory, fit, training_set, described["config"])
-        return cls(fingerprint=fingerprint, **described)
+        return cls(
+            fingerprint=fingerprint,
+            live_fingerprint=kept if with_live else "",
+            users=training_set.users,
+            items=training_set.items,
+            split=training_set.split,
+            **described,
+        )
 
 
 def train(
@@ -98,55 +145,90 @@ def train(
     *,
     seed: int,
     features: FeatureHistory | None = None,
+    content: sparse.csr_array | None = None,
+    previous: PreviousModel | str | None = None,
     on_epoch: OnEpoch | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> TrainedModel:
-    """Run the three fits; `on_epoch` is told the fit's name and its progress.
+    """Run the fits; `on_epoch` is told the fit's name and its progress.
 
-    `features` are for the model types that read them.
+    Args:
+        features: for the model types that read them.
+        content: (n_items, f), from which items without interactions get vectors (see `content.py`).
+        previous: the model to start from, where that is possible, or the reason why there is none; None: a full fit.
 
     Raises:
         InvalidInput: there is no pair to fit on.
         TrainingCancelled: `should_stop` said so.
     """
+    split = training_set.split
+    before = previous.config if isinstance(previous, PreviousModel) else None
+    config = adapted(config, training_set, seed=seed, previous=before, should_stop=should_stop)
+    start, earlier = start_of(training_set, config, previous)
+    quality: ContentQuality | None = None
 
     def run(
         name: str,
-        part: Part,
+        part: Part | Literal["before_live"],
         *,
+        cutoff: datetime | None = None,
         validation: Pairs | None = None,
         stop_after: int | None = None,
     ) -> FitResult:
-        return fit_model(
-            config,
-            training_set.parts[part],
+        nonlocal quality
+        pairs = training_set.parts[part]
+        known = None if earlier is None else earlier.newest_before(cutoff)
+        initial = None if earlier is None or known is None else earlier.initial(known, training_set, pairs)
+        if earlier is not None and initial is None:
+            stop_after = earlier.epochs
+        fitted = fit_model(
+            config if initial is None else incremental(config),
+            pairs,
             training_set.n_users,
             training_set.n_items,
             seed=seed,
-            features=None if features is None else features.of(part),
+            # Never later than what is measured: the targets since the live release lie in the test period.
+            features=None if features is None else features.of("before_test" if part == "before_live" else part),
             validation=validation,
             stop_after=stop_after,
+            initial=initial,
             on_epoch=None if on_epoch is None else lambda progress: on_epoch(name, progress),
             should_stop=should_stop,
         )
+        if content is None:
+            return fitted
+        vectors, quality = with_cold_items(fitted.vectors, pairs, content, seed=seed, quality=quality)
+        return replace(fitted, vectors=vectors)
 
-    if not training_set.split.evaluable or len(training_set.train) == 0:
-        search = holdout = release = run(RELEASE, "full")
-        seconds = release.seconds
+    search: FitResult | None = None
+    before_live: FitResult | None = None
+    if not split.evaluable or len(training_set.train) == 0:
+        holdout = release = run(RELEASE, "full")
     else:
-        search = run(SEARCH, "train", validation=training_set.validation)
-        holdout = run(HOLDOUT, "before_test", stop_after=search.best_epoch)
+        search = run(SEARCH, "train", cutoff=split.validation_start, validation=training_set.validation)
+        holdout = run(HOLDOUT, "before_test", cutoff=split.test_start, stop_after=search.best_epoch)
+        if is_comparable(training_set):
+            before_live = run(BEFORE_LIVE, "before_live", cutoff=split.live_until, stop_after=search.best_epoch)
         release = run(RELEASE, "full", stop_after=search.best_epoch)
-        seconds = search.seconds + holdout.seconds + release.seconds
+    first = search or release
+    fits = [release] if search is None else [each for each in (search, holdout, before_live, release) if each]
     return TrainedModel(
         config=config,
         seed=seed,
-        epochs=search.best_epoch,
-        seconds=seconds,
+        epochs=first.best_epoch if earlier is None else earlier.epochs,
+        seconds=sum(each.seconds for each in fits),
         fingerprint=training_set.fingerprint,
         holdout=holdout.vectors,
         release=release.vectors,
-        history=search.history,
+        history=first.history,
+        before_live=None if before_live is None else before_live.vectors,
+        live_fingerprint="" if before_live is None else training_set.live_fingerprint,
+        search=None if search is None else search.vectors,
+        start=start.model_copy(update={"epochs": first.best_epoch}),
+        content_explained=None if quality is None else quality.best,
+        users=training_set.users,
+        items=training_set.items,
+        split=split,
     )
 
 

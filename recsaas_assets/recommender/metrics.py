@@ -69,14 +69,3 @@ def novelty(ranked: Rows, k: int, users_per_item: npt.NDArray[np.int64], n_users
     filled = head >= 0
     values = np.where(filled, information[np.maximum(head, 0)], 0.0)
     return np.asarray(values.sum(axis=1) / np.maximum(filled.sum(axis=1), 1), dtype=np.float64)
-
-
-def bootstrap_interval(values: Values, rng: np.random.Generator, n: int = 1000) -> tuple[float, float]:
-    """95 % percentile interval of the mean by resampling users ``n`` times; (0, 0) without values."""
-    if len(values) == 0:
-        return (0.0, 0.0)
-    means = np.empty(n)
-    for i in range(n):
-        means[i] = values[rng.integers(0, len(values), len(values))].mean()
-    low, high = np.quantile(means, [0.025, 0.975])
-    return (float(low), float(high))

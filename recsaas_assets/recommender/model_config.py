@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
-from recsaas_assets.recommender.config import LightGCNConfig
+from recsaas_assets.recommender.compute import Compute
+from recsaas_assets.recommender.config import LightGCNConfig, defaults_for
+from recsaas_assets.recommender.data_parallel import fit_in_processes, processes_for
 from recsaas_assets.recommender.feature_tables import Features
 from recsaas_assets.recommender.pairs import Pairs
+from recsaas_assets.recommender.parallel_job import ParallelFit
 from recsaas_assets.recommender.trainer import EpochProgress, FitResult, fit
+from recsaas_assets.recommender.two_tower.config import TwoTowerConfig, two_tower_defaults
+from recsaas_assets.recommender.two_tower.trainer import fit_two_tower
+from recsaas_assets.recommender.vectors import Vectors
+from resources.tenant_settings import ModelType
 
-ModelConfig = LightGCNConfig
+ModelConfig = Annotated[LightGCNConfig | TwoTowerConfig, Field(discriminator="model_type")]
 """Configuration of any model type; `model_type` tells which."""
 
 
 def parse_config(fields: Any) -> ModelConfig:
     """Read what ``model_dump`` wrote. Raises pydantic's ValidationError."""
-    return TypeAdapter(ModelConfig).validate_python(fields)
+    config: ModelConfig = TypeAdapter(ModelConfig).validate_python(fields)
+    return config
+
+
+def default_config(model_type: ModelType, n_users: int, n_items: int, n_pairs: int) -> ModelConfig:
+    """What a tenant of this size starts from."""
+    if model_type == "two_tower":
+        return two_tower_defaults(n_users, n_items, n_pairs)
+    return defaults_for(n_users, n_items, n_pairs)
 
 
 def fit_model(
@@ -31,10 +46,33 @@ def fit_model(
     features: Features | None = None,
     validation: Pairs | None = None,
     stop_after: int | None = None,
+    initial: tuple[Vectors, Vectors] | None = None,
+    compute: Compute | None = None,
     on_epoch: Callable[[EpochProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> FitResult:
-    """Fit the model that ``config`` describes; the arguments are those of `trainer.fit`."""
+    """Fit the model that ``config`` describes; the arguments are those of `trainer.fit`.
+
+    Only LightGCN starts from ``initial`` and heeds ``compute``.
+    """
+    if isinstance(config, TwoTowerConfig):
+        return fit_two_tower(
+            pairs,
+            n_users,
+            n_items,
+            config,
+            seed=seed,
+            features=features,
+            validation=validation,
+            stop_after=stop_after,
+            on_epoch=on_epoch,
+            should_stop=should_stop,
+        )
+    compute = compute or Compute()
+    processes = processes_for(config, len(pairs), compute.processes)
+    if processes > 1:
+        job = ParallelFit(pairs, n_users, n_items, config, seed, validation, stop_after, initial, compute.device)
+        return fit_in_processes(job, processes, scratch=compute.scratch, on_epoch=on_epoch, should_stop=should_stop)
     return fit(
         pairs,
         n_users,
@@ -43,6 +81,9 @@ def fit_model(
         seed=seed,
         validation=validation,
         stop_after=stop_after,
+        initial=initial,
+        device=compute.device,
+        checkpoint=compute.checkpoint,
         on_epoch=on_epoch,
         should_stop=should_stop,
     )

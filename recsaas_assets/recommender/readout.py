@@ -1,17 +1,36 @@
 """From final embeddings to the stored vectors, whose plain inner product is the score."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from recsaas_assets.recommender.baselines import recent_popularity
-from recsaas_assets.recommender.config import LightGCNConfig
+from recsaas_assets.recommender.baselines.popularity import recent_popularity
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.propagation import normalise
 
 Vectors = npt.NDArray[np.float32]
+
+
+class ReadoutConfig(Protocol):
+    """What a model's configuration says about its readout."""
+
+    @property
+    def item_readout_exponent(self) -> float:
+        """0 plain inner product, 1 cosine."""
+        ...
+
+    @property
+    def popularity_weight(self) -> float:
+        """β; 0: no popularity coordinate."""
+        ...
+
+    @property
+    def popularity_half_life_days(self) -> float:
+        """Age at which a pair counts half."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +47,7 @@ class Readout:
     learned_items: torch.Tensor
 
     @classmethod
-    def of(cls, pairs: Pairs, n_items: int, config: LightGCNConfig) -> "Readout":
+    def of(cls, pairs: Pairs, n_items: int, config: ReadoutConfig) -> "Readout":
         """The readout of ``config`` for a model fitted on ``pairs``."""
         popularity = None
         if config.popularity_weight > 0:

@@ -1,26 +1,33 @@
-"""The evaluation report: what it holds, and how a person reads it."""
+"""The evaluation report: what it holds. How a person reads it is in `report_text`."""
+
+from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 MODEL = "lightgcn"
 POPULARITY = "popularity"
-METRICS = ("ndcg@10", "recall@20", "precision@10", "mrr", "coverage@10", "novelty@10")
+DECIDING = "ndcg@10"
+"""The metric by which the gate decides; the others are reported."""
 
 Figures = dict[str, float]
 Intervals = dict[str, tuple[float, float]]
 
 
-class SplitSummary(BaseModel):
-    """The test period, and how many of its users and pairs each figure speaks about."""
-
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class SplitSummary(_Frozen):
+    """The test period, and how many of its users and pairs each figure speaks about."""
 
     evaluable: bool
     reason: str = ""
     validation_start: datetime | None = None
     test_start: datetime | None = None
+    live_until: datetime | None = None
     train_interactions: int = 0
     validation_interactions: int = 0
     test_interactions: int = 0
@@ -36,67 +43,72 @@ class SplitSummary(BaseModel):
     repeat_pairs: int = 0
     """Test pairs the user had before: in the cohort ``seen_included`` only."""
     cold_item_pairs: int = 0
-    """Test pairs whose item had no interaction before the test: no model can rank it."""
+    """Test pairs whose item had no interaction before the test: counted in the cohort ``cold_items``."""
     cold_items: int = 0
 
 
-class Cohort(BaseModel):
-    """Figures for a part of the test users or of their targets, per model."""
+class Difference(_Frozen):
+    """Mean over users of one model's metric minus another's, with the paired bootstrap interval at ``level``."""
 
-    model_config = ConfigDict(frozen=True)
+    value: float
+    low: float
+    high: float
+    level: float = 0.95
+    users: int
+    reference: float
+    """Mean of the model that is subtracted."""
+
+    @property
+    def worse(self) -> bool:
+        """Whether the whole interval is below zero."""
+        return self.high < 0
+
+
+class Cohort(_Frozen):
+    """Figures for a part of the test users or of their targets, per model."""
 
     about: str
     users: int
     pairs: int
     models: dict[str, Figures] = {}
+    intervals: dict[str, Intervals] = {}
 
 
-class EvaluationReport(BaseModel):
+class Comparison(_Frozen):
+    """The candidate against the live release, and popularity, on interactions that none of them has seen.
+
+    ``holdout`` is "since_live" (later than everything the live release has seen: its stored vectors answer, the
+    candidate is fitted on what the release could have seen) or "test" (hardly anything is newer than the release: its
+    recipe is fitted again on what came before the test period). ``same_recipe``: then both are the same fit.
+    """
+
+    release: str
+    holdout: Literal["since_live", "test"]
+    since: datetime
+    same_recipe: bool = False
+    users: int
+    models: dict[str, Figures]
+    intervals: dict[str, Intervals]
+    differences: dict[str, Difference]
+    """By metric: candidate minus live."""
+    cohorts: dict[str, Difference]
+    """By cohort: candidate minus live, by the deciding metric."""
+    against_popularity: Difference
+
+
+class EvaluationReport(_Frozen):
     """All figures of one evaluation. ``intervals`` mirrors ``models`` with 95 % bootstrap intervals over users."""
 
-    model_config = ConfigDict(frozen=True)
-
+    model: str = MODEL
+    """The model under test; every other one in ``models`` is what it is measured against."""
     split: SplitSummary
     models: dict[str, Figures] = {}
     intervals: dict[str, Intervals] = {}
+    leads: dict[str, Difference] = {}
+    """By baseline: the model minus the baseline, by the deciding metric."""
     cohorts: dict[str, Cohort] = {}
-
-
-def report_markdown(report: EvaluationReport) -> str:
-    """The report as Markdown: split, one table of all models, one table per cohort."""
-    split = report.split
-    if not split.evaluable:
-        return f"# Evaluation\n\nNot evaluated: {split.reason}\n"
-    lines = [
-        "# Evaluation",
-        "",
-        f"Test period from {split.test_start:%Y-%m-%d %H:%M} UTC. Full ranking of all known items, seen items left "
-        "out, mean over users with a 95 % bootstrap interval.",
-        "",
-        f"{split.evaluated_users} of {split.test_users} test users are in the main table; {split.new_users} are new "
-        f"and {split.users_without_target} only met seen or cold items.",
-        f"{split.evaluated_pairs} of {split.test_pairs} test pairs are targets; {split.repeat_pairs} are repeats and "
-        f"{split.cold_item_pairs} are of {split.cold_items} cold items.",
-        "",
-        *_table(report.models, report.intervals),
-    ]
-    for name, cohort in report.cohorts.items():
-        title = name.replace("_", " ").capitalize()
-        lines += ["", f"## {title}", "", f"{cohort.about} {cohort.users} users, {cohort.pairs} pairs.", ""]
-        lines += _table(cohort.models, {})
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _table(models: dict[str, Figures], intervals: dict[str, Intervals]) -> list[str]:
-    if not models:
-        return []
-    metrics = [metric for metric in METRICS if any(metric in figures for figures in models.values())]
-    lines = ["| model | " + " | ".join(metrics) + " |", "|---|" + "---|" * len(metrics)]
-    for model, figures in models.items():
-        cells = []
-        for metric in metrics:
-            interval = intervals.get(model, {}).get(metric)
-            spread = f" ({interval[0]:.4f}–{interval[1]:.4f})" if interval else ""
-            cells.append(f"{figures[metric]:.4f}{spread}" if metric in figures else "")
-        lines.append(f"| {model} | " + " | ".join(cells) + " |")
-    return lines
+    left_out: dict[str, str] = {}
+    """By baseline: why it is not in the table."""
+    comparison: Comparison | None = None
+    not_compared: str = ""
+    """Why there is no comparison with a live release; empty without one."""

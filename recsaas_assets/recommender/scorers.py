@@ -10,6 +10,7 @@ from scipy import sparse
 Rows = npt.NDArray[np.int32]
 Scores = npt.NDArray[np.float32]
 _BLOCK = 1024
+_CHUNK = 64
 
 
 class Scorer(Protocol):
@@ -33,14 +34,14 @@ class VectorScorer:
     def __init__(self, user_vectors: Scores, item_vectors: Scores, allowed: npt.NDArray[np.bool_]) -> None:
         self._users = torch.from_numpy(np.ascontiguousarray(user_vectors))
         self._items = torch.from_numpy(np.ascontiguousarray(item_vectors))
-        self._forbidden = torch.from_numpy(~allowed)
+        self._forbidden = torch.from_numpy(np.flatnonzero(~allowed))
 
     def top_k(self, user_rows: Rows, k: int, seen: sparse.csr_array | None) -> tuple[Rows, Scores]:
         """See `Scorer`."""
 
         def score(rows: Rows) -> torch.Tensor:
             scores = self._users[torch.from_numpy(rows.astype(np.int64))] @ self._items.T
-            return scores.masked_fill_(self._forbidden, -torch.inf)
+            return scores.index_fill_(1, self._forbidden, -torch.inf)
 
         return rank_blocks(score, user_rows, k, seen)
 
@@ -76,10 +77,29 @@ def rank_blocks(score: BlockScores, user_rows: Rows, k: int, seen: sparse.csr_ar
             places = history.row.astype(np.int64), history.col.astype(np.int64)
             dense[torch.from_numpy(places[0]), torch.from_numpy(places[1])] = -torch.inf
         width = min(k, dense.shape[1])
-        best, items = (each.numpy() for each in torch.topk(dense, width, dim=1))
+        best, items = (each.numpy() for each in _best(dense, width))
         order = np.lexsort((items, -best), axis=1)
         best = np.take_along_axis(best, order, axis=1)
         items = np.take_along_axis(items, order, axis=1)
         scores[start : start + _BLOCK, :width] = best
         rows[start : start + _BLOCK, :width] = np.where(np.isneginf(best), -1, items)
     return rows, scores
+
+
+def _best(dense: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The ``k`` largest of each row (n, m) and their columns, both (n, k).
+
+    The k best lie in the k chunks with the largest maxima, so that a wide row is read once for the maxima, and only
+    k chunks of it are searched.
+    """
+    width = dense.shape[1]
+    n_chunks = width // _CHUNK
+    if n_chunks < 4 * k:
+        best, columns = torch.topk(dense, k, dim=1)
+        return best, columns
+    whole = n_chunks * _CHUNK
+    chunks = dense[:, :whole].view(len(dense), n_chunks, _CHUNK).amax(dim=2).topk(k, dim=1).indices
+    inside = (chunks[:, :, None] * _CHUNK + torch.arange(_CHUNK)).flatten(1)
+    candidates = torch.cat([inside, torch.arange(whole, width).expand(len(dense), -1)], dim=1)
+    best, places = dense.gather(1, candidates).topk(k, dim=1)
+    return best, candidates.gather(1, places)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import JsonValue
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -13,7 +15,7 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.tables import TenantRow
 from resources.errors import Conflict, InvalidInput, TenantNotFound
 from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
+from resources.tenant_settings import TenantSettings, changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,22 @@ def get_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
     if row is None:
         raise TenantNotFound(f"There is no tenant {tenant}; `recsaas tenant list` shows those that exist.")
     return _record(row)
+
+
+def change_settings(db: ControlDb, tenant: TenantId, changes: Mapping[str, JsonValue]) -> Tenant:
+    """Change settings by dotted name (`training.model_type`); `None` goes back to the default. All or none.
+
+    Raises:
+        TenantNotFound: no tenant has this id.
+        InvalidInput: names each setting that does not exist or does not take the value.
+    """
+    with db.write() as session:
+        row = session.get(TenantRow, tenant.value, with_for_update=True)
+        if row is None:
+            raise TenantNotFound(f"There is no tenant {tenant}; `recsaas tenant list` shows those that exist.")
+        settings = changed(TenantSettings.model_validate(row.settings), changes)
+        row.settings = settings.model_dump(mode="json")
+        return _record(row)
 
 
 def list_tenants(db: ControlDb) -> tuple[Tenant, ...]:

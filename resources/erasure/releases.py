@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from resources.release.contents import (
     INDEX,
     ITEM_VECTORS,
     ITEMS,
+    OPTIONAL_FILES,
     SEEN_INDPTR,
     SEEN_ITEMS,
     USER_IDS,
@@ -85,6 +87,11 @@ def copy_name(version: str, work_id: str) -> str:
 
 def read_contents(directory: UPath) -> ReleaseContents:
     """Read the files of a release that was verified."""
+    optional: dict[str, Any] = {}
+    for file in OPTIONAL_FILES:
+        if (directory / file.name).exists():
+            path = directory / file.name
+            optional[file.field] = read_bytes(path) if file.rows == "bytes" else _array(path)
     return ReleaseContents(
         user_ids=tuple(read_parquet(directory / USER_IDS)["user_id"].to_list()),
         items=read_parquet(directory / ITEMS),
@@ -95,6 +102,7 @@ def read_contents(directory: UPath) -> ReleaseContents:
         index_bytes=read_bytes(directory / INDEX),
         evaluation_json=read_bytes(directory / EVALUATION_JSON).decode(),
         evaluation_markdown=read_bytes(directory / EVALUATION_MARKDOWN).decode(),
+        **optional,
     )
 
 
@@ -104,18 +112,19 @@ def contents_without(contents: ReleaseContents, user_id: str) -> ReleaseContents
     start, end = contents.seen_indptr[row : row + 2]
     indptr = np.delete(contents.seen_indptr, row + 1)
     indptr[row + 1 :] -= end - start
-    return ReleaseContents(
+    of_users = {
+        file.field: np.delete(getattr(contents, file.field), row, axis=0)
+        for file in OPTIONAL_FILES
+        if file.rows == "users" and getattr(contents, file.field) is not None
+    }
+    vectors = contents.user_vectors
+    return replace(
+        contents,
         user_ids=contents.user_ids[:row] + contents.user_ids[row + 1 :],
-        items=contents.items,
-        user_vectors=np.delete(contents.user_vectors, row, axis=0)
-        if len(contents.user_vectors)
-        else contents.user_vectors,
-        item_vectors=contents.item_vectors,
+        user_vectors=np.delete(vectors, row, axis=0) if len(vectors) else vectors,
         seen_indptr=indptr,
         seen_items=np.delete(contents.seen_items, np.s_[start:end]),
-        index_bytes=contents.index_bytes,
-        evaluation_json=contents.evaluation_json,
-        evaluation_markdown=contents.evaluation_markdown,
+        **of_users,
     )
 
 

@@ -43,12 +43,14 @@ def traces_in_tables(subject: Subject) -> Iterator[Trace]:
 
 
 def traces_in_training(subject: Subject) -> Iterator[Trace]:
-    """The training set knows its users; the model's vectors stand in the order of its rows, so it goes with it.
+    """The training set and the model know their users, and belong together, so both go when one of them does.
+
+    The model also holds what the next incremental run would start from.
 
     The users of the training set go last: what is left after a crash still says what has to go.
     """
-    users = subject.folder.training / "users.parquet"
-    if users.exists() and (rows := count_in_table(users, subject.user_id)):
+    kept = [folder / "users.parquet" for folder in (subject.folder.model, subject.folder.training)]
+    if rows := max((count_in_table(users, subject.user_id) for users in kept if users.exists()), default=0):
         yield Trace(Finding(place="model", rows=rows, done=_TRAINING), partial(remove_folder, subject.folder.model))
         done = partial(_remove_training, subject.folder.training)
         yield Trace(Finding(place="training", rows=rows, done=_TRAINING), done, retrain=True)

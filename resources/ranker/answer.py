@@ -32,10 +32,13 @@ class Answer:
         allowed[self._removed] = False
         return allowed
 
-    def add_model(self, rows: NDArray[np.int32], scores: NDArray[np.float64], reasons: list[str | None]) -> None:
-        """Add what the model ranked."""
-        for row, score, reason in zip(rows.tolist(), scores.tolist(), reasons, strict=True):
-            self._add(row, score, "model", reason)
+    def add_model(
+        self, rows: NDArray[np.int32], scores: NDArray[np.float64], reasons: list[str | None], source: Source
+    ) -> None:
+        """Add what vectors ranked; an item whose own vector is from content says so, whatever `source` is."""
+        from_content = self._catalogue.from_content[rows].tolist()
+        for row, score, reason, content in zip(rows.tolist(), scores.tolist(), reasons, from_content, strict=True):
+            self._add(row, score, "content" if content else source, reason)
 
     def add_popular(self, popular: NDArray[np.int32]) -> None:
         """Fill up from `popular` rows, most popular first.
@@ -55,12 +58,12 @@ class Answer:
             reason = popularity_reason(self._catalogue, row) if self._explain else None
             self._add(row, ceiling * share, "popular", reason)
 
-    def ranking(self, fallback: Fallback | None, *, degraded: bool = False) -> Ranking:
-        """Close the answer."""
+    def ranking(self, fallback: Fallback | None, algorithm: str, *, degraded: bool = False) -> Ranking:
+        """Close the answer; `algorithm` is the release's."""
         if not self.items:
             return Ranking(items=(), algorithm="popularity", fallback_reason="no_matching_item")
-        by_model = self.items[0].source == "model"
-        return Ranking(tuple(self.items), "lightgcn" if by_model else "popularity", degraded, fallback)
+        by_popularity = self.items[0].source == "popular"
+        return Ranking(tuple(self.items), "popularity" if by_popularity else algorithm, degraded, fallback)
 
     def _add(self, row: int, score: float, source: Source, reason: str | None) -> None:
         card = self._catalogue.card(row)

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from resources.errors import FieldProblem, InvalidInput, ItemNotFound
 from resources.ranker.answer import Answer
 from resources.ranker.filters import Filters, FilterViews
+from resources.ranker.fold_in import folded_vector, known_events
 from resources.ranker.index import load_index
-from resources.ranker.ranking import Fallback, Ranking, cosine_scores, model_scores
+from resources.ranker.ranking import Fallback, Ranking, Source, cosine_scores, model_scores
 from resources.ranker.reasons import interest_reasons, similarity_reason
 from resources.ranker.search import VectorSearch
+from resources.ranker.second_stage import CANDIDATES, SecondStage
 from resources.release.contents import INDEX
 from resources.release.load import LoadedRelease
 
@@ -31,8 +33,9 @@ class Ranker:
     def __init__(self, release: LoadedRelease) -> None:
         self.release = release
         self._catalogue = release.catalogue
+        self._algorithm = release.manifest.algorithm
         index = None
-        if release.manifest.algorithm != "popularity":
+        if self._algorithm != "popularity":
             index = load_index(release.directory / INDEX, release.item_vectors, name=f"release {release.version}")
         self._search = VectorSearch(release.item_vectors, index)
         # Some coordinates may hold popularity, in which any two best-sellers are alike; taste decides likeness.
@@ -40,6 +43,7 @@ class Ranker:
         whole = taste.shape == release.item_vectors.shape
         self._taste = self._search if whole else VectorSearch(np.ascontiguousarray(taste))
         self._views = FilterViews(release.catalogue)
+        self._second_stage = SecondStage.of_release(release)
 
     @property
     def _taste_bytes(self) -> int:
@@ -53,6 +57,7 @@ class Ranker:
             + self.release.item_vectors.nbytes
             + self._taste_bytes
             + self._views.bytes_in_memory
+            + (self._second_stage.bytes_in_memory if self._second_stage is not None else 0)
         )
 
     def recommend(
@@ -63,46 +68,54 @@ class Ranker:
         filters: Filters = _NO_FILTERS,
         exclude_seen: bool = True,
         live_items: Sequence[str] = (),
+        live_weights: Sequence[float] | None = None,
         explain: bool = True,
     ) -> Ranking:
         """Rank `count` items for a user; fewer only when fewer pass the filters, none only when none does.
 
-        The model's items come first, then popular ones. `live_items` are the user's items since the release, most
-        recent last; they count as seen. When everything that passes was seen, seen items are answered, degraded.
+        The model's items come first, in the order of the second stage if the release has one, then popular ones.
+        `live_items` are the user's items since the release, most recent last; they count as seen, and a user without a
+        vector gets one from them, with `live_weights` (1 each when left out). When everything that passes was seen,
+        seen items are answered, degraded.
 
         Raises:
-            InvalidInput: `count` is below 1.
+            InvalidInput: `count` is below 1, or the weights do not fit the items.
         """
         _require_count(count)
         view = self._views.get(filters)
         history = self.release.history(user_id)
-        live = self._rows(live_items)
+        live, weights = known_events(self.release.item_rows, live_items, live_weights)
         if len(live):
             history = np.concatenate([history, live])
         excluded = self._rows(filters.exclude_ids)
         removed = np.concatenate([excluded, history]) if exclude_seen else excluded
-        query, fallback = self._query(user_id)
+        query, source, fallback = self._query(user_id, live, weights)
         answer = Answer(self._catalogue, view, removed, count, explain)
         if query is not None:
+            # It was trained and measured on users with a vector of their own.
+            second = self._second_stage if source == "model" else None
             rows, products = self._search.top(
                 query,
-                count,
+                count if second is None else max(count, CANDIDATES),
                 answer.open_to_model(),
                 allowed_before=len(view.model_rows),
                 removed=len(removed),
             )
+            if second is not None and user_id is not None:
+                rows = second.order(self.release.user_rows[user_id], query, rows, products, history)[:count]
+                products = products[:count]  # those of the places: the scores of an answer fall
             scale = float(np.linalg.norm(query)) * self._search.typical_norm
             reasons: list[str | None] = [None] * len(rows)
             if explain:
                 reasons = [*interest_reasons(self._catalogue, self._taste.vectors, rows, history)]
-            answer.add_model(rows, model_scores(products, scale), reasons)
+            answer.add_model(rows, model_scores(products, scale), reasons, source)
             fallback = None if len(rows) else "no_model_item"
         answer.add_popular(view.popular)
         if not answer.items and exclude_seen and len(history):
             answer = Answer(self._catalogue, view, excluded, count, explain)
             answer.add_popular(view.popular)
-            return answer.ranking("all_seen", degraded=True)
-        return answer.ranking(fallback)
+            return answer.ranking("all_seen", self._algorithm, degraded=True)
+        return answer.ranking(fallback, self._algorithm)
 
     def similar(self, item_id: str, count: int, *, filters: Filters = _NO_FILTERS, explain: bool = True) -> Ranking:
         """Rank `count` items by the cosine of their vectors to that of `item_id`, which is never among them.
@@ -124,7 +137,7 @@ class Ranker:
         removed = np.append(self._rows(filters.exclude_ids), np.int32(row))
         answer = Answer(self._catalogue, view, removed, count, explain)
         fallback: Fallback | None = None
-        if self.release.manifest.algorithm == "popularity":
+        if self._algorithm == "popularity":
             fallback = "popularity_release"
         elif not self._catalogue.has_vector[row] or self._taste.norms[row] == 0:
             fallback = "item_without_vector"
@@ -132,13 +145,14 @@ class Ranker:
             allowed = answer.open_to_model() & (self._taste.norms > 0)
             rows, cosines = self._taste.exact_cosine(row, count, allowed)
             reason = similarity_reason(self._catalogue, row) if explain else None
-            answer.add_model(rows, cosine_scores(cosines), [reason] * len(rows))
+            source: Source = "content" if self._catalogue.from_content[row] else "model"
+            answer.add_model(rows, cosine_scores(cosines), [reason] * len(rows), source)
             fallback = None if len(rows) else "no_model_item"
         category = self._catalogue.category.codes[row]
         if fallback is not None and category >= 0:
             answer.add_popular(view.popular[self._catalogue.category.codes[view.popular] == category])
         answer.add_popular(view.popular)
-        return answer.ranking(fallback)
+        return answer.ranking(fallback, self._algorithm)
 
     def top_rows(
         self,
@@ -158,10 +172,12 @@ class Ranker:
         release = self.release
         rows = np.full((len(user_rows), k), -1, dtype=np.int32)
         products = np.full((len(user_rows), k), -np.inf)
-        if release.manifest.algorithm == "popularity" or not len(release.user_vectors):
+        if self._algorithm == "popularity" or not len(release.user_vectors):
             return rows, products
         closed = ~self._views.get(filters).model_mask
         closed[self._rows(filters.exclude_ids)] = True
+        second = self._second_stage
+        depth = k if second is None else max(k, CANDIDATES)
         for start in range(0, len(user_rows), _BLOCK):
             block = user_rows[start : start + _BLOCK]
             queries = release.user_vectors[block]
@@ -170,20 +186,30 @@ class Ranker:
             for offset, user_row in enumerate(block):
                 if not queries[offset].any():
                     continue
+                history = release.seen_items[release.seen_indptr[user_row] : release.seen_indptr[user_row + 1]]
                 if exclude_seen:
-                    seen = release.seen_items[release.seen_indptr[user_row] : release.seen_indptr[user_row + 1]]
-                    scores[offset, seen] = -np.inf
-                found = self._search.exact_from_products(queries[offset], k, scores[offset])
-                rows[start + offset, : len(found[0])], products[start + offset, : len(found[1])] = found
+                    scores[offset, history] = -np.inf
+                best, falling = self._search.exact_from_products(queries[offset], depth, scores[offset])
+                if second is not None:
+                    best = second.order(int(user_row), queries[offset], best, falling, history)
+                n = min(k, len(best))
+                rows[start + offset, :n], products[start + offset, :n] = best[:n], falling[:n]
         return rows, products
 
-    def _query(self, user_id: str | None) -> tuple[NDArray[np.float32] | None, Fallback | None]:
-        if self.release.manifest.algorithm == "popularity":
-            return None, "popularity_release"
-        if user_id is None or user_id not in self.release.user_rows:
-            return None, "unknown_user"
+    def _query(
+        self, user_id: str | None, live: NDArray[np.int32], weights: Sequence[float] | None
+    ) -> tuple[NDArray[np.float32] | None, Source, Fallback | None]:
+        if self._algorithm == "popularity":
+            return None, "popular", "popularity_release"
         vector = self.release.user_vector(user_id)
-        return vector, "user_without_vector" if vector is None else None
+        if vector is not None:
+            return vector, "model", None
+        if self.release.fold_in is not None and len(live):
+            folded = folded_vector(self.release.fold_in, live, weights, self.release.item_vectors.shape[1])
+            if folded is not None:
+                return folded, "fold_in", None
+        known = user_id is not None and user_id in self.release.user_rows
+        return None, "popular", "user_without_vector" if known else "unknown_user"
 
     def _rows(self, item_ids: Sequence[str]) -> NDArray[np.int32]:
         known = self.release.item_rows

@@ -8,7 +8,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Source = Literal["model", "popular"]
+Source = Literal["model", "fold_in", "content", "popular"]
+"""How an item came into an answer:
+
+- `model`: ranked for a user that the model was trained with, or like an item that it was trained with
+- `fold_in`: ranked for a new user, by a vector from the events so far
+- `content`: ranked by a vector from what the catalogue says of the item (or of the one it is like), as nobody had
+  interacted with it yet
+- `popular`: filled up from the most popular items
+"""
 Fallback = Literal[
     "unknown_user",
     "user_without_vector",
@@ -20,7 +28,7 @@ Fallback = Literal[
 ]
 """Why an answer is not the model's:
 
-- `unknown_user`: no user was named, or the release does not know this one
+- `unknown_user`: no user was named, or the release does not know this one, and no event of theirs says anything
 - `user_without_vector`, `item_without_vector`: known, but not to the model
 - `popularity_release`: the release serves popularity for everybody
 - `no_model_item`: no unseen item that passes the filters has a vector
@@ -49,10 +57,10 @@ class RankedItem:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """An answer. `algorithm` is what ranked its first item."""
+    """An answer. `algorithm` is what ranked its first item: the release's, or "popularity"."""
 
     items: tuple[RankedItem, ...]
-    algorithm: Literal["lightgcn", "popularity"]
+    algorithm: str
     degraded: bool = False
     fallback_reason: Fallback | None = None
 

@@ -47,6 +47,7 @@ class Catalogue:
     Attributes:
         price: float64, NaN where unknown.
         available, in_catalogue, has_vector: bool; an unknown availability counts as available.
+        from_content: bool, the items whose vector was not learned but made from the columns of the catalogue.
         popularity: float64 ≥ 0, unknown counts as 0; `most_popular` is the greatest.
         popular_rows: int32, every item row, most popular first, ties by row.
         popular_in_category, popular_overall: bool, whether the item has interactions and is in the upper half of its
@@ -63,6 +64,7 @@ class Catalogue:
         self.available = _flags(frame["available"].fill_null(True))
         self.in_catalogue = _flags(frame["in_catalogue"])
         self.has_vector = _flags(frame["has_vector"])
+        self.from_content = self.has_vector & _flags(frame["vector_source"].eq_missing("content"))
         self.has_catalogue = bool(self.in_catalogue.any())
         popularity = frame["popularity"].fill_null(0.0).fill_nan(0.0).clip(lower_bound=0.0)
         self.popularity: NDArray[np.float64] = popularity.to_numpy().astype(np.float64)
@@ -93,6 +95,7 @@ class Catalogue:
             self.available,
             self.in_catalogue,
             self.has_vector,
+            self.from_content,
             self.popularity,
             self.popular_rows,
             self.category.codes,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -21,6 +23,11 @@ SEEN_ITEMS = "seen_items.npy"
 INDEX = "index.faiss"
 EVALUATION_JSON = "evaluation.json"
 EVALUATION_MARKDOWN = "evaluation.md"
+EVALUATION_PLOT = "evaluation.png"
+FOLD_IN = "fold_in.npy"
+SECOND_STAGE = "second_stage.txt"
+SECOND_STAGE_USERS = "second_stage_users.npy"
+SECOND_STAGE_ITEMS = "second_stage_items.npy"
 FILE_NAMES = (
     USER_IDS,
     ITEMS,
@@ -31,6 +38,30 @@ FILE_NAMES = (
     INDEX,
     EVALUATION_JSON,
     EVALUATION_MARKDOWN,
+)
+"""Files of every release."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptionalFile:
+    """A file that a release may do without, and that older releases never have.
+
+    Attributes:
+        field: name of the attribute of `ReleaseContents`; `None` there means that the file is not written.
+        rows: what its rows are: float32 `(n_users, …)` or `(n_items, …)`, or bytes that nothing here looks into.
+    """
+
+    field: str
+    name: str
+    rows: Literal["users", "items", "bytes"]
+
+
+OPTIONAL_FILES = (
+    OptionalFile("fold_in", FOLD_IN, "items"),
+    OptionalFile("second_stage", SECOND_STAGE, "bytes"),
+    OptionalFile("second_stage_users", SECOND_STAGE_USERS, "users"),
+    OptionalFile("second_stage_items", SECOND_STAGE_ITEMS, "items"),
+    OptionalFile("evaluation_plot", EVALUATION_PLOT, "bytes"),
 )
 
 ITEM_SCHEMA = {
@@ -46,7 +77,10 @@ ITEM_SCHEMA = {
     "in_catalogue": pl.Boolean,
     "popularity": pl.Float64,
     "has_vector": pl.Boolean,
+    "vector_source": pl.String,
 }
+OPTIONAL_COLUMNS = ("vector_source",)
+"""Columns that older releases do not have; they are null there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +89,17 @@ class ReleaseContents:
 
     Attributes:
         user_ids: the user of each user row.
-        items: `ITEM_SCHEMA`, one row per item row, sorted by `item_row` = 0, 1, 2, …
+        items: `ITEM_SCHEMA`, one row per item row, sorted by `item_row` = 0, 1, 2, … `vector_source` says where a
+            vector comes from: "content", or learned from interactions ("model" or null).
         user_vectors: `(n_users, dim)` float32; a user without a vector has zeros. `(0, dim)` when nobody has one.
         item_vectors: `(n_items, dim)` float32; zeros where `has_vector` is false. `(n_items, 0)` without a model.
         seen_indptr: `(n_users + 1,)` int64; user row `u` has `seen_items[seen_indptr[u]:seen_indptr[u + 1]]`.
         seen_items: int32 item rows, each user's most recent last.
         index_bytes: the serialised FAISS index over `item_vectors`, position = item row.
+        fold_in: `(n_items, t)` float32, t ≤ dim: what an event with the item adds to the vector of a user who has
+            none, see `resources.ranker.fold_in`.
+        second_stage: trees that order the first candidates, see `resources.ranker.second_stage`, with the features of
+            the users `(n_users, fu)` and the items `(n_items, fi)`, float32. All three or none.
     """
 
     user_ids: tuple[str, ...]
@@ -72,6 +111,16 @@ class ReleaseContents:
     index_bytes: bytes
     evaluation_json: str
     evaluation_markdown: str
+    fold_in: NDArray[np.float32] | None = None
+    second_stage: bytes | None = None
+    second_stage_users: NDArray[np.float32] | None = None
+    second_stage_items: NDArray[np.float32] | None = None
+    evaluation_plot: bytes | None = None
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """Every file that `write_files` writes."""
+        return (*FILE_NAMES, *(file.name for file in OPTIONAL_FILES if getattr(self, file.field) is not None))
 
     def check(self) -> None:
         """Refuse contents that do not fit together.
@@ -90,8 +139,14 @@ class ReleaseContents:
             n_users=len(self.user_ids),
             n_items=self.items.height,
         )
-        for name, vectors in (("user_vectors", self.user_vectors), ("item_vectors", self.item_vectors)):
-            if not np.isfinite(vectors).all():
+        optional = {file.field: getattr(self, file.field) for file in OPTIONAL_FILES if file.rows != "bytes"}
+        check_optional_arrays(optional, n_users=len(self.user_ids), n_items=self.items.height)
+        for name, vectors in {
+            "user_vectors": self.user_vectors,
+            "item_vectors": self.item_vectors,
+            **optional,
+        }.items():
+            if vectors is not None and not np.isfinite(vectors).all():
                 raise CorruptArtifact(f"release {name}: a value is not finite; train the model again.")
 
     def write_files(self, folder: Path) -> None:
@@ -99,7 +154,8 @@ class ReleaseContents:
         rows = np.arange(len(self.user_ids), dtype=np.int32)
         users = pl.DataFrame({"user_row": rows, "user_id": pl.Series(self.user_ids, dtype=pl.String)})
         users.write_parquet(folder / USER_IDS)
-        self.items.select(pl.col(name).cast(dtype) for name, dtype in ITEM_SCHEMA.items()).write_parquet(folder / ITEMS)
+        items = with_optional_columns(self.items)
+        items.select(pl.col(name).cast(dtype) for name, dtype in ITEM_SCHEMA.items()).write_parquet(folder / ITEMS)
         for name, array in (
             (USER_VECTORS, self.user_vectors),
             (ITEM_VECTORS, self.item_vectors),
@@ -107,6 +163,12 @@ class ReleaseContents:
             (SEEN_ITEMS, self.seen_items),
         ):
             np.save(folder / name, np.ascontiguousarray(array), allow_pickle=False)
+        for file in OPTIONAL_FILES:
+            content = getattr(self, file.field)
+            if isinstance(content, bytes):
+                (folder / file.name).write_bytes(content)
+            elif content is not None:
+                np.save(folder / file.name, np.ascontiguousarray(content), allow_pickle=False)
         (folder / INDEX).write_bytes(self.index_bytes)
         (folder / EVALUATION_JSON).write_text(self.evaluation_json, encoding="utf-8")
         (folder / EVALUATION_MARKDOWN).write_text(self.evaluation_markdown, encoding="utf-8")
@@ -154,8 +216,37 @@ def check_arrays(
         raise CorruptArtifact("release seen_items: names an item row that does not exist; build the release again.")
 
 
+def check_optional_arrays(arrays: dict[str, NDArray[Any] | None], *, n_users: int, n_items: int) -> None:
+    """Refuse optional arrays, by field, whose type or number of rows does not fit; `None` fits.
+
+    Raises:
+        CorruptArtifact: names the array.
+    """
+    for file in OPTIONAL_FILES:
+        array = arrays.get(file.field)
+        if array is None:
+            continue
+        rows = n_users if file.rows == "users" else n_items
+        if array.dtype != np.float32 or array.ndim != 2 or len(array) != rows:
+            raise CorruptArtifact(
+                f"release {file.field}: type {array.dtype} and shape {array.shape} do not fit {rows} {file.rows}; "
+                "build the release again."
+            )
+
+
+def with_optional_columns(items: pl.DataFrame) -> pl.DataFrame:
+    """Return the item table with null in the columns that it is too old to have."""
+    missing = [name for name in OPTIONAL_COLUMNS if name not in items.columns]
+    return items.with_columns(pl.lit(None, ITEM_SCHEMA[name]).alias(name) for name in missing)
+
+
+def known_names(names: Collection[str]) -> tuple[str, ...]:
+    """Return the files to expect in a release whose manifest lists `names`: the required, and the optional ones."""
+    return (*FILE_NAMES, *(file.name for file in OPTIONAL_FILES if file.name in names))
+
+
 def _check_items(items: pl.DataFrame) -> None:
-    missing = [name for name in ITEM_SCHEMA if name not in items.columns]
+    missing = [name for name in ITEM_SCHEMA if name not in (*items.columns, *OPTIONAL_COLUMNS)]
     if missing:
         raise CorruptArtifact(f"release items: column {missing[0]} is missing; build the release again.")
     if not (items["item_row"].cast(pl.Int64) == pl.int_range(items.height, eager=True)).all():

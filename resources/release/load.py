@@ -18,16 +18,19 @@ from resources.errors import ConfigurationError, CorruptArtifact, CorruptRelease
 from resources.lake import fetch_file
 from resources.release.catalogue import Catalogue
 from resources.release.contents import (
-    FILE_NAMES,
     ITEM_SCHEMA,
     ITEM_VECTORS,
     ITEMS,
     MANIFEST,
+    OPTIONAL_FILES,
     SEEN_INDPTR,
     SEEN_ITEMS,
     USER_IDS,
     USER_VECTORS,
     check_arrays,
+    check_optional_arrays,
+    known_names,
+    with_optional_columns,
 )
 from resources.release.folder import local_path
 from resources.release.manifest import ReleaseManifest
@@ -40,7 +43,8 @@ _COPIES_KEPT = 3  # the live one, the one before it, and the one that is being l
 class LoadedRelease:
     """One release in memory; read-only, so that any number of threads may share it.
 
-    The arrays are those of `ReleaseContents`, memory-mapped: pages are read when used and shared between workers.
+    The arrays are those of `ReleaseContents`, memory-mapped: pages are read when used and shared between workers. An
+    optional one is `None` when the release does not have it.
     """
 
     manifest: ReleaseManifest
@@ -53,6 +57,9 @@ class LoadedRelease:
     seen_indptr: NDArray[np.int64]
     seen_items: NDArray[np.int32]
     bytes_in_memory: int
+    fold_in: NDArray[np.float32] | None = None
+    second_stage_users: NDArray[np.float32] | None = None
+    second_stage_items: NDArray[np.float32] | None = None
 
     @property
     def version(self) -> str:
@@ -100,8 +107,15 @@ def load_release(directory: Path | UPath, *, verify: bool = True, cache: Path | 
     item_ids: list[str] = items["item_id"].to_list()
     arrays = [_array(folder, file, name) for file in (USER_VECTORS, ITEM_VECTORS, SEEN_INDPTR, SEEN_ITEMS)]
     user_vectors, item_vectors, seen_indptr, seen_items = arrays
+    listed = {file.name for file in manifest.files}
+    optional = {
+        file.field: _array(folder, file.name, name)
+        for file in OPTIONAL_FILES
+        if file.rows != "bytes" and file.name in listed
+    }
     try:
         check_arrays(*arrays, n_users=len(user_ids), n_items=len(item_ids))
+        check_optional_arrays({**optional}, n_users=len(user_ids), n_items=len(item_ids))
     except CorruptArtifact as error:
         raise CorruptRelease(f"{name} of tenant {manifest.tenant}: {error.message}") from error
     catalogue = Catalogue(items)
@@ -118,7 +132,8 @@ def load_release(directory: Path | UPath, *, verify: bool = True, cache: Path | 
         bytes_in_memory=catalogue.bytes_in_memory
         + _id_map_bytes(users["user_id"])
         + _id_map_bytes(items["item_id"])
-        + sum(array.nbytes for array in arrays),
+        + sum(array.nbytes for array in (*arrays, *optional.values())),
+        **optional,
     )
 
 
@@ -134,6 +149,8 @@ def _table(folder: Path, file: str, schema: dict[str, Any], name: str) -> pl.Dat
         frame = pl.read_parquet(folder / file, memory_map=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise CorruptRelease(f"{name}: {file} is missing or is not readable Parquet. {_NEXT_STEP}") from error
+    if file == ITEMS:
+        frame = with_optional_columns(frame)
     if frame.schema != pl.Schema(schema):
         raise CorruptRelease(f"{name}: {file} does not have the columns of this format. {_NEXT_STEP}")
     return frame
@@ -162,12 +179,10 @@ def _cached(directory: Path | UPath, cache: Path | None, name: str) -> tuple[Pat
             os.utime(target)
             return target, manifest
     with work_folder(cache, "fetching") as staging:
-        for file in (*FILE_NAMES, MANIFEST):
-            try:
-                fetch_file(directory / file, staging / "copy" / file)
-            except FileNotFoundError as error:
-                raise CorruptRelease(f"{name}: {file} is missing. {_NEXT_STEP}") from error
+        _fetch(directory, MANIFEST, staging / "copy", name)
         manifest = _manifest(staging / "copy", name)
+        for file in known_names({file.name for file in manifest.files}):
+            _fetch(directory, file, staging / "copy", name)
         verify_files(staging / "copy", manifest)
         try:
             (staging / "copy").rename(target)
@@ -178,6 +193,13 @@ def _cached(directory: Path | UPath, cache: Path | None, name: str) -> tuple[Pat
     for old in sorted(copies, key=lambda path: path.stat().st_mtime, reverse=True)[_COPIES_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)  # what is mapped from it stays mapped
     return target, manifest
+
+
+def _fetch(directory: Path | UPath, file: str, target: Path, name: str) -> None:
+    try:
+        fetch_file(directory / file, target / file)
+    except FileNotFoundError as error:
+        raise CorruptRelease(f"{name}: {file} is missing. {_NEXT_STEP}") from error
 
 
 def _id_map_bytes(ids: pl.Series) -> int:

@@ -41,11 +41,15 @@ class ReleaseMetrics(_Frozen):
     cohorts: dict[str, MetricTable] = {}
     baselines: dict[str, MetricTable] = {}
     against_replaced: MetricTable = {}
-    """This release minus the one it replaces, on the same holdout."""
+    """This model minus that of the release it replaces, on the same holdout; empty when they were not compared."""
 
 
 class GateDecision(_Frozen):
-    """Whether the evaluation allows this release to go live, and why (not)."""
+    """Whether the evaluation allows this release to go live, and why (not).
+
+    `skipped`: nobody could be evaluated. A release that goes live although it was refused says so in the history of
+    the pointer, with who and why; the manifest stays what the gate found.
+    """
 
     outcome: Literal["passed", "refused", "skipped"]
     reasons: tuple[str, ...] = ()
@@ -85,7 +89,7 @@ class Derivation(_Frozen):
 class _Provenance(_Frozen):
     tenant: str
     created_at: AwareDatetime
-    algorithm: Literal["lightgcn", "popularity"]
+    algorithm: Literal["lightgcn", "two_tower", "popularity"]
     """What the release serves; `popularity` when there is no model that deserves it."""
     uploads: tuple[UploadReference, ...] = ()
     event_watermark: int = Field(default=0, ge=0)

@@ -19,7 +19,7 @@ from upath import UPath
 from resources.errors import Conflict, CorruptRelease, InvalidInput, NoRelease, ReleaseNotFound
 from resources.lake import TenantLake, mark_of, put_file, read_bytes, sync, write_bytes
 from resources.listing import list_files, remove_folder
-from resources.release.contents import FILE_NAMES, MANIFEST, ReleaseContents
+from resources.release.contents import MANIFEST, ReleaseContents, known_names
 from resources.release.folder import describe, local_path, locked
 from resources.release.manifest import ManifestDraft, ReleaseFile, ReleaseManifest
 from resources.release.pointer import POINTER, Pointer, PointerMove, moved, read_pointer, write_pointer
@@ -79,7 +79,7 @@ class ReleaseStore:
             staging = Path(tempfile.mkdtemp(prefix=_WRITING, dir=self.cache))
             try:
                 contents.write_files(staging)
-                files = tuple(describe(staging / name) for name in FILE_NAMES)
+                files = tuple(describe(staging / name) for name in contents.file_names)
                 manifest = ReleaseManifest.of(
                     draft, version=version, users=len(contents.user_ids), items=contents.items.height, files=files
                 )
@@ -87,7 +87,7 @@ class ReleaseStore:
                 if existing is not None:
                     return existing
                 (staging / MANIFEST).write_bytes(manifest.to_json())
-                self._publish(staging, version)
+                self._publish(staging, version, (*contents.file_names, MANIFEST))
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
         return manifest
@@ -248,12 +248,13 @@ class ReleaseStore:
             )
         return manifest
 
-    def _publish(self, staging: Path, version: str) -> None:
+    def _publish(self, staging: Path, version: str, names: tuple[str, ...]) -> None:
+        """Move the files to their place, the manifest last: without it the directory is no release."""
         if self._local is None:
-            for name in (*FILE_NAMES, MANIFEST):  # the manifest last: without it the directory is no release
+            for name in names:
                 put_file(staging / name, self._root / version / name)
             return
-        for name in (*FILE_NAMES, MANIFEST):
+        for name in names:
             sync(staging / name)
         staging.chmod(0o755)
         sync(staging)
@@ -301,7 +302,7 @@ def verify_files(directory: Path | UPath, manifest: ReleaseManifest) -> None:
         CorruptRelease: names the file that is missing or changed.
     """
     listed = {file.name: file for file in manifest.files}
-    for name in FILE_NAMES:
+    for name in known_names(listed):
         problem = None
         if name not in listed:
             problem = "is not in the manifest"

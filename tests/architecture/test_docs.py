@@ -19,6 +19,7 @@ from recsaas_assets.cli import cli
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.lake import Lake
 from resources.settings import Settings
+from resources.tenant_settings import TenantSettings, TrainingSettings
 from resources.uploads.contract import Kind
 from resources.uploads.rules import rule_table
 
@@ -84,6 +85,13 @@ def test_every_setting_is_documented() -> None:
     for name, field in Settings.model_fields.items():
         if field.default != "":  # an empty one is worked out from the home
             assert f"`{field.default}`" in defaults[f"RECSAAS_{name.upper()}"], name
+
+
+def test_every_setting_of_a_tenant_is_documented() -> None:
+    text = page("docs/settings.md")
+    names = [name for name in TenantSettings.model_fields if name != "training"]
+    names += [f"training.{name}" for name in TrainingSettings.model_fields]
+    assert [name for name in names if f"`{name}`" not in text] == []
 
 
 def test_every_command_is_documented_with_an_example() -> None:

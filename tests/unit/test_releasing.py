@@ -53,7 +53,7 @@ def data() -> TrainingSet:
 
 @pytest.fixture
 def model(data: TrainingSet) -> TrainedModel:
-    users, items = np.ones((3, 2), np.float32), np.full((4, 2), 2, np.float32)
+    users, items = np.ones((3, 2), np.float32), VECTORS
     vectors = ModelVectors(users=users, items=items, fold_in=items, start_users=users, start_items=items)
     return TrainedModel(
         config=LightGCNConfig(dim=2),
@@ -81,24 +81,32 @@ def catalogue(**columns: list[Any]) -> pl.DataFrame:
     return pl.DataFrame({**base, **columns}, schema_overrides={"brand": pl.String, "tags": pl.String})
 
 
+VECTORS = np.array([[0, 0], [2, 2], [2, 2], [2, 2]], np.float32)  # nothing is known of the first item
 POPULAR = pl.DataFrame({"item_id": ["x", "gone"], "popularity": [3.0, 1.0]})
 
 
 def test_every_item_row_has_its_line_in_row_order(data: TrainingSet) -> None:
-    table = item_table(data, catalogue(), POPULAR)
+    table = item_table(data, VECTORS, catalogue(), POPULAR)
     assert dict(table.schema) == ITEM_SCHEMA
     assert table.select(
-        "item_row", "item_id", "title", "available", "in_catalogue", "popularity", "has_vector"
+        "item_row", "item_id", "title", "available", "in_catalogue", "popularity", "vector_source"
     ).rows() == [
-        (0, "cold", "Kalt ❄", True, True, 0.0, False),
-        (1, "gone", None, True, False, 1.0, True),
-        (2, "x", "X", False, True, 3.0, True),
-        (3, "y", "Y", True, True, 0.0, True),
+        (0, "cold", "Kalt ❄", True, True, 0.0, None),
+        (1, "gone", None, True, False, 1.0, "model"),
+        (2, "x", "X", False, True, 3.0, "model"),
+        (3, "y", "Y", True, True, 0.0, "model"),
     ]
+    assert table["has_vector"].to_list() == [False, True, True, True]
+
+
+def test_a_vector_without_a_pair_comes_from_content(data: TrainingSet) -> None:
+    table = item_table(data, VECTORS + 1, catalogue(), POPULAR)
+    assert table["vector_source"].to_list() == ["content", "model", "model", "model"]
+    assert table["has_vector"].all()
 
 
 def test_a_tenant_without_a_catalogue_has_items_too(data: TrainingSet) -> None:
-    table = item_table(data, catalogue().clear(), POPULAR.clear())
+    table = item_table(data, VECTORS, catalogue().clear(), POPULAR.clear())
     assert table["item_id"].to_list() == ["cold", "gone", "x", "y"]
     assert not table["in_catalogue"].any()
 
@@ -113,13 +121,12 @@ def test_histories_are_the_pairs_of_each_user_the_most_recent_last(data: Trainin
 def test_nothing_learned_is_a_zero_vector_and_the_model_stays_as_it_is(data: TrainingSet, model: TrainedModel) -> None:
     users, items = release_vectors(data, model)
     assert users.tolist() == [[1, 1], [1, 1], [0, 0]]
-    assert items.tolist() == [[0, 0], [2, 2], [2, 2], [2, 2]]
+    assert np.array_equal(items, VECTORS)
     assert model.release.users.all()
-    assert model.release.items.all()
 
 
 def test_the_contents_fit_together(data: TrainingSet, model: TrainedModel) -> None:
-    items = item_table(data, catalogue(), POPULAR)
+    items = item_table(data, VECTORS, catalogue(), POPULAR)
     contents = contents_of(data, model, items, REPORT, b"index")
     contents.check()
     assert contents.user_ids == ("ana", "bö", "none")
@@ -202,6 +209,7 @@ def test_no_interactions_have_no_newest_time(data: TrainingSet, model: TrainedMo
     [
         ("promote", "lightgcn", "passed"),
         ("promote_popularity", "popularity", "passed"),
+        ("promote_unmeasured", "lightgcn", "skipped"),
         ("hold", "lightgcn", "refused"),
     ],
 )

@@ -165,3 +165,24 @@ def test_validation_names_every_broken_rule() -> None:
     fields = {each.field for each in caught.value.details}
     assert {"train.user_row", "train.weight"} <= fields
     assert any("multiple_fields_uniqueness" in each.message for each in caught.value.details)
+
+
+def test_what_the_live_release_has_seen_and_what_came_after_and_after_the_search(tmp_path: Path) -> None:
+    rows = signals([(f"u{n % 3}", f"i{n}", n, 1.0) for n in range(20)])
+    plain = build_training_set(rows, pl.Series(["i0"]), 10)
+    assert (len(plain.before_live), len(plain.since_live), plain.live_fingerprint) == (0, 0, "")
+    late, early = (
+        build_training_set(rows, pl.Series(["i0"]), 10, live_until=START + timedelta(days=n)) for n in (18, 3)
+    )
+    assert (len(late.before_live), len(late.since_live)) == (19, 1)
+    # The release is older than the test period: what lies between chose the hyper-parameters and is no target.
+    assert (len(early.before_live), len(early.since_live)) == (4, 2)
+    assert plain.fingerprint == late.fingerprint == early.fingerprint
+    assert late.live_fingerprint != early.live_fingerprint
+    late.save(UPath(tmp_path))
+    loaded = TrainingSet.load(UPath(tmp_path))
+    assert loaded.split == late.split
+    assert loaded.live_fingerprint == late.live_fingerprint
+    early.since_live.to_polars().write_parquet(tmp_path / "since_live.parquet")
+    with pytest.raises(InvalidInput, match="damaged"):
+        TrainingSet.load(UPath(tmp_path))

@@ -1,16 +1,17 @@
-"""A small world whose report can be worked out by hand, and the gate on top of it."""
+"""A small world whose report can be worked out by hand."""
 
 import numpy as np
 import polars as pl
 import pytest
 
-from recsaas_assets.recommender.baselines import popularity_scorer
+from recsaas_assets.recommender.baselines.popularity import popularity_scorer
 from recsaas_assets.recommender.dataset import TimeSplit, TrainingSet
 from recsaas_assets.recommender.evaluation import evaluate
 from recsaas_assets.recommender.gate import decide
 from recsaas_assets.recommender.id_map import IdMap
 from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.report import EvaluationReport, SplitSummary, report_markdown
+from recsaas_assets.recommender.report import EvaluationReport
+from recsaas_assets.recommender.report_text import report_markdown
 from recsaas_assets.recommender.scorers import VectorScorer
 
 
@@ -49,8 +50,16 @@ def test_report_by_hand() -> None:
     assert (included.users, included.pairs) == (3, 4)
     assert included.models["popularity"]["ndcg@10"] == pytest.approx((1.5 / (1 + second) + second + second) / 3)
     assert report.cohorts["new_users"].models["popularity"]["ndcg@10"] == 1.0
+    # The percentiles of items 0, 1, 2 are 5/6, 1/2, 1/6. Users 0 and 2 are shown items 2 and 1, the rest was seen.
+    assert figures["popularity_percentile@10"] == pytest.approx((1 / 6 + 1 / 2) / 2)
+    assert figures["head_share@10"] == 0.0
+    # Items 0, 1, 2 are shown 0, 1 and 1 times: 2·(2·1 + 3·1)/(3·2) − 4/3.
+    assert figures["gini@10"] == pytest.approx(1 / 3)
     # The head is a fifth of three items, rounded up: item 0, which is nobody's target.
     assert (report.cohorts["head_items"].pairs, report.cohorts["tail_items"].pairs) == (0, 2)
+    assert (report.cohorts["few_interactions"].users, report.cohorts["many_interactions"].users) == (2, 0)
+    assert report.cohorts["few_interactions"].intervals["popularity"]["ndcg@10"] == (1.0, 1.0)
+    assert (report.cohorts["cold_items"].pairs, report.cohorts["cold_items"].models) == (1, {})
 
 
 def test_report_round_trip_and_markdown() -> None:
@@ -78,31 +87,24 @@ def test_unsplittable_set_gives_a_report_that_says_so() -> None:
     report = evaluate(single, {"popularity": popularity_scorer(pairs, 1)}, seed=0)
     assert report.models == {}
     assert "Not evaluated: 1 interaction." in report_markdown(report)
-    assert decide(report, live=True).outcome == "promote"
+    assert decide(report, live=True).outcome == "promote_unmeasured"
 
 
-def _report(model: float, popularity: float, users: int = 100) -> EvaluationReport:
-    return EvaluationReport(
-        split=SplitSummary(evaluable=True, evaluated_users=users),
-        models={"lightgcn": {"ndcg@10": model}, "popularity": {"ndcg@10": popularity}},
-    )
+def test_a_model_that_knows_content_can_find_cold_items() -> None:
+    world = _world()
+    users = np.ones((4, 1), dtype=np.float32)
+    content = VectorScorer(users, np.array([[0], [0], [0], [1]], np.float32), np.ones(4, dtype=bool))
+    popularity = popularity_scorer(world.before_test, 4)
+    report = evaluate(world, {"popularity": popularity}, seed=0, cold_scorers={"lightgcn": content})
+    assert report.cohorts["cold_items"].models["lightgcn"]["ndcg@10"] == 1.0
 
 
-@pytest.mark.parametrize(
-    ("model", "popularity", "live", "outcome"),
-    [
-        (0.2, 0.1, False, "promote"),
-        (0.2, 0.1, True, "promote"),
-        (0.1, 0.1, True, "hold"),
-        (0.1, 0.2, True, "hold"),
-        (0.1, 0.2, False, "promote_popularity"),
-    ],
-)
-def test_gate(model: float, popularity: float, live: bool, outcome: str) -> None:
-    assert decide(_report(model, popularity), live).outcome == outcome
-
-
-def test_gate_with_too_few_users_promotes_and_names_the_number() -> None:
-    verdict = decide(_report(0.1, 0.2, users=19), live=True)
-    assert verdict.outcome == "promote"
-    assert "19 users" in verdict.reasons[0]
+def test_the_first_scorer_is_measured_against_the_others() -> None:
+    world = _world()
+    popularity = popularity_scorer(world.before_test, 4)
+    nobody = VectorScorer(np.ones((4, 1), np.float32), np.ones((4, 1), np.float32), np.zeros(4, dtype=bool))
+    report = evaluate(world, {"two_tower": nobody, "popularity": popularity}, seed=0)
+    assert report.model == "two_tower"
+    (lead,) = report.leads.values()
+    assert (lead.value, lead.low, lead.high, lead.users, lead.reference) == (-1, -1, -1, 2, 1)
+    assert "- popularity: −1.0000 (95 % interval −1.0000 to −1.0000, 2 users)" in report_markdown(report)

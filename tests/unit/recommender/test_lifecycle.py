@@ -19,7 +19,7 @@ from resources.errors import CorruptArtifact
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CONFIG = LightGCNConfig(dim=4, steps=12, negatives=8, evaluate_every=2, patience=2)
-ARRAYS = tuple(f"{fit}_{name}" for fit in ("holdout", "release") for name in ModelVectors.names())
+ARRAYS = tuple(f"{fit}_{name}" for fit in ("search", "holdout", "release") for name in ModelVectors.names())
 
 
 def array(model: TrainedModel, name: str) -> np.ndarray:
@@ -119,12 +119,12 @@ def test_cancelling_stops_every_fit(data: TrainingSet) -> None:
 def test_save_and_load_give_the_same_model(data: TrainingSet, model: TrainedModel, tmp_path: Path) -> None:
     model.save(UPath(tmp_path / "new"))
     loaded = TrainedModel.load(UPath(tmp_path / "new"), data)
-    for name in ("config", "seed", "epochs", "seconds", "fingerprint", "history"):
+    for name in ("config", "seed", "epochs", "seconds", "fingerprint", "history", "start", "users", "items", "split"):
         assert getattr(loaded, name) == getattr(model, name), name
     for name in ARRAYS:
         assert np.array_equal(array(loaded, name), array(model, name)), name
         assert array(loaded, name).dtype == np.float32
-    assert len(list((tmp_path / "new").iterdir())) == 1 + len(ARRAYS)
+    assert len(list((tmp_path / "new").iterdir())) == 3 + len(ARRAYS)
 
 
 def test_a_model_of_another_training_set_is_refused(model: TrainedModel, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import pytest
 
 from recsaas_assets.recommender.metrics import (
     Judged,
-    bootstrap_interval,
     coverage,
     judge,
     ndcg,
@@ -72,13 +71,3 @@ def test_novelty_by_hand() -> None:
     # (users + 1) / (3 + 1): item 0 known to all → 0 bit, item 1 to one → 1 bit, item 2 to nobody → 2 bits.
     ranked = np.array([[0, 2], [1, -1], [-1, -1]], dtype=np.int32)
     assert novelty(ranked, 2, np.array([3, 1, 0]), 3).tolist() == [1.0, 1.0, 0.0]
-
-
-def test_bootstrap_interval_holds_the_mean_and_follows_the_seed() -> None:
-    values = np.arange(100, dtype=np.float64)
-    low, high = bootstrap_interval(values, np.random.default_rng(0))
-    assert low < 49.5 < high
-    # Standard error 28.9 / 10; the interval is about ± 1.96 of it.
-    assert high - low == pytest.approx(2 * 1.96 * 2.89, rel=0.1)
-    assert (low, high) == bootstrap_interval(values, np.random.default_rng(0))
-    assert bootstrap_interval(np.array([]), np.random.default_rng(0)) == (0.0, 0.0)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from recsaas_assets.recommender.config import LightGCNConfig
-from recsaas_assets.recommender.graph import Bipartite, bipartite, edge_weights, normalised_adjacency
+from recsaas_assets.recommender.graph import bipartite, edge_weights, normalised_adjacency
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.propagation import normalise, propagate
 from recsaas_assets.recommender.sampled_softmax import NegativeSampler, SampledSoftmax
@@ -19,10 +19,6 @@ def _pairs() -> Pairs:
     cells = rng.permutation((N_USERS - 1) * (N_ITEMS - 1))[:14]
     weights = rng.uniform(0.5, 5, len(cells))
     return Pairs.of(cells // (N_ITEMS - 1), cells % (N_ITEMS - 1), weights, rng.uniform(0, 40, len(cells)))
-
-
-def _dense(graph: Bipartite) -> torch.Tensor:
-    return graph.user_item.to_dense()
 
 
 def _reference_loss(

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from recsaas_assets.recommender.baselines import ItemKNN, popularity_scorer, recent_popularity
+from recsaas_assets.recommender.baselines.item_knn import item_knn
+from recsaas_assets.recommender.baselines.popularity import popularity_scorer, recent_popularity
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.scorers import VectorScorer
 
@@ -46,7 +47,21 @@ def test_recent_popularity_halves_per_half_life() -> None:
 def test_item_knn_by_hand() -> None:
     # Items 0 and 1 share user 0 (cosine 1/√2), items 1 and 2 share user 1 (cosine 1/√2); item 3 is cold.
     pairs = Pairs.of([0, 0, 1, 1, 2], [0, 1, 1, 2, 2])
-    scorer = ItemKNN(pairs, 3, 4)
+    scorer = item_knn(pairs, 3, 4)
     rows, scores = scorer.top_k(np.array([0, 2], dtype=np.int32), 4, pairs.csr(3, 4))
     assert rows.tolist() == [[2, -1, -1, -1], [1, 0, -1, -1]]
     np.testing.assert_allclose(scores[:, 0], [0.5, 0.5], rtol=1e-6)
+
+
+def test_the_best_of_a_wide_catalogue_are_those_of_a_full_sort() -> None:
+    # 700 items are more than four chunks of 64 per place, and no multiple of 64; the best one is in the rest.
+    rng = np.random.default_rng(0)
+    users, items = (rng.normal(size=(n, 3)).astype(np.float32) for n in (5, 700))
+    items[-1] = 9 * users[0]
+    scorer = VectorScorer(users, items, np.arange(700) != 3)
+    rows, scores = scorer.top_k(np.arange(5, dtype=np.int32), 2, None)
+    exact = users @ items.T
+    exact[:, 3] = -np.inf
+    assert rows.tolist() == np.argsort(-exact, axis=1)[:, :2].tolist()
+    assert rows[0, 0] == 699
+    np.testing.assert_allclose(scores, -np.sort(-exact, axis=1)[:, :2], rtol=1e-5)

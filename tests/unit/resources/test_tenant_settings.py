@@ -3,9 +3,10 @@
 import math
 
 import pytest
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
-from resources.tenant_settings import InteractionWeights, TenantSettings
+from resources.errors import InvalidInput
+from resources.tenant_settings import InteractionWeights, TenantSettings, changed
 
 
 def test_the_defaults_are_those_of_the_data_contract() -> None:
@@ -49,3 +50,27 @@ def test_a_misspelt_setting_is_refused_and_nothing_can_be_changed_later() -> Non
         TenantSettings.model_validate({"rating_maximum": 5})
     with pytest.raises(ValidationError, match="frozen"):
         TenantSettings().rating_max = 3  # type: ignore[misc]
+
+
+def test_settings_change_by_dotted_name_all_or_none() -> None:
+    settings = changed(TenantSettings(), {"training.model_type": "two_tower", "training.hyperparameters.dim": 32})
+    assert (settings.training.model_type, settings.training.hyperparameters) == ("two_tower", {"dim": 32})
+    settings = changed(settings, {"training.hyperparameters.dim": None, "interaction_types.bought": "purchase"})
+    assert settings.training.hyperparameters == {}
+    assert settings.interaction_types == {"bought": "purchase"}
+    assert changed(settings, {"training": None, "interaction_types": None}) == TenantSettings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("training.modeltype", "two_tower", "training.modeltype: Extra inputs"),
+        ("training.model_type", "svd", "training.model_type: Input should be 'lightgcn' or 'two_tower'"),
+        ("rating_min.low", 1, "no setting rating_min.low"),
+        ("colour", "red", "colour: Extra inputs"),
+        ("rating_min", 11, "rating_min must be below rating_max"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_named(name: str, value: JsonValue, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        changed(TenantSettings(), {name: value})

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import StatementError
 
 from resources.control_db.engine import ControlDb
-from resources.control_db.tenants import create_tenant, get_tenant, list_tenants
+from resources.control_db.tenants import change_settings, create_tenant, get_tenant, list_tenants
 from resources.errors import Conflict, InvalidInput, TenantNotFound
 from resources.tenant import TenantId
 from resources.tenant_settings import TenantSettings
@@ -52,3 +52,15 @@ def test_an_unknown_tenant_names_the_next_step(db: ControlDb) -> None:
 def test_a_time_without_offset_is_refused(db: ControlDb) -> None:
     with pytest.raises(StatementError, match="offset"):
         create_tenant(db, BLUE, name="x", now=datetime(2025, 1, 1))
+
+
+def test_settings_change_all_or_none(db: ControlDb, now: datetime) -> None:
+    create_tenant(db, BLUE, name="x", now=now)
+    made = change_settings(db, BLUE, {"training.model_type": "two_tower", "rating_max": 5})
+    assert made == get_tenant(db, BLUE)
+    assert (made.settings.training.model_type, made.settings.rating_max) == ("two_tower", 5)
+    with pytest.raises(InvalidInput, match=r"training\.modeltype"):
+        change_settings(db, BLUE, {"rating_max": 7, "training.modeltype": "lightgcn"})
+    assert get_tenant(db, BLUE) == made
+    with pytest.raises(TenantNotFound):
+        change_settings(db, GREEN, {"rating_max": 5})

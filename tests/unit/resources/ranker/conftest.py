@@ -31,6 +31,8 @@ def shop(tmp_path: Path) -> Shop:
         users: Sequence[tuple[str, Any, Sequence[int]]] = (),
         *,
         algorithm: str = "lightgcn",
+        fold_in: Any = None,
+        taste_dimensions: int | None = None,
         **columns: Any,
     ) -> Ranker:
         """Users are (id, vector, seen rows, most recent last); columns replace those of the catalogue."""
@@ -49,6 +51,7 @@ def shop(tmp_path: Path) -> Shop:
             "in_catalogue": [True] * len(items),
             "popularity": [float(len(items) - row) for row in range(len(items))],
             "has_vector": [bool(vector.any()) for vector in vectors],
+            "vector_source": [None] * len(items),
         }
         index_bytes, index = build_index(vectors)
         contents = ReleaseContents(
@@ -61,6 +64,7 @@ def shop(tmp_path: Path) -> Shop:
             index_bytes=index_bytes,
             evaluation_json="{}",
             evaluation_markdown="",
+            fold_in=None if fold_in is None else np.array(fold_in, np.float32),
         )
         draft = ManifestDraft(
             tenant="blue-shop",
@@ -73,6 +77,7 @@ def shop(tmp_path: Path) -> Shop:
             seed=0,
             dagster_run_id="",
             gate=GateDecision(outcome="passed"),
+            taste_dimensions=taste_dimensions,
             index=IndexInfo(type=index.type, recall=index.recall),
             trained_at=NOW,
             events_until=None,

@@ -32,6 +32,7 @@ def contents() -> ReleaseContents:
             "in_catalogue": [True, True, False],
             "popularity": [3.0, 1.0, None],
             "has_vector": [True, True, True],
+            "vector_source": [None, None, None],
         },
         schema=ITEM_SCHEMA,
     )

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from resources.errors import CorruptArtifact
-from resources.release.contents import ReleaseContents
+from resources.release.contents import FOLD_IN, ReleaseContents
 
 F = np.float32
 
@@ -54,3 +54,14 @@ def test_items_that_are_not_one_row_per_item_are_refused(contents: ReleaseConten
 def test_a_missing_column_is_named(contents: ReleaseContents) -> None:
     with pytest.raises(CorruptArtifact, match="column brand is missing"):
         replace(contents, items=contents.items.drop("brand")).check()
+
+
+def test_an_optional_array_is_written_and_listed_only_where_there_is_one(contents: ReleaseContents) -> None:
+    assert FOLD_IN not in contents.file_names
+    assert FOLD_IN in replace(contents, fold_in=np.zeros((3, 2), F)).file_names
+
+
+@pytest.mark.parametrize("value", [np.zeros((2, 2), F), np.zeros((3, 2)), np.zeros(3, F), np.full((3, 2), np.nan, F)])
+def test_an_optional_array_that_does_not_fit_is_named(contents: ReleaseContents, value: object) -> None:
+    with pytest.raises(CorruptArtifact, match="release fold_in"):
+        replace(contents, fold_in=value).check()

@@ -3,11 +3,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from upath import UPath
 
 from resources.errors import ConfigurationError, CorruptRelease
 from resources.release.contents import ReleaseContents
+from resources.release.folder import describe
 from resources.release.load import load_release
 from resources.release.manifest import ManifestDraft
 from resources.release.store import ReleaseStore, new_version
@@ -95,3 +97,44 @@ def test_a_release_without_anything_loads(store: ReleaseStore, contents: Release
 def test_a_remote_release_needs_a_cache(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="not in a local folder"):
         load_release(UPath(f"memory://{tmp_path.name}/{VERSION}"))
+
+
+def test_optional_parts_come_back(store: ReleaseStore, contents: ReleaseContents, draft: ManifestDraft) -> None:
+    fold_in = np.arange(6, dtype=np.float32).reshape(3, 2)
+    items = contents.items.with_columns(vector_source=pl.Series(["model", "content", None]))
+    store.write(VERSION, replace(contents, fold_in=fold_in, items=items), draft)
+    store.verify(VERSION)
+    release = load_release(store.directory(VERSION))
+    assert np.array_equal(release.fold_in, fold_in)
+    assert release.catalogue.from_content.tolist() == [False, True, False]
+
+
+def test_a_release_from_before_the_optional_parts_loads_and_verifies(
+    store: ReleaseStore, contents: ReleaseContents, draft: ManifestDraft
+) -> None:
+    """As an older recsaas wrote it: no column `vector_source`, no `fold_in.npy`."""
+    store.write(VERSION, replace(contents, items=contents.items.drop("vector_source")), draft)
+    folder = Path(store.directory(VERSION))
+    pl.read_parquet(folder / "items.parquet").drop("vector_source").write_parquet(folder / "items.parquet")
+    manifest = store.manifest(VERSION)
+    files = tuple(describe(folder / file.name) for file in manifest.files)
+    (folder / "manifest.json").write_bytes(manifest.model_copy(update={"files": files}).to_json())
+    store.verify(VERSION)
+    release = load_release(folder)
+    assert release.fold_in is None
+    assert not release.catalogue.from_content.any()
+    assert release.catalogue.has_vector.all()
+
+
+def test_a_damaged_optional_file_is_named(store: ReleaseStore, contents: ReleaseContents, draft: ManifestDraft) -> None:
+    store.write(VERSION, replace(contents, fold_in=np.zeros((3, 2), np.float32)), draft)
+    path = Path(store.directory(VERSION)) / "fold_in.npy"
+    np.save(path, np.ones((3, 2), np.float32))
+    with pytest.raises(CorruptRelease, match=r"fold_in\.npy was changed"):
+        load_release(path.parent)
+    np.save(path, np.ones((2, 2), np.float32))
+    with pytest.raises(CorruptRelease, match="release fold_in"):
+        load_release(path.parent, verify=False)
+    path.unlink()
+    with pytest.raises(CorruptRelease, match=r"fold_in\.npy is missing"):
+        store.verify(VERSION)

@@ -1,0 +1,90 @@
+"""The data sets of the model benchmarks, brought to a training set by the product's own code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recsaas_assets.benchmarks.workplace import LAST_DAY, Workplace, workplace
+from resources.control_db.tenants import get_tenant
+from resources.control_db.uploads import list_uploads
+from resources.errors import InvalidInput
+from resources.lake import TenantLake, read_parquet, write_parquet
+from resources.tenant import TenantId
+from resources.uploads.contract import Kind
+
+if TYPE_CHECKING:
+    from recsaas_assets.recommender.dataset import TrainingSet
+
+SAMPLE = "sample"
+PUBLIC = ("online-retail", "movielens-100k")
+DATASETS = (*PUBLIC, SAMPLE)
+_ENDINGS = (".csv", ".csv.gz")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """One data set as a tenant of a workplace: raw tables and dbt models are built, nothing is trained."""
+
+    name: str
+    workplace: Workplace
+    tenant: TenantLake
+    training_set: TrainingSet
+
+
+def public_data() -> Path:
+    """Folder with the public data sets: RECSAAS_BENCH_DATA, else `shared/data` beside the checkout.
+
+    Raises:
+        InvalidInput: there is no such folder.
+    """
+    folder = Path(os.environ.get("RECSAAS_BENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
+    if not folder.is_dir():
+        raise InvalidInput(f"There are no data sets in {folder}; set RECSAAS_BENCH_DATA to the folder that holds them.")
+    return folder
+
+
+@contextmanager
+def prepared(name: str) -> Iterator[Prepared]:
+    """Upload a data set into an empty installation and build its training set; everything is removed at the end.
+
+    Raises:
+        InvalidInput: the data set is not there.
+    """
+    from recsaas_assets.dbt_runner import run_dbt
+    from recsaas_assets.ingestion import settings_table, uploads_table, write_raw_table
+    from recsaas_assets.recommender.dataset import build_training_set
+
+    tenant = TenantId(name)
+    with workplace() as site:
+        site.add_tenant(tenant)
+        _upload(site, tenant, name)
+        lake = site.tenant(tenant)
+        for kind in Kind:
+            write_raw_table(site.lake, site.db, tenant, kind)
+        settings = get_tenant(site.db, tenant).settings
+        write_parquet(lake.raw("raw_uploads"), uploads_table(list_uploads(site.db, tenant)))
+        write_parquet(lake.raw("tenant_settings"), settings_table(settings))
+        run_dbt(["run"], tenant_lake=lake, target_dir=site.settings.home / "dbt")
+        signals = read_parquet(lake.dbt / "int_interaction_signals.parquet")
+        catalogue = read_parquet(lake.dbt / "stg_items.parquet")["item_id"]
+        yield Prepared(name, site, lake, build_training_set(signals, catalogue, settings.weights.cap))
+
+
+def _upload(site: Workplace, tenant: TenantId, name: str) -> None:
+    if name == SAMPLE:
+        from recsaas_assets.sample.shop import generate_shop
+
+        site.upload_shop(tenant, generate_shop(end=LAST_DAY))
+        return
+    folder = public_data() / name
+    for kind in (Kind.ITEMS, Kind.USERS, Kind.INTERACTIONS):
+        found = [path for path in (folder / f"{kind.value}{ending}" for ending in _ENDINGS) if path.is_file()]
+        if found:
+            site.upload_file(tenant, kind, found[0])
+        elif kind is Kind.INTERACTIONS:
+            raise InvalidInput(f"{folder} has no interactions file; set RECSAAS_BENCH_DATA to the folder of {name}.")

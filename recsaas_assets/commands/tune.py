@@ -1,0 +1,102 @@
+"""`recsaas tune`: look for better hyper-parameters for a tenant, at once and in the foreground."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
+from resources.control_db.tenants import get_tenant
+from resources.run_lock import tenant_run_lock
+from resources.tenant import TenantId
+
+if TYPE_CHECKING:
+    from recsaas_assets.recommender.search_result import Study, Trial
+    from recsaas_assets.recommender.trainer import EpochProgress
+
+_SHOWN_TRIALS = 10
+_WAIT_SECONDS = 60.0
+
+
+@click.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.option(
+    "--trials", type=click.IntRange(1, 10_000), help="Configurations to try; if left out, as the tenant has set."
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Time for all of them together; if left out, as the tenant has set.",
+)
+@click.option("--forget", is_flag=True, help="Drop what earlier searches found: runs start from the defaults again.")
+@json_option
+def tune(tenant_id: TenantId, trials: int | None, minutes: float | None, forget: bool, as_json: bool) -> None:
+    """Search better hyper-parameters for TENANT on its validation period; the runs that follow train with them."""
+    from recsaas_assets.recommender import search_result
+
+    site = Installation()
+    settings = get_tenant(site.db, tenant_id).settings.training
+    lake = site.lake.tenant(tenant_id)
+    with tenant_run_lock(site.settings.home, tenant_id, wait_seconds=_WAIT_SECONDS, on_wait=notes.print):
+        if forget:
+            known = search_result.forget(lake.search)
+            if as_json:
+                print_json({"tenant": str(tenant_id), "forgotten": known})
+            else:
+                results.print("Forgotten. Runs start from the defaults again." if known else "Nothing was stored.")
+            return
+        import torch
+
+        from recsaas_assets.recommender.dataset import TrainingSet
+        from recsaas_assets.recommender.search import Budget
+        from recsaas_assets.tuning import tune as run_search
+
+        if site.settings.training_threads:
+            torch.set_num_threads(site.settings.training_threads)
+        budget = Budget(trials or settings.search_trials, minutes or settings.search_minutes)
+        data = TrainingSet.load(lake.training)
+        notes.print(
+            f"Searching for tenant {tenant_id}: up to {budget.trials} trials in {budget.minutes:g} minutes; those of "
+            "an interrupted search count. Ctrl-C keeps what is finished; the same command goes on."
+        )
+        with notes.status("loading") as status:
+
+            def on_epoch(number: int, progress: EpochProgress) -> None:
+                status.update(f"trial {number}: epoch {progress.epoch} of {progress.total}")
+
+            result, study = run_search(
+                lake, data, settings, budget, on_trial=lambda trial, study: _say(trial, study), on_epoch=on_epoch
+            )
+    if as_json:
+        print_json(
+            {
+                "tenant": str(tenant_id),
+                **result.model_dump(mode="json"),
+                "all_trials": [trial.model_dump(mode="json", exclude={"looks"}) for trial in study.trials],
+            }
+        )
+    else:
+        _show(study, tenant_id)
+
+
+def _say(trial: Trial, study: Study) -> None:
+    value = trial.state if trial.ndcg_at_10 is None else f"{trial.ndcg_at_10:.4f}"
+    best = study.best()
+    notes.print(f"  trial {trial.number:<4} {value:>9}   best {best.ndcg_at_10:.4f} (trial {best.number})")
+
+
+def _show(study: Study, tenant: TenantId) -> None:
+    from recsaas_assets.recommender.search_report import HEADER, rows
+
+    table = Table(*HEADER)
+    for row in rows(study, limit=_SHOWN_TRIALS):
+        table.add_row(*row)
+    results.print(table)
+    best, first = study.best(), study.trials[0]
+    if best.number == 0:
+        results.print(f"Nothing was better than what tenant {tenant} had: {first.ndcg_at_10:.4f} on validation.")
+        return
+    results.print(f"Validation NDCG@10 {best.ndcg_at_10:.4f} instead of {first.ndcg_at_10:.4f}.")
+    results.print(f"The next run trains with it: recsaas run {tenant} --from training")

@@ -1,0 +1,88 @@
+"""What the model assets share: one of them trains, the one that the tenant's settings choose."""
+
+import time
+from typing import Any
+
+from dagster import AssetExecutionContext, AssetObservation, MaterializeResult, MetadataValue
+
+from recsaas_assets.defs.metadata import picture
+from resources.control_db.runs import note_epoch
+from resources.dagster_resources import TenantRunResource
+from resources.lake import read_parquet
+from resources.tenant_settings import ModelType
+
+SEED = 7
+# Epochs take milliseconds: more rows than a person can read would only slow the fit down.
+_SECONDS_BETWEEN_PROGRESS = 0.5
+
+
+def train_model(
+    context: AssetExecutionContext, tenant_run: TenantRunResource, model_type: ModelType
+) -> MaterializeResult[None]:
+    """Train the tenant's model and store it, if its settings ask for this type."""
+    import torch
+
+    from recsaas_assets.recommender.chosen_config import chosen_config
+    from recsaas_assets.recommender.content import content_matrix
+    from recsaas_assets.recommender.dataset import TrainingSet
+    from recsaas_assets.recommender.feature_tables import FeatureHistory
+    from recsaas_assets.recommender.lifecycle import train
+    from recsaas_assets.recommender.plots import curves_png
+    from recsaas_assets.recommender.search_result import SearchResult
+    from recsaas_assets.recommender.trainer import EpochProgress
+    from recsaas_assets.recommender.warm_start import PreviousModel
+
+    settings, lake = tenant_run.tenant().settings.training, tenant_run.lake
+    if settings.model_type != model_type:
+        command = f"recsaas tenant settings {tenant_run.tenant_id} --set training.model_type={model_type}"
+        return off(command)
+    tenant_run.stage(context.asset_key.path[-1])
+    if tenant_run.settings.training_threads:
+        torch.set_num_threads(tenant_run.settings.training_threads)
+    data = TrainingSet.load(lake.training)
+    shown = 0.0
+
+    def on_epoch(fit: str, progress: EpochProgress) -> None:
+        nonlocal shown
+        last = progress.epoch == progress.total
+        if not last and time.monotonic() - shown < _SECONDS_BETWEEN_PROGRESS:
+            return
+        shown = time.monotonic()
+        figures = {"loss": progress.loss, **progress.metrics}
+        note_epoch(tenant_run.db, tenant_run.run_id, epoch=progress.epoch, total_epochs=progress.total, metrics=figures)
+        observed: dict[str, Any] = {
+            "fit": fit,
+            "epoch": progress.epoch,
+            "epochs": progress.total,
+            "eta_seconds": progress.eta_seconds,
+            **figures,
+        }
+        context.log_event(
+            AssetObservation(asset_key=context.asset_key, partition=context.partition_key, metadata=observed)
+        )
+
+    model = train(
+        data,
+        chosen_config(settings, SearchResult.load(lake.search), data.n_users, data.n_items, len(data.full)),
+        seed=SEED,
+        features=FeatureHistory.load(lake.features_at, data) if model_type == "two_tower" else None,
+        content=content_matrix(read_parquet(lake.dbt / "stg_items.parquet"), data.items.ids),
+        previous=PreviousModel.load(lake.model) if settings.mode == "incremental" else None,
+        on_epoch=on_epoch,
+    )
+    model.save(lake.model)
+    return MaterializeResult(
+        metadata={
+            "epochs": model.epochs,
+            "training_seconds": round(model.seconds, 2),
+            "dimension": model.config.dim,
+            "start": MetadataValue.json(model.start.model_dump(mode="json")),
+            "hyperparameters": MetadataValue.json(model.config.model_dump(mode="json")),
+            "curves": picture(curves_png(model.history), alt="loss and validation NDCG@10 by epoch"),
+        }
+    )
+
+
+def off(command: str) -> MaterializeResult[None]:
+    """What an optional asset says of a tenant that has not asked for it."""
+    return MaterializeResult(metadata={"status": f"off; switch it on with: {command}"})

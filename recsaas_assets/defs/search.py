@@ -1,0 +1,80 @@
+"""The search for a tenant's hyper-parameters."""
+
+from dagster import AssetExecutionContext, AssetObservation, MaterializeResult, MetadataValue, asset
+
+from recsaas_assets.defs.metadata import picture, table
+from recsaas_assets.defs.training import TRAINING_COMMON, training_set
+from resources.control_db.runs import note_epoch
+from resources.dagster_resources import TenantRunResource
+
+_SHOWN_TRIALS = 20
+
+
+@asset(
+    name="hyperparameter_search",
+    deps=[training_set, "training_features"],
+    kinds={"optuna"},
+    description="Better hyper-parameters for one tenant, found on its validation period. Off unless the tenant asks.",
+    **TRAINING_COMMON,
+)
+def hyperparameter_search(context: AssetExecutionContext, tenant_run: TenantRunResource) -> MaterializeResult[None]:
+    """One partition: every trial of the search, and the best one."""
+    import torch
+
+    from recsaas_assets.recommender.dataset import TrainingSet
+    from recsaas_assets.recommender.search import Budget
+    from recsaas_assets.recommender.search_report import HEADER, rows, trials_png
+    from recsaas_assets.recommender.search_result import SearchResult, Study, Trial
+    from recsaas_assets.tuning import tune
+
+    settings = tenant_run.tenant().settings.training
+    if not settings.search:
+        how = f"off; switch it on with: recsaas tenant settings {tenant_run.tenant_id} --set training.search=true"
+        return MaterializeResult(metadata={"status": how})
+    tenant_run.stage("hyperparameter_search")
+    if tenant_run.settings.training_threads:
+        torch.set_num_threads(tenant_run.settings.training_threads)
+    data = TrainingSet.load(tenant_run.lake.training)
+    if not data.split.evaluable:
+        return MaterializeResult(metadata={"status": f"skipped: {data.split.reason}"})
+    found = SearchResult.load(tenant_run.lake.search)
+    if found is not None and found.is_about(data, settings.model_type, settings.hyperparameters):
+        how = f"kept: found on {found.n_pairs} pairs, now {len(data.full)}; search again with: recsaas tune"
+        return MaterializeResult(
+            metadata={
+                "status": f"{how} {tenant_run.tenant_id}",
+                "hyperparameters": MetadataValue.json(found.hyperparameters),
+            }
+        )
+
+    def on_trial(trial: Trial, study: Study) -> None:
+        best = study.best().ndcg_at_10 or 0.0
+        note_epoch(
+            tenant_run.db,
+            tenant_run.run_id,
+            epoch=len(study.trials),
+            total_epochs=settings.search_trials,
+            metrics={"ndcg@10": best},
+        )
+        context.log_event(
+            AssetObservation(
+                asset_key=context.asset_key,
+                partition=context.partition_key,
+                metadata={"trial": trial.number, "state": trial.state, "best_ndcg_at_10": best},
+            )
+        )
+
+    budget = Budget(settings.search_trials, settings.search_minutes)
+    result, study = tune(tenant_run.lake, data, settings, budget, on_trial=on_trial)
+    return MaterializeResult(
+        metadata={
+            "status": f"searched until the {result.ended_by} of the budget were used up",
+            "ndcg_at_10": result.ndcg_at_10,
+            "default_ndcg_at_10": result.default_ndcg_at_10,
+            "trial_count": result.trials,
+            "seconds": result.seconds,
+            "hyperparameters": MetadataValue.json(result.hyperparameters),
+            "trials": table(HEADER, rows(study, limit=_SHOWN_TRIALS)),
+            "plot": picture(trials_png(study), alt="validation NDCG@10 by trial"),
+        }
+    )

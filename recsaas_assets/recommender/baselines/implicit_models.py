@@ -1,0 +1,108 @@
+"""ALS and BPR of the `implicit` package, a development extra: yardsticks, never part of a release."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from recsaas_assets.recommender.baselines.dense import DenseScorer, Rows, binary_matrix
+from recsaas_assets.recommender.pairs import Pairs
+from resources.errors import NotReady
+
+
+def implicit_installed() -> bool:
+    """Whether the package is there."""
+    return find_spec("implicit") is not None
+
+
+def implicit_als(
+    pairs: Pairs,
+    n_users: int,
+    n_items: int,
+    *,
+    factors: int = 64,
+    regularisation: float = 0.01,
+    alpha: float = 1.0,
+    iterations: int = 15,
+    seed: int = 0,
+) -> DenseScorer:
+    """Implicit-feedback ALS (Hu, Koren and Volinsky 2008) on binary pairs with confidence `alpha`.
+
+    Raises:
+        NotReady: `implicit` is not installed.
+    """
+    with _implicit():
+        from implicit.als import AlternatingLeastSquares
+
+        model = AlternatingLeastSquares(
+            factors=factors,
+            regularization=regularisation,
+            alpha=alpha,
+            iterations=iterations,
+            random_state=seed,
+        )
+        return _fitted(model, pairs, n_users, n_items)
+
+
+def implicit_bpr(
+    pairs: Pairs,
+    n_users: int,
+    n_items: int,
+    *,
+    factors: int = 64,
+    learning_rate: float = 0.01,
+    regularisation: float = 0.01,
+    iterations: int = 100,
+    seed: int = 0,
+) -> DenseScorer:
+    """BPR matrix factorisation (Rendle et al. 2009) with uniform negatives.
+
+    Raises:
+        NotReady: `implicit` is not installed.
+    """
+    with _implicit():
+        from implicit.bpr import BayesianPersonalizedRanking
+
+        # Several threads update one model without locks: with one, the same seed gives the same model.
+        model = BayesianPersonalizedRanking(
+            factors=factors,
+            learning_rate=learning_rate,
+            regularization=regularisation,
+            iterations=iterations,
+            random_state=seed,
+            num_threads=1,
+        )
+        return _fitted(model, pairs, n_users, n_items)
+
+
+def _fitted(model: Any, pairs: Pairs, n_users: int, n_items: int) -> DenseScorer:
+    # implicit warns at any other class of matrix, scipy's newer csr_array included.
+    model.fit(sparse.csr_matrix(binary_matrix(pairs, n_users, n_items)), show_progress=False)
+    users = torch.from_numpy(np.asarray(model.user_factors, dtype=np.float32))
+    items = torch.from_numpy(np.asarray(model.item_factors, dtype=np.float32))
+
+    def score(rows: Rows) -> torch.Tensor:
+        return users[torch.from_numpy(rows.astype(np.int64))] @ items.T
+
+    return DenseScorer.of(score, pairs, n_items)
+
+
+@contextmanager
+def _implicit() -> Iterator[None]:
+    """One thread for BLAS, as implicit's own threads want it; without that it warns.
+
+    Raises:
+        NotReady: `implicit` is not installed.
+    """
+    if not implicit_installed():
+        raise NotReady("ALS and BPR need the package implicit; install it with: pip install implicit")
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield

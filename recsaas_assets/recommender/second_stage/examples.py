@@ -1,0 +1,65 @@
+"""What the second stage learns from: candidates of the retrieval, described, with what became of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recsaas_assets.recommender.feature_tables import Floats
+from recsaas_assets.recommender.holdout import Holdout
+from recsaas_assets.recommender.second_stage.retrieval import Retrieval
+from resources.ranker.second_stage import CANDIDATES
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Described candidates of some users, best first, one user below the other.
+
+    Attributes:
+        features: (n, n_features).
+        labels: (n,) 1 where the candidate is one of the user's targets, else 0.
+        groups: number of candidates of each user, in order.
+        targets: number of targets of each user, found by the retrieval or not.
+    """
+
+    features: Floats
+    labels: npt.NDArray[np.int8]
+    groups: Counts
+    targets: Counts
+
+    def of_users(self, chosen: npt.NDArray[np.bool_]) -> Examples:
+        """The examples of some of the users, marked in ``chosen`` (n_users,)."""
+        rows = np.repeat(chosen, self.groups)
+        return Examples(self.features[rows], self.labels[rows], self.groups[chosen], self.targets[chosen])
+
+
+def examples_of(retrieval: Retrieval, holdout: Holdout, *, limit: int, seed: int) -> Examples:
+    """Ask the retrieval for the candidates of users with targets, and label them by what came later.
+
+    A user with no target among the candidates teaches no order and is left out. Of more than ``limit`` users as many
+    are drawn by ``seed``.
+    """
+    targets = holdout.targets
+    users = np.unique(targets.user_row).astype(np.int32)
+    if len(users) > limit:
+        users = np.sort(np.random.default_rng(seed).choice(users, limit, replace=False))
+    wanted = targets.user_row.astype(np.int64) * holdout.n_items + targets.item_row
+    n_targets = targets.items_per_user(holdout.n_users)
+    features, labels, groups, counts = [np.empty((0, len(retrieval.describe.names)), np.float32)], [], [], []
+    for user, rows, scores in retrieval.candidates(users, CANDIDATES, holdout.seen):
+        hits = np.isin(user * holdout.n_items + rows.astype(np.int64), wanted)
+        if hits.any():
+            features.append(retrieval.describe_candidates(user, rows, scores))
+            labels.append(hits)
+            groups.append(len(rows))
+            counts.append(n_targets[user])
+    return Examples(
+        features=np.concatenate(features),
+        labels=np.concatenate([np.empty(0, np.int8), *labels]).astype(np.int8),
+        groups=np.array(groups, np.int64),
+        targets=np.array(counts, np.int64),
+    )

@@ -1,0 +1,168 @@
+"""The second stage of one tenant: learned on the validation period, measured on the test period, kept or dropped."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from upath import UPath
+
+from recsaas_assets.recommender.dataset import TrainingSet
+from recsaas_assets.recommender.feature_tables import FeatureHistory
+from recsaas_assets.recommender.holdout import MIN_USERS, Holdout
+from recsaas_assets.recommender.judging import Judge
+from recsaas_assets.recommender.lifecycle import TrainedModel
+from recsaas_assets.recommender.report import DECIDING, Difference, Figures
+from recsaas_assets.recommender.scorers import Scorer
+from recsaas_assets.recommender.second_stage.examples import examples_of
+from recsaas_assets.recommender.second_stage.retrieval import Retrieval, SecondStageScorer
+from recsaas_assets.recommender.second_stage.sides import Sides
+from recsaas_assets.recommender.second_stage.trees import NothingToLearn, fit_trees
+from resources.errors import CorruptArtifact
+from resources.lake import read_bytes, read_json, write_bytes, write_json
+
+_MOST_USERS = 3000
+"""More users of the validation period teach little more and take longer."""
+_VERDICT, _TREES = "second_stage.json", "second_stage.txt"
+
+
+class SecondStageVerdict(BaseModel):
+    """Whether the second stage goes live, why (not), and what was measured; figures are null when nothing was fitted.
+
+    ``difference`` is NDCG@10 on the test period with the second stage minus without it, paired over users.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    goes_live: bool
+    reason: str
+    trees: int = 0
+    training_users: int = 0
+    expected: float | None = None
+    """NDCG@10 by cross-validation over the users of the validation period who taught the trees."""
+    expected_without: float | None = None
+    with_second_stage: Figures = {}
+    without: Figures = {}
+    difference: Difference | None = None
+    gains: dict[str, float] = {}
+    """By feature: its share of what the splits gained."""
+
+
+@dataclass(frozen=True, eq=False)
+class SecondStageModel:
+    """The verdict, the trees if any were fitted, and which model they belong to."""
+
+    verdict: SecondStageVerdict
+    trees: bytes | None
+    fingerprint: str
+
+    def save(self, directory: UPath) -> None:
+        """Write the trees, then the verdict, each atomically."""
+        if self.trees is not None:
+            write_bytes(directory / _TREES, self.trees)
+        write_json(
+            directory / _VERDICT, {"fingerprint": self.fingerprint, "verdict": self.verdict.model_dump(mode="json")}
+        )
+
+    @classmethod
+    def load(cls, directory: UPath, model: TrainedModel) -> SecondStageModel:
+        """Read what `save` wrote.
+
+        Raises:
+            CorruptArtifact: a file is missing or damaged, or the trees were fitted on another model.
+        """
+        document = read_json(directory / _VERDICT)
+        try:
+            fingerprint = document["fingerprint"]
+            verdict = SecondStageVerdict.model_validate(document["verdict"])
+        except (KeyError, TypeError, ValidationError) as error:
+            raise CorruptArtifact(f"{_VERDICT} is damaged; materialise second_stage_model again.") from error
+        if fingerprint != fingerprint_of(model):
+            raise CorruptArtifact("The second stage belongs to another model; materialise second_stage_model again.")
+        return cls(verdict, _read_trees(directory) if verdict.trees else None, fingerprint)
+
+
+def train_second_stage(
+    training_set: TrainingSet, model: TrainedModel, features: FeatureHistory, *, seed: int
+) -> SecondStageModel:
+    """Learn from the search fit's candidates and the validation period; measure on the holdout fit and the test.
+
+    The trees see nothing of the test period, neither in their features nor in their labels. They go live when the
+    whole 95 % interval of the paired difference of NDCG@10 is above zero. ``seed`` is that of folds and intervals too.
+    """
+    kept = fingerprint_of(model)
+    if model.search is None:
+        reason = training_set.split.reason or "the model was trained without it; train the model again."
+        return SecondStageModel(_dropped(f"No second stage: {reason}"), None, kept)
+    n_users, n_items = training_set.n_users, training_set.n_items
+    validation = Holdout(training_set.train, training_set.validation, n_users, n_items)
+    taste = model.config.learned_dim
+    taught = Retrieval(model.search, training_set.train, Sides.of(features.train), taste)
+    try:
+        fitted = fit_trees(
+            examples_of(taught, validation, limit=_MOST_USERS, seed=seed), taught.describe.names, seed=seed
+        )
+    except NothingToLearn as nothing:
+        return SecondStageModel(_dropped(f"No second stage: {nothing.message}"), None, kept)
+    learned = {
+        "trees": fitted.count,
+        "training_users": fitted.users,
+        "expected": fitted.expected,
+        "expected_without": fitted.retrieval,
+        "gains": fitted.gains,
+    }
+    test = Holdout.of_test(training_set)
+    if test.evaluated_users < MIN_USERS:
+        few = (
+            f"The second stage is dropped: only {test.evaluated_users} users can be evaluated on the test period, "
+            f"at least {MIN_USERS} are needed."
+        )
+        return SecondStageModel(_dropped(few).model_copy(update=learned), fitted.text, kept)
+    first = Retrieval(model.holdout, training_set.before_test, Sides.of(features.before_test), taste)
+    measured = judge_second_stage(test, first.scorer, first.with_trees(fitted.text), seed=seed)
+    return SecondStageModel(measured.model_copy(update=learned), fitted.text, kept)
+
+
+def judge_second_stage(test: Holdout, first: Scorer, second: SecondStageScorer, *, seed: int) -> SecondStageVerdict:
+    """Compare both on the same users; ``seed`` only moves the interval."""
+    judge = Judge(test, seed=seed)
+    without, with_it = (judge.quality(judge.rank(scorer, test.targets)) for scorer in (first, second))
+    (difference,) = judge.differences([with_it[DECIDING]], [without[DECIDING]])
+    measured = (
+        f"NDCG@10 on {difference.users} test users: {difference.reference + difference.value:.4f} with it, "
+        f"{difference.reference:.4f} without, difference {difference.value:+.4f} "
+        f"({difference.low:+.4f} to {difference.high:+.4f})."
+    )
+    if difference.low > 0:
+        reason = f"The second stage goes live: it orders the candidates better. {measured}"
+    elif difference.worse:
+        reason = f"The second stage is dropped: it orders the candidates worse. {measured}"
+    else:
+        reason = f"The second stage is dropped: it is not certain to be better. {measured}"
+    return SecondStageVerdict(
+        goes_live=difference.low > 0,
+        reason=reason,
+        with_second_stage={name: float(values.mean()) for name, values in with_it.items()},
+        without={name: float(values.mean()) for name, values in without.items()},
+        difference=difference,
+    )
+
+
+def fingerprint_of(model: TrainedModel) -> str:
+    """SHA-256 (hex) over the training set's fingerprint and the vectors that the trees are used with."""
+    digest = hashlib.sha256(model.fingerprint.encode())
+    for vectors in (model.holdout, model.release):
+        digest.update(vectors.users.tobytes() + vectors.items.tobytes())
+    return digest.hexdigest()
+
+
+def _dropped(reason: str) -> SecondStageVerdict:
+    return SecondStageVerdict(goes_live=False, reason=reason)
+
+
+def _read_trees(directory: UPath) -> bytes:
+    try:
+        return read_bytes(directory / _TREES)
+    except FileNotFoundError as error:
+        raise CorruptArtifact(f"{_TREES} is missing; materialise second_stage_model again.") from error

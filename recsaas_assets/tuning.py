@@ -1,0 +1,50 @@
+"""The hyper-parameter search of one tenant, as the asset and `recsaas tune` run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from resources.lake import TenantLake
+from resources.tenant_settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from recsaas_assets.recommender.dataset import TrainingSet
+    from recsaas_assets.recommender.search import Budget
+    from recsaas_assets.recommender.search_result import SearchResult, Study, Trial
+    from recsaas_assets.recommender.trainer import EpochProgress
+
+SEED = 7
+
+
+def tune(
+    lake: TenantLake,
+    data: TrainingSet,
+    settings: TrainingSettings,
+    budget: Budget,
+    *,
+    on_trial: Callable[[Trial, Study], None] | None = None,
+    on_epoch: Callable[[int, EpochProgress], None] | None = None,
+) -> tuple[SearchResult, Study]:
+    """Search from the tenant's configuration at this size, and store what is found in `lake.search`.
+
+    Raises:
+        InvalidInput: the settings name a hyper-parameter that does not exist, or there is nothing to measure on.
+        CorruptArtifact: the model reads features, and they are missing or of another training set.
+    """
+    from recsaas_assets.recommender.chosen_config import chosen_config
+    from recsaas_assets.recommender.feature_tables import FeatureHistory
+    from recsaas_assets.recommender.presets import adapted
+    from recsaas_assets.recommender.search import search
+
+    return search(
+        data,
+        adapted(chosen_config(settings, None, data.n_users, data.n_items, len(data.full)), data, seed=SEED),
+        seed=SEED,
+        budget=budget,
+        store=lake.search,
+        fixed=settings.hyperparameters,
+        features=FeatureHistory.load(lake.features_at, data) if settings.model_type == "two_tower" else None,
+        on_trial=on_trial,
+        on_epoch=on_epoch,
+    )

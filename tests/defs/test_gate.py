@@ -1,0 +1,75 @@
+"""A worse candidate is held by a whole run, the old release keeps answering, and a person may still force it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from recsaas_assets.cli import cli
+from recsaas_assets.recommender import lifecycle
+from recsaas_assets.recommender.pairs import Pairs
+from resources.errors import Conflict
+from resources.ranker.ranker import Ranker
+from resources.release.load import load_release
+from resources.uploads.contract import Kind
+from tests.defs.site import Site, interactions_csv, open_shop, recsaas_home
+
+SHOP = "pear"
+
+
+def answers(site: Site) -> list[str]:
+    version = site.releases(SHOP).current()
+    assert version is not None
+    ranker = Ranker(load_release(site.releases(SHOP).directory(version)))
+    return [item.item_id for item in ranker.recommend("p-u001", 5).items]
+
+
+def test_shuffled_labels_are_held_and_can_be_forced(shared_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = shared_site
+    site.create(SHOP)
+    open_shop(site, SHOP, "p-")
+    first = site.run(SHOP)
+    assert first.success, first.message
+    live, answered = site.releases(SHOP).current(), answers(site)
+
+    fit, rng = lifecycle.fit_model, np.random.default_rng(0)
+
+    def worse(config: object, pairs: Pairs, *args: object, **options: object) -> object:
+        return fit(config, replace(pairs, item_row=rng.permutation(pairs.item_row)), *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(lifecycle, "fit_model", worse)
+    site.upload(SHOP, Kind.INTERACTIONS, interactions_csv("p-", rows=1150).replace("view", "click"))
+    second = site.run(SHOP)
+    assert second.success, second.message
+    held = site.releases(SHOP).list()[0]
+    assert held.manifest is not None
+    assert (held.is_current, held.manifest.gate.outcome, held.manifest.replaces) == (False, "refused", live)
+    assert held.manifest.metrics.against_replaced["ndcg@10"] < 0
+    assert "live release stays" in held.manifest.gate.reasons[0]
+    assert "NDCG@10" in " ".join(held.manifest.gate.reasons)
+    assert (site.releases(SHOP).current(), answers(site)) == (live, answered)
+    folder = site.releases(SHOP).directory(held.version)
+    assert "## Against the live release" in (folder / "evaluation.md").read_text(encoding="utf-8")
+    assert (folder / "evaluation.png").read_bytes().startswith(b"\x89PNG")
+
+    with pytest.raises(Conflict, match="to force it, give a reason"):
+        site.releases(SHOP).promote(held.version, now=datetime.now(UTC), actor="test")
+    with recsaas_home(site.home):
+        run = CliRunner().invoke
+        forced = run(cli, ["releases", "promote", SHOP, held.version, "--reason", "the fair is on"])
+        assert forced.exit_code == 0, forced.output
+        assert "The gate had refused it" in forced.stdout.replace("\n", " ")
+        shown = json.loads(run(cli, ["releases", "show", SHOP, "--json"]).stdout)
+        listed = json.loads(run(cli, ["releases", "list", SHOP, "--json"]).stdout)["releases"]
+        text = run(cli, ["releases", "show", SHOP]).stdout
+    (move,) = shown["moves"]
+    assert (move["forced"], move["reason"], move["replaced"]) == (True, "the fair is on", live)
+    assert shown["gate"]["outcome"] == "refused"
+    assert [(each["gate"], each["live"]) for each in listed] == [("refused", True), ("passed", False)]
+    assert listed[0]["newest_move"]["actor"].startswith("cli:")
+    assert "made live against the gate" in text

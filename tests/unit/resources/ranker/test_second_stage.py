@@ -1,0 +1,132 @@
+"""A release with a second stage: other order, same items, scores that fall; damage is noticed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pytest
+
+from resources.errors import CorruptRelease
+from resources.ranker.ranker import Ranker
+from resources.ranker.second_stage import PAIR_FEATURES, CandidateFeatures, SecondStage
+from tests.unit.resources.ranker.conftest import Shop
+
+NAMES = (*PAIR_FEATURES, "user_age", "item_bonus")
+
+
+def trees(names: tuple[str, ...] = NAMES) -> bytes:
+    """Trees for which an item is the better, the greater its bonus (the last feature)."""
+    rng = np.random.default_rng(0)
+    features = rng.random((400, len(names)))
+    features[:, :-1] = 0
+    labels = (features[:, -1] * 4).astype(int)
+    parameters = {"objective": "lambdarank", "min_data_in_leaf": 5, "verbosity": -1, "num_threads": 1}
+    data = lightgbm.Dataset(features, labels, group=[20] * 20, feature_name=list(names))
+    return lightgbm.train(parameters, data, 60).model_to_string().encode()
+
+
+@pytest.fixture
+def plain(shop: Shop) -> Ranker:
+    """Four items whose vectors say i0 > i1 > i2 > i3 for ann, who has seen none of them."""
+    vectors = [[1.0, 0], [0.99, 0], [0.98, 0], [0.97, 0], [0, 1]]
+    return shop(["i0", "i1", "i2", "i3", "i4"], vectors, [("ann", [1, 0], [4]), ("bea", [0, 0], [])])
+
+
+def with_second_stage(ranker: Ranker, **changes: Any) -> Ranker:
+    files = {
+        "second_stage_users": np.zeros((2, 1), np.float32),
+        "second_stage_items": np.array([[0.1], [0.4], [0.6], [0.9], [0.9]], np.float32),
+    }
+    (ranker.release.directory / "second_stage.txt").write_bytes(changes.pop("trees", trees()))
+    return Ranker(replace(ranker.release, **{**files, **changes}))
+
+
+def ids(ranker: Ranker, user: str, count: int, **more: Any) -> list[str]:
+    return [item.item_id for item in ranker.recommend(user, count, **more).items]
+
+
+def test_the_trees_order_the_candidates_and_the_scores_stay_those_of_the_places(plain: Ranker) -> None:
+    ranker = with_second_stage(plain)
+
+    assert ids(plain, "ann", 4) == ["i0", "i1", "i2", "i3"]
+    assert ids(ranker, "ann", 4) == ["i3", "i2", "i1", "i0"]
+    # Also what the retrieval puts behind the places that were asked for.
+    assert ids(ranker, "ann", 2) == ["i3", "i2"]
+    answers = [each.recommend("ann", 4).items for each in (plain, ranker)]
+    scores = [[item.score for item in items] for items in answers]
+    assert scores[0] == scores[1]
+    assert {item.source for item in answers[1]} == {"model"}
+
+
+def test_top_rows_answers_what_recommend_does(plain: Ranker) -> None:
+    ranker = with_second_stage(plain)
+
+    rows, products = ranker.top_rows(np.array([0, 1]), 3)
+
+    assert rows.tolist() == [[3, 2, 1], [-1, -1, -1]]
+    assert (np.diff(products[0]) <= 0).all()
+
+
+def test_users_without_a_vector_and_filters_are_served_as_before(plain: Ranker) -> None:
+    ranker = with_second_stage(plain)
+
+    assert ids(ranker, "bea", 5) == ids(plain, "bea", 5)
+    assert ids(ranker, "nobody", 5) == ids(plain, "nobody", 5)
+    assert "i4" not in ids(ranker, "ann", 5, live_items=("i3",))[:3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trees": b"no trees"}, "is not a LightGBM model"),
+        ({"trees": trees(NAMES[:-1])}, "trained on other features"),
+        ({"trees": trees(("other", *NAMES[1:]))}, "trained on other features"),
+        ({"second_stage_items": np.zeros((5, 2), np.float32)}, "trained on other features"),
+        ({"second_stage_items": None}, "a part of the second stage is missing"),
+    ],
+)
+def test_a_second_stage_that_does_not_fit_is_refused(plain: Ranker, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(CorruptRelease, match=message):
+        with_second_stage(plain, **changes)
+
+
+def test_a_release_without_one_does_not_load_lightgbm(plain: Ranker) -> None:
+    assert SecondStage.of_release(plain.release) is None
+
+
+def test_the_features_of_a_candidate() -> None:
+    describe = CandidateFeatures(
+        item_vectors=np.array([[2, 0, 9], [0, 1, 9], [3, 4, 9]], np.float32),
+        taste_dimensions=2,
+        users=np.array([[10.0]], np.float32),
+        items=np.array([[5, 0], [-1, 0], [20, 1]], np.float32),
+        user_names=("avg_purchase_price",),
+        item_names=("price", "category"),
+    )
+    rows, scores = np.array([2, 0], np.int32), np.array([3.0, 1.0])
+
+    found = describe(0, np.array([1, 0, 1], np.float32), rows, scores, np.array([1], np.int32))
+
+    expected = {
+        "score": [3, 1],
+        "place": [0, 1],
+        "standard_score": [1, -1],
+        "score_below_best": [0, 2],
+        "taste": [3, 2],
+        "likeness_to_newest": [0.8, 0],
+        "likeness_at_most": [0.8, 0],
+        "likeness_on_average": [0.8, 0],
+        "share_of_category": [0, 1],
+        "price_to_usual": [2, 0.5],
+        "user_avg_purchase_price": [10, 10],
+        "item_price": [20, 5],
+        "item_category": [1, 0],
+    }
+    assert dict(zip(describe.names, found.T.round(5).tolist(), strict=True)) == {
+        name: [pytest.approx(value, abs=1e-5) for value in values] for name, values in expected.items()
+    }
+    without_history = describe(0, np.array([1, 0, 1], np.float32), rows, scores, np.array([], np.int32))
+    assert (without_history[:, 5:9] == -1).all()
