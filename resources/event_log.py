@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from typing import NamedTuple
 
 import polars as pl
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
@@ -33,6 +34,13 @@ class Event:
     session_id: str | None = None
     recommendation_id: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
+
+
+class Touch(NamedTuple):
+    """What a user did with an item."""
+
+    item_id: str
+    interaction_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +100,14 @@ class EventLog:
                 results.append(AppendResult(event.event_id, row.seq, duplicate=False))
         return tuple(results)
 
-    def items_of_user(self, tenant: TenantId, user_id: str, *, after: int = 0, limit: int = 1000) -> tuple[str, ...]:
-        """The newest `limit` items the user has touched since `after`, most recent last; an item may repeat."""
+    def touches_of_user(
+        self, tenant: TenantId, user_id: str, *, after: int = 0, limit: int = 1000
+    ) -> tuple[Touch, ...]:
+        """The newest `limit` interactions of the user since `after`, most recent last; impressions left out."""
         values = {"tenant": tenant.value, "user": user_id, "after": after, "most": limit}
         with self.db.engine.connect() as connection:
-            newest_first = [item for item in connection.scalars(_items_of_user(), values) if item is not None]
+            rows = connection.execute(_touches_of_user(), values)
+            newest_first = [Touch(item, kind) for item, kind in rows if item is not None]
         return tuple(reversed(newest_first))
 
     def export_after(self, tenant: TenantId, after: int = 0, *, limit: int = 100_000) -> pl.DataFrame:
@@ -155,10 +166,10 @@ IMPRESSION = "impression"
 
 
 @cache
-def _items_of_user() -> Select[str | None]:
+def _touches_of_user() -> Select[str | None, str]:
     """Built once: it runs in every recommendation, and building it costs a hundred times what SQLite needs."""
     return (
-        select(EventRow.item_id)
+        select(EventRow.item_id, EventRow.interaction_type)
         .where(
             EventRow.tenant_id == bindparam("tenant"),
             EventRow.user_id == bindparam("user"),

@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     training_threads: int = Field(default=0, ge=0, description="Threads for training; 0: all cores.")
     training_device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$", description="Where models are trained.")
     training_processes: int = Field(default=1, ge=1, le=64, description="Processes that train one model together.")
+    bench_data: str = Field(default="", description="Public data sets for benchmarks; empty: beside the checkout.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level logged.")
 
     @property

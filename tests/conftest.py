@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+# Before torch is loaded, here and in child processes: the test workers share the cores, and threads that spin while
+# they wait for each other make a tiny fit take seconds.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from tests.s3.server import ACCESS_KEY, SECRET_KEY, S3Server
 
 

@@ -27,6 +27,8 @@ from bento_service.schemas.recommendations import (
 )
 from bento_service.services import Services, WithServices
 from resources.errors import FieldProblem
+from resources.event_log import Touch
+from resources.ranker.fold_in import event_weight
 from resources.ranker.ranking import RankedItem, Ranking
 
 router = APIRouter(tags=["recommendations"])
@@ -119,17 +121,18 @@ async def _recommend(
 
 def _rank(services: Services, principal: Principal, live: LiveRelease, asked: RecommendationRequest) -> Ranking:
     """Rank with what the user did since the release; blocks on the control DB."""
-    recent: tuple[str, ...] = tuple(event.item_id for event in asked.recent_events)
+    recent = tuple(Touch(event.item_id, event.interaction_type or "") for event in asked.recent_events)
     if asked.user_id is not None:
         watermark = live.ranker.release.manifest.event_watermark
-        tracked = services.events.items_of_user(principal.tenant, asked.user_id, after=watermark)
+        tracked = services.events.touches_of_user(principal.tenant, asked.user_id, after=watermark)
         recent = (*tracked, *recent)
     return live.ranker.recommend(
         asked.user_id,
         asked.count,
         filters=asked.filters.filters(),
         exclude_seen=asked.exclude_seen,
-        live_items=recent,
+        live_items=tuple(touch.item_id for touch in recent),
+        live_weights=tuple(event_weight(touch.interaction_type) for touch in recent),
         explain=asked.explain,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import list_uploads
 from resources.errors import InvalidInput
 from resources.lake import TenantLake, read_parquet, write_parquet
+from resources.settings import load_settings
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 
@@ -42,7 +42,7 @@ def public_data() -> Path:
     Raises:
         InvalidInput: there is no such folder.
     """
-    folder = Path(os.environ.get("RECSAAS_BENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
+    folder = Path(load_settings().bench_data or Path(__file__).parents[3] / "shared" / "data")
     if not folder.is_dir():
         raise InvalidInput(f"There are no data sets in {folder}; set RECSAAS_BENCH_DATA to the folder that holds them.")
     return folder

@@ -9,6 +9,7 @@ from recsaas_assets.commands.console import TENANT, Installation, json_option, p
 from recsaas_assets.commands.evaluate import live_version
 from resources.control_db.tenants import get_tenant
 from resources.event_log import EventLog
+from resources.ranker.fold_in import event_weight
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
 from resources.release.load import load_release
@@ -28,8 +29,9 @@ def recommend(tenant_id: TenantId, user: str, count: int, as_json: bool) -> None
     site = Installation()
     ranker = live_ranker(site, tenant_id)
     after = ranker.release.manifest.event_watermark
-    live = EventLog(site.db).items_of_user(tenant_id, user, after=after)
-    show(ranker.recommend(user, count, live_items=live), as_json, user_id=user)
+    live = EventLog(site.db).touches_of_user(tenant_id, user, after=after)
+    items, weights = [touch.item_id for touch in live], [event_weight(touch.interaction_type) for touch in live]
+    show(ranker.recommend(user, count, live_items=items, live_weights=weights), as_json, user_id=user)
 
 
 @click.command()

@@ -13,7 +13,7 @@ from resources.run_lock import tenant_run_lock
 from resources.tenant import TenantId
 
 if TYPE_CHECKING:
-    from recsaas_assets.recommender.search_result import Study, Trial
+    from recsaas_assets.recommender.search_result import SearchResult, Study, Trial
     from recsaas_assets.recommender.trainer import EpochProgress
 
 _SHOWN_TRIALS = 10
@@ -78,7 +78,7 @@ def tune(tenant_id: TenantId, trials: int | None, minutes: float | None, forget:
             }
         )
     else:
-        _show(study, tenant_id)
+        _show(result, study, tenant_id)
 
 
 def _say(trial: Trial, study: Study) -> None:
@@ -87,16 +87,21 @@ def _say(trial: Trial, study: Study) -> None:
     notes.print(f"  trial {trial.number:<4} {value:>9}   best {best.ndcg_at_10:.4f} (trial {best.number})")
 
 
-def _show(study: Study, tenant: TenantId) -> None:
+def _show(result: SearchResult, study: Study, tenant: TenantId) -> None:
     from recsaas_assets.recommender.search_report import HEADER, rows
 
     table = Table(*HEADER)
     for row in rows(study, limit=_SHOWN_TRIALS):
         table.add_row(*row)
     results.print(table)
-    best, first = study.best(), study.trials[0]
-    if best.number == 0:
-        results.print(f"Nothing was better than what tenant {tenant} had: {first.ndcg_at_10:.4f} on validation.")
-        return
-    results.print(f"Validation NDCG@10 {best.ndcg_at_10:.4f} instead of {first.ndcg_at_10:.4f}.")
-    results.print(f"The next run trains with it: recsaas run {tenant} --from training")
+    before = f"{result.default_ndcg_at_10:.4f}"
+    if result.hyperparameters:
+        results.print(f"Validation NDCG@10 {result.ndcg_at_10:.4f} instead of {before}.")
+        results.print(f"The next run trains with it: recsaas run {tenant} --from training")
+    elif result.best_seen_ndcg_at_10 > result.default_ndcg_at_10:
+        results.print(
+            f"The best trial had {result.best_seen_ndcg_at_10:.4f} on validation instead of {before}, which may be "
+            f"luck: it is not three standard errors ahead, user by user. Tenant {tenant} keeps what it had."
+        )
+    else:
+        results.print(f"Nothing was better than what tenant {tenant} had: {before} on validation.")

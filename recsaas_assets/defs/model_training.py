@@ -22,7 +22,9 @@ def train_model(
     """Train the tenant's model and store it, if its settings ask for this type."""
     import torch
 
+    from recsaas_assets.recommender.checkpoint import Checkpoint
     from recsaas_assets.recommender.chosen_config import chosen_config
+    from recsaas_assets.recommender.compute import Compute, device_named
     from recsaas_assets.recommender.content import content_matrix
     from recsaas_assets.recommender.dataset import TrainingSet
     from recsaas_assets.recommender.feature_tables import FeatureHistory
@@ -40,6 +42,13 @@ def train_model(
     if tenant_run.settings.training_threads:
         torch.set_num_threads(tenant_run.settings.training_threads)
     data = TrainingSet.load(lake.training)
+    checkpoint = Checkpoint(lake.model / "fits")  # in the model's folder, so that an erasure takes it along
+    compute = Compute(
+        device_named(tenant_run.settings.training_device),
+        tenant_run.settings.training_processes,
+        lake.scratch,
+        checkpoint,
+    )
     shown = 0.0
 
     def on_epoch(fit: str, progress: EpochProgress) -> None:
@@ -68,9 +77,11 @@ def train_model(
         features=FeatureHistory.load(lake.features_at, data) if model_type == "two_tower" else None,
         content=content_matrix(read_parquet(lake.dbt / "stg_items.parquet"), data.items.ids),
         previous=PreviousModel.load(lake.model) if settings.mode == "incremental" else None,
+        compute=compute,
         on_epoch=on_epoch,
     )
     model.save(lake.model)
+    checkpoint.clear()
     return MaterializeResult(
         metadata={
             "epochs": model.epochs,

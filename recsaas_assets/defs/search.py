@@ -70,6 +70,7 @@ def hyperparameter_search(context: AssetExecutionContext, tenant_run: TenantRunR
         metadata={
             "status": f"searched until the {result.ended_by} of the budget were used up",
             "ndcg_at_10": result.ndcg_at_10,
+            "best_seen_ndcg_at_10": result.best_seen_ndcg_at_10,
             "default_ndcg_at_10": result.default_ndcg_at_10,
             "trial_count": result.trials,
             "seconds": result.seconds,

@@ -61,7 +61,7 @@ def training_set(tenant_run: TenantRunResource) -> MaterializeResult[None]:
 
 @asset(
     name="lightgcn_model",
-    deps=[training_set, "hyperparameter_search"],
+    deps=[training_set, "stg_items", "hyperparameter_search"],
     kinds={"torch"},
     description="LightGCN vectors of one tenant: fitted for the evaluation, and on all data for the release.",
     **TRAINING_COMMON,

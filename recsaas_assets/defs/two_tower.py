@@ -45,7 +45,7 @@ def training_features(tenant_run: TenantRunResource) -> MaterializeResult[None]:
 
 @asset(
     name="two_tower_model",
-    deps=[training_set, training_features, "hyperparameter_search"],
+    deps=[training_set, training_features, "stg_items", "hyperparameter_search"],
     kinds={"torch"},
     description="Vectors of the two-tower model, in the place of LightGCN's. Off unless the tenant's settings ask.",
     **TRAINING_COMMON,

@@ -6,7 +6,10 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from recsaas_assets.recommender.checkpoint import Checkpoint
+from resources.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +23,18 @@ class Compute:
     """Folder for what several processes share while they work."""
     checkpoint: Checkpoint | None = None
     """Where a long fit in one process keeps its state, to go on from after a kill."""
+
+
+def device_named(name: str) -> str:
+    """``cpu`` or ``cuda`` for one of these or ``auto``, which is a GPU when torch sees one.
+
+    Raises:
+        ConfigurationError: ``cuda`` was asked for and there is none.
+    """
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise ConfigurationError(
+            "RECSAAS_TRAINING_DEVICE is cuda, and torch sees no CUDA device; set it to auto or cpu, or install a build "
+            "of torch for CUDA."
+        )
+    return "cuda" if found and name != "cpu" else "cpu"

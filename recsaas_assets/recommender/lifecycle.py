@@ -20,6 +20,7 @@ from scipy import sparse
 from upath import UPath
 
 from recsaas_assets.recommender.cold_items import ContentQuality, with_cold_items
+from recsaas_assets.recommender.compute import Compute
 from recsaas_assets.recommender.dataset import TimeSplit, TrainingSet
 from recsaas_assets.recommender.feature_tables import FeatureHistory, Part
 from recsaas_assets.recommender.holdout import is_comparable
@@ -119,10 +120,10 @@ class TrainedModel:
                 "content_explained": document["content_explained"],
             }
         except (KeyError, TypeError, ValidationError) as error:
-            raise CorruptArtifact("model.json is damaged; materialise lightgcn_model again.") from error
+            raise CorruptArtifact("model.json is damaged; materialise the model again.") from error
         if fingerprint != training_set.fingerprint:
             raise CorruptArtifact(
-                "The model was trained on another training set than the one stored; materialise lightgcn_model again."
+                "The model was trained on another training set than the one stored; materialise the model again."
             )
         kept = document.get("live_fingerprint", "")
         with_live = bool(kept) and kept == training_set.live_fingerprint
@@ -147,6 +148,7 @@ def train(
     features: FeatureHistory | None = None,
     content: sparse.csr_array | None = None,
     previous: PreviousModel | str | None = None,
+    compute: Compute | None = None,
     on_epoch: OnEpoch | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> TrainedModel:
@@ -156,6 +158,7 @@ def train(
         features: for the model types that read them.
         content: (n_items, f), from which items without interactions get vectors (see `content.py`).
         previous: the model to start from, where that is possible, or the reason why there is none; None: a full fit.
+        compute: the device, the number of processes, and where a long fit keeps its state.
 
     Raises:
         InvalidInput: there is no pair to fit on.
@@ -192,6 +195,7 @@ def train(
             validation=validation,
             stop_after=stop_after,
             initial=initial,
+            compute=compute,
             on_epoch=None if on_epoch is None else lambda progress: on_epoch(name, progress),
             should_stop=should_stop,
         )
@@ -238,7 +242,7 @@ def _read_vectors(directory: UPath, fit: str, training_set: TrainingSet, config:
         rows = training_set.n_users if name in ModelVectors.OF_USERS else training_set.n_items
         width = config.dim if name in ("users", "items") else config.learned_dim
         if array.shape != (rows, width):
-            raise CorruptArtifact(f"{fit}_{name}.npy does not belong to this model; materialise lightgcn_model again.")
+            raise CorruptArtifact(f"{fit}_{name}.npy does not belong to this model; materialise the model again.")
     return ModelVectors(**arrays)
 
 
@@ -246,5 +250,5 @@ def _read_array(path: UPath) -> Vectors:
     try:
         array: Vectors = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
     except (FileNotFoundError, EOFError, ValueError) as error:
-        raise CorruptArtifact(f"{path.name} is missing or damaged; materialise lightgcn_model again.") from error
+        raise CorruptArtifact(f"{path.name} is missing or damaged; materialise the model again.") from error
     return array

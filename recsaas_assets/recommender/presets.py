@@ -7,25 +7,21 @@ defaults must be ahead of them by more than luck explains, so that a small shop 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.dataset import TrainingSet
-from recsaas_assets.recommender.holdout import Holdout
-from recsaas_assets.recommender.metrics import Values, judge, ndcg
+from recsaas_assets.recommender.metrics import Values
 from recsaas_assets.recommender.model_config import ModelConfig
-from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.readout import Readout
-from recsaas_assets.recommender.scorers import VectorScorer
 from recsaas_assets.recommender.trainer import fit
+from recsaas_assets.recommender.validation_users import ValidationUsers, clearly_ahead
 from recsaas_assets.recommender.vectors import Vectors
 
 STEADY: dict[str, Any] = {
@@ -51,7 +47,6 @@ _STEPS = 20
 _NEGATIVES = 256
 _USERS = 500
 _MIN_USERS = 30
-_STANDARD_ERRORS = 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +79,7 @@ def adapted(
         return previous
     if config.loss != "softmax" or config.popularity_weight == 0:
         return settled
-    later = _Later.of(training_set, seed)
+    later = ValidationUsers.of(training_set, seed, limit=_USERS)
     if len(later.users) < _MIN_USERS:
         return settled
     trials = []
@@ -111,31 +106,6 @@ def _apart_from_choices(config: LightGCNConfig) -> dict[str, Any]:
     return config.model_dump(exclude=set(ADAPTED_FIELDS))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Later:
-    """What a sample of users took up in the validation period that they had not seen before."""
-
-    users: npt.NDArray[np.int32]
-    targets: Pairs
-    history: Pairs
-    n_users: int
-    n_items: int
-
-    @classmethod
-    def of(cls, data: TrainingSet, seed: int) -> _Later:
-        holdout = Holdout(data.train, data.validation, data.n_users, data.n_items)
-        users = np.unique(holdout.targets.user_row).astype(np.int32)
-        if len(users) > _USERS:
-            users = np.sort(np.random.default_rng(seed).choice(users, _USERS, replace=False))
-        return cls(users, holdout.targets, data.train, data.n_users, data.n_items)
-
-    def ndcg_at_10(self, users: Vectors, items: Vectors) -> Values:
-        """Of each user, with what they had seen left out of the ranking."""
-        scorer = VectorScorer(users, items, self.history.users_per_item(self.n_items) > 0)
-        ranked, _ = scorer.top_k(self.users, 10, self.history.csr(self.n_users, self.n_items))
-        return ndcg(judge(self.users, ranked, self.targets, self.n_users, self.n_items), 10)
-
-
 def _readouts(preset: LightGCNConfig) -> Iterator[LightGCNConfig]:
     """The preset, then the same with every other readout."""
     yield preset
@@ -158,8 +128,6 @@ def _ahead(trials: list[_Trial]) -> _Trial:
     first = trials[0]
 
     def clear(trial: _Trial) -> bool:
-        difference = trial.ndcg - first.ndcg
-        error = float(difference.std(ddof=1)) / math.sqrt(len(difference))
-        return float(difference.mean()) > _STANDARD_ERRORS * error
+        return clearly_ahead(trial.ndcg, first.ndcg)
 
     return max(filter(clear, trials), key=lambda trial: float(trial.ndcg.mean()), default=first)

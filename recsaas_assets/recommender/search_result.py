@@ -85,12 +85,15 @@ class SearchResult(BaseModel):
 
     model_type: ModelType
     hyperparameters: dict[str, JsonValue]
-    """Replace the defaults; empty when nothing was better than what the search started from."""
+    """Replace the defaults; empty when nothing was clearly better than what the search started from."""
     fixed: dict[str, JsonValue]
     """The tenant's own hyper-parameters at that time, which were not searched."""
     ndcg_at_10: float
+    """Of these, on validation."""
+    best_seen_ndcg_at_10: float
+    """Of the best trial, whether it was clearly ahead or not."""
     default_ndcg_at_10: float
-    """Of the configuration that the search started from; both on validation."""
+    """Of the configuration that the search started from."""
     trials: int
     seconds: float
     ended_by: Literal["trials", "minutes"]

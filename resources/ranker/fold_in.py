@@ -37,6 +37,11 @@ def folded_vector(
     return vector
 
 
+def event_weight(interaction_type: str | None) -> float:
+    """What one event counts in the taste of a new user: a dislike speaks against the item."""
+    return -1.0 if interaction_type == "dislike" else 1.0
+
+
 def known_events(
     item_rows: dict[str, int], item_ids: Sequence[str], weights: Sequence[float] | None
 ) -> tuple[NDArray[np.int32], list[float] | None]:

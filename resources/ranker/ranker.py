@@ -85,7 +85,10 @@ class Ranker:
         view = self._views.get(filters)
         history = self.release.history(user_id)
         live, weights = known_events(self.release.item_rows, live_items, live_weights)
+        interests = history
         if len(live):
+            spoken_for = live if weights is None else live[np.asarray(weights) > 0]
+            interests = np.concatenate([history, spoken_for])
             history = np.concatenate([history, live])
         excluded = self._rows(filters.exclude_ids)
         removed = np.concatenate([excluded, history]) if exclude_seen else excluded
@@ -107,7 +110,7 @@ class Ranker:
             scale = float(np.linalg.norm(query)) * self._search.typical_norm
             reasons: list[str | None] = [None] * len(rows)
             if explain:
-                reasons = [*interest_reasons(self._catalogue, self._taste.vectors, rows, history)]
+                reasons = [*interest_reasons(self._catalogue, self._taste.vectors, rows, interests)]
             answer.add_model(rows, model_scores(products, scale), reasons, source)
             fallback = None if len(rows) else "no_model_item"
         answer.add_popular(view.popular)

@@ -5,7 +5,7 @@ import pytest
 
 from resources.errors import InvalidInput
 from resources.ranker.filters import Filters
-from resources.ranker.fold_in import folded_vector
+from resources.ranker.fold_in import event_weight, folded_vector
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
 
@@ -50,6 +50,13 @@ class TestNewUsers:
         assert vector == pytest.approx([3 / 5, 4 / 5, 1])  # (3, 4) has length 5; the last coordinate is not learned
         weighted = folded_vector(fold_in, np.array([0, 1], np.int32), [1.0, 4.0], 3)
         assert weighted == pytest.approx(vector)
+
+    def test_a_dislike_speaks_against_an_item_and_is_never_a_reason(self, tastes: Ranker) -> None:
+        weights = [event_weight("dislike"), event_weight("view")]
+        ranking = tastes.recommend(None, 2, live_items=["c", "a"], live_weights=weights)
+        assert ids(ranking) == ["b", "d"]
+        assert {item.reason for item in ranking.items} == {"Because of your interest in Title a", "Recommended for you"}
+        assert weights == [-1, 1]
 
     def test_weights_decide_between_tastes(self, tastes: Ranker) -> None:
         """c weighs (0, 2) and b (1, 0)."""
