@@ -164,7 +164,10 @@ class ReleaseCache:
         """Log and count what happened, once and not at every check."""
         known = before.live if before is not None else None
         if after.live is not None and (known is None or known.ranker is not after.live.ranker):
-            _log.info("release_loaded", tenant=tenant.value, version=after.live.ranker.release.version)
+            ranker = after.live.ranker
+            _log.info("release_loaded", tenant=tenant.value, version=ranker.release.version)
+            if ranker.second_stage_problem is not None:
+                _log.error("second_stage_unavailable", tenant=tenant.value, problem=ranker.second_stage_problem)
             self._metrics.release_load(succeeded=True)
         if after.broken_at is not None and (before is None or before.broken_at != after.broken_at):
             problem = after.live.problem if after.live is not None else after.error and after.error.message

@@ -12,14 +12,22 @@ from recsaas_assets.ingestion import EVENTS_UPLOAD_ID
 from recsaas_assets.recommender.dataset import TrainingSet
 from recsaas_assets.recommender.gate import Outcome, Verdict
 from recsaas_assets.recommender.lifecycle import TrainedModel
-from recsaas_assets.recommender.live_release import LiveRelease
-from recsaas_assets.recommender.report import EvaluationReport
+from recsaas_assets.recommender.live_release import DamagedRelease, LiveRelease
+from recsaas_assets.recommender.report import DECIDING, EvaluationReport
 from recsaas_assets.recommender.report_text import report_markdown
 from resources.control_db.uploads import UploadRecord
-from resources.errors import CorruptRelease, ReleaseNotFound
-from resources.release.contents import EVALUATION_PLOT, ITEM_SCHEMA, ReleaseContents
+from resources.errors import CorruptArtifact, CorruptRelease, InvalidInput, ReleaseNotFound
+from resources.lake import read_json
+from resources.release.contents import EVALUATION_JSON, EVALUATION_PLOT, ITEM_SCHEMA, ReleaseContents
 from resources.release.load import load_release
-from resources.release.manifest import GateDecision, IndexInfo, ManifestDraft, ReleaseMetrics, UploadReference
+from resources.release.manifest import (
+    GateDecision,
+    IndexInfo,
+    ManifestDraft,
+    ReleaseManifest,
+    ReleaseMetrics,
+    UploadReference,
+)
 from resources.release.store import ReleaseStore
 
 GATE_OUTCOMES: dict[Outcome, Literal["passed", "skipped", "refused"]] = {
@@ -42,16 +50,15 @@ def live_until(store: ReleaseStore) -> datetime | None:
         return None
 
 
-def live_release(store: ReleaseStore) -> LiveRelease | None:
-    """What the gate compares a candidate with; None without a live release.
-
-    Raises:
-        CorruptRelease, ReleaseNotFound: there is one, and it cannot be read.
-    """
+def live_release(store: ReleaseStore) -> LiveRelease | DamagedRelease | None:
+    """What the gate compares a candidate with; None without a live release."""
     version = store.current()
     if version is None:
         return None
-    loaded = load_release(store.directory(version), cache=store.cache)
+    try:
+        loaded = load_release(store.directory(version), cache=store.cache)
+    except (CorruptRelease, ReleaseNotFound) as error:
+        return DamagedRelease(version, error.message)
     return LiveRelease(
         version=version,
         algorithm=loaded.manifest.algorithm,
@@ -62,7 +69,50 @@ def live_release(store: ReleaseStore) -> LiveRelease | None:
         user_vectors=loaded.user_vectors,
         item_vectors=loaded.item_vectors,
         popularity=loaded.catalogue.popularity,
+        events_until=loaded.manifest.events_until,
+        measured=loaded.manifest.gate.outcome != "skipped",
+        second_stage=_gain(loaded.manifest) if loaded.second_stage_users is not None else None,
     )
+
+
+def check_belongs(
+    report: EvaluationReport, model: TrainedModel, *, index_of: str, store: ReleaseStore, tenant: str
+) -> None:
+    """Refuse to release what was not made of one model, or not compared with what is live now.
+
+    Args:
+        index_of: digest of the model whose index is stored.
+
+    Raises:
+        InvalidInput: says which part is of another run.
+    """
+    live = store.current()
+    if report.model_digest != model.digest:
+        wrong = "The stored evaluation is of another model than the one stored"
+    elif index_of != model.digest:
+        wrong = "The stored index is of another model than the one stored"
+    elif live != (report.live.version if report.live else None) and not _is_of(store, live, model):
+        wrong = f"The model was not compared with release {live}, which has become live since"
+    else:
+        return
+    again = f"recsaas run {tenant} --from training"
+    raise InvalidInput(f"{wrong}; materialise evaluation and faiss_index again: {again}")
+
+
+def _is_of(store: ReleaseStore, version: str | None, model: TrainedModel) -> bool:
+    """Whether the release was made of this very model: then there is nothing to compare."""
+    if version is None:
+        return False
+    try:
+        document = read_json(store.directory(version) / EVALUATION_JSON)
+    except (CorruptArtifact, ReleaseNotFound):
+        return False
+    return isinstance(document, dict) and document.get("model_digest") == model.digest
+
+
+def _gain(manifest: ReleaseManifest) -> float:
+    with_it, without = manifest.metrics.second_stage.get(DECIDING), manifest.metrics.overall.get(DECIDING)
+    return 0.0 if with_it is None or without is None else with_it - without
 
 
 def item_table(
@@ -105,6 +155,12 @@ def histories(training_set: TrainingSet) -> tuple[np.ndarray, np.ndarray]:
     return indptr, pairs.item_row[order].astype(np.int32)
 
 
+def dislikes(training_set: TrainingSet) -> np.ndarray | None:
+    """User and item rows (n, 2) int32 of the pairs that are never to be recommended; None without any."""
+    pairs = training_set.disliked
+    return np.column_stack([pairs.user_row, pairs.item_row]) if len(pairs) else None
+
+
 def contents_of(
     training_set: TrainingSet,
     model: TrainedModel,
@@ -124,6 +180,7 @@ def contents_of(
         item_vectors=item_vectors,
         seen_indptr=indptr,
         seen_items=seen,
+        disliked=dislikes(training_set),
         index_bytes=index,
         evaluation_json=report.model_dump_json(indent=2),
         evaluation_markdown=report_markdown(report, plot=EVALUATION_PLOT if plot else None),
@@ -182,7 +239,11 @@ def manifest_draft(
         dbt_invocation_id=dbt_invocation_id,
         training_set_fingerprint=training_set.fingerprint,
         code_version=code_version,
-        hyperparameters={**model.config.model_dump(mode="json"), "epochs": model.epochs},
+        hyperparameters={
+            **model.config.model_dump(mode="json"),
+            "epochs": model.epochs,
+            "start": model.start.mode,
+        },
         taste_dimensions=model.config.learned_dim,
         seed=model.seed,
         dagster_run_id=run_id,
@@ -190,6 +251,7 @@ def manifest_draft(
             overall=dict(report.models.get(report.model, {})),
             baselines={name: dict(figures) for name, figures in report.models.items() if name != report.model},
             cohorts={name: dict(cohort.models.get(report.model, {})) for name, cohort in report.cohorts.items()},
+            second_stage=dict(report.second_stage),
             against_replaced={name: each.value for name, each in report.comparison.differences.items()}
             if report.comparison
             else {},

@@ -17,6 +17,7 @@ from bento_service.requests import json_body, read_json
 from bento_service.schemas.common import MAX_COUNT, checked_id
 from bento_service.schemas.recommendations import (
     AnswerMetadata,
+    FallbackReason,
     Freshness,
     Recommendation,
     RecommendationAnswer,
@@ -34,9 +35,6 @@ from resources.ranker.ranking import RankedItem, Ranking
 router = APIRouter(tags=["recommendations"])
 Reader = Annotated[Principal, Depends(require("recommendations:read"))]
 
-LAST_GOOD = "last_good_release"
-"""The fallback reason of a degraded answer from the release before the one that cannot be read."""
-
 _ASK = {
     "for a user": {"user_id": "u1", "count": 10},
     "filtered": {"user_id": "u1", "count": 5, "filters": {"category": "Audio", "max_price": 100}},
@@ -51,7 +49,7 @@ _ASK = {
     openapi_extra=json_body(RecommendationRequest, _ASK),
 )
 async def recommend(request: Request, principal: Reader, services: WithServices) -> Response:
-    """Recommend items to a user; popular ones to a visitor or a user the release does not know."""
+    """Recommend items to a user; to one that the release does not know by the events so far, or else popular ones."""
     asked = await read_json(request, RecommendationRequest, timeout=services.settings.request_timeout_seconds)
     principal.check_tenant(asked.tenant_id)
     if asked.cursor is not None:
@@ -156,7 +154,7 @@ def _metadata(
     request: Request, principal: Principal, services: Services, live: LiveRelease, ranking: Ranking
 ) -> AnswerMetadata:
     manifest = live.ranker.release.manifest
-    reason: str | None = LAST_GOOD if live.problem is not None else ranking.fallback_reason
+    reason: FallbackReason | None = "last_good_release" if live.problem is not None else ranking.fallback_reason
     if reason is not None:
         services.metrics.fallback(principal.tenant.value, reason)
     return AnswerMetadata(

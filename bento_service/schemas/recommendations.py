@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from bento_service.schemas.common import MAX_COUNT, Answer, Body, Id, JsonObject, Text
 from resources.ranker.filters import Filters
+from resources.ranker.ranking import Fallback, Source
 
 _Texts = Annotated[tuple[Text, ...], Field(max_length=100)]
 _Ids = Annotated[tuple[Id, ...], Field(max_length=1000)]
 _Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 _Price = Annotated[float, Field(ge=0)]
+
+FallbackReason = Literal[Fallback, "last_good_release"]
+"""The ranker's, and that the answer is from the release before the one that cannot be read (degraded)."""
 
 
 class FilterBody(Body):
@@ -103,7 +107,7 @@ class AnswerMetadata(Answer):
     latency_ms: float
     cache_hit: bool = False
     degraded: bool
-    fallback_reason: str | None
+    fallback_reason: FallbackReason | None
     variant: str | None = None
     freshness: Freshness
 
@@ -119,7 +123,7 @@ class Recommendation(Answer):
     image_url: str | None
     score: float
     rank: int
-    source: str
+    source: Source
     reason: str | None
 
 

@@ -27,11 +27,11 @@ class Candidate:
     space: Mapping[str, Sequence[Any]]
 
 
-RECENCY_START: Values = {"weight": 1.0, "half_life_days": 5.0}
-RECENCY_SPACE: Mapping[str, Sequence[Any]] = {
-    "weight": (0.1, 0.3, 0.6, 1.0, 1.5, 2.0),
-    "half_life_days": (2.0, 5.0, 10.0, 20.0),
-}
+RECENCY_READOUTS: Sequence[Values] = tuple(
+    {"weight": weight, "half_life_days": half_life}
+    for weight in (0.1, 0.2, 0.3, 0.45, 0.6, 1.0, 1.5, 2.0)
+    for half_life in (2.0, 5.0, 20.0, 60.0)
+)
 """What every baseline gets in its second row: the popularity coordinate of LightGCN's readout (ADR 5)."""
 
 LIGHTGCN_SPACE: Mapping[str, Sequence[Any]] = {

@@ -113,6 +113,7 @@ def _compared(rows: list[Row], judge: Judge) -> list[dict[str, Any]]:
         fields: dict[str, Any] = {
             "model": row.model,
             "configurations": row.configurations,
+            "readouts": row.readouts,
             "chosen": row.chosen,
             "validation_ndcg@10": row.validation,
             "seconds": round(row.seconds, 2),

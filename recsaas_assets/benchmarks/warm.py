@@ -1,4 +1,8 @@
-"""`recsaas bench warm`: incremental runs against full ones, time and quality, run after run."""
+"""`recsaas bench warm`: incremental runs against full ones, time and quality, run after run.
+
+All fits have the configuration that the first run chose, so that only the start differs. An incremental fit has in sum
+had more steps than a full one: `annealed` takes as many after a full fit on the same data, to tell the two apart.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,10 @@ from resources.tenant_settings import InteractionWeights
 if TYPE_CHECKING:
     from recsaas_assets.recommender.dataset import TrainingSet
     from recsaas_assets.recommender.lifecycle import TrainedModel
+    from recsaas_assets.recommender.model_config import ModelConfig
 
 _FIRST_SHARE = 0.8
+_KINDS = ("full", "incremental", "annealed")
 
 
 @click.command()
@@ -48,15 +54,22 @@ def warm(names: tuple[str, ...], runs: int, seed: int, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    table = Table("data set", "interactions", "full s", "incremental s", "full NDCG@10", "incremental", "difference")
+    table = Table("data set", "interactions", *(f"{kind}: s, epochs, NDCG@10" for kind in _KINDS), "minus full", "")
     for name in names:
         for line in answer[name]:
-            difference = line["incremental_minus_full"]
-            shown = f"{difference['value']:+.4f} ({difference['low']:+.4f} … {difference['high']:+.4f})"
-            figures = (f"{line[kind]['ndcg@10']:.4f}" for kind in ("full", "incremental"))
-            seconds = (f"{line[kind]['seconds']:.1f}" for kind in ("full", "incremental"))
-            table.add_row(name, f"{line['interactions']:,}", *seconds, *figures, shown)
+            shown = (_figures(line[kind]) for kind in _KINDS)
+            differences = (_difference(kind, line["minus_full"].get(kind)) for kind in _KINDS[1:])
+            table.add_row(name, f"{line['interactions']:,}", *shown, *differences)
     results.print(table)
+
+
+def _figures(run: dict[str, Any]) -> str:
+    quality = "nobody to measure on" if run["ndcg@10"] is None else f"{run['ndcg@10']:.4f}"
+    return f"{run['seconds']:.1f}, {run['epochs']}, {quality}"
+
+
+def _difference(kind: str, found: dict[str, float] | None) -> str:
+    return "" if found is None else f"{kind} {found['value']:+.4f} ({found['low']:+.4f} … {found['high']:+.4f})"
 
 
 def _measure(prepared_data: Prepared, runs: int, seed: int) -> list[dict[str, Any]]:
@@ -67,38 +80,44 @@ def _measure(prepared_data: Prepared, runs: int, seed: int) -> list[dict[str, An
     from recsaas_assets.recommender.warm_start import PreviousModel
 
     lake = prepared_data.tenant
-    signals = read_parquet(lake.dbt / "int_interaction_signals.parquet").sort("timestamp")
+    columns = ["timestamp", "user_id", "item_id", "interaction_type", "signal"]
+    signals = read_parquet(lake.dbt / "int_interaction_signals.parquet").sort(columns)
     catalogue = read_parquet(lake.dbt / "stg_items.parquet")
     lines = []
+    config: ModelConfig | None = None
     with tempfile.TemporaryDirectory() as folder:
-        kept = UPath(folder)
+        kept, just_full = UPath(folder) / "kept", UPath(folder) / "full"
         for run in range(runs + 1):
             share = _FIRST_SHARE + (1 - _FIRST_SHARE) * run / runs
             part: pl.DataFrame = signals.head(round(signals.height * share))
             data = build_training_set(part, catalogue["item_id"], InteractionWeights().cap)
             content = content_matrix(catalogue, data.items.ids)
-            config = default_config("lightgcn", data.n_users, data.n_items, len(data.full))
+            config = config or default_config("lightgcn", data.n_users, data.n_items, len(data.full))
             full = train(data, config, seed=seed, content=content)
+            config = full.config
             if run == 0:
                 full.save(kept)
                 continue
-            incremental = train(data, config, seed=seed, content=content, previous=PreviousModel.load(kept))
-            incremental.save(kept)
-            lines.append({"interactions": part.height, **_compare(data, full, incremental, seed)})
+            full.save(just_full)
+            models = {"full": full}
+            for kind, start in (("incremental", kept), ("annealed", just_full)):
+                models[kind] = train(data, config, seed=seed, content=content, previous=PreviousModel.load(start))
+            models["incremental"].save(kept)
+            lines.append({"interactions": part.height, **_compare(data, models, seed)})
             notes.print(f"  {part.height:,} interactions: {lines[-1]}")
     return lines
 
 
-def _compare(data: TrainingSet, full: TrainedModel, incremental: TrainedModel, seed: int) -> dict[str, Any]:
-    """NDCG@10 of both on the test period, and what each took."""
+def _compare(data: TrainingSet, models: dict[str, TrainedModel], seed: int) -> dict[str, Any]:
+    """NDCG@10 of all on the test period, None when nobody can be measured, and what each took."""
     from recsaas_assets.recommender.scorers import VectorScorer
 
     known = data.before_test.users_per_item(data.n_items) > 0
     truth = data.test.of_users(data.before_test.items_per_user(data.n_users) > 0).of_items(known)
-    models = {"full": full, "incremental": incremental}
     scorers = {name: VectorScorer(each.holdout.users, each.holdout.items, known) for name, each in models.items()}
     truth = truth.without(data.before_test, data.n_items)
     found = ranked(scorers, truth, data.before_test, data, against="full", seed=seed)
+    figures, differences = found.get("models", {}), found.get("minus_full", {})
     return {
         "test_users": found["users"],
         **{
@@ -107,10 +126,10 @@ def _compare(data: TrainingSet, full: TrainedModel, incremental: TrainedModel, s
                 "epochs": each.start.epochs,
                 "mode": each.start.mode,
                 "reason": each.start.reason,
-                "ndcg@10": found["models"][name]["ndcg@10"]["value"],
+                "ndcg@10": figures[name]["ndcg@10"]["value"] if figures else None,
             }
             for name, each in models.items()
         },
-        "time_share": round(incremental.seconds / full.seconds, 3),
-        "incremental_minus_full": found["minus_full"]["incremental"]["ndcg@10"],
+        "time_share": round(models["incremental"].seconds / models["full"].seconds, 3),
+        "minus_full": {name: each["ndcg@10"] for name, each in differences.items()},
     }

@@ -15,8 +15,10 @@ from recsaas_assets.commands.console import TENANT, Installation, json_option, p
 from resources.control_db.api_keys import SCOPES, create_api_key
 from resources.control_db.tenants import change_settings, create_tenant, get_tenant, list_tenants
 from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
+from resources.tenant_settings import TenantSettings, TrainingSettings, changed
 from resources.uploads.contract import Kind
+
+_ANY_SIZE = 1000, 1000, 10_000
 
 
 @click.group()
@@ -77,6 +79,8 @@ def settings(tenant_id: TenantId, wanted: tuple[str, ...], unwanted: tuple[str, 
     """
     db = Installation().db
     changes = {name: _value(text) for name, text in map(_assignment, wanted)} | dict.fromkeys(unwanted)
+    if changes:
+        _check_training(changed(get_tenant(db, tenant_id).settings, changes).training, changes)
     current = (change_settings(db, tenant_id, changes) if changes else get_tenant(db, tenant_id)).settings
     fields = current.model_dump(mode="json")
     if as_json:
@@ -88,6 +92,16 @@ def settings(tenant_id: TenantId, wanted: tuple[str, ...], unwanted: tuple[str, 
         default = defaults.get(name)
         table.add_row(name, json.dumps(value), "" if value == default else json.dumps(default))
     results.print(table)
+
+
+def _check_training(training: TrainingSettings, changes: Mapping[str, Any]) -> None:
+    """Refuse hyper-parameters that the model does not have, before anything is stored."""
+    if not training.hyperparameters or not any(name.split(".")[0] == "training" for name in changes):
+        return
+    from recsaas_assets.recommender.chosen_config import chosen_config  # loads PyTorch
+
+    # Which values fit does not depend on the tenant's size.
+    chosen_config(training, None, *_ANY_SIZE)
 
 
 def _assignment(text: str) -> tuple[str, str]:

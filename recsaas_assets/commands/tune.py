@@ -9,6 +9,7 @@ from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
 from resources.control_db.tenants import get_tenant
+from resources.errors import InvalidInput
 from resources.run_lock import tenant_run_lock
 from resources.tenant import TenantId
 
@@ -66,9 +67,10 @@ def tune(tenant_id: TenantId, trials: int | None, minutes: float | None, forget:
             def on_epoch(number: int, progress: EpochProgress) -> None:
                 status.update(f"trial {number}: epoch {progress.epoch} of {progress.total}")
 
-            result, study = run_search(
-                lake, data, settings, budget, on_trial=lambda trial, study: _say(trial, study), on_epoch=on_epoch
-            )
+            try:
+                result, study = run_search(lake, data, settings, budget, on_trial=_say, on_epoch=on_epoch)
+            except InvalidInput as error:
+                raise InvalidInput(f"Tenant {tenant_id}: {error.message}", details=error.details) from error
     if as_json:
         print_json(
             {

@@ -108,7 +108,7 @@ def gate_checks(tenant_run: TenantRunResource) -> Iterator[AssetCheckResult]:
     from resources.release.contents import EVALUATION_JSON
 
     report = EvaluationReport.model_validate(read_json(tenant_run.lake.evaluation / EVALUATION_JSON))
-    alone = decide(report.model_copy(update={"comparison": None, "not_compared": ""}), live=False)
+    alone = decide(report.model_copy(update={"live": None, "comparison": None, "not_compared": ""}))
     yield AssetCheckResult(
         asset_key=evaluation.key,
         check_name="model_beats_popularity",
@@ -117,16 +117,15 @@ def gate_checks(tenant_run: TenantRunResource) -> Iterator[AssetCheckResult]:
         description=" ".join(alone.reasons),
     )
     tolerance = tenant_run.tenant().settings.training.tolerance
-    against_live = decide(report, live=report.comparison is not None, tolerance=tolerance)
-    compared = report.comparison is not None
+    # What the second stages add is decided with the release; here the models are compared.
+    live = report.live and report.live.model_copy(update={"second_stage": None})
+    against_live = decide(report.model_copy(update={"live": live}), tolerance=tolerance)
     yield AssetCheckResult(
         asset_key=evaluation.key,
         check_name="not_worse_than_live",
         passed=against_live.outcome != "hold",
         severity=AssetCheckSeverity.WARN,
-        description=" ".join(against_live.reasons)
-        if compared
-        else report.not_compared or "No release to compare with.",
+        description=" ".join(against_live.reasons) if live else "No release to compare with.",
     )
 
 

@@ -23,14 +23,13 @@ def train_model(
     import torch
 
     from recsaas_assets.recommender.checkpoint import Checkpoint
-    from recsaas_assets.recommender.chosen_config import chosen_config
+    from recsaas_assets.recommender.chosen_config import chosen_config, usable_result
     from recsaas_assets.recommender.compute import Compute, device_named
     from recsaas_assets.recommender.content import content_matrix
     from recsaas_assets.recommender.dataset import TrainingSet
     from recsaas_assets.recommender.feature_tables import FeatureHistory
     from recsaas_assets.recommender.lifecycle import train
     from recsaas_assets.recommender.plots import curves_png
-    from recsaas_assets.recommender.search_result import SearchResult
     from recsaas_assets.recommender.trainer import EpochProgress
     from recsaas_assets.recommender.warm_start import PreviousModel
 
@@ -70,9 +69,11 @@ def train_model(
             AssetObservation(asset_key=context.asset_key, partition=context.partition_key, metadata=observed)
         )
 
+    size = data.n_users, data.n_items, len(data.full)
+    found, search = usable_result(lake.search, settings, *size)
     model = train(
         data,
-        chosen_config(settings, SearchResult.load(lake.search), data.n_users, data.n_items, len(data.full)),
+        chosen_config(settings, found, *size),
         seed=SEED,
         features=FeatureHistory.load(lake.features_at, data) if model_type == "two_tower" else None,
         content=content_matrix(read_parquet(lake.dbt / "stg_items.parquet"), data.items.ids),
@@ -88,6 +89,7 @@ def train_model(
             "training_seconds": round(model.seconds, 2),
             "dimension": model.config.dim,
             "start": MetadataValue.json(model.start.model_dump(mode="json")),
+            "search": search,
             "hyperparameters": MetadataValue.json(model.config.model_dump(mode="json")),
             "curves": picture(curves_png(model.history), alt="loss and validation NDCG@10 by epoch"),
         }

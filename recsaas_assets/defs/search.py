@@ -6,6 +6,7 @@ from recsaas_assets.defs.metadata import picture, table
 from recsaas_assets.defs.training import TRAINING_COMMON, training_set
 from resources.control_db.runs import note_epoch
 from resources.dagster_resources import TenantRunResource
+from resources.errors import InvalidInput
 
 _SHOWN_TRIALS = 20
 
@@ -21,10 +22,11 @@ def hyperparameter_search(context: AssetExecutionContext, tenant_run: TenantRunR
     """One partition: every trial of the search, and the best one."""
     import torch
 
+    from recsaas_assets.recommender.chosen_config import usable_result
     from recsaas_assets.recommender.dataset import TrainingSet
     from recsaas_assets.recommender.search import Budget
     from recsaas_assets.recommender.search_report import HEADER, rows, trials_png
-    from recsaas_assets.recommender.search_result import SearchResult, Study, Trial
+    from recsaas_assets.recommender.search_result import Study, Trial
     from recsaas_assets.tuning import tune
 
     settings = tenant_run.tenant().settings.training
@@ -35,10 +37,8 @@ def hyperparameter_search(context: AssetExecutionContext, tenant_run: TenantRunR
     if tenant_run.settings.training_threads:
         torch.set_num_threads(tenant_run.settings.training_threads)
     data = TrainingSet.load(tenant_run.lake.training)
-    if not data.split.evaluable:
-        return MaterializeResult(metadata={"status": f"skipped: {data.split.reason}"})
-    found = SearchResult.load(tenant_run.lake.search)
-    if found is not None and found.is_about(data, settings.model_type, settings.hyperparameters):
+    found, earlier = usable_result(tenant_run.lake.search, settings, data.n_users, data.n_items, len(data.full))
+    if found is not None and found.fixed == settings.hyperparameters:
         how = f"kept: found on {found.n_pairs} pairs, now {len(data.full)}; search again with: recsaas tune"
         return MaterializeResult(
             metadata={
@@ -65,10 +65,14 @@ def hyperparameter_search(context: AssetExecutionContext, tenant_run: TenantRunR
         )
 
     budget = Budget(settings.search_trials, settings.search_minutes)
-    result, study = tune(tenant_run.lake, data, settings, budget, on_trial=on_trial)
+    try:
+        result, study = tune(tenant_run.lake, data, settings, budget, on_trial=on_trial)
+    except InvalidInput as error:  # the run goes on: it trains as it would have without a search
+        return MaterializeResult(metadata={"status": f"skipped: {error.message}"})
     return MaterializeResult(
         metadata={
             "status": f"searched until the {result.ended_by} of the budget were used up",
+            "earlier_result": earlier,
             "ndcg_at_10": result.ndcg_at_10,
             "best_seen_ndcg_at_10": result.best_seen_ndcg_at_10,
             "default_ndcg_at_10": result.default_ndcg_at_10,

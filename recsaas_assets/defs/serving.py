@@ -41,10 +41,12 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
 
     tenant_run.stage("faiss_index")
     data = TrainingSet.load(tenant_run.lake.training)
-    _, items = release_vectors(data, TrainedModel.load(tenant_run.lake.model, data))
+    model = TrainedModel.load(tenant_run.lake.model, data)
+    _, items = release_vectors(data, model)
     index, info = build_index(items)
     write_bytes(tenant_run.lake.index / "index.faiss", index)
-    write_json(tenant_run.lake.index / "index.json", info.model_dump(mode="json"))
+    document = {"model_digest": model.digest, "index": info.model_dump(mode="json")}
+    write_json(tenant_run.lake.index / "index.json", document)
     return MaterializeResult(
         metadata={
             "index_type": info.type,
@@ -84,7 +86,7 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     from recsaas_assets.recommender.report import EvaluationReport
     from recsaas_assets.recommender.second_stage.model import SecondStageModel
     from recsaas_assets.recommender.second_stage.release import with_second_stage
-    from recsaas_assets.releasing import contents_of, item_table, manifest_draft, release_vectors
+    from recsaas_assets.releasing import check_belongs, contents_of, item_table, manifest_draft, release_vectors
     from resources.release.contents import EVALUATION_JSON, EVALUATION_PLOT
     from resources.release.manifest import IndexInfo
     from resources.release.store import ReleaseStore, new_version
@@ -94,27 +96,32 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     data = TrainingSet.load(lake.training)
     model = TrainedModel.load(lake.model, data)
     report = EvaluationReport.model_validate(read_json(lake.evaluation / EVALUATION_JSON))
+    indexed = read_json(lake.index / "index.json")
+    tenant = str(tenant_run.tenant_id)
+    check_belongs(report, model, index_of=indexed.get("model_digest", ""), store=store, tenant=tenant)
     popular = read_parquet(lake.dbt / "item_features.parquet").select("item_id", popularity="popularity_score")
     _, vectors = release_vectors(data, model)
     items = item_table(data, vectors, read_parquet(lake.dbt / "stg_items.parquet"), popular)
     live = store.current()
     wanted = tenant_run.tenant().settings.training
-    verdict = decide(report, live=live is not None, tolerance=wanted.tolerance)
     stage = SecondStageModel.load(lake.second_stage, model) if wanted.second_stage else None
+    verdict = decide(report, tolerance=wanted.tolerance, second_stage=None if stage is None else stage.gain)
     if stage is not None:
+        served = stage.verdict.with_second_stage if stage.verdict.goes_live else {}
+        report = report.model_copy(update={"second_stage": served})
         verdict = verdict.model_copy(update={"reasons": (*verdict.reasons, stage.verdict.reason)})
     build = read_build(lake)
     raw = {kind: scan_parquet([lake.raw(kind)]) for kind in ("items", "users", "interactions")}
     taken_in = {each for table in raw.values() for each in table.select("upload_id").unique().collect().to_series()}
     draft = manifest_draft(
-        tenant=str(tenant_run.tenant_id),
+        tenant=tenant,
         training_set=data,
         model=model,
         report=report,
         verdict=verdict,
         raw_interactions=raw["interactions"],
         uploads=tuple(u for u in list_uploads(tenant_run.db, tenant_run.tenant_id) if u.upload_id in taken_in),
-        index=IndexInfo.model_validate(read_json(lake.index / "index.json")),
+        index=IndexInfo.model_validate(indexed["index"]),
         dbt_project_hash=build.project_hash,
         dbt_invocation_id=build.invocation_id,
         code_version=package_version("recsaas"),

@@ -8,7 +8,7 @@ from recsaas_assets.defs.metadata import picture, preview, table
 from recsaas_assets.defs.model_training import SEED, train_model
 from recsaas_assets.defs.partitions import tenants_partitions
 from resources.dagster_resources import TenantRunResource
-from resources.errors import CorruptRelease, InvalidInput, ReleaseNotFound
+from resources.errors import CorruptArtifact, InvalidInput
 from resources.lake import read_parquet, write_bytes, write_json
 
 TRAINING_COMMON: dict[str, Any] = {
@@ -73,7 +73,7 @@ def lightgcn_model(context: AssetExecutionContext, tenant_run: TenantRunResource
 
 @asset(
     name="evaluation",
-    deps=[training_set, lightgcn_model, "two_tower_model"],
+    deps=[training_set, lightgcn_model, "two_tower_model", "training_features"],
     kinds={"python"},
     description="How good the model is on the tenant's newest interactions, against baselines and by cohort.",
     **TRAINING_COMMON,
@@ -94,13 +94,12 @@ def evaluation(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     lake = tenant_run.lake
     data = TrainingSet.load(lake.training)
     model = TrainedModel.load(lake.model, data)
-    try:
-        live, problem = live_release(ReleaseStore(lake)), ""
-    except (CorruptRelease, ReleaseNotFound) as error:
-        live, problem = None, error.message
-    two_tower = tenant_run.tenant().settings.training.model_type == "two_tower"
-    features = FeatureHistory.load(lake.features_at, data) if two_tower else None
-    report = report_on(data, model, seed=SEED, live=live, not_compared=problem, features=features)
+    features: FeatureHistory | None
+    try:  # whatever this run's model is: the live release may be a two-tower model, whose fit needs them
+        features = FeatureHistory.load(lake.features_at, data)
+    except CorruptArtifact:
+        features = None
+    report = report_on(data, model, seed=SEED, live=live_release(ReleaseStore(lake)), features=features)
     plot = evaluation_png(report)
     write_json(lake.evaluation / EVALUATION_JSON, report.model_dump(mode="json"))
     write_bytes(lake.evaluation / EVALUATION_MARKDOWN, report_markdown(report, plot=EVALUATION_PLOT).encode())

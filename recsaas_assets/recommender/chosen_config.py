@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pydantic import JsonValue, ValidationError
+from upath import UPath
 
 from recsaas_assets.recommender.model_config import ModelConfig, default_config, parse_config
 from recsaas_assets.recommender.presets import ADAPTED_FIELDS
@@ -38,6 +39,25 @@ def chosen_config(
     return replaced(config, settings.hyperparameters)
 
 
+def usable_result(
+    directory: UPath, settings: TrainingSettings, n_users: int, n_items: int, n_pairs: int
+) -> tuple[SearchResult | None, str]:
+    """What a search has left in `directory` for a run of this tenant at this size, and in words what becomes of it.
+
+    A result that is stale, unreadable or of another version is none: it is a help, and no run fails for want of it.
+    """
+    try:
+        found = SearchResult.load(directory, settings.model_type)
+        if found is None:
+            return None, "none"
+        chosen_config(settings, found, n_users, n_items, n_pairs)
+    except (CorruptArtifact, InvalidInput) as error:
+        return None, f"not used: {error.message}"
+    if not found.suits(settings.model_type, n_pairs):
+        return None, f"not used: found on {found.n_pairs} pairs, now {n_pairs}"
+    return found, f"used: found on {found.n_pairs} pairs, now {n_pairs}"
+
+
 def replaced(config: ModelConfig, hyperparameters: Mapping[str, JsonValue]) -> ModelConfig:
     """`config` with the tenant's own values.
 
@@ -59,7 +79,11 @@ def replaced(config: ModelConfig, hyperparameters: Mapping[str, JsonValue]) -> M
                 FieldProblem(f"{_SETTING}.{_name(each['loc'], fields)}", each["msg"]) for each in error.errors()
             ]
     said = "; ".join(f"{problem.field}: {problem.message}" for problem in problems)
-    raise InvalidInput(f"The tenant's training settings do not fit. {said}", details=tuple(problems))
+    raise InvalidInput(
+        f"The tenant's training settings do not fit. {said}. Change them with --set or --unset of: recsaas tenant "
+        "settings TENANT",
+        details=tuple(problems),
+    )
 
 
 def _settled(fields: Mapping[str, JsonValue], given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

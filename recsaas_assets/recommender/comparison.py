@@ -53,16 +53,15 @@ def compare_with_live(
     """Measure both on the same newest holdout; ``seed`` only moves the intervals.
 
     When at least 20 users can be evaluated on what is newer than the release, its stored vectors answer, and the
-    candidate's recipe fitted on the same past (``model.before_live``). Otherwise the release's recipe is fitted on
-    what came before the test period, and both are measured there.
+    candidate's recipe fitted on the same past (``model.before_live``). Otherwise, and when ``training_set`` was split
+    for another release, the release's recipe is fitted on what came before the test period, and both are measured
+    there.
 
     Raises:
-        NotComparable: nothing can be evaluated, or the release's recipe cannot be repeated.
+        NotComparable: nobody can be evaluated, or the release's recipe cannot be repeated.
     """
     contest = _contest(training_set, model, live, features)
     holdout, judge = contest.holdout, Judge(contest.holdout, seed=seed)
-    if holdout.evaluated_users < MIN_USERS:
-        raise NotComparable(f"only {holdout.evaluated_users} users can be evaluated, at least {MIN_USERS} are needed.")
     popularity = popularity_scorer(holdout.history, training_set.n_items)
     scorers = {CANDIDATE: contest.candidate, LIVE: contest.live, POPULARITY: popularity}
     rankings = {name: judge.rank(scorer, holdout.targets) for name, scorer in scorers.items()}
@@ -76,6 +75,7 @@ def compare_with_live(
         holdout=contest.name,
         since=contest.since,
         same_recipe=contest.same_recipe,
+        live_start=live.start,
         users=holdout.evaluated_users,
         models={name: each.figures() for name, each in measured.items()},
         intervals=intervals(measured, judge.resamples(holdout.evaluated_users)),
@@ -100,7 +100,8 @@ def _contest(
     split = training_set.split
     if split.test_start is None:
         raise NotComparable(split.reason)
-    if model.before_live is None or split.live_until is None or not is_comparable(training_set):
+    same_past = split.live_until is not None and split.live_until == live.events_until
+    if model.before_live is None or split.live_until is None or not same_past or not is_comparable(training_set):
         return _on_the_test_period(training_set, model, live, features, split.test_start)
     holdout = Holdout.since_live(training_set)
     return _Contest(
@@ -116,6 +117,8 @@ def _on_the_test_period(
     training_set: TrainingSet, model: TrainedModel, live: LiveRelease, features: FeatureHistory | None, since: datetime
 ) -> _Contest:
     holdout = Holdout.of_test(training_set)
+    if holdout.evaluated_users == 0:
+        raise NotComparable("nobody can be evaluated on the test period.")
     candidate = VectorScorer(model.holdout.users, model.holdout.items, holdout.known_items)
     contest = _Contest("test", since, holdout, candidate, candidate, same_recipe=True)
     if live.serves_popularity:

@@ -48,6 +48,9 @@ class TrainingSet:
 
     ``before_live`` holds what the live release could have seen, ``since_live`` what neither it nor the search for
     hyper-parameters has: later than ``live_until`` and not before ``test_start``. Both are empty without a release.
+
+    ``disliked`` holds the pairs with a negative signal at any time, which are in no ``full``: never to be recommended.
+    Nothing is fitted on them; weights are 1, ages 0.
     """
 
     users: IdMap
@@ -60,6 +63,7 @@ class TrainingSet:
     split: TimeSplit
     before_live: Pairs = field(default_factory=Pairs.empty)
     since_live: Pairs = field(default_factory=Pairs.empty)
+    disliked: Pairs = field(default_factory=Pairs.empty)
 
     @property
     def n_users(self) -> int:
@@ -88,6 +92,8 @@ class TrainingSet:
             digest.update(b"\xff" * 8)
         for name in _PARTS:
             _digest_pairs(digest, name, getattr(self, name))
+        if len(self.disliked):
+            _digest_pairs(digest, "disliked", self.disliked)
         digest.update(self.split.model_dump_json(exclude={"live_until"}).encode())
         return digest.hexdigest()
 
@@ -105,7 +111,7 @@ class TrainingSet:
         """Write users, items and one Parquet file per part, then split.json, each atomically."""
         write_parquet(directory / "users.parquet", self.users.to_polars(id_column="user_id", row_column="user_row"))
         write_parquet(directory / "items.parquet", self.items.to_polars(id_column="item_id", row_column="item_row"))
-        for part, pairs in self.parts.items():
+        for part, pairs in (*self.parts.items(), ("disliked", self.disliked)):
             write_parquet(directory / f"{part}.parquet", pairs.to_polars())
         document = {
             "fingerprint": self.fingerprint,
@@ -116,12 +122,17 @@ class TrainingSet:
 
     @classmethod
     def load(cls, directory: UPath) -> "TrainingSet":
-        """Read what `save` wrote. Raises InvalidInput when the files do not belong together."""
+        """Read what `save` wrote; sets of older versions have no dislikes.
+
+        Raises InvalidInput when the files do not belong together.
+        """
         document = read_json(directory / "split.json")
         users = read_parquet(directory / "users.parquet")
         items = read_parquet(directory / "items.parquet")
         split = TimeSplit.model_validate(document["split"])
         parts = _PARTS if split.live_until is None else (*_PARTS, *_LIVE_PARTS)
+        if (directory / "disliked.parquet").exists():
+            parts = (*parts, "disliked")
         loaded = cls(
             users=IdMap.from_polars(users, id_column="user_id", row_column="user_row"),
             items=IdMap.from_polars(items, id_column="item_id", row_column="item_row"),
@@ -180,13 +191,13 @@ def build_training_set(
     def to_pairs(part: pl.DataFrame) -> Pairs:
         return _to_pairs(pair_weights(part, cap), users, items)
 
-    full = to_pairs(signals)
+    full, disliked = to_pairs(signals), _disliked(signals, users, items)
     if len(full) == 0:
         raise InvalidInput("No interaction has a positive signal; upload views, clicks, ratings, likes or purchases.")
     split = _split_times(signals["timestamp"].sort(), fractions)
     if split.validation_start is None or split.test_start is None:
         nothing = Pairs.empty()
-        return TrainingSet(users, items, full, nothing, full, nothing, full, split)
+        return TrainingSet(users, items, full, nothing, full, nothing, full, split, disliked=disliked)
     time = pl.col("timestamp")
     before_live = since_live = Pairs.empty()
     if live_until is not None:
@@ -205,6 +216,7 @@ def build_training_set(
         split=split,
         before_live=before_live,
         since_live=since_live,
+        disliked=disliked,
     )
 
 
@@ -239,6 +251,11 @@ def _later(ordered: pl.Series, place: int, *, than: datetime | None) -> datetime
     time: datetime = ordered[min(place, len(ordered) - 1)]
     first: datetime = after[0]
     return max(time, first)
+
+
+def _disliked(signals: pl.DataFrame, users: IdMap, items: IdMap) -> Pairs:
+    pairs = signals.filter(pl.col("signal") < 0).select("user_id", "item_id").unique()
+    return Pairs.of(users.rows(pairs["user_id"]), items.rows(pairs["item_id"]))
 
 
 def _to_pairs(weighted: pl.DataFrame, users: IdMap, items: IdMap) -> Pairs:

@@ -6,13 +6,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from recsaas_assets.recommender.against_live import behind_live, behind_second_stage
 from recsaas_assets.recommender.holdout import MIN_USERS
-from recsaas_assets.recommender.report import DECIDING, POPULARITY, Comparison, Difference, EvaluationReport
+from recsaas_assets.recommender.report import DECIDING, POPULARITY, EvaluationReport, LiveSummary
 from recsaas_assets.recommender.report_text import difference_text, how_compared
 
 Outcome = Literal["promote", "promote_unmeasured", "promote_popularity", "hold"]
 TOLERANCE = 0.05
 """Share of the live release's NDCG@10 by which a candidate may be worse, unless the tenant says otherwise."""
+HOW_TO_FORCE = "To make it live all the same: recsaas releases promote TENANT VERSION --reason REASON"
 
 
 class Verdict(BaseModel):
@@ -24,46 +26,127 @@ class Verdict(BaseModel):
     reasons: tuple[str, ...]
 
 
-def decide(report: EvaluationReport, *, live: bool, tolerance: float = TOLERANCE) -> Verdict:
+def decide(report: EvaluationReport, *, tolerance: float = TOLERANCE, second_stage: float | None = None) -> Verdict:
     """A model goes live when it beats popularity and is not worse than the live release, both by NDCG@10.
 
-    Nothing can be told from a test period that is too small: the model goes live unmeasured. A model that popularity
-    beats is held when a release is ``live``; without one the release serves popularity and says so. ``tolerance`` is
-    the share of the live release's NDCG@10 by which the model may be worse.
+    A first release goes live even if nothing can be told of it, and serves popularity if that is better. A live release
+    that serves popularity is replaced by the better of the two, too. A model that is live stays when the candidate
+    loses, and when they cannot be compared. A live release that is damaged counts as none.
+
+    Args:
+        tolerance: share of the live release's NDCG@10 by which the model may be worse.
+        second_stage: what the candidate's second stage adds to its NDCG@10, 0 when it was dropped; None when the
+            tenant asks for none.
     """
-    split = report.split
-    if not split.evaluable:
-        return Verdict(outcome="promote_unmeasured", reasons=(f"Promoted without evaluation: {split.reason}",))
-    if split.evaluated_users < MIN_USERS:
-        few = (
-            f"Promoted without a comparison: the test period has {split.evaluated_users} users to evaluate on, "
-            f"at least {MIN_USERS} are needed."
-        )
-        return Verdict(outcome="promote_unmeasured", reasons=(few,))
+    live = report.live
+    if live is None or live.damaged:
+        return _first(report)
+    if live.algorithm == POPULARITY:
+        return _after_popularity(report, live, tolerance)
+    return _after_model(report, live, tolerance, second_stage)
+
+
+def _first(report: EvaluationReport) -> Verdict:
+    damaged = (f"The live release cannot answer: {report.not_compared}",) if report.not_compared else ()
+    unmeasured = _nothing_measured(report)
+    if unmeasured:
+        return Verdict(outcome="promote_unmeasured", reasons=(f"Promoted without evaluation: {unmeasured}", *damaged))
+    if report.split.evaluated_users < MIN_USERS:
+        few = f"Promoted without a comparison: {_few(report)}"
+        return Verdict(outcome="promote_unmeasured", reasons=(few, *damaged))
     beaten = _beaten_by_popularity(report)
-    if beaten and live:
-        held = f"{beaten[0]} The live release stays. Upload more interactions and run again."
-        return Verdict(outcome="hold", reasons=(held, *beaten[1:]))
     if beaten:
         served = f"{beaten[0]} No release is live, so this release serves popularity."
-        return Verdict(outcome="promote_popularity", reasons=(served, *beaten[1:]))
-    won = f"The model ({report.model}) beats popularity. {_on_the_test_period(report)}"
+        return Verdict(outcome="promote_popularity", reasons=(served, *beaten[1:], *damaged))
+    return Verdict(outcome="promote", reasons=(_won(report), *damaged))
+
+
+def _after_popularity(report: EvaluationReport, live: LiveSummary, tolerance: float) -> Verdict:
+    """Never held: either the model goes live, or popularity does, with the newer interactions."""
+
+    def refreshed(*reasons: str) -> Verdict:
+        served = f"{reasons[0]} The live release {live.version} serves popularity, and so does this newer one."
+        return Verdict(outcome="promote_popularity", reasons=(served, *reasons[1:]))
+
+    unmeasured = _nothing_measured(report)
+    if unmeasured:
+        return refreshed(f"The model could not be evaluated: {unmeasured}")
+    beaten = _beaten_by_popularity(report)
+    if beaten:
+        return refreshed(*beaten)
+    if report.split.evaluated_users < MIN_USERS:
+        return Verdict(
+            outcome="promote_unmeasured", reasons=(f"Promoted without a comparison: {_few(report)}", _won(report))
+        )
     if report.comparison is None:
-        uncompared = (f"Not compared with the live release: {report.not_compared}",) if report.not_compared else ()
-        return Verdict(outcome="promote", reasons=(won, *uncompared))
-    worse, reasons = _against_live(report.comparison, tolerance)
-    return Verdict(outcome="hold" if worse else "promote", reasons=(*reasons, won))
+        return Verdict(outcome="promote", reasons=(_won(report), _not_compared(report)))
+    worse, reasons = behind_live(report.comparison, tolerance)
+    return refreshed(*reasons) if worse else Verdict(outcome="promote", reasons=(*reasons, _won(report)))
+
+
+def _after_model(report: EvaluationReport, live: LiveSummary, tolerance: float, second_stage: float | None) -> Verdict:
+    unmeasured = _nothing_measured(report)
+    if unmeasured and live.measured:
+        held = f"Held, the live release {live.version} stays: the candidate could not be evaluated: {unmeasured}"
+        return Verdict(outcome="hold", reasons=(held, HOW_TO_FORCE))
+    if unmeasured:
+        blind = f"Promoted without evaluation, as the live release {live.version} was: {unmeasured}"
+        return Verdict(outcome="promote_unmeasured", reasons=(blind,))
+    beaten = _beaten_by_popularity(report)
+    if beaten:
+        held = f"{beaten[0]} The live release stays. Upload more interactions and run again."
+        return Verdict(outcome="hold", reasons=(held, *beaten[1:]))
+    comparison = report.comparison
+    if comparison is None:
+        held = f"Held, the live release {live.version} stays. {_not_compared(report)}"
+        return Verdict(outcome="hold", reasons=(held, _won(report), HOW_TO_FORCE))
+    worse, reasons = behind_live(comparison, tolerance)
+    if not worse:
+        worse, said = behind_second_stage(comparison, live, second_stage, tolerance)
+        reasons = (*said, *reasons) if worse else (*reasons, *said)
+    if worse:
+        return Verdict(outcome="hold", reasons=(*reasons, _won(report)))
+    if comparison.users < MIN_USERS:
+        few = f"Promoted on too few users to be sure: {_few(report)}"
+        return Verdict(outcome="promote_unmeasured", reasons=(few, *reasons, _won(report)))
+    return Verdict(outcome="promote", reasons=(*reasons, _won(report)))
+
+
+def _nothing_measured(report: EvaluationReport) -> str:
+    """Why there is no figure; empty when there are some."""
+    split = report.split
+    if not split.evaluable:
+        return split.reason
+    return "" if report.models else _few(report)
+
+
+def _few(report: EvaluationReport) -> str:
+    return f"the test period has {report.split.evaluated_users} users to evaluate on, at least {MIN_USERS} are needed."
+
+
+def _not_compared(report: EvaluationReport) -> str:
+    return f"Not compared with the live release: {report.not_compared}"
+
+
+def _won(report: EvaluationReport) -> str:
+    model, popularity = report.models[report.model][DECIDING], report.models[POPULARITY][DECIDING]
+    stands = "beats" if model > popularity else "is as good as"
+    return f"The model ({report.model}) {stands} popularity. {_on_the_test_period(report)}"
 
 
 def _beaten_by_popularity(report: EvaluationReport) -> tuple[str, ...]:
-    """Why popularity is better; empty when it is not. On few new interactions only a clear defeat counts."""
-    if report.models[report.model][DECIDING] <= report.models[POPULARITY][DECIDING]:
+    """Why popularity is better; empty when it is not.
+
+    On few new interactions only a clear defeat counts, and with few users a draw is none.
+    """
+    lead = report.models[report.model][DECIDING] - report.models[POPULARITY][DECIDING]
+    if lead < 0 or (lead == 0 and report.split.evaluated_users >= MIN_USERS):
         return (f"The model ({report.model}) does not beat popularity.", _on_the_test_period(report))
     comparison = report.comparison
     if comparison is not None and comparison.against_popularity.worse:
-        lead = difference_text(comparison.against_popularity)
+        behind = difference_text(comparison.against_popularity)
         return (
-            f"Popularity beats the model ({report.model}) on the newest interactions: NDCG@10 {lead}.",
+            f"Popularity beats the model ({report.model}) on the newest interactions: NDCG@10 {behind}.",
             how_compared(comparison),
         )
     return ()
@@ -75,56 +158,3 @@ def _on_the_test_period(report: EvaluationReport) -> str:
         f"NDCG@10 on {report.split.evaluated_users} test users: {report.model} {model:.4f}, "
         f"popularity {popularity:.4f}."
     )
-
-
-def _against_live(comparison: Comparison, tolerance: float) -> tuple[bool, tuple[str, ...]]:
-    """Whether the candidate is held, and all that was found; the reason that decides comes first."""
-    overall = comparison.differences[DECIDING]
-    version = comparison.release
-    if comparison.same_recipe:
-        return False, (how_compared(comparison),)
-    others = [f"{name} {difference_text(d)}" for name, d in comparison.differences.items() if name != DECIDING]
-    others += [f"{_cohort(name)} NDCG@10 {difference_text(d)}" for name, d in comparison.cohorts.items()]
-    found = (how_compared(comparison), f"The other differences: {'; '.join(others)}.")
-    worse, sentence = _overall(overall, version, tolerance)
-    if worse:
-        return True, (sentence, *found)
-    behind = [
-        f"Held, the live release stays: {_cohort(name)} the candidate is worse than release {version} by more than "
-        f"the tolerated {tolerance:.0%}: NDCG@10 {difference_text(d)}, from {d.reference:.4f}."
-        for name, d in comparison.cohorts.items()
-        if d.worse and d.low < -tolerance * d.reference
-    ]
-    return bool(behind), (*behind, sentence, *found)
-
-
-def _overall(overall: Difference, version: str, tolerance: float) -> tuple[bool, str]:
-    margin = tolerance * overall.reference
-    figures = f"NDCG@10 {difference_text(overall)}, from {overall.reference:.4f}"
-    if overall.low > 0:
-        return False, f"Better than the live release {version}: {figures}."
-    if overall.low >= -margin:
-        return (
-            False,
-            f"Not worse than the live release {version} by more than the tolerated {tolerance:.0%}: {figures}.",
-        )
-    if overall.worse:
-        return True, f"Held, the live release stays: the candidate is worse than release {version}: {figures}."
-    if overall.value >= -margin:
-        return False, (
-            f"The interval is too wide to tell whether the candidate is worse than the live release {version}; its "
-            f"mean is within the tolerated {tolerance:.0%}, so it goes live: {figures}."
-        )
-    return True, (
-        f"Held, the live release {version} stays: the interval is too wide to tell, and the candidate's mean is worse "
-        f"by more than the tolerated {tolerance:.0%}: {figures}."
-    )
-
-
-def _cohort(name: str) -> str:
-    return {
-        "few_interactions": "for users with a short history",
-        "many_interactions": "for users with a long history",
-        "head_items": "on popular items",
-        "tail_items": "on less popular items",
-    }[name]

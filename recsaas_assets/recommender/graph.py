@@ -13,6 +13,8 @@ from recsaas_assets.recommender.sparse_rows import SparseRows
 
 EdgeWeight = Literal["binary", "log", "sqrt", "linear"]
 
+_MOST_HALVINGS = 40
+
 
 class Product(Protocol):
     """A matrix that can be multiplied by a dense one."""
@@ -34,7 +36,10 @@ class Bipartite:
 
 
 def edge_weights(pairs: Pairs, kind: EdgeWeight, half_life_days: float | None = None) -> npt.NDArray[np.float32]:
-    """Damped weight of every pair, shape (n_pairs,), optionally halved for every ``half_life_days`` of age."""
+    """Damped weight of every pair, shape (n_pairs,), optionally halved for every ``half_life_days`` of age.
+
+    It is halved at most 40 times, so that a pair of years ago keeps a weight that float32 can tell from none.
+    """
     damped: npt.NDArray[np.float32]
     if kind == "binary":
         damped = np.ones_like(pairs.weight)
@@ -45,7 +50,7 @@ def edge_weights(pairs: Pairs, kind: EdgeWeight, half_life_days: float | None = 
     else:
         damped = pairs.weight.copy()
     if half_life_days is not None:
-        damped = damped * np.exp2(-pairs.age_days / np.float32(half_life_days))
+        damped = damped * np.exp2(-np.minimum(pairs.age_days / np.float32(half_life_days), _MOST_HALVINGS))
     return damped.astype(np.float32)
 
 
@@ -54,11 +59,13 @@ def normalised_adjacency(
 ) -> sparse.csr_array:
     """N = D_u^-½ R D_i^-½ (LightGCN, He et al. 2020, eq. 8), shape (n_users, n_items).
 
-    Degrees are sums of ``weights``; a user or item without any pair keeps an empty row or column.
+    Degrees are sums of ``weights``; a user or item without any pair keeps an empty row or column, and so does one
+    whose pairs all have weight 0.
     """
     users = np.bincount(pairs.user_row, weights=weights, minlength=n_users)
     items = np.bincount(pairs.item_row, weights=weights, minlength=n_items)
-    values = weights / np.sqrt(users[pairs.user_row] * items[pairs.item_row])
+    scale = np.sqrt(users[pairs.user_row] * items[pairs.item_row])
+    values = np.divide(weights, scale, out=np.zeros_like(scale), where=scale > 0)
     return to_csr(pairs, values.astype(np.float32), n_users, n_items)
 
 

@@ -1,17 +1,21 @@
 """The fits behind a release, and how they are kept.
 
 1. on train, stopping early on validation: finds the number of epochs;
-2. on train and validation, for that many epochs: what the test period is measured against;
+2. on train and validation, for that many epochs: what is measured on the test period;
 3. on everything, for that many epochs: what goes live;
 4. on what the live release could have seen, when enough has happened since: what the gate compares with that release.
+
+A fit whose part of the split holds no pair (dislikes can remove all of them) is left out; the later ones take over.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -30,7 +34,7 @@ from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.presets import adapted
 from recsaas_assets.recommender.trainer import EpochProgress, FitResult
 from recsaas_assets.recommender.vectors import ModelVectors, Vectors
-from recsaas_assets.recommender.warm_start import PreviousModel, StartReport, incremental, start_of
+from recsaas_assets.recommender.warm_start import PreviousModel, StartReport, going_on_from, incremental, start_of
 from resources.errors import CorruptArtifact
 from resources.lake import read_bytes, read_json, write_bytes, write_json, write_parquet
 
@@ -43,9 +47,9 @@ SEARCH, HOLDOUT, RELEASE, BEFORE_LIVE = "search", "holdout", "release", "before_
 class TrainedModel:
     """Vectors of the holdout fit and of the release fit.
 
-    The holdout fit has seen nothing of the test period; without a split both fits are the same. `before_live` is None
-    unless the training set holds enough that is newer than the live release.
-    `history` is that of the search fit, the only one with validation figures.
+    The holdout fit has seen nothing of the test period. Where there is no split, or no pair before the test period, it
+    has seen nothing at all, and its vectors are zeros. `before_live` is None unless the training set holds enough that
+    is newer than the live release. `history` is that of the first fit; only the search fit has validation figures.
 
     `epochs` are those of a full fit, also when this run was incremental: with `config` and `seed` they are the recipe
     that leads to a model like this one from nothing. `content_explained` is the share of the variance of held-out
@@ -71,20 +75,35 @@ class TrainedModel:
     items: IdMap = field(default_factory=lambda: IdMap(()))
     split: TimeSplit = field(default_factory=lambda: TimeSplit(evaluable=False))
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) over the recipe, the training set and every vector that is measured or released."""
+        digest = hashlib.sha256(self.config.model_dump_json().encode())
+        digest.update(f";{self.seed};{self.epochs};{self.fingerprint};{self.live_fingerprint}".encode())
+        for vectors in (self.holdout, self.release, self.before_live):
+            for name in ("users", "items", "fold_in") if vectors is not None else ():
+                digest.update(getattr(vectors, name).tobytes())
+        return digest.hexdigest()
+
     def save(self, directory: UPath) -> None:
         """Write the arrays and the ids, then `model.json`, each atomically.
 
-        An older `model.json` goes first, so that it never describes arrays of another fit.
+        An older `model.json` goes first, so that it never describes arrays of another fit, and arrays of a fit that
+        this model does not have go, too.
         """
         (directory / "model.json").unlink(missing_ok=True)
         write_parquet(directory / "users.parquet", self.users.to_polars(id_column="user_id", row_column="user_row"))
         write_parquet(directory / "items.parquet", self.items.to_polars(id_column="item_id", row_column="item_row"))
         for fit in (HOLDOUT, RELEASE, BEFORE_LIVE, SEARCH):
             vectors: ModelVectors | None = getattr(self, fit)
-            for name in ModelVectors.names() if vectors is not None else ():
+            for name in ModelVectors.names():
+                path = directory / f"{fit}_{name}.npy"
+                if vectors is None:
+                    path.unlink(missing_ok=True)
+                    continue
                 buffer = io.BytesIO()
                 np.save(buffer, getattr(vectors, name), allow_pickle=False)
-                write_bytes(directory / f"{fit}_{name}.npy", buffer.getvalue())
+                write_bytes(path, buffer.getvalue())
         document: dict[str, Any] = {
             "config": self.config.model_dump(mode="json"),
             "seed": self.seed,
@@ -165,7 +184,7 @@ def train(
         TrainingCancelled: `should_stop` said so.
     """
     split = training_set.split
-    before = previous.config if isinstance(previous, PreviousModel) else None
+    before = going_on_from(training_set, previous)
     config = adapted(config, training_set, seed=seed, previous=before, should_stop=should_stop)
     start, earlier = start_of(training_set, config, previous)
     quality: ContentQuality | None = None
@@ -204,25 +223,28 @@ def train(
         vectors, quality = with_cold_items(fitted.vectors, pairs, content, seed=seed, quality=quality)
         return replace(fitted, vectors=vectors)
 
-    search: FitResult | None = None
-    before_live: FitResult | None = None
-    if not split.evaluable or len(training_set.train) == 0:
-        holdout = release = run(RELEASE, "full")
-    else:
+    search = holdout = before_live = None
+    as_long: int | None = None
+    if split.evaluable and len(training_set.train):
         search = run(SEARCH, "train", cutoff=split.validation_start, validation=training_set.validation)
-        holdout = run(HOLDOUT, "before_test", cutoff=split.test_start, stop_after=search.best_epoch)
+        as_long = search.best_epoch
+    if split.evaluable and len(training_set.before_test):
+        holdout = run(HOLDOUT, "before_test", cutoff=split.test_start, stop_after=as_long)
+        as_long = as_long or holdout.best_epoch
         if is_comparable(training_set):
-            before_live = run(BEFORE_LIVE, "before_live", cutoff=split.live_until, stop_after=search.best_epoch)
-        release = run(RELEASE, "full", stop_after=search.best_epoch)
-    first = search or release
-    fits = [release] if search is None else [each for each in (search, holdout, before_live, release) if each]
+            before_live = run(BEFORE_LIVE, "before_live", cutoff=split.live_until, stop_after=as_long)
+    release = run(RELEASE, "full", stop_after=as_long)
+    first = search or holdout or release
+    nothing = ModelVectors.nothing(
+        training_set.n_users, training_set.n_items, dim=config.dim, learned_dim=config.learned_dim
+    )
     return TrainedModel(
         config=config,
         seed=seed,
         epochs=first.best_epoch if earlier is None else earlier.epochs,
-        seconds=sum(each.seconds for each in fits),
+        seconds=sum(each.seconds for each in (search, holdout, before_live, release) if each is not None),
         fingerprint=training_set.fingerprint,
-        holdout=holdout.vectors,
+        holdout=nothing if holdout is None else holdout.vectors,
         release=release.vectors,
         history=first.history,
         before_live=None if before_live is None else before_live.vectors,

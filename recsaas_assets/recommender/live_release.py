@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +13,19 @@ from scipy import sparse
 
 from recsaas_assets.recommender.dataset import TrainingSet
 from recsaas_assets.recommender.model_config import ModelConfig, parse_config
-from recsaas_assets.recommender.report import POPULARITY
+from recsaas_assets.recommender.report import POPULARITY, LiveSummary
 from recsaas_assets.recommender.scorers import ItemScorer, Rows, Scores, VectorScorer
 from recsaas_assets.recommender.vectors import Vectors
 
 Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedRelease:
+    """A live release that cannot be read, and why."""
+
+    version: str
+    problem: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +34,13 @@ class LiveRelease:
 
     Attributes:
         algorithm: what it serves; "popularity" when no model does.
-        hyperparameters: configuration and number of epochs, as in the manifest.
+        hyperparameters: configuration, number of epochs and kind of start, as in the manifest.
         user_vectors: (n_users, d), zeros for a user without a vector.
         item_vectors: (n_items, d), zeros for an item without a vector.
         popularity: (n_items,), by which users without a vector are answered.
+        events_until: time of the newest interaction it has seen.
+        measured: whether its own gate had figures.
+        second_stage: what its second stage added to its NDCG@10 when it was made; None without one.
     """
 
     version: str
@@ -39,6 +52,21 @@ class LiveRelease:
     user_vectors: Vectors
     item_vectors: Vectors
     popularity: npt.NDArray[np.float64]
+    events_until: datetime | None = None
+    measured: bool = True
+    second_stage: float | None = None
+
+    @property
+    def summary(self) -> LiveSummary:
+        """What the gate has to know of it."""
+        return LiveSummary(
+            version=self.version, algorithm=self.algorithm, measured=self.measured, second_stage=self.second_stage
+        )
+
+    @property
+    def start(self) -> Literal["full", "incremental"]:
+        """Whether it was trained from nothing or from the model before it."""
+        return "incremental" if self.hyperparameters.get("start") == "incremental" else "full"
 
     @property
     def serves_popularity(self) -> bool:
@@ -48,7 +76,7 @@ class LiveRelease:
     def recipe(self) -> tuple[ModelConfig, int] | None:
         """Configuration and number of epochs; None when this version of recsaas cannot read them."""
         fields = dict(self.hyperparameters)
-        epochs = fields.pop("epochs", None)
+        epochs, _ = fields.pop("epochs", None), fields.pop("start", None)
         try:
             return (parse_config(fields), epochs) if isinstance(epochs, int) else None
         except ValidationError:

@@ -13,8 +13,8 @@ from recsaas_assets.recommender.dataset import TrainingSet
 from recsaas_assets.recommender.evaluation import evaluate
 from recsaas_assets.recommender.feature_tables import FeatureHistory
 from recsaas_assets.recommender.lifecycle import TrainedModel
-from recsaas_assets.recommender.live_release import LiveRelease
-from recsaas_assets.recommender.report import POPULARITY, EvaluationReport
+from recsaas_assets.recommender.live_release import DamagedRelease, LiveRelease
+from recsaas_assets.recommender.report import POPULARITY, EvaluationReport, LiveSummary
 from recsaas_assets.recommender.scorers import Scorer, VectorScorer
 
 EASE_ITEMS = 3_000
@@ -26,14 +26,13 @@ def report_on(
     model: TrainedModel,
     *,
     seed: int,
-    live: LiveRelease | None = None,
-    not_compared: str = "",
+    live: LiveRelease | DamagedRelease | None = None,
     features: FeatureHistory | None = None,
     more_baselines: bool = False,
 ) -> EvaluationReport:
     """Measure the holdout fit of ``model`` and, with a release ``live``, compare the candidate with it.
 
-    ``not_compared`` says why there is no ``live`` although a release is. ``more_baselines`` adds ALS and BPR of the
+    ``more_baselines`` adds ALS and BPR of the
     package implicit and takes EASE to its memory bound; ``features`` are for a live release that needs them.
 
     Raises:
@@ -54,14 +53,24 @@ def report_on(
     if (with_content & ~known).any():
         cold = {name: VectorScorer(vectors.users, vectors.items, with_content)}
     report = evaluate(training_set, scorers, seed=seed, cold_scorers=cold)
-    comparison = None
-    if live is not None:
+    summary: LiveSummary | None = None
+    comparison, not_compared = None, ""
+    if isinstance(live, DamagedRelease):
+        summary, not_compared = LiveSummary(version=live.version, damaged=True), live.problem
+    elif live is not None:
+        summary = live.summary
         try:
             comparison = compare_with_live(training_set, model, live, seed=seed, features=features)
         except NotComparable as error:
             not_compared = error.message
     return report.model_copy(
-        update={"left_out": left_out, "comparison": comparison, "not_compared": not_compared},
+        update={
+            "model_digest": model.digest,
+            "left_out": left_out,
+            "live": summary,
+            "comparison": comparison,
+            "not_compared": not_compared,
+        },
     )
 
 

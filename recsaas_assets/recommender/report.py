@@ -80,12 +80,14 @@ class Comparison(_Frozen):
     ``holdout`` is "since_live" (later than everything the live release has seen: its stored vectors answer, the
     candidate is fitted on what the release could have seen) or "test" (hardly anything is newer than the release: its
     recipe is fitted again on what came before the test period). ``same_recipe``: then both are the same fit.
+    ``live_start``: how the live release was trained; its recipe is that of a full fit.
     """
 
     release: str
     holdout: Literal["since_live", "test"]
     since: datetime
     same_recipe: bool = False
+    live_start: Literal["full", "incremental"] = "full"
     users: int
     models: dict[str, Figures]
     intervals: dict[str, Intervals]
@@ -96,11 +98,27 @@ class Comparison(_Frozen):
     against_popularity: Difference
 
 
+class LiveSummary(_Frozen):
+    """The release that was live when the report was made.
+
+    ``measured``: its own gate had figures. ``second_stage``: what its second stage added to its NDCG@10 on its own test
+    period, None without one. ``damaged``: it cannot be read, so it answers nobody.
+    """
+
+    version: str
+    algorithm: str = ""
+    measured: bool = True
+    second_stage: float | None = None
+    damaged: bool = False
+
+
 class EvaluationReport(_Frozen):
     """All figures of one evaluation. ``intervals`` mirrors ``models`` with 95 % bootstrap intervals over users."""
 
     model: str = MODEL
     """The model under test; every other one in ``models`` is what it is measured against."""
+    model_digest: str = ""
+    """`TrainedModel.digest` of the model under test."""
     split: SplitSummary
     models: dict[str, Figures] = {}
     intervals: dict[str, Intervals] = {}
@@ -109,6 +127,9 @@ class EvaluationReport(_Frozen):
     cohorts: dict[str, Cohort] = {}
     left_out: dict[str, str] = {}
     """By baseline: why it is not in the table."""
+    live: LiveSummary | None = None
     comparison: Comparison | None = None
     not_compared: str = ""
     """Why there is no comparison with a live release; empty without one."""
+    second_stage: Figures = {}
+    """The model with the second stage that is released with it; empty without one."""

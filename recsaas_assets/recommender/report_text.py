@@ -27,7 +27,7 @@ def report_markdown(report: EvaluationReport, *, plot: str | None = None) -> str
         f"{split.evaluated_pairs} of {split.test_pairs} test pairs are targets; {split.repeat_pairs} are repeats and "
         f"{split.cold_item_pairs} are of {split.cold_items} cold items.",
         "",
-        *_table(report.models, report.intervals, QUALITY),
+        *_table(_as_served(report), report.intervals, QUALITY),
     ]
     if plot and report.models:
         lines += ["", f"![Figures by model and cohort]({plot})"]
@@ -73,15 +73,29 @@ def how_compared(comparison: Comparison) -> str:
             f"release {comparison.release} with its stored vectors, the candidate's recipe fitted on everything before."
         )
     measured = f"on the test period from {comparison.since:%Y-%m-%d %H:%M} UTC"
+    if comparison.same_recipe and comparison.live_start == "incremental":
+        return (
+            f"Hardly anything is newer than release {comparison.release}, which was trained incrementally; the "
+            f"candidate is the full fit of the same recipe: {measured} the two cannot be told apart."
+        )
     if comparison.same_recipe:
         return (
             f"Hardly anything is newer than release {comparison.release}, and the candidate has the same recipe: "
             f"{measured} both are the same fit."
         )
+    again = ", in full although it had been trained incrementally," if comparison.live_start == "incremental" else ""
     return (
         f"Hardly anything is newer than release {comparison.release}, so its recipe was fitted again without the "
-        f"newest interactions and both were measured {measured}."
+        f"newest interactions{again} and both were measured {measured}."
     )
+
+
+def _as_served(report: EvaluationReport) -> dict[str, Figures]:
+    """The models of the main table, with the model's second stage below the model."""
+    if not report.second_stage:
+        return report.models
+    served = {f"{report.model}+second_stage": report.second_stage}
+    return {report.model: report.models[report.model], **served, **report.models}
 
 
 def _comparison(comparison: Comparison) -> list[str]:

@@ -47,7 +47,7 @@ def validate_training_set(training_set: TrainingSet) -> None:
     problems = _problems("users", id_map_schema("user_id", "user_row"), _ids(training_set.users, "user"))
     problems += _problems("items", id_map_schema("item_id", "item_row"), _ids(training_set.items, "item"))
     schema = pairs_schema(training_set.n_users, training_set.n_items)
-    for part, pairs in training_set.parts.items():
+    for part, pairs in (*training_set.parts.items(), ("disliked", training_set.disliked)):
         if len(pairs):
             problems += _problems(part, schema, pairs.to_polars())
     if not len(training_set.full):

@@ -20,10 +20,11 @@ from upath import UPath
 from recsaas_assets.recommender.dataset import TrainingSet
 from recsaas_assets.recommender.feature_tables import FeatureHistory
 from recsaas_assets.recommender.model_config import ModelConfig, fit_model, parse_config
-from recsaas_assets.recommender.search_result import Question, SearchResult, Study, Trial
+from recsaas_assets.recommender.search_result import Question, SearchResult, Study, Trial, Verdict
 from recsaas_assets.recommender.search_space import Hyperparameters, Space, decode, encode, space_of
 from recsaas_assets.recommender.trainer import EpochProgress, TrainingCancelled
 from recsaas_assets.recommender.validation_users import ValidationUsers, clearly_ahead
+from recsaas_assets.recommender.vectors import Diverged
 from resources.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -71,11 +72,11 @@ def search(
         on_epoch: told the number of the trial and its progress.
 
     Raises:
-        InvalidInput: there is no validation period, or nobody in it to measure on.
+        InvalidInput: there is no validation period, nobody in it to measure on, or the start diverges.
         TrainingCancelled: `should_stop` said so. What was finished stays.
     """
     if not data.split.evaluable or len(data.train) == 0:
-        raise InvalidInput(f"There is nothing to search on: {data.split.reason or 'no pair before validation'}")
+        raise _nothing_to_search_on(data.split.reason or "there is no pair before the validation period")
     fixed = fixed or {}
     space = space_of(config, fixed)
     start = config.model_dump(mode="json")
@@ -115,6 +116,8 @@ def search(
             )
         except _GivenUp as reason:
             state = str(reason)
+        except Diverged:
+            state = "failed"
         epochs, value = _best_look(looks)
         return Trial.model_validate(
             {
@@ -139,14 +142,20 @@ def search(
             if out_of_time() and not (should_stop is not None and should_stop()):
                 break
             raise
+        if number == 0 and trial.state == "failed":
+            raise InvalidInput("The configuration that the search starts from diverges; lower its learning_rate.")
         if number == 0 and trial.ndcg_at_10 is None:
-            raise InvalidInput("There is nothing to search on: no user of the validation period can be measured.")
-        study = Study(question=question, trials=(*study.trials, trial))
+            raise _nothing_to_search_on("no user of the validation period can be measured")
+        study = study.model_copy(update={"trials": (*study.trials, trial)})
         study.save(store)
         if on_trial is not None:
             on_trial(trial, study)
     best = study.best()
-    if best.number > 0 and not _is_clear(best, study.trials[0], data, start, seed, features, should_stop):
+    if best.number > 0 and (study.verdict is None or study.verdict.trial != best.number):
+        clear = _is_clear(best, study.trials[0], data, start, seed, features, should_stop)
+        study = study.model_copy(update={"verdict": Verdict(trial=best.number, clear=clear)})
+        study.save(store)
+    if study.verdict is None or not study.verdict.clear:
         best = study.trials[0]
     result = SearchResult(
         model_type=config.model_type,
@@ -166,6 +175,13 @@ def search(
     )
     result.save(store)
     return result, study
+
+
+def _nothing_to_search_on(reason: str) -> InvalidInput:
+    return InvalidInput(
+        f"There is nothing to search on: {reason.rstrip('.')}. Upload interactions that reach over a longer time and "
+        "run the pipeline; until then runs train with the defaults."
+    )
 
 
 def _is_clear(

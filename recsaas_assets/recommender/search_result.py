@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from upath import UPath
 
-from recsaas_assets.recommender.dataset import TrainingSet
 from resources.errors import CorruptArtifact
 from resources.lake import read_json, write_json
 from resources.tenant_settings import ModelType
 
-STUDY_FILE, BEST_FILE = "study.json", "best.json"
 _SIMILAR = 2.0
+
+
+def study_file(model_type: str) -> str:
+    """Name of the file with the trials of this model type; each has its own, so that switching loses none."""
+    return f"study-{model_type}.json"
+
+
+def best_file(model_type: str) -> str:
+    """Name of the file with what was found for this model type."""
+    return f"best-{model_type}.json"
 
 
 class Trial(BaseModel):
@@ -46,6 +54,20 @@ class Question(BaseModel):
     searched: tuple[str, ...]
     seed: int
 
+    @property
+    def model_type(self) -> str:
+        """Model type of the configuration."""
+        return str(self.config["model_type"])
+
+
+class Verdict(BaseModel):
+    """Whether a trial is clearly ahead of trial 0, user by user."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trial: int
+    clear: bool
+
 
 class Study(BaseModel):
     """Everything tried so far. Written after every trial, so that a killed search goes on where it was."""
@@ -54,6 +76,8 @@ class Study(BaseModel):
 
     question: Question
     trials: tuple[Trial, ...] = ()
+    verdict: Verdict | None = None
+    """On the best trial when it was last looked at; kept, as it takes two fits."""
 
     @property
     def seconds(self) -> float:
@@ -65,14 +89,14 @@ class Study(BaseModel):
         return max(self.trials, key=lambda trial: -1.0 if trial.ndcg_at_10 is None else trial.ndcg_at_10)
 
     def save(self, directory: UPath) -> None:
-        """Write `study.json`, atomically."""
-        write_json(directory / STUDY_FILE, self.model_dump(mode="json"))
+        """Write the study of its model type, atomically."""
+        write_json(directory / study_file(self.question.model_type), self.model_dump(mode="json"))
 
     @classmethod
     def load(cls, directory: UPath, question: Question) -> Study:
         """The stored study of this question, or an empty one; an unreadable or another one is started anew."""
         try:
-            stored = cls.model_validate(read_json(directory / STUDY_FILE))
+            stored = cls.model_validate(read_json(directory / study_file(question.model_type)))
         except (CorruptArtifact, ValidationError):
             return cls(question=question)
         return stored if stored.question == question else cls(question=question)
@@ -108,28 +132,23 @@ class SearchResult(BaseModel):
         similar = self.n_pairs / _SIMILAR <= n_pairs <= self.n_pairs * _SIMILAR
         return self.model_type == model_type and similar
 
-    def is_about(self, data: TrainingSet, model_type: ModelType, fixed: dict[str, JsonValue]) -> bool:
-        """Whether searching again would ask nearly the same question."""
-        return self.suits(model_type, len(data.full)) and self.fixed == fixed
-
     def save(self, directory: UPath) -> None:
-        """Write `best.json`, atomically."""
-        write_json(directory / BEST_FILE, self.model_dump(mode="json"))
+        """Write the result of its model type, atomically."""
+        write_json(directory / best_file(self.model_type), self.model_dump(mode="json"))
 
     @classmethod
-    def load(cls, directory: UPath) -> SearchResult | None:
-        """The stored result, or None.
+    def load(cls, directory: UPath, model_type: ModelType) -> SearchResult | None:
+        """The stored result of this model type, or None.
 
         Raises:
             CorruptArtifact: the file is not what a search wrote.
         """
-        path = directory / BEST_FILE
+        path = directory / best_file(model_type)
         if not path.exists():
             return None
-        document: Any = read_json(path)
         try:
-            return cls.model_validate(document)
-        except ValidationError as error:
+            return cls.model_validate(read_json(path))
+        except (CorruptArtifact, ValidationError) as error:
             raise CorruptArtifact(
                 f"{path.name} is not the result of a search of this version. Search again, or drop it: "
                 "recsaas tune TENANT --forget"
@@ -137,8 +156,9 @@ class SearchResult(BaseModel):
 
 
 def forget(directory: UPath) -> bool:
-    """Remove what searches left; whether there was anything."""
-    found = [path for path in (directory / BEST_FILE, directory / STUDY_FILE) if path.exists()]
+    """Remove what searches left, of every model type; whether there was anything."""
+    names = [name(model_type) for model_type in get_args(ModelType) for name in (best_file, study_file)]
+    found = [path for path in (directory / name for name in names) if path.exists()]
     for path in found:
         path.unlink()
     return bool(found)

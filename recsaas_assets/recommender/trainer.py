@@ -91,6 +91,7 @@ def fit(
 
     Raises:
         InvalidInput: there is no pair, or ``initial`` has the wrong shape.
+        Diverged: the vectors are not finite.
         TrainingCancelled: ``should_stop`` said so.
     """
     if len(pairs) == 0:
@@ -156,6 +157,7 @@ def fit(
         start_users=start_users.numpy(),
         start_items=start_items.numpy(),
     )
+    vectors.require_finite()
     seconds = seconds_before + time.perf_counter() - started
     return FitResult(vectors, tuple(history), best_epoch, seconds, resumed_at, not_resumed)
 

@@ -8,7 +8,15 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from resources.errors import InvalidInput
+
 Vectors = npt.NDArray[np.float32]
+
+
+class Diverged(InvalidInput):
+    """A fit ended with vectors that are not finite."""
+
+    code = "training_diverged"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,3 +44,22 @@ class ModelVectors:
     def names(cls) -> tuple[str, ...]:
         """Names of the arrays."""
         return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def nothing(cls, n_users: int, n_items: int, *, dim: int, learned_dim: int) -> ModelVectors:
+        """Zeros: what is known before there is anything to fit on."""
+
+        def zeros(name: str) -> Vectors:
+            width = dim if name in ("users", "items") else learned_dim
+            return np.zeros((n_users if name in cls.OF_USERS else n_items, width), dtype=np.float32)
+
+        return cls(**{name: zeros(name) for name in cls.names()})
+
+    def require_finite(self) -> None:
+        """Raise Diverged when a value is not finite: such vectors rank nothing."""
+        for name in self.names():
+            if not np.isfinite(getattr(self, name)).all():
+                raise Diverged(
+                    f"The fit ended with {name} that are not finite. Lower learning_rate or raise temperature "
+                    "(recsaas tenant settings TENANT --set training.hyperparameters.learning_rate=…), then run again."
+                )

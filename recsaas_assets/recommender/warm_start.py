@@ -86,11 +86,7 @@ class PreviousModel:
                 items=IdMap.from_polars(items, id_column="item_id", row_column="item_row"),
                 split=TimeSplit.model_validate(document["split"]),
                 start=StartReport.model_validate(document["start"]),
-                fits={
-                    name: _read(directory, name)
-                    for name in names
-                    if name != "search" or (directory / "search_start_users.npy").exists()
-                },
+                fits={name: _read(directory, name) for name in names if name != "search" or document["search_is_kept"]},
             )
         except (KeyError, TypeError, ValueError, EOFError, FileNotFoundError, CorruptArtifact, InvalidInput):
             return "The earlier model is damaged or of another version of recsaas."
@@ -110,8 +106,11 @@ class PreviousModel:
             return "There are too few interactions for a split by time."
         if before.validation_start > now.validation_start or before.test_start > now.test_start:
             return "The earlier model has seen newer interactions than this run may; some were removed since."
-        if any(fit.users.shape != (len(self.users), config.learned_dim) for fit in self.fits.values()):
+        shapes = [(n_rows, config.learned_dim) for n_rows in (len(self.users), len(self.items), len(self.items))]
+        if any([fit.users.shape, fit.items.shape, fit.fold_in.shape] != shapes for fit in self.fits.values()):
             return "The earlier model is damaged."
+        if not all(fit.users.any() for fit in self.fits.values()):
+            return "A fit of the earlier model had nothing to learn from."
         return ""
 
     def newest_before(self, cutoff: datetime | None) -> PreviousFit | None:
@@ -152,6 +151,13 @@ class PreviousModel:
             known_items=known_items,
             new_items=training_set.n_items - known_items,
         )
+
+
+def going_on_from(training_set: TrainingSet, previous: PreviousModel | str | None) -> ModelConfig | None:
+    """The configuration of the model that a run goes on from if the settings still say the same; None: a full run."""
+    if not isinstance(previous, PreviousModel) or previous.refusal(training_set, previous.config):
+        return None
+    return previous.config
 
 
 def start_of(

@@ -18,6 +18,7 @@ from resources.erasure.trace import Finding, Subject, Trace
 from resources.errors import CorruptRelease
 from resources.lake import read_bytes, read_parquet
 from resources.release.contents import (
+    DISLIKED,
     EVALUATION_JSON,
     EVALUATION_MARKDOWN,
     INDEX,
@@ -71,13 +72,17 @@ def releases_with(store: ReleaseStore, user_id: str) -> tuple[ReleaseManifest, .
 
 
 def seen_items_in(directory: UPath, user_id: str) -> tuple[str, ...]:
-    """Items that a release knows the user to have touched, most recent last."""
+    """Items that a release knows the user to have met: those the user dislikes, then the others, most recent last."""
     row = read_parquet(directory / USER_IDS)["user_id"].index_of(user_id)
     if row is None:
         return ()
     start, end = _array(directory / SEEN_INDPTR)[row : row + 2]
+    rows = _array(directory / SEEN_ITEMS)[start:end]
+    if (directory / DISLIKED).exists():
+        disliked = _array(directory / DISLIKED)
+        rows = np.concatenate([disliked[disliked[:, 0] == row, 1], rows])
     items = read_parquet(directory / ITEMS)["item_id"]
-    return tuple(items[int(item)] for item in _array(directory / SEEN_ITEMS)[start:end])
+    return tuple(items[int(item)] for item in rows)
 
 
 def copy_name(version: str, work_id: str) -> str:
@@ -107,7 +112,7 @@ def read_contents(directory: UPath) -> ReleaseContents:
 
 
 def contents_without(contents: ReleaseContents, user_id: str) -> ReleaseContents:
-    """The contents with the user's row taken out of ids, vectors and histories; items and index stay."""
+    """The contents with the user's row taken out of ids, vectors, histories and dislikes; items and index stay."""
     row = contents.user_ids.index(user_id)
     start, end = contents.seen_indptr[row : row + 2]
     indptr = np.delete(contents.seen_indptr, row + 1)
@@ -117,6 +122,10 @@ def contents_without(contents: ReleaseContents, user_id: str) -> ReleaseContents
         for file in OPTIONAL_FILES
         if file.rows == "users" and getattr(contents, file.field) is not None
     }
+    disliked = contents.disliked
+    if disliked is not None:
+        disliked = disliked[disliked[:, 0] != row]
+        disliked[:, 0] -= disliked[:, 0] > row
     vectors = contents.user_vectors
     return replace(
         contents,
@@ -124,6 +133,7 @@ def contents_without(contents: ReleaseContents, user_id: str) -> ReleaseContents
         user_vectors=np.delete(vectors, row, axis=0) if len(vectors) else vectors,
         seen_indptr=indptr,
         seen_items=np.delete(contents.seen_items, np.s_[start:end]),
+        disliked=disliked,
         **of_users,
     )
 

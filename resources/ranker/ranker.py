@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.errors import FieldProblem, InvalidInput, ItemNotFound
+from resources.errors import ConfigurationError, CorruptRelease, FieldProblem, InvalidInput, ItemNotFound
 from resources.ranker.answer import Answer
 from resources.ranker.filters import Filters, FilterViews
 from resources.ranker.fold_in import folded_vector, known_events
@@ -26,6 +26,9 @@ _NO_FILTERS = Filters()
 class Ranker:
     """Answers from one release. Safe to share between threads.
 
+    A second stage that cannot be used costs its order and not the answers: they are degraded then, and
+    `second_stage_problem` says why.
+
     Raises:
         CorruptRelease: the index is not the index of the release's item vectors.
     """
@@ -43,7 +46,12 @@ class Ranker:
         whole = taste.shape == release.item_vectors.shape
         self._taste = self._search if whole else VectorSearch(np.ascontiguousarray(taste))
         self._views = FilterViews(release.catalogue)
-        self._second_stage = SecondStage.of_release(release)
+        self._second_stage: SecondStage | None = None
+        self.second_stage_problem: str | None = None
+        try:
+            self._second_stage = SecondStage.of_release(release)
+        except (CorruptRelease, ConfigurationError) as error:
+            self.second_stage_problem = error.message
 
     @property
     def _taste_bytes(self) -> int:
@@ -91,7 +99,10 @@ class Ranker:
             interests = np.concatenate([history, spoken_for])
             history = np.concatenate([history, live])
         excluded = self._rows(filters.exclude_ids)
-        removed = np.concatenate([excluded, history]) if exclude_seen else excluded
+        removed = excluded
+        if exclude_seen:
+            user_row = self.release.user_rows.get(user_id) if user_id is not None else None
+            removed = np.concatenate([excluded, history, self.release.disliked_items(user_row)])
         query, source, fallback = self._query(user_id, live, weights)
         answer = Answer(self._catalogue, view, removed, count, explain)
         if query is not None:
@@ -112,13 +123,14 @@ class Ranker:
             if explain:
                 reasons = [*interest_reasons(self._catalogue, self._taste.vectors, rows, interests)]
             answer.add_model(rows, model_scores(products, scale), reasons, source)
-            fallback = None if len(rows) else "no_model_item"
+            out_of_order = self.second_stage_problem is not None and source == "model"
+            fallback = "no_model_item" if not len(rows) else "second_stage_unavailable" if out_of_order else None
         answer.add_popular(view.popular)
-        if not answer.items and exclude_seen and len(history):
+        if not answer.items and len(removed) > len(excluded):
             answer = Answer(self._catalogue, view, excluded, count, explain)
             answer.add_popular(view.popular)
             return answer.ranking("all_seen", self._algorithm, degraded=True)
-        return answer.ranking(fallback, self._algorithm)
+        return answer.ranking(fallback, self._algorithm, degraded=fallback == "second_stage_unavailable")
 
     def similar(self, item_id: str, count: int, *, filters: Filters = _NO_FILTERS, explain: bool = True) -> Ranking:
         """Rank `count` items by the cosine of their vectors to that of `item_id`, which is never among them.
@@ -192,6 +204,7 @@ class Ranker:
                 history = release.seen_items[release.seen_indptr[user_row] : release.seen_indptr[user_row + 1]]
                 if exclude_seen:
                     scores[offset, history] = -np.inf
+                    scores[offset, release.disliked_items(int(user_row))] = -np.inf
                 best, falling = self._search.exact_from_products(queries[offset], depth, scores[offset])
                 if second is not None:
                     best = second.order(int(user_row), queries[offset], best, falling, history)

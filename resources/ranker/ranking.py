@@ -23,15 +23,18 @@ Fallback = Literal[
     "item_without_vector",
     "popularity_release",
     "no_model_item",
+    "second_stage_unavailable",
     "all_seen",
     "no_matching_item",
 ]
-"""Why an answer is not the model's:
+"""Why an answer is not what the release would give at its best:
 
 - `unknown_user`: no user was named, or the release does not know this one, and no event of theirs says anything
 - `user_without_vector`, `item_without_vector`: known, but not to the model
 - `popularity_release`: the release serves popularity for everybody
 - `no_model_item`: no unseen item that passes the filters has a vector
+- `second_stage_unavailable`: this service cannot use the release's second stage, so the items are in the order of
+  the retrieval (degraded)
 - `all_seen`: the user has seen every item that passes the filters, so seen items are shown again (degraded)
 - `no_matching_item`: no item passes the filters; the only reason for an empty answer
 """

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.errors import CorruptRelease
+from resources.errors import ConfigurationError, CorruptRelease
 from resources.release.contents import SECOND_STAGE
 from resources.release.load import LoadedRelease
 
@@ -153,6 +153,7 @@ class SecondStage:
 
     Raises:
         CorruptRelease: the trees cannot be read, or they were trained on other features.
+        ConfigurationError: LightGBM is not installed.
     """
 
     def __init__(
@@ -165,8 +166,12 @@ class SecondStage:
         items: Floats,
         name: str,
     ) -> None:
-        import lightgbm  # only a release with a second stage pays for it
-
+        try:
+            import lightgbm  # only a release with a second stage pays for it
+        except (ImportError, OSError) as error:  # OSError: the OpenMP library that it needs is missing
+            raise ConfigurationError(
+                f"{name}: the second stage needs LightGBM, which cannot be loaded. Install it: pip install lightgbm"
+            ) from error
         try:
             self._trees = lightgbm.Booster(model_str=trees.decode())
         except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
@@ -189,7 +194,8 @@ class SecondStage:
         """Return the second stage of a release; `None` when it has none, or serves popularity.
 
         Raises:
-            CorruptRelease: a part of it is missing or does not fit.
+            CorruptRelease: a part of it is missing, cannot be read or does not fit, as after a change of the features.
+            ConfigurationError: LightGBM is not installed.
         """
         users, items = release.second_stage_users, release.second_stage_items
         if release.manifest.algorithm == "popularity" or (users is None and items is None):
@@ -197,8 +203,12 @@ class SecondStage:
         name, path = f"release {release.version}", release.directory / SECOND_STAGE
         if users is None or items is None or not path.is_file():
             raise CorruptRelease(f"{name}: a part of the second stage is missing. {_NEXT_STEP}")
+        try:
+            trees = path.read_bytes()
+        except OSError as error:
+            raise CorruptRelease(f"{name}: {SECOND_STAGE} cannot be read. {_NEXT_STEP}") from error
         return cls(
-            path.read_bytes(),
+            trees,
             item_vectors=release.item_vectors,
             taste_dimensions=release.manifest.taste_dimensions,
             users=users,

@@ -25,6 +25,7 @@ EVALUATION_JSON = "evaluation.json"
 EVALUATION_MARKDOWN = "evaluation.md"
 EVALUATION_PLOT = "evaluation.png"
 FOLD_IN = "fold_in.npy"
+DISLIKED = "disliked.npy"
 SECOND_STAGE = "second_stage.txt"
 SECOND_STAGE_USERS = "second_stage_users.npy"
 SECOND_STAGE_ITEMS = "second_stage_items.npy"
@@ -48,16 +49,18 @@ class OptionalFile:
 
     Attributes:
         field: name of the attribute of `ReleaseContents`; `None` there means that the file is not written.
-        rows: what its rows are: float32 `(n_users, …)` or `(n_items, …)`, or bytes that nothing here looks into.
+        rows: what its rows are: float32 `(n_users, …)` or `(n_items, …)`, int32 `(n, 2)` sorted pairs of a user row and
+            an item row, or bytes that nothing here looks into.
     """
 
     field: str
     name: str
-    rows: Literal["users", "items", "bytes"]
+    rows: Literal["users", "items", "pairs", "bytes"]
 
 
 OPTIONAL_FILES = (
     OptionalFile("fold_in", FOLD_IN, "items"),
+    OptionalFile("disliked", DISLIKED, "pairs"),
     OptionalFile("second_stage", SECOND_STAGE, "bytes"),
     OptionalFile("second_stage_users", SECOND_STAGE_USERS, "users"),
     OptionalFile("second_stage_items", SECOND_STAGE_ITEMS, "items"),
@@ -98,6 +101,8 @@ class ReleaseContents:
         index_bytes: the serialised FAISS index over `item_vectors`, position = item row.
         fold_in: `(n_items, t)` float32, t ≤ dim: what an event with the item adds to the vector of a user who has
             none, see `resources.ranker.fold_in`.
+        disliked: `(n, 2)` int32 rows of users and of items they said they do not like, sorted; never answered to them,
+            and, other than `seen_items`, never a reason.
         second_stage: trees that order the first candidates, see `resources.ranker.second_stage`, with the features of
             the users `(n_users, fu)` and the items `(n_items, fi)`, float32. All three or none.
     """
@@ -112,6 +117,7 @@ class ReleaseContents:
     evaluation_json: str
     evaluation_markdown: str
     fold_in: NDArray[np.float32] | None = None
+    disliked: NDArray[np.int32] | None = None
     second_stage: bytes | None = None
     second_stage_users: NDArray[np.float32] | None = None
     second_stage_items: NDArray[np.float32] | None = None
@@ -226,12 +232,23 @@ def check_optional_arrays(arrays: dict[str, NDArray[Any] | None], *, n_users: in
         array = arrays.get(file.field)
         if array is None:
             continue
+        if file.rows == "pairs":
+            _check_pairs(file.field, array, n_users=n_users, n_items=n_items)
+            continue
         rows = n_users if file.rows == "users" else n_items
         if array.dtype != np.float32 or array.ndim != 2 or len(array) != rows:
             raise CorruptArtifact(
                 f"release {file.field}: type {array.dtype} and shape {array.shape} do not fit {rows} {file.rows}; "
                 "build the release again."
             )
+
+
+def _check_pairs(name: str, pairs: NDArray[Any], *, n_users: int, n_items: int) -> None:
+    fits = pairs.dtype == np.int32 and pairs.ndim == 2 and pairs.shape[1] == 2
+    if not fits or (pairs < 0).any() or (pairs >= (n_users, n_items)).any() or (np.diff(pairs[:, 0]) < 0).any():
+        raise CorruptArtifact(
+            f"release {name}: does not pair rows of {n_users} users and {n_items} items; build the release again."
+        )
 
 
 def with_optional_columns(items: pl.DataFrame) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ class LoadedRelease:
     seen_items: NDArray[np.int32]
     bytes_in_memory: int
     fold_in: NDArray[np.float32] | None = None
+    disliked: NDArray[np.int32] | None = None
     second_stage_users: NDArray[np.float32] | None = None
     second_stage_items: NDArray[np.float32] | None = None
 
@@ -80,6 +82,14 @@ class LoadedRelease:
         if row is None:
             return self.seen_items[:0]
         return self.seen_items[self.seen_indptr[row] : self.seen_indptr[row + 1]]
+
+    def disliked_items(self, user_row: int | None) -> NDArray[np.int32]:
+        """Return the item rows that the user in this row, `None` for an unknown one, has said not to like."""
+        if self.disliked is None or user_row is None:
+            return self.seen_items[:0]
+        users = self.disliked[:, 0]  # a view that np.searchsorted would copy whole
+        start = bisect_left(users, user_row)
+        return self.disliked[start : bisect_right(users, user_row, lo=start), 1]
 
 
 def load_release(directory: Path | UPath, *, verify: bool = True, cache: Path | None = None) -> LoadedRelease:

@@ -40,6 +40,8 @@ class ReleaseMetrics(_Frozen):
     overall: MetricTable = {}
     cohorts: dict[str, MetricTable] = {}
     baselines: dict[str, MetricTable] = {}
+    second_stage: MetricTable = {}
+    """As `overall`, in the order of the second stage that the release has; empty without one."""
     against_replaced: MetricTable = {}
     """This model minus that of the release it replaces, on the same holdout; empty when they were not compared."""
 

@@ -48,7 +48,7 @@ def test_one_parse_serves_every_tenant(tmp_path: Path, target_dir: Path, make_te
 
 def test_nothing_is_written_into_the_project(tmp_path: Path, target_dir: Path, make_tenant: Any) -> None:
     run_dbt(["run", "--select", "stg_items"], tenant_lake=make_tenant(tmp_path), target_dir=target_dir)
-    assert {path.suffix for path in PROJECT_DIR.rglob("*") if path.is_file()} == {".sql", ".yml"}
+    assert {path.suffix for path in PROJECT_DIR.rglob("*") if path.is_file()} == {".sql", ".yml", ".md"}
     assert list((target_dir / "work").iterdir()) == []
 
 

@@ -10,7 +10,7 @@ from dagster import AssetKey, DagsterInstance, materialize
 
 from recsaas_assets.defs.partitions import tenants_partitions
 from recsaas_assets.defs.search import hyperparameter_search
-from recsaas_assets.recommender.search_result import SearchResult
+from recsaas_assets.recommender.search_result import SearchResult, best_file
 from resources.control_db.tenants import change_settings, create_tenant
 from resources.dagster_resources import PlatformResource, TenantRunResource
 from resources.tenant import TenantId
@@ -38,7 +38,7 @@ def run(site: Site) -> dict[str, object]:
         return {name: value.value for name, value in done.metadata.items()}
 
 
-def test_off_then_searched_then_kept(bare_site: Site) -> None:
+def test_off_then_searched_then_kept_then_mended_then_skipped(bare_site: Site) -> None:
     tenant = TenantId("blue")
     create_tenant(bare_site.db, tenant, name="Blue", now=datetime.now(UTC))
     lake = bare_site.lake("blue")
@@ -53,6 +53,11 @@ def test_off_then_searched_then_kept(bare_site: Site) -> None:
     assert searched["status"] == "searched until the trials of the budget were used up"
     assert searched["trial_count"] == 3
     assert "as the search started" in str(searched["trials"]) and "data:image/png" in str(searched["plot"])
-    assert SearchResult.load(lake.search) is not None
+    assert SearchResult.load(lake.search, "lightgcn") is not None
     assert "kept: found on" in str(run(bare_site)["status"])
+    (lake.search / best_file("lightgcn")).write_text("{")
+    mended = run(bare_site)
+    assert mended["trial_count"] == 3 and "not used" in str(mended["earlier_result"])
+    change_settings(bare_site.db, tenant, {"training.hyperparameters.dim": 1})
+    assert "skipped: The tenant's training settings do not fit" in str(run(bare_site)["status"])
     bare_site.db.close()

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from upath import UPath
 
 from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.gate import Outcome, Verdict
 from recsaas_assets.recommender.lifecycle import TrainedModel
-from recsaas_assets.recommender.report import Cohort, EvaluationReport, SplitSummary
+from recsaas_assets.recommender.live_release import DamagedRelease, LiveRelease
+from recsaas_assets.recommender.report import Cohort, EvaluationReport, LiveSummary, SplitSummary
 from recsaas_assets.recommender.vectors import ModelVectors
-from recsaas_assets.releasing import contents_of, histories, item_table, manifest_draft, release_vectors
+from recsaas_assets.releasing import (
+    check_belongs,
+    contents_of,
+    histories,
+    item_table,
+    live_release,
+    manifest_draft,
+    release_vectors,
+)
 from resources.control_db.uploads import UploadRecord
+from resources.erasure.releases import contents_without, read_contents, seen_items_in
+from resources.errors import InvalidInput
+from resources.lake import TenantLake
 from resources.ranker.index import build_index
-from resources.release.contents import ITEM_SCHEMA
+from resources.ranker.ranker import Ranker
+from resources.release.contents import ITEM_SCHEMA, ReleaseContents
+from resources.release.load import load_release
 from resources.release.manifest import IndexInfo, ManifestDraft
+from resources.release.store import ReleaseStore, new_version
 from resources.tenant import TenantId
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -28,6 +47,7 @@ REPORT = EvaluationReport(
     split=SplitSummary(evaluable=True, test_start=START, evaluated_users=30),
     models={"lightgcn": {"ndcg@10": 0.3}, "popularity": {"ndcg@10": 0.2}},
     cohorts={"new_users": Cohort(about="x", users=1, pairs=1, models={"lightgcn": {"ndcg@10": 0.1}})},
+    second_stage={"ndcg@10": 0.31},
 )
 
 
@@ -135,6 +155,33 @@ def test_the_contents_fit_together(data: TrainingSet, model: TrainedModel) -> No
     assert contents.evaluation_markdown.startswith("# Evaluation")
 
 
+def test_what_a_user_dislikes_is_not_answered_after_training(
+    data: TrainingSet, model: TrainedModel, tmp_path: Path
+) -> None:
+    table = item_table(data, VECTORS, catalogue(available=[True] * 3), POPULAR)
+    contents = contents_of(data, model, table, REPORT, build_index(VECTORS)[0])
+    contents.check()
+
+    def written(contents: ReleaseContents) -> UPath:
+        store = ReleaseStore(TenantLake(TenantId("blue"), UPath(tmp_path), tmp_path))
+        version = new_version(NOW, secrets.token_hex(4))
+        store.write(version, contents, draft(data, model))
+        return store.directory(version)
+
+    def answers(contents: ReleaseContents, user: str, *, exclude_seen: bool = True) -> set[str]:
+        ranking = Ranker(load_release(written(contents))).recommend(user, 10, exclude_seen=exclude_seen)
+        return {item.item_id for item in ranking.items}
+
+    assert answers(contents, "none") == {"y", "cold"}
+    assert answers(contents, "none", exclude_seen=False) == {"x", "y", "cold"}
+    assert answers(contents, "bö") == {"y", "cold"}
+    assert answers(contents_without(read_contents(written(contents)), "ana"), "none") == {"y", "cold"}
+    assert seen_items_in(written(contents), "none") == ("x",)
+    erased = contents_without(contents, "none")
+    assert erased.disliked is not None and not len(erased.disliked)
+    assert answers(erased, "none") == {"x", "y", "cold"}
+
+
 def interactions(*events: tuple[int, datetime]) -> pl.DataFrame:
     """The raw table: one uploaded line, one that deletes, and events with these numbers and times."""
     rows = [("interactions-1", 99, START + timedelta(days=9), False), ("interactions-1", 100, NOW, True)]
@@ -185,9 +232,11 @@ def test_the_manifest_leads_back_to_the_origin(data: TrainingSet, model: Trained
     assert made.training_set_fingerprint == data.fingerprint
     assert [(u.id, u.kind, u.sha256, u.rows) for u in made.uploads] == [("items-1", "items", "ab", 3)]
     assert (made.seed, made.hyperparameters["epochs"], made.hyperparameters["dim"]) == (5, 9, 2)
+    assert made.hyperparameters["start"] == "full"
     assert made.metrics.overall == {"ndcg@10": 0.3}
     assert made.metrics.baselines == {"popularity": {"ndcg@10": 0.2}}
     assert made.metrics.cohorts == {"new_users": {"ndcg@10": 0.1}}
+    assert made.metrics.second_stage == {"ndcg@10": 0.31}
     assert made.interactions == 1
 
 
@@ -218,3 +267,53 @@ def test_the_verdict_decides_what_is_served(
 ) -> None:
     made = draft(data, model, outcome=outcome)
     assert (made.algorithm, made.gate.outcome, made.gate.reasons) == (algorithm, gate, ("because",))
+
+
+def released(
+    folder: Path, data: TrainingSet, model: TrainedModel, *, staged: bool = False
+) -> tuple[ReleaseStore, EvaluationReport]:
+    """A store whose live release was made of ``model``, and the report in it."""
+    store = ReleaseStore(TenantLake(TenantId("blue"), UPath(folder), folder))
+    report = REPORT.model_copy(update={"model_digest": model.digest})
+    items = item_table(data, VECTORS, catalogue(), POPULAR)
+    contents = contents_of(data, model, items, report, build_index(model.release.items)[0])
+    if staged:
+        features = np.zeros((len(VECTORS), 1), np.float32)
+        contents = replace(contents, second_stage=b"", second_stage_users=features[:3], second_stage_items=features)
+    manifest = store.write(new_version(NOW, "00000000"), contents, draft(data, model))
+    store.promote(manifest.version, now=NOW, actor="test")
+    return store, report
+
+
+def test_the_live_release_is_what_the_gate_has_to_know(tmp_path: Path, data: TrainingSet, model: TrainedModel) -> None:
+    store, _ = released(tmp_path, data, model, staged=True)
+    live = live_release(store)
+    assert isinstance(live, LiveRelease)
+    assert (live.start, live.measured, live.events_until) == ("full", True, START + timedelta(days=9))
+    assert live.second_stage == pytest.approx(0.01)
+    assert live.recipe() == (model.config, 9)
+    (store.directory(live.version) / "items.parquet").unlink()
+    damaged = live_release(store)
+    assert isinstance(damaged, DamagedRelease)
+    assert (damaged.version, "items.parquet" in damaged.problem) == (live.version, True)
+
+
+def test_parts_of_different_runs_are_not_released(tmp_path: Path, data: TrainingSet, model: TrainedModel) -> None:
+    store, report = released(tmp_path, data, model)
+    other = replace(model, seed=6)
+
+    def refusal(report: EvaluationReport, model: TrainedModel, index_of: str) -> str:
+        with pytest.raises(InvalidInput, match="recsaas run blue --from training") as error:
+            check_belongs(report, model, index_of=index_of, store=store, tenant="blue")
+        return error.value.message
+
+    assert "evaluation is of another model" in refusal(report, other, other.digest)
+    assert "index is of another model" in refusal(report, model, other.digest)
+    fresh = report.model_copy(update={"model_digest": other.digest})
+    assert "not compared with release 2024" in refusal(fresh, other, other.digest)
+    version = store.current()
+    assert version is not None
+    compared = fresh.model_copy(update={"live": LiveSummary(version=version)})
+    check_belongs(compared, other, index_of=other.digest, store=store, tenant="blue")
+    # The very model that is live may be released again: there is nothing to compare.
+    check_belongs(report, model, index_of=model.digest, store=store, tenant="blue")

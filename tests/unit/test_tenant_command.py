@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsaas_assets.cli import cli
+from resources.tenant_settings import TenantSettings
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +41,21 @@ def test_settings_are_shown_changed_and_set_back() -> None:
         ("training.tolerance=null", "use --unset"),
         ("training.tolerance=2", "training.tolerance"),
         ("colour=red", "colour"),
+        ("training.hyperparameters.dims=8", "training.hyperparameters.dims: not one of lightgcn, which has"),
+        ("training.hyperparameters.dim=1", "training.hyperparameters.dim: Input should be greater than"),
     ],
 )
 def test_what_does_not_fit_is_refused(assignment: str, said: str) -> None:
     refused = recsaas("tenant", "settings", "blue", "--set", assignment)
     assert refused.exit_code != 0
     assert said in refused.output or said in str(refused.exception)
+    shown = json.loads(recsaas("tenant", "settings", "blue", "--json").stdout)
+    assert shown["settings"] == TenantSettings().model_dump(mode="json")
+
+
+def test_a_model_type_that_lacks_a_hyperparameter_of_the_tenant_is_refused() -> None:
+    recsaas("tenant", "settings", "blue", "--set", "training.hyperparameters.edge_weight=log")
+    refused = recsaas("tenant", "settings", "blue", "--set", "training.model_type=two_tower")
+    assert refused.exit_code == 1 and "edge_weight: not one of two_tower" in refused.stderr
+    both = ("--set", "training.model_type=two_tower", "--unset", "training.hyperparameters.edge_weight")
+    assert recsaas("tenant", "settings", "blue", *both).exit_code == 0

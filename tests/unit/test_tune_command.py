@@ -48,6 +48,10 @@ def test_tune_goes_on_where_it_was_and_can_be_forgotten(lake: TenantLake) -> Non
     assert second.exit_code == 0, second.output
     assert "trial 2 " in second.stderr and "trial 1 " not in second.stderr
     assert "as the search started" in second.stdout
+    dead_end = shop(rows=3)
+    dead_end.save(lake.training)
+    nothing = recsaas("tune", "blue")
+    assert nothing.exit_code == 1 and "Tenant blue: There is nothing to search on" in nothing.stderr
     assert [recsaas("tune", "blue", "--forget").stdout for _ in range(2)] == [
         "Forgotten. Runs start from the defaults again.\n",
         "Nothing was stored.\n",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -51,11 +50,17 @@ class SecondStageVerdict(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class SecondStageModel:
-    """The verdict, the trees if any were fitted, and which model they belong to."""
+    """The verdict, the trees if any were fitted, and the digest of the model that they belong to."""
 
     verdict: SecondStageVerdict
     trees: bytes | None
     fingerprint: str
+
+    @property
+    def gain(self) -> float:
+        """What it adds to NDCG@10 on the test period; 0 when it was dropped."""
+        difference = self.verdict.difference
+        return difference.value if self.verdict.goes_live and difference is not None else 0.0
 
     def save(self, directory: UPath) -> None:
         """Write the trees, then the verdict, each atomically."""
@@ -78,7 +83,7 @@ class SecondStageModel:
             verdict = SecondStageVerdict.model_validate(document["verdict"])
         except (KeyError, TypeError, ValidationError) as error:
             raise CorruptArtifact(f"{_VERDICT} is damaged; materialise second_stage_model again.") from error
-        if fingerprint != fingerprint_of(model):
+        if fingerprint != model.digest:
             raise CorruptArtifact("The second stage belongs to another model; materialise second_stage_model again.")
         return cls(verdict, _read_trees(directory) if verdict.trees else None, fingerprint)
 
@@ -91,7 +96,7 @@ def train_second_stage(
     The trees see nothing of the test period, neither in their features nor in their labels. They go live when the
     whole 95 % interval of the paired difference of NDCG@10 is above zero. ``seed`` is that of folds and intervals too.
     """
-    kept = fingerprint_of(model)
+    kept = model.digest
     if model.search is None:
         reason = training_set.split.reason or "the model was trained without it; train the model again."
         return SecondStageModel(_dropped(f"No second stage: {reason}"), None, kept)
@@ -147,14 +152,6 @@ def judge_second_stage(test: Holdout, first: Scorer, second: SecondStageScorer, 
         without={name: float(values.mean()) for name, values in without.items()},
         difference=difference,
     )
-
-
-def fingerprint_of(model: TrainedModel) -> str:
-    """SHA-256 (hex) over the training set's fingerprint and the vectors that the trees are used with."""
-    digest = hashlib.sha256(model.fingerprint.encode())
-    for vectors in (model.holdout, model.release):
-        digest.update(vectors.users.tobytes() + vectors.items.tobytes())
-    return digest.hexdigest()
 
 
 def _dropped(reason: str) -> SecondStageVerdict:

@@ -81,12 +81,12 @@ class Objective:
         self._log_q -= torch.logsumexp(self._log_q[torch.from_numpy(pairs.users_per_item(n_items) > 0)], dim=0)
 
     def loss(self, towers: Towers, block: Block, generator: torch.Generator) -> torch.Tensor | None:
-        """Mean loss per unit of weight; None when the draw leaves no target."""
+        """Mean loss per unit of weight; None when the draw leaves no target of any weight."""
         config = self._config
         target = torch.rand(len(block.items), generator=generator) < config.target_share
         owner, items, weights = block.owner[target], block.items[target], block.weights[target]
         negatives = self._sampler.draw(config.negatives, generator)
-        if len(items) == 0:
+        if not weights.any():
             return None
         history = History.of(block.owner[~target], block.items[~target], block.weights[~target], len(block.users))
         users = towers.users(

@@ -87,6 +87,7 @@ def fit_two_tower(
         start_users=start_users.numpy(),
         start_items=start_items.numpy(),
     )
+    vectors.require_finite()
     return FitResult(vectors, tuple(history), best_epoch, time.perf_counter() - started)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,11 +57,23 @@ class Shop:
         return {"Authorization": f"Bearer {secret}"}
 
     def release(
-        self, *, suffix: str = "00000001", promote: bool = True, uploads: tuple[UploadReference, ...] = ()
+        self,
+        *,
+        suffix: str = "00000001",
+        promote: bool = True,
+        uploads: tuple[UploadReference, ...] = (),
+        cold_start: bool = False,
     ) -> str:
-        """Write a release of six items: audio 1–3, kitchen 4–6; `u1` likes audio and has seen item 1."""
+        """Write a release of six items: audio 1–3, kitchen 4–6; `u1` likes audio and has seen item 1.
+
+        With `cold_start` new users are folded in, and item 3 is new: nobody has met it.
+        """
         version = new_version(NOW, suffix)
-        self.store.write(version, contents(self.prefix), draft(self.tenant, uploads))
+        written = contents(self.prefix)
+        if cold_start:
+            source = pl.when(pl.col("item_row") == 2).then(pl.lit("content")).otherwise(pl.lit("model"))
+            written = replace(written, items=written.items.with_columns(source.alias("vector_source")), fold_in=VECTORS)
+        self.store.write(version, written, draft(self.tenant, uploads))
         if promote:
             self.store.promote(version, NOW, "test")
         self.versions.append(version)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from resources.release.store import new_version
 from tests.unit.bento_service.client import Client
-from tests.unit.bento_service.shop import Shop
+from tests.unit.bento_service.shop import NOW, Shop, contents, draft
 
 
 def ids(answer: Any) -> list[str]:
@@ -81,6 +85,55 @@ def test_an_impression_does_not_count_as_seen(client: Client, blue: Shop) -> Non
 
 def test_recent_events_of_the_request_count_as_seen(client: Client, blue: Shop) -> None:
     assert ids(ask(client, blue, user_id="u1", count=1, recent_events=[{"item_id": "b2"}])) == ["b3"]
+
+
+def test_a_new_user_is_folded_in_from_the_events_of_the_request(client: Client, blue: Shop) -> None:
+    blue.release(suffix="00000002", cold_start=True)
+    answer = ask(client, blue, user_id="nobody", count=3, recent_events=[{"item_id": "b5", "interaction_type": "view"}])
+    assert ids(answer) == ["b4", "b6", "b2"]
+    assert {item["source"] for item in answer.json()["recommendations"]} == {"fold_in"}
+    metadata = answer.json()["metadata"]
+    assert (metadata["algorithm"], metadata["degraded"], metadata["fallback_reason"]) == ("lightgcn", False, None)
+
+
+def test_a_dislike_of_a_new_user_speaks_against_the_item(client: Client, blue: Shop) -> None:
+    blue.release(suffix="00000002", cold_start=True)
+    orders = [
+        ids(ask(client, blue, count=5, recent_events=[{"item_id": "b1", "interaction_type": each}]))
+        for each in ("like", "dislike")
+    ]
+    assert orders == [["b2", "b3", "b5", "b4", "b6"], ["b4", "b6", "b5", "b3", "b2"]]
+
+
+def test_an_item_that_nobody_has_met_is_found_by_its_content(client: Client, blue: Shop) -> None:
+    blue.release(suffix="00000002", cold_start=True)
+    found = {item["item_id"]: item for item in ask(client, blue, user_id="u1").json()["recommendations"]}
+    assert (found["b3"]["rank"], found["b3"]["source"], found["b2"]["source"]) == (2, "content", "model")
+
+
+def test_a_second_stage_that_cannot_be_used_degrades_the_answer(client: Client, blue: Shop) -> None:
+    features = np.zeros((2, 1), np.float32), np.zeros((6, 1), np.float32)
+    unusable = replace(
+        contents("b"), second_stage=b"no trees", second_stage_users=features[0], second_stage_items=features[1]
+    )
+    version = new_version(NOW, "00000002")
+    blue.store.write(version, unusable, draft(blue.tenant))
+    blue.store.promote(version, NOW, "test")
+    answer = ask(client, blue, user_id="u1", count=2)
+    assert ids(answer) == ["b2", "b3"]
+    metadata = answer.json()["metadata"]
+    assert (metadata["release_version"], metadata["degraded"]) == (version, True)
+    assert metadata["fallback_reason"] == "second_stage_unavailable"
+
+
+def test_the_description_lists_sources_and_reasons_and_so_does_the_documentation(client: Client, blue: Shop) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    sources = schemas["Recommendation"]["properties"]["source"]["enum"]
+    reasons = schemas["AnswerMetadata"]["properties"]["fallback_reason"]["anyOf"][0]["enum"]
+    assert sources == ["model", "fold_in", "content", "popular"]
+    assert {"unknown_user", "second_stage_unavailable", "last_good_release"} < set(reasons)
+    documented = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+    assert [name for name in (*sources, *reasons) if f"`{name}`" not in documented] == []
 
 
 def test_the_short_form_answers_the_same(client: Client, blue: Shop) -> None:

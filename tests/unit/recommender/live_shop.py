@@ -63,5 +63,6 @@ def as_live(data: TrainingSet, model: TrainedModel, **changes: object) -> LiveRe
         user_vectors=np.concatenate([rows, model.before_live.users[::-1]]),
         item_vectors=np.concatenate([rows, model.before_live.items[::-1]]),
         popularity=np.concatenate([[9.0], data.before_live.users_per_item(data.n_items)[::-1]]),
+        events_until=data.split.live_until,
     )
     return replace(made, **changes)  # type: ignore[arg-type]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
 
-from recsaas_assets.recommender import comparison as module
 from recsaas_assets.recommender.comparison import NotComparable, compare_with_live
 from recsaas_assets.recommender.dataset import TrainingSet
 from recsaas_assets.recommender.gate import decide
 from recsaas_assets.recommender.lifecycle import TrainedModel, train
 from recsaas_assets.recommender.model_config import default_config
 from recsaas_assets.recommender.model_report import report_on
-from tests.unit.recommender.live_shop import CONFIG, as_live, shuffled, two_communities
+from recsaas_assets.recommender.pairs import Pairs
+from recsaas_assets.recommender.report_text import how_compared
+from tests.unit.recommender.live_shop import CONFIG, START, as_live, shuffled, two_communities
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def test_a_candidate_of_shuffled_labels_is_held_with_a_readable_reason(data: Tra
     found = compare_with_live(data, candidate, as_live(data, model), seed=0)
     assert found.differences["ndcg@10"].high < 0
     report = report_on(data, model, seed=0).model_copy(update={"comparison": found})
-    verdict = decide(report, live=True)
+    verdict = decide(report.model_copy(update={"live": as_live(data, model).summary}))
     assert verdict.outcome == "hold"
     assert verdict.reasons[0].startswith(
         "Held, the live release stays: the candidate is worse than release 20240101T000000Z-00000000: NDCG@10 −0."
@@ -94,6 +96,18 @@ def test_hardly_anything_new_fits_the_recipe_of_the_release_again(model: Trained
     assert other.differences["ndcg@10"].value != 0
     incremental = replace(candidate, start=candidate.start.model_copy(update={"mode": "incremental"}))
     assert not compare_with_live(fresh, incremental, same, seed=0).same_recipe
+    recipe = {**same.hyperparameters, "start": "incremental"}
+    unknown = compare_with_live(fresh, candidate, replace(same, hyperparameters=recipe), seed=0)
+    assert (unknown.same_recipe, unknown.live_start) == (True, "incremental")
+    assert "the two cannot be told apart" in how_compared(unknown)
+
+
+def test_another_release_than_the_set_was_split_for_is_compared_by_recipe(
+    data: TrainingSet, model: TrainedModel
+) -> None:
+    """It may have seen what the split takes for new."""
+    newer = as_live(data, model, events_until=START + timedelta(hours=1150))
+    assert compare_with_live(data, model, newer, seed=0).holdout == "test"
 
 
 def test_an_unreadable_recipe_is_said_and_not_guessed(data: TrainingSet, model: TrainedModel) -> None:
@@ -103,7 +117,9 @@ def test_an_unreadable_recipe_is_said_and_not_guessed(data: TrainingSet, model: 
         compare_with_live(fresh, candidate, live, seed=0)
     report = report_on(fresh, candidate, seed=0, live=live)
     assert report.comparison is None
-    assert decide(report, live=True).reasons[-1].startswith("Not compared with the live release: release 2024")
+    verdict = decide(report)
+    assert verdict.outcome == "hold"
+    assert "Not compared with the live release: release 2024" in verdict.reasons[0]
 
 
 def test_a_two_tower_recipe_is_not_repeated_without_its_features(data: TrainingSet, model: TrainedModel) -> None:
@@ -113,9 +129,7 @@ def test_a_two_tower_recipe_is_not_repeated_without_its_features(data: TrainingS
         compare_with_live(two_communities(live_until=1199), replace(model, before_live=None), live, seed=0)
 
 
-def test_too_few_users_are_not_compared(
-    data: TrainingSet, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MIN_USERS", 61)
-    with pytest.raises(NotComparable, match="at least 61"):
-        compare_with_live(data, model, as_live(data, model), seed=0)
+def test_without_anybody_to_evaluate_nothing_is_compared(data: TrainingSet, model: TrainedModel) -> None:
+    nobody = replace(data, test=Pairs.empty(), since_live=Pairs.empty())
+    with pytest.raises(NotComparable, match="nobody can be evaluated"):
+        compare_with_live(nobody, model, as_live(data, model), seed=0)

@@ -1,5 +1,6 @@
 """Id maps, pair weights, the time split, and the round trip of a training set."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -186,3 +187,21 @@ def test_what_the_live_release_has_seen_and_what_came_after_and_after_the_search
     early.since_live.to_polars().write_parquet(tmp_path / "since_live.parquet")
     with pytest.raises(InvalidInput, match="damaged"):
         TrainingSet.load(UPath(tmp_path))
+
+
+def test_dislikes_are_kept_beside_the_parts_and_older_sets_have_none(tmp_path: Path) -> None:
+    rows = [*TEN_DAYS, ("u0", "i0", 5.0, -1.0), ("u0", "i0", 6.0, -1.0), ("u1", "x", 2.0, -1.0), ("u2", "z", 3.0, 0.0)]
+    built = build_training_set(signals(rows), NO_CATALOGUE, 10)
+    pairs = built.disliked
+    named = {(built.users.ids[u], built.items.ids[i]) for u, i in zip(pairs.user_row, pairs.item_row, strict=True)}
+    assert named == {("u0", "i0"), ("u1", "x")} and len(pairs) == 2
+    assert len(built.full.without(pairs, built.n_items)) == len(built.full)
+    validate_training_set(built)
+    built.save(UPath(tmp_path))
+    loaded = TrainingSet.load(UPath(tmp_path))
+    assert loaded.disliked.to_polars().equals(pairs.to_polars())
+    without = replace(built, disliked=Pairs.empty())
+    assert without.fingerprint != built.fingerprint
+    without.save(UPath(tmp_path))
+    (tmp_path / "disliked.parquet").unlink()
+    assert TrainingSet.load(UPath(tmp_path)).fingerprint == without.fingerprint

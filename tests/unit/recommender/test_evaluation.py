@@ -87,7 +87,7 @@ def test_unsplittable_set_gives_a_report_that_says_so() -> None:
     report = evaluate(single, {"popularity": popularity_scorer(pairs, 1)}, seed=0)
     assert report.models == {}
     assert "Not evaluated: 1 interaction." in report_markdown(report)
-    assert decide(report, live=True).outcome == "promote_unmeasured"
+    assert decide(report).outcome == "promote_unmeasured"
 
 
 def test_a_model_that_knows_content_can_find_cold_items() -> None:

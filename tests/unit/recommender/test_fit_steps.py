@@ -100,3 +100,14 @@ def test_edge_weights_change_the_fit(kind: str) -> None:
         for each in ("binary", kind)
     )
     assert not np.allclose(plain, weighted)
+
+
+def test_weights_of_zero_leave_an_empty_row() -> None:
+    pairs = Pairs.of([0, 0, 1], [0, 1, 1])
+    adjacency = normalised_adjacency(pairs, np.array([4, 0, 0], np.float32), 2, 2).toarray()
+    assert adjacency.tolist() == [[1, 0], [0, 0]]
+
+
+def test_a_pair_of_years_ago_keeps_a_weight() -> None:
+    weights = edge_weights(Pairs.of([0, 0, 0], [0, 1, 2], age_days=[0, 200, 7300]), "log", half_life_days=5)
+    np.testing.assert_allclose(weights, np.log(2) * np.array([1, 2.0**-40, 2.0**-40]), rtol=1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from upath import UPath
 from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.lifecycle import TrainedModel, train
+from recsaas_assets.recommender.model_report import report_on
 from recsaas_assets.recommender.trainer import EpochProgress, TrainingCancelled
 from recsaas_assets.recommender.vectors import ModelVectors
 from resources.errors import CorruptArtifact
@@ -27,8 +30,8 @@ def array(model: TrainedModel, name: str) -> np.ndarray:
     return getattr(getattr(model, fit), field)
 
 
-def training_set(rows: list[tuple[str, str]]) -> TrainingSet:
-    """One interaction an hour; the last tenth is the test period."""
+def training_set(rows: list[tuple[str, str]], signals: Sequence[float] | None = None) -> TrainingSet:
+    """One interaction an hour; the last tenth is the test period. A negative signal is a dislike."""
     times = [START + timedelta(hours=n) for n in range(len(rows))]
     frame = pl.DataFrame(
         {
@@ -36,7 +39,7 @@ def training_set(rows: list[tuple[str, str]]) -> TrainingSet:
             "item_id": [item for _, item in rows],
             "timestamp": pl.Series(times, dtype=pl.Datetime("us", "UTC")),
             "interaction_type": ["view"] * len(rows),
-            "signal": [1.0] * len(rows),
+            "signal": signals or [1.0] * len(rows),
         }
     )
     # Every id is in the catalogue or in the first rows, so that changed rows later do not change the id maps.
@@ -105,10 +108,39 @@ def test_a_set_that_cannot_be_split_is_fitted_once_on_everything(rows: list[tupl
     model = train(data, CONFIG, seed=1, on_epoch=lambda name, _: names.append(name))
     assert names == ["release"] * CONFIG.steps
     assert model.epochs == CONFIG.steps
-    assert np.array_equal(model.holdout.items, model.release.items)
-    assert np.isfinite(model.release.items).all()
+    assert not model.holdout.items.any() and not model.holdout.users.any()
+    assert np.isfinite(model.release.items).all() and model.release.items.any()
     model.save(UPath(tmp_path))
     assert TrainedModel.load(UPath(tmp_path), data).epochs == CONFIG.steps
+
+
+def test_without_a_pair_to_search_on_what_is_measured_still_has_not_seen_the_test_period() -> None:
+    """All of the training period is disliked, so that the holdout fit is the first one."""
+    rows, signals = [(f"u{n % 4}", f"i{n}") for n in range(20)], [-1.0] * 16 + [1.0] * 4
+    told: list[str] = []
+    model = train(training_set(rows, signals), CONFIG, seed=1, on_epoch=lambda name, _: told.append(name))
+    assert told == ["holdout"] * CONFIG.steps + ["release"] * CONFIG.steps
+    other = train(training_set([*rows[:-2], ("u0", "i3"), ("u1", "i2")], signals), CONFIG, seed=1)
+    assert np.array_equal(other.holdout.items, model.holdout.items) and model.holdout.items.any()
+    assert not np.array_equal(other.release.items, model.release.items)
+
+
+def test_with_no_pair_left_before_the_test_nothing_is_measured_and_nothing_fails(tmp_path: Path) -> None:
+    rows = [(f"u{n % 4}", f"i{n}") for n in range(20)]
+    data = training_set(rows, [-1.0] * 18 + [1.0] * 2)
+    assert data.split.evaluable and not len(data.before_test)
+    model = train(data, CONFIG, seed=1)
+    assert not model.holdout.users.any() and model.release.users.any()
+    report = report_on(data, model, seed=1)
+    assert (report.split.evaluated_users, report.models) == (0, {})
+    model.save(UPath(tmp_path))
+    assert np.array_equal(TrainedModel.load(UPath(tmp_path), data).release.items, model.release.items)
+
+
+def test_arrays_of_a_fit_that_the_model_does_not_have_do_not_stay(model: TrainedModel, tmp_path: Path) -> None:
+    model.save(UPath(tmp_path))
+    replace(model, search=None).save(UPath(tmp_path))
+    assert not list(tmp_path.glob("search_*"))
 
 
 def test_cancelling_stops_every_fit(data: TrainingSet) -> None:

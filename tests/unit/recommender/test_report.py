@@ -8,10 +8,11 @@ import pytest
 
 from recsaas_assets.recommender import model_report
 from recsaas_assets.recommender.lifecycle import train
+from recsaas_assets.recommender.live_release import DamagedRelease
 from recsaas_assets.recommender.model_report import report_on
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.plots import evaluation_png
-from recsaas_assets.recommender.report import EvaluationReport
+from recsaas_assets.recommender.report import EvaluationReport, LiveSummary
 from recsaas_assets.recommender.report_text import report_markdown
 from tests.unit.recommender.live_shop import CONFIG, as_live, two_communities
 
@@ -43,9 +44,12 @@ def test_everything_is_in_the_report_and_on_the_page(monkeypatch: pytest.MonkeyP
     ):
         assert wanted in text
     assert evaluation_png(report).startswith(PNG)
+    staged = report.model_copy(update={"second_stage": {"ndcg@10": 0.4321}})
+    assert "\n| lightgcn+second_stage | 0.4321 |" in report_markdown(staged)
 
     monkeypatch.setattr(model_report, "EASE_ITEMS", 29)
-    without = report_on(data, model, seed=0, not_compared="the release is damaged.")
+    without = report_on(data, model, seed=0, live=DamagedRelease("R1", "the release is damaged."))
+    assert (without.live, without.model_digest) == (LiveSummary(version="R1", damaged=True), model.digest)
     assert "ease" not in without.models
     assert "Not in the table: ease. It is fitted up to 29 items only, and there are 30." in report_markdown(without)
     assert "Not compared: the release is damaged." in report_markdown(without)

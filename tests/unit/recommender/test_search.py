@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from recsaas_assets.recommender.chosen_config import chosen_config
+from recsaas_assets.recommender.chosen_config import chosen_config, usable_result
 from recsaas_assets.recommender.config import LightGCNConfig, defaults_for
 from recsaas_assets.recommender.dataset import TrainingSet
 from recsaas_assets.recommender.model_config import default_config
 from recsaas_assets.recommender.search import Budget, search
 from recsaas_assets.recommender.search_report import HEADER, rows, trials_png
-from recsaas_assets.recommender.search_result import BEST_FILE, STUDY_FILE, SearchResult, Study, Trial, forget
+from recsaas_assets.recommender.search_result import SearchResult, Study, Trial, best_file, forget, study_file
 from recsaas_assets.recommender.search_space import Choice, Numbers, decode, encode, space_of
 from recsaas_assets.recommender.trainer import EpochProgress, TrainingCancelled
+from recsaas_assets.recommender.vectors import Diverged
 from resources.errors import CorruptArtifact, InvalidInput
 from resources.tenant_settings import TrainingSettings
 from tests.unit.recommender.communities import shop
@@ -62,9 +63,18 @@ def test_a_lead_that_may_be_luck_leaves_the_defaults(searched: tuple[SearchResul
     assert result.ndcg_at_10 == result.default_ndcg_at_10 == first.ndcg_at_10 < result.best_seen_ndcg_at_10
     assert result.hyperparameters == {}
     assert (result.trials, result.ended_by) == (7, "trials")
-    assert SearchResult.load(UPath(folder)) == result
+    assert SearchResult.load(UPath(folder), "lightgcn") == result
     assert len(rows(study)) == 7 and all(len(row) == len(HEADER) for row in rows(study))
     assert trials_png(study).startswith(b"\x89PNG")
+
+
+def test_what_was_compared_once_is_not_fitted_again(
+    data: TrainingSet, searched: tuple[SearchResult, Study, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, study, folder = searched
+    assert study.verdict is not None and (study.verdict.trial, study.verdict.clear) == (study.best().number, False)
+    monkeypatch.setattr("recsaas_assets.recommender.search.fit_model", None)  # a fit would fail
+    assert run(data, folder) == (result, study)
 
 
 def test_nothing_better_leaves_the_defaults(data: TrainingSet, tmp_path: Path) -> None:
@@ -84,7 +94,7 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(
 
     with pytest.raises(Killed):
         run(data, tmp_path, on_epoch=die)
-    assert not (tmp_path / BEST_FILE).exists()
+    assert not (tmp_path / best_file("lightgcn")).exists()
     fresh: list[int] = []
     _, study = run(data, tmp_path, on_trial=lambda trial, _: fresh.append(trial.number))
     assert fresh == [4, 5, 6]
@@ -101,7 +111,7 @@ def test_the_same_question_is_answered_at_once_and_another_one_anew(data: Traini
         return len(told)
 
     assert [asked(data), asked(data), asked(data, 2), asked(shop(hours_later=1), 2)] == [2, 0, 2, 2]
-    (tmp_path / STUDY_FILE).write_text("{}")
+    (tmp_path / study_file("lightgcn")).write_text("{}")
     assert asked(data, 2) == 2
 
 
@@ -128,8 +138,17 @@ def test_the_budget_and_a_person_end_it(data: TrainingSet, tmp_path: Path, stopp
 def test_without_a_validation_period_it_says_why(data: TrainingSet, tmp_path: Path) -> None:
     split = data.split.model_copy(update={"evaluable": False, "reason": "3 interactions at one time."})
     alone = TrainingSet(**{**{name: getattr(data, name) for name in data.__dataclass_fields__}, "split": split})
-    with pytest.raises(InvalidInput, match="3 interactions"):
+    with pytest.raises(InvalidInput, match=r"3 interactions at one time\. Upload interactions"):
         run(alone, tmp_path)
+
+
+def test_a_start_that_diverges_is_said(data: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverges(*_: object, **__: object) -> None:
+        raise Diverged("not finite")
+
+    monkeypatch.setattr("recsaas_assets.recommender.search.fit_model", diverges)
+    with pytest.raises(InvalidInput, match="lower its learning_rate"):
+        run(data, tmp_path)
 
 
 def test_what_the_tenant_has_fixed_is_not_searched() -> None:
@@ -204,8 +223,34 @@ def test_a_result_of_another_version_is_refused_with_the_way_out(tmp_path: Path)
     with pytest.raises(CorruptArtifact, match="--forget"):
         chosen_config(TrainingSettings(), found(lambda f: f.update(hyperparameters={"gone": 1})), 10, 10, 100)
     folder = UPath(tmp_path)
-    assert SearchResult.load(folder) is None
-    (tmp_path / BEST_FILE).write_text('{"model_type": "other"}')
-    with pytest.raises(CorruptArtifact, match="--forget"):
-        SearchResult.load(folder)
+    assert SearchResult.load(folder, "lightgcn") is None
+    for content in ('{"model_type": "other"}', "{"):
+        (tmp_path / best_file("lightgcn")).write_text(content)
+        with pytest.raises(CorruptArtifact, match="--forget"):
+            SearchResult.load(folder, "lightgcn")
     assert forget(folder) and not forget(folder)
+
+
+def test_a_run_uses_what_it_can_and_says_why_not(tmp_path: Path) -> None:
+    folder, size = UPath(tmp_path), (10, 10, 100)
+    assert usable_result(folder, TrainingSettings(), *size) == (None, "none")
+    good = found()
+    good.save(folder)
+    assert usable_result(folder, TrainingSettings(), *size) == (good, "used: found on 100 pairs, now 100")
+    stale = usable_result(folder, TrainingSettings(), 10, 10, 1000)
+    assert stale == (None, "not used: found on 100 pairs, now 1000")
+    found(lambda f: f.update(hyperparameters={"gone": 1})).save(folder)
+    other_version = usable_result(folder, TrainingSettings(), *size)
+    assert other_version[0] is None and "does not fit this version" in other_version[1]
+    (tmp_path / best_file("lightgcn")).write_text("{")
+    unreadable = usable_result(folder, TrainingSettings(), *size)
+    assert unreadable[0] is None and "is not the result of a search" in unreadable[1]
+
+
+def test_each_model_type_has_a_result_of_its_own(tmp_path: Path) -> None:
+    folder = UPath(tmp_path)
+    two_tower = found(lambda f: f.update(model_type="two_tower", hyperparameters={}))
+    for each in (found(), two_tower):
+        each.save(folder)
+    assert usable_result(folder, TrainingSettings(), 10, 10, 100)[0] == found()
+    assert usable_result(folder, TrainingSettings(model_type="two_tower"), 10, 10, 100)[0] == two_tower

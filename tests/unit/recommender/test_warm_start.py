@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +13,11 @@ import polars as pl
 import pytest
 from upath import UPath
 
+from recsaas_assets.recommender import lifecycle
 from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.lifecycle import train
+from recsaas_assets.recommender.vectors import ModelVectors
 from recsaas_assets.recommender.warm_start import MOST_IN_A_ROW, PreviousModel, incremental
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -144,6 +147,46 @@ def test_errors_do_not_add_up_for_ever(earlier: UPath, runs: int, mode: str) -> 
     previous = replace(previous, start=previous.start.model_copy(update={"runs_since_full": runs}))
     start = train(training_set(80), CONFIG, seed=1, previous=previous).start
     assert (start.mode, start.runs_since_full) == (mode, MOST_IN_A_ROW if mode == "incremental" else 0)
+
+
+def test_a_run_that_cannot_go_on_chooses_its_configuration_anew(
+    earlier: UPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def settled(config: LightGCNConfig, *_: object, previous: object, **__: object) -> LightGCNConfig:
+        asked.append(previous)
+        return config
+
+    monkeypatch.setattr(lifecycle, "adapted", settled)
+    previous = load(earlier)
+    tired = replace(previous, start=previous.start.model_copy(update={"runs_since_full": MOST_IN_A_ROW}))
+    for each in (previous, tired):
+        train(training_set(80), CONFIG, seed=1, previous=each)
+    assert asked == [CONFIG, None]
+
+
+@pytest.mark.parametrize("field", ["users", "items", "fold_in"])
+def test_arrays_of_another_size_are_no_start(earlier: UPath, field: str) -> None:
+    previous = load(earlier)
+    release = previous.fits["release"]
+    previous.fits["release"] = replace(release, **{field: getattr(release, field)[:-1]})
+    assert "damaged" in previous.refusal(training_set(80), CONFIG)
+
+
+def test_a_fit_that_had_nothing_to_learn_from_is_no_start(tmp_path: Path) -> None:
+    data = training_set(60)
+    model = train(data, CONFIG, seed=1)
+    nothing = ModelVectors.nothing(data.n_users, data.n_items, dim=CONFIG.dim, learned_dim=CONFIG.learned_dim)
+    replace(model, holdout=nothing).save(UPath(tmp_path))
+    assert "nothing to learn from" in load(UPath(tmp_path)).refusal(training_set(80), CONFIG)
+
+
+def test_whether_there_was_a_search_is_said_by_the_model_and_not_by_files(tmp_path: Path) -> None:
+    train(training_set(60), CONFIG, seed=1).save(UPath(tmp_path))
+    document = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps({**document, "search_is_kept": False}))
+    assert set(load(UPath(tmp_path)).fits) == {"holdout", "release"}
 
 
 def test_an_incremental_model_is_itself_a_start(earlier: UPath, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -133,3 +135,10 @@ def test_blocks_hold_every_user_with_pairs_once_and_all_their_pairs() -> None:
         for owner, item in zip(block.owner, block.items, strict=True)
     ]
     assert sorted(of_all) == list(zip(pairs.user_row.tolist(), pairs.item_row.tolist(), strict=True))
+
+
+def test_pairs_without_weight_are_no_targets() -> None:
+    blocks = PairBlocks(make_pairs(), N_USERS, CONFIG)
+    block = blocks.of(blocks.active)
+    nothing = replace(block, weights=torch.zeros_like(block.weights))
+    assert make_objective(CONFIG).loss(make_towers(), nothing, torch.Generator().manual_seed(0)) is None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from recsaas_assets.recommender.feature_tables import Features, FeatureTable
 from recsaas_assets.recommender.model_config import default_config, fit_model, parse_config
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.trainer import FitResult, TrainingCancelled
 from recsaas_assets.recommender.two_tower.config import TwoTowerConfig
-from recsaas_assets.recommender.two_tower.trainer import fit_two_tower
+from recsaas_assets.recommender.two_tower.objective import shuffled_blocks
+from recsaas_assets.recommender.two_tower.trainer import _Fit, fit_two_tower
 from resources.errors import InvalidInput
 
 SMALL = TwoTowerConfig(dim=8, hidden=8, steps=20, negatives=16, user_block=16)
@@ -68,6 +70,39 @@ def test_early_stopping_returns_the_vectors_of_its_best_epoch() -> None:
     again = fit(config, stop_after=result.best_epoch)
     assert np.array_equal(result.vectors.items, again.vectors.items)
     assert np.array_equal(result.vectors.start_users, again.vectors.start_users)
+
+
+def test_a_fit_takes_the_steps_of_adam_along_fresh_gradients() -> None:
+    """Adam as its paper states it, in double precision.
+
+    A gradient that is left over from the step before, as without zero_grad, ends elsewhere; so does another rate.
+    """
+    config = SMALL.model_copy(update={"steps": 5})
+    sides = np.tile([-1.0, 1.0, np.nan], 10)
+    inputs = features(sides, sides[:20])
+    twin = _Fit.start(random_pairs(), 30, 20, config, inputs, seed=3)
+    parameters = [each.detach().double() for each in twin.towers.parameters()]
+    means, squares = ([torch.zeros_like(each) for each in parameters] for _ in range(2))
+    taken = 0
+    for epoch in range(config.steps):
+        for users in shuffled_blocks(twin.pairs.active, config.user_block, twin.generator):
+            for parameter, exact in zip(twin.towers.parameters(), parameters, strict=True):
+                parameter.data.copy_(exact)
+            loss = twin.objective.loss(twin.towers, twin.pairs.of(users), twin.generator)
+            assert loss is not None
+            taken += 1
+            for n, gradient in enumerate(torch.autograd.grad(loss, list(twin.towers.parameters()))):
+                rate = config.learning_rate if n < 2 else config.layer_learning_rate
+                means[n] = config.beta1 * means[n] + (1 - config.beta1) * gradient
+                squares[n] = config.beta2 * squares[n] + (1 - config.beta2) * gradient**2
+                mean, square = means[n] / (1 - config.beta1**taken), squares[n] / (1 - config.beta2**taken)
+                step = rate * (1 - epoch / config.steps) * mean / (square.sqrt() + 1e-8)
+                parameters[n] = parameters[n] - step
+
+    assert taken == 2 * config.steps
+    vectors = fit(config, features=inputs).vectors
+    np.testing.assert_allclose(vectors.start_users, parameters[0].numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(vectors.start_items, parameters[1].numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_progress_is_told_and_the_loss_falls() -> None:

@@ -32,6 +32,7 @@ def shop(tmp_path: Path) -> Shop:
         *,
         algorithm: str = "lightgcn",
         fold_in: Any = None,
+        disliked: Any = None,
         taste_dimensions: int | None = None,
         **columns: Any,
     ) -> Ranker:
@@ -65,6 +66,7 @@ def shop(tmp_path: Path) -> Shop:
             evaluation_json="{}",
             evaluation_markdown="",
             fold_in=None if fold_in is None else np.array(fold_in, np.float32),
+            disliked=None if disliked is None else np.array(disliked, np.int32),
         )
         draft = ManifestDraft(
             tenant="blue-shop",

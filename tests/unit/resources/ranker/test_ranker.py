@@ -286,6 +286,20 @@ class TestEvaluatedIsServed:
             assert list(pool.map(lambda user: big.recommend(f"u{user}", 10), range(30))) == expected
 
 
+def test_what_a_user_dislikes_is_neither_answered_nor_a_reason(shop) -> None:
+    vectors, users = [[1, 0], [0.9, 0.1], [0, 1], [0.5, 0]], [(user, [1, 0], ()) for user in ("ann", "böb", "cy")]
+    ranker = shop(["a", "b", "c", "d"], vectors, users, disliked=[[1, 0], [1, 3], [2, 1]])
+    for user, row, left in (("ann", 0, "abdc"), ("böb", 1, "bc"), ("cy", 2, "adc")):
+        ranking = ranker.recommend(user, 4)
+        assert ids(ranking) == list(left)
+        assert not any("Title" in item.reason for item in ranking.items)  # as a history would be named
+        rows, _ = ranker.top_rows(np.array([row]), 4)
+        assert ["abcd"[each] for each in rows[0] if each >= 0] == list(left)
+    assert set(ids(ranker.recommend("böb", 4, exclude_seen=False))) == set("abcd")
+    assert ids(ranker.recommend("böb", 4, filters=Filters(exclude_ids=("b", "c")))) == ["a", "d"]
+    assert ranker.recommend("böb", 4, filters=Filters(exclude_ids=("b", "c"))).fallback_reason == "all_seen"
+
+
 def test_the_index_of_another_model_is_refused(four: Ranker) -> None:
     (four.release.directory / "index.faiss").write_bytes(b"nonsense")
     with pytest.raises(CorruptRelease, match=r"index\.faiss"):

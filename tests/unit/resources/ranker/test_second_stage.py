@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from resources.errors import CorruptRelease
+from resources.errors import ConfigurationError, CorruptRelease
 from resources.ranker.ranker import Ranker
 from resources.ranker.second_stage import PAIR_FEATURES, CandidateFeatures, SecondStage
 from tests.unit.resources.ranker.conftest import Shop
@@ -88,9 +89,30 @@ def test_users_without_a_vector_and_filters_are_served_as_before(plain: Ranker) 
         ({"second_stage_items": None}, "a part of the second stage is missing"),
     ],
 )
-def test_a_second_stage_that_does_not_fit_is_refused(plain: Ranker, changes: dict[str, Any], message: str) -> None:
+def test_answers_do_without_a_second_stage_that_does_not_fit(
+    plain: Ranker, changes: dict[str, Any], message: str
+) -> None:
+    ranker = with_second_stage(plain, **changes)
+
+    assert message in str(ranker.second_stage_problem)
     with pytest.raises(CorruptRelease, match=message):
-        with_second_stage(plain, **changes)
+        SecondStage.of_release(ranker.release)
+    answer = ranker.recommend("ann", 4)
+    assert answer.items == plain.recommend("ann", 4).items
+    assert (answer.degraded, answer.fallback_reason) == (True, "second_stage_unavailable")
+    # Nobody is degraded whom the second stage would not have served.
+    assert ranker.recommend("nobody", 4) == plain.recommend("nobody", 4)
+    assert ranker.top_rows(np.array([0]), 3)[0].tolist() == [[0, 1, 2]]
+
+
+def test_answers_do_without_lightgbm(plain: Ranker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    ranker = with_second_stage(plain)
+
+    assert "pip install lightgbm" in str(ranker.second_stage_problem)
+    with pytest.raises(ConfigurationError):
+        SecondStage.of_release(ranker.release)
+    assert ids(ranker, "ann", 4) == ids(plain, "ann", 4)
 
 
 def test_a_release_without_one_does_not_load_lightgbm(plain: Ranker) -> None:

@@ -30,6 +30,10 @@ def test_what_fits_together_passes(contents: ReleaseContents) -> None:
         ("seen_items", np.array([-1, 0], np.int32)),
         ("seen_items", np.array([0, 1], np.int64)),
         ("user_ids", ("ann", "ann")),
+        ("disliked", np.array([[1, 0], [0, 0]], np.int32)),
+        ("disliked", np.array([[2, 0]], np.int32)),
+        ("disliked", np.array([[0, 3]], np.int32)),
+        ("disliked", np.array([[0, 0]], np.int64)),
     ],
 )
 def test_a_part_that_does_not_fit_is_named(contents: ReleaseContents, part: str, value: object) -> None:
