@@ -20,6 +20,11 @@ def train_model(
     context: AssetExecutionContext, tenant_run: TenantRunResource, model_type: ModelType
 ) -> MaterializeResult[None]:
     """Train the tenant's model and store it, if its settings ask for this type."""
+    settings, lake = tenant_run.tenant().settings.training, tenant_run.lake
+    if settings.model_type != model_type:
+        command = f"recsaas tenant settings {tenant_run.tenant_id} --set training.model_type={model_type}"
+        return off(command)
+
     import torch
 
     from recsaas_assets.recommender.checkpoint import Checkpoint
@@ -33,10 +38,6 @@ def train_model(
     from recsaas_assets.recommender.trainer import EpochProgress
     from recsaas_assets.recommender.warm_start import PreviousModel
 
-    settings, lake = tenant_run.tenant().settings.training, tenant_run.lake
-    if settings.model_type != model_type:
-        command = f"recsaas tenant settings {tenant_run.tenant_id} --set training.model_type={model_type}"
-        return off(command)
     tenant_run.stage(context.asset_key.path[-1])
     if tenant_run.settings.training_threads:
         torch.set_num_threads(tenant_run.settings.training_threads)

@@ -20,6 +20,11 @@ _SHOWN_TRIALS = 20
 )
 def hyperparameter_search(context: AssetExecutionContext, tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """One partition: every trial of the search, and the best one."""
+    settings = tenant_run.tenant().settings.training
+    if not settings.search:
+        how = f"off; switch it on with: recsaas tenant settings {tenant_run.tenant_id} --set training.search=true"
+        return MaterializeResult(metadata={"status": how})
+
     import torch
 
     from recsaas_assets.recommender.chosen_config import usable_result
@@ -29,10 +34,6 @@ def hyperparameter_search(context: AssetExecutionContext, tenant_run: TenantRunR
     from recsaas_assets.recommender.search_result import Study, Trial
     from recsaas_assets.tuning import tune
 
-    settings = tenant_run.tenant().settings.training
-    if not settings.search:
-        how = f"off; switch it on with: recsaas tenant settings {tenant_run.tenant_id} --set training.search=true"
-        return MaterializeResult(metadata={"status": how})
     tenant_run.stage("hyperparameter_search")
     if tenant_run.settings.training_threads:
         torch.set_num_threads(tenant_run.settings.training_threads)

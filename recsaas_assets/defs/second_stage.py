@@ -20,13 +20,14 @@ _SHOWN_FEATURES = 15
 )
 def second_stage_model(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """One partition: the trees, and whether they go live."""
+    if not tenant_run.tenant().settings.training.second_stage:
+        return off(f"recsaas tenant settings {tenant_run.tenant_id} --set training.second_stage=true")
+
     from recsaas_assets.recommender.dataset import TrainingSet
     from recsaas_assets.recommender.feature_tables import FeatureHistory
     from recsaas_assets.recommender.lifecycle import TrainedModel
     from recsaas_assets.recommender.second_stage.model import train_second_stage
 
-    if not tenant_run.tenant().settings.training.second_stage:
-        return off(f"recsaas tenant settings {tenant_run.tenant_id} --set training.second_stage=true")
     tenant_run.stage("second_stage_model")
     lake = tenant_run.lake
     data = TrainingSet.load(lake.training)

@@ -17,13 +17,14 @@ from resources.dagster_resources import TenantRunResource
 )
 def training_features(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """One partition: the features in the rows of the training set, at each time of the split."""
-    from recsaas_assets.feature_history import build_feature_history
-    from recsaas_assets.recommender.dataset import TrainingSet
-
     settings = tenant_run.tenant().settings.training
     if settings.model_type != "two_tower" and not settings.second_stage:
         command = f"recsaas tenant settings {tenant_run.tenant_id} --set training."
         return off(f"{command}model_type=two_tower, or with: {command}second_stage=true")
+
+    from recsaas_assets.feature_history import build_feature_history
+    from recsaas_assets.recommender.dataset import TrainingSet
+
     tenant_run.stage("training_features")
     data = TrainingSet.load(tenant_run.lake.training)
     history = build_feature_history(
