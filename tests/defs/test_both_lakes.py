@@ -106,12 +106,12 @@ def test_from_the_file_to_the_answer(
         the_store_goes_away_and_comes_back(server, site, client, headers)
 
 
-def the_outage_is_noticed(client: Client, headers: dict[str, str]) -> Any:
-    """Ask for the health until it is not "ok": answers do not wait for a store that takes long to fail."""
+def health_once_it_is(state: str, client: Client, headers: dict[str, str]) -> Any:
+    """Ask for the health until the release is in this state: answers do not wait for a store that is slow to fail."""
     deadline = time.monotonic() + 30
     while True:
         health = client.get("/health", headers=headers).json()
-        if health["status"] != "ok" or time.monotonic() > deadline:
+        if health["release"]["state"] == state or time.monotonic() > deadline:
             return health
         time.sleep(0.2)
 
@@ -122,7 +122,7 @@ def the_store_goes_away_and_comes_back(server: S3Server, site: Site, client: Cli
     answer = client.get("/recommend/a-u001?k=5", headers=headers)
     assert answer.status_code == 200
     assert answer.json()["metadata"]["release_version"] == live, "the last good release keeps answering"
-    health = the_outage_is_noticed(client, headers)
+    health = health_once_it_is("last_good", client, headers)
     assert (health["status"], health["release"]["state"]) == ("degraded", "last_good")
     assert "lake" in health["release"]["problem"]
 
@@ -135,9 +135,10 @@ def the_store_goes_away_and_comes_back(server: S3Server, site: Site, client: Cli
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "lake_unavailable")
 
         server.start()
+        assert health_once_it_is("live", started_meanwhile, headers)["status"] == "ok"
         assert version(started_meanwhile, headers) == live
+    assert health_once_it_is("live", client, headers)["release"]["state"] == "live"
     assert version(client, headers) == live
-    assert client.get("/health", headers=headers).json()["release"]["state"] == "live"
     assert client.post("/api/v1/upload/items", files=file, headers=headers).status_code == 200
 
 
