@@ -11,19 +11,48 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from bento_service.api import data_docs, data_quality, docs, health, interactions, recommendations, uploads, users
+from bento_service.answering import Answering
+from bento_service.api import (
+    batch,
+    data_docs,
+    data_quality,
+    docs,
+    health,
+    interactions,
+    items,
+    receipts,
+    recommendations,
+    rules,
+    shop,
+    uploads,
+    users,
+    why_not,
+    widget,
+)
 from bento_service.auth import KeyCache
+from bento_service.cors import ApiCors, origins_of
+from bento_service.decision_log import DecisionLog
 from bento_service.errors import ErrorBody, install_error_handlers
+from bento_service.fast_routes import fast_routes
+from bento_service.limits import Limits
+from bento_service.logs import RequestLog
 from bento_service.metrics import Metrics
 from bento_service.middleware import RequestMiddleware
 from bento_service.release_cache import ReleaseCache
+from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
+from bento_service.schemas.items import ItemPatch, ItemsRequest
 from bento_service.schemas.recommendations import RecommendationRequest, SimilarRequest
+from bento_service.schemas.rules import RuleBody, RulePatch
 from bento_service.services import Clock, Services
+from bento_service.shared_store import SharedStore
 from bento_service.upload_worker import Check, UploadWorker
 from resources.control_db.engine import ControlDb
+from resources.decisions.store import open_decisions
 from resources.event_log import EventLog
+from resources.item_catalogue import ItemCatalogue
 from resources.lake import Lake
+from resources.live_reads import live_reads
 from resources.settings import Settings
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -39,7 +68,16 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     429: {"model": ErrorBody, "description": "Over a limit: see Retry-After"},
     503: {"model": ErrorBody, "description": "Not ready: see Retry-After"},
 }
-_BODIES: tuple[type[BaseModel], ...] = (RecommendationRequest, SimilarRequest, TrackRequest)
+_BODIES: tuple[type[BaseModel], ...] = (
+    ItemsRequest,
+    ItemPatch,
+    RuleBody,
+    RulePatch,
+    RecommendationRequest,
+    BatchRequest,
+    SimilarRequest,
+    TrackRequest,
+)
 _INSPECTIONS_AT_ONCE = 2
 
 
@@ -57,6 +95,8 @@ def create_app(
     `metrics` says how they are shared between workers, `check` where large uploads are checked.
     """
     metrics = metrics or Metrics()
+    shared = SharedStore(settings.redis_url, metrics) if settings.redis_url else None
+    limits = Limits.of(settings, shared)
     app = FastAPI(
         title="recsaas",
         version=_version(),
@@ -79,14 +119,44 @@ def create_app(
             max_bytes=settings.release_cache_bytes,
             check_seconds=settings.pointer_check_seconds,
         ),
+        decisions=DecisionLog(open_decisions(settings.decisions_url), metrics, clock, keep_days=settings.decision_days),
+        reads=live_reads(db),
+        items=ItemCatalogue(lake, db),
+        limits=limits,
+        shared=shared,
         metrics=metrics,
         upload_slots=CapacityLimiter(_INSPECTIONS_AT_ONCE),
         upload_worker=UploadWorker(lake, db, clock, metrics, max_bytes=settings.max_upload_bytes, check=check),
     )
-    for module in (recommendations, interactions, uploads, users, data_quality, health, docs, data_docs):
+    for module in (
+        recommendations,
+        batch,
+        why_not,
+        receipts,
+        interactions,
+        items,
+        uploads,
+        rules,
+        users,
+        data_quality,
+        health,
+        docs,
+        data_docs,
+        widget,
+        shop,
+    ):
         app.include_router(module.router)
+    app.state.answering = Answering(app.state.services)
     install_error_handlers(app)
-    app.add_middleware(RequestMiddleware, metrics=metrics)
+    app.add_middleware(
+        RequestMiddleware,
+        metrics=metrics,
+        limits=limits,
+        log=RequestLog(settings.log_level),
+        fast=fast_routes(recommendations.router, recommendations.FAST),
+    )
+    if origins := origins_of(settings.cors_origins):  # outermost, so that errors and refusals can be read as well
+        app.add_middleware(ApiCors, origins=origins)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
+from typing import TYPE_CHECKING
 
+import structlog
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
+from bento_service.errors import RateLimited
 from resources.control_db.api_keys import ApiKey, authenticate, hash_secret
 from resources.control_db.engine import ControlDb
 from resources.errors import Forbidden, Unauthenticated
 from resources.tenant import TenantId
 
+if TYPE_CHECKING:
+    from bento_service.services import Services
+
 KEY_TTL_SECONDS = 3.0
 """How long a key is believed without asking the control DB; a revoked key must stop within 5 s on every worker."""
+_LOOK_AGAIN_SECONDS = 2.0
+"""From when on a key in use is looked up again beside the answers, so that in steady use none of them waits for it."""
 _MAX_KEYS = 10_000
 _MAX_SECRET = 512
+_log = structlog.get_logger("recsaas.auth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +60,26 @@ class KeyCache:
         self._clock = clock
         self._keys: OrderedDict[str, tuple[float, ApiKey]] = OrderedDict()
         self._lock = Lock()
+        self._looking: dict[str, asyncio.Task[None]] = {}
 
-    def cached(self, secret: str) -> ApiKey | None:
-        """Return the key if it was looked up within `KEY_TTL_SECONDS`."""
-        with self._lock:
-            found = self._keys.get(hash_secret(secret))
-        return found[1] if found is not None and self._clock() - found[0] < KEY_TTL_SECONDS else None
+    async def find(self, secret: str) -> ApiKey | None:
+        """Return the key, as it was at most `KEY_TTL_SECONDS` ago."""
+        hashed = hash_secret(secret)
+        found = self._keys.get(hashed)
+        age = self._clock() - found[0] if found is not None else KEY_TTL_SECONDS
+        if found is None or age >= KEY_TTL_SECONDS:
+            return await run_in_threadpool(self.look_up, secret)
+        if age >= _LOOK_AGAIN_SECONDS and hashed not in self._looking:
+            self._looking[hashed] = asyncio.create_task(self._look_again(hashed, secret))
+        return found[1]
+
+    async def _look_again(self, hashed: str, secret: str) -> None:
+        try:
+            await run_in_threadpool(self.look_up, secret)
+        except SQLAlchemyError as error:  # the key is believed until its time is over; then whoever asks is told
+            _log.warning("key_not_looked_up", kind=type(error).__name__)
+        finally:
+            del self._looking[hashed]
 
     def look_up(self, secret: str) -> ApiKey | None:
         """Ask the control DB, and remember a valid key."""
@@ -74,32 +99,49 @@ class KeyCache:
 bearer = HTTPBearer(auto_error=False, description="An API key of your tenant: `sk_live_…`.")
 
 
-async def authenticated(request: Request, keys: KeyCache) -> Principal:
-    """Return who is asking.
+async def authenticated(request: Request, services: Services) -> Principal:
+    """Return who is asking, and count the request against the limits.
 
     Raises:
         Unauthenticated: no credential, or one that is not valid.
         Forbidden: the tenant is suspended.
+        RateLimited, Busy: the tenant or the key asks too much.
     """
-    secret = _bearer_token(request)
-    key = keys.cached(secret) or await run_in_threadpool(keys.look_up, secret)
+    key = await services.keys.find(_bearer_token(request))
     if key is None:
         raise Unauthenticated("The API key is not valid. Check it, or ask your tenant's admin for a new one.")
-    request.state.tenant = key.tenant.value
+    state = request.scope["state"]
+    tenant = state["tenant"] = key.tenant.value
     if key.tenant_status != "active":
         raise Forbidden(f"Tenant {key.tenant} is {key.tenant_status}. Ask the operator of this service to resume it.")
+    try:
+        state["rate_limit"] = await services.limits.admit(key.tenant, key.id)
+    except RateLimited as error:
+        state["rate_limit"] = error.headers
+        raise
+    services.limits.concurrency.hold(tenant)
+    state["held"] = tenant
     return Principal(tenant=key.tenant, scopes=key.scopes, key_id=key.id)
+
+
+async def allowed(request: Request, services: Services, *scopes: str) -> Principal:
+    """Return who is asking, if the credential has one of `scopes`.
+
+    Raises:
+        Forbidden: it has none of them; and whatever `authenticated` raises.
+    """
+    principal = await authenticated(request, services)
+    if principal.scopes.isdisjoint(scopes):
+        wanted = " or ".join(scopes)
+        raise Forbidden(f"This API key lacks the scope {wanted}. Use one that has it, or ask your tenant's admin.")
+    return principal
 
 
 def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
     """Return the dependency of a route that needs one of `scopes`."""
 
     async def dependency(request: Request, _declared: object = Depends(bearer)) -> Principal:
-        principal = await authenticated(request, request.app.state.services.keys)
-        if principal.scopes.isdisjoint(scopes):
-            wanted = " or ".join(scopes)
-            raise Forbidden(f"This API key lacks the scope {wanted}. Use one that has it, or ask your tenant's admin.")
-        return principal
+        return await allowed(request, request.app.state.services, *scopes)
 
     return dependency
 

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-import yaml  # type: ignore[import-untyped]
-from starlette.types import ASGIApp, Receive, Scope, Send
+import asyncio
+import json
+from contextlib import suppress
+from typing import Any
 
+import yaml  # type: ignore[import-untyped]
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bento_service.requests import MAX_JSON_BYTES
 from resources.errors import ConfigurationError
+
+BENTOML_PATHS = frozenset({"/livez", "/healthz", "/readyz", "/schema.json", "/recommend", "/similar"})
+"""What BentoML answers itself: its probes, and the endpoints of its own clients with their schema."""
+_BODY_SECONDS = 30
+_CARRIED = ("type", "asgi", "http_version", "scheme", "client", "server", "extensions")
 
 
 class MountedApp:
@@ -27,6 +40,86 @@ class MountedApp:
         if self._app is None:
             raise ConfigurationError("The service has not started; run it with `bentoml serve`.")
         await self._app(scope, receive, send)
+
+
+class StraightToApp:
+    """Middleware that hands every request but BentoML's own to the app at once.
+
+    What lies between, a context per request, an exception handler and a router with one route, does nothing for our
+    app and costs more than the whole of its own middleware.
+    """
+
+    def __init__(self, app: ASGIApp, mounted: ASGIApp) -> None:
+        self._bentoml = app
+        self._mounted = mounted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        ours = scope["type"] == "http" and scope["path"] not in BENTOML_PATHS
+        await (self._mounted if ours else self._bentoml)(scope, receive, send)
+
+
+async def forwarded(app: ASGIApp, request: Request, path: str) -> Response:
+    """Answer a request of a BentoML client with what `POST path` of the app answers, error or not.
+
+    So there is one check of credentials, one of the body, one set of limits, and one shape of errors. A client that
+    cannot set a header may send its API key in the body, as `api_key`.
+    """
+    headers = [*request.scope["headers"]]
+    receive: Receive = request.receive
+    if "authorization" not in request.headers:
+        body, key = _without_key(await _body(request))
+        receive = _received(body, request.receive)
+        headers = [(name, value) for name, value in headers if name != b"content-length"]
+        if key is not None:
+            headers.append((b"authorization", b"Bearer " + key))
+    scope: dict[str, Any] = {name: request.scope[name] for name in _CARRIED if name in request.scope}
+    scope |= {"method": "POST", "path": path, "raw_path": path.encode(), "root_path": "", "query_string": b""}
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app({**scope, "headers": headers}, receive, send)
+    response = Response(b"".join(message.get("body", b"") for message in sent[1:]), status_code=sent[0]["status"])
+    response.raw_headers = [*sent[0]["headers"]]
+    return response
+
+
+async def _body(request: Request) -> bytes:
+    """Read a body that may hold the key; one that is too large or too slow is left, and so nobody is asking."""
+    body = b""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_JSON_BYTES:
+                    return b""
+    return body
+
+
+def _received(body: bytes, receive: Receive) -> Receive:
+    """Return a channel on which `body` arrives whole; after that it tells when the client goes away."""
+    waiting = [body]
+
+    async def next_message() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return next_message
+
+
+def _without_key(body: bytes) -> tuple[bytes, bytes | None]:
+    """Take `api_key` out of a JSON object; whatever else the body is, the route will say what is wrong with it."""
+    if b'"api_key"' not in body:
+        return body, None
+    try:
+        fields = json.loads(body)
+        key = fields.pop("api_key") if isinstance(fields, dict) else None
+    except (ValueError, KeyError, RecursionError):
+        return body, None
+    return json.dumps(fields).encode(), key.encode(errors="replace") if isinstance(key, str) else None
 
 
 class NoTimeout(float):

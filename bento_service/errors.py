@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -52,6 +53,24 @@ class RequestTimeout(RecsaasError):
     """The client sent its body too slowly."""
 
     code = "request_timeout"
+
+
+class RateLimited(TooManyRequests):
+    """More requests a second than allowed; `headers` say how many may be sent, and `retry_after` when, in seconds."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, retry_after: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.headers = headers
+
+
+class Busy(NotReady):
+    """More requests at the same time than this worker takes."""
+
+    code = "busy"
+    retry_after = 1
 
 
 class ErrorDetail(BaseModel):
@@ -161,28 +180,45 @@ def invalid_fields(problems: Sequence[FieldProblem]) -> InvalidInput:
 
 def install_error_handlers(app: FastAPI) -> None:
     """Make every error that passes a route come out in the one shape."""
-    handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
+    for kind, handler in _handlers().items():
+        app.add_exception_handler(kind, handler)
+
+
+async def answer_to_expected(request: Request, error: Exception) -> Response | None:
+    """Build the answer to an error as those handlers do; `None` for one that nobody expects."""
+    handlers = _handlers()
+    handler = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
+    return await handler(request, error) if handler is not None else None
+
+
+def _handlers() -> dict[Any, Callable[[Request, Any], Awaitable[Response]]]:
+    return {
         RecsaasError: _on_ours,
         RequestValidationError: _on_validation,
         HTTPException: _on_http,
         OperationalError: _on_database,
+        sqlite3.OperationalError: _on_database,
         PoolTimeout: _on_database,
         OSError: _on_system,
     }
-    for kind, handler in handlers.items():
-        app.add_exception_handler(kind, handler)
 
 
-async def _on_ours(request: Request, error: RecsaasError) -> Response:
+def answer_to(error: RecsaasError, request_id: str) -> Response:
+    """Build the answer to one of our errors."""
     status = status_of(error)
     if status == 500:
         _log.error("internal_error", code=error.code, message=error.message)
         if not isinstance(error, CorruptArtifact):
-            return internal_error(_request_id(request))
+            return internal_error(request_id)
     code = error.reason if isinstance(error, UploadRefused) else error.code
+    wait = {"Retry-After": str(error.retry_after)} if isinstance(error, RateLimited | Busy) else None
     return error_response(
-        status, code=code, message=error.message, details=error.details, request_id=_request_id(request)
+        status, code=code, message=error.message, details=error.details, request_id=request_id, headers=wait
     )
+
+
+async def _on_ours(request: Request, error: RecsaasError) -> Response:
+    return answer_to(error, _request_id(request))
 
 
 async def _on_validation(request: Request, error: RequestValidationError) -> Response:

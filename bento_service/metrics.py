@@ -17,6 +17,11 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 1
 _JOB_BUCKETS = (1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0)
 
 
+def known_method(method: str) -> str:
+    """Return the method, or `other` for one that somebody made up."""
+    return method if method in _METHODS else _OTHER
+
+
 class Metrics:
     """Counters and histograms, each in the registry of this object.
 
@@ -47,8 +52,25 @@ class Metrics:
             ("tenant", "reason"),
             registry=self._registry,
         )
+        self._requests: dict[tuple[str, str, int, str | None], tuple[Histogram, Counter | None]] = {}
+        self._fallback_counts: dict[tuple[str, str], Counter] = {}
+        cached = Counter(
+            "recsaas_answer_cache_total", "Answers, by whether they were kept.", ("outcome",), registry=self._registry
+        )
+        self._answers = {outcome: cached.labels(outcome) for outcome in ("hit", "shared_hit", "miss")}
+        self._store_errors = Counter(
+            "recsaas_shared_store_errors_total", "Failed requests to Redis.", registry=self._registry
+        )
         self._events = Counter(
             "recsaas_events_total", "Tracked events stored, by tenant.", ("tenant",), registry=self._registry
+        )
+        self._decisions = Counter(
+            "recsaas_decisions_written_total", "Answers in the decision log.", registry=self._registry
+        )
+        self._decisions_lost = Counter(
+            "recsaas_decisions_lost_total",
+            "Answers that could not be recorded in the decision log.",
+            registry=self._registry,
         )
         self._upload_rows = Counter(
             "recsaas_upload_rows_total",
@@ -79,6 +101,13 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livesum",
         )
+        self._tenant_bytes = Gauge(
+            "recsaas_tenant_release_bytes",
+            "Memory of the loaded releases, by tenant, files that are mapped into it included.",
+            ("tenant",),
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
         self._loaded_bytes = Gauge(
             "recsaas_releases_loaded_bytes",
             "Memory of the loaded releases.",
@@ -88,18 +117,44 @@ class Metrics:
 
     def request(self, *, method: str, route: str, status: int, seconds: float, tenant: str | None) -> None:
         """Note one answered request; `route` is the template, never the path."""
-        known = method if method in _METHODS else _OTHER
-        self._duration.labels(known, route, status).observe(seconds)
-        if tenant is not None:
-            self._tenant_requests.labels(self._label(tenant), route, status).inc()
+        whose = self._label(tenant) if tenant is not None else None
+        key = (known_method(method), route, status, whose)
+        noted = self._requests.get(key)
+        if noted is None:  # finding a child by its labels takes longer than counting
+            duration = self._duration.labels(*key[:3])
+            count = self._tenant_requests.labels(whose, route, status) if whose is not None else None
+            noted = self._requests[key] = (duration, count)
+        noted[0].observe(seconds)
+        if noted[1] is not None:
+            noted[1].inc()
 
     def fallback(self, tenant: str, reason: str) -> None:
         """Note an answer that was not the model's."""
-        self._fallbacks.labels(self._label(tenant), reason).inc()
+        key = (self._label(tenant), reason)
+        noted = self._fallback_counts.get(key)
+        if noted is None:
+            noted = self._fallback_counts[key] = self._fallbacks.labels(*key)
+        noted.inc()
+
+    def answer_cache(self, outcome: str) -> None:
+        """Note an answer that was there (`hit`), that another worker had made (`shared_hit`), or that was not."""
+        self._answers[outcome].inc()
+
+    def shared_store_error(self) -> None:
+        """Note that Redis did not answer."""
+        self._store_errors.inc()
 
     def events(self, tenant: str, count: int) -> None:
         """Note stored events."""
         self._events.labels(self._label(tenant)).inc(count)
+
+    def decisions_written(self, count: int) -> None:
+        """Note answers that were recorded."""
+        self._decisions.inc(count)
+
+    def decisions_lost(self, count: int) -> None:
+        """Note answers that could not be recorded."""
+        self._decisions_lost.inc(count)
 
     def upload(self, tenant: str, report: UploadReport) -> None:
         """Note the rows of an upload that was stored just now."""
@@ -115,6 +170,10 @@ class Metrics:
     def upload_job(self, *, outcome: str, seconds: float) -> None:
         """Note that an upload job is finished."""
         self._upload_job_seconds.labels(outcome).observe(seconds)
+
+    def release_bytes(self, tenant: str, *, added: int) -> None:
+        """Note that the memory of a tenant's releases has grown, or shrunk when `added` is negative."""
+        self._tenant_bytes.labels(self._label(tenant)).inc(added)
 
     def release_load(self, *, succeeded: bool) -> None:
         """Note that a release was loaded, or could not be."""

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import re
-import uuid
+from random import Random, SystemRandom
 from time import perf_counter
 
 import structlog
-from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bento_service.errors import internal_error
-from bento_service.metrics import Metrics
+from bento_service.errors import Busy, answer_to, answer_to_expected, internal_error
+from bento_service.fast_routes import FastRoute, FastRoutes
+from bento_service.limits import Limits
+from bento_service.logs import RequestLog, current_request
+from bento_service.metrics import Metrics, known_method
 
 REQUEST_ID_HEADER = "X-Request-ID"
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 UNMATCHED = "unmatched"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
+_HEADER = REQUEST_ID_HEADER.lower().encode()
+# Whoever looks after a full worker must see that it lives, and how it is.
+_ALWAYS = frozenset({"/health", "/metrics"})
 _log = structlog.get_logger("recsaas.http")
 
 
 class RequestMiddleware:
     """Plain ASGI, because Starlette's `BaseHTTPMiddleware` costs a task and a queue per request."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, limits: Limits, log: RequestLog, fast: FastRoutes) -> None:
         self._app = app
         self._metrics = metrics
+        self._limits = limits
+        self._lines = log
+        self._fast = fast
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -43,39 +52,72 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                headers = [*message["headers"], (_HEADER, request_id.encode())]
+                headers.extend(state.get("rate_limit", ()))
+                message = {**message, "headers": headers}
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
+        token = current_request.set(request_id)
+        concurrency = self._limits.concurrency
+        counted = scope["path"] not in _ALWAYS
+        entered = counted and concurrency.enter()
+        try:
+            if counted and not entered:
+                await answer_to(_FULL, request_id)(scope, receive, send_with_id)
+            elif (fast := self._fast.get((scope["method"], scope["path"]))) is not None:
+                scope["route"] = fast
+                await _answer(fast, scope, receive, send_with_id)
+            else:
                 await self._app(scope, receive, send_with_id)
-            except Exception:  # the edge: whatever it is, the client gets an answer and the log the traceback
-                _log.exception("unhandled")
-                if status:
-                    raise  # half an answer is out: only cutting the connection tells the client
-                await internal_error(request_id)(scope, receive, send_with_id)
-            finally:
-                self._note(scope, status or 500, perf_counter() - started)
+        except Exception:  # the edge: whatever it is, the client gets an answer and the log the traceback
+            _log.exception("unhandled")
+            if status:
+                raise  # half an answer is out: only cutting the connection tells the client
+            await internal_error(request_id)(scope, receive, send_with_id)
+        finally:
+            current_request.reset(token)
+            if entered:
+                concurrency.leave()
+            if (tenant := state.get("held")) is not None:
+                concurrency.let_go(tenant)
+            self._note(scope, status or 500, perf_counter() - started, request_id)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+        method = known_method(scope["method"])
         route = getattr(scope.get("route"), "path_format", UNMATCHED)
         tenant = scope["state"].get("tenant")
-        self._metrics.request(method=scope["method"], route=route, status=status, seconds=seconds, tenant=tenant)
-        _log.info(
-            "request",
-            method=scope["method"],
-            route=route,
-            status=status,
-            duration_ms=round(seconds * 1000, 2),
-            tenant=tenant,
+        self._metrics.request(method=method, route=route, status=status, seconds=seconds, tenant=tenant)
+        self._lines.write(
+            method=method, route=route, status=status, seconds=seconds, tenant=tenant, request_id=request_id
         )
+
+
+async def _answer(fast: FastRoute, scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope, receive, send)
+    try:
+        response = await fast.endpoint(request)
+    except Exception as error:
+        expected = await answer_to_expected(request, error)
+        if expected is None:
+            raise
+        response = expected
+    await response(scope, receive, send)
+
+
+_FULL = Busy("The service has as many requests in flight as it takes. Wait a second, and send the request again.")
 
 
 def _request_id(scope: Scope) -> str:
     """Return the client's request id when it has a harmless form, else a new one."""
-    wanted = REQUEST_ID_HEADER.lower().encode()
     for name, value in scope["headers"]:
-        if name == wanted:
+        if name == _HEADER:
             text: str = value.decode("latin-1")
-            return text if _REQUEST_ID.fullmatch(text) else uuid.uuid4().hex
-    return uuid.uuid4().hex
+            return text if _REQUEST_ID.fullmatch(text) else _new_id()
+    return _new_id()
+
+
+_random = Random(SystemRandom().getrandbits(128))  # an id has to be another one, and may be guessed
+
+
+def _new_id() -> str:
+    return f"{_random.getrandbits(128):032x}"

@@ -32,6 +32,7 @@ async def receive_upload(
     request: Request, principal: Principal, services: Services, kind: Kind, *, validate_only: bool
 ) -> Response:
     """Take a file from the request, and answer with its report or, with status 202, with its job."""
+    services.require_writable_lake()
     settings = services.settings
     async with received_file(
         request,

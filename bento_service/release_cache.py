@@ -1,5 +1,7 @@
 """The live release of each tenant, in memory: loaded off the event loop, swapped when the pointer moves.
 
+A release's arrays are mapped from its files, so that the workers of a machine share their pages.
+
 State is touched only on the event loop, so there are no locks; files are read and releases built in worker threads.
 """
 
@@ -9,6 +11,8 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from heapq import nsmallest
+from operator import itemgetter
 from time import monotonic
 
 import structlog
@@ -27,6 +31,9 @@ RETRY_BROKEN_SECONDS = 30.0
 """How long a release that could not be loaded is left alone: trying again reads all of its bytes."""
 _IDLE_CHECKS = 3
 _LONGEST_WAIT_SECONDS = 1.0
+_IN_USE_SECONDS = 900.0
+_WATCH_SECONDS = 1.0
+_WATCHED_AT_ONCE = 64
 _log = structlog.get_logger("recsaas.releases")
 
 
@@ -52,8 +59,8 @@ class _State:
 class ReleaseCache:
     """Live releases by tenant, the least recently used ones dropped beyond `max_bytes`.
 
-    The pointer of a tenant in use is read every `check_seconds`. While a new release is loading, and when it turns out
-    broken, the one before it keeps answering.
+    The pointer of a tenant in use is read every `check_seconds`, by the requests and by `watch`. While a new release is
+    loading, and when it turns out broken, the one before it keeps answering.
     """
 
     def __init__(
@@ -72,6 +79,9 @@ class ReleaseCache:
         self._clock = clock
         self._states: OrderedDict[TenantId, _State] = OrderedDict()
         self._checks: dict[TenantId, asyncio.Task[_State]] = {}
+        self._asked_at: dict[TenantId, float] = {}
+        self._sizes: dict[TenantId, int] = {}
+        self._size = 0
         self._threads = CapacityLimiter(2)
 
     async def get(self, tenant: TenantId) -> LiveRelease:
@@ -82,7 +92,8 @@ class ReleaseCache:
             CorruptRelease, LakeUnavailable: neither the live release nor the one before it can be read.
         """
         state = self._states.get(tenant)
-        age = self._clock() - state.checked_at if state is not None else float("inf")
+        now = self._asked_at[tenant] = self._clock()
+        age = now - state.checked_at if state is not None else float("inf")
         if age >= self._check_seconds:
             check = self._start_check(tenant)
             # A tenant in steady use never waits for a swap; after a pause the answer must not be the old release's.
@@ -100,10 +111,37 @@ class ReleaseCache:
         assert state.error is not None
         raise type(state.error)(state.error.message)  # a new one each time: a traceback grows with every raise
 
+    async def watch(self) -> None:
+        """Look at the pointers of the tenants in use until cancelled: a new release is loaded before it is asked for.
+
+        A tenant is in use for 15 minutes after a request. One round looks at 64 of them at most, those first that were
+        not looked at for longest, so that it costs next to nothing with any number of tenants.
+        """
+        while True:
+            await asyncio.sleep(max(self._check_seconds, _WATCH_SECONDS))
+            for tenant in self._due():
+                await asyncio.wait({self._start_check(tenant)})
+
+    def _due(self) -> list[TenantId]:
+        now = self._clock()
+        due = [
+            (state.checked_at, tenant)
+            for tenant, state in self._states.items()
+            if state.live is not None
+            and now - state.checked_at >= self._check_seconds
+            and now - self._asked_at.get(tenant, now) < _IN_USE_SECONDS
+        ]
+        return [tenant for _, tenant in nsmallest(_WATCHED_AT_ONCE, due, key=itemgetter(0))]
+
     @property
     def loaded(self) -> int:
         """How many releases are in memory."""
-        return sum(state.live is not None for state in self._states.values())
+        return len(self._sizes)
+
+    @property
+    def bytes_loaded(self) -> int:
+        """Bytes of the releases in memory, mapped files included."""
+        return self._size
 
     @property
     def broken(self) -> int:
@@ -130,6 +168,7 @@ class ReleaseCache:
         after = await to_thread.run_sync(self._look, tenant, before, now, limiter=self._threads)
         self._note_change(tenant, before, after)
         self._states[tenant] = after
+        self._resize(tenant, after.live.ranker.bytes_in_memory if after.live is not None else 0)
         self._evict(keep=tenant)
         return after
 
@@ -175,19 +214,28 @@ class ReleaseCache:
             self._metrics.release_load(succeeded=False)
 
     def _evict(self, *, keep: TenantId) -> None:
-        sizes = {t: s.live.ranker.bytes_in_memory for t, s in self._states.items() if s.live is not None}
-        total = sum(sizes.values())
-        for tenant in [t for t in self._states if t in sizes and t != keep]:
-            if total <= self._max_bytes:
+        """Drop the releases that were not asked for for longest, until the rest fits."""
+        while self._size > self._max_bytes:
+            oldest = next((tenant for tenant in self._states if tenant != keep and tenant in self._sizes), None)
+            if oldest is None:
                 break
-            total -= sizes.pop(tenant)
-            del self._states[tenant]
-            _log.info("release_evicted", tenant=tenant.value)
-        self._metrics.releases(count=len(sizes), size=total)
+            del self._states[oldest]
+            self._asked_at.pop(oldest, None)
+            self._resize(oldest, 0)
+            _log.info("release_evicted", tenant=oldest.value)
+        self._metrics.releases(count=len(self._sizes), size=self._size)
+
+    def _resize(self, tenant: TenantId, size: int) -> None:
+        before = self._sizes.pop(tenant, 0)
+        if size:
+            self._sizes[tenant] = size
+        if size != before:
+            self._size += size - before
+            self._metrics.release_bytes(tenant.value, added=size - before)
 
 
 def _load(store: ReleaseStore, version: str) -> Ranker:
-    return Ranker(load_release(store.directory(version), cache=store.cache))
+    return Ranker(load_release(store.directory(version), cache=store.cache, marks=store.marks))
 
 
 def _previous(store: ReleaseStore, pointer: Pointer) -> LiveRelease | None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from bento_service.errors import (
     Malformed,
@@ -83,13 +84,19 @@ async def _body(request: Request, timeout: float) -> bytes:
         raise _too_large()
     chunks: list[bytes] = []
     size = 0
+    more = True
     try:
         async with asyncio.timeout(timeout):
-            async for chunk in request.stream():
+            while more:  # as `Request.stream`, without a generator between
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                chunk = message.get("body", b"")
                 size += len(chunk)
                 if size > MAX_JSON_BYTES:
                     raise _too_large()
                 chunks.append(chunk)
+                more = message.get("more_body", False)
     except TimeoutError as error:
         raise RequestTimeout(f"The body did not arrive within {timeout:g} seconds; send it again.") from error
     return b"".join(chunks)

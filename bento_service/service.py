@@ -5,20 +5,28 @@ This module is the process's entry point, so it does at import what BentoML want
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import bentoml
+from starlette.responses import Response
 
 from bento_service.api.health import control_db_answers
-from bento_service.bentoml_fit import MountedApp, NoTimeout
+from bento_service.bentoml_fit import MountedApp, NoTimeout, StraightToApp, forwarded
 from bento_service.logs import configure_logging
+from bento_service.native import RecommendInput, SimilarInput
+from bento_service.schemas.recommendations import RecommendationAnswer, SimilarAnswer
+from bento_service.services import Services
 from bento_service.upload_stream import remove_stale_files
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.lake import Lake
+from resources.packaged import Package, packaged_settings
 from resources.settings import Settings, load_settings
 
-_settings = load_settings()
+_package = Package.beside_sources()
+_settings = packaged_settings(load_settings(), _package)
 _mounted = MountedApp()
 
 
@@ -29,8 +37,9 @@ _mounted = MountedApp()
     # BentoML's metrics label every path, user ids included, so that they grow without end; ours are bounded.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
-    # Spans cost a third of the requests per second; set the variable to false where there is an exporter.
-    envs=[{"name": "OTEL_SDK_DISABLED", "value": "true"}],
+    # BentoML traces every request, for 0.13 ms also when the SDK is disabled, unless its address is excluded.
+    tracing={} if _settings.tracing else {"excluded_urls": ".*"},
+    envs=[{"name": "OTEL_SDK_DISABLED", "value": str(not _settings.tracing).lower()}],
 )
 @bentoml.asgi_app(_mounted, path="/")
 class RecsaasService:
@@ -39,14 +48,34 @@ class RecsaasService:
     def __init__(self) -> None:
         self._settings: Settings = _settings
         self._db: ControlDb | None = None
-        self._stop_work: Callable[[], None] | None = None
+        self._services: Services | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    # BentoML's adaptive batching is left off: see docs/bento.md for what it costs here.
+    @bentoml.api(input_spec=RecommendInput, output_spec=RecommendationAnswer)  # type: ignore[untyped-decorator]
+    async def recommend(self, ctx: bentoml.Context, **_described: Any) -> Response:
+        """Recommend items: what `POST /api/v1/recommendations` answers."""
+        return await self._forwarded(ctx, "/api/v1/recommendations")
+
+    @bentoml.api(input_spec=SimilarInput, output_spec=SimilarAnswer)  # type: ignore[untyped-decorator]
+    async def similar(self, ctx: bentoml.Context, **_described: Any) -> Response:
+        """Find similar items: what `POST /api/v1/recommendations/similar` answers."""
+        return await self._forwarded(ctx, "/api/v1/recommendations/similar")
+
+    async def _forwarded(self, ctx: bentoml.Context, path: str) -> Response:
+        answer = await forwarded(_mounted, ctx.request, path)
+        ctx.response.status_code = answer.status_code  # BentoML puts this one in place of the answer's
+        return answer
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def start(self) -> None:
         """Open what the app works with. An error here stops the process, with its message in the log."""
-        # Imported in the worker, after BentoML has named the folder that the workers share their metrics in; faiss so
-        # that the first request does not wait for it.
+        # Imported in the worker, after BentoML has named the folder that the workers share their metrics in; faiss and
+        # LightGBM (a second of CPU) so that the first request of a tenant does not wait for them.
         import faiss  # noqa: F401
+
+        with suppress(ImportError, OSError):  # without it, releases with a second stage say so
+            import lightgbm  # noqa: F401
 
         from bento_service.app import create_app
         from bento_service.metrics import Metrics
@@ -55,6 +84,8 @@ class RecsaasService:
         configure_logging(self._settings.log_level)
         remove_stale_files(self._settings.home / "incoming")
         self._db = open_control_db(self._settings.database_url)
+        if _package is not None:
+            _package.hand_over(self._settings, self._db)
         lake = Lake.open(
             self._settings.lake_url, scratch=self._settings.scratch, s3_endpoint=self._settings.s3_endpoint
         )
@@ -63,17 +94,33 @@ class RecsaasService:
             self._settings, self._db, lake, lambda: datetime.now(UTC), metrics=metrics, check=check_in_child
         )
         _mounted.start(app)
-        app.state.services.upload_worker.start()
-        self._stop_work = app.state.services.upload_worker.stop
+        services: Services = app.state.services
+        self._services = services
+        if not self._settings.lake_read_only:
+            services.upload_worker.start()
+        self._watch = asyncio.get_running_loop().create_task(services.releases.watch())
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
-    def stop(self) -> None:
-        """Give back the work in progress and the connections."""
-        if self._stop_work is not None:
-            self._stop_work()
+    async def stop(self) -> None:
+        """Give back the work in progress and the connections, and write down what is only in memory.
+
+        The server has answered the requests in flight by now, and takes no new ones.
+        """
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._services is not None:
+            await asyncio.to_thread(self._services.decisions.close)
+            if not self._settings.lake_read_only:
+                await asyncio.to_thread(self._services.upload_worker.stop)
+            self._services.reads.close()
+            if self._services.shared is not None:
+                await self._services.shared.close()
         if self._db is not None:
             self._db.close()
 
     def __is_ready__(self) -> bool:
         """Tell `/readyz` whether requests can be answered: credentials are in the control DB."""
         return self._db is not None and control_db_answers(self._db)
+
+
+RecsaasService.add_asgi_middleware(StraightToApp, mounted=_mounted)  # type: ignore[attr-defined]

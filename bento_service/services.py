@@ -11,12 +11,18 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from bento_service.auth import KeyCache
+from bento_service.decision_log import DecisionLog
+from bento_service.limits import Limits
 from bento_service.metrics import Metrics
 from bento_service.release_cache import ReleaseCache
+from bento_service.shared_store import SharedStore
 from bento_service.upload_worker import UploadWorker
 from resources.control_db.engine import ControlDb
+from resources.errors import Forbidden
 from resources.event_log import EventLog
+from resources.item_catalogue import ItemCatalogue
 from resources.lake import Lake
+from resources.live_reads import LiveReads
 from resources.settings import Settings
 
 Clock = Callable[[], datetime]
@@ -33,9 +39,26 @@ class Services:
     events: EventLog
     keys: KeyCache
     releases: ReleaseCache
+    decisions: DecisionLog
+    reads: LiveReads
+    items: ItemCatalogue
+    limits: Limits
+    shared: SharedStore | None
     metrics: Metrics
     upload_slots: CapacityLimiter
     upload_worker: UploadWorker
+
+    def require_writable_lake(self) -> None:
+        """Refuse what changes the lake where it is only read.
+
+        Raises:
+            Forbidden: this service only answers from releases that were made elsewhere.
+        """
+        if self.settings.lake_read_only:
+            raise Forbidden(
+                "This service only answers from releases that were made elsewhere. Send files, and ask for erasures, "
+                "where they are made."
+            )
 
 
 async def services_of(request: Request) -> Services:

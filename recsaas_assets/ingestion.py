@@ -9,9 +9,11 @@ import polars as pl
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.erasures import users_being_erased
+from resources.control_db.items import list_item_changes
 from resources.control_db.uploads import UploadRecord, list_uploads
 from resources.event_export import scan_exported_events
 from resources.event_log import IMPRESSION
+from resources.item_rows import change_rows, upload_rows
 from resources.lake import Lake, scan_parquet, sink_parquet
 from resources.tenant import TenantId
 from resources.tenant_settings import TenantSettings
@@ -23,10 +25,11 @@ EVENTS_UPLOAD_ID = "events"
 
 @dataclass(frozen=True, slots=True)
 class RawTable:
-    """What a raw table holds: its rows, and the uploads they are from."""
+    """What a raw table holds: its rows, the uploads they are from, and up to which change of an item by API."""
 
     rows: int
     uploads: tuple[UploadRecord, ...]
+    last_item_change: int = 0
 
 
 def raw_schema(kind: Kind) -> pl.Schema:
@@ -35,21 +38,27 @@ def raw_schema(kind: Kind) -> pl.Schema:
 
 
 def write_raw_table(lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind) -> RawTable:
-    """Write the raw table of `kind` as a stream: every accepted row in the order received, then the tracked events.
+    """Write the raw table of `kind` as a stream: every accepted row in the order received, then what came by API.
 
-    Rows of a user whose erasure waits are left out: the run may have begun before the erasure could.
+    That is the tracked events, or one row for each item that was changed. Rows of a user whose erasure waits are left
+    out: the run may have begun before the erasure could.
     """
     uploads = list_uploads(db, tenant, kind=kind.value)
     frames = [pl.LazyFrame(schema=raw_schema(kind)), *(_accepted(lake, u) for u in uploads if u.rows_accepted)]
     if kind is Kind.INTERACTIONS:
         frames.append(event_rows(scan_exported_events(lake, db, tenant)))
+    # Read after the uploads: a change that is here has a time after every upload that is.
+    changes = list_item_changes(db, tenant) if kind is Kind.ITEMS else ()
+    if changes:
+        frames.append(change_rows(changes, upload_rows(lake, uploads)).lazy())
     table = pl.concat(frames, how="diagonal_relaxed")
     erased = users_being_erased(db, tenant)
     if erased and kind is not Kind.ITEMS:
         table = table.filter(~pl.col("user_id").is_in(list(erased)))
     path = lake.tenant(tenant).raw(kind.value)
     sink_parquet(table, path)
-    return RawTable(scan_parquet([path]).select(pl.len()).collect().item(), uploads)
+    rows = scan_parquet([path]).select(pl.len()).collect().item()
+    return RawTable(rows, uploads, changes[-1].seq if changes else 0)
 
 
 def event_rows(events: pl.LazyFrame) -> pl.LazyFrame:

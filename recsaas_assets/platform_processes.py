@@ -21,10 +21,11 @@ _SERVICE = "bento_service.service:RecsaasService"
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where a running platform answers."""
+    """Where a running platform answers; `shop` is the demo shop, where there is one."""
 
     service: str
     dagster: str
+    shop: str | None = None
 
 
 @contextmanager
@@ -63,6 +64,8 @@ def _start(supervisor: Supervisor, settings: Settings) -> Addresses:
         # Absolute here; relative ones would mean another place in the processes' working folder.
         "RECSAAS_LAKE": settings.lake_url,
         "RECSAAS_DATABASE": settings.database_url,
+        "RECSAAS_DECISIONS": settings.decisions_url,
+        "RECSAAS_DEMO_TENANT": settings.demo_tenant,
         "PYTHONUNBUFFERED": "1",
         # Partitioned checks are marked as a preview in the pinned Dagster; the pin makes that harmless.
         "PYTHONWARNINGS": "ignore",
@@ -73,7 +76,10 @@ def _start(supervisor: Supervisor, settings: Settings) -> Addresses:
         "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2)),
         "OMP_WAIT_POLICY": "PASSIVE",
     }
-    addresses = Addresses(service=_url(host, service_port), dagster=_url(host, dagster_port))
+    service = _url(host, service_port)
+    addresses = Addresses(
+        service=service, dagster=_url(host, dagster_port), shop=f"{service}/shop" if settings.demo_tenant else None
+    )
     code = python("-m", "dagster", "code-server", "start", "-m", "recsaas_assets.definitions")
     for program in (
         Program(

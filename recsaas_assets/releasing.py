@@ -17,8 +17,15 @@ from recsaas_assets.recommender.report import DECIDING, EvaluationReport
 from recsaas_assets.recommender.report_text import report_markdown
 from resources.control_db.uploads import UploadRecord
 from resources.errors import CorruptArtifact, CorruptRelease, InvalidInput, ReleaseNotFound
+from resources.item_rows import ITEM_CHANGES_ID
 from resources.lake import read_json
-from resources.release.contents import EVALUATION_JSON, EVALUATION_PLOT, ITEM_SCHEMA, ReleaseContents
+from resources.release.contents import (
+    EVALUATION_JSON,
+    EVALUATION_PLOT,
+    ITEM_SCHEMA,
+    ReleaseContents,
+    with_optional_columns,
+)
 from resources.release.load import load_release
 from resources.release.manifest import (
     GateDecision,
@@ -123,7 +130,7 @@ def item_table(
     Args:
         item_vectors: (n_items, d); the vector of an item without any pair is made from content, or it is zero.
         catalogue: `stg_items`.
-        popular: item_id and popularity.
+        popular: item_id and popularity, and trending, how fast its interactions grow, if that is known.
     """
     learned = training_set.full.users_per_item(training_set.n_items) > 0
     has_vector = learned | item_vectors.any(axis=1)
@@ -143,7 +150,37 @@ def item_table(
         )
         .with_columns(vector_source=pl.when("has_vector").then(source))
     )
-    return frame.select(pl.col(name).cast(dtype) for name, dtype in ITEM_SCHEMA.items())
+    return with_optional_columns(frame).select(pl.col(name).cast(dtype) for name, dtype in ITEM_SCHEMA.items())
+
+
+def item_watermark(raw_items: pl.LazyFrame, catalogue: pl.DataFrame) -> int:
+    """Number of the newest change of an item by API that is in `catalogue` with everything before it; 0 without any.
+
+    The raw table may have been written again since the catalogue was built from it, by a run that broke off or by
+    hand. Then it is the newest change that the catalogue shows: what is between the two is laid over the release.
+
+    Args:
+        raw_items: `raw_items`, with one row for each item that was changed by API.
+        catalogue: `stg_items`.
+    """
+    changed = raw_items.filter(pl.col("upload_id") == ITEM_CHANGES_ID).select(
+        "item_id", "deleted", "received_at", "row_number"
+    )
+    shown = catalogue.select("item_id", shown_at="received_at", shown_by="upload_id", shown_number="row_number")
+    compared = changed.collect().join(shown, on="item_id", how="left")
+    by_change = pl.col("shown_by") == ITEM_CHANGES_ID
+    seen = (
+        pl.when(pl.col("shown_by").is_null())
+        .then("deleted")
+        .when(by_change)
+        .then(pl.col("shown_number") == pl.col("row_number"))
+        .otherwise(pl.col("shown_at") > pl.col("received_at"))
+    )
+    if compared.select(seen.all()).item():
+        newest = compared.select(pl.col("row_number").max())
+    else:
+        newest = catalogue.filter(pl.col("upload_id") == ITEM_CHANGES_ID).select(pl.col("row_number").max())
+    return newest.item() or 0
 
 
 def histories(training_set: TrainingSet) -> tuple[np.ndarray, np.ndarray]:
@@ -214,6 +251,7 @@ def manifest_draft(
     run_id: str,
     replaces: str | None,
     now: datetime,
+    item_changes_seen: int = 0,
 ) -> ManifestDraft:
     """Everything that leads from the release back to its origin."""
     kept = raw_interactions.filter(~pl.col("deleted"))
@@ -235,6 +273,7 @@ def manifest_draft(
             UploadReference(id=u.upload_id, kind=u.kind, sha256=u.sha256, rows=u.rows_accepted) for u in uploads
         ),
         event_watermark=watermark or 0,
+        item_watermark=item_changes_seen,
         dbt_project_hash=dbt_project_hash,
         dbt_invocation_id=dbt_invocation_id,
         training_set_fingerprint=training_set.fingerprint,

@@ -14,6 +14,7 @@ from pydantic import PrivateAttr
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.runs import note_stage
 from resources.control_db.tenants import Tenant, get_tenant
+from resources.decisions.store import DecisionStore, open_decisions
 from resources.lake import Lake, TenantLake
 from resources.listing import StoredFile, list_files, objects_as_files
 from resources.run_lock import tenant_run_lock
@@ -34,6 +35,7 @@ class PlatformResource(ConfigurableResource):  # type: ignore[type-arg]
 
     _settings: Settings | None = PrivateAttr(default=None)
     _db: ControlDb | None = PrivateAttr(default=None)
+    _decisions: DecisionStore | None = PrivateAttr(default=None)
 
     @property
     def settings(self) -> Settings:
@@ -79,11 +81,21 @@ class PlatformResource(ConfigurableResource):  # type: ignore[type-arg]
             self._db = open_control_db(self.settings.database_url)
         return self._db
 
+    @property
+    def decisions(self) -> DecisionStore:
+        """The decision log; opened once."""
+        if self._decisions is None:
+            self._decisions = open_decisions(self.settings.decisions_url)
+        return self._decisions
+
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Give the connections back: Dagster makes a new resource for every run and every tick of a sensor."""
         if self._db is not None:
             self._db.close()
             self._db = None
+        if self._decisions is not None:
+            self._decisions.close()
+            self._decisions = None
 
 
 class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]

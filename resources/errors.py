@@ -12,7 +12,8 @@ RecsaasError
 │   ├── ReleaseNotFound
 │   ├── ItemNotFound
 │   ├── ErasureNotFound
-│   └── UserNotFound
+│   ├── UserNotFound
+│   └── RuleNotFound
 ├── Conflict
 ├── TooLarge
 ├── TooManyRequests         over a limit that time lifts
@@ -126,6 +127,12 @@ class UserNotFound(NotFound):
     """The tenant has no such user."""
 
     code = "user_not_found"
+
+
+class RuleNotFound(NotFound):
+    """The tenant has no merchandising rule with this id."""
+
+    code = "rule_not_found"
 
 
 class Conflict(RecsaasError):

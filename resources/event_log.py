@@ -110,6 +110,21 @@ class EventLog:
             newest_first = [Touch(item, kind) for item, kind in rows if item is not None]
         return tuple(reversed(newest_first))
 
+    def users_after(self, tenant: TenantId, after: int) -> frozenset[str]:
+        """Users who did something with an item since `after`."""
+        statement = (
+            select(EventRow.user_id)
+            .where(
+                EventRow.tenant_id == tenant.value,
+                EventRow.seq > after,
+                EventRow.item_id.is_not(None),
+                EventRow.interaction_type != IMPRESSION,
+            )
+            .distinct()
+        )
+        with self.db.engine.connect() as connection:
+            return frozenset(connection.scalars(statement))
+
     def export_after(self, tenant: TenantId, after: int = 0, *, limit: int = 100_000) -> pl.DataFrame:
         """Up to `limit` events with a sequence above `after`, in order, as `EVENT_SCHEMA`; impressions included."""
         return self._table(EventRow.tenant_id == tenant.value, EventRow.seq > after, limit=limit)

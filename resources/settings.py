@@ -19,10 +19,17 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path("var"), description="The folder that holds all state.")
     lake: str = Field(default="", description="Root of the lake: a folder or s3://bucket/prefix. Empty: `<home>/lake`.")
+    lake_read_only: bool = Field(
+        default=False, description="The service writes nothing into the lake: it refuses files and erasures."
+    )
     s3_endpoint: str = Field(
         default="", pattern=r"^(https?://[^\s/]+/?)?$", description="Address of the object store. Empty: AWS."
     )
     database: str = Field(default="", description="SQLAlchemy URL of the control DB. Empty: SQLite in `<home>`.")
+    decisions: str = Field(
+        default="", description="SQLAlchemy URL of the decision log. Empty: a SQLite file of its own in `<home>`."
+    )
+    decision_days: int = Field(default=90, ge=1, description="How many days decisions are kept.")
     host: str = Field(default="127.0.0.1", description="Address the service and the Dagster UI bind to.")
     service_port: int = Field(default=8000, ge=0, le=65535, description="Port of the service; busy: the next free one.")
     dagster_port: int = Field(default=3000, ge=0, le=65535, description="Port of the Dagster UI; busy: the next free.")
@@ -33,11 +40,29 @@ class Settings(BaseSettings):
     )
     release_cache_bytes: int = Field(default=2 * 1024**3, ge=1, description="Memory for loaded releases per worker.")
     pointer_check_seconds: float = Field(default=1.0, ge=0, description="How often a release pointer is looked at.")
+    answer_cache_bytes: int = Field(
+        default=32 * 1024**2, ge=0, description="Memory for repeated answers per worker; 0: every answer is made anew."
+    )
+    redis_url: str = Field(
+        default="",
+        pattern=r"^((redis|rediss|valkey|valkeys|unix)://.+)?$",
+        description="Redis or Valkey that workers share answers and limits through. Empty: each worker for itself.",
+    )
+    rate_limit: float = Field(default=0, ge=0, description="Requests a second that one tenant may send; 0: any number.")
+    key_rate_limit: float = Field(
+        default=0, ge=0, description="Requests a second that may be sent with one API key; 0: any number."
+    )
+    max_concurrency: int = Field(
+        default=1024, ge=2, description="Requests in flight per worker; one tenant may have half of them."
+    )
     request_timeout_seconds: float = Field(
         default=60.0, gt=0, description="Longest wait for a JSON body, or for more of a file."
     )
     upload_settle_seconds: float = Field(
         default=3.0, ge=0, description="Quiet time after the newest upload before the sensor starts a run."
+    )
+    item_changes_wait_seconds: float = Field(
+        default=300.0, ge=0, description="How long changes of items by API wait for a run; answers show them at once."
     )
     dbt_memory_bytes: int = Field(
         default=2 * 1024**3, ge=128 * 1024**2, description="Memory for building one tenant's features; more is spilled."
@@ -46,6 +71,13 @@ class Settings(BaseSettings):
     training_device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$", description="Where models are trained.")
     training_processes: int = Field(default=1, ge=1, le=64, description="Processes that train one model together.")
     bench_data: str = Field(default="", description="Public data sets for benchmarks; empty: beside the checkout.")
+    cors_origins: str = Field(
+        default="",
+        pattern=r"^(\*|https?://[^\s/,*]+/?(\s*,\s*https?://[^\s/,*]+/?)*)?$",
+        description="Web origins whose pages may call the API, separated by commas, or `*`. Empty: none.",
+    )
+    demo_tenant: str = Field(default="", description="Tenant that the demo shop at /shop sells for. Empty: no shop.")
+    tracing: bool = Field(default=False, description="Requests are traced with OpenTelemetry, by BentoML's exporters.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level logged.")
 
     @property
@@ -57,6 +89,11 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """SQLAlchemy URL of the control DB, resolved."""
         return self.database or f"sqlite:///{self.home / 'control.db'}"
+
+    @property
+    def decisions_url(self) -> str:
+        """SQLAlchemy URL of the decision log, resolved."""
+        return self.decisions or f"sqlite:///{self.home / 'decisions.db'}"
 
     @property
     def scratch(self) -> Path:
@@ -99,6 +136,7 @@ def load_settings(home: Path | None = None) -> Settings:
             "home": _absolute(settings.home),
             "lake": _absolute_lake(settings.lake),
             "database": _absolute_database(settings.database),
+            "decisions": _absolute_database(settings.decisions),
         }
     )
 

@@ -122,7 +122,7 @@ class JobRunner:
                     filename=job.filename,
                     source=cast(UploadOrigin, job.source),
                     settings=get_tenant(self.db, job.tenant).settings,
-                    now=self.clock(),
+                    now=job.created_at,  # when it was acknowledged: what came by API since is later
                     max_bytes=self.max_bytes,
                     validate_only=job.validate_only,
                     on_progress=on_progress,

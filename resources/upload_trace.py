@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.uploads import get_upload
+from resources.decisions.store import DecisionStore
 from resources.lake import Lake, read_parquet
 from resources.release.manifest import ReleaseManifest
 from resources.release.store import ReleaseStore
@@ -43,8 +44,8 @@ class UploadTrace(_Frozen):
 
     `rows_current` counts the rows that no later upload replaced or deleted and that no earlier one had, as of the
     newest run; null before the first one. `releases` are newest first, of the `releases_read` newest of the tenant;
-    `releases_unreadable` names those whose manifest cannot be read. `recommendations` is null as long as answers are
-    not logged, and `notes` says so.
+    `releases_unreadable` names those whose manifest cannot be read. `recommendations` counts the answers of
+    `releases` that are in the decision log.
     """
 
     upload_id: str
@@ -58,11 +59,11 @@ class UploadTrace(_Frozen):
     releases_read: int
     releases_unreadable: tuple[str, ...]
     training_sets: tuple[str, ...]
-    recommendations: int | None = None
+    recommendations: int
     notes: tuple[str, ...]
 
 
-def trace_upload(lake: Lake, db: ControlDb, tenant: TenantId, upload_id: str) -> UploadTrace:
+def trace_upload(lake: Lake, db: ControlDb, decisions: DecisionStore, tenant: TenantId, upload_id: str) -> UploadTrace:
     """Follow one upload through the tenant's artifacts.
 
     Raises:
@@ -78,7 +79,7 @@ def trace_upload(lake: Lake, db: ControlDb, tenant: TenantId, upload_id: str) ->
         if summary.manifest is not None
         and (use := _use(summary.manifest, upload_id, live=summary.is_current)) is not None
     )
-    notes = ["Answers are not logged, so the recommendations that the upload influenced are not counted."]
+    notes = []
     rows_current = _rows_current(lake, tenant, upload_id)
     if rows_current == 0:
         notes.append("No row of it counts any more: earlier or later uploads hold, replaced or deleted them all.")
@@ -95,6 +96,7 @@ def trace_upload(lake: Lake, db: ControlDb, tenant: TenantId, upload_id: str) ->
         releases=uses,
         releases_read=len(read),
         releases_unreadable=tuple(summary.version for summary in read if summary.manifest is None),
+        recommendations=decisions.count_of_releases(tenant, [use.version for use in uses]),
         training_sets=tuple(dict.fromkeys(use.training_set_fingerprint for use in uses)),
         notes=tuple(notes),
     )

@@ -45,7 +45,7 @@ async def health(request: Request, services: WithServices, _declared: object = D
     reachable = await run_in_threadpool(control_db_answers, services.db)
     release = None
     if reachable and "authorization" in request.headers:
-        principal = await authenticated(request, services.keys)
+        principal = await authenticated(request, services)
         release = await _release(services, principal.tenant)
     degraded = services.releases.broken > 0 or (release is not None and release.state != "live")
     answer = Health(

@@ -29,7 +29,6 @@ router = APIRouter(tags=["uploads"])
 Uploader = Annotated[Principal, Depends(require("uploads:write"))]
 # Whoever may send a file may see what became of it.
 Sender = Annotated[Principal, Depends(require("uploads:write", "items:write", "interactions:write"))]
-ItemWriter = Annotated[Principal, Depends(require("items:write"))]
 ValidateOnly = Annotated[bool, Query(description="Check the file and store nothing.")]
 MAX_LIMIT = 200
 
@@ -59,20 +58,6 @@ async def upload(
     if wanted is None:
         raise NotFound(f"There is no kind of upload {kind[:40]!r}; there are: {', '.join(Kind)}.")
     return await receive_upload(request, principal, services, wanted, validate_only=validate_only)
-
-
-@router.post(
-    "/api/v1/items",
-    response_model=UploadAnswer,
-    responses=QUEUED,
-    summary="Upload a file of items",
-    openapi_extra=_FORM,
-)
-async def upload_items(
-    request: Request, principal: ItemWriter, services: WithServices, validate_only: ValidateOnly = False
-) -> Response:
-    """Do what `POST /api/v1/upload/items` does."""
-    return await receive_upload(request, principal, services, Kind.ITEMS, validate_only=validate_only)
 
 
 @router.get("/api/v1/uploads", response_model=UploadPage, summary="List uploads")
@@ -136,8 +121,8 @@ def rejected(principal: Sender, services: WithServices, upload_id: str) -> Respo
 
 @router.get("/api/v1/uploads/{upload_id}/trace", response_model=UploadTrace, summary="Show what an upload influenced")
 def trace(principal: Uploader, services: WithServices, upload_id: str) -> Response:
-    """Show the run that took the upload in, the releases built from it, and how many of its rows still count."""
-    found = trace_upload(services.lake, services.db, principal.tenant, upload_id)
+    """Show the run that took the upload in, the releases built from it, their answers, and the rows that count."""
+    found = trace_upload(services.lake, services.db, services.decisions.store, principal.tenant, upload_id)
     return Response(found.model_dump_json(), media_type="application/json")
 
 

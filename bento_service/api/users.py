@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from bento_service.auth import Principal, require
 from bento_service.errors import invalid_fields
-from bento_service.schemas.common import checked_id
 from bento_service.schemas.users import ErasureAnswer, PendingErasure
 from bento_service.services import WithServices
 from resources.control_db.erasures import get_erasure, request_erasure
@@ -18,9 +17,10 @@ from resources.erasure.certificate import Certificate
 from resources.erasure.export import UserExport, export_user
 from resources.erasure.perform import perform_erasure
 from resources.errors import FieldProblem, RecsaasError
+from resources.ids import checked_id
 
 WAIT_SECONDS = 2.0
-"""How long an answer waits for a run of the tenant to end."""
+"""How long an answer waits for a run of the tenant to end, and for the decision log to be written."""
 router = APIRouter(tags=["users"])
 Admin = Annotated[Principal, Depends(require("admin"))]
 _log = structlog.get_logger("recsaas.users")
@@ -46,11 +46,14 @@ _PENDING: dict[int | str, dict[str, Any]] = {
 @router.delete("/api/v1/users/{user_id:path}", response_model=Certificate, responses=_PENDING, summary="Erase a user")
 def erase(principal: Admin, services: WithServices, user_id: UserId) -> Response:
     """Remove everything that is stored about the user, and answer with a certificate of what was found where."""
+    services.require_writable_lake()
     erasure = request_erasure(services.db, principal.tenant, user_id, services.clock())
+    services.decisions.flush(WAIT_SECONDS)  # so that the certificate counts the answers of this moment
     try:
         certificate = perform_erasure(
             services.lake,
             services.db,
+            services.decisions.store,
             erasure,
             services.clock(),
             home=services.settings.home,
@@ -76,6 +79,9 @@ def erasure(principal: Admin, services: WithServices, erasure_id: str) -> Respon
 
 @router.get("/api/v1/users/{user_id:path}/export", response_model=UserExport, summary="Export a user")
 def export(principal: Admin, services: WithServices, user_id: UserId) -> Response:
-    """Show everything that is stored about the user: rows of files, events, features, releases, history."""
-    found = export_user(services.lake, services.db, principal.tenant, user_id, now=services.clock())
+    """Show everything that is stored about the user: rows of files, events, answers, features, releases, history."""
+    services.decisions.flush(WAIT_SECONDS)
+    found = export_user(
+        services.lake, services.db, services.decisions.store, principal.tenant, user_id, now=services.clock()
+    )
     return Response(found.model_dump_json(), media_type="application/json")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from resources.ids import checked_id
 from resources.uploads.contract import MAX_ID_BYTES
 
 MAX_COUNT = 100
@@ -23,22 +23,6 @@ class Answer(BaseModel):
     """Base of answers."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
-
-
-def checked_id(text: str) -> str:
-    """Return an id as the data contract wants it: 1–256 bytes, no control characters, without outer blanks.
-
-    Raises:
-        ValueError: it is not such an id.
-    """
-    text = text.strip()
-    if not text:
-        raise ValueError("must not be blank")
-    if len(text.encode(errors="surrogatepass")) > MAX_ID_BYTES:
-        raise ValueError(f"must not be longer than {MAX_ID_BYTES} bytes")
-    if any(unicodedata.category(c) in ("Cc", "Cs") for c in text):
-        raise ValueError("must not contain control characters")
-    return text
 
 
 def _number_as_text(value: Any) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bento_service.schemas.common import MAX_COUNT, Answer, Body, Id, JsonObject, Text
+from resources.ids import checked_id
 from resources.ranker.filters import Filters
 from resources.ranker.ranking import Fallback, Source
 
@@ -15,6 +16,20 @@ _Texts = Annotated[tuple[Text, ...], Field(max_length=100)]
 _Ids = Annotated[tuple[Id, ...], Field(max_length=1000)]
 _Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 _Price = Annotated[float, Field(ge=0)]
+
+MAX_CURSOR = 32_000
+
+
+def _with_checked_item(context: dict[str, Any]) -> dict[str, Any]:
+    item = context.get("current_item")
+    if item is None:
+        return context
+    if not isinstance(item, str | int) or isinstance(item, bool):
+        raise ValueError("current_item must be an id")
+    return {**context, "current_item": checked_id(str(item))}
+
+
+_Context = Annotated[JsonObject, AfterValidator(_with_checked_item)]
 
 FallbackReason = Literal[Fallback, "last_good_release"]
 """The ranker's, and that the answer is from the release before the one that cannot be read (degraded)."""
@@ -64,21 +79,38 @@ class RecommendationRequest(Body):
     """Ask for recommendations. A new user is answered by their events, or by what is popular."""
 
     user_id: Id | None = None
-    session_id: Id | None = Field(default=None, description="Accepted; does not change the answer yet.")
+    session_id: Id | None = Field(
+        default=None, description="The visit. Its events count for a visitor whom the model does not know."
+    )
     tenant_id: Text | None = Field(default=None, description="When given, it must be the credential's tenant.")
     count: _Count = 10
     filters: FilterBody = FilterBody()
-    context: JsonObject = Field(default_factory=dict, description="Accepted; does not change the answer yet.")
-    scenario: Text | None = Field(default=None, description="Accepted; does not change the answer yet.")
+    context: _Context = Field(
+        default_factory=dict,
+        description="`current_item` is left out of the answer, and tells the taste of a visitor without events; "
+        "other names are accepted, and change nothing.",
+    )
+    scenario: Text | None = Field(default=None, description="Where the answer is shown: rules may hold only there.")
     recent_events: Annotated[tuple[RecentEvent, ...], Field(max_length=200)] = Field(
         default=(), description="Oldest first. Their items count as seen, and tell the taste of a new user."
     )
     diversity: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, description="Accepted; does not change the answer yet."
+        default=None, description="0: by score alone; 1: as unlike each other as can be."
+    )
+    max_per_category: Annotated[int, Field(ge=1, le=MAX_COUNT)] | None = Field(
+        default=None, description="The most items of one category."
     )
     exclude_seen: bool = True
     explain: bool = Field(default=True, description="Whether each item comes with its reason.")
-    cursor: Text | None = Field(default=None, description="The `next_cursor` of the page before.")
+    cursor: Annotated[str, Field(max_length=MAX_CURSOR)] | None = Field(
+        default=None, description="The `next_cursor` of the page before."
+    )
+
+    @property
+    def current_item(self) -> str | None:
+        """The item that the visitor looks at."""
+        item: str | None = self.context.get("current_item")
+        return item
 
 
 class SimilarRequest(Body):
@@ -87,7 +119,7 @@ class SimilarRequest(Body):
     item_id: Id
     count: _Count = 10
     filters: FilterBody = FilterBody()
-    user_id: Id | None = Field(default=None, description="Accepted; does not change the answer yet.")
+    user_id: Id | None = Field(default=None, description="What this user has seen is left out.")
     tenant_id: Text | None = Field(default=None, description="When given, it must be the credential's tenant.")
 
 
@@ -150,5 +182,6 @@ class SimilarItem(Answer):
 class SimilarAnswer(Answer):
     """Similar items, most similar first."""
 
+    recommendation_id: str
     similar_items: tuple[SimilarItem, ...]
     metadata: AnswerMetadata

@@ -18,6 +18,10 @@ _BENCHMARKS = {
     "second-stage": "recsaas_assets.benchmarks.second_stage:second_stage",
     "cold": "recsaas_assets.benchmarks.cold:cold",
     "warm": "recsaas_assets.benchmarks.warm:warm",
+    "serve": "recsaas_assets.benchmarks.serve:serve",
+    "soak": "recsaas_assets.benchmarks.soak:soak",
+    "ann": "recsaas_assets.benchmarks.ann:ann",
+    "returning": "recsaas_assets.benchmarks.returning:returning",
 }
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from resources.control_db.engine import ControlDb, open_control_db
+from resources.decisions.store import DecisionStore, open_decisions
 from resources.errors import RecsaasError
 from resources.lake import Lake
 from resources.settings import Settings, load_settings
@@ -47,6 +48,11 @@ class Installation:
     def db(self) -> ControlDb:
         """The control DB."""
         return open_control_db(self.settings.database_url)
+
+    @cached_property
+    def decisions(self) -> DecisionStore:
+        """The decision log."""
+        return open_decisions(self.settings.decisions_url)
 
 
 class TenantParameter(click.ParamType):

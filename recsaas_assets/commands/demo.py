@@ -14,7 +14,7 @@ import polars as pl
 from recsaas_assets.background_docs import docs_in_background
 from recsaas_assets.commands.console import Installation, notes, print_json, results
 from recsaas_assets.commands.run import run_with_progress
-from recsaas_assets.commands.up import show_addresses, stoppable
+from recsaas_assets.commands.up import SAMPLE, show_addresses, stoppable
 from recsaas_assets.commands.upload import show_report, upload_file
 from recsaas_assets.platform_processes import Addresses, running_platform
 from resources.control_db.api_keys import create_api_key, list_api_keys, revoke_api_key
@@ -50,7 +50,8 @@ def demo(once: bool, dataset: str) -> None:
         raise NotReady(f"The run of tenant {tenant} failed at {outcome.failed_step}: {outcome.message}")
     user = _regular_user(site, tenant)
     notes.print("Starting Dagster and the service (about ten seconds) …")
-    with stoppable(), running_platform(site.settings) as (supervisor, addresses):
+    settings = site.settings.model_copy(update={"demo_tenant": tenant.value})
+    with stoppable(), running_platform(settings) as (supervisor, addresses):
         answer = _ask(addresses, key, user)
         print_json(answer)
         notes.print(f"\nLive after {time.monotonic() - started:.0f} s.")
@@ -68,12 +69,12 @@ def _sample(site: Installation) -> tuple[TenantId, dict[Kind, Path]]:
     from recsaas_assets.sample.shop import generate_shop
     from recsaas_assets.sample.writer import write_shop
 
-    folder = site.settings.home / "sample"
+    folder = site.settings.home / SAMPLE.value
     if not (folder / "interactions.csv").exists():
         notes.print("Inventing an electronics shop: 10,000 users, 5,000 items, 100,000 interactions …")
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         write_shop(generate_shop(end=today), folder)
-    return TenantId("sample"), _files(folder)
+    return SAMPLE, _files(folder)
 
 
 def _folder(folder: Path) -> tuple[TenantId, dict[Kind, Path]]:

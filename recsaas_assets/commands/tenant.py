@@ -1,4 +1,4 @@
-"""`recsaas tenant`: create and list tenants, see and change their settings."""
+"""`recsaas tenant`: create and list tenants, make keys for them, see and change their settings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
@@ -23,7 +24,7 @@ _ANY_SIZE = 1000, 1000, 10_000
 
 @click.group()
 def tenant() -> None:
-    """Create and list tenants, see and change their settings."""
+    """Create and list tenants, make keys for them, see and change their settings."""
 
 
 @tenant.command()
@@ -65,6 +66,20 @@ def list_(as_json: bool) -> None:
     for t in tenants:
         table.add_row(str(t.id), t.name, t.status, f"{t.created_at:%Y-%m-%d %H:%M}")
     results.print(table)
+
+
+@tenant.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.option("--name", required=True, help="What the key is for.")
+@click.option("--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True, help="May be repeated.")
+@json_option
+def key(tenant_id: TenantId, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
+    """Make an API key for TENANT that may do only what its scopes say. The key is shown once."""
+    made, secret = create_api_key(Installation().db, tenant_id, name=name, scopes=scopes, now=datetime.now(UTC))
+    if as_json:
+        print_json({"tenant": str(tenant_id), "id": made.id, "name": name, "scopes": scopes, "api_key": secret})
+    else:
+        results.print(f"A key of tenant [bold]{tenant_id}[/] for {escape(name)}, shown only now:\n\n  {secret}\n")
 
 
 @tenant.command()

@@ -11,6 +11,13 @@ import click
 from recsaas_assets.background_docs import docs_in_background
 from recsaas_assets.commands.console import Installation, notes, results
 from recsaas_assets.platform_processes import Addresses, running_platform
+from resources.control_db.tenants import get_tenant
+from resources.errors import TenantNotFound
+from resources.settings import Settings
+from resources.tenant import TenantId
+
+SAMPLE = TenantId("sample")
+"""The tenant of the invented shop that `recsaas demo` makes."""
 
 
 @click.command()
@@ -19,17 +26,30 @@ def up() -> None:
     site = Installation()
     _ = site.db  # a problem with the control DB shall show here, not in four logs
     notes.print(f"Starting Dagster and the service on {site.settings.home} (about ten seconds) …")
-    with stoppable(), running_platform(site.settings) as (supervisor, addresses):
+    with stoppable(), running_platform(with_sample_shop(site)) as (supervisor, addresses):
         show_addresses(addresses)
         notes.print("Press Ctrl-C to stop everything.")
         with docs_in_background(site.settings):
             supervisor.wait()
 
 
+def with_sample_shop(site: Installation) -> Settings:
+    """The settings, with the demo shop where `recsaas demo` has made its tenant and no other one is named."""
+    if site.settings.demo_tenant or not (site.settings.home / SAMPLE.value).is_dir():
+        return site.settings
+    try:
+        get_tenant(site.db, SAMPLE)
+    except TenantNotFound:
+        return site.settings
+    return site.settings.model_copy(update={"demo_tenant": SAMPLE.value})
+
+
 def show_addresses(addresses: Addresses) -> None:
     """Print where to go."""
     results.print(f"  Dagster UI      {addresses.dagster}")
     results.print(f"  Service         {addresses.service}")
+    if addresses.shop is not None:
+        results.print(f"  Demo shop       {addresses.shop}")
     results.print(f"  API page        {addresses.service}/docs")
     results.print(f"  Data docs       {addresses.service}/data-docs")
 

@@ -31,7 +31,7 @@ def export(tenant_id: TenantId, user_id: str, out: Path | None, as_json: bool) -
     """Show everything that is stored about USER; --json and --out have every row."""
     site = Installation()
     get_tenant(site.db, tenant_id)
-    found = export_user(site.lake, site.db, tenant_id, user_id, now=datetime.now(UTC))
+    found = export_user(site.lake, site.db, site.decisions, tenant_id, user_id, now=datetime.now(UTC))
     if out is not None:
         out.write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
         notes.print(f"Wrote {out}.")
@@ -41,7 +41,8 @@ def export(tenant_id: TenantId, user_id: str, out: Path | None, as_json: bool) -
         features = sum(len(rows) for rows in found.features.values())
         results.print(f"User [bold]{escape(user_id)}[/] of tenant {tenant_id}:")
         results.print(f"  {len(found.uploads):,} accepted and {len(found.rejected):,} rejected rows of uploads")
-        results.print(f"  {len(found.events):,} tracked events, {features:,} rows of features")
+        results.print(f"  {len(found.events):,} tracked events, {len(found.decisions):,} answers")
+        results.print(f"  {features:,} rows of features")
         results.print(f"  in the training set: {'yes' if found.in_training_set else 'no'}")
         results.print(f"  in {len(found.releases):,} releases; the live one knows {len(found.seen_items):,} items seen")
 
@@ -59,7 +60,7 @@ def erase(tenant_id: TenantId, user_id: str, yes: bool, as_json: bool) -> None:
         click.confirm(f"Erase user {user_id} of tenant {tenant_id}? This cannot be undone.", abort=True, err=True)
     asked = request_erasure(site.db, tenant_id, user_id, datetime.now(UTC))
     certificate = perform_erasure(
-        site.lake, site.db, asked, datetime.now(UTC), home=site.settings.home, wait_seconds=60.0
+        site.lake, site.db, site.decisions, asked, datetime.now(UTC), home=site.settings.home, wait_seconds=60.0
     )
     if as_json:
         print_json(certificate.model_dump(mode="json"))

@@ -81,7 +81,14 @@ def pending_erasures(context: SensorEvaluationContext, platform: PlatformResourc
             break
         context.update_cursor(erasure.id)
         try:
-            perform_erasure(platform.lake, platform.db, erasure, datetime.now(UTC), home=platform.settings.home)
+            perform_erasure(
+                platform.lake,
+                platform.db,
+                platform.decisions,
+                erasure,
+                datetime.now(UTC),
+                home=platform.settings.home,
+            )
         except Conflict as reason:
             notes.append(f"{erasure.id}: {reason.message}")
         except RecsaasError as error:

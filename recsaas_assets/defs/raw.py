@@ -11,6 +11,7 @@ from recsaas_assets.defs.partitions import tenants_partitions
 from recsaas_assets.ingestion import settings_table, uploads_table, write_raw_table
 from recsaas_assets.landing import take_landed_files
 from resources.control_db.event_exports import list_event_exports
+from resources.control_db.items import mark_items_taken_in
 from resources.control_db.uploads import list_uploads, mark_ingested
 from resources.dagster_resources import TenantRunResource
 from resources.event_export import export_events
@@ -61,6 +62,9 @@ def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] 
         raw = write_raw_table(tenant_run.whole_lake, tenant_run.db, tenant_run.tenant_id, kind)
         upload_ids = [upload.upload_id for upload in raw.uploads]
         mark_ingested(tenant_run.db, tenant_run.tenant_id, upload_ids, run_id=tenant_run.run_id)
+        if raw.last_item_change:
+            up_to = raw.last_item_change
+            mark_items_taken_in(tenant_run.db, tenant_run.tenant_id, up_to=up_to, run_id=tenant_run.run_id)
         path = tenant_run.lake.raw(kind.value)
         return MaterializeResult(
             metadata={
@@ -68,6 +72,7 @@ def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] 
                 "rows_rejected": sum(u.rows_rejected for u in raw.uploads),
                 "rows_duplicate": sum(u.rows_duplicate for u in raw.uploads),
                 "landed_files": len(landed),
+                "last_item_change": raw.last_item_change,
                 "uploads": table(
                     ["upload", "file", "source", "accepted", "rejected", "duplicate"],
                     [
@@ -88,7 +93,9 @@ def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] 
     return _raw
 
 
-raw_items = raw_asset(Kind.ITEMS, "Accepted catalogue rows of one tenant, each with its upload and line.")
+raw_items = raw_asset(
+    Kind.ITEMS, "Accepted catalogue rows of one tenant, each with its upload and line, and items changed by API."
+)
 raw_users = raw_asset(Kind.USERS, "Accepted user rows of one tenant, each with its upload and line.")
 raw_interactions = raw_asset(
     Kind.INTERACTIONS,

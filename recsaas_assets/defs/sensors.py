@@ -25,6 +25,7 @@ from recsaas_assets.landing import settled, waiting_by_tenant
 from recsaas_assets.run_failures import fail_dead_runs, failure_of
 from recsaas_assets.run_requests import Outcome, decide, digest, from_cursor, to_cursor
 from resources.control_db.erasures import tenants_to_retrain
+from resources.control_db.items import PendingItemChanges, pending_item_changes
 from resources.control_db.runs import note_end
 from resources.control_db.tenants import list_tenants
 from resources.control_db.uploads import list_uploads, pending_uploads
@@ -64,7 +65,7 @@ def tenant_mirror(context: SensorEvaluationContext, platform: PlatformResource) 
     job=tenant_pipeline,
     minimum_interval_seconds=2,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Starts a tenant's run when uploads or dropped files wait, or when a user was erased from the model.",
+    description="Starts a tenant's run for waiting uploads and dropped files, changed items, and erased users.",
 )
 def new_uploads(context: SensorEvaluationContext, platform: PlatformResource) -> SensorResult | SkipReason:
     """What waits is asked anew at every tick, so a lost tick or cursor loses nothing (see `run_requests`)."""
@@ -109,10 +110,25 @@ def _reasons(platform: PlatformResource) -> dict[str, list[Reason]]:
             reasons[name].append(
                 Reason(f"{file.kind.value}/{file.path} {file.mark}", file.changed_at, file.kind != Kind.INTERACTIONS)
             )
+    for pending in pending_item_changes(platform.db):
+        reason = _of_item_changes(pending, platform.settings.item_changes_wait_seconds, datetime.now(UTC))
+        reasons[str(pending.tenant)] += [reason] if reason is not None else []
     for tenant, erasure in tenants_to_retrain(platform.db).items():
         since = erasure.completed_at or erasure.requested_at
         reasons[str(tenant)].append(Reason(f"train without the user of {erasure.id}", since, True))
     return reasons
+
+
+def _of_item_changes(pending: PendingItemChanges, wait_seconds: float, now: datetime) -> Reason | None:
+    """A reason once the oldest change has waited: answers show changes at once, so one run may serve many.
+
+    A shop that changes items all the time never holds back a run for its uploads. After a run that failed, the next
+    one comes no sooner than the wait allows.
+    """
+    if (now - pending.first_at).total_seconds() < wait_seconds:
+        return None
+    turn = int(pending.last_at.timestamp() // max(wait_seconds, 1.0))
+    return Reason(f"item changes from {pending.first_seq} on, {turn}", pending.first_at, True)
 
 
 def _waiting(platform: PlatformResource) -> dict[TenantId, str]:

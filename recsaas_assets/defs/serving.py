@@ -42,8 +42,8 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     tenant_run.stage("faiss_index")
     data = TrainingSet.load(tenant_run.lake.training)
     model = TrainedModel.load(tenant_run.lake.model, data)
-    _, items = release_vectors(data, model)
-    index, info = build_index(items)
+    users, items = release_vectors(data, model)
+    index, info = build_index(items, user_vectors=users)
     write_bytes(tenant_run.lake.index / "index.faiss", index)
     document = {"model_digest": model.digest, "index": info.model_dump(mode="json")}
     write_json(tenant_run.lake.index / "index.json", document)
@@ -86,7 +86,14 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     from recsaas_assets.recommender.report import EvaluationReport
     from recsaas_assets.recommender.second_stage.model import SecondStageModel
     from recsaas_assets.recommender.second_stage.release import with_second_stage
-    from recsaas_assets.releasing import check_belongs, contents_of, item_table, manifest_draft, release_vectors
+    from recsaas_assets.releasing import (
+        check_belongs,
+        contents_of,
+        item_table,
+        item_watermark,
+        manifest_draft,
+        release_vectors,
+    )
     from resources.release.contents import EVALUATION_JSON, EVALUATION_PLOT
     from resources.release.manifest import IndexInfo
     from resources.release.store import ReleaseStore, new_version
@@ -99,9 +106,11 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     indexed = read_json(lake.index / "index.json")
     tenant = str(tenant_run.tenant_id)
     check_belongs(report, model, index_of=indexed.get("model_digest", ""), store=store, tenant=tenant)
-    popular = read_parquet(lake.dbt / "item_features.parquet").select("item_id", popularity="popularity_score")
+    features = read_parquet(lake.dbt / "item_features.parquet")
+    popular = features.select("item_id", popularity="popularity_score", trending="trending_score")
     _, vectors = release_vectors(data, model)
-    items = item_table(data, vectors, read_parquet(lake.dbt / "stg_items.parquet"), popular)
+    catalogue = read_parquet(lake.dbt / "stg_items.parquet")
+    items = item_table(data, vectors, catalogue, popular)
     live = store.current()
     wanted = tenant_run.tenant().settings.training
     stage = SecondStageModel.load(lake.second_stage, model) if wanted.second_stage else None
@@ -128,6 +137,7 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
         run_id=tenant_run.run_id,
         replaces=live,
         now=now,
+        item_changes_seen=item_watermark(raw["items"], catalogue),
     )
     index, plot = read_bytes(lake.index / "index.faiss"), read_bytes(lake.evaluation / EVALUATION_PLOT)
     contents = contents_of(data, model, items, report, index, plot=plot)

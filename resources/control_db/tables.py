@@ -160,6 +160,7 @@ class EventRow(Base):
         UniqueConstraint("tenant_id", "event_id"),
         Index("ix_events_user", "tenant_id", "user_id", "seq"),
         Index("ix_events_tenant_seq", "tenant_id", "seq"),
+        Index("ix_events_session", "tenant_id", "session_id", "seq"),
         {"sqlite_autoincrement": True},  # a number is never used twice, also when the newest events were erased
     )
     seq: Mapped[int] = mapped_column(_Serial, primary_key=True, autoincrement=True)
@@ -193,3 +194,59 @@ class RunRow(Base):
     metrics: Mapped[dict[str, Any]] = mapped_column(JSON)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ItemChangeRow(Base):
+    """One change of an item by API, in the order of acknowledgement: `put` (all fields), `patch` (some) or `delete`."""
+
+    __tablename__ = "item_changes"
+    __table_args__ = (
+        Index("ix_item_changes_tenant_seq", "tenant_id", "seq"),
+        Index("ix_item_changes_item", "tenant_id", "item_id", "seq"),
+        {"sqlite_autoincrement": True},  # a number is never used twice: releases have watermarks
+    )
+    seq: Mapped[int] = mapped_column(_Serial, primary_key=True, autoincrement=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    item_id: Mapped[str] = mapped_column(String(256))
+    action: Mapped[str] = mapped_column(String(8))
+    fields: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ItemIntakeRow(Base):
+    """Up to which change of an item a run has taken a tenant's changes in."""
+
+    __tablename__ = "item_intakes"
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    run_id: Mapped[str] = mapped_column(String(64))
+
+
+class RuleRow(Base):
+    """One merchandising rule of a tenant."""
+
+    __tablename__ = "rules"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
+    rule: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class TenantVersionRow(Base):
+    """A number that grows with every change of a tenant's items or rules: answers made before it are out of date."""
+
+    __tablename__ = "tenant_versions"
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+
+
+class WriteKeyRow(Base):
+    """A write that came with an idempotency key, and how it was answered."""
+
+    __tablename__ = "write_keys"
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    key_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    request_hash: Mapped[str] = mapped_column(String(64))
+    answer: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from resources.control_db.engine import ControlDb
 from resources.control_db.erasures import users_being_erased
 from resources.control_db.uploads import list_uploads
+from resources.decisions.decision import as_fields
+from resources.decisions.store import DecisionStore
 from resources.erasure.matching import USER, count_in_table, rows_of
 from resources.erasure.releases import releases_with, seen_items_in
 from resources.erasure.uploads import rejected_rows_of
@@ -58,10 +60,11 @@ class ReleaseWithUser(_Part):
 
 
 class UserExport(_Part):
-    """What is stored about one user. `features` has the rows of each table that the features of the shop are made of.
+    """What is stored about one user.
 
-    `in_training_set` says whether the newest model was trained with the user, `seen_items` what the live release knows
-    of them, most recent last.
+    `decisions` are the answers that the user was given; `features` has the rows of each table that the features of the
+    shop are made of; `in_training_set` says whether the newest model was trained with the user; `seen_items` is what
+    the live release knows of them, most recent last.
     """
 
     tenant: str
@@ -71,13 +74,16 @@ class UserExport(_Part):
     uploads: tuple[UploadedRow, ...]
     rejected: tuple[RejectedRow, ...]
     events: tuple[Row, ...]
+    decisions: tuple[Row, ...]
     features: dict[str, tuple[Row, ...]]
     in_training_set: bool
     releases: tuple[ReleaseWithUser, ...]
     seen_items: tuple[str, ...]
 
 
-def export_user(lake: Lake, db: ControlDb, tenant: TenantId, user_id: str, *, now: datetime) -> UserExport:
+def export_user(
+    lake: Lake, db: ControlDb, decisions: DecisionStore, tenant: TenantId, user_id: str, *, now: datetime
+) -> UserExport:
     """Collect everything that is stored about the user.
 
     Raises:
@@ -95,6 +101,7 @@ def export_user(lake: Lake, db: ControlDb, tenant: TenantId, user_id: str, *, no
         uploads=accepted,
         rejected=rejected,
         events=_rows(EventLog(db).events_of_user(tenant, user_id)),
+        decisions=tuple(as_fields(decision) for decision in decisions.of_user(tenant, user_id)),
         features=_features(folder, user_id),
         in_training_set=training.exists() and count_in_table(training, user_id) > 0,
         releases=tuple(
@@ -103,7 +110,7 @@ def export_user(lake: Lake, db: ControlDb, tenant: TenantId, user_id: str, *, no
         ),
         seen_items=next((seen_items_in(store.directory(m.version), user_id) for m in knowing if m.version == live), ()),
     )
-    stored = (found.uploads, found.rejected, found.events, found.features, found.releases)
+    stored = (found.uploads, found.rejected, found.events, found.decisions, found.features, found.releases)
     if not any(stored) and not found.in_training_set:
         raise UserNotFound(f"Nothing is stored about user {user_id[:80]!r} of tenant {tenant}; check the id.")
     return found

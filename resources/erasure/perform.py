@@ -18,7 +18,9 @@ from upath import UPath
 from resources.control_db.engine import ControlDb
 from resources.control_db.erasures import Erasure, complete_erasure, get_erasure, newest_upload, note_found
 from resources.control_db.upload_jobs import list_unfinished
+from resources.decisions.store import DecisionStore
 from resources.erasure.certificate import Certificate, certificate_of
+from resources.erasure.decisions import keep_out, traces_in_decisions
 from resources.erasure.events import EVENTS, traces_in_events
 from resources.erasure.matching import file_names_user, without_user
 from resources.erasure.releases import traces_in_releases
@@ -36,7 +38,14 @@ _ROUNDS = 5
 
 
 def perform_erasure(
-    lake: Lake, db: ControlDb, erasure: Erasure, now: datetime, *, home: Path, wait_seconds: float = 0.0
+    lake: Lake,
+    db: ControlDb,
+    decisions: DecisionStore,
+    erasure: Erasure,
+    now: datetime,
+    *,
+    home: Path,
+    wait_seconds: float = 0.0,
 ) -> Certificate:
     """Erase the user, and return the certificate; that of a completed erasure is returned as it is.
 
@@ -62,7 +71,7 @@ def perform_erasure(
                 f"Received files of tenant {erasure.tenant} are still to be checked, and may name the user. "
                 f"{erasure.id} goes on when they are done."
             )
-        subject = Subject(lake, db, erasure.tenant, erasure.user_id, erasure.id)
+        subject = Subject(lake, db, decisions, erasure.tenant, erasure.user_id, erasure.id)
         found, retrain = _found_earlier(erasure)
         for _ in range(_ROUNDS):
             uploads_until = newest_upload(db, erasure.tenant)
@@ -76,6 +85,7 @@ def perform_erasure(
             if traces:
                 continue
             done = now + timedelta(seconds=time.monotonic() - started)
+            keep_out(subject, done)
             certificate = certificate_of(erasure, found, now=done, retrain=retrain, mentions=_mentions(subject))
             if complete_erasure(
                 db,
@@ -96,6 +106,7 @@ def _search(subject: Subject) -> Iterator[Trace]:
     yield from traces_in_uploads(subject)
     yield from traces_in_job_reports(subject)
     yield from traces_in_events(subject)
+    yield from traces_in_decisions(subject)
     yield from traces_in_tables(subject)
     yield from traces_in_training(subject)
     yield from traces_in_releases(subject)

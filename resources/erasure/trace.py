@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from resources.control_db.engine import ControlDb
+from resources.decisions.store import DecisionStore
 from resources.lake import Lake, TenantLake
 from resources.tenant import TenantId
 
@@ -37,6 +38,7 @@ class Subject:
 
     lake: Lake
     db: ControlDb
+    decisions: DecisionStore
     tenant: TenantId
     user_id: str
     work_id: str

@@ -2,84 +2,169 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.ranker.filters import FilterView
+from resources.ranker.candidates import Source as Candidates
+from resources.ranker.items_now import ItemsNow
 from resources.ranker.ranking import Fallback, RankedItem, Ranking, Source
 from resources.ranker.reasons import popularity_reason
-from resources.release.catalogue import Catalogue
+
+Reasons = Callable[[NDArray[np.int32]], list[str]]
+"""Says for each row why it is in the answer."""
+_PINNED = "Chosen by this shop"
+_TRENDING = "Trending in this shop"
+_DEEPER = 4
 
 
 class Answer:
-    """An answer in the making: items are added best source first and never twice."""
+    """An answer in the making: items are added best source first, and a source never gives one that is there already.
 
-    def __init__(
-        self, catalogue: Catalogue, view: FilterView, removed: NDArray[np.int32], count: int, explain: bool
-    ) -> None:
-        self._catalogue = catalogue
-        self._view = view
-        self._removed = removed
-        self._count = count
-        self._explain = explain
-        self._taken: list[int] = []
+    Args:
+        wanted: how many items.
+        max_per_category: at most so many items of one category; items without a category are not counted.
+    """
+
+    def __init__(self, items: ItemsNow, wanted: int, max_per_category: int | None = None) -> None:
+        self._items = items
+        self._wanted = wanted
+        self._cap = max_per_category
+        self._of_category: Counter[str | int] = Counter()
         self._ceiling = 1.0
-        self.items: list[RankedItem] = []
+        self.rows: list[int] = []
+        self._scores: list[float] = []
+        self._sources: list[Source] = []
 
-    def open_to_model(self) -> NDArray[np.bool_]:
-        """Return which rows the model may answer."""
-        allowed = self._view.model_mask.copy()
-        allowed[self._removed] = False
-        return allowed
+    @property
+    def missing(self) -> int:
+        """How many items are still to be found."""
+        return self._wanted - len(self.rows)
 
-    def add_model(
-        self, rows: NDArray[np.int32], scores: NDArray[np.float64], reasons: list[str | None], source: Source
-    ) -> None:
-        """Add what vectors ranked; an item whose own vector is from content says so, whatever `source` is."""
-        from_content = self._catalogue.from_content[rows].tolist()
-        for row, score, reason, content in zip(rows.tolist(), scores.tolist(), reasons, from_content, strict=True):
-            self._add(row, score, "content" if content else source, reason)
+    def taken(self) -> NDArray[np.int32]:
+        """Return the rows in the answer so far."""
+        return np.array(self.rows, dtype=np.int32)
 
-    def add_popular(self, popular: NDArray[np.int32]) -> None:
-        """Fill up from `popular` rows, most popular first.
-
-        The score is the share of the greatest popularity, times the score of the item before the first of them, so
-        that scores fall with rank across sources.
-        """
-        missing = self._count - len(self.items)
-        if missing <= 0:
+    def add_pinned(self, rows: NDArray[np.int32]) -> None:
+        """Add the rows that rules put first; their score is 1."""
+        if not len(rows):
             return
-        candidates = popular[: missing + len(self._removed) + len(self._taken)]
-        most_popular = self._catalogue.most_popular
-        closed = {*self._removed.tolist(), *self._taken}
+        kept = rows[self._within_cap(rows)][: self.missing]
+        self._add(kept.tolist(), [1.0] * len(kept), ["pinned"] * len(kept))
+
+    def add(self, candidates: Candidates, sources: Callable[[NDArray[np.int32]], list[Source]]) -> int:
+        """Add what `candidates` give until the answer is full, and return how many they gave.
+
+        Values above 1, which factors of rules make, are divided by the greatest one.
+        """
+        if self.missing <= 0:
+            return 0
+        depth = self.missing
+        while True:
+            rows, values = candidates(depth)
+            found, kept = len(rows), slice(None, self.missing)
+            if self._cap is not None:
+                within = self._within_cap(rows, count=False)
+                if len(within) < self.missing and found == depth:
+                    depth *= _DEEPER
+                    continue
+                within = within[: self.missing]
+                self._within_cap(rows[within])
+                rows, values = rows[within], values[within]
+            rows, values = rows[kept], values[kept]
+            if len(values) and values[0] > 1:
+                values = values / values[0]
+            if len(rows):
+                self._add(rows.tolist(), values.tolist(), sources(rows))
+            return found
+
+    def add_popular(self, candidates: Candidates, trends: Callable[[], Iterable[int]] = tuple) -> None:
+        """Fill up with popular items, whose scores begin at the score of the last item so far.
+
+        `trends` says, once the items are there, which of them are there because they are trending.
+        """
         ceiling = self._ceiling
-        for row in [row for row in candidates.tolist() if row not in closed][:missing]:
-            share = float(self._catalogue.popularity[row]) / most_popular if most_popular > 0 else 0.0
-            reason = popularity_reason(self._catalogue, row) if self._explain else None
-            self._add(row, ceiling * share, "popular", reason)
 
-    def ranking(self, fallback: Fallback | None, algorithm: str, *, degraded: bool = False) -> Ranking:
-        """Close the answer; `algorithm` is the release's."""
-        if not self.items:
+        def below(depth: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+            rows, values = candidates(depth)
+            top = float(values[0]) if len(values) else 1.0
+            return rows, values * (ceiling / max(top, 1.0))
+
+        def sources(rows: NDArray[np.int32]) -> list[Source]:
+            trending = set(trends())
+            return ["trending" if row in trending else "popular" for row in rows.tolist()]
+
+        self.add(below, sources)
+
+    def ranking(
+        self,
+        fallback: Fallback | None,
+        algorithm: str,
+        *,
+        offset: int = 0,
+        reasons: Reasons | None = None,
+        degraded: bool = False,
+    ) -> Ranking:
+        """Close the answer without its first `offset` items.
+
+        `algorithm` is the release's; `reasons` explain what vectors ranked, `None` explains nothing.
+        """
+        if not self.rows:
             return Ranking(items=(), algorithm="popularity", fallback_reason="no_matching_item")
-        by_popularity = self.items[0].source == "popular"
-        return Ranking(tuple(self.items), "popularity" if by_popularity else algorithm, degraded, fallback)
-
-    def _add(self, row: int, score: float, source: Source, reason: str | None) -> None:
-        card = self._catalogue.card(row)
-        self._ceiling = score = min(score, self._ceiling)
-        self._taken.append(row)
-        self.items.append(
-            RankedItem(
-                item_id=card.item_id,
-                title=card.title,
-                category=card.category,
-                brand=card.brand,
-                price=card.price,
-                image_url=card.image_url,
-                score=score,
-                rank=len(self.items) + 1,
-                source=source,
-                reason=reason,
-            )
+        ranked = next((each for each in self._sources if each != "pinned"), None)
+        by_popularity = ranked in ("popular", "trending")
+        shown = range(offset, len(self.rows))
+        texts = self._reasons(offset, reasons) if reasons is not None else [None] * len(shown)
+        card = self._items.card
+        items = tuple(
+            RankedItem(card(self.rows[place]), self._scores[place], place + 1, self._sources[place], text)
+            for place, text in zip(shown, texts, strict=True)
         )
+        return Ranking(items, "popularity" if by_popularity else algorithm, degraded, fallback)
+
+    def _reasons(self, offset: int, reasons: Reasons) -> list[str | None]:
+        sources = self._sources[offset:]
+        if _WITHOUT_VECTOR.isdisjoint(sources):
+            return [*reasons(np.array(self.rows[offset:], dtype=np.int32))]
+        by_vector = [
+            row for row, source in zip(self.rows[offset:], sources, strict=True) if source not in _WITHOUT_VECTOR
+        ]
+        explained = iter(reasons(np.array(by_vector, dtype=np.int32)) if by_vector else ())
+        texts: list[str | None] = []
+        for row, source in zip(self.rows[offset:], sources, strict=True):
+            if source == "popular":
+                texts.append(popularity_reason(self._items, row))
+            elif source == "trending":
+                texts.append(_TRENDING)
+            else:
+                texts.append(_PINNED if source == "pinned" else next(explained))
+        return texts
+
+    def _within_cap(self, rows: NDArray[np.int32], *, count: bool = True) -> NDArray[np.int64]:
+        """Return the positions of the rows that the cap leaves; `count` them as taken."""
+        if self._cap is None:
+            return np.arange(len(rows))
+        counts = self._of_category if count else self._of_category.copy()
+        kept = []
+        for position, category in enumerate(self._items.categories(rows)):
+            if category is not None:
+                if counts[category] >= self._cap:
+                    continue
+                counts[category] += 1
+            kept.append(position)
+        return np.array(kept, dtype=np.int64)
+
+    def _add(self, rows: list[int], scores: list[float], sources: list[Source]) -> None:
+        ceiling = self._ceiling
+        for score in scores:
+            if score < ceiling:
+                ceiling = score
+            self._scores.append(ceiling)
+        self._ceiling = ceiling
+        self.rows.extend(rows)
+        self._sources.extend(sources)
+
+
+_WITHOUT_VECTOR: frozenset[Source] = frozenset(("pinned", "trending", "popular"))

@@ -110,7 +110,7 @@ class FilterViews:
 
 
 def _view(catalogue: Catalogue, filters: Filters) -> FilterView:
-    mask = _mask(catalogue, filters)
+    mask = passing(catalogue, filters)
     model_mask = mask & catalogue.has_vector
     popular = catalogue.popular_rows
     return FilterView(
@@ -121,7 +121,8 @@ def _view(catalogue: Catalogue, filters: Filters) -> FilterView:
     )
 
 
-def _mask(catalogue: Catalogue, filters: Filters) -> NDArray[np.bool_]:
+def passing(catalogue: Catalogue, filters: Filters) -> NDArray[np.bool_]:
+    """Return `(n_items,)` bool: the items that pass, whatever `exclude_ids` says."""
     mask = np.ones(catalogue.size, dtype=np.bool_)
     if catalogue.has_catalogue:
         mask &= catalogue.in_catalogue

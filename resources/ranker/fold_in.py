@@ -7,7 +7,7 @@ docs/models.md, "New users".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,10 @@ from resources.errors import FieldProblem, InvalidInput
 
 
 def folded_vector(
-    fold_in: NDArray[np.float32], rows: NDArray[np.int32], weights: Sequence[float] | None, dim: int
+    fold_in: NDArray[np.float32],
+    rows: NDArray[np.int32],
+    weights: Sequence[float] | NDArray[np.float64] | None,
+    dim: int,
 ) -> NDArray[np.float32] | None:
     """Return the user vector `(dim,)` for events with the items in `rows` (n,), an item as often as it happened.
 
@@ -37,23 +40,58 @@ def folded_vector(
     return vector
 
 
+def recomputed_vector(
+    trained: NDArray[np.float32],
+    fold_in: NDArray[np.float32],
+    history: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    weights: NDArray[np.float64],
+) -> NDArray[np.float32]:
+    """Return the vector `(dim,)` of a user with a `trained` one, and with events since, on the items in `rows` (n,).
+
+    Σ fold_in over the history and the new events, in which the trained vector stands for the sum over the history, at
+    that sum's length: the events move what was learned as much as they would have moved the sum. Coordinates that were
+    not learned stay.
+    """
+    learned = fold_in.shape[1]
+    before = trained[:learned]
+    length = float(np.linalg.norm(before))
+    if length == 0:
+        return trained
+    so_far = float(np.linalg.norm(fold_in[history].sum(axis=0)))
+    taste = before * (so_far / length) + weights @ fold_in[rows]
+    now = float(np.linalg.norm(taste))
+    if now == 0:
+        return trained
+    vector = trained.copy()
+    vector[:learned] = taste * (length / now)
+    return vector
+
+
 def event_weight(interaction_type: str | None) -> float:
     """What one event counts in the taste of a new user: a dislike speaks against the item."""
     return -1.0 if interaction_type == "dislike" else 1.0
 
 
+def distinct(rows: NDArray[np.int32], weights: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Return each row once, in the order of its last event, with the sum of its weights."""
+    totals: dict[int, float] = {}
+    for row, weight in zip(rows.tolist(), weights.tolist(), strict=True):
+        totals[row] = totals.pop(row, 0.0) + weight
+    return np.array(list(totals), dtype=np.int32), np.array(list(totals.values()))
+
+
 def known_events(
-    item_rows: dict[str, int], item_ids: Sequence[str], weights: Sequence[float] | None
-) -> tuple[NDArray[np.int32], list[float] | None]:
-    """Return the rows of the items that are known, and the weights of their events.
+    row_of: Callable[[str], int | None], item_ids: Sequence[str], weights: Sequence[float] | None
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Return the rows of the items that are known, and the weights of their events, 1 each when they are not given.
 
     Raises:
         InvalidInput: there is not one finite weight for each item.
     """
-    if weights is None:
-        return np.array([item_rows[each] for each in item_ids if each in item_rows], dtype=np.int32), None
-    if len(weights) != len(item_ids) or not np.isfinite(weights).all():
+    if weights is not None and (len(weights) != len(item_ids) or not np.isfinite(weights).all()):
         problem = f"must be {len(item_ids)} finite numbers, one for each item"
         raise InvalidInput(f"live_weights {problem}.", details=(FieldProblem("live_weights", problem),))
-    kept = [(item_rows[each], weight) for each, weight in zip(item_ids, weights, strict=True) if each in item_rows]
-    return np.array([row for row, _ in kept], dtype=np.int32), [weight for _, weight in kept]
+    pairs = zip(map(row_of, item_ids), weights or [1.0] * len(item_ids), strict=True)
+    kept = [(row, weight) for row, weight in pairs if row is not None]
+    return np.array([row for row, _ in kept], dtype=np.int32), np.array([weight for _, weight in kept])

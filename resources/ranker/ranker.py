@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.errors import ConfigurationError, CorruptRelease, FieldProblem, InvalidInput, ItemNotFound
+from resources.errors import ConfigurationError, CorruptRelease, ItemNotFound
 from resources.ranker.answer import Answer
+from resources.ranker.asked import NO_FILTERS, Asked, Events, require_at_least
+from resources.ranker.candidates import ByVector, Diversified, WithTrending
+from resources.ranker.candidates import Source as Candidates
 from resources.ranker.filters import Filters, FilterViews
-from resources.ranker.fold_in import folded_vector, known_events
+from resources.ranker.fold_in import distinct, folded_vector, known_events, recomputed_vector
 from resources.ranker.index import load_index
-from resources.ranker.ranking import Fallback, Ranking, Source, cosine_scores, model_scores
-from resources.ranker.reasons import interest_reasons, similarity_reason
-from resources.ranker.search import VectorSearch
+from resources.ranker.items_now import ItemsNow, OverlaidItems
+from resources.ranker.overlay import ItemOverlay
+from resources.ranker.ranking import Fallback, Place, Ranking, Source, cosine_scores, model_scores
+from resources.ranker.reasons import HISTORY_LIMIT, Interests, interest_reasons, similarity_reason
+from resources.ranker.row_rules import RulesByRow
+from resources.ranker.rules import RankRules
+from resources.ranker.scope import NO_ROWS, Scope
+from resources.ranker.search import VectorSearch, length
 from resources.ranker.second_stage import CANDIDATES, SecondStage
 from resources.release.contents import INDEX
 from resources.release.load import LoadedRelease
 
 _BLOCK = 256
-_NO_FILTERS = Filters()
+_FIRST_LOOK = 1_000
+_NO_WEIGHTS = np.empty(0)
 
 
 class Ranker:
@@ -40,12 +50,17 @@ class Ranker:
         index = None
         if self._algorithm != "popularity":
             index = load_index(release.directory / INDEX, release.item_vectors, name=f"release {release.version}")
-        self._search = VectorSearch(release.item_vectors, index)
+            if release.manifest.index.type == "flat_ip":
+                index = None  # it is a copy of the vectors, and one matrix product over them is as exact and quicker
+        self.search = VectorSearch(release.item_vectors, index)
         # Some coordinates may hold popularity, in which any two best-sellers are alike; taste decides likeness.
         taste = release.item_vectors[:, : release.manifest.taste_dimensions]
         whole = taste.shape == release.item_vectors.shape
-        self._taste = self._search if whole else VectorSearch(np.ascontiguousarray(taste))
+        self._taste = self.search if whole else VectorSearch(np.ascontiguousarray(taste))
+        self._any_from_content = bool(self._catalogue.from_content.any())
         self._views = FilterViews(release.catalogue)
+        self._overlaid = OverlaidItems(release)
+        self._rules = RulesByRow(self._overlaid.as_released)
         self._second_stage: SecondStage | None = None
         self.second_stage_problem: str | None = None
         try:
@@ -55,7 +70,7 @@ class Ranker:
 
     @property
     def _taste_bytes(self) -> int:
-        return 0 if self._taste is self._search else int(self._taste.vectors.nbytes)
+        return 0 if self._taste is self.search else int(self._taste.vectors.nbytes)
 
     @property
     def bytes_in_memory(self) -> int:
@@ -73,101 +88,145 @@ class Ranker:
         user_id: str | None,
         count: int,
         *,
-        filters: Filters = _NO_FILTERS,
+        filters: Filters = NO_FILTERS,
         exclude_seen: bool = True,
         live_items: Sequence[str] = (),
         live_weights: Sequence[float] | None = None,
         explain: bool = True,
+        recompute: bool = True,
+        offset: int = 0,
+        diversity: float | None = None,
+        max_per_category: int | None = None,
+        overlay: ItemOverlay | None = None,
+        rules: RankRules | None = None,
     ) -> Ranking:
         """Rank `count` items for a user; fewer only when fewer pass the filters, none only when none does.
 
-        The model's items come first, in the order of the second stage if the release has one, then popular ones.
-        `live_items` are the user's items since the release, most recent last; they count as seen, and a user without a
-        vector gets one from them, with `live_weights` (1 each when left out). When everything that passes was seen,
-        seen items are answered, degraded.
+        Pinned items come first, then the model's, in the order of the second stage if the release has one, then popular
+        ones; for a visitor without any event every third of these is a trending one.
+
+        Args:
+            live_items: the user's items since the release, most recent last. They count as seen; a user without a
+                vector gets one from them, and with `recompute` they move the vector of one who has one.
+            live_weights: of their events, 1 each when left out.
+            offset: leave out the first items of the same list; ranks count on.
+            diversity: 0–1, see `resources.ranker.diversity`.
+            max_per_category: at most so many items of one category in the list; then fewer than `count` may be left.
+            overlay: what has changed in the catalogue since the release.
+            rules: of the shop, for this answer.
+
+        When everything that passes was seen, seen items are answered, degraded.
 
         Raises:
-            InvalidInput: `count` is below 1, or the weights do not fit the items.
+            InvalidInput: a number is out of its range, or the weights do not fit the items.
         """
-        _require_count(count)
-        view = self._views.get(filters)
-        history = self.release.history(user_id)
-        live, weights = known_events(self.release.item_rows, live_items, live_weights)
-        interests = history
-        if len(live):
-            spoken_for = live if weights is None else live[np.asarray(weights) > 0]
-            interests = np.concatenate([history, spoken_for])
-            history = np.concatenate([history, live])
-        excluded = self._rows(filters.exclude_ids)
-        removed = excluded
-        if exclude_seen:
-            user_row = self.release.user_rows.get(user_id) if user_id is not None else None
-            removed = np.concatenate([excluded, history, self.release.disliked_items(user_row)])
-        query, source, fallback = self._query(user_id, live, weights)
-        answer = Answer(self._catalogue, view, removed, count, explain)
-        if query is not None:
-            # It was trained and measured on users with a vector of their own.
-            second = self._second_stage if source == "model" else None
-            rows, products = self._search.top(
-                query,
-                count if second is None else max(count, CANDIDATES),
-                answer.open_to_model(),
-                allowed_before=len(view.model_rows),
-                removed=len(removed),
-            )
-            if second is not None and user_id is not None:
-                rows = second.order(self.release.user_rows[user_id], query, rows, products, history)[:count]
-                products = products[:count]  # those of the places: the scores of an answer fall
-            scale = float(np.linalg.norm(query)) * self._search.typical_norm
-            reasons: list[str | None] = [None] * len(rows)
-            if explain:
-                reasons = [*interest_reasons(self._catalogue, self._taste.vectors, rows, interests)]
-            answer.add_model(rows, model_scores(products, scale), reasons, source)
-            out_of_order = self.second_stage_problem is not None and source == "model"
-            fallback = "no_model_item" if not len(rows) else "second_stage_unavailable" if out_of_order else None
-        answer.add_popular(view.popular)
-        if not answer.items and len(removed) > len(excluded):
-            answer = Answer(self._catalogue, view, excluded, count, explain)
-            answer.add_popular(view.popular)
-            return answer.ranking("all_seen", self._algorithm, degraded=True)
-        return answer.ranking(fallback, self._algorithm, degraded=fallback == "second_stage_unavailable")
+        require_at_least(1, count=count)
+        require_at_least(0, offset=offset)
+        asked = Asked(
+            user_id=user_id,
+            filters=filters,
+            exclude_seen=exclude_seen,
+            live_items=live_items,
+            live_weights=live_weights,
+            recompute=recompute,
+            diversity=diversity,
+            max_per_category=max_per_category,
+            overlay=overlay,
+            rules=rules,
+        )
+        return self._ranking(asked, offset + count, offset=offset, explain=explain)
 
-    def similar(self, item_id: str, count: int, *, filters: Filters = _NO_FILTERS, explain: bool = True) -> Ranking:
+    def exact(self, asked: Asked, count: int) -> Ranking:
+        """Rank the first `count` items of the list for what is `asked` by a search through all items."""
+        return self._ranking(asked, count, explain=True, exact=True)
+
+    def place(self, item_id: str, asked: Asked) -> Place:
+        """Tell at which rank `recommend` has the item for what is `asked`, or why it does not have it.
+
+        The rank is that of a search through all items. (In a large catalogue the index may miss one of twenty of the
+        best items, and then the answer begins to differ there.)
+
+        Raises:
+            InvalidInput: as for `recommend`.
+        """
+        items = self._overlaid.under(asked.overlay)
+        row = items.row(item_id)
+        if row is None:
+            return Place("unknown", "The item is neither in the release nor among the changes since.")
+        for wanted in (_FIRST_LOOK, items.size):  # most questions are about items near the top
+            ranking = self.exact(asked, wanted)
+            item = next((each for each in ranking.items if each.item_id == item_id), None)
+            if item is not None:
+                return Place("ranked", f"Rank {item.rank}, by source {item.source}.", item)
+            if len(ranking.items) < wanted:
+                break
+        if not items.is_listed(row) or not (items.is_available(row) or asked.filters.include_unavailable):
+            return Place("unavailable", "The item is deleted, not in the catalogue, or not available.")
+        rules = self._rules.under(asked.rules, items)
+        if row in rules.hidden:
+            return Place("filtered", "A rule hides the item.")
+        scope = Scope.of(self._views, items, rules, asked.filters)
+        if item_id in asked.filters.exclude_ids or not scope.passing_mask()[row]:
+            return Place("filtered", "The item does not pass the filters of the request.")
+        if asked.exclude_seen and row in self._events(asked, items).seen:
+            return Place("seen", "The user has seen the item, or dislikes it.")
+        return Place("filtered", "The list has as many items of this category as max_per_category allows.")
+
+    def similar(
+        self,
+        item_id: str,
+        count: int,
+        *,
+        filters: Filters = NO_FILTERS,
+        explain: bool = True,
+        offset: int = 0,
+        diversity: float | None = None,
+        overlay: ItemOverlay | None = None,
+        rules: RankRules | None = None,
+    ) -> Ranking:
         """Rank `count` items by the cosine of their vectors to that of `item_id`, which is never among them.
 
-        For an item without a vector the popular items of its category come first, then those of the whole shop.
+        For an item without a vector the popular items of its category come first, then those of the whole shop. Other
+        arguments are as for `recommend`.
 
         Raises:
-            ItemNotFound: the release does not know the item.
-            InvalidInput: `count` is below 1.
+            ItemNotFound: neither the release nor the overlay knows the item.
+            InvalidInput: a number is out of its range.
         """
-        _require_count(count)
-        row = self.release.item_rows.get(item_id)
+        require_at_least(1, count=count)
+        require_at_least(0, offset=offset)
+        items = self._overlaid.under(overlay)
+        row = items.row(item_id)
         if row is None:
             raise ItemNotFound(
                 f"release {self.release.version} of tenant {self.release.manifest.tenant} does not know item "
                 f"{item_id[:100]!r}; upload it, and it is known after the next release."
             )
-        view = self._views.get(filters)
-        removed = np.append(self._rows(filters.exclude_ids), np.int32(row))
-        answer = Answer(self._catalogue, view, removed, count, explain)
+        asked = Asked(filters=filters, diversity=diversity, overlay=overlay, rules=rules)
+        scope = Scope.of(self._views, items, self._rules.under(rules, items), filters, also_removed=np.array([row]))
+        answer = Answer(items, offset + count)
+        answer.add_pinned(scope.pinned)
         fallback: Fallback | None = None
         if self._algorithm == "popularity":
             fallback = "popularity_release"
-        elif not self._catalogue.has_vector[row] or self._taste.norms[row] == 0:
+        elif row >= items.release_size or not self._catalogue.has_vector[row] or self._taste.norms[row] == 0:
             fallback = "item_without_vector"
         else:
-            allowed = answer.open_to_model() & (self._taste.norms > 0)
-            rows, cosines = self._taste.exact_cosine(row, count, allowed)
-            reason = similarity_reason(self._catalogue, row) if explain else None
+            nearest = ByVector(
+                top=partial(self._taste.exact_cosine, row),
+                among=partial(self._taste.exact_cosine_among, row),
+                scores=cosine_scores,
+                allowed=scope.model_mask() & (self._taste.norms > 0),
+                rules=scope.rules,
+            )
             source: Source = "content" if self._catalogue.from_content[row] else "model"
-            answer.add_model(rows, cosine_scores(cosines), [reason] * len(rows), source)
-            fallback = None if len(rows) else "no_model_item"
-        category = self._catalogue.category.codes[row]
-        if fallback is not None and category >= 0:
-            answer.add_popular(view.popular[self._catalogue.category.codes[view.popular] == category])
-        answer.add_popular(view.popular)
-        return answer.ranking(fallback, self._algorithm)
+            if not answer.add(self._diversified(nearest, asked), partial(self._vector_sources, source)):
+                fallback = "no_model_item"
+        if fallback is not None:
+            answer.add_popular(scope.popular(answer.taken(), only=items.category_of(row)))
+        answer.add_popular(scope.popular(answer.taken()))
+        reasons = (lambda rows: [similarity_reason(items, row)] * len(rows)) if explain else None
+        return answer.ranking(fallback, self._algorithm, offset=offset, reasons=reasons)
 
     def top_rows(
         self,
@@ -175,7 +234,7 @@ class Ranker:
         k: int,
         *,
         exclude_seen: bool = True,
-        filters: Filters = _NO_FILTERS,
+        filters: Filters = NO_FILTERS,
     ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Rank the model's `k` items for many users: exactly the rows that `recommend` answers from the model.
 
@@ -183,14 +242,14 @@ class Ranker:
             Item rows `(n, k)`, padded with −1, and inner products `(n, k)`, padded with −inf. A user without a vector
             has only padding.
         """
-        _require_count(k)
+        require_at_least(1, k=k)
         release = self.release
         rows = np.full((len(user_rows), k), -1, dtype=np.int32)
         products = np.full((len(user_rows), k), -np.inf)
         if self._algorithm == "popularity" or not len(release.user_vectors):
             return rows, products
         closed = ~self._views.get(filters).model_mask
-        closed[self._rows(filters.exclude_ids)] = True
+        closed[self._overlaid.as_released.rows(filters.exclude_ids)] = True
         second = self._second_stage
         depth = k if second is None else max(k, CANDIDATES)
         for start in range(0, len(user_rows), _BLOCK):
@@ -205,33 +264,121 @@ class Ranker:
                 if exclude_seen:
                     scores[offset, history] = -np.inf
                     scores[offset, release.disliked_items(int(user_row))] = -np.inf
-                best, falling = self._search.exact_from_products(queries[offset], depth, scores[offset])
+                best, falling = self.search.exact_from_products(queries[offset], depth, scores[offset])
                 if second is not None:
                     best = second.order(int(user_row), queries[offset], best, falling, history)
                 n = min(k, len(best))
                 rows[start + offset, :n], products[start + offset, :n] = best[:n], falling[:n]
         return rows, products
 
+    def _ranking(self, asked: Asked, wanted: int, *, offset: int = 0, explain: bool, exact: bool = False) -> Ranking:
+        items = self._overlaid.under(asked.overlay)
+        events = self._events(asked, items)
+        seen = events.seen if asked.exclude_seen else NO_ROWS
+        rules = self._rules.under(asked.rules, items)
+        scope = Scope.of(self._views, items, rules, asked.filters, also_removed=seen)
+        answer = Answer(items, wanted, asked.max_per_category)
+        answer.add_pinned(scope.pinned)
+        query, source, fallback, interests = self._query(asked.user_id, events, recompute=asked.recompute)
+        if query is not None:
+            nearest = self._nearest(query, scope, source, asked.user_id, events.history, exact=exact)
+            found = answer.add(self._diversified(nearest, asked), partial(self._vector_sources, source))
+            out_of_order = self.second_stage_problem is not None and source == "model"
+            fallback = "no_model_item" if not found else "second_stage_unavailable" if out_of_order else None
+        degraded = fallback == "second_stage_unavailable"
+        self._fill(answer, scope, asked, visitor=not len(events.history))
+        if not answer.rows and len(seen):
+            scope = Scope.of(self._views, items, rules, asked.filters)
+            answer = Answer(items, wanted, asked.max_per_category)
+            answer.add_pinned(scope.pinned)
+            self._fill(answer, scope, asked, visitor=False)
+            fallback, degraded = "all_seen", True
+        reasons = partial(interest_reasons, items, self._taste.vectors, interests=interests) if explain else None
+        return answer.ranking(fallback, self._algorithm, offset=offset, reasons=reasons, degraded=degraded)
+
+    def _events(self, asked: Asked, items: ItemsNow) -> Events:
+        release = self.release
+        user_row = release.user_rows.get(asked.user_id) if asked.user_id is not None else None
+        before = release.history(asked.user_id)
+        live, weights = NO_ROWS, _NO_WEIGHTS
+        if asked.live_items or asked.live_weights is not None:
+            live, weights = known_events(items.row, asked.live_items, asked.live_weights)
+        return Events(before, live, weights, release.disliked_items(user_row))
+
     def _query(
-        self, user_id: str | None, live: NDArray[np.int32], weights: Sequence[float] | None
-    ) -> tuple[NDArray[np.float32] | None, Source, Fallback | None]:
+        self, user_id: str | None, events: Events, *, recompute: bool
+    ) -> tuple[NDArray[np.float32] | None, Source, Fallback | None, Interests]:
+        fold_in, n_items = self.release.fold_in, self._catalogue.size
+        # Items added since the release say nothing to the model.
+        live, weights = events.live, events.weights
+        if len(live):
+            inside = live < n_items
+            live, weights = live[inside], weights[inside]
+        for_it = weights > 0
+        interests = Interests(np.concatenate([events.before, live[for_it]]), self._taste.vectors)
         if self._algorithm == "popularity":
-            return None, "popular", "popularity_release"
+            return None, "popular", "popularity_release", interests
         vector = self.release.user_vector(user_id)
         if vector is not None:
-            return vector, "model", None
-        if self.release.fold_in is not None and len(live):
-            folded = folded_vector(self.release.fold_in, live, weights, self.release.item_vectors.shape[1])
+            if recompute and fold_in is not None and len(live):
+                vector = recomputed_vector(vector, fold_in, events.before, live, weights)
+                newest = events.before[-HISTORY_LIMIT:]
+                with_live = np.concatenate([newest, live[for_it]])
+                weighted = distinct(with_live, np.concatenate([np.ones(len(newest)), weights[for_it]]))
+                interests = Interests(weighted[0], fold_in, weighted[1])
+            return vector, "model", None, interests
+        if fold_in is not None and len(live):
+            folded = folded_vector(fold_in, live, weights, self.release.item_vectors.shape[1])
             if folded is not None:
-                return folded, "fold_in", None
+                rows, times = distinct(live[for_it], weights[for_it])
+                return folded, "fold_in", None, Interests(rows, fold_in, times)
         known = user_id is not None and user_id in self.release.user_rows
-        return None, "popular", "user_without_vector" if known else "unknown_user"
+        return None, "popular", "user_without_vector" if known else "unknown_user", interests
 
-    def _rows(self, item_ids: Sequence[str]) -> NDArray[np.int32]:
-        known = self.release.item_rows
-        return np.array([known[item_id] for item_id in item_ids if item_id in known], dtype=np.int32)
+    def _nearest(
+        self,
+        query: NDArray[np.float32],
+        scope: Scope,
+        source: Source,
+        user_id: str | None,
+        history: NDArray[np.int32],
+        *,
+        exact: bool,
+    ) -> ByVector:
+        search = self.search
+        scale = length(query) * search.typical_norm
+        top = partial(search.top, allowed_before=scope.passing, removed=scope.taken_out)
+        reorder = None
+        # The second stage was trained and measured on users with a vector of their own.
+        if self._second_stage is not None and source == "model" and user_id is not None:
+            known = history[history < self._catalogue.size]
+            user_row, order = self.release.user_rows[user_id], self._second_stage.order
+            reorder = lambda rows, products: order(user_row, query, rows, products, known)  # noqa: E731
+        return ByVector(
+            top=partial(search.exact if exact else top, query),
+            among=partial(search.exact_among, query),
+            scores=partial(model_scores, scale=scale),
+            allowed=scope.model_mask(),
+            rules=scope.rules,
+            reorder=reorder,
+        )
 
+    def _fill(self, answer: Answer, scope: Scope, asked: Asked, *, visitor: bool) -> None:
+        if answer.missing <= 0:
+            return
+        popular = scope.popular(answer.taken())
+        if not visitor or not len(self._catalogue.trending_rows):
+            answer.add_popular(self._diversified(popular, asked))
+            return
+        rising = self._catalogue.trending_rows
+        blended = WithTrending(popular, rising[popular.allowed[rising]])
+        answer.add_popular(self._diversified(blended, asked), trends=lambda: blended.trends)
 
-def _require_count(count: int) -> None:
-    if count < 1:
-        raise InvalidInput("count must be at least 1.", details=(FieldProblem("count", "must be at least 1"),))
+    def _diversified(self, source: Candidates, asked: Asked) -> Candidates:
+        return Diversified(source, self._taste.vectors, asked.diversity) if asked.diversity else source
+
+    def _vector_sources(self, source: Source, rows: NDArray[np.int32]) -> list[Source]:
+        """An item whose own vector is from content says so, whatever ranked it."""
+        if not self._any_from_content:
+            return [source] * len(rows)
+        return ["content" if content else source for content in self._catalogue.from_content[rows].tolist()]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Source = Literal["model", "fold_in", "content", "popular"]
+from resources.release.catalogue import ItemCard
+
+Source = Literal["model", "fold_in", "content", "popular", "trending", "pinned"]
 """How an item came into an answer:
 
 - `model`: ranked for a user that the model was trained with, or like an item that it was trained with
@@ -16,6 +18,8 @@ Source = Literal["model", "fold_in", "content", "popular"]
 - `content`: ranked by a vector from what the catalogue says of the item (or of the one it is like), as nobody had
   interacted with it yet
 - `popular`: filled up from the most popular items
+- `trending`: for a visitor without any event, an item whose interactions grow
+- `pinned`: put first by a rule of the shop
 """
 Fallback = Literal[
     "unknown_user",
@@ -42,20 +46,47 @@ Fallback = Literal[
 _STEEPNESS = 4.0
 
 
-@dataclass(frozen=True, slots=True)
-class RankedItem:
-    """One item of an answer. `score` is 0–1 and never rises with `rank`, which counts from 1."""
+class RankedItem(NamedTuple):
+    """One item of an answer. `score` is 0–1 and never rises with `rank`, which counts from 1.
 
-    item_id: str
-    title: str | None
-    category: str | None
-    brand: str | None
-    price: float | None
-    image_url: str | None
+    `card` is the same object in every answer until the item, or the release, changes.
+    """
+
+    card: ItemCard
     score: float
     rank: int
     source: Source
     reason: str | None
+
+    @property
+    def item_id(self) -> str:
+        """The shop's id of the item."""
+        return self.card.item_id
+
+    @property
+    def title(self) -> str | None:
+        """What the item is called."""
+        return self.card.title
+
+    @property
+    def category(self) -> str | None:
+        """The category as the catalogue writes it."""
+        return self.card.category
+
+    @property
+    def brand(self) -> str | None:
+        """The brand as the catalogue writes it."""
+        return self.card.brand
+
+    @property
+    def price(self) -> float | None:
+        """The price in the shop's currency."""
+        return self.card.price
+
+    @property
+    def image_url(self) -> str | None:
+        """Where the picture is."""
+        return self.card.image_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +99,36 @@ class Ranking:
     fallback_reason: Fallback | None = None
 
 
+PlaceState = Literal["ranked", "seen", "filtered", "unavailable", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one item is in a user's whole list, or why it is not in it.
+
+    Attributes:
+        state: `unknown`: neither the release nor a change since knows the item; `unavailable`: it is deleted, not in
+            the catalogue, or not available; `filtered`: a filter, a rule or a limit of the request leaves it out;
+            `seen`: the user has seen it, or dislikes it.
+        detail: the same in a sentence.
+        item: with its rank, score and source; only for `ranked`.
+    """
+
+    state: PlaceState
+    detail: str
+    item: RankedItem | None = None
+
+
 def model_scores(products: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
     """Map inner products to 0–1: logistic of 4 · product / scale.
 
     `scale` is the norm of the user's vector times the root mean square norm of the item vectors, so that the argument
     is near 4 · cosine, and 0.5 says "neither for nor against". Monotone, so that it keeps the ranking.
     """
-    exponent = np.clip(_STEEPNESS * products / scale if scale > 0 else np.zeros_like(products), -500, 500)
-    return np.asarray(1.0 / (1.0 + np.exp(-exponent)))
+    if scale <= 0:
+        return np.full(len(products), 0.5)
+    exponent = np.maximum(products * (-_STEEPNESS / scale), -500)
+    return np.asarray(1.0 / (1.0 + np.exp(np.minimum(exponent, 500))))
 
 
 def cosine_scores(cosines: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,51 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.release.catalogue import Catalogue
+from resources.ranker.items_now import ItemsNow
 
-_HISTORY_LIMIT = 200
+HISTORY_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Interests:
+    """What a user's items say for an item: that of item j for item i is weight_j · voice_j · vector_i.
+
+    For a user vector made from events at answer time, with `fold_in` as voices, these products add up to the item's own
+    product, so the greatest is what contributed most. (In a recomputed one the trained vector stands for the sum over
+    the history.) A trained vector does not come apart like this: there the voices are the item vectors, and the
+    greatest product belongs to the item most like it.
+
+    Attributes:
+        rows: `(n,)` int32 of the user's items, most recent last; only the newest 200 are looked at.
+        voices: `(n_items, t)`.
+        weights: `(n,)`; `None` is 1 each.
+    """
+
+    rows: NDArray[np.int32]
+    voices: NDArray[np.float32]
+    weights: NDArray[np.float64] | None = None
 
 
 def interest_reasons(
-    catalogue: Catalogue, vectors: NDArray[np.float32], rows: NDArray[np.int32], history: NDArray[np.int32]
+    items: ItemsNow, vectors: NDArray[np.float32], rows: NDArray[np.int32], interests: Interests
 ) -> list[str]:
-    """Name for each recommended row the item of the history with the greatest inner product to it.
+    """Name for each recommended row the item of the history that speaks most for it.
 
-    Only the newest 200 items of the history are looked at. Without an item that speaks for the recommendation (product
-    above 0) the sentence claims nothing beyond the model.
+    Without an item that does (product above 0) the sentence claims nothing beyond the model.
     """
-    newest = history[-_HISTORY_LIMIT:]
+    newest = interests.rows[-HISTORY_LIMIT:]
     if not len(newest):
         return [_MODEL] * len(rows)
-    products = vectors[rows] @ vectors[newest].T
-    products[rows[:, None] == newest[None, :]] = -np.inf  # an item is no reason for itself
-    nearest = products.argmax(axis=1)
-    strength = products[np.arange(len(rows)), nearest].tolist()
+    products = vectors[rows] @ interests.voices[newest].T
+    if interests.weights is not None:
+        products *= interests.weights[-HISTORY_LIMIT:]
+    same = rows[:, None] == newest
+    if same.any():
+        products[same] = -np.inf  # an item is no reason for itself
+    nearest = newest[products.argmax(axis=1)].tolist()
     return [
-        f"Because of your interest in {_name(catalogue, row)}" if product > 0 else _MODEL
-        for row, product in zip(newest[nearest].tolist(), strength, strict=True)
+        f"Because of your interest in {items.name(row)}" if product > 0 else _MODEL
+        for row, product in zip(nearest, products.max(axis=1).tolist(), strict=True)
     ]
 
 
-def popularity_reason(catalogue: Catalogue, row: int) -> str:
+def popularity_reason(items: ItemsNow, row: int) -> str:
     """Say where the item is popular: in the upper half of its category or of the shop; else only that it is there."""
-    category = catalogue.card(row).category
-    if category is not None and catalogue.popular_in_category[row]:
+    catalogue = items.catalogue
+    if row >= items.release_size:
+        return "New in this shop"
+    category = items.card(row).category
+    if category is not None and catalogue.popular_in_category[row] and not items.is_changed(row):
         return f"Popular in {category.strip()}"
     return "Popular in this shop" if catalogue.popular_overall[row] else "Available in this shop"
 
 
-def similarity_reason(catalogue: Catalogue, row: int) -> str:
+def similarity_reason(items: ItemsNow, row: int) -> str:
     """Name the item that the answer's items are similar to."""
-    return f"Similar to {_name(catalogue, row)}"
-
-
-def _name(catalogue: Catalogue, row: int) -> str:
-    card = catalogue.card(row)
-    return card.title or card.item_id
+    return f"Similar to {items.name(row)}"
 
 
 _MODEL = "Recommended for you"

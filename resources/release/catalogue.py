@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 _CARD_LIMIT = 20_000
+_CARD_COLUMNS = ("item_id", "title", "category", "brand", "price", "image_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,15 @@ class Catalogue:
         from_content: bool, the items whose vector was not learned but made from the columns of the catalogue.
         popularity: float64 ≥ 0, unknown counts as 0; `most_popular` is the greatest.
         popular_rows: int32, every item row, most popular first, ties by row.
+        trending_rows: int32, the rows in the upper half by popularity whose interactions grow, the fastest first; empty
+            for a release without this signal.
         popular_in_category, popular_overall: bool, whether the item has interactions and is in the upper half of its
             category, or of the shop, by popularity.
         has_catalogue: whether the tenant ever uploaded items; without a catalogue ids are served as they are.
     """
 
     def __init__(self, frame: pl.DataFrame) -> None:
-        self._frame = frame.select("item_id", "title", "category", "brand", "price", "image_url")
+        self._frame = frame.select(*_CARD_COLUMNS, "tags")
         self._cards: dict[int, ItemCard] = {}
         self._cards_lock = Lock()
         self.size = frame.height
@@ -75,12 +78,25 @@ class Catalogue:
         self.tags = _postings(frame["tags"])
         self.popular_overall = _upper_half(self.popularity, np.zeros(self.size, dtype=np.int32))
         self.popular_in_category = _upper_half(self.popularity, self.category.codes)
+        growth: NDArray[np.float64] = frame["trending"].fill_null(0.0).fill_nan(0.0).to_numpy().astype(np.float64)
+        fastest = np.argsort(-growth, kind="stable").astype(np.int32)
+        self.trending_rows = fastest[(growth > 0)[fastest] & self.popular_overall[fastest]]
+
+    def tags_of(self, row: int) -> str | None:
+        """Return the item's tags as the upload wrote them, separated by the vertical bar."""
+        tags: str | None = self._frame["tags"][row]
+        return tags
+
+    def item_ids(self, rows: NDArray[np.integer]) -> list[str]:
+        """Return the ids of the items in `rows`."""
+        found: list[str] = self._frame["item_id"].gather(rows).to_list()
+        return found
 
     def card(self, row: int) -> ItemCard:
         """Return what to show of the item in `row`; the 20,000 cards made last are kept."""
         card = self._cards.get(row)
         if card is None:
-            card = ItemCard(*self._frame.row(row))
+            card = ItemCard(*self._frame.row(row)[: len(_CARD_COLUMNS)])
             with self._cards_lock:
                 if len(self._cards) >= _CARD_LIMIT:
                     del self._cards[next(iter(self._cards))]
@@ -98,6 +114,7 @@ class Catalogue:
             self.from_content,
             self.popularity,
             self.popular_rows,
+            self.trending_rows,
             self.category.codes,
             self.brand.codes,
             self.tags.rows,

@@ -81,8 +81,9 @@ ITEM_SCHEMA = {
     "popularity": pl.Float64,
     "has_vector": pl.Boolean,
     "vector_source": pl.String,
+    "trending": pl.Float64,
 }
-OPTIONAL_COLUMNS = ("vector_source",)
+OPTIONAL_COLUMNS = ("vector_source", "trending")
 """Columns that older releases do not have; they are null there."""
 
 

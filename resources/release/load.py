@@ -35,7 +35,7 @@ from resources.release.contents import (
 )
 from resources.release.folder import local_path
 from resources.release.manifest import ReleaseManifest
-from resources.release.store import verify_files
+from resources.release.verified import verify_once
 
 _COPIES_KEPT = 3  # the live one, the one before it, and the one that is being loaded
 
@@ -92,12 +92,15 @@ class LoadedRelease:
         return self.disliked[start : bisect_right(users, user_row, lo=start), 1]
 
 
-def load_release(directory: Path | UPath, *, verify: bool = True, cache: Path | None = None) -> LoadedRelease:
+def load_release(
+    directory: Path | UPath, *, verify: bool = True, cache: Path | None = None, marks: Path | None = None
+) -> LoadedRelease:
     """Load the release in `directory`.
 
     `verify` compares every byte with the manifest first. A directory in an object store is copied into the folder
     `cache` (one per tenant, `ReleaseStore.cache`) once, because an array can only be mapped from a local file; a copy
-    that turns out damaged is made anew, and all but the newest three go.
+    that turns out damaged is made anew, and all but the newest three go. With `marks` (`ReleaseStore.marks`) the bytes
+    are read once per machine and not by every process, see `resources.release.verified`.
 
     Raises:
         CorruptRelease: a file is missing, changed, or does not fit the others; the message names it.
@@ -108,9 +111,9 @@ def load_release(directory: Path | UPath, *, verify: bool = True, cache: Path | 
     if folder is not None:
         manifest = _manifest(folder, name)
         if verify:
-            verify_files(folder, manifest)
+            verify_once(folder, manifest, marks)
     else:
-        folder, manifest = _cached(directory, cache, name)
+        folder, manifest = _cached(directory, cache, name, marks)
     users = _table(folder, USER_IDS, {"user_row": pl.Int32, "user_id": pl.String}, name)
     items = _table(folder, ITEMS, ITEM_SCHEMA, name)
     user_ids: list[str] = users["user_id"].to_list()
@@ -174,7 +177,7 @@ def _array(folder: Path, file: str, name: str) -> NDArray[Any]:
     return np.asarray(mapped)  # a plain view of the same pages: slicing np.memmap is several times slower
 
 
-def _cached(directory: Path | UPath, cache: Path | None, name: str) -> tuple[Path, ReleaseManifest]:
+def _cached(directory: Path | UPath, cache: Path | None, name: str, marks: Path | None) -> tuple[Path, ReleaseManifest]:
     """Return the verified copy of a release of an object store in `cache/<version>`, made when there is none."""
     if cache is None:
         raise ConfigurationError(f"{name} is not in a local folder; set a folder to cache it in.")
@@ -182,7 +185,7 @@ def _cached(directory: Path | UPath, cache: Path | None, name: str) -> tuple[Pat
     if target.is_dir():
         try:
             manifest = _manifest(target, name)
-            verify_files(target, manifest)
+            verify_once(target, manifest, marks)
         except CorruptRelease:
             shutil.rmtree(target, ignore_errors=True)
         else:
@@ -193,7 +196,7 @@ def _cached(directory: Path | UPath, cache: Path | None, name: str) -> tuple[Pat
         manifest = _manifest(staging / "copy", name)
         for file in known_names({file.name for file in manifest.files}):
             _fetch(directory, file, staging / "copy", name)
-        verify_files(staging / "copy", manifest)
+        verify_once(staging / "copy", manifest, marks)  # a folder that is moved keeps what the mark holds
         try:
             (staging / "copy").rename(target)
         except OSError:

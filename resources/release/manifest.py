@@ -60,7 +60,7 @@ class GateDecision(_Frozen):
 class IndexInfo(_Frozen):
     """The retrieval index: its type, its parameters and its recall@20 measured against exact search."""
 
-    type: Literal["flat_ip", "hnsw_ip"]
+    type: Literal["flat_ip", "hnsw_ip", "ivf_ip"]
     parameters: dict[str, int] = {}
     recall: float = Field(ge=0, le=1)
 
@@ -96,6 +96,8 @@ class _Provenance(_Frozen):
     uploads: tuple[UploadReference, ...] = ()
     event_watermark: int = Field(default=0, ge=0)
     """Sequence number of the newest tracked event that the release has seen."""
+    item_watermark: int = Field(default=0, ge=0)
+    """Number of the newest change of an item by API that the release has seen; later ones are laid over it."""
     dbt_project_hash: str
     dbt_invocation_id: str
     training_set_fingerprint: str

@@ -47,6 +47,8 @@ class ReleaseStore:
         self._local = local_path(lake.releases)
         self.cache = self._local or lake.scratch / "releases"
         """Folder of this machine for work in progress and, beside an object store, for copies of releases."""
+        self.marks = lake.scratch / "verified"
+        """Folder of this machine with what was verified here, see `resources.release.verified`."""
 
     def directory(self, version: str) -> UPath:
         """Directory of a release.

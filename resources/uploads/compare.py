@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from resources.control_db.engine import ControlDb
+from resources.control_db.items import newest_item_changes
 from resources.control_db.uploads import list_uploads
 from resources.lake import Lake
 from resources.tenant import TenantId
@@ -17,7 +18,7 @@ from resources.uploads.contract import Kind
 from resources.uploads.duplicates import find_repeats
 from resources.uploads.earlier import EarlierRows, StoredRows
 from resources.uploads.inspect import Inspection, inspect_source
-from resources.uploads.keys import catalogue_of, stored_rows, tracked_events
+from resources.uploads.keys import catalogue_of, stored_rows, tracked_events, with_changed_items
 from resources.uploads.settle import Settled, settle
 from resources.uploads.source import identify
 from resources.uploads.statistics import hashed_ids
@@ -36,10 +37,14 @@ def compare_with_stored(
     def stored(wanted: Kind) -> list[StoredRows]:
         return [stored_rows(lake, each, work=work) for each in uploads if each.kind == wanted and each.rows_accepted]
 
-    earlier = EarlierRows(kind, stored(kind), deleted=inspection.deleted)
+    rows = stored(kind)
+    if kind is Kind.ITEMS:
+        rows = with_changed_items(rows, newest_item_changes(db, tenant), taken_back=True)
+    earlier = EarlierRows(kind, rows, deleted=inspection.deleted)
     catalogue = None
     if kind is Kind.INTERACTIONS:
-        catalogue = catalogue_of(stored(Kind.ITEMS))
+        described = newest_item_changes(db, tenant, actions=("put", "delete"))
+        catalogue = catalogue_of(with_changed_items(stored(Kind.ITEMS), described, taken_back=False))
         if inspection.times is not None:
             # An event id may have been tracked with any time.
             first, last = (None, None) if inspection.by_event.rows else inspection.times

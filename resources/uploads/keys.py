@@ -5,6 +5,8 @@ The table only helps to find suspects, and is made again from the accepted rows 
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ import polars as pl
 from upath import UPath
 
 from resources.control_db.engine import ControlDb
+from resources.control_db.items import Action
 from resources.control_db.uploads import UploadRecord
 from resources.event_log import EventLog
 from resources.lake import Lake, parts, put_file, scan_parquet
@@ -22,7 +25,7 @@ from resources.uploads.contract import DELETED, Kind
 from resources.uploads.csv_reader import ROW_NUMBER
 from resources.uploads.earlier import EarlierRows, StoredRows
 from resources.uploads.entries import ENTRY, EntryFiles, entries_of
-from resources.uploads.hashing import INTERACTION_KEY, Hashes, scheme
+from resources.uploads.hashing import INTERACTION_KEY, Hashes, hash_columns, key_columns, scheme
 from resources.uploads.pairs import Mask
 
 KEYS_FILE = "keys.parquet"
@@ -64,10 +67,38 @@ def stored_rows(lake: Lake, upload: UploadRecord, *, work: Path) -> StoredRows:
     return StoredRows(files, scan_parquet([keys]).rename({_hash_column(): "hash"}), upload.created_at)
 
 
+def with_changed_items(
+    items: Sequence[StoredRows], changes: Sequence[tuple[str, Action, datetime]], *, taken_back: bool
+) -> list[StoredRows]:
+    """Return uploads of items (newest first) with the changes by API between them, where their times are.
+
+    With `taken_back`, a change takes earlier rows of its item back, so that nothing repeats them: a file may say again
+    what an earlier one said. Without it, only a deletion does.
+    """
+    together = [(stored.received_at, False, stored) for stored in items]
+    ends = sorted({stored.received_at for stored in items})
+    groups: dict[int, list[tuple[str, Action, datetime]]] = defaultdict(list)
+    for change in changes:
+        groups[bisect_right(ends, change[2])].append(change)
+    for group in groups.values():
+        names = pl.DataFrame({"item_id": [item_id for item_id, _, _ in group]}, schema={"item_id": pl.String})
+        keys = pl.LazyFrame(
+            {
+                "hash": hash_columns(names, key_columns(Kind.ITEMS)),
+                "other": np.zeros(len(group), dtype=np.uint64),
+                ROW_NUMBER: np.zeros(len(group), dtype=np.int64),
+                DELETED: [taken_back or action == "delete" for _, action, _ in group],
+            }
+        )
+        newest = max(at for _, _, at in group)
+        together.append((newest, True, StoredRows((), keys, newest)))
+    return [stored for _, _, stored in sorted(together, key=lambda each: each[:2], reverse=True)]
+
+
 def catalogue_of(items: Sequence[StoredRows]) -> Hashes | None:
     """Return the hashed ids of the items in the catalogue; None when no item was ever uploaded.
 
-    `items` are the uploads of items, newest first.
+    `items` are the uploads of items, newest first, with the changes by API between them.
     """
     if not items:
         return None

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from upath import UPath
 
 from resources.control_db.engine import ControlDb
+from resources.control_db.items import newest_item_change
 from resources.control_db.uploads import UploadRecord, find_upload, list_uploads, record_upload
 from resources.disk import work_folder
 from resources.errors import Conflict, CorruptArtifact, UploadNotFound
@@ -86,7 +87,7 @@ def store_upload(
             again, stored = _known(lake, db, tenant, kind, found.sha256, fingerprint)
             if stored is not None:
                 return stored.model_copy(update={"validate_only": validate_only})
-            if again != upload_id:
+            if again != upload_id and kind is not Kind.ITEMS:  # that of items only says what came by API meanwhile
                 raise Conflict(
                     f"The rules of tenant {tenant} changed while {found.filename} was checked; send it again."
                 )
@@ -175,12 +176,18 @@ def _known(
 ) -> tuple[str, UploadReport | None]:
     """Return the id for this content, and its report when it is stored.
 
-    The same content has the same id. Only when rows of it were rejected, and the tenant has changed the rules since,
-    is it worth another look, under an id that comes from the rules, too.
+    The same content has the same id. It is worth another look, under another id, when rows of it were rejected and the
+    tenant has changed the rules since, and when items were changed by API since: then it may say something new.
     """
     upload_id = f"{kind}-{sha256[:16]}"
-    if find_upload(db, tenant, upload_id) is None:
+    known = find_upload(db, tenant, upload_id)
+    if known is None:
         return upload_id, None
+    changed = newest_item_change(db, tenant) if kind is Kind.ITEMS else None
+    if changed is not None and changed.created_at > known.created_at:
+        upload_id = f"{kind}-{hashlib.sha256(f'{sha256} after {changed.seq}'.encode()).hexdigest()[:16]}"
+        if find_upload(db, tenant, upload_id) is None:
+            return upload_id, None
     report = read_report(lake, tenant, upload_id)
     if report.rows_rejected and report.rules_fingerprint != fingerprint:
         upload_id = f"{kind}-{hashlib.sha256((sha256 + fingerprint).encode()).hexdigest()[:16]}"

@@ -27,13 +27,13 @@ def test_a_user_leaves_every_artifact_of_a_run_and_stays_away(site: Site) -> Non
     event = Event(event_id="e1", user_id=ZOE, item_id="a-i002", interaction_type="like", timestamp=FIRST_DAY)
     EventLog(site.db).append(APPLE, [event], now=FIRST_DAY)
     assert site.run("apple").success
-    found = export_user(site.whole_lake, site.db, APPLE, ZOE, now=FIRST_DAY)
+    world = World(site.home, site.whole_lake, site.db, APPLE)
+    found = export_user(site.whole_lake, site.db, world.decisions, APPLE, ZOE, now=FIRST_DAY)
     assert found.in_training_set and len(found.releases) == 1 and set(found.seen_items) == {"a-i001", "a-i002"}
     assert {"stg_interactions", "stg_users", "user_features", "interaction_weights"} <= set(found.features)
 
     asked = request_erasure(site.db, APPLE, ZOE, datetime.now(UTC))
-    certificate = perform_erasure(site.whole_lake, site.db, asked, datetime.now(UTC), home=site.home)
-    world = World(site.home, site.whole_lake, site.db, APPLE)
+    certificate = perform_erasure(site.whole_lake, site.db, world.decisions, asked, datetime.now(UTC), home=site.home)
     assert world.places_with(ZOE) == []
     places = {finding.place for finding in certificate.found}
     assert {"training", "model", "raw/interactions.parquet", "raw/users.parquet", "dbt/user_features.parquet"} <= places

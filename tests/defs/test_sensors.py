@@ -26,6 +26,7 @@ from dagster import (
 from sqlalchemy import update
 
 from recsaas_assets.run_failures import failure_of
+from resources.control_db.items import ItemEdit, append_item_changes, mark_items_taken_in
 from resources.control_db.runs import list_runs, note_end
 from resources.control_db.tables import TenantRow
 from resources.control_db.uploads import list_uploads, mark_ingested
@@ -248,6 +249,26 @@ def test_tracked_events_are_interactions_too(site: Site, instance: DagsterInstan
     view = Event(event_id="e1", user_id="u", item_id="i", interaction_type="view", timestamp=FIRST_DAY)
     EventLog(site.db).append(TenantId("apple"), [view], now=FIRST_DAY)
     assert requested(tick()) == ["apple"]
+
+
+def test_items_changed_by_api_wait_and_make_one_run(site: Site, instance: DagsterInstance, tick: Any) -> None:
+    def change(price: float, now: datetime) -> int:
+        edit = ItemEdit("a", "put", {"title": "A", "price": price})
+        return append_item_changes(site.db, TenantId("apple"), [edit], now=now).last_seq
+
+    site.create("apple")
+    instance.add_dynamic_partitions("tenants", ["apple"])
+    change(1.0, LONG_AGO)
+    assert reason(tick()) == "No uploads are waiting."  # nothing to train on
+    interactions(site, "apple")
+    take_in(site, "apple")
+    last = change(2.0, datetime.now(UTC))  # somebody goes on changing items
+    assert requested(tick()) == ["apple"]
+    mark_items_taken_in(site.db, TenantId("apple"), up_to=last, run_id="run-1")
+    change(3.0, datetime.now(UTC))
+    assert reason(tick()) == "No uploads are waiting."  # it has not waited long enough
+    interactions(site, "apple", seed=2)
+    assert requested(tick()) == ["apple"]  # and holds nothing back
 
 
 def test_several_tenants_but_none_that_is_suspended(site: Site, instance: DagsterInstance, tick: Any) -> None:

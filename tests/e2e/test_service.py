@@ -29,6 +29,8 @@ PROBE = """
 from bento_service.service import RecsaasService
 app = RecsaasService.to_asgi()
 print([m.cls.__name__ for m in app.user_middleware], [r.path for r in app.routes])
+from bentoml._internal.configuration.containers import BentoMLContainer
+print(BentoMLContainer.tracing_excluded_urls.get().url_disabled("http://127.0.0.1:3000/recommend/u1"))
 import sys
 print([name for name in ("torch", "dagster", "dbt") if name in sys.modules])
 """
@@ -193,11 +195,13 @@ def test_no_key_is_in_the_log(service: Running) -> None:
     assert "sk_live" not in log
 
 
-def test_bentoml_adds_no_timeout_and_no_metrics_of_its_own(tmp_path: Path) -> None:
+def test_bentoml_adds_no_timeout_no_spans_and_no_metrics_of_its_own(tmp_path: Path) -> None:
     environment = {"RECSAAS_HOME": str(tmp_path), "BENTOML_HOME": str(tmp_path / "bentoml"), "PATH": ""}
     done = subprocess.run([sys.executable, "-c", PROBE], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    wiring, pipeline = done.stdout.splitlines()[-2:]
+    wiring, untraced, pipeline = done.stdout.splitlines()[-3:]
+    assert "StraightToApp" in wiring
+    assert untraced == "True"
     assert "Timeout" not in wiring
     assert "Metrics" not in wiring
     assert "/metrics" not in wiring

@@ -28,7 +28,7 @@ def test_no_object_names_the_user(s3_lake: Lake, tmp_path: Path) -> None:
     assert live is not None
     load_release(world.store.directory(live), cache=world.store.cache)
     assert len(world.places_with(ZOE)) >= 15
-    assert len(export_user(world.lake, db, BLUE, ZOE, now=NOW).uploads) == 2
+    assert len(export_user(world.lake, db, world.decisions, BLUE, ZOE, now=NOW).uploads) == 2
     certificate = world.erase(ZOE)
     assert len(certificate.found) >= 15
     assert world.places_with(ZOE) == []

@@ -119,6 +119,12 @@ def test_every_item_row_has_its_line_in_row_order(data: TrainingSet) -> None:
     assert table["has_vector"].to_list() == [False, True, True, True]
 
 
+def test_growth_comes_with_popularity(data: TrainingSet) -> None:
+    features = POPULAR.with_columns(trending=pl.Series([-0.5, 0.7]))
+    assert item_table(data, VECTORS, catalogue(), features)["trending"].to_list() == [None, 0.7, -0.5, None]
+    assert item_table(data, VECTORS, catalogue(), POPULAR)["trending"].null_count() == 4
+
+
 def test_a_vector_without_a_pair_comes_from_content(data: TrainingSet) -> None:
     table = item_table(data, VECTORS + 1, catalogue(), POPULAR)
     assert table["vector_source"].to_list() == ["content", "model", "model", "model"]

@@ -1,4 +1,4 @@
-"""`recsaas tenant settings`, as a person or a script calls it."""
+"""`recsaas tenant settings` and `recsaas tenant key`, as a person or a script calls them, and what `up` sells."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsaas_assets.cli import cli
+from recsaas_assets.commands.console import Installation
+from recsaas_assets.commands.up import with_sample_shop
+from resources.control_db.api_keys import authenticate
+from resources.control_db.engine import open_control_db
 from resources.tenant_settings import TenantSettings
 
 
@@ -59,3 +63,41 @@ def test_a_model_type_that_lacks_a_hyperparameter_of_the_tenant_is_refused() -> 
     assert refused.exit_code == 1 and "edge_weight: not one of two_tower" in refused.stderr
     both = ("--set", "training.model_type=two_tower", "--unset", "training.hyperparameters.edge_weight")
     assert recsaas("tenant", "settings", "blue", *both).exit_code == 0
+
+
+def test_a_key_may_do_what_its_scopes_say(tmp_path: Path) -> None:
+    scopes = ("--scope", "recommendations:read", "--scope", "interactions:write")
+    made = json.loads(recsaas("tenant", "key", "blue", "--name", "web", *scopes, "--json").stdout)
+    db = open_control_db(f"sqlite:///{tmp_path}/control.db")
+    known = authenticate(db, made["api_key"])
+    db.close()
+    assert known is not None
+    assert (known.tenant.value, known.name, known.id) == ("blue", "web", made["id"])
+    assert known.scopes == {"recommendations:read", "interactions:write"}
+    assert made["api_key"] not in recsaas("tenant", "key", "blue", "--name", "web", *scopes).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nobody", "--name", "web", "--scope", "admin"), "recsaas tenant create nobody"),
+        (("blue", "--name", "web"), "Missing option '--scope'"),
+        (("blue", "--name", "web", "--scope", "all"), "'all' is not one of"),
+    ],
+)
+def test_a_key_without_a_tenant_or_scope_is_refused(arguments: tuple[str, ...], said: str) -> None:
+    refused = recsaas("tenant", "key", *arguments)
+    assert refused.exit_code != 0
+    assert said in refused.stderr
+
+
+def test_up_opens_the_demo_shop_only_for_the_tenant_of_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert with_sample_shop(Installation()).demo_tenant == ""
+    recsaas("tenant", "create", "sample")
+    assert with_sample_shop(Installation()).demo_tenant == ""  # a real shop may have that name
+    (tmp_path / "sample").mkdir()
+    assert with_sample_shop(Installation()).demo_tenant == "sample"
+    monkeypatch.setenv("RECSAAS_DEMO_TENANT", "blue")
+    assert with_sample_shop(Installation()).demo_tenant == "blue"

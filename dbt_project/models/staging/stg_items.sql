@@ -31,6 +31,7 @@ uploads as (
 ),
 
 -- The latest row wins. Within one upload an item is there once, and once more as a deletion, which applies before it.
+-- Items changed by API belong to no upload: their time decides, and at the same microsecond they come last.
 newest as (
 
     select
@@ -54,7 +55,7 @@ newest as (
         partition by items.item_id
         order by
             items.received_at desc nulls last,
-            coalesce(uploads.sequence, -1) desc,
+            case when items.upload_id = 'item_changes' then 9223372036854775807 else coalesce(uploads.sequence, -1) end desc,
             coalesce(items.deleted, false),
             items.row_number desc
     ) = 1

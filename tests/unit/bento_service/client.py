@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -21,6 +21,10 @@ class Client:
 
     def request(self, method: str, url: str, **options: Any) -> httpx.Response:
         return self._portal.call(partial(self._http.request, method, url, **options))
+
+    def run(self, function: Callable[[], Awaitable[Any]]) -> Any:
+        """Call something on the app's event loop."""
+        return self._portal.call(function)
 
     def get(self, url: str, **options: Any) -> httpx.Response:
         return self.request("GET", url, **options)

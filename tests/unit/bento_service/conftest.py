@@ -55,8 +55,10 @@ def lake(settings: Settings) -> Lake:
 
 
 @pytest.fixture
-def app(settings: Settings, db: ControlDb, lake: Lake) -> FastAPI:
-    return create_app(settings, db, lake, lambda: NOW)
+def app(settings: Settings, db: ControlDb, lake: Lake) -> Iterator[FastAPI]:
+    app = create_app(settings, db, lake, lambda: NOW)
+    yield app
+    app.state.services.decisions.close()
 
 
 @pytest.fixture

@@ -107,6 +107,7 @@ def contents(prefix: str) -> ReleaseContents:
             "popularity": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
             "has_vector": [True] * n,
             "vector_source": [None] * n,
+            "trending": [None] * n,
         },
         schema=ITEM_SCHEMA,
     )

@@ -209,6 +209,79 @@ def test_the_least_recently_used_release_is_dropped(blue: Shop, green: Shop, tim
     asyncio.run(run())
 
 
+def test_what_is_promoted_is_loaded_before_anybody_asks(blue: Shop, time: Time) -> None:
+    async def run() -> None:
+        cache = cache_of(blue.lake, time)
+        live = await cache.get(blue.tenant)
+        new = blue.release(suffix="00000002")
+        await look_once(cache)
+        assert cache._states[blue.tenant].live is live  # the pointer was looked at just now
+        time.now += 1
+        await look_once(cache)
+        assert await version_of(cache, blue) == new
+        third = blue.release(suffix="00000003")
+        time.now += 1000
+        await look_once(cache)  # nobody has asked for a quarter of an hour
+        assert cache._states[blue.tenant].pointed_at == new
+        assert await version_of(cache, blue) == third
+
+    asyncio.run(run())
+
+
+def test_a_check_that_fails_does_not_end_the_watch(blue: Shop, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        cache = cache_of(blue.lake, time)
+        await cache.get(blue.tenant)
+        time.now += 1
+        with monkeypatch.context() as patched:
+            patched.setattr(ReleaseCache, "_look", lambda *_: 1 / 0)
+            await look_once(cache)
+        new = blue.release(suffix="00000002")
+        await look_once(cache)
+        assert await version_of(cache, blue) == new
+
+    asyncio.run(run())
+
+
+async def look_once(cache: ReleaseCache) -> None:
+    """Let the watch go round once."""
+    rounds = 0
+
+    async def sleep(_: float) -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds > 1:
+            raise asyncio.CancelledError
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bento_service.release_cache.asyncio.sleep", sleep)
+        with pytest.raises(asyncio.CancelledError):
+            await cache.watch()
+
+
+def test_memory_is_counted_by_tenant_and_given_back(blue: Shop, green: Shop, time: Time) -> None:
+    def memory(metrics: Metrics) -> dict[str, float]:
+        start = "recsaas_tenant_release_bytes{"
+        lines = [line for line in metrics.exposition().decode().splitlines() if line.startswith(start)]
+        return {line.split('"')[1]: float(line.split()[-1]) for line in lines}
+
+    async def run() -> None:
+        metrics = Metrics()
+        cache = ReleaseCache(blue.lake, metrics, max_bytes=PLENTY, check_seconds=1.0, clock=time)
+        size = (await cache.get(blue.tenant)).ranker.bytes_in_memory
+        await cache.get(green.tenant)
+        assert memory(metrics) == {"blue": size, "green": size}
+        assert cache.bytes_loaded == 2 * size
+        cache._max_bytes = size
+        time.now += 1
+        await cache.get(blue.tenant)
+        await asyncio.gather(*cache._checks.values())
+        assert memory(metrics) == {"blue": size, "green": 0}
+        assert cache.bytes_loaded == size
+
+    asyncio.run(run())
+
+
 def test_health_tells_missing_from_broken(client: Client, blue: Shop, green: Shop, empty: Shop) -> None:
     break_release(green, green.versions[0])
     states = {}

@@ -232,20 +232,24 @@ def test_a_stored_upload_of_interactions_says_whether_there_is_enough(client: Cl
     assert send(client, blue, EVENTS, path=path + "?validate_only=1").json()["readiness"] is None
 
 
-def test_the_trace_of_an_upload(client: Client, blue: Shop, green: Shop) -> None:
+def test_the_trace_of_an_upload(app: FastAPI, client: Client, blue: Shop, green: Shop) -> None:
     report = send(client, blue, ITEMS).json()
     url = f"/api/v1/uploads/{report['upload_id']}/trace"
     fresh = client.get(url, headers=blue.headers).json()
     assert (fresh["releases"], fresh["live"], fresh["rows_current"], fresh["ingested_run"]) == ([], False, None, None)
-    assert (fresh["releases_read"], fresh["recommendations"]) == (1, None)
-    assert "not logged" in fresh["notes"][0]
+    assert (fresh["releases_read"], fresh["recommendations"], fresh["notes"]) == (1, 0, [])
+    assert client.post("/api/v1/recommendations", json={}, headers=blue.headers).status_code == 200
     used = UploadReference(id=report["upload_id"], kind="items", sha256=report["sha256"], rows=2)
     live = blue.release(suffix="00000002", uploads=(used,))
     blue.release(suffix="00000003", uploads=(used,), promote=False)
     (blue.directory(blue.versions[0]) / "manifest.json").write_text("{}")
     mart = pl.DataFrame({"upload_id": [report["upload_id"], "events"], "rows_current": [1, 9]})
     write_parquet(blue.lake.tenant(blue.tenant).dbt / "data_quality.parquet", mart)
+    for _ in range(2):
+        assert client.post("/api/v1/recommendations", json={}, headers=blue.headers).status_code == 200
+    assert app.state.services.decisions.flush()
     trace = client.get(url, headers=blue.headers).json()
+    assert trace["recommendations"] == 2
     assert [(use["version"], use["live"], use["rows"]) for use in trace["releases"]] == [
         (blue.versions[2], False, 2),
         (live, True, 2),

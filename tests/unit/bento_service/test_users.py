@@ -47,6 +47,7 @@ def test_after_the_erasure_the_user_is_a_stranger(client: Client, blue: Shop, gr
     certificate = answer.json()
     assert [finding["place"] for finding in certificate["found"]] == [
         "control DB: events",
+        "decision log",
         f"releases/{blue.versions[0]}",
     ]
     assert user not in answer.text

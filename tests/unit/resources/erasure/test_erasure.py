@@ -48,6 +48,7 @@ def test_no_byte_names_the_user_and_the_certificate_says_where_they_were(world: 
     assert {finding.place: finding.rows for finding in certificate.found} == {
         "control DB: events": 2,
         "dbt/user_features.parquet": 2,
+        "decision log": 1,
         "events/1-2": 1,
         "model": 1,
         "raw/interactions.parquet": 2,
@@ -182,10 +183,10 @@ def test_the_request_is_durable_at_once_and_the_same_while_it_waits(world: World
     assert asked.id in {erasure.id for erasure in pending_erasures(world.db)}
     assert users_being_erased(world.db, world.tenant) == {ZOE}
     with tenant_run_lock(world.home, world.tenant, wait_seconds=0), pytest.raises(Conflict, match="still going"):
-        perform_erasure(world.lake, world.db, asked, NOW, home=world.home)
-    certificate = perform_erasure(world.lake, world.db, asked, NOW, home=world.home)
+        perform_erasure(world.lake, world.db, world.decisions, asked, NOW, home=world.home)
+    certificate = perform_erasure(world.lake, world.db, world.decisions, asked, NOW, home=world.home)
     assert {f.place: f.rows for f in certificate.found}["control DB: events"] == 2
-    assert perform_erasure(world.lake, world.db, asked, NOW, home=world.home) == certificate
+    assert perform_erasure(world.lake, world.db, world.decisions, asked, NOW, home=world.home) == certificate
     assert users_being_erased(world.db, world.tenant) == frozenset()
     with pytest.raises(ErasureNotFound):
         get_erasure(world.db, neighbour.tenant, asked.id)
@@ -239,10 +240,10 @@ def test_a_file_that_waits_to_be_checked_holds_the_erasure_up(world: World) -> N
     enqueue_job(world.db, job, most=9)
     asked = world.request(ZOE)
     with pytest.raises(Conflict, match="still to be checked"):
-        perform_erasure(world.lake, world.db, asked, NOW, home=world.home)
+        perform_erasure(world.lake, world.db, world.decisions, asked, NOW, home=world.home)
     with world.db.write() as session:
         session.execute(update(UploadJobRow).values(status=JobStatus.CHECKED))
-    perform_erasure(world.lake, world.db, asked, NOW, home=world.home)
+    perform_erasure(world.lake, world.db, world.decisions, asked, NOW, home=world.home)
     assert world.places_with(ZOE) == []
 
 
@@ -253,9 +254,9 @@ def test_a_damaged_release_goes_and_a_damaged_live_one_has_to_be_replaced(world:
         (Path(world.store.directory(version)) / FILE_NAMES[2]).write_bytes(b"damaged")
     asked = world.request(ZOE)
     with pytest.raises(CorruptRelease):
-        perform_erasure(world.lake, world.db, asked, NOW, home=world.home)
+        perform_erasure(world.lake, world.db, world.decisions, asked, NOW, home=world.home)
     world.release(3, "ann")
-    certificate = perform_erasure(world.lake, world.db, asked, NOW, home=world.home)
+    certificate = perform_erasure(world.lake, world.db, world.decisions, asked, NOW, home=world.home)
     assert {f.place for f in certificate.found} == {f"releases/{old}", f"releases/{live}"}
     assert world.places_with(ZOE) == []
     with pytest.raises(NotFound):

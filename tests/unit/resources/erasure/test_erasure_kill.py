@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from resources.control_db.engine import open_control_db
 from resources.control_db.erasures import pending_erasures
+from resources.decisions.store import open_decisions
 from resources.erasure.perform import perform_erasure
 from resources.lake import Lake
 
@@ -39,7 +40,8 @@ def attempt():
     (erasure,) = pending_erasures(db)
     lake = Lake.open(str(home / "lake"), scratch=home / "scratch")
     sys.addaudithook(die)
-    perform_erasure(lake, db, erasure, datetime.now(UTC), home=home)
+    decisions = open_decisions(f"sqlite:///{home}/decisions.db")
+    perform_erasure(lake, db, decisions, erasure, datetime.now(UTC), home=home)
 
 for attempts in range(1, 100):
     allowed = attempts // 3 + 1
@@ -73,6 +75,7 @@ def test_killed_again_and_again(world: World, tmp_path: Path) -> None:
     assert json.dumps(erasure.certificate).count("replaced by") == 2
     assert {place.split("/")[0]: rows for place, rows in found.items() if rows} == {
         "control DB: events": 2,
+        "decision log": 1,
         "dbt": 2,
         "events": 1,
         "model": 1,

@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from sqlalchemy import text
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.erasures import Erasure, request_erasure
+from resources.decisions.decision import Decision, ShownItem, new_recommendation_id
+from resources.decisions.store import DecisionStore, open_decisions
 from resources.erasure.certificate import Certificate
 from resources.erasure.perform import perform_erasure
 from resources.event_export import export_events
@@ -43,6 +46,10 @@ class World:
     lake: Lake
     db: ControlDb
     tenant: TenantId
+
+    @cached_property
+    def decisions(self) -> DecisionStore:
+        return open_decisions(f"sqlite:///{self.home}/decisions.db")
 
     @property
     def folder(self) -> TenantLake:
@@ -76,6 +83,24 @@ class World:
             for n, user in enumerate(users)
         ]
         EventLog(self.db).append(self.tenant, events, now=NOW)
+
+    def answer(self, *users: str) -> None:
+        """Record an answer to each user."""
+        self.decisions.add(
+            [
+                Decision(
+                    recommendation_id=new_recommendation_id(NOW),
+                    tenant=self.tenant,
+                    at=NOW,
+                    release_version="r1",
+                    algorithm="lightgcn",
+                    items=(ShownItem("b1", 1, 0.5, "model"),),
+                    request_id="q",
+                    user_id=user,
+                )
+                for user in users
+            ]
+        )
 
     def release(self, number: int, *users: str, live: bool = True) -> str:
         """A release of six items; each user has seen as many of them as their place says."""
@@ -119,6 +144,7 @@ class World:
         self.track(user, "ann")
         export_events(self.lake, self.db, self.tenant, now=NOW)
         self.track(f"{user}2", user, "bob")
+        self.answer(user, "ann", f"{user}2")
         for table in ("raw/interactions.parquet", "raw/users.parquet", "dbt/user_features.parquet"):
             self.table(table, [user, "ann", user], n=[1, 2, 3])
         write_parquet(self.folder.dbt / "item_features.parquet", pl.DataFrame({"item_id": ["b1"]}))
@@ -131,18 +157,19 @@ class World:
         return request_erasure(self.db, self.tenant, user, NOW)
 
     def erase(self, user: str) -> Certificate:
-        return perform_erasure(self.lake, self.db, self.request(user), NOW, home=self.home)
+        return perform_erasure(self.lake, self.db, self.decisions, self.request(user), NOW, home=self.home)
 
     def places_with(self, user: str) -> list[str]:
-        """Every file of the tenant and every row of the control DB that holds the id."""
+        """Every file of the tenant and every row of the two databases that holds the id."""
         root = self.folder.root
         names = sorted(file.name for file in list_files(root))
         found = [name for name in names if user in name or _holds(read_bytes(root / name), user)]
-        with self.db.read() as session:
-            tables = session.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'")).all()
-            for table in tables:
-                rows = session.execute(text(f"SELECT * FROM {table}")).all()
-                found += [table for row in rows if any(_in_text(str(value), user) for value in row)]
+        for engine in (self.db.engine, self.decisions.engine):
+            with engine.connect() as connection:
+                tables = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'")).all()
+                for table in tables:
+                    rows = connection.execute(text(f"SELECT * FROM {table}")).all()
+                    found += [table for row in rows if any(_in_text(str(value), user) for value in row)]
         return found
 
 

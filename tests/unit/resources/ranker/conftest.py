@@ -53,6 +53,7 @@ def shop(tmp_path: Path) -> Shop:
             "popularity": [float(len(items) - row) for row in range(len(items))],
             "has_vector": [bool(vector.any()) for vector in vectors],
             "vector_source": [None] * len(items),
+            "trending": [None] * len(items),
         }
         index_bytes, index = build_index(vectors)
         contents = ReleaseContents(

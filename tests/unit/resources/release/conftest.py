@@ -33,6 +33,7 @@ def contents() -> ReleaseContents:
             "popularity": [3.0, 1.0, None],
             "has_vector": [True, True, True],
             "vector_source": [None, None, None],
+            "trending": [None, None, None],
         },
         schema=ITEM_SCHEMA,
     )

@@ -1,0 +1,121 @@
+"""Answers as JSON, put together from pieces that are encoded once: a tenth of the time that a model's dump takes.
+
+A test compares every form with what `schemas/recommendations.py` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from json.encoder import encode_basestring as quoted  # non-ASCII text stays as it is
+from math import isfinite
+from weakref import WeakKeyDictionary
+
+from pydantic import TypeAdapter
+
+from bento_service.release_cache import LiveRelease
+from bento_service.schemas.recommendations import FallbackReason, Freshness
+from resources.ranker.ranker import Ranker
+from resources.ranker.ranking import RankedItem, Ranking
+from resources.release.catalogue import ItemCard
+
+_MOST_PIECES = 50_000
+_Pieces = dict[int, tuple[ItemCard, str]]
+"""By identity of the card, which is kept beside its piece so that nothing else gets its identity."""
+_freshness: TypeAdapter[Freshness] = TypeAdapter(Freshness)
+
+
+class AnswerWriter:
+    """Writes answers; keeps the encoded part of an item that stays the same from answer to answer."""
+
+    def __init__(self) -> None:
+        self._recommended: _Pieces = {}
+        self._alike: _Pieces = {}
+        self._releases: WeakKeyDictionary[Ranker, tuple[str, str]] = WeakKeyDictionary()
+
+    def recommended(self, items: Iterable[RankedItem]) -> str:
+        """Return the JSON list of `Recommendation`."""
+        return "[" + ",".join([self._recommendation(item) for item in items]) + "]"
+
+    def similar(self, items: Iterable[RankedItem]) -> str:
+        """Return the JSON list of `SimilarItem`."""
+        return "[" + ",".join([self._similar_item(item) for item in items]) + "]"
+
+    def metadata(
+        self,
+        live: LiveRelease,
+        ranking: Ranking,
+        *,
+        latency_ms: float,
+        cache_hit: bool,
+        fallback_reason: FallbackReason | None,
+    ) -> str:
+        """Return the JSON object of `AnswerMetadata`."""
+        pieces = self._releases.get(live.ranker)
+        if pieces is None:
+            pieces = self._releases[live.ranker] = _of_release(live.ranker)
+        names, freshness = pieces
+        degraded = ranking.degraded or live.problem is not None
+        return (
+            f'{{{names},"algorithm":{quoted(ranking.algorithm)},"latency_ms":{latency_ms:.3f},'
+            f'"cache_hit":{_flag(cache_hit)},"degraded":{_flag(degraded)},'
+            f'"fallback_reason":{text(fallback_reason)},"variant":null,"freshness":{freshness}}}'
+        )
+
+    def _recommendation(self, item: RankedItem) -> str:
+        card = item.card
+        kept = self._recommended.get(id(card))
+        if kept is None or kept[0] is not card:
+            kept = _keep(self._recommended, card, _recommended(card))
+        return f'{kept[1]}{item.score!r},"rank":{item.rank},"source":"{item.source}","reason":{text(item.reason)}}}'
+
+    def _similar_item(self, item: RankedItem) -> str:
+        card = item.card
+        kept = self._alike.get(id(card))
+        if kept is None or kept[0] is not card:
+            kept = _keep(self._alike, card, _alike(card))
+        return f"{kept[1]}{item.score!r}}}"
+
+
+def text(value: str | None) -> str:
+    """Return a JSON string, or null."""
+    return "null" if value is None else quoted(value)
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None or not isfinite(value) else repr(float(value))
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _recommended(card: ItemCard) -> str:
+    title = text(card.title)
+    return (
+        f'{{"item_id":{quoted(card.item_id)},"title":{title},"name":{title},"category":{text(card.category)},'
+        f'"price":{_number(card.price)},"image_url":{text(card.image_url)},"score":'
+    )
+
+
+def _alike(card: ItemCard) -> str:
+    title = text(card.title)
+    return (
+        f'{{"item_id":{quoted(card.item_id)},"name":{title},"title":{title},"category":{text(card.category)},'
+        f'"price":{_number(card.price)},"similarity_score":'
+    )
+
+
+def _keep(pieces: _Pieces, card: ItemCard, piece: str) -> tuple[ItemCard, str]:
+    if len(pieces) >= _MOST_PIECES:
+        del pieces[next(iter(pieces))]
+    kept = pieces[id(card)] = (card, piece)
+    return kept
+
+
+def _of_release(ranker: Ranker) -> tuple[str, str]:
+    manifest = ranker.release.manifest
+    model = quoted(f"{manifest.algorithm}-{manifest.version}")
+    freshness = Freshness(events_until=manifest.events_until, trained_at=manifest.trained_at)
+    return f'"model_version":{model},"release_version":{quoted(manifest.version)}', _freshness.dump_json(
+        freshness
+    ).decode()

@@ -1,0 +1,86 @@
+"""Where one item stands in a user's list, or why it is not in it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from bento_service.answering import WithAnswering
+from bento_service.auth import Principal, require
+from bento_service.errors import invalid_fields
+from bento_service.schemas.decisions import WhyNot
+from bento_service.services import WithServices
+from resources.errors import FieldProblem
+from resources.ids import checked_id
+from resources.ranker.asked import Asked
+from resources.ranker.filters import Filters
+from resources.ranker.fold_in import event_weight
+
+router = APIRouter(tags=["recommendations"])
+Reader = Annotated[Principal, Depends(require("recommendations:read"))]
+_Text = Annotated[str | None, Query(max_length=500)]
+_Price = Annotated[float | None, Query(ge=0, allow_inf_nan=False)]
+
+
+@router.get("/api/v1/recommendations/why-not", response_model=WhyNot, summary="Tell why an item is not recommended")
+async def why_not(
+    principal: Reader,
+    services: WithServices,
+    answering: WithAnswering,
+    item_id: Annotated[str, Query(description="The item in question.")],
+    user_id: Annotated[str | None, Query(description="Your id of the user.")] = None,
+    session_id: Annotated[str | None, Query(description="The visit, for a visitor without an id.")] = None,
+    scenario: _Text = None,
+    category: _Text = None,
+    brand: _Text = None,
+    min_price: _Price = None,
+    max_price: _Price = None,
+    exclude_seen: bool = True,
+    include_unavailable: bool = False,
+) -> Response:
+    """Look the item up in the whole list that the user would get now: the same events, rules, changes and filters.
+
+    `filtered` (by the filters, or hidden by a rule), `seen`, `unavailable` (or deleted), `unknown`, or `ranked`.
+    """
+    item_id = _id("item_id", item_id)
+    user_id = _id("user_id", user_id) if user_id is not None else None
+    session_id = _id("session_id", session_id) if session_id is not None else None
+    standing = await answering.standing(principal.tenant, user_id, session_id)
+    known = user_id is not None and user_id in standing.release.user_rows
+    asked = Asked(
+        user_id=user_id if known or standing.touches.items else None,
+        filters=Filters(
+            category=category,
+            brand=brand,
+            min_price=min_price,
+            max_price=max_price,
+            include_unavailable=include_unavailable,
+        ),
+        exclude_seen=exclude_seen,
+        live_items=standing.touches.items,
+        live_weights=[event_weight(kind) for kind in standing.touches.types],
+        overlay=standing.state.overlay,
+        rules=standing.state.rules_for(scenario, services.clock(), standing.release.catalogue),
+    )
+    place = await run_in_threadpool(standing.live.ranker.place, item_id, asked)
+    answer = WhyNot(
+        user_id=user_id,
+        item_id=item_id,
+        status=place.state,
+        rank=place.item.rank if place.item is not None else None,
+        score=place.item.score if place.item is not None else None,
+        source=place.item.source if place.item is not None else None,
+        message=place.detail,
+        release_version=standing.release.version,
+    )
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+def _id(name: str, value: str) -> str:
+    try:
+        return checked_id(value)
+    except ValueError as error:
+        raise invalid_fields([FieldProblem(name, str(error))]) from error

@@ -1,0 +1,116 @@
+"""Merchandising rules in the control DB; every call names its tenant."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from pydantic import JsonValue
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from resources.control_db.engine import ControlDb
+from resources.control_db.tables import RuleRow
+from resources.control_db.tenants import take_turns
+from resources.control_db.versions import raise_state_version
+from resources.control_db.write_keys import WriteKey, earlier_answer, remember_answer
+from resources.errors import Conflict, RuleNotFound
+from resources.merchandising import MAX_RULES, Rule, RuleDraft, changed_draft
+from resources.tenant import TenantId
+
+_MOMENT = timedelta(microseconds=1)
+
+
+def add_rule(db: ControlDb, tenant: TenantId, draft: RuleDraft, *, now: datetime, key: WriteKey | None = None) -> Rule:
+    """Store a rule; with a key that came before, return the rule that it made.
+
+    Raises:
+        Conflict: the tenant has as many rules as it may, or the key came before with another request.
+        RuleNotFound: the rule that the key made is gone.
+    """
+    with db.write() as session:
+        take_turns(session, tenant)
+        earlier = earlier_answer(session, tenant, key)
+        if earlier is not None:
+            return _record(_row(session, tenant, earlier["rule_id"]))
+        figures = select(func.count(), func.max(RuleRow.created_at)).where(RuleRow.tenant_id == tenant.value)
+        count, newest = session.execute(figures).one()
+        if count >= MAX_RULES:
+            raise Conflict(f"Tenant {tenant} has {MAX_RULES} rules, and cannot have more; remove some that have ended.")
+        at = now if newest is None else max(now, newest + _MOMENT)  # no two are of one age: lists have an order
+        row = RuleRow(
+            id=f"rule_{uuid.uuid4().hex[:20]}",
+            tenant_id=tenant.value,
+            rule=draft.model_dump(mode="json"),
+            created_at=at,
+            updated_at=at,
+        )
+        session.add(row)
+        raise_state_version(session, tenant)
+        remember_answer(session, tenant, key, {"rule_id": row.id}, now=now)
+        return _record(row)
+
+
+def change_rule(
+    db: ControlDb, tenant: TenantId, rule_id: str, changes: Mapping[str, JsonValue], *, now: datetime
+) -> Rule:
+    """Change some fields of a rule; null takes a value away.
+
+    Raises:
+        RuleNotFound: the tenant has no such rule.
+        InvalidInput: it would not be a rule any more.
+    """
+    with db.write() as session:
+        take_turns(session, tenant)
+        row = _row(session, tenant, rule_id)
+        row.rule, row.updated_at = changed_draft(row.rule, changes).model_dump(mode="json"), now
+        raise_state_version(session, tenant)
+        return _record(row)
+
+
+def remove_rule(db: ControlDb, tenant: TenantId, rule_id: str) -> Rule:
+    """Remove a rule and return what it was.
+
+    Raises:
+        RuleNotFound: the tenant has no such rule.
+    """
+    with db.write() as session:
+        take_turns(session, tenant)
+        row = _row(session, tenant, rule_id)
+        session.delete(row)
+        raise_state_version(session, tenant)
+        return _record(row)
+
+
+def get_rule(db: ControlDb, tenant: TenantId, rule_id: str) -> Rule:
+    """Return a rule.
+
+    Raises:
+        RuleNotFound: the tenant has no such rule.
+    """
+    with db.read() as session:
+        return _record(_row(session, tenant, rule_id))
+
+
+def list_rules(db: ControlDb, tenant: TenantId) -> tuple[Rule, ...]:
+    """The tenant's rules, oldest first."""
+    with db.read() as session:
+        return read_rules(session, tenant)
+
+
+def read_rules(session: Session, tenant: TenantId) -> tuple[Rule, ...]:
+    """As `list_rules`, as this transaction sees them."""
+    statement = select(RuleRow).where(RuleRow.tenant_id == tenant.value).order_by(RuleRow.created_at, RuleRow.id)
+    return tuple(_record(row) for row in session.scalars(statement))
+
+
+def _row(session: Session, tenant: TenantId, rule_id: str) -> RuleRow:
+    row = session.get(RuleRow, rule_id)
+    if row is None or row.tenant_id != tenant.value:
+        raise RuleNotFound(f"Tenant {tenant} has no rule {rule_id[:60]!r}; list the rules to see which it has.")
+    return row
+
+
+def _record(row: RuleRow) -> Rule:
+    return Rule(id=row.id, created_at=row.created_at, updated_at=row.updated_at, **row.rule)

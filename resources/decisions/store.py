@@ -1,0 +1,237 @@
+"""Reading and writing the decision log."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from json.encoder import encode_basestring as quoted  # non-ASCII text stays as it is
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, create_engine, delete, event, func, insert, make_url, select
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from resources.decisions.decision import Decision, ShownItem
+from resources.decisions.tables import decisions, erased_users, metadata
+from resources.errors import ConfigurationError
+from resources.tenant import TenantId
+
+_PRUNED_AT_ONCE = 5_000
+_ERASED_KEPT = timedelta(hours=1)
+"""Far longer than a worker keeps decisions before it writes them."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_COLUMNS = tuple(column.name for column in decisions.columns if column.name != "seq")
+_INSERT = "INSERT INTO decisions ({}) VALUES ({})".format(
+    ", ".join(f'"{name}"' for name in _COLUMNS), ", ".join("?" * len(_COLUMNS))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionStore:
+    """The decision log of all tenants; every read names its tenant."""
+
+    engine: Engine
+
+    def add(self, new: Sequence[Decision]) -> None:
+        """Store decisions in one transaction, without those about users that were erased after them."""
+        with self._write() as connection:
+            erased = connection.execute(select(erased_users)).mappings().all()
+            rows = [_row(each) for each in new if not (erased and _is_erased(each, erased))]
+            if (
+                rows and self.engine.dialect.paramstyle == "qmark"
+            ):  # SQLite, without the time that a statement is made of
+                connection.exec_driver_sql(_INSERT, rows)
+            elif rows:
+                connection.execute(insert(decisions), [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
+
+    def get(self, tenant: TenantId, recommendation_id: str) -> Decision | None:
+        """Return the decision with this id; `None` when the tenant has none."""
+        found = select(decisions).where(
+            decisions.c.recommendation_id == recommendation_id, decisions.c.tenant_id == tenant.value
+        )
+        with self.engine.connect() as connection:
+            row = connection.execute(found).mappings().first()
+        return None if row is None else _decision(row)
+
+    def of_user(self, tenant: TenantId, user_id: str) -> tuple[Decision, ...]:
+        """Return every decision about the user, oldest first."""
+        found = select(decisions).where(*_about(tenant, user_id)).order_by(decisions.c.seq)
+        with self.engine.connect() as connection:
+            return tuple(_decision(row) for row in connection.execute(found).mappings())
+
+    def of_tenant(
+        self, tenant: TenantId, *, since: datetime | None = None, size: int = 10_000
+    ) -> Iterator[tuple[Decision, ...]]:
+        """Yield the tenant's decisions in the order they were stored, at most `size` at once."""
+        conditions = [decisions.c.tenant_id == tenant.value]
+        if since is not None:
+            conditions.append(decisions.c.at >= _micros(since))
+        last = 0
+        while True:
+            found = select(decisions).where(*conditions, decisions.c.seq > last).order_by(decisions.c.seq).limit(size)
+            with self.engine.connect() as connection:
+                rows = connection.execute(found).mappings().all()
+            if not rows:
+                return
+            last = rows[-1]["seq"]
+            yield tuple(_decision(row) for row in rows)
+
+    def count(self, tenant: TenantId, user_id: str) -> int:
+        """Return how many decisions about the user there are."""
+        with self.engine.connect() as connection:
+            return connection.scalar(select(func.count()).where(*_about(tenant, user_id))) or 0
+
+    def count_of_releases(self, tenant: TenantId, versions: Collection[str]) -> int:
+        """Return how many answers these releases gave."""
+        mine = decisions.c.tenant_id == tenant.value
+        with self.engine.connect() as connection:
+            return connection.scalar(select(func.count()).where(mine, decisions.c.release_version.in_(versions))) or 0
+
+    def erase_user(self, tenant: TenantId, user_id: str, *, until: datetime) -> None:
+        """Remove the decisions about the user, and keep out those made until then that a worker has yet to write."""
+        salt = secrets.token_hex(16)
+        digest = _user_digest(salt, tenant.value, user_id)
+        with self._write() as connection:
+            connection.execute(delete(decisions).where(*_about(tenant, user_id)))
+            connection.execute(delete(erased_users).where(erased_users.c.until < _micros(until - _ERASED_KEPT)))
+            connection.execute(
+                insert(erased_users).values(tenant_id=tenant.value, salt=salt, user_digest=digest, until=_micros(until))
+            )
+
+    def prune(self, before: datetime) -> int:
+        """Remove up to 5,000 decisions that are older than `before`; return how many there were.
+
+        They are stored in the order of time, but for the few that wait in several workers at once, so that the oldest
+        rows are enough to look at.
+        """
+        oldest = select(decisions.c.seq, decisions.c.at).order_by(decisions.c.seq).limit(_PRUNED_AT_ONCE)
+        limit = _micros(before)
+        with self._write() as connection:
+            old = [seq for seq, at in connection.execute(oldest) if at < limit]
+            if old:
+                connection.execute(delete(decisions).where(decisions.c.seq <= old[-1], decisions.c.at < limit))
+        return len(old)
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.engine.dispose()
+
+    def _write(self) -> Any:
+        return self.engine.execution_options(recsaas_begin="BEGIN IMMEDIATE").begin()
+
+
+def open_decisions(url: str) -> DecisionStore:
+    """Connect to `url` and make the tables that are not there yet.
+
+    Raises:
+        ConfigurationError: the URL is not one SQLAlchemy understands, its driver is not installed, or the folder of its
+            file cannot be made.
+    """
+    try:
+        parsed = make_url(url)
+        engine = create_engine(url, **_OPTIONS.get(parsed.get_backend_name(), {"pool_pre_ping": True}))
+        if parsed.get_backend_name() == "sqlite":
+            if parsed.database and parsed.database != ":memory:":
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            event.listen(engine, "connect", _configure)
+            event.listen(engine, "begin", _begin)
+    except ArgumentError as error:
+        raise ConfigurationError(f"RECSAAS_DECISIONS is not a database URL: {error}") from error
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"RECSAAS_DECISIONS needs a driver that is not installed: {error.name}.") from error
+    except OSError as error:
+        raise ConfigurationError(f"RECSAAS_DECISIONS: cannot make its folder: {error}. Choose another one.") from error
+    store = DecisionStore(engine)
+    with store._write() as connection:  # workers that start together take turns
+        for table in metadata.sorted_tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in sorted(table.indexes, key=lambda index: str(index.name)):
+                connection.execute(CreateIndex(index, if_not_exists=True))
+    return store
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {"sqlite": {"connect_args": {"timeout": 30, "check_same_thread": False}}}
+
+
+def _configure(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy shall say BEGIN itself (see _begin)
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout=30000")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last seconds, and never the file
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("recsaas_begin", "BEGIN"))
+
+
+def _about(tenant: TenantId, user_id: str) -> tuple[Any, Any]:
+    return decisions.c.tenant_id == tenant.value, decisions.c.user_id == user_id
+
+
+def _is_erased(each: Decision, erased: Sequence[RowMapping]) -> bool:
+    return each.user_id is not None and any(
+        row["tenant_id"] == each.tenant.value
+        and _micros(each.at) <= row["until"]
+        and _user_digest(row["salt"], each.tenant.value, each.user_id) == row["user_digest"]
+        for row in erased
+    )
+
+
+def _user_digest(salt: str, tenant: str, user_id: str) -> str:
+    return hashlib.sha256(f"{salt}\0{tenant}\0{user_id}".encode()).hexdigest()
+
+
+def _micros(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def _row(each: Decision) -> tuple[Any, ...]:
+    return (
+        each.recommendation_id,
+        each.tenant.value,
+        _micros(each.at),
+        each.kind,
+        each.user_id,
+        each.session_id,
+        each.scenario,
+        each.variant,
+        each.release_version,
+        each.algorithm,
+        each.fallback_reason,
+        each.degraded,
+        _items(each.items),
+        json.dumps(each.rules) if each.rules else "[]",
+        each.event_watermark,
+        each.events_seen,
+        each.state_version,
+        each.request_id,
+        each.offset,
+    )
+
+
+def _items(items: tuple[ShownItem, ...]) -> str:
+    """JSON by hand, in half the time: this runs once for every answer, in a process that has better things to do."""
+    rows = [
+        f'[{quoted(item_id)},{position},{score!r},"{source}",{propensity!r}]'
+        for item_id, position, score, source, propensity in items
+    ]
+    return f"[{','.join(rows)}]"
+
+
+def _decision(row: RowMapping) -> Decision:
+    fields = {name: value for name, value in row.items() if name not in ("seq", "tenant_id", "at", "items", "rules")}
+    return Decision(
+        tenant=TenantId(row["tenant_id"]),
+        at=_EPOCH + row["at"] * _MICROSECOND,
+        items=tuple(ShownItem(*each) for each in json.loads(row["items"])),
+        rules=tuple(json.loads(row["rules"])),
+        **fields,
+    )

@@ -1,0 +1,81 @@
+"""The list of every user of a tenant, as the service would answer it now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import islice
+
+import polars as pl
+
+from resources.control_db.engine import ControlDb
+from resources.control_db.erasures import users_being_erased
+from resources.event_log import EventLog
+from resources.ranker.fold_in import event_weight
+from resources.ranker.ranker import Ranker
+from resources.tenant import TenantId
+from resources.tenant_state import TenantState
+
+USERS_AT_ONCE = 2_000
+RECOMMENDATION_SCHEMA = pl.Schema(
+    {
+        "user_id": pl.String(),
+        "rank": pl.Int32(),
+        "item_id": pl.String(),
+        "score": pl.Float64(),
+        "source": pl.String(),
+    }
+)
+"""One row for each item of each user's list."""
+
+
+def users_of(db: ControlDb, tenant: TenantId, ranker: Ranker) -> tuple[list[str], frozenset[str]]:
+    """Return every user that the release knows or that did something since, and which of them did.
+
+    Users whose erasure was acknowledged are left out.
+    """
+    erased = users_being_erased(db, tenant)
+    active = EventLog(db).users_after(tenant, ranker.release.manifest.event_watermark) - erased
+    known = [user for user in ranker.release.user_rows if user not in erased]
+    return [*known, *sorted(active - ranker.release.user_rows.keys())], active
+
+
+def recommend_all(
+    db: ControlDb,
+    tenant: TenantId,
+    ranker: Ranker,
+    k: int,
+    *,
+    now: datetime,
+    scenario: str | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Iterator[pl.DataFrame]:
+    """Yield the lists of `k` items of all users as `RECOMMENDATION_SCHEMA`, 2,000 users at once.
+
+    The tenant's item changes and rules at `now`, and every event up to now, count as they do in an answer of the
+    service. `on_progress` is told how many users are done, and of how many.
+    """
+    users, active = users_of(db, tenant, ranker)
+    state = TenantState.load(db, tenant, ranker.release)
+    rules = state.rules_for(scenario, now, ranker.release.catalogue)
+    events, watermark = EventLog(db), ranker.release.manifest.event_watermark
+    waiting, done = iter(users), 0
+    while block := list(islice(waiting, USERS_AT_ONCE)):
+        rows = []
+        for user in block:
+            after = watermark if user in ranker.release.user_rows else 0
+            live = events.touches_of_user(tenant, user, after=after) if user in active else ()
+            ranking = ranker.recommend(
+                user,
+                k,
+                live_items=[touch.item_id for touch in live],
+                live_weights=[event_weight(touch.interaction_type) for touch in live],
+                explain=False,
+                overlay=state.overlay,
+                rules=rules,
+            )
+            rows += [(user, item.rank, item.item_id, item.score, item.source) for item in ranking.items]
+        done += len(block)
+        yield pl.DataFrame(rows, schema=RECOMMENDATION_SCHEMA, orient="row")
+        if on_progress is not None:
+            on_progress(done, len(users))

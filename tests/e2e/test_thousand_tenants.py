@@ -1,0 +1,62 @@
+"""A thousand tenants, and one process: what is in memory is bounded by the setting, and what is dropped is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bento_service.metrics import Metrics
+from bento_service.release_cache import ReleaseCache
+from resources.control_db.engine import open_control_db
+from resources.lake import Lake
+from resources.ranker.ranker import Ranker
+from resources.tenant import TenantId
+from tests.unit.bento_service.shop import open_shop
+
+pytestmark = pytest.mark.e2e
+TENANTS = 1000
+ROOM = 20
+
+
+def test_memory_is_bounded_whoever_asks(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), scratch=tmp_path / "scratch")
+    db = open_control_db(f"sqlite:///{tmp_path / 'control.db'}")
+    shop = open_shop("t0", lake=lake, db=db, prefix="t")
+    version = shop.release()
+    db.close()
+    tenants = [TenantId(f"t{number}") for number in range(TENANTS)]
+    for tenant in tenants[1:]:
+        releases = Path(str(lake.tenant(tenant).releases))
+        shutil.copytree(Path(str(lake.tenant(shop.tenant).releases)), releases, copy_function=os.link)
+
+    async def run() -> None:
+        size = (
+            await ReleaseCache(lake, Metrics(), max_bytes=1, check_seconds=1).get(shop.tenant)
+        ).ranker.bytes_in_memory
+        gc.collect()
+        before = living_rankers()
+        room = ROOM * size + size // 2
+        metrics = Metrics()
+        cache = ReleaseCache(lake, metrics, max_bytes=room, check_seconds=3600)
+        for tenant in tenants[::3]:
+            live = await cache.get(tenant)
+            assert live.ranker.release.version == version
+            assert cache.bytes_loaded <= room
+        assert cache.loaded == ROOM
+        del live
+        gc.collect()
+        assert living_rankers() <= before + ROOM
+        shown = metrics.exposition().decode().splitlines()
+        by_tenant = [line for line in shown if line.startswith("recsaas_tenant_release_bytes{")]
+        assert sum(float(line.split()[-1]) for line in by_tenant) == cache.bytes_loaded == ROOM * size
+
+    asyncio.run(run())
+
+
+def living_rankers() -> int:
+    return sum(isinstance(thing, Ranker) for thing in gc.get_objects())

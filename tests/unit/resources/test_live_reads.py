@@ -1,0 +1,98 @@
+"""The newest events and the version of a tenant's state, by both readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from resources.control_db.engine import ControlDb
+from resources.control_db.items import ItemEdit, append_item_changes
+from resources.event_log import IMPRESSION, Event, EventLog
+from resources.live_reads import LIMIT, NO_TOUCHES, Latest, LiveReads, SqliteReads, SqlReads, Touches, live_reads
+from resources.tenant import TenantId
+
+Shops = tuple[TenantId, TenantId]
+
+
+@pytest.fixture(params=["sqlite", "any database"])
+def reads(request: pytest.FixtureRequest, db: ControlDb) -> Iterator[LiveReads]:
+    reads: LiveReads = live_reads(db) if request.param == "sqlite" else SqlReads(db)
+    assert isinstance(reads, SqliteReads) == (request.param == "sqlite")
+    yield reads
+    reads.close()
+
+
+def track(db: ControlDb, tenant: TenantId, now: datetime, *events: tuple[str, str | None, str, str | None]) -> None:
+    EventLog(db).append(
+        tenant,
+        [
+            Event(
+                event_id=f"{tenant}-{number}-{user}-{item}-{session}",
+                user_id=user,
+                item_id=item,
+                interaction_type=kind,
+                timestamp=now,
+                session_id=session,
+            )
+            for number, (user, item, kind, session) in enumerate(events)
+        ],
+        now=now,
+    )
+
+
+def test_events_are_seen_at_once_and_in_order(reads: LiveReads, db: ControlDb, shops: Shops, now: datetime) -> None:
+    blue, green = shops
+    assert reads.of_user(blue, "ann") == Latest(0, NO_TOUCHES)
+    track(db, blue, now, ("ann", "i1", "view", None), ("bob", "i9", "view", None), ("ann", "i2", "dislike", None))
+    track(db, blue, now, ("ann", "i3", IMPRESSION, None), ("ann", None, IMPRESSION, None))
+    track(db, green, now, ("ann", "i4", "view", None))
+    assert reads.of_user(blue, "ann").touches == Touches(3, ("i1", "i2"), ("view", "dislike"))
+    assert reads.of_user(blue, "ann", after=1).touches == Touches(3, ("i2",), ("dislike",))
+    assert reads.of_user(blue, "ann", after=3).touches == NO_TOUCHES
+    assert reads.of_user(blue, None).touches == NO_TOUCHES
+
+
+def test_a_visit_is_its_own_events_and_those_of_its_user(
+    reads: LiveReads, db: ControlDb, shops: Shops, now: datetime
+) -> None:
+    blue, green = shops
+    track(db, blue, now, ("v1", "i1", "view", "s1"), ("v2", "i2", "view", "s2"), ("ann", "i3", "click", None))
+    track(db, blue, now, ("ann", "i4", "view", "s1"))
+    track(db, green, now, ("v1", "i5", "view", "s1"))
+    assert reads.of_visitor(blue, None, "s1").touches == Touches(4, ("i1", "i4"), ("view", "view"))
+    assert reads.of_visitor(blue, "ann", "s1").touches.items == ("i1", "i3", "i4")
+    assert reads.of_visitor(blue, "nobody", "s3").touches == NO_TOUCHES
+
+
+def test_only_the_newest_are_read(reads: LiveReads, db: ControlDb, shops: Shops, now: datetime) -> None:
+    track(db, shops[0], now, *[("ann", f"i{n}", "view", "s") for n in range(LIMIT + 2)])
+    for found in (reads.of_user(shops[0], "ann"), reads.of_visitor(shops[0], "ann", "s")):
+        assert len(found.touches.items) == LIMIT
+        assert (found.touches.items[0], found.touches.items[-1]) == ("i2", f"i{LIMIT + 1}")
+
+
+def test_the_state_version_grows_with_every_change(
+    reads: LiveReads, db: ControlDb, shops: Shops, now: datetime
+) -> None:
+    blue, green = shops
+    track(db, blue, now, ("ann", "i1", "view", None))
+    for version in (1, 2):
+        append_item_changes(db, blue, [ItemEdit("i1", "delete", {})], now=now)
+        assert reads.of_user(blue, "ann") == Latest(version, Touches(1, ("i1",), ("view",)))
+        assert reads.of_visitor(blue, None, "s").state_version == version
+    assert reads.of_user(green, "ann").state_version == 0
+
+
+def test_events_are_found_by_an_index(db: ControlDb, shops: Shops) -> None:
+    """A visitor costs two searches, whatever the number of events."""
+    from sqlalchemy import text
+
+    from resources.live_reads import _USER, _VISITOR
+
+    values = {"tenant": "blue", "user": "u", "session": "s", "after": 0, "impression": IMPRESSION, "most": LIMIT}
+    with db.engine.connect() as connection:
+        for statement in (_USER, _VISITOR):
+            plan = [str(row[3]) for row in connection.execute(text(f"EXPLAIN QUERY PLAN {statement}"), values)]
+            assert not [line for line in plan if line.startswith("SCAN events")], plan
