@@ -22,6 +22,7 @@ _SHARED_SECONDS = 300
 _MOST_WRITES = 64
 _ENTRY_BYTES = 600
 _ITEM_BYTES = 350
+_KEY_FACTOR = 8  # a short text takes some 60 bytes
 _CARD = tuple(f.name for f in fields(ItemCard))
 # Another version of the code may show other fields; it must not read these.
 _FORM = hashlib.sha256(repr((RankedItem._fields, _CARD, [f.name for f in fields(Ranking)])).encode()).hexdigest()[:12]
@@ -57,14 +58,14 @@ class AnswerCache:
 
     def put(self, key: Hashable, kept: KeptAnswer) -> None:
         """Keep an answer."""
-        size = _size(kept)
+        size = _size(key, kept)
         if size > self._max_bytes:
             return
         before = self._kept.pop(key, None)
-        self._bytes += size - (_size(before) if before is not None else 0)
+        self._bytes += size - (_size(key, before) if before is not None else 0)
         self._kept[key] = kept
         while self._bytes > self._max_bytes:
-            self._bytes -= _size(self._kept.popitem(last=False)[1])
+            self._bytes -= _size(*self._kept.popitem(last=False))
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -110,6 +111,6 @@ def _name(key: Hashable) -> str:
     return f"recsaas:answer:{_FORM}:{hashlib.sha256(repr(key).encode(errors='surrogatepass')).hexdigest()}"
 
 
-def _size(kept: KeptAnswer) -> int:
-    """Estimate the bytes of an answer in memory."""
-    return _ENTRY_BYTES + _ITEM_BYTES * len(kept.ranking.items) + len(kept.items)
+def _size(key: Hashable, kept: KeptAnswer) -> int:
+    """Estimate the bytes of a question and its answer in memory; a question may name thousands of items."""
+    return _ENTRY_BYTES + _KEY_FACTOR * len(repr(key)) + _ITEM_BYTES * len(kept.ranking.items) + len(kept.items)

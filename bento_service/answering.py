@@ -49,6 +49,7 @@ class Caller:
 class Standing:
     """What an answer is made from: the release, what the tenant changed since, what the user did since."""
 
+    tenant: TenantId
     live: LiveRelease
     state: TenantState
     touches: Touches
@@ -96,7 +97,7 @@ class Answering:
             version, touches = await run_in_threadpool(self._latest, tenant, release, user_id, session_id)
         else:
             version, touches = self._latest(tenant, release, user_id, session_id)
-        return Standing(live, await self._states.get(tenant, release, version), touches)
+        return Standing(tenant, live, await self._states.get(tenant, release, version), touches)
 
     async def recommend(self, caller: Caller, asked: RecommendationRequest) -> Answered:
         """Recommend items; the caller's credential and `tenant_id` were checked before.
@@ -155,7 +156,9 @@ class Answering:
 
         now = self._services.clock()
         rules = standing.state.active(asked.scenario, now)
-        kept, cached = await self._kept(standing, rules, question, rank, finish)
+        kept, cached = await self._kept(
+            standing, rules, question, rank, finish, heavy=asked.max_per_category is not None
+        )
         cursor = kept.cursor
         if kept.more and kept.page_key != page.key:  # it was made for another visitor who did nothing either
             cursor = page.next_cursor(release, kept.ranking)
@@ -190,27 +193,35 @@ class Answering:
         """
         standing = await self.standing(caller.tenant, asked.user_id)
         release = standing.release
-        filters = asked.filters.filters() if asked.filters.model_fields_set else _NO_FILTERS
+        filters = unseen = asked.filters.filters() if asked.filters.model_fields_set else _NO_FILTERS
         if asked.user_id is not None:
-            seen = (*release.catalogue.item_ids(release.history(asked.user_id)), *standing.touches.items)
-            filters = replace(filters, exclude_ids=(*filters.exclude_ids, *seen))
+            rows = (release.history(asked.user_id), release.disliked_items(release.user_rows.get(asked.user_id)))
+            seen = (*(each for part in rows for each in release.catalogue.item_ids(part)), *standing.touches.items)
+            unseen = replace(filters, exclude_ids=(*filters.exclude_ids, *seen))
         now = self._services.clock()
 
-        def rank() -> Ranking:
+        def ranked(within: Filters) -> Ranking:
             return standing.live.ranker.similar(
                 asked.item_id,
                 asked.count,
-                filters=filters,
+                filters=within,
                 explain=False,
                 overlay=standing.state.overlay,
                 rules=standing.state.rules_for(None, now, release.catalogue),
             )
 
+        def rank() -> Ranking:
+            ranking = ranked(unseen)
+            if ranking.items or unseen is filters:
+                return ranking
+            again = ranked(filters)
+            return replace(again, degraded=True, fallback_reason="all_seen") if again.items else again
+
         def finish(ranking: Ranking) -> KeptAnswer:
             return KeptAnswer(ranking, self._writer.similar(ranking.items))
 
         rules = standing.state.active(None, now)
-        question = ("similar", asked.item_id, asked.count, filters)
+        question = ("similar", asked.item_id, asked.count, filters, unseen)
         kept, cached = await self._kept(standing, rules, question, rank, finish)
         answer_id = new_recommendation_id(now)
         await self._services.decisions.record(
@@ -239,9 +250,14 @@ class Answering:
         question: Hashable,
         rank: Callable[[], Ranking],
         finish: Callable[[Ranking], KeptAnswer],
+        *,
+        heavy: bool = False,
     ) -> tuple[KeptAnswer, bool]:
-        """Return the answer to `question` as things stand, and whether it was there already."""
-        key = (standing.release.manifest.tenant, standing.release.version, standing.state.version, rules, question)
+        """Return the answer to `question` as things stand, and whether it was there already.
+
+        A `heavy` question is ranked in a thread, however small the catalogue is.
+        """
+        key = (standing.tenant.value, standing.release.version, standing.state.version, rules, question)
         kept = self._cache.get(key)
         if kept is not None:
             return kept, True
@@ -251,7 +267,8 @@ class Answering:
                 self._cache.put(key, kept)
                 return kept, True
         self._services.metrics.answer_cache("miss")
-        if standing.release.catalogue.size <= INLINE_ITEMS and standing.release.second_stage_items is None:
+        release = standing.release
+        if release.catalogue.size <= INLINE_ITEMS and release.second_stage_items is None and not heavy:
             kept = finish(rank())
         else:
             kept = finish(await run_in_threadpool(rank))

@@ -82,7 +82,10 @@ class DecisionLog:
                 self._lose(1)
                 return
             self._waiting.append(decision)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
+                if self._writing:  # it was ended by an error that nobody expects, and these were its cause
+                    self._lose(len(self._writing))
+                    self._writing = ()
                 self._thread = Thread(target=self._run, name="recsaas-decisions", daemon=True)
                 self._thread.start()
             elif len(self._waiting) in (1, BATCH):

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from resources.errors import (
@@ -200,6 +201,7 @@ def _handlers() -> dict[Any, Callable[[Request, Any], Awaitable[Response]]]:
         sqlite3.OperationalError: _on_database,
         PoolTimeout: _on_database,
         OSError: _on_system,
+        ClientDisconnect: _on_gone,
     }
 
 
@@ -219,6 +221,11 @@ def answer_to(error: RecsaasError, request_id: str) -> Response:
 
 async def _on_ours(request: Request, error: RecsaasError) -> Response:
     return answer_to(error, _request_id(request))
+
+
+async def _on_gone(request: Request, _: ClientDisconnect) -> Response:
+    """Nobody reads it: it is for the log, where an aborted request is no error of ours."""
+    return await _on_ours(request, Malformed("The connection ended before the body did; send the request again."))
 
 
 async def _on_validation(request: Request, error: RequestValidationError) -> Response:

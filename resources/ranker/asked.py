@@ -51,7 +51,7 @@ class Events:
         before: int32, what the release knows of, most recent last.
         live: int32, one row an event since then, most recent last.
         weights: float64, one for each of them; below 0 speaks against the item.
-        disliked: int32, what the release knows that the user does not like.
+        disliked: int32, what the user does not like, by the release or by the events since.
     """
 
     before: NDArray[np.int32]

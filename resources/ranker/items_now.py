@@ -52,6 +52,7 @@ class ItemsNow:
     Attributes:
         release_size: items of the release.
         size: items altogether.
+        closed: rows of the items that were deleted since.
     """
 
     def __init__(self, release: LoadedRelease, overlay: ItemOverlay = NO_CHANGES) -> None:
@@ -65,8 +66,8 @@ class ItemsNow:
         self.size = self.release_size + len(added)
         rows = {self._release_rows.get(item_id, self._added.get(item_id, -1)): item_id for item_id in opened}
         self._changed: Rows = np.array(sorted(rows), dtype=np.int32)
-        self._closed = self.rows(overlay.closed)
-        self._shut = np.concatenate([self._closed, self._changed[self._changed < self.release_size]])
+        self.closed: Rows = self.rows(overlay.closed)
+        self._shut = np.concatenate([self.closed, self._changed[self._changed < self.release_size]])
         self._small = Catalogue(_frame(self.catalogue, [(row, rows[row], opened[rows[row]]) for row in sorted(rows)]))
         self._place = {row: place for place, row in enumerate(self._changed.tolist())}
         self._patches: OrderedDict[Filters, Patch] = OrderedDict()
@@ -145,7 +146,7 @@ class ItemsNow:
         if row in self._place:
             return True
         catalogue = self.catalogue
-        return bool(row not in self._closed and (catalogue.in_catalogue[row] or not catalogue.has_catalogue))
+        return bool(row not in self.closed and (catalogue.in_catalogue[row] or not catalogue.has_catalogue))
 
     def is_available(self, row: int) -> bool:
         """Tell whether the item can be had, as far as is known."""

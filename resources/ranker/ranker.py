@@ -168,7 +168,8 @@ class Ranker:
         scope = Scope.of(self._views, items, rules, asked.filters)
         if item_id in asked.filters.exclude_ids or not scope.passing_mask()[row]:
             return Place("filtered", "The item does not pass the filters of the request.")
-        if asked.exclude_seen and row in self._events(asked, items).seen:
+        events = self._events(asked, items)
+        if row in (events.seen if asked.exclude_seen else events.disliked):
             return Place("seen", "The user has seen the item, or dislikes it.")
         return Place("filtered", "The list has as many items of this category as max_per_category allows.")
 
@@ -261,9 +262,9 @@ class Ranker:
                 if not queries[offset].any():
                     continue
                 history = release.seen_items[release.seen_indptr[user_row] : release.seen_indptr[user_row + 1]]
+                scores[offset, release.disliked_items(int(user_row))] = -np.inf
                 if exclude_seen:
                     scores[offset, history] = -np.inf
-                    scores[offset, release.disliked_items(int(user_row))] = -np.inf
                 best, falling = self.search.exact_from_products(queries[offset], depth, scores[offset])
                 if second is not None:
                     best = second.order(int(user_row), queries[offset], best, falling, history)
@@ -274,7 +275,7 @@ class Ranker:
     def _ranking(self, asked: Asked, wanted: int, *, offset: int = 0, explain: bool, exact: bool = False) -> Ranking:
         items = self._overlaid.under(asked.overlay)
         events = self._events(asked, items)
-        seen = events.seen if asked.exclude_seen else NO_ROWS
+        seen = events.seen if asked.exclude_seen else events.disliked
         rules = self._rules.under(asked.rules, items)
         scope = Scope.of(self._views, items, rules, asked.filters, also_removed=seen)
         answer = Answer(items, wanted, asked.max_per_category)
@@ -288,12 +289,18 @@ class Ranker:
         degraded = fallback == "second_stage_unavailable"
         self._fill(answer, scope, asked, visitor=not len(events.history))
         if not answer.rows and len(seen):
-            scope = Scope.of(self._views, items, rules, asked.filters)
+            # What was seen may come again, what is disliked only where there is nothing else: an answer is never empty.
+            scope = Scope.of(self._views, items, rules, asked.filters, also_removed=events.disliked)
+            if not scope.mask().any():
+                scope = Scope.of(self._views, items, rules, asked.filters)
             answer = Answer(items, wanted, asked.max_per_category)
             answer.add_pinned(scope.pinned)
             self._fill(answer, scope, asked, visitor=False)
             fallback, degraded = "all_seen", True
-        reasons = partial(interest_reasons, items, self._taste.vectors, interests=interests) if explain else None
+        reasons = None
+        if explain:
+            told = interests.without(items.closed, rules.hidden)
+            reasons = partial(interest_reasons, items, self._taste.vectors, interests=told)
         return answer.ranking(fallback, self._algorithm, offset=offset, reasons=reasons, degraded=degraded)
 
     def _events(self, asked: Asked, items: ItemsNow) -> Events:
@@ -303,7 +310,11 @@ class Ranker:
         live, weights = NO_ROWS, _NO_WEIGHTS
         if asked.live_items or asked.live_weights is not None:
             live, weights = known_events(items.row, asked.live_items, asked.live_weights)
-        return Events(before, live, weights, release.disliked_items(user_row))
+        disliked = release.disliked_items(user_row)
+        if len(weights) and weights.min() < 0:
+            rows, sums = distinct(live, weights)
+            disliked = np.concatenate([disliked, rows[sums < 0]])
+        return Events(before, live, weights, disliked)
 
     def _query(
         self, user_id: str | None, events: Events, *, recompute: bool

@@ -31,6 +31,14 @@ class Interests:
     voices: NDArray[np.float32]
     weights: NDArray[np.float64] | None = None
 
+    def without(self, *unsaid: NDArray[np.int32]) -> Interests:
+        """Return the interests without these rows: items that a shop has taken back are not named."""
+        closed = [rows for rows in unsaid if len(rows)]
+        if not closed:
+            return self
+        kept = ~np.isin(self.rows, np.concatenate(closed))
+        return Interests(self.rows[kept], self.voices, None if self.weights is None else self.weights[kept])
+
 
 def interest_reasons(
     items: ItemsNow, vectors: NDArray[np.float32], rows: NDArray[np.int32], interests: Interests

@@ -1,4 +1,4 @@
-"""One browser and one service for all tests here; a page of its own for each."""
+"""One browser for the tests of a file; a page of its own for each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Visit:
     problems: list[str] = field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
+# Ends with the file: while Playwright runs, an event loop does, and other tests start their own in this thread.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")

@@ -276,8 +276,8 @@ function ofReceipt({ lineage, ...receipt }) {
 async function whyNot() {
   // recsaas.js keeps its ids under these names.
   const query = new URLSearchParams({ item_id: state.item.item_id, exclude_seen: "false" });
-  query.set("user_id", $("who").value || localStorage.getItem("recsaas.visitor"));
-  query.set("session_id", sessionStorage.getItem("recsaas.session"));
+  const ids = { user_id: $("who").value || localStorage.getItem("recsaas.visitor"), session_id: sessionStorage.getItem("recsaas.session") };
+  for (const [name, id] of Object.entries(ids)) if (id) query.set(name, id);
   try {
     const place = await ask(`/api/v1/recommendations/why-not?${query}`);
     openDialog("In your list", el("p", {}, place.rank ? `Number ${place.rank} of everything in this shop, if what you have seen is not left out.` : place.message), facts({

@@ -92,3 +92,10 @@ def test_memory_is_bounded_and_the_least_used_goes_first() -> None:
     off = AnswerCache(Metrics(), max_bytes=0)
     off.put(1, KeptAnswer(POPULAR, ""))
     assert off.get(1) is None
+
+
+def test_a_question_that_names_many_items_counts_with_them() -> None:
+    cache = AnswerCache(Metrics(), max_bytes=30_000)
+    for n in range(4):
+        cache.put((n, tuple(f"item-{i}" for i in range(200))), KeptAnswer(POPULAR, ""))
+    assert len(cache) == 1

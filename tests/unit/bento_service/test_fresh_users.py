@@ -80,6 +80,11 @@ def test_similar_leaves_out_what_the_user_has_seen(client: Client, shop: Shop) -
     assert alike(user_id="u1") == {"b3", "b4", "b5", "b6"}
     track(client, shop, user_id="u1", item_id="b3")
     assert alike(user_id="u1") == {"b4", "b5", "b6"}
+    for item in ("b4", "b5", "b6"):
+        track(client, shop, user_id="u1", item_id=item)
+    assert alike(user_id="u1") == {"b1", "b3", "b4", "b5", "b6"}, (
+        "an answer is not empty while something could be shown"
+    )
 
 
 @pytest.mark.parametrize("item", ["", 1.5, True, ["b1"], "x" * 300])

@@ -129,3 +129,10 @@ def test_any_overlay_gives_what_a_release_of_the_changed_catalogue_gives(shop) -
         for user in ("ann", "bo", None):
             laid_over = before.recommend(user, 40, filters=filters, overlay=ItemOverlay(opened=opened), explain=False)
             assert laid_over == made.recommend(user, 40, filters=filters, explain=False)
+
+
+def test_a_deleted_item_is_no_reason(five: Ranker) -> None:
+    (before,) = five.recommend("ann", 1).items
+    (after,) = five.recommend("ann", 1, overlay=ItemOverlay(closed=frozenset(("e",)))).items
+    assert before.reason == "Because of your interest in Title e"
+    assert after.reason == "Recommended for you"
