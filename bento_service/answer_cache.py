@@ -46,15 +46,16 @@ class AnswerCache:
         self._metrics = metrics
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._kept: OrderedDict[Hashable, KeptAnswer] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[KeptAnswer, int]] = OrderedDict()
 
     def get(self, key: Hashable) -> KeptAnswer | None:
         """Return what was kept."""
-        kept = self._kept.get(key)
-        if kept is not None:
-            self._kept.move_to_end(key)
-            self._metrics.answer_cache("hit")
-        return kept
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        self._kept.move_to_end(key)
+        self._metrics.answer_cache("hit")
+        return found[0]
 
     def put(self, key: Hashable, kept: KeptAnswer) -> None:
         """Keep an answer."""
@@ -62,10 +63,10 @@ class AnswerCache:
         if size > self._max_bytes:
             return
         before = self._kept.pop(key, None)
-        self._bytes += size - (_size(key, before) if before is not None else 0)
-        self._kept[key] = kept
+        self._bytes += size - (before[1] if before is not None else 0)
+        self._kept[key] = (kept, size)
         while self._bytes > self._max_bytes:
-            self._bytes -= _size(*self._kept.popitem(last=False))
+            self._bytes -= self._kept.popitem(last=False)[1][1]
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -81,7 +82,7 @@ class SharedAnswers:
 
     async def get(self, key: Hashable) -> KeptAnswer | None:
         """Return the answer that any worker kept; `None` too when the store does not answer."""
-        found = await self._store.ask(lambda client: client.get(_name(key)))
+        found = await self._store.ask(lambda client: client.get(self._name(key)))
         if found is None:
             return None
         said = json.loads(found)
@@ -98,17 +99,19 @@ class SharedAnswers:
         said |= {"text": kept.items, "more": kept.more, "page_key": kept.page_key, "cursor": kept.cursor}
         said["items"] = [[_card_fields(item.card), *item[1:]] for item in kept.ranking.items]
         text = json.dumps(said, ensure_ascii=False)
-        write = asyncio.ensure_future(self._store.ask(lambda client: client.set(_name(key), text, ex=_SHARED_SECONDS)))
+        write = asyncio.ensure_future(
+            self._store.ask(lambda client: client.set(self._name(key), text, ex=_SHARED_SECONDS))
+        )
         self._writes.add(write)
         write.add_done_callback(self._writes.discard)
+
+    def _name(self, key: Hashable) -> str:
+        digest = hashlib.sha256(repr(key).encode(errors="surrogatepass")).hexdigest()
+        return self._store.name("answer", _FORM, digest)
 
 
 def _card_fields(card: ItemCard) -> list[str | float | None]:
     return [getattr(card, name) for name in _CARD]
-
-
-def _name(key: Hashable) -> str:
-    return f"recsaas:answer:{_FORM}:{hashlib.sha256(repr(key).encode(errors='surrogatepass')).hexdigest()}"
 
 
 def _size(key: Hashable, kept: KeptAnswer) -> int:

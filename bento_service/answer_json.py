@@ -6,6 +6,7 @@ A test compares every form with what `schemas/recommendations.py` says.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from json.encoder import encode_basestring as quoted  # non-ASCII text stays as it is
 from math import isfinite
 from weakref import WeakKeyDictionary
@@ -48,12 +49,16 @@ class AnswerWriter:
         latency_ms: float,
         cache_hit: bool,
         fallback_reason: FallbackReason | None,
+        newest_event: datetime | None = None,
     ) -> str:
-        """Return the JSON object of `AnswerMetadata`."""
+        """Return the JSON object of `AnswerMetadata`; `newest_event` is when the newest since the release happened."""
         pieces = self._releases.get(live.ranker)
         if pieces is None:
             pieces = self._releases[live.ranker] = _of_release(live.ranker)
         names, freshness = pieces
+        manifest = live.ranker.release.manifest
+        if newest_event is not None and (manifest.events_until is None or newest_event > manifest.events_until):
+            freshness = _fresh(newest_event, manifest.trained_at)
         degraded = ranking.degraded or live.problem is not None
         return (
             f'{{{names},"algorithm":{quoted(ranking.algorithm)},"latency_ms":{latency_ms:.3f},'
@@ -115,7 +120,9 @@ def _keep(pieces: _Pieces, card: ItemCard, piece: str) -> tuple[ItemCard, str]:
 def _of_release(ranker: Ranker) -> tuple[str, str]:
     manifest = ranker.release.manifest
     model = quoted(f"{manifest.algorithm}-{manifest.version}")
-    freshness = Freshness(events_until=manifest.events_until, trained_at=manifest.trained_at)
-    return f'"model_version":{model},"release_version":{quoted(manifest.version)}', _freshness.dump_json(
-        freshness
-    ).decode()
+    names = f'"model_version":{model},"release_version":{quoted(manifest.version)}'
+    return names, _fresh(manifest.events_until, manifest.trained_at)
+
+
+def _fresh(events_until: datetime | None, trained_at: datetime) -> str:
+    return _freshness.dump_json(Freshness(events_until=events_until, trained_at=trained_at)).decode()

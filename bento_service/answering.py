@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from bento_service.answer_cache import AnswerCache, KeptAnswer, SharedAnswers
 from bento_service.answer_json import AnswerWriter, text
 from bento_service.cursor import page_of
+from bento_service.recent_events import recent_touches
 from bento_service.release_cache import LiveRelease
 from bento_service.schemas.recommendations import FallbackReason, RecommendationRequest, SimilarRequest
 from bento_service.services import Services
@@ -111,8 +112,11 @@ class Answering:
         page = await page_of(asked, caller.tenant, release, self._services.lake)
         known = asked.user_id is not None and asked.user_id in release.user_rows
         current = asked.current_item
-        items = touches.items + tuple([event.item_id for event in asked.recent_events])
-        types = touches.types + tuple([event.interaction_type for event in asked.recent_events])
+        items: tuple[str, ...] = touches.items
+        types: tuple[str | None, ...] = touches.types
+        if asked.recent_events:
+            recent = await run_in_threadpool(recent_touches, self._services.db, caller.tenant, asked.recent_events)
+            items, types = (*items, *recent.items), (*types, *recent.types)
         if current is not None and not known and not items:
             items, types = (current,), (None,)
         filters = page.filters(_filters(asked, current))
@@ -283,7 +287,14 @@ class Answering:
         if reason is not None:
             self._services.metrics.fallback(caller.tenant.value, reason)
         took = (perf_counter() - caller.started) * 1000
-        return self._writer.metadata(live, ranking, latency_ms=took, cache_hit=cached, fallback_reason=reason)
+        return self._writer.metadata(
+            live,
+            ranking,
+            latency_ms=took,
+            cache_hit=cached,
+            fallback_reason=reason,
+            newest_event=standing.touches.until,
+        )
 
 
 def _filters(asked: RecommendationRequest, current: str | None) -> Filters:

@@ -95,7 +95,9 @@ def create_app(
     `metrics` says how they are shared between workers, `check` where large uploads are checked.
     """
     metrics = metrics or Metrics()
-    shared = SharedStore(settings.redis_url, metrics) if settings.redis_url else None
+    shared = None
+    if settings.redis_url:
+        shared = SharedStore(settings.redis_url, metrics, installation=f"{settings.database_url} {settings.lake_url}")
     limits = Limits.of(settings, shared)
     app = FastAPI(
         title="recsaas",

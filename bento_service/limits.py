@@ -133,7 +133,7 @@ class RateLimit:
         wanted = max(1, int(self._rate / _LEASES_A_SECOND))
         capacity = max(1.0, self._rate)
         answer = await store.ask(
-            lambda client: client.eval(_TAKE, 1, f"recsaas:limit:{self._what}:{name}", self._rate, capacity, wanted)
+            lambda client: client.eval(_TAKE, 1, store.name("limit", self._what, name), self._rate, capacity, wanted)
         )
         if answer is None:
             return None

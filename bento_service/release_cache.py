@@ -19,7 +19,7 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 
 from bento_service.metrics import Metrics
-from resources.errors import ConfigurationError, CorruptRelease, LakeUnavailable, NoRelease, RecsaasError
+from resources.errors import ConfigurationError, CorruptRelease, LakeUnavailable, NoRelease, NotReady, RecsaasError
 from resources.lake import Lake
 from resources.ranker.ranker import Ranker
 from resources.release.load import load_release
@@ -31,6 +31,7 @@ RETRY_BROKEN_SECONDS = 30.0
 """How long a release that could not be loaded is left alone: trying again reads all of its bytes."""
 _IDLE_CHECKS = 3
 _LONGEST_WAIT_SECONDS = 1.0
+_LONGEST_LOAD_SECONDS = 20.0
 _IN_USE_SECONDS = 900.0
 _WATCH_SECONDS = 1.0
 _WATCHED_AT_ONCE = 64
@@ -82,13 +83,16 @@ class ReleaseCache:
         self._asked_at: dict[TenantId, float] = {}
         self._sizes: dict[TenantId, int] = {}
         self._size = 0
-        self._threads = CapacityLimiter(2)
+        # Apart, so that the pointers of all are read while large releases of some are loading.
+        self._looks = CapacityLimiter(4)
+        self._loads = CapacityLimiter(2)
 
     async def get(self, tenant: TenantId) -> LiveRelease:
         """Return the tenant's live release.
 
         Raises:
             NoRelease: the tenant has none yet.
+            NotReady: the first release is still loading after 20 seconds.
             CorruptRelease, LakeUnavailable: neither the live release nor the one before it can be read.
         """
         state = self._states.get(tenant)
@@ -98,7 +102,7 @@ class ReleaseCache:
             check = self._start_check(tenant)
             # A tenant in steady use never waits for a swap; after a pause the answer must not be the old release's.
             if state is None or state.live is None:
-                state = await asyncio.shield(check)
+                state = await self._first(tenant, check)
             elif age >= _IDLE_CHECKS * self._check_seconds:
                 # Nor does it wait long when the lake does not answer.
                 await asyncio.wait({check}, timeout=_LONGEST_WAIT_SECONDS)
@@ -110,6 +114,12 @@ class ReleaseCache:
             return state.live
         assert state.error is not None
         raise type(state.error)(state.error.message)  # a new one each time: a traceback grows with every raise
+
+    async def _first(self, tenant: TenantId, check: asyncio.Task[_State]) -> _State:
+        done, _ = await asyncio.wait({check}, timeout=_LONGEST_LOAD_SECONDS)
+        if not done:
+            raise NotReady(f"The release of tenant {tenant} is still being loaded; ask again in a few seconds.")
+        return check.result()
 
     async def watch(self) -> None:
         """Look at the pointers of the tenants in use until cancelled: a new release is loaded before it is asked for.
@@ -165,15 +175,17 @@ class ReleaseCache:
     async def _check(self, tenant: TenantId) -> _State:
         now = self._clock()
         before = self._states.get(tenant)
-        after = await to_thread.run_sync(self._look, tenant, before, now, limiter=self._threads)
+        after = await to_thread.run_sync(self._look, tenant, before, now, limiter=self._looks)
+        if isinstance(after, Pointer):
+            after = await to_thread.run_sync(self._load, tenant, before, after, now, limiter=self._loads)
         self._note_change(tenant, before, after)
         self._states[tenant] = after
         self._resize(tenant, after.live.ranker.bytes_in_memory if after.live is not None else 0)
         self._evict(keep=tenant)
         return after
 
-    def _look(self, tenant: TenantId, before: _State | None, now: float) -> _State:
-        """Read the pointer and load what it names when that is something else; runs in a worker thread."""
+    def _look(self, tenant: TenantId, before: _State | None, now: float) -> _State | Pointer:
+        """Read the pointer, and return it when what it names has to be loaded; runs in a worker thread."""
         store = ReleaseStore(self._lake.tenant(tenant))
         live = before.live if before is not None else None
         try:
@@ -193,6 +205,12 @@ class ReleaseCache:
         tried_at = before.broken_at if before is not None and before.pointed_at == version else None
         if before is not None and tried_at is not None and now - tried_at < RETRY_BROKEN_SECONDS:
             return replace(before, checked_at=now)
+        return pointer
+
+    def _load(self, tenant: TenantId, before: _State | None, pointer: Pointer, now: float) -> _State:
+        """Load what the pointer names; runs in a worker thread."""
+        store, version = ReleaseStore(self._lake.tenant(tenant)), pointer.version
+        live = before.live if before is not None else None
         try:
             return _State(now, version, LiveRelease(_load(store, version)))
         except (RecsaasError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,11 +25,17 @@ Result = TypeVar("Result")
 class SharedStore:
     """One connection pool. A store that does not answer is left alone for `REST_SECONDS`, logged once and counted.
 
+    Args:
+        installation: names the control DB and the lake. Two installations may use one store, and have tenants of the
+            same name.
+
     Raises:
         ConfigurationError: the URL is not one, or the client is not installed.
     """
 
-    def __init__(self, url: str, metrics: Metrics, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, url: str, metrics: Metrics, *, installation: str = "", clock: Callable[[], float] = monotonic
+    ) -> None:
         try:
             from redis.asyncio import Redis
         except ModuleNotFoundError as error:
@@ -41,6 +48,7 @@ class SharedStore:
             )
         except ValueError as error:
             raise ConfigurationError(f"RECSAAS_REDIS_URL: {error}. Example: redis://host:6379/0") from error
+        self._prefix = f"recsaas:{hashlib.sha256(installation.encode()).hexdigest()[:16]}"
         self._metrics = metrics
         self._clock = clock
         self._failed_at: float | None = None
@@ -49,6 +57,10 @@ class SharedStore:
     def resting(self) -> bool:
         """Whether the store failed a moment ago."""
         return self._failed_at is not None and self._clock() - self._failed_at < REST_SECONDS
+
+    def name(self, *parts: str) -> str:
+        """Return the name of something that this installation keeps in the store."""
+        return ":".join((self._prefix, *parts))
 
     async def ask(self, command: Callable[[Redis], Awaitable[Result]]) -> Result | None:
         """Run `command`; `None` when the store does not answer."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
@@ -21,18 +22,18 @@ from resources.tenant import TenantId
 LIMIT = 1000
 """The newest events that an answer looks at."""
 _BUSY_SECONDS = 1.0
-_VERSION = "SELECT version, NULL AS item_id, NULL AS interaction_type FROM tenant_versions WHERE tenant_id = :tenant"
+_VERSION = "SELECT version, NULL, NULL, NULL FROM tenant_versions WHERE tenant_id = :tenant"
 _WANTED = "item_id IS NOT NULL AND interaction_type != :impression ORDER BY seq DESC LIMIT :most"
 _USER = f"""
 {_VERSION} UNION ALL SELECT * FROM (
-  SELECT seq, item_id, interaction_type FROM events
+  SELECT seq, item_id, interaction_type, "timestamp" FROM events
   WHERE tenant_id = :tenant AND user_id = :user AND seq > :after AND {_WANTED}
 ) AS newest
 """
 # Two searches by an index each; one with OR would read all events of the tenant.
 _VISITOR = f"""
 {_VERSION} UNION ALL SELECT * FROM (
-  SELECT seq, item_id, interaction_type FROM events
+  SELECT seq, item_id, interaction_type, "timestamp" FROM events
   WHERE seq IN (
     SELECT seq FROM events WHERE tenant_id = :tenant AND session_id = :session
     UNION SELECT seq FROM events WHERE tenant_id = :tenant AND user_id = :user
@@ -42,11 +43,17 @@ _VISITOR = f"""
 
 
 class Touches(NamedTuple):
-    """Interactions in the order of acknowledgement; `newest` is the sequence of the last one, 0 without any."""
+    """Interactions in the order of acknowledgement.
+
+    Attributes:
+        newest: sequence of the last one, 0 without any.
+        until: when the newest by its own time happened.
+    """
 
     newest: int
     items: tuple[str, ...]
     types: tuple[str, ...]
+    until: datetime | None = None
 
 
 NO_TOUCHES = Touches(0, (), ())
@@ -161,5 +168,11 @@ def _latest(rows: Iterable[tuple[Any, ...]]) -> Latest:
     if not events:
         return Latest(version, NO_TOUCHES)
     events.sort()
-    seqs, items, types = zip(*events, strict=True)
-    return Latest(version, Touches(seqs[-1], items, types))
+    seqs, items, types, times = zip(*events, strict=True)
+    return Latest(version, Touches(seqs[-1], items, types, _utc(max(times))))
+
+
+def _utc(time: str | datetime) -> datetime:
+    """Read a time of the database: SQLite keeps text, in UTC and without saying so."""
+    found = datetime.fromisoformat(time) if isinstance(time, str) else time
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

@@ -48,7 +48,9 @@ class Settings(BaseSettings):
         pattern=r"^((redis|rediss|valkey|valkeys|unix)://.+)?$",
         description="Redis or Valkey that workers share answers and limits through. Empty: each worker for itself.",
     )
-    rate_limit: float = Field(default=0, ge=0, description="Requests a second that one tenant may send; 0: any number.")
+    rate_limit: float = Field(
+        default=2000, ge=0, description="Requests a second that one tenant may send; 0: any number."
+    )
     key_rate_limit: float = Field(
         default=0, ge=0, description="Requests a second that may be sent with one API key; 0: any number."
     )

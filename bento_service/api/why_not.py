@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from bento_service.answering import WithAnswering
 from bento_service.auth import Principal, require
 from bento_service.errors import invalid_fields
+from bento_service.schemas.common import MAX_COUNT
 from bento_service.schemas.decisions import WhyNot
 from bento_service.services import WithServices
 from resources.errors import FieldProblem
@@ -22,6 +24,7 @@ from resources.ranker.fold_in import event_weight
 router = APIRouter(tags=["recommendations"])
 Reader = Annotated[Principal, Depends(require("recommendations:read"))]
 _Text = Annotated[str | None, Query(max_length=500)]
+_Texts = Annotated[Sequence[str], Query(max_length=100, description="May come several times.")]
 _Price = Annotated[float | None, Query(ge=0, allow_inf_nan=False)]
 
 
@@ -35,11 +38,16 @@ async def why_not(
     session_id: Annotated[str | None, Query(description="The visit, for a visitor without an id.")] = None,
     scenario: _Text = None,
     category: _Text = None,
+    categories: _Texts = (),
     brand: _Text = None,
+    tags: _Texts = (),
     min_price: _Price = None,
     max_price: _Price = None,
+    exclude_ids: _Texts = (),
     exclude_seen: bool = True,
     include_unavailable: bool = False,
+    diversity: Annotated[float | None, Query(ge=0, le=1)] = None,
+    max_per_category: Annotated[int | None, Query(ge=1, le=MAX_COUNT)] = None,
 ) -> Response:
     """Look the item up in the whole list that the user would get now: the same events, rules, changes and filters.
 
@@ -54,14 +62,19 @@ async def why_not(
         user_id=user_id if known or standing.touches.items else None,
         filters=Filters(
             category=category,
+            categories=tuple(categories),
             brand=brand,
+            tags=tuple(tags),
             min_price=min_price,
             max_price=max_price,
+            exclude_ids=tuple(exclude_ids),
             include_unavailable=include_unavailable,
         ),
         exclude_seen=exclude_seen,
         live_items=standing.touches.items,
         live_weights=[event_weight(kind) for kind in standing.touches.types],
+        diversity=diversity,
+        max_per_category=max_per_category,
         overlay=standing.state.overlay,
         rules=standing.state.rules_for(scenario, services.clock(), standing.release.catalogue),
     )

@@ -126,7 +126,7 @@ class SimilarRequest(Body):
 class Freshness(Answer):
     """How new the knowledge behind the answer is."""
 
-    events_until: datetime | None
+    events_until: datetime | None = Field(description="The newest event behind the answer, of the release or since.")
     trained_at: datetime
 
 

@@ -70,7 +70,7 @@ def recomputed_vector(
 
 def event_weight(interaction_type: str | None) -> float:
     """What one event counts in the taste of a new user: a dislike speaks against the item."""
-    return -1.0 if interaction_type is not None and interaction_type.strip().lower() == "dislike" else 1.0
+    return -1.0 if interaction_type == "dislike" else 1.0
 
 
 def distinct(rows: NDArray[np.int32], weights: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:

@@ -16,7 +16,7 @@ class RankRules:
     """Rules with their targets resolved to item ids, as they hold at the moment of the answer. Unknown ids do nothing.
 
     Attributes:
-        pinned: shown first, in this order, if they pass the filters and are available; also when they were seen.
+        pinned: shown first, in this order, if they pass the filters, are available and are not left out as seen.
         hidden: never shown; a hidden item that is pinned as well stays hidden.
         boosts: what the score of an item is multiplied by before the items are ordered: above 1 moves it up, below 1
             buries it. Pinned items stay where they are.

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from resources.control_db.engine import ControlDb
+from resources.control_db.tenants import change_settings
 from resources.release.store import new_version
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import NOW, Shop, contents, draft
@@ -39,6 +41,7 @@ def test_the_model_ranks_the_users_taste_first_and_leaves_out_what_was_seen(clie
     assert metadata["freshness"] == {"events_until": "2024-06-01T12:00:00Z", "trained_at": "2024-06-01T12:00:00Z"}
     assert set(metadata) >= {"model_version", "cache_hit", "variant"}
     assert body["recommendation_id"]
+    assert int(answer.headers["X-RateLimit-Limit"]) > int(answer.headers["X-RateLimit-Remaining"]) > 0
     assert body["next_cursor"] is not None  # four more items pass
 
 
@@ -103,6 +106,33 @@ def test_a_dislike_of_a_new_user_speaks_against_the_item(client: Client, blue: S
         for each in ("like", "dislike")
     ]
     assert orders == [["b2", "b3", "b5", "b4", "b6"], ["b4", "b6", "b5", "b3", "b2"]]
+
+
+def test_types_of_recent_events_are_in_the_words_of_the_tenant(client: Client, db: ControlDb, blue: Shop) -> None:
+    blue.release(suffix="00000002", cold_start=True)
+    change_settings(db, blue.tenant, {"interaction_types": {"Thumbs_Down": "dislike"}})
+
+    def recent(kind: str) -> Any:
+        return ask(client, blue, count=5, recent_events=[{"item_id": "b1", "interaction_type": kind}])
+
+    assert ids(recent(" thumbs_down")) == ids(recent("DISLIKE")) == ["b4", "b6", "b5", "b3", "b2"]
+    assert recent("recommendations_shown").json()["metadata"]["fallback_reason"] == "unknown_user"  # and so no taste
+    refused = recent("stroked")
+    assert refused.status_code == 422
+    (problem,) = refused.json()["error"]["details"]
+    assert problem["field"] == "recent_events.0.interaction_type"
+    assert "thumbs_down" in problem["message"]
+
+
+def test_freshness_tells_of_the_newest_event_behind_the_answer(client: Client, blue: Shop) -> None:
+    def until(**who: str) -> str:
+        return str(ask(client, blue, **who).json()["metadata"]["freshness"]["events_until"])
+
+    for time in ("2024-06-01T12:30:00Z", "2024-05-01T00:00:00Z"):
+        event = {"user_id": "u1", "item_id": "b2", "interaction_type": "view", "timestamp": time}
+        assert client.post("/api/v1/interactions", json=event, headers=blue.headers).status_code == 200
+        assert until(user_id="u1") == "2024-06-01T12:30:00Z"  # whatever came after it
+    assert until(user_id="nobody") == "2024-06-01T12:00:00Z"
 
 
 def test_an_item_that_nobody_has_met_is_found_by_its_content(client: Client, blue: Shop) -> None:

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 
+from bento_service import release_cache
 from bento_service.metrics import Metrics
 from bento_service.release_cache import RETRY_BROKEN_SECONDS, ReleaseCache
-from resources.errors import CorruptRelease, LakeUnavailable, NoRelease
+from resources.errors import CorruptRelease, LakeUnavailable, NoRelease, NotReady
 from resources.lake import Lake
+from resources.release.load import LoadedRelease, load_release
 from resources.release.pointer import Pointer
 from resources.release.store import ReleaseStore
 from tests.unit.bento_service.client import Client
@@ -49,6 +52,34 @@ def test_a_release_is_loaded_once(blue: Shop, time: Time) -> None:
         first = await asyncio.gather(*(cache.get(blue.tenant) for _ in range(20)))
         assert len({id(live.ranker) for live in first}) == 1
         assert cache.loaded == 1
+
+    asyncio.run(run())
+
+
+def test_loading_some_releases_holds_up_no_look_at_the_pointers_of_others(
+    blue: Shop, green: Shop, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slowly(*arguments: Any, **named: Any) -> LoadedRelease:
+        assert go_on.wait(30)
+        return load_release(*arguments, **named)
+
+    async def run() -> None:
+        cache = cache_of(blue.lake, time)
+        before = await version_of(cache, green)
+        time.now += 60
+        monkeypatch.setattr(release_cache, "load_release", slowly)
+        monkeypatch.setattr(release_cache, "_LONGEST_LOAD_SECONDS", 0.05)
+        loading = [asyncio.create_task(cache.get(blue.tenant))]
+        with pytest.raises(NotReady, match="still being loaded"):
+            await loading[0]
+        assert await asyncio.wait_for(version_of(cache, green), 5) == before
+        assert cache._states[green.tenant].checked_at == time.now
+        go_on.set()
+        while blue.tenant not in cache._states:
+            await asyncio.sleep(0.01)
+        assert await version_of(cache, blue) == blue.versions[0]
 
     asyncio.run(run())
 

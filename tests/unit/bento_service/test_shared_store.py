@@ -71,6 +71,20 @@ def test_an_answer_of_one_worker_is_found_by_another(
     assert first["recommendation_id"] != second["recommendation_id"]
 
 
+def test_installations_that_use_one_store_share_nothing(
+    settings: Settings, db: ControlDb, lake: Lake, blue: Shop, server: ValkeyServer
+) -> None:
+    hits = []
+    for database in ("postgresql://one", "postgresql://two", "postgresql://one"):
+        told = settings.model_copy(update={"redis_url": url(server), "database": database})
+        app = create_app(told, db, lake, lambda: NOW)
+        with client_of(app) as client:
+            hits.append(ask(client, blue)["metadata"]["cache_hit"])
+            client.run(partial(_written, app))
+            client.run(app.state.services.shared.close)
+    assert hits == [False, False, True]
+
+
 def test_without_the_store_answers_come_all_the_same(
     settings: Settings,
     db: ControlDb,

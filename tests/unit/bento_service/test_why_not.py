@@ -30,6 +30,12 @@ def test_a_ranked_item_has_the_rank_that_the_answer_gives_it(client: Client, blu
         ({"item_id": "b4", "category": "Audio"}, "filtered"),
         ({"item_id": "b4", "max_price": "39.99"}, "filtered"),
         ({"item_id": "b4", "brand": "acme"}, "ranked"),
+        ({"item_id": "b4", "categories": ["Audio", "Garden"]}, "filtered"),
+        ({"item_id": "b4", "categories": ["Audio", "Kitchen"]}, "ranked"),
+        ({"item_id": "b4", "tags": ["blue"]}, "filtered"),
+        ({"item_id": "b4", "tags": ["blue", "red"]}, "ranked"),
+        ({"item_id": "b4", "exclude_ids": ["b5", "b4"]}, "filtered"),
+        ({"item_id": "b4", "max_per_category": "1"}, "filtered"),
         ({"item_id": "x"}, "unknown"),
     ],
 )

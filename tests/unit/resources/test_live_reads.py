@@ -48,8 +48,8 @@ def test_events_are_seen_at_once_and_in_order(reads: LiveReads, db: ControlDb, s
     track(db, blue, now, ("ann", "i1", "view", None), ("bob", "i9", "view", None), ("ann", "i2", "dislike", None))
     track(db, blue, now, ("ann", "i3", IMPRESSION, None), ("ann", None, IMPRESSION, None))
     track(db, green, now, ("ann", "i4", "view", None))
-    assert reads.of_user(blue, "ann").touches == Touches(3, ("i1", "i2"), ("view", "dislike"))
-    assert reads.of_user(blue, "ann", after=1).touches == Touches(3, ("i2",), ("dislike",))
+    assert reads.of_user(blue, "ann").touches == Touches(3, ("i1", "i2"), ("view", "dislike"), now)
+    assert reads.of_user(blue, "ann", after=1).touches == Touches(3, ("i2",), ("dislike",), now)
     assert reads.of_user(blue, "ann", after=3).touches == NO_TOUCHES
     assert reads.of_user(blue, None).touches == NO_TOUCHES
 
@@ -61,7 +61,7 @@ def test_a_visit_is_its_own_events_and_those_of_its_user(
     track(db, blue, now, ("v1", "i1", "view", "s1"), ("v2", "i2", "view", "s2"), ("ann", "i3", "click", None))
     track(db, blue, now, ("ann", "i4", "view", "s1"))
     track(db, green, now, ("v1", "i5", "view", "s1"))
-    assert reads.of_visitor(blue, None, "s1").touches == Touches(4, ("i1", "i4"), ("view", "view"))
+    assert reads.of_visitor(blue, None, "s1").touches == Touches(4, ("i1", "i4"), ("view", "view"), now)
     assert reads.of_visitor(blue, "ann", "s1").touches.items == ("i1", "i3", "i4")
     assert reads.of_visitor(blue, "nobody", "s3").touches == NO_TOUCHES
 
@@ -80,7 +80,7 @@ def test_the_state_version_grows_with_every_change(
     track(db, blue, now, ("ann", "i1", "view", None))
     for version in (1, 2):
         append_item_changes(db, blue, [ItemEdit("i1", "delete", {})], now=now)
-        assert reads.of_user(blue, "ann") == Latest(version, Touches(1, ("i1",), ("view",)))
+        assert reads.of_user(blue, "ann") == Latest(version, Touches(1, ("i1",), ("view",), now))
         assert reads.of_visitor(blue, None, "s").state_version == version
     assert reads.of_user(green, "ann").state_version == 0
 
