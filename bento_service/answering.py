@@ -86,8 +86,8 @@ class Answering:
     async def standing(self, tenant: TenantId, user_id: str | None, session_id: str | None = None) -> Standing:
         """Return what an answer for this user or visit is made from, with all that was acknowledged before the call.
 
-        A user whom the release knows counts with the events after it; anybody else with all events that are theirs or
-        those of the visit.
+        A user whom the release knows counts with the events after it and with what the visit did before it was theirs;
+        anybody else with all events that are theirs or the visit's.
 
         Raises:
             NotReady, CorruptRelease: there is no release to answer from.
@@ -241,11 +241,11 @@ class Answering:
 
     def _latest(self, tenant: TenantId, release: LoadedRelease, user_id: str | None, session_id: str | None) -> Latest:
         reads = self._services.reads
-        if user_id is not None and user_id in release.user_rows:
-            return reads.of_user(tenant, user_id, after=release.manifest.event_watermark)
+        known = user_id is not None and user_id in release.user_rows
+        after = release.manifest.event_watermark if known else 0
         if session_id is not None:
-            return reads.of_visitor(tenant, user_id, session_id)
-        return reads.of_user(tenant, user_id)
+            return reads.of_visitor(tenant, user_id, session_id, after=after)
+        return reads.of_user(tenant, user_id, after=after)
 
     async def _kept(
         self,

@@ -35,8 +35,9 @@ _VISITOR = f"""
 {_VERSION} UNION ALL SELECT * FROM (
   SELECT seq, item_id, interaction_type, "timestamp" FROM events
   WHERE seq IN (
-    SELECT seq FROM events WHERE tenant_id = :tenant AND session_id = :session
-    UNION SELECT seq FROM events WHERE tenant_id = :tenant AND user_id = :user
+    SELECT seq FROM events
+    WHERE tenant_id = :tenant AND session_id = :session AND (seq > :after OR :user IS NULL OR user_id != :user)
+    UNION SELECT seq FROM events WHERE tenant_id = :tenant AND user_id = :user AND seq > :after
   ) AND {_WANTED}
 ) AS newest
 """
@@ -75,8 +76,9 @@ class LiveReads(Protocol):
     def of_user(self, tenant: TenantId, user_id: str | None, *, after: int = 0) -> Latest:
         """Return the user's newest interactions with a sequence above `after`; nobody has none."""
 
-    def of_visitor(self, tenant: TenantId, user_id: str | None, session_id: str) -> Latest:
-        """Return the newest interactions of a visit, and of its user if there is one."""
+    def of_visitor(self, tenant: TenantId, user_id: str | None, session_id: str, *, after: int = 0) -> Latest:
+        """Return the newest interactions of a visit, and of its user if there is one: of the user's own those above
+        `after`, of the visit also what happened before it had this user."""
 
     def close(self) -> None:
         """Give back the connections."""
@@ -107,9 +109,9 @@ class SqliteReads:
         """Return the user's newest interactions."""
         return self._latest(_USER, _values(tenant, user=user_id, after=after))
 
-    def of_visitor(self, tenant: TenantId, user_id: str | None, session_id: str) -> Latest:
-        """Return the visit's newest interactions."""
-        return self._latest(_VISITOR, _values(tenant, user=user_id, session=session_id))
+    def of_visitor(self, tenant: TenantId, user_id: str | None, session_id: str, *, after: int = 0) -> Latest:
+        """Return the newest interactions of a visit and its user."""
+        return self._latest(_VISITOR, _values(tenant, user=user_id, session=session_id, after=after))
 
     def close(self) -> None:
         """Close the connection; the next read opens another one."""
@@ -141,9 +143,9 @@ class SqlReads:
         """Return the user's newest interactions."""
         return self._latest(_USER, _values(tenant, user=user_id, after=after))
 
-    def of_visitor(self, tenant: TenantId, user_id: str | None, session_id: str) -> Latest:
-        """Return the visit's newest interactions."""
-        return self._latest(_VISITOR, _values(tenant, user=user_id, session=session_id))
+    def of_visitor(self, tenant: TenantId, user_id: str | None, session_id: str, *, after: int = 0) -> Latest:
+        """Return the newest interactions of a visit and its user."""
+        return self._latest(_VISITOR, _values(tenant, user=user_id, session=session_id, after=after))
 
     def close(self) -> None:
         """Leave the pool to its owner."""

@@ -80,7 +80,8 @@ class RecommendationRequest(Body):
 
     user_id: Id | None = None
     session_id: Id | None = Field(
-        default=None, description="The visit. Its events count for a visitor whom the model does not know."
+        default=None,
+        description="The visit. What happened in it counts, also before it had this user_id.",
     )
     tenant_id: Text | None = Field(default=None, description="When given, it must be the credential's tenant.")
     count: _Count = 10

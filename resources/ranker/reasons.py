@@ -54,7 +54,7 @@ def interest_reasons(
     if interests.weights is not None:
         products *= interests.weights[-HISTORY_LIMIT:]
     same = rows[:, None] == newest
-    if same.any():
+    if np.count_nonzero(same):
         products[same] = -np.inf  # an item is no reason for itself
     nearest = newest[products.argmax(axis=1)].tolist()
     return [

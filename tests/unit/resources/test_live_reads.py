@@ -64,6 +64,8 @@ def test_a_visit_is_its_own_events_and_those_of_its_user(
     assert reads.of_visitor(blue, None, "s1").touches == Touches(4, ("i1", "i4"), ("view", "view"), now)
     assert reads.of_visitor(blue, "ann", "s1").touches.items == ("i1", "i3", "i4")
     assert reads.of_visitor(blue, "nobody", "s3").touches == NO_TOUCHES
+    assert reads.of_visitor(blue, "ann", "s1", after=4).touches.items == ("i1",)
+    assert reads.of_visitor(blue, None, "s1", after=4).touches.items == ("i1", "i4")
 
 
 def test_only_the_newest_are_read(reads: LiveReads, db: ControlDb, shops: Shops, now: datetime) -> None:
