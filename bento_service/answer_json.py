@@ -6,15 +6,13 @@ A test compares every form with what `schemas/recommendations.py` says.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from json.encoder import encode_basestring as quoted  # non-ASCII text stays as it is
 from math import isfinite
 from weakref import WeakKeyDictionary
 
-from pydantic import TypeAdapter
-
 from bento_service.release_cache import LiveRelease
-from bento_service.schemas.recommendations import FallbackReason, Freshness
+from bento_service.schemas.recommendations import FallbackReason
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import RankedItem, Ranking
 from resources.release.catalogue import ItemCard
@@ -22,7 +20,6 @@ from resources.release.catalogue import ItemCard
 _MOST_PIECES = 50_000
 _Pieces = dict[int, tuple[ItemCard, str]]
 """By identity of the card, which is kept beside its piece so that nothing else gets its identity."""
-_freshness: TypeAdapter[Freshness] = TypeAdapter(Freshness)
 
 
 class AnswerWriter:
@@ -125,4 +122,10 @@ def _of_release(ranker: Ranker) -> tuple[str, str]:
 
 
 def _fresh(events_until: datetime | None, trained_at: datetime) -> str:
-    return _freshness.dump_json(Freshness(events_until=events_until, trained_at=trained_at)).decode()
+    until = "null" if events_until is None else f'"{_time(events_until)}"'
+    return f'{{"events_until":{until},"trained_at":"{_time(trained_at)}"}}'
+
+
+def _time(at: datetime) -> str:
+    """Return a time in UTC as the schemas write it."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from contextvars import ContextVar
@@ -13,6 +14,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 current_request: ContextVar[str | None] = ContextVar("current_request", default=None)
 """Id of the request that is being answered; it is in every line that is logged meanwhile."""
+FLUSH_SECONDS = 0.02
 
 
 def configure_logging(level: str) -> None:
@@ -33,10 +35,14 @@ def configure_logging(level: str) -> None:
 
 
 class RequestLog:
-    """Writes the line of an answered request, in the form of all others but at a tenth of the cost."""
+    """Writes the line of an answered request, in the form of all others but at a tenth of the cost.
+
+    Lines go out together, within `FLUSH_SECONDS`: handing over each by itself takes as long as making it.
+    """
 
     def __init__(self, level: str) -> None:
         self._wanted = logging.getLevelNamesMapping()[level] <= logging.INFO
+        self._waiting = False
 
     def write(
         self, *, method: str, route: str, status: int, seconds: float, tenant: str | None, request_id: str
@@ -51,6 +57,12 @@ class RequestLog:
             f'"tenant": {whose}, "event": "request", "request_id": "{request_id}", "level": "info", '
             f'"timestamp": "{at}Z"}}\n'
         )
+        if not self._waiting:
+            self._waiting = True
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._waiting = False
         sys.stdout.flush()
 
 

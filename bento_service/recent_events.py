@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 from typing import NamedTuple
+
+from starlette.concurrency import run_in_threadpool
 
 from bento_service.errors import invalid_fields
 from bento_service.schemas.recommendations import RecentEvent
@@ -15,6 +19,9 @@ from resources.event_log import IMPRESSION
 from resources.tenant import TenantId
 from resources.uploads.parsing import interaction_type_map
 
+SETTINGS_SECONDS = 3.0
+"""How long a tenant's names are believed without asking the control DB, as long as an API key."""
+_MOST_TENANTS = 2048
 _SHOWN = frozenset({SHOWN, IMPRESSION})
 
 
@@ -25,27 +32,50 @@ class RecentTouches(NamedTuple):
     types: tuple[str | None, ...]
 
 
-def recent_touches(db: ControlDb, tenant: TenantId, events: Sequence[RecentEvent]) -> RecentTouches:
-    """Map the types as a tracked event's are; what was only shown is left out. May block on the control DB.
+class RecentEvents:
+    """Maps the types of recent events as a tracked event's are. Belongs to the event loop."""
+
+    def __init__(self, db: ControlDb, *, clock: Callable[[], float] = monotonic) -> None:
+        self._db = db
+        self._clock = clock
+        self._types: OrderedDict[TenantId, tuple[float, Mapping[str, str]]] = OrderedDict()
+
+    async def touches(self, tenant: TenantId, events: Sequence[RecentEvent]) -> RecentTouches:
+        """Return the interactions among the events; what was only shown is left out.
+
+        Raises:
+            InvalidInput: the tenant does not use such a type.
+        """
+        if all([event.interaction_type is None for event in events]):
+            return RecentTouches(tuple([event.item_id for event in events]), (None,) * len(events))
+        return recent_touches(events, await self._types_of(tenant))
+
+    async def _types_of(self, tenant: TenantId) -> Mapping[str, str]:
+        now = self._clock()
+        read_at, types = self._types.get(tenant, (0.0, None))
+        if types is None or now - read_at >= SETTINGS_SECONDS:
+            types = interaction_type_map((await run_in_threadpool(get_tenant, self._db, tenant)).settings)
+            self._types[tenant] = (now, types)
+            self._types.move_to_end(tenant)
+            if len(self._types) > _MOST_TENANTS:
+                self._types.popitem(last=False)
+        return types
+
+
+def recent_touches(events: Sequence[RecentEvent], types: Mapping[str, str]) -> RecentTouches:
+    """Return the interactions among the events; `types` are ours by the tenant's names.
 
     Raises:
-        InvalidInput: the tenant does not use such a type.
+        InvalidInput: an event has another name.
     """
-    if any(event.interaction_type is not None for event in events):
-        known = interaction_type_map(get_tenant(db, tenant).settings)
-    else:
-        known = {}
     kept: list[tuple[str, str | None]] = []
     problems = []
     for place, event in enumerate(events):
         name = event.interaction_type.strip().lower() if event.interaction_type is not None else None
-        if name is None:
-            kept.append((event.item_id, None))
-        elif name in known:
-            kept.append((event.item_id, known[name]))
+        if name is None or name in types:
+            kept.append((event.item_id, None if name is None else types[name]))
         elif name not in _SHOWN:
-            accepted = ", ".join((*known, SHOWN))
-            problem = f"is not one that this tenant uses; accepted are: {accepted}"
+            problem = f"is not one that this tenant uses; accepted are: {', '.join((*types, SHOWN))}"
             problems.append(FieldProblem(f"recent_events.{place}.interaction_type", problem))
     if problems:
         raise invalid_fields(problems)
