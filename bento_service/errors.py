@@ -167,9 +167,13 @@ def internal_error(request_id: str) -> Response:
 def problems_of(errors: Sequence[Any], *, skip: int = 0) -> tuple[FieldProblem, ...]:
     """Turn pydantic's list of errors into ours; `skip` parts of each location are left out (`body`, `query`)."""
     return tuple(
-        FieldProblem(".".join(str(part) for part in e["loc"][skip:]) or "body", e["msg"].removeprefix("Value error, "))
-        for e in errors
+        FieldProblem(".".join(str(part) for part in e["loc"][skip:]) or "body", _told(e["msg"])) for e in errors
     )
+
+
+def _told(message: str) -> str:
+    """Put pydantic's message into words of JSON, which has no tuples."""
+    return message.removeprefix("Value error, ").replace("Tuple should", "List should")
 
 
 def invalid_fields(problems: Sequence[FieldProblem]) -> InvalidInput:
