@@ -54,7 +54,7 @@ _SETTLED: Mapping[JobStatus, Phase] = {
 class Progress:
     """Where a job stands. `share` is 0 to 1 and grows until the job has ended; `fit` is the one that the epochs are of.
 
-    `metrics` are the newest of the run: `loss`, and on the validation period `ndcg@10`.
+    `metrics` are the newest of the run: `loss`, and on the validation period `ndcg@10` and `recall@20`.
     """
 
     phase: Phase

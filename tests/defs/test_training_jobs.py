@@ -187,7 +187,8 @@ def test_from_the_request_to_a_release_and_a_new_index(site: Site, definitions: 
         run = find_run(site.db, APPLE, result.run_id)
         found = progress_of(trained, run, now=datetime.now(UTC))
         assert (found.phase, found.share, found.fit, found.total_epochs) == ("completed", 1.0, "release", found.epoch)
-        assert {"loss", "ndcg@10"} <= set(found.metrics)
+        assert set(found.metrics) == {"loss", "ndcg@10", "recall@20"}
+        assert 0 < found.metrics["recall@20"] <= 1
 
         store = site.releases("apple")
         assert store.current() is None, "it was not to go live"

@@ -106,11 +106,11 @@ def test_progress_from_the_run_to_its_release(client: Client, blue: Shop) -> Non
     begin_job(blue.db, blue.tenant, job, run_id="run-1", now=NOW - timedelta(seconds=10))
     assert progress(client, blue, job)["status"] == "training"
     note_stage(blue.db, blue.tenant, "run-1", "lightgcn_model", now=NOW)
-    figures = {"loss": 0.25, "ndcg@10": 0.125}
+    figures = {"loss": 0.25, "ndcg@10": 0.125, "recall@20": 0.5}
     note_epoch(blue.db, "run-1", epoch=4, total_epochs=80, metrics=figures, fit="search")
     shown = progress(client, blue, job)
     assert (shown["status"], shown["current_epoch"], shown["total_epochs"]) == ("training", 4, 80)
-    assert shown["metrics"] == {"train_loss": 0.25, "val_ndcg@10": 0.125, "val_recall@20": None}
+    assert shown["metrics"] == {"train_loss": 0.25, "val_ndcg@10": 0.125, "val_recall@20": 0.5}
     assert 0.4 < shown["progress"] < 0.5
     assert shown["estimated_completion"] > NOW.isoformat()
     note_release(blue.db, blue.tenant, job, version=blue.versions[0], deployed=True)
