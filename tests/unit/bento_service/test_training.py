@@ -8,11 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
+from bento_service.app import create_app
+from resources.control_db.engine import ControlDb
 from resources.control_db.runs import note_end, note_epoch, note_stage
 from resources.control_db.tenants import change_settings
 from resources.control_db.training_jobs import begin_job, get_job, note_release
 from resources.lake import Lake, write_json
-from tests.unit.bento_service.client import Client
+from resources.settings import Settings
+from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop
 
 
@@ -196,6 +199,15 @@ def test_no_shop_sees_or_cancels_a_job_of_another(client: Client, blue: Shop, gr
         assert (sent.status_code, sent.json()["error"]["code"]) == (404, "training_job_not_found")
     assert progress(client, blue, job)["status"] == "queued"
     assert train(client, blue, {"tenant_id": "green"}).status_code == 403
+
+
+def test_a_service_that_only_answers_queues_nothing(settings: Settings, db: ControlDb, lake: Lake, blue: Shop) -> None:
+    app = create_app(settings.model_copy(update={"lake_read_only": True}), db, lake, lambda: NOW)
+    with client_of(app) as client:
+        for url in ("/api/v1/train", "/admin/reindex"):
+            assert train(client, blue, url=url).status_code == 403
+        assert client.get("/api/v1/training", headers=blue.headers).json()["jobs"] == []
+    app.state.services.decisions.close()
 
 
 def test_training_needs_its_scope_before_anything_is_looked_at(client: Client, blue: Shop) -> None:
