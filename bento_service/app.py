@@ -24,6 +24,7 @@ from bento_service.api import (
     recommendations,
     rules,
     shop,
+    training,
     uploads,
     users,
     why_not,
@@ -44,6 +45,7 @@ from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.items import ItemPatch, ItemsRequest
 from bento_service.schemas.recommendations import RecommendationRequest, SimilarRequest
 from bento_service.schemas.rules import RuleBody, RulePatch
+from bento_service.schemas.training import ReindexRequest, TrainRequest
 from bento_service.services import Clock, Services
 from bento_service.shared_store import SharedStore
 from bento_service.upload_worker import Check, UploadWorker
@@ -77,6 +79,8 @@ _BODIES: tuple[type[BaseModel], ...] = (
     BatchRequest,
     SimilarRequest,
     TrackRequest,
+    TrainRequest,
+    ReindexRequest,
 )
 _INSPECTIONS_AT_ONCE = 2
 
@@ -139,6 +143,7 @@ def create_app(
         items,
         uploads,
         rules,
+        training,
         users,
         data_quality,
         health,

@@ -31,8 +31,8 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def read_json(request: Request, model: type[Model], *, timeout: float) -> Model:
-    """Read the body as `model`.
+async def read_json(request: Request, model: type[Model], *, timeout: float, optional: bool = False) -> Model:
+    """Read the body as `model`; with `optional`, no body at all is an empty object.
 
     Raises:
         UnsupportedMediaType: the content type is not JSON.
@@ -45,6 +45,8 @@ async def read_json(request: Request, model: type[Model], *, timeout: float) -> 
     if kind not in ("", "application/json") and not kind.endswith("+json"):
         raise UnsupportedMediaType(f"The route takes JSON, not {kind[:80]}. Send 'Content-Type: application/json'.")
     body = await _body(request, timeout)
+    if optional and not body:
+        body = b"{}"
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -54,7 +56,9 @@ async def read_json(request: Request, model: type[Model], *, timeout: float) -> 
         raise invalid_fields(problems_of(found)) from None
 
 
-def json_body(model: type[BaseModel], examples: dict[str, Any], *, file_field: str | None = None) -> dict[str, Any]:
+def json_body(
+    model: type[BaseModel], examples: dict[str, Any], *, file_field: str | None = None, required: bool = True
+) -> dict[str, Any]:
     """Describe a body that the handler reads itself for the OpenAPI document; with `file_field`, or a file."""
     content: dict[str, Any] = {
         "application/json": {
@@ -64,7 +68,7 @@ def json_body(model: type[BaseModel], examples: dict[str, Any], *, file_field: s
     }
     if file_field is not None:
         content["multipart/form-data"] = multipart_schema(file_field)
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": required, "content": content}}
 
 
 def multipart_schema(file_field: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from recsaas_assets.defs.sensors import (
 )
 from recsaas_assets.defs.serving import faiss_index, release
 from recsaas_assets.defs.training import evaluation, lightgcn_model, training_set
+from recsaas_assets.defs.training_sensor import training_jobs
 from recsaas_assets.defs.two_tower import training_features, two_tower_model
 from resources.dagster_resources import PlatformResource, TenantRunResource
 
@@ -59,6 +60,7 @@ defs = Definitions(
     sensors=[
         tenant_mirror,
         new_uploads,
+        training_jobs,
         event_export,
         pending_erasures,
         dead_runs,

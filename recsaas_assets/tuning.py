@@ -25,12 +25,14 @@ def tune(
     *,
     on_trial: Callable[[Trial, Study], None] | None = None,
     on_epoch: Callable[[int, EpochProgress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> tuple[SearchResult, Study]:
     """Search from the tenant's configuration at this size, and store what is found in `lake.search`.
 
     Raises:
         InvalidInput: the settings name a hyper-parameter that does not exist, or there is nothing to measure on.
         CorruptArtifact: the model reads features, and they are missing or of another training set.
+        TrainingCancelled: `should_stop` said so; finished trials stay.
     """
     from recsaas_assets.recommender.chosen_config import chosen_config
     from recsaas_assets.recommender.feature_tables import FeatureHistory
@@ -47,4 +49,5 @@ def tune(
         features=FeatureHistory.load(lake.features_at, data) if settings.model_type == "two_tower" else None,
         on_trial=on_trial,
         on_epoch=on_epoch,
+        should_stop=should_stop,
     )

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from dagster import ConfigurableResource, InitResourceContext
+from dagster import ConfigurableResource, DagsterInstance, InitResourceContext
+from dagster._core.errors import DagsterExecutionInterruptedError
 from pydantic import PrivateAttr
 
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.runs import note_stage
 from resources.control_db.tenants import Tenant, get_tenant
+from resources.control_db.training_jobs import TrainingJob, begin_job, is_cancelled, note_release
 from resources.decisions.store import DecisionStore, open_decisions
 from resources.lake import Lake, TenantLake
 from resources.listing import StoredFile, list_files, objects_as_files
 from resources.run_lock import tenant_run_lock
 from resources.settings import Settings, load_settings
 from resources.tenant import TenantId
+from resources.tenant_settings import TrainingSettings
 
 if TYPE_CHECKING:
     from dagster_aws.s3 import S3Resource
 
 _PARTITION_TAG = "dagster/partition"
 _LONGEST_WAIT_SECONDS = 3600.0
+TRAINING_JOB_TAG = "recsaas/training_job"
+"""The tag of a run that a training job asked for; its value is the id of the job."""
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class PlatformResource(ConfigurableResource):  # type: ignore[type-arg]
@@ -105,6 +112,10 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
 
     _tenant: TenantId = PrivateAttr()
     _run_id: str = PrivateAttr()
+    _instance: DagsterInstance | None = PrivateAttr(default=None)
+    _job: TrainingJob | None = PrivateAttr(default=None)
+    _looked_at: float = PrivateAttr(default=-_SECONDS_BETWEEN_LOOKS)
+    _stop: bool = PrivateAttr(default=False)
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[TenantRunResource]:
@@ -114,6 +125,7 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
             raise ValueError("This asset is materialised per tenant: choose a partition, or use `recsaas run TENANT`.")
         self._tenant = TenantId.parse(run.tags[_PARTITION_TAG])
         self._run_id = run.run_id
+        self._instance = context.instance
         log = context.log
         with tenant_run_lock(
             self.platform.settings.home,
@@ -122,6 +134,8 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
             run_id=self._run_id,
             on_wait=log.info if log is not None else None,
         ):
+            if (job_id := run.tags.get(TRAINING_JOB_TAG)) is not None:
+                self._job = begin_job(self.db, self._tenant, job_id, run_id=run.run_id, now=datetime.now(UTC))
             yield self
 
     @property
@@ -158,6 +172,52 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
         """The tenant's record. Raises TenantNotFound when the partition has no tenant in the control DB."""
         return get_tenant(self.db, self._tenant)
 
+    def training(self) -> TrainingSettings:
+        """What this run trains with: the tenant's settings, and above them what its training job asks for."""
+        settings = self.tenant().settings.training
+        return settings if self._job is None else self._job.request.over(settings)
+
+    @property
+    def auto_deploy(self) -> bool:
+        """Whether a release that passes the gate goes live."""
+        return self._job is None or self._job.request.auto_deploy
+
+    def note_release(self, version: str, *, live: bool) -> None:
+        """Note in the run's training job, if it has one, which release the run has written."""
+        if self._job is not None and self._is_ours(self._job):
+            note_release(self.db, self._tenant, self._job.id, version=version, deployed=live)
+
     def stage(self, name: str) -> None:
-        """Note in the control DB that the run has reached stage `name`."""
+        """Note in the control DB that the run has reached stage `name`.
+
+        Raises:
+            DagsterExecutionInterruptedError: the run's training job was cancelled.
+        """
+        if self.should_stop():
+            self.end_cancelled()
         note_stage(self.db, self._tenant, self._run_id, name, now=datetime.now(UTC))
+
+    def should_stop(self) -> bool:
+        """Whether the run's training job was cancelled; looks once a second at most, so it may be asked often."""
+        job, now = self._job, time.monotonic()
+        if job is None or not self._is_ours(job):
+            return False
+        if not self._stop and now - self._looked_at >= _SECONDS_BETWEEN_LOOKS:
+            self._looked_at = now
+            self._stop = is_cancelled(self.db, job.id)
+        return self._stop
+
+    def end_cancelled(self) -> NoReturn:
+        """End this step and the run as a person does who terminates it in Dagster, so that it counts as cancelled.
+
+        Raises:
+            DagsterExecutionInterruptedError: always.
+        """
+        run = self._instance.get_run_by_id(self._run_id) if self._instance is not None else None
+        if self._instance is not None and run is not None:
+            self._instance.report_run_canceling(run, "The training job was cancelled.")
+        raise DagsterExecutionInterruptedError("The training job was cancelled.")
+
+    def _is_ours(self, job: TrainingJob) -> bool:
+        """A run that was executed again from Dagster's UI has the job's tag, and is not the run of the job."""
+        return job.run_id in (None, self._run_id)

@@ -13,7 +13,8 @@ RecsaasError
 │   ├── ItemNotFound
 │   ├── ErasureNotFound
 │   ├── UserNotFound
-│   └── RuleNotFound
+│   ├── RuleNotFound
+│   └── TrainingJobNotFound
 ├── Conflict
 ├── TooLarge
 ├── TooManyRequests         over a limit that time lifts
@@ -133,6 +134,12 @@ class RuleNotFound(NotFound):
     """The tenant has no merchandising rule with this id."""
 
     code = "rule_not_found"
+
+
+class TrainingJobNotFound(NotFound):
+    """The tenant has no training job with this id."""
+
+    code = "training_job_not_found"
 
 
 class Conflict(RecsaasError):

@@ -98,6 +98,11 @@ class TenantLake:
         return self.root / "model"
 
     @property
+    def trained_model(self) -> UPath:
+        """File that is there when the folder of the model holds a whole one."""
+        return self.model / "model.json"
+
+    @property
     def second_stage(self) -> UPath:
         """Folder of the second-stage ranker; it goes whenever the model does that it was trained on."""
         return self.model / "second_stage"

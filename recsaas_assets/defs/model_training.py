@@ -20,7 +20,7 @@ def train_model(
     context: AssetExecutionContext, tenant_run: TenantRunResource, model_type: ModelType
 ) -> MaterializeResult[None]:
     """Train the tenant's model and store it, if its settings ask for this type."""
-    settings, lake = tenant_run.tenant().settings.training, tenant_run.lake
+    settings, lake = tenant_run.training(), tenant_run.lake
     if settings.model_type != model_type:
         command = f"recsaas tenant settings {tenant_run.tenant_id} --set training.model_type={model_type}"
         return off(command)
@@ -35,7 +35,7 @@ def train_model(
     from recsaas_assets.recommender.feature_tables import FeatureHistory
     from recsaas_assets.recommender.lifecycle import train
     from recsaas_assets.recommender.plots import curves_png
-    from recsaas_assets.recommender.trainer import EpochProgress
+    from recsaas_assets.recommender.trainer import EpochProgress, TrainingCancelled
     from recsaas_assets.recommender.warm_start import PreviousModel
 
     tenant_run.stage(context.asset_key.path[-1])
@@ -50,15 +50,24 @@ def train_model(
         checkpoint,
     )
     shown = 0.0
+    measured: dict[str, float] = {}
 
     def on_epoch(fit: str, progress: EpochProgress) -> None:
         nonlocal shown
+        measured.update(progress.metrics)  # only some epochs of the first fit are measured
         last = progress.epoch == progress.total
         if not last and time.monotonic() - shown < _SECONDS_BETWEEN_PROGRESS:
             return
         shown = time.monotonic()
         figures = {"loss": progress.loss, **progress.metrics}
-        note_epoch(tenant_run.db, tenant_run.run_id, epoch=progress.epoch, total_epochs=progress.total, metrics=figures)
+        note_epoch(
+            tenant_run.db,
+            tenant_run.run_id,
+            epoch=progress.epoch,
+            total_epochs=progress.total,
+            metrics={**measured, **figures},
+            fit=fit,
+        )
         observed: dict[str, Any] = {
             "fit": fit,
             "epoch": progress.epoch,
@@ -72,16 +81,20 @@ def train_model(
 
     size = data.n_users, data.n_items, len(data.full)
     found, search = usable_result(lake.search, settings, *size)
-    model = train(
-        data,
-        chosen_config(settings, found, *size),
-        seed=SEED,
-        features=FeatureHistory.load(lake.features_at, data) if model_type == "two_tower" else None,
-        content=content_matrix(read_parquet(lake.dbt / "stg_items.parquet"), data.items.ids),
-        previous=PreviousModel.load(lake.model) if settings.mode == "incremental" else None,
-        compute=compute,
-        on_epoch=on_epoch,
-    )
+    try:
+        model = train(
+            data,
+            chosen_config(settings, found, *size),
+            seed=SEED,
+            features=FeatureHistory.load(lake.features_at, data) if model_type == "two_tower" else None,
+            content=content_matrix(read_parquet(lake.dbt / "stg_items.parquet"), data.items.ids),
+            previous=PreviousModel.load(lake.model) if settings.mode == "incremental" else None,
+            compute=compute,
+            on_epoch=on_epoch,
+            should_stop=tenant_run.should_stop,
+        )
+    except TrainingCancelled:
+        tenant_run.end_cancelled()
     model.save(lake.model)
     checkpoint.clear()
     return MaterializeResult(

@@ -20,9 +20,11 @@ _SHOWN_TRIALS = 20
 )
 def hyperparameter_search(context: AssetExecutionContext, tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """One partition: every trial of the search, and the best one."""
-    settings = tenant_run.tenant().settings.training
+    settings = tenant_run.training()
     if not settings.search:
         how = f"off; switch it on with: recsaas tenant settings {tenant_run.tenant_id} --set training.search=true"
+        if tenant_run.tenant().settings.training.search:
+            how = "off: the training job has hyper-parameters of its own"
         return MaterializeResult(metadata={"status": how})
 
     import torch
@@ -32,6 +34,7 @@ def hyperparameter_search(context: AssetExecutionContext, tenant_run: TenantRunR
     from recsaas_assets.recommender.search import Budget
     from recsaas_assets.recommender.search_report import HEADER, rows, trials_png
     from recsaas_assets.recommender.search_result import Study, Trial
+    from recsaas_assets.recommender.trainer import TrainingCancelled
     from recsaas_assets.tuning import tune
 
     tenant_run.stage("hyperparameter_search")
@@ -67,7 +70,11 @@ def hyperparameter_search(context: AssetExecutionContext, tenant_run: TenantRunR
 
     budget = Budget(settings.search_trials, settings.search_minutes)
     try:
-        result, study = tune(tenant_run.lake, data, settings, budget, on_trial=on_trial)
+        result, study = tune(
+            tenant_run.lake, data, settings, budget, on_trial=on_trial, should_stop=tenant_run.should_stop
+        )
+    except TrainingCancelled:
+        tenant_run.end_cancelled()
     except InvalidInput as error:  # the run goes on: it trains as it would have without a search
         return MaterializeResult(metadata={"status": f"skipped: {error.message}"})
     return MaterializeResult(

@@ -20,7 +20,7 @@ _SHOWN_FEATURES = 15
 )
 def second_stage_model(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """One partition: the trees, and whether they go live."""
-    if not tenant_run.tenant().settings.training.second_stage:
+    if not tenant_run.training().second_stage:
         return off(f"recsaas tenant settings {tenant_run.tenant_id} --set training.second_stage=true")
 
     from recsaas_assets.recommender.dataset import TrainingSet

@@ -73,7 +73,7 @@ def new_uploads(context: SensorEvaluationContext, platform: PlatformResource) ->
     decision = decide(
         _waiting(platform),
         from_cursor(context.cursor),
-        busy=_busy(instance),
+        busy=busy_tenants(instance),
         known={TenantId.parse(name) for name in instance.get_dynamic_partitions(str(tenants_partitions.name))},
         outcome_of=partial(_outcome, instance),
     )
@@ -158,7 +158,8 @@ def _has_interactions(platform: PlatformResource, tenant: TenantId) -> bool:
     return any(upload.rows_accepted for upload in uploads) or EventLog(platform.db).last_seq(tenant) > 0
 
 
-def _busy(instance: DagsterInstance) -> set[TenantId]:
+def busy_tenants(instance: DagsterInstance) -> set[TenantId]:
+    """Tenants with a run that waits or works."""
     runs = instance.get_runs(RunsFilter(job_name=TENANT_JOB, statuses=_UNFINISHED))
     return {TenantId.parse(run.tags[_PARTITION_TAG]) for run in runs if _PARTITION_TAG in run.tags}
 

@@ -112,7 +112,7 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     catalogue = read_parquet(lake.dbt / "stg_items.parquet")
     items = item_table(data, vectors, catalogue, popular)
     live = store.current()
-    wanted = tenant_run.tenant().settings.training
+    wanted = tenant_run.training()
     stage = SecondStageModel.load(lake.second_stage, model) if wanted.second_stage else None
     verdict = decide(report, tolerance=wanted.tolerance, second_stage=None if stage is None else stage.gain)
     if stage is not None:
@@ -144,13 +144,16 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     if stage is not None:
         contents = with_second_stage(contents, stage, FeatureHistory.load(lake.features_at, data))
     manifest = store.write(new_version(now, secrets.token_hex(4)), contents, draft)
-    if verdict.outcome != "hold":
+    goes_live = verdict.outcome != "hold" and tenant_run.auto_deploy
+    if goes_live:
         store.promote(manifest.version, now=now, actor=f"run {tenant_run.run_id}")
+    tenant_run.note_release(manifest.version, live=goes_live)
     mark_retrained(tenant_run.db, tenant_run.tenant_id, tenant_run.run_id)
     return MaterializeResult(
         metadata={
             "version": manifest.version,
-            "live": verdict.outcome != "hold",
+            "live": goes_live,
+            "auto_deploy": tenant_run.auto_deploy,
             "gate": MetadataValue.md("\n".join(f"- {reason}" for reason in verdict.reasons)),
             "replaces": live or "nothing",
             "algorithm": manifest.algorithm,

@@ -17,7 +17,7 @@ from resources.dagster_resources import TenantRunResource
 )
 def training_features(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """One partition: the features in the rows of the training set, at each time of the split."""
-    settings = tenant_run.tenant().settings.training
+    settings = tenant_run.training()
     if settings.model_type != "two_tower" and not settings.second_stage:
         command = f"recsaas tenant settings {tenant_run.tenant_id} --set training."
         return off(f"{command}model_type=two_tower, or with: {command}second_stage=true")

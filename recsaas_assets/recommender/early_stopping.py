@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recsaas_assets.recommender.metrics import judge, ndcg
+from recsaas_assets.recommender.metrics import judge, ndcg, recall
 from recsaas_assets.recommender.objective import Poll
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.propagation import Embeddings
@@ -16,7 +16,7 @@ _BLOCK = 512
 
 
 class ValidationProbe:
-    """NDCG@10 on validation pairs of known users and items that the user had not seen in training."""
+    """How well vectors rank the validation pairs of known users and items that the user had not seen in training."""
 
     def __init__(self, targets: Pairs, seen: sparse.csr_array, users: npt.NDArray[np.int32], share: UserShare) -> None:
         self._share = share
@@ -48,17 +48,22 @@ class ValidationProbe:
             users = np.sort(np.random.default_rng(seed).choice(users, limit, replace=False))
         return cls(targets, train.csr(n_users, n_items), users, share or everybody(n_users))
 
-    def ndcg_at_10(self, user_vectors: Vectors, item_vectors: Vectors, poll: Poll = lambda: None) -> float:
-        """Mean over the sampled users, with what they had seen left out of the ranking; ``poll`` between blocks."""
+    def measure(self, user_vectors: Vectors, item_vectors: Vectors, poll: Poll = lambda: None) -> dict[str, float]:
+        """NDCG@10, which decides when to stop, and recall@20, which people want to see beside it.
+
+        Means over the sampled users, with what they had seen left out of the ranking; ``poll`` between blocks.
+        """
         scorer = VectorScorer(user_vectors, item_vectors, self._allowed)
-        total = 0.0
+        ndcgs = recalls = 0.0
         for start in range(0, len(self._users), _BLOCK):
             poll()
             users = self._users[start : start + _BLOCK]
-            ranked, _ = scorer.top_k(users, 10, self._seen)
-            total += float(ndcg(judge(users, ranked, self._targets, *self._seen.shape), 10).sum())
-        total, count = self._share.total(total, len(self._users))
-        return total / count
+            ranked, _ = scorer.top_k(users, 20, self._seen)
+            judged = judge(users, ranked, self._targets, *self._seen.shape)
+            ndcgs += float(ndcg(judged, 10).sum())
+            recalls += float(recall(judged, 20).sum())
+        ndcgs, recalls, count = self._share.total(ndcgs, recalls, len(self._users))
+        return {"ndcg@10": ndcgs / count, "recall@20": recalls / count}
 
 
 class EarlyStopping:

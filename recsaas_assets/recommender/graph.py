@@ -1,7 +1,7 @@
 """The normalised user–item graph LightGCN propagates over, as sparse matrices in both directions."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +10,7 @@ from scipy import sparse
 
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.sparse_rows import SparseRows
-
-EdgeWeight = Literal["binary", "log", "sqrt", "linear"]
+from resources.model_configs import EdgeWeight
 
 _MOST_HALVINGS = 40
 

@@ -134,7 +134,7 @@ def fit(
         metrics: dict[str, float] = {}
         if probe is not None and (epoch % config.evaluate_every == 0 or epoch == total):
             current = _read_out(readout, *propagate(graph, state.users, state.items, config.layer_weights, poll))
-            metrics = {"ndcg@10": probe.ndcg_at_10(*current, poll)}
+            metrics = probe.measure(*current, poll)
             state.stopping.look(epoch, metrics["ndcg@10"], (state.users.clone(), state.items.clone()))
         state.seconds = seconds_before + time.perf_counter() - started
         progress = EpochProgress(epoch, total, state.mean_loss, state.seconds / epoch * (total - epoch), metrics)

@@ -1,4 +1,7 @@
-"""Runs in the control DB: what is running for a tenant, how far it is, why it failed."""
+"""Runs in the control DB: what is running for a tenant, how far it is, why it failed.
+
+The end of a run is also the end of the training job that asked for it.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,23 @@ from sqlalchemy import select
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import RunRow
+from resources.control_db.training_jobs import end_jobs_of_run
 from resources.tenant import TenantId
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One Dagster run of a tenant. `status` is `running`, `completed`, `failed` or `cancelled`."""
+    """One Dagster run of a tenant. `status` is `running`, `completed`, `failed` or `cancelled`.
+
+    `fit` names the fit of a model that `epoch` and `total_epochs` are of; None when they count something else.
+    """
 
     run_id: str
     tenant: TenantId
     status: str
     stage: str | None
     message: str | None
+    fit: str | None
     epoch: int | None
     total_epochs: int | None
     metrics: Mapping[str, float]
@@ -41,11 +49,20 @@ def note_stage(db: ControlDb, tenant: TenantId, run_id: str, stage: str, *, now:
         row.ended_at = None
 
 
-def note_epoch(db: ControlDb, run_id: str, *, epoch: int, total_epochs: int, metrics: Mapping[str, float]) -> None:
+def note_epoch(
+    db: ControlDb,
+    run_id: str,
+    *,
+    epoch: int,
+    total_epochs: int,
+    metrics: Mapping[str, float],
+    fit: str | None = None,
+) -> None:
     """Note how far training is."""
     with db.write() as session:
         row = session.get(RunRow, run_id)
         if row is not None:
+            row.fit = fit
             row.epoch, row.total_epochs, row.metrics = epoch, total_epochs, dict(metrics)
 
 
@@ -59,6 +76,14 @@ def note_end(db: ControlDb, tenant: TenantId, run_id: str, *, status: str, messa
         if row.ended_at is None or row.status != status:
             row.ended_at = now
         row.status, row.message = status, message
+        end_jobs_of_run(session, run_id, status=status, message=message, now=row.ended_at or now)
+
+
+def find_run(db: ControlDb, tenant: TenantId, run_id: str) -> RunRecord | None:
+    """The run, if it has reached a stage or an end."""
+    with db.read() as session:
+        row = session.get(RunRow, run_id)
+    return None if row is None or row.tenant_id != tenant.value else _record(row)
 
 
 def list_runs(db: ControlDb, tenant: TenantId, *, limit: int = 50) -> tuple[RunRecord, ...]:
@@ -80,6 +105,7 @@ def _record(row: RunRow) -> RunRecord:
         status=row.status,
         stage=row.stage,
         message=row.message,
+        fit=row.fit,
         epoch=row.epoch,
         total_epochs=row.total_epochs,
         metrics=row.metrics,

@@ -189,10 +189,35 @@ class RunRow(Base):
     status: Mapped[str] = mapped_column(String(16))
     stage: Mapped[str | None] = mapped_column(String(64))
     message: Mapped[str | None] = mapped_column(Text)
+    fit: Mapped[str | None] = mapped_column(String(16))
     epoch: Mapped[int | None] = mapped_column(Integer)
     total_epochs: Mapped[int | None] = mapped_column(Integer)
     metrics: Mapped[dict[str, Any]] = mapped_column(JSON)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class TrainingJobRow(Base):
+    """One run that was asked for by API: what is asked of it, and how far it came."""
+
+    __tablename__ = "training_jobs"
+    __table_args__ = (Index("ix_training_jobs_tenant_time", "tenant_id", "created_at"),)
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    kind: Mapped[str] = mapped_column(String(16))
+    model_type: Mapped[str | None] = mapped_column(String(16))
+    hyperparameters: Mapped[dict[str, Any]] = mapped_column(JSON)
+    mode: Mapped[str | None] = mapped_column(String(16))
+    auto_deploy: Mapped[bool] = mapped_column(Boolean)
+    estimated_seconds: Mapped[float] = mapped_column(Float)
+    status: Mapped[str] = mapped_column(String(16), index=True)
+    cancel_requested: Mapped[bool] = mapped_column(Boolean)
+    run_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    release_version: Mapped[str | None] = mapped_column(String(40))
+    deployed: Mapped[bool | None] = mapped_column(Boolean)
+    message: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 

@@ -1,79 +1,10 @@
-"""Hyper-parameters of the two-tower model, and the ones to start from."""
+"""The hyper-parameters of the two-tower model to start from."""
 
 from __future__ import annotations
 
-from typing import Literal
+from resources.model_configs import TwoTowerConfig
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from recsaas_assets.recommender.graph import EdgeWeight
-
-
-class TwoTowerConfig(BaseModel):
-    """Everything that shapes a fit besides the data and the seed. Names shared with `LightGCNConfig` mean the same."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model_type: Literal["two_tower"] = "two_tower"
-    dim: int = Field(default=64, ge=2, le=1024)
-    """Length d of the stored user and item vectors; the popularity coordinate, if any, is one of them."""
-    hidden: int = Field(default=64, ge=1, le=4096)
-    """Width of the hidden layer of both towers."""
-    steps: int = Field(default=60, ge=1)
-    """Passes over all users (one pass = one epoch), and the horizon of the linear learning rate decay."""
-    user_block: int = Field(default=2048, ge=1)
-    """Users of one optimiser step; they share its negatives."""
-    temperature: float = Field(default=0.2, ge=0.05, le=10)
-    """τ of the softmax over cosines. Below 0.05 the exponentials leave the range of float32."""
-    negatives: int = Field(default=1024, ge=1)
-    """Items sampled with replacement and shared by the users of one step."""
-    negative_exponent: float = Field(default=1.0, ge=0, le=2)
-    """Negatives are drawn with probability q ∝ (number of users of the item) ^ this exponent."""
-    popularity_prior: float = Field(default=1.0, ge=0, le=2)
-    """γ: the score in training is cosine/τ + γ·log(users of the item). With 1 the towers learn taste beyond popularity,
-    with 0 popularity too. Serving has the popularity coordinate in its place."""
-    target_share: float = Field(default=0.5, gt=0, lt=1)
-    """Share of a user's pairs that a step predicts; the tower sees only the others as the user's history."""
-    id_dropout: float = Field(default=0.2, ge=0, lt=1)
-    """Share of rows whose own id is hidden in a step, so that the towers can do without (Volkovs et al. 2017)."""
-    feature_weight: float = Field(default=0.3, ge=0)
-    """Scale of the hidden layer's part of a vector, against the embeddings' part; 0: features are not used."""
-    learning_rate: float = Field(default=0.05, gt=0)
-    """Adam's step size for id embeddings at the first step; it falls linearly to zero over ``steps``."""
-    layer_learning_rate: float = Field(default=0.001, gt=0)
-    """The same for the hidden layers: a hidden unit moves all rows at once, so its steps have to be smaller."""
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    """Adam's memory of the gradient."""
-    beta2: float = Field(default=0.99, ge=0, lt=1)
-    """Adam's memory of the squared gradient."""
-    init_std: float = Field(default=0.1, gt=0)
-    """Standard deviation of the id embeddings before the first step."""
-    positive_weight: EdgeWeight = "log"
-    """How a pair's weight enters the loss and the history."""
-    half_life_days: float | None = Field(default=60.0, gt=0)
-    """Age at which a pair's weight in the loss and in the history is halved; null: age does not matter."""
-    user_exponent: float = Field(default=1.0, ge=0, le=1)
-    """A user counts in the loss as (sum of positive weights) ^ this: 1 all pairs alike, 0 all users alike."""
-    popularity_weight: float = Field(default=0.45, ge=0)
-    """Weight of log(1 + recent popularity) in the stored vectors, against item vectors of length 1; 0: none."""
-    popularity_half_life_days: float = Field(default=5.0, gt=0)
-    """Age at which a pair counts half in that popularity."""
-    evaluate_every: int = Field(default=2, ge=1)
-    """Epochs between two looks at the validation pairs."""
-    patience: int = Field(default=6, ge=1)
-    """Looks without a better (smoothed) validation NDCG@10 after which the fit stops."""
-    validation_users: int = Field(default=2000, ge=1)
-    """At most this many validation users, drawn by the seed, are ranked at each look."""
-
-    @property
-    def item_readout_exponent(self) -> float:
-        """The towers give unit vectors: cosine."""
-        return 1.0
-
-    @property
-    def learned_dim(self) -> int:
-        """Coordinates that are learned: all but the popularity coordinate."""
-        return self.dim - 1 if self.popularity_weight > 0 else self.dim
+__all__ = ["TwoTowerConfig", "two_tower_defaults"]
 
 
 def two_tower_defaults(n_users: int, n_items: int, n_pairs: int) -> TwoTowerConfig:

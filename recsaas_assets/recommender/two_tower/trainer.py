@@ -66,7 +66,7 @@ def fit_two_tower(
         metrics: dict[str, float] = {}
         if probe is not None and (epoch % config.evaluate_every == 0 or epoch == total):
             current = model.vectors()
-            metrics = {"ndcg@10": probe.ndcg_at_10(*readout(*current), poll)}
+            metrics = probe.measure(*readout(*current), poll)
             stopping.look(epoch, metrics["ndcg@10"], current)
             if stopping.best is not None and stopping.best[0] == epoch:
                 best_ids = model.towers.user_ids.detach().clone(), model.towers.item_ids.detach().clone()

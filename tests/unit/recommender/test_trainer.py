@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from recsaas_assets.recommender.config import LightGCNConfig, defaults_for
+from recsaas_assets.recommender.early_stopping import ValidationProbe
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.plots import curves_png
 from recsaas_assets.recommender.scorers import VectorScorer
@@ -93,3 +94,21 @@ def test_rows_without_pairs_have_no_start_noise_and_cold_items_are_never_ranked(
 def test_config_round_trip() -> None:
     config = defaults_for(10, 10, 10)
     assert LightGCNConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_the_validation_figures_are_means_over_users_without_what_they_had_seen() -> None:
+    """User 0 has seen item 0, and the two other items are ranked 1, 2; user 1 has seen item 1, and its item is last."""
+    train = Pairs.of([0, 1, 2], [0, 1, 2])
+    validation = Pairs.of([0, 0, 1], [1, 2, 0])
+    probe = ValidationProbe.of(validation, train, 3, 3, limit=10, seed=0)
+    assert probe is not None
+    items = np.array([[1.0], [3.0], [2.0]], dtype=np.float32)
+    found = probe.measure(np.ones((3, 1), dtype=np.float32), items)
+    assert found == {"ndcg@10": pytest.approx((1 + 1 / np.log2(3)) / 2), "recall@20": 1.0}
+    many = np.arange(40, dtype=np.float32)[:, None]
+    every = Pairs.of(np.r_[np.zeros(20, int), np.ones(20, int)], np.arange(40))
+    late = ValidationProbe.of(Pairs.of([0, 0], [39, 20]), every, 2, 40, limit=10, seed=0)
+    assert late is not None
+    best_but_one_of_twenty = late.measure(np.ones((2, 1), dtype=np.float32), many)
+    assert best_but_one_of_twenty["recall@20"] == 1.0, "the twentieth place counts"
+    assert best_but_one_of_twenty["ndcg@10"] == pytest.approx(1 / (1 + 1 / np.log2(3))), "and not beyond the tenth"

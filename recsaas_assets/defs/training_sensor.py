@@ -1,0 +1,90 @@
+"""Training jobs that were asked for by API become runs, and end when their runs have ended."""
+
+from datetime import UTC, datetime
+
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunRequest,
+    RunsFilter,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from recsaas_assets.defs.jobs import tenant_pipeline
+from recsaas_assets.defs.partitions import tenants_partitions
+from recsaas_assets.defs.sensors import busy_tenants
+from recsaas_assets.defs.serving import faiss_index, release
+from recsaas_assets.run_failures import failure_of
+from recsaas_assets.training_jobs import End, JobRun, Start, next_step
+from resources.control_db.tenants import list_tenants
+from resources.control_db.training_jobs import TrainingJob, end_job, list_unfinished_jobs
+from resources.dagster_resources import TRAINING_JOB_TAG, PlatformResource
+from resources.training_request import JobKind
+
+REINDEXED = (faiss_index.key, release.key)
+"""The index and what comes after it."""
+# Dagster starts a run again whose process was killed. Whoever asked for this one is told that it failed, and asks anew.
+_NO_RETRY = {"dagster/max_retries": "0"}
+
+
+@sensor(
+    name="training_jobs",
+    job=tenant_pipeline,
+    minimum_interval_seconds=2,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Starts the runs that were asked for by API, and ends the jobs whose runs have ended.",
+)
+def training_jobs(context: SensorEvaluationContext, platform: PlatformResource) -> SensorResult | SkipReason:
+    """A job whose tenant is busy waits. Dagster starts one run for a key, so a tick that is lost costs nothing."""
+    jobs = list_unfinished_jobs(platform.db)
+    if not jobs:
+        return SkipReason("No training job waits.")
+    instance = context.instance
+    known = set(instance.get_dynamic_partitions(str(tenants_partitions.name)))
+    active = {tenant.id for tenant in list_tenants(platform.db) if tenant.status == "active"}
+    busy = busy_tenants(instance)
+    requests, notes = [], []
+    for job in jobs:
+        step = next_step(
+            job,
+            _run_of(instance, job),
+            known=str(job.tenant) in known,
+            active=job.tenant in active,
+            busy=job.tenant in busy,
+        )
+        if isinstance(step, Start):
+            requests.append(_request(job))
+        elif isinstance(step, End):
+            end_job(platform.db, job, status=step.status, message=step.message, now=datetime.now(UTC))
+            notes.append(f"{job.id}: {step.status}.")
+        else:
+            notes.append(step.why)
+    return SensorResult(run_requests=requests, skip_reason=None if requests else " ".join(notes))
+
+
+def _request(job: TrainingJob) -> RunRequest:
+    return RunRequest(
+        run_key=job.id,
+        partition_key=str(job.tenant),
+        tags={TRAINING_JOB_TAG: job.id, **_NO_RETRY},
+        asset_selection=list(REINDEXED) if job.request.kind is JobKind.REINDEX else None,
+    )
+
+
+def _run_of(instance: DagsterInstance, job: TrainingJob) -> JobRun | None:
+    """The run that the job began with; before that, the newest one with its tag."""
+    tagged = instance.get_runs(RunsFilter(tags={TRAINING_JOB_TAG: job.id}))
+    run = next((run for run in tagged if job.run_id in (None, run.run_id)), None)
+    if run is None:
+        return None
+    if run.status is DagsterRunStatus.SUCCESS:
+        return JobRun(run.run_id, "completed")
+    if run.status is DagsterRunStatus.CANCELED:
+        return JobRun(run.run_id, "cancelled", "The run was cancelled.")
+    if run.status is DagsterRunStatus.FAILURE:
+        return JobRun(run.run_id, "failed", failure_of(instance, run.run_id)[1])
+    return JobRun(run.run_id, "going_on")

@@ -1,0 +1,73 @@
+"""What becomes of a training job at a tick of the sensor, worked out from the job and from what Dagster knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from resources.control_db.training_jobs import JobStatus, TrainingJob
+
+RunState = Literal["going_on", "completed", "failed", "cancelled"]
+
+_GONE = (
+    "The run of this job is gone from Dagster, and nothing says how it ended. The live release is as that run left it. "
+    "Ask again: POST /api/v1/train"
+)
+_ENDS: dict[RunState, JobStatus] = {
+    "completed": JobStatus.COMPLETED,
+    "failed": JobStatus.FAILED,
+    "cancelled": JobStatus.CANCELLED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JobRun:
+    """The run of a job as Dagster has it; `message` says why it failed."""
+
+    run_id: str
+    state: RunState
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Ask for the run now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do yet; `why` is for the person who looks at the sensor."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The run has ended, and nobody has noted it: note it in the job."""
+
+    status: JobStatus
+    message: str | None
+
+
+def next_step(job: TrainingJob, run: JobRun | None, *, known: bool, active: bool, busy: bool) -> Start | Wait | End:
+    """What to do with an unfinished job.
+
+    Args:
+        run: the newest run with the job's tag.
+        known: whether the tenant has a partition.
+        active: whether the tenant may run at all.
+        busy: whether another run of the tenant waits or works.
+    """
+    if run is not None:
+        if run.state == "going_on":
+            return Wait(f"{job.id}: run {run.run_id} is going on.")
+        return End(_ENDS[run.state], run.message)
+    if job.run_id is not None:
+        return End(JobStatus.FAILED, _GONE)
+    if not known:
+        return Wait(f"{job.id}: the partition of {job.tenant} is not there yet.")
+    if not active:
+        return Wait(f"{job.id}: tenant {job.tenant} is not active.")
+    if busy:
+        return Wait(f"{job.id}: another run of {job.tenant} is going on.")
+    return Start()
