@@ -13,7 +13,6 @@ import polars as pl
 import torch
 
 from recsaas_assets.recommender.adam import Adam
-from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.graph import bipartite, edge_weights, normalised_adjacency
 from recsaas_assets.recommender.metrics import judge, ndcg, recall
 from recsaas_assets.recommender.pairs import Pairs
@@ -23,6 +22,7 @@ from recsaas_assets.recommender.scorers import VectorScorer
 from recsaas_assets.recommender.trainer import fit
 from recsaas_assets.recommender.vectors import ModelVectors
 from resources.errors import InvalidInput
+from resources.model_configs import LightGCNConfig
 
 PUBLISHED = {"recall@20": 0.1830, "ndcg@20": 0.1554}
 """LightGCN with three layers and 64 dimensions (He et al. 2020, table 3, with the evaluation of their repository)."""

@@ -17,11 +17,11 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import softplus
 
-from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.graph import edge_weights
 from recsaas_assets.recommender.negatives import UserNegatives
 from recsaas_assets.recommender.objective import LossGradient, Poll, Step
 from recsaas_assets.recommender.pairs import Pairs
+from resources.model_configs import LightGCNConfig
 
 
 def paper_config() -> LightGCNConfig:

@@ -2,8 +2,6 @@
 
 from resources.model_configs import LightGCNConfig
 
-__all__ = ["LightGCNConfig", "defaults_for"]
-
 
 def defaults_for(n_users: int, n_items: int, n_pairs: int) -> LightGCNConfig:
     """The configuration to start from for a tenant of this size.

@@ -22,12 +22,12 @@ from typing import IO
 
 import torch
 
-from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.parallel_job import ParallelFit, collected
 from recsaas_assets.recommender.trainer import EpochProgress, FitResult, TrainingCancelled
 from recsaas_assets.supervisor import ProcessFailed, end_process, python, signal_group, start_process
 from resources.disk import work_folder
 from resources.errors import InvalidInput
+from resources.model_configs import LightGCNConfig
 
 MIN_PAIRS = 2_000_000
 """Below, starting processes takes longer than what they save."""

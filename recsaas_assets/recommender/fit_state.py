@@ -11,13 +11,13 @@ import torch
 
 from recsaas_assets.recommender.adam import Adam
 from recsaas_assets.recommender.checkpoint import CannotResume, Checkpoint, Snapshot, fingerprint_of
-from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.early_stopping import EarlyStopping
 from recsaas_assets.recommender.objective import LossGradient
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.user_share import UserShare
 from recsaas_assets.recommender.vectors import Vectors
 from resources.errors import InvalidInput
+from resources.model_configs import LightGCNConfig
 
 HistoryEntry = tuple[int, int, float, float, dict[str, float]]
 """The fields of an `EpochProgress`."""

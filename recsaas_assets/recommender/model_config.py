@@ -8,15 +8,16 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from recsaas_assets.recommender.compute import Compute
-from recsaas_assets.recommender.config import LightGCNConfig, defaults_for
+from recsaas_assets.recommender.config import defaults_for
 from recsaas_assets.recommender.data_parallel import fit_in_processes, processes_for
 from recsaas_assets.recommender.feature_tables import Features
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.parallel_job import ParallelFit
 from recsaas_assets.recommender.trainer import EpochProgress, FitResult, fit
-from recsaas_assets.recommender.two_tower.config import TwoTowerConfig, two_tower_defaults
+from recsaas_assets.recommender.two_tower.config import two_tower_defaults
 from recsaas_assets.recommender.two_tower.trainer import fit_two_tower
 from recsaas_assets.recommender.vectors import Vectors
+from resources.model_configs import LightGCNConfig, TwoTowerConfig
 from resources.tenant_settings import ModelType
 
 ModelConfig = Annotated[LightGCNConfig | TwoTowerConfig, Field(discriminator="model_type")]

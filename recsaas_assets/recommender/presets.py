@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.dataset import TrainingSet
 from recsaas_assets.recommender.metrics import Values
 from recsaas_assets.recommender.model_config import ModelConfig
@@ -23,6 +22,7 @@ from recsaas_assets.recommender.readout import Readout
 from recsaas_assets.recommender.trainer import fit
 from recsaas_assets.recommender.validation_users import ValidationUsers, clearly_ahead
 from recsaas_assets.recommender.vectors import Vectors
+from resources.model_configs import LightGCNConfig
 
 STEADY: dict[str, Any] = {
     "layer_weights": (0.0, 0.3, 0.7),

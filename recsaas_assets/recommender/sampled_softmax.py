@@ -14,12 +14,12 @@ from functools import partial
 import numpy as np
 import torch
 
-from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.graph import Bipartite, bipartite, edge_weights, to_csr
 from recsaas_assets.recommender.objective import LossGradient, Poll, Step
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.propagation import normalise, normalise_backward
 from recsaas_assets.recommender.user_share import UserShare, everybody
+from resources.model_configs import LightGCNConfig
 
 
 class NegativeSampler:

@@ -10,7 +10,6 @@ import torch
 
 from recsaas_assets.recommender.bpr import Bpr
 from recsaas_assets.recommender.checkpoint import Checkpoint
-from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.early_stopping import ValidationProbe
 from recsaas_assets.recommender.fit_state import FitState, fit_fingerprint, resume
 from recsaas_assets.recommender.fold_in import fold_in_vectors
@@ -23,6 +22,7 @@ from recsaas_assets.recommender.sampled_softmax import SampledSoftmax
 from recsaas_assets.recommender.user_share import UserShare, everybody
 from recsaas_assets.recommender.vectors import ModelVectors, Vectors
 from resources.errors import InvalidInput, RecsaasError
+from resources.model_configs import LightGCNConfig
 
 _SECONDS_BETWEEN_POLLS = 0.2
 

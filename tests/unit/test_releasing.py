@@ -13,7 +13,6 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.gate import Outcome, Verdict
 from recsaas_assets.recommender.lifecycle import TrainedModel
@@ -33,6 +32,7 @@ from resources.control_db.uploads import UploadRecord
 from resources.erasure.releases import contents_without, read_contents, seen_items_in
 from resources.errors import InvalidInput
 from resources.lake import TenantLake
+from resources.model_configs import LightGCNConfig
 from resources.ranker.index import build_index
 from resources.ranker.ranker import Ranker
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents

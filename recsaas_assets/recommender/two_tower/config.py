@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from resources.model_configs import TwoTowerConfig
 
-__all__ = ["TwoTowerConfig", "two_tower_defaults"]
-
 
 def two_tower_defaults(n_users: int, n_items: int, n_pairs: int) -> TwoTowerConfig:
     """The configuration to start from for a tenant of this size; chosen as docs/models.md tells."""

@@ -17,12 +17,12 @@ from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.propagation import Embeddings
 from recsaas_assets.recommender.readout import Readout
 from recsaas_assets.recommender.trainer import EpochProgress, FitResult, TrainingCancelled
-from recsaas_assets.recommender.two_tower.config import TwoTowerConfig
 from recsaas_assets.recommender.two_tower.encoding import encode
 from recsaas_assets.recommender.two_tower.objective import Objective, PairBlocks, shuffled_blocks
 from recsaas_assets.recommender.two_tower.towers import History, Layer, Towers
 from recsaas_assets.recommender.vectors import ModelVectors
 from resources.errors import InvalidInput
+from resources.model_configs import TwoTowerConfig
 
 
 def fit_two_tower(

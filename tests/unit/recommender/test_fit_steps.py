@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from recsaas_assets.recommender.bpr import Bpr
-from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.fit_state import FitState
 from recsaas_assets.recommender.graph import bipartite, edge_weights, normalised_adjacency
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.propagation import through_graph
 from recsaas_assets.recommender.sampled_softmax import SampledSoftmax
 from recsaas_assets.recommender.trainer import fit
+from resources.model_configs import LightGCNConfig
 
 N_USERS, N_ITEMS = 12, 9
 SOFTMAX = LightGCNConfig(dim=4, steps=5, negatives=6, user_block=5, edge_weight="log", schedule="linear")

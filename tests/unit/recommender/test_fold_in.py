@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.fold_in import fold_in_vectors, graph_part
 from recsaas_assets.recommender.graph import bipartite, edge_weights, normalised_adjacency
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.propagation import propagate
 from recsaas_assets.recommender.trainer import fit
+from resources.model_configs import LightGCNConfig
 from resources.ranker.fold_in import folded_vector
 
 WEIGHTS = (0.1, 0.3, 0.6)

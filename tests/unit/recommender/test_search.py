@@ -9,7 +9,7 @@ import pytest
 from upath import UPath
 
 from recsaas_assets.recommender.chosen_config import chosen_config, usable_result
-from recsaas_assets.recommender.config import LightGCNConfig, defaults_for
+from recsaas_assets.recommender.config import defaults_for
 from recsaas_assets.recommender.dataset import TrainingSet
 from recsaas_assets.recommender.model_config import default_config
 from recsaas_assets.recommender.search import Budget, search
@@ -19,6 +19,7 @@ from recsaas_assets.recommender.search_space import Choice, Numbers, decode, enc
 from recsaas_assets.recommender.trainer import EpochProgress, TrainingCancelled
 from recsaas_assets.recommender.vectors import Diverged
 from resources.errors import CorruptArtifact, InvalidInput
+from resources.model_configs import LightGCNConfig
 from resources.tenant_settings import TrainingSettings
 from tests.unit.recommender.communities import shop
 

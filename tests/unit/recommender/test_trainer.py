@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from recsaas_assets.recommender.config import LightGCNConfig, defaults_for
+from recsaas_assets.recommender.config import defaults_for
 from recsaas_assets.recommender.early_stopping import ValidationProbe
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.plots import curves_png
 from recsaas_assets.recommender.scorers import VectorScorer
 from recsaas_assets.recommender.trainer import EpochProgress, FitResult, fit
 from resources.errors import InvalidInput
+from resources.model_configs import LightGCNConfig
 
 SMALL = LightGCNConfig(dim=8, steps=40, negatives=32)
 

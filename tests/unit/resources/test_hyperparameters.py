@@ -8,11 +8,10 @@ from typing import Any, get_args
 
 import pytest
 
-from recsaas_assets.recommender.config import LightGCNConfig
 from recsaas_assets.recommender.model_config import parse_config
-from recsaas_assets.recommender.two_tower.config import TwoTowerConfig
 from resources.errors import InvalidInput
 from resources.hyperparameters import USUAL_NAMES, accepted_names, layer_weights, own_hyperparameters
+from resources.model_configs import LightGCNConfig, TwoTowerConfig
 from resources.tenant_settings import ModelType, TrainingSettings
 from resources.training_request import JobKind, TrainingRequest
 
