@@ -13,7 +13,8 @@ RecsaasError
 │   ├── ItemNotFound
 │   ├── ErasureNotFound
 │   ├── UserNotFound
-│   └── RuleNotFound
+│   ├── RuleNotFound
+│   └── ExportNotFound
 ├── Conflict
 ├── TooLarge
 ├── TooManyRequests         over a limit that time lifts
@@ -133,6 +134,12 @@ class RuleNotFound(NotFound):
     """The tenant has no merchandising rule with this id."""
 
     code = "rule_not_found"
+
+
+class ExportNotFound(NotFound):
+    """The tenant has no export with this id, or it has no file."""
+
+    code = "export_not_found"
 
 
 class Conflict(RecsaasError):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -13,17 +11,17 @@ from starlette.responses import Response
 from bento_service.api.interactions import IdempotencyKey
 from bento_service.api.uploads import MAX_LIMIT
 from bento_service.auth import Principal, require
-from bento_service.errors import invalid_fields
+from bento_service.list_cursor import cursor_at, time_of
 from bento_service.requests import json_body, read_json
 from bento_service.schemas.rules import RuleAnswer, RuleBody, RulePage, RulePatch, RuleRemoved
 from bento_service.services import WithServices
 from resources.control_db.rules import add_rule, change_rule, get_rule, list_rules, remove_rule
 from resources.control_db.write_keys import WriteKey
-from resources.errors import FieldProblem
 from resources.merchandising import draft_of
 
 router = APIRouter(tags=["rules"])
 RuleWriter = Annotated[Principal, Depends(require("items:write"))]
+_CURSOR = "r"
 
 _EXAMPLES = {
     "pin two items": {
@@ -46,11 +44,11 @@ def rules(
     cursor: Annotated[str | None, Query(max_length=100, description="The `next_cursor` of the page before.")] = None,
 ) -> Response:
     """List the tenant's rules, oldest first, ended ones included."""
-    after = _time(cursor) if cursor is not None else None
+    after = time_of(cursor, kind=_CURSOR) if cursor is not None else None
     rest = [rule for rule in list_rules(services.db, principal.tenant) if after is None or rule.created_at > after]
     page = RulePage(
         rules=tuple(RuleAnswer.of(rule, services.clock()) for rule in rest[:limit]),
-        next_cursor=_cursor(rest[limit - 1].created_at) if len(rest) > limit else None,
+        next_cursor=cursor_at(rest[limit - 1].created_at, kind=_CURSOR) if len(rest) > limit else None,
     )
     return Response(page.model_dump_json(), media_type="application/json")
 
@@ -106,17 +104,3 @@ def remove(principal: RuleWriter, services: WithServices, rule_id: str) -> Respo
 
 def _answer(answer: RuleAnswer | RuleRemoved, status: int = 200) -> Response:
     return Response(answer.model_dump_json(), status_code=status, media_type="application/json")
-
-
-def _cursor(created_at: datetime) -> str:
-    return base64.urlsafe_b64encode(f"r{created_at.isoformat()}".encode()).decode().rstrip("=")
-
-
-def _time(cursor: str) -> datetime:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        if text[:1] != "r":
-            raise ValueError("another kind of cursor")
-        return datetime.fromisoformat(text[1:]).astimezone(UTC)
-    except (ValueError, OverflowError) as error:  # binascii.Error and UnicodeDecodeError are ValueErrors
-        raise invalid_fields([FieldProblem("cursor", "is not one that this service gave; leave it out")]) from error

@@ -188,7 +188,7 @@ def test_every_example_of_the_document_works(client: Client, blue: Shop) -> None
         for example in content.get("examples", {}).values():
             body = {**example["value"], **({"item_id": "b1"} if path.endswith("similar") else {})}
             answer = client.request(method, path, json=body, headers=blue.headers)
-            assert answer.status_code in (200, 201), (path, answer.text)
+            assert answer.status_code in (200, 201, 202), (path, answer.text)
             tried += 1
     assert tried >= 8
 
