@@ -21,6 +21,7 @@ from bento_service.api import (
     interactions,
     items,
     receipts,
+    recommendation_exports,
     recommendations,
     rules,
     shop,
@@ -34,6 +35,7 @@ from bento_service.auth import KeyCache
 from bento_service.cors import ApiCors, origins_of
 from bento_service.decision_log import DecisionLog
 from bento_service.errors import ErrorBody, install_error_handlers
+from bento_service.export_worker import ExportWorker, WriteExport
 from bento_service.fast_routes import fast_routes
 from bento_service.limits import Limits
 from bento_service.logs import RequestLog
@@ -43,6 +45,7 @@ from bento_service.release_cache import ReleaseCache
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.items import ItemPatch, ItemsRequest
+from bento_service.schemas.recommendation_exports import ExportBody
 from bento_service.schemas.recommendations import RecommendationRequest, SimilarRequest
 from bento_service.schemas.rules import RuleBody, RulePatch
 from bento_service.schemas.training import ReindexRequest, TrainRequest
@@ -77,6 +80,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     RulePatch,
     RecommendationRequest,
     BatchRequest,
+    ExportBody,
     SimilarRequest,
     TrackRequest,
     TrainRequest,
@@ -93,10 +97,12 @@ def create_app(
     *,
     metrics: Metrics | None = None,
     check: Check | None = None,
+    write_export: WriteExport | None = None,
 ) -> FastAPI:
     """Build the app that answers everything.
 
-    `metrics` says how they are shared between workers, `check` where large uploads are checked.
+    `metrics` says how they are shared between workers, `check` where large uploads are checked, `write_export`
+    where exports are written; without them that happens in this process.
     """
     metrics = metrics or Metrics()
     shared = None
@@ -133,12 +139,14 @@ def create_app(
         metrics=metrics,
         upload_slots=CapacityLimiter(_INSPECTIONS_AT_ONCE),
         upload_worker=UploadWorker(lake, db, clock, metrics, max_bytes=settings.max_upload_bytes, check=check),
+        export_worker=ExportWorker(lake, db, clock, keep_days=settings.export_days, write=write_export),
     )
     for module in (
         recommendations,
         batch,
         why_not,
         receipts,
+        recommendation_exports,
         interactions,
         items,
         uploads,

@@ -80,6 +80,7 @@ class RecsaasService:
 
         from bento_service.app import create_app
         from bento_service.metrics import Metrics
+        from resources.recommendation_export_child import export_in_child
         from resources.upload_check import check_in_child
 
         configure_logging(self._settings.log_level)
@@ -92,13 +93,20 @@ class RecsaasService:
         )
         metrics = Metrics(multiprocess=True)
         app = create_app(
-            self._settings, self._db, lake, lambda: datetime.now(UTC), metrics=metrics, check=check_in_child
+            self._settings,
+            self._db,
+            lake,
+            lambda: datetime.now(UTC),
+            metrics=metrics,
+            check=check_in_child,
+            write_export=export_in_child,
         )
         _mounted.start(app)
         services: Services = app.state.services
         self._services = services
         if not self._settings.lake_read_only:
             services.upload_worker.start()
+            services.export_worker.start()
         self._watch = asyncio.get_running_loop().create_task(services.releases.watch())
         _collect_rarely()
 
@@ -113,7 +121,8 @@ class RecsaasService:
         if self._services is not None:
             await asyncio.to_thread(self._services.decisions.close)
             if not self._settings.lake_read_only:
-                await asyncio.to_thread(self._services.upload_worker.stop)
+                workers = (self._services.upload_worker, self._services.export_worker)
+                await asyncio.gather(*(asyncio.to_thread(worker.stop) for worker in workers))
             self._services.reads.close()
             if self._services.shared is not None:
                 await self._services.shared.close()

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from bento_service.auth import KeyCache
 from bento_service.decision_log import DecisionLog
+from bento_service.export_worker import ExportWorker
 from bento_service.limits import Limits
 from bento_service.metrics import Metrics
 from bento_service.release_cache import ReleaseCache
@@ -47,6 +48,7 @@ class Services:
     metrics: Metrics
     upload_slots: CapacityLimiter
     upload_worker: UploadWorker
+    export_worker: ExportWorker
 
     def require_writable_lake(self) -> None:
         """Refuse what changes the lake where it is only read.
@@ -56,8 +58,8 @@ class Services:
         """
         if self.settings.lake_read_only:
             raise Forbidden(
-                "This service only answers from releases that were made elsewhere. Send files, and ask for erasures, "
-                "where they are made."
+                "This service only answers from releases that were made elsewhere. Send files, and ask for exports and "
+                "erasures, where they are made."
             )
 
 

@@ -14,7 +14,8 @@ RecsaasError
 │   ├── ErasureNotFound
 │   ├── UserNotFound
 │   ├── RuleNotFound
-│   └── TrainingJobNotFound
+│   ├── TrainingJobNotFound
+│   └── ExportNotFound
 ├── Conflict
 ├── TooLarge
 ├── TooManyRequests         over a limit that time lifts
@@ -140,6 +141,12 @@ class TrainingJobNotFound(NotFound):
     """The tenant has no training job with this id."""
 
     code = "training_job_not_found"
+
+
+class ExportNotFound(NotFound):
+    """The tenant has no export with this id, or it has no file."""
+
+    code = "export_not_found"
 
 
 class Conflict(RecsaasError):

@@ -11,6 +11,7 @@ and whatever works on both is a function here.
                             training/ features_at/ model/ evaluation/ index/   artifacts of the newest run
                             search/                trials of the hyper-parameter search, and what it found
                             releases/<version>/ + current.json
+                            exports/<export id>.<format>    recommendations of all users, for a download
     <lake>/landing/<tenant>/<kind>/<file>          files dropped by the shop
 """
 
@@ -121,6 +122,15 @@ class TenantLake:
     def releases(self) -> UPath:
         """Folder of the releases and the pointer to the live one."""
         return self.root / "releases"
+
+    def export(self, export_id: str, suffix: str) -> UPath:
+        """File with the recommendations of all users, made for a download."""
+        return self.exports / f"{_segment(export_id)}.{suffix}"
+
+    @property
+    def exports(self) -> UPath:
+        """Folder of these files."""
+        return self.root / "exports"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from resources.tenant import TenantId
 from resources.tenant_state import TenantState
 
 USERS_AT_ONCE = 2_000
+_TOLD_EVERY = 20
+"""Users between two calls of `on_progress`: it may stop the work, and a list can take some milliseconds."""
 RECOMMENDATION_SCHEMA = pl.Schema(
     {
         "user_id": pl.String(),
@@ -29,12 +31,14 @@ RECOMMENDATION_SCHEMA = pl.Schema(
 """One row for each item of each user's list."""
 
 
-def users_of(db: ControlDb, tenant: TenantId, ranker: Ranker) -> tuple[list[str], frozenset[str]]:
+def users_of(
+    db: ControlDb, tenant: TenantId, ranker: Ranker, *, without: frozenset[str] = frozenset()
+) -> tuple[list[str], frozenset[str]]:
     """Return every user that the release knows or that did something since, and which of them did.
 
-    Users whose erasure was acknowledged are left out.
+    Users whose erasure was acknowledged are left out, and those in `without`.
     """
-    erased = users_being_erased(db, tenant)
+    erased = users_being_erased(db, tenant) | without
     active = EventLog(db).users_after(tenant, ranker.release.manifest.event_watermark) - erased
     known = [user for user in ranker.release.user_rows if user not in erased]
     return [*known, *sorted(active - ranker.release.user_rows.keys())], active
@@ -48,21 +52,25 @@ def recommend_all(
     *,
     now: datetime,
     scenario: str | None = None,
+    without: frozenset[str] = frozenset(),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Yield the lists of `k` items of all users as `RECOMMENDATION_SCHEMA`, 2,000 users at once.
 
     The tenant's item changes and rules at `now`, and every event up to now, count as they do in an answer of the
-    service. `on_progress` is told how many users are done, and of how many.
+    service. Users in `without` get none. `on_progress` is told how many users are done, and of how many; what it raises
+    ends the work.
     """
-    users, active = users_of(db, tenant, ranker)
+    users, active = users_of(db, tenant, ranker, without=without)
     state = TenantState.load(db, tenant, ranker.release)
     rules = state.rules_for(scenario, now, ranker.release.catalogue)
     events, watermark = EventLog(db), ranker.release.manifest.event_watermark
     waiting, done = iter(users), 0
     while block := list(islice(waiting, USERS_AT_ONCE)):
         rows = []
-        for user in block:
+        for number, user in enumerate(block):
+            if on_progress is not None and number % _TOLD_EVERY == 0:
+                on_progress(done + number, len(users))
             after = watermark if user in ranker.release.user_rows else 0
             live = events.touches_of_user(tenant, user, after=after) if user in active else ()
             ranking = ranker.recommend(

@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("var"), description="The folder that holds all state.")
     lake: str = Field(default="", description="Root of the lake: a folder or s3://bucket/prefix. Empty: `<home>/lake`.")
     lake_read_only: bool = Field(
-        default=False, description="The service writes nothing into the lake: it refuses files and erasures."
+        default=False, description="The service writes nothing into the lake: it refuses files, exports and erasures."
     )
     s3_endpoint: str = Field(
         default="", pattern=r"^(https?://[^\s/]+/?)?$", description="Address of the object store. Empty: AWS."
@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=2 * 1024**3, ge=1, description="Largest accepted upload, in bytes.")
     inline_upload_bytes: int = Field(
         default=32 * 1024**2, ge=0, description="Uploads over this many bytes are answered at once and checked later."
+    )
+    export_days: int = Field(
+        default=7, ge=1, description="How many days the recommendations of all users are kept for a download."
     )
     release_cache_bytes: int = Field(default=2 * 1024**3, ge=1, description="Memory for loaded releases per worker.")
     pointer_check_seconds: float = Field(default=1.0, ge=0, description="How often a release pointer is looked at.")

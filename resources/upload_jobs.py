@@ -14,10 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from upath import UPath
 
+from resources.claims import LEASE, MAX_ATTEMPTS, OUTAGES, RENEW_SECONDS, RETRY_AFTER, Clock, kept_claim
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import get_tenant
 from resources.control_db.upload_jobs import (
@@ -41,19 +40,8 @@ from resources.uploads.store import UploadOrigin, store_upload
 
 MAX_UNFINISHED = 10
 """Unfinished jobs that one tenant may have: they hold disk, and each makes the others wait."""
-MAX_ATTEMPTS = 3
-"""A file whose check ended three processes is not tried again, or it would take the service down for ever."""
-LEASE = timedelta(seconds=10)
-"""How long a claim outlives the process that held it."""
-_RENEW_SECONDS = 2.0
-_RETRY_AFTER = timedelta(seconds=30)
 _STALE = timedelta(days=1)
 _REMEMBERED = timedelta(days=7)
-
-OUTAGES = (OSError, OperationalError, PoolTimeout, NotReady, ConfigurationError)
-"""What passes by itself or by the operator's hand, and is no fault of the file."""
-
-Clock = Callable[[], datetime]
 
 
 class CheckInterrupted(Exception):
@@ -98,14 +86,14 @@ class JobRunner:
             self._release(job, attempts=job.attempts - 1, wait=timedelta())
             return None
         except OUTAGES:
-            self._release(job, attempts=job.attempts - 1, wait=_RETRY_AFTER)
+            self._release(job, attempts=job.attempts - 1, wait=RETRY_AFTER)
             raise
         return self._finish(done)
 
     def give_up(self, job: UploadJob) -> None:
         """Note an error nobody expected: try again later, or end the job as failed."""
         if job.attempts < MAX_ATTEMPTS:
-            self._release(job, attempts=job.attempts, wait=_RETRY_AFTER)
+            self._release(job, attempts=job.attempts, wait=RETRY_AFTER)
         else:
             self._finish(_failed(job, "Something went wrong on our side. Send the file again; if it stays, tell us."))
 
@@ -156,33 +144,22 @@ class JobRunner:
 
     @contextmanager
     def _kept_claim(self, job: UploadJob) -> Iterator[Callable[[int], None]]:
-        """Renew the claim from a thread of its own: a check has long stretches without progress."""
-        done, lost, over = 0, threading.Event(), threading.Event()
+        """Renew the claim while the block runs; what is yielded takes progress, and ends a check that is to stop."""
+        done = 0
 
-        def on_progress(bytes_done: int) -> None:
-            nonlocal done
-            done = min(bytes_done, job.bytes_total)
-            if self.stop.is_set() or lost.is_set():
-                raise CheckInterrupted
+        def keep() -> bool:
+            now = self.clock()
+            return renew_claim(self.db, job, worker=self.name, bytes_done=done, now=now, until=now + LEASE)
 
-        def renew() -> None:
-            while not over.wait(_RENEW_SECONDS):
-                now = self.clock()
-                try:
-                    kept = renew_claim(self.db, job, worker=self.name, bytes_done=done, now=now, until=now + LEASE)
-                except SQLAlchemyError:  # away for a moment; the claim may survive it
-                    continue
-                if not kept:
-                    lost.set()
-                    return
+        with kept_claim(keep, every=RENEW_SECONDS, name="upload-claim") as lost:
 
-        thread = threading.Thread(target=renew, name="upload-claim", daemon=True)
-        thread.start()
-        try:
+            def on_progress(bytes_done: int) -> None:
+                nonlocal done
+                done = min(bytes_done, job.bytes_total)
+                if self.stop.is_set() or lost.is_set():
+                    raise CheckInterrupted
+
             yield on_progress
-        finally:
-            over.set()
-            thread.join()
 
     def _finish(self, done: FinishedJob) -> FinishedJob | None:
         if not finish_job(self.db, done.job, worker=self.name, now=self.clock()):

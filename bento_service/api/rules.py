@@ -11,17 +11,17 @@ from starlette.responses import Response
 from bento_service.api.interactions import IdempotencyKey
 from bento_service.api.uploads import MAX_LIMIT
 from bento_service.auth import Principal, require
+from bento_service.list_cursor import cursor_at, time_of
 from bento_service.requests import json_body, read_json
 from bento_service.schemas.rules import RuleAnswer, RuleBody, RulePage, RulePatch, RuleRemoved
 from bento_service.services import WithServices
-from bento_service.time_cursor import cursor_after, time_of
 from resources.control_db.rules import add_rule, change_rule, get_rule, list_rules, remove_rule
 from resources.control_db.write_keys import WriteKey
 from resources.merchandising import draft_of
 
 router = APIRouter(tags=["rules"])
 RuleWriter = Annotated[Principal, Depends(require("items:write"))]
-_LIST = "r"
+_CURSOR = "r"
 
 _EXAMPLES = {
     "pin two items": {
@@ -44,11 +44,11 @@ def rules(
     cursor: Annotated[str | None, Query(max_length=100, description="The `next_cursor` of the page before.")] = None,
 ) -> Response:
     """List the tenant's rules, oldest first, ended ones included."""
-    after = time_of(_LIST, cursor) if cursor is not None else None
+    after = time_of(cursor, kind=_CURSOR) if cursor is not None else None
     rest = [rule for rule in list_rules(services.db, principal.tenant) if after is None or rule.created_at > after]
     page = RulePage(
         rules=tuple(RuleAnswer.of(rule, services.clock()) for rule in rest[:limit]),
-        next_cursor=cursor_after(_LIST, rest[limit - 1].created_at) if len(rest) > limit else None,
+        next_cursor=cursor_at(rest[limit - 1].created_at, kind=_CURSOR) if len(rest) > limit else None,
     )
     return Response(page.model_dump_json(), media_type="application/json")
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from bento_service.api.interactions import IdempotencyKey
 from bento_service.api.uploads import MAX_LIMIT
 from bento_service.auth import Principal, require
+from bento_service.list_cursor import cursor_at, time_of
 from bento_service.requests import json_body, read_json
 from bento_service.schemas.training import (
     JobAccepted,
@@ -23,7 +24,6 @@ from bento_service.schemas.training import (
     progress_url,
 )
 from bento_service.services import Services, WithServices
-from bento_service.time_cursor import cursor_after, time_of
 from resources.control_db.runs import find_run
 from resources.control_db.tenants import get_tenant
 from resources.control_db.training_jobs import TrainingJob, add_job, ask_to_cancel, get_job, list_jobs
@@ -90,11 +90,11 @@ def jobs(
     cursor: Annotated[str | None, Query(max_length=100, description="The `next_cursor` of the page before.")] = None,
 ) -> Response:
     """List the tenant's jobs, newest first."""
-    before: datetime | None = time_of(_LIST, cursor) if cursor is not None else None
+    before: datetime | None = time_of(cursor, kind=_LIST) if cursor is not None else None
     found = list_jobs(services.db, principal.tenant, limit=limit + 1, before=before)
     page = JobPage(
         jobs=tuple(JobSummary.of(job, _progress(services, job)) for job in found[:limit]),
-        next_cursor=cursor_after(_LIST, found[limit - 1].created_at) if len(found) > limit else None,
+        next_cursor=cursor_at(found[limit - 1].created_at, kind=_LIST) if len(found) > limit else None,
     )
     return Response(page.model_dump_json(by_alias=True), media_type="application/json")
 

@@ -7,9 +7,10 @@ from rich.markdown import Markdown
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
 from resources.control_db.tenants import get_tenant
-from resources.errors import NoRelease, NotFound
+from resources.errors import NotFound
 from resources.lake import TenantLake, read_json
 from resources.release.contents import EVALUATION_JSON, EVALUATION_MARKDOWN
+from resources.release.live import live_version
 from resources.release.store import ReleaseStore
 from resources.tenant import TenantId
 
@@ -52,15 +53,3 @@ def _show_against_all(tenant: TenantId, lake: TenantLake, as_json: bool) -> None
         print_json({"tenant": str(tenant), **report.model_dump(mode="json")})
     else:
         results.print(Markdown(report_markdown(report)))
-
-
-def live_version(store: ReleaseStore, tenant: TenantId) -> str:
-    """The live release's version.
-
-    Raises:
-        NoRelease: nothing is live yet.
-    """
-    version = store.current()
-    if version is None:
-        raise NoRelease(f"Tenant {tenant} has no release yet. Make one: recsaas run {tenant}")
-    return version

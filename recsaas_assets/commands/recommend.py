@@ -6,14 +6,12 @@ import click
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
-from recsaas_assets.commands.evaluate import live_version
 from resources.control_db.tenants import get_tenant
 from resources.event_log import EventLog
 from resources.ranker.fold_in import event_weight
+from resources.ranker.live import live_ranker
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
-from resources.release.load import load_release
-from resources.release.store import ReleaseStore
 from resources.tenant import TenantId
 
 count_option = click.option("-k", "--count", default=10, show_default=True, type=click.IntRange(1, 100))
@@ -27,7 +25,7 @@ count_option = click.option("-k", "--count", default=10, show_default=True, type
 def recommend(tenant_id: TenantId, user: str, count: int, as_json: bool) -> None:
     """Recommend items to USER; a new user gets items by the tracked events, or what is popular."""
     site = Installation()
-    ranker = live_ranker(site, tenant_id)
+    ranker = ranker_of(site, tenant_id)
     after = ranker.release.manifest.event_watermark
     live = EventLog(site.db).touches_of_user(tenant_id, user, after=after)
     items, weights = [touch.item_id for touch in live], [event_weight(touch.interaction_type) for touch in live]
@@ -41,18 +39,17 @@ def recommend(tenant_id: TenantId, user: str, count: int, as_json: bool) -> None
 @json_option
 def similar(tenant_id: TenantId, item: str, count: int, as_json: bool) -> None:
     """Show items like ITEM."""
-    show(live_ranker(Installation(), tenant_id).similar(item, count), as_json, item_id=item)
+    show(ranker_of(Installation(), tenant_id).similar(item, count), as_json, item_id=item)
 
 
-def live_ranker(site: Installation, tenant: TenantId) -> Ranker:
-    """The ranker over the tenant's live release.
+def ranker_of(site: Installation, tenant: TenantId) -> Ranker:
+    """The ranker over the live release of a tenant that has to exist.
 
     Raises:
         TenantNotFound, NoRelease, CorruptRelease
     """
     get_tenant(site.db, tenant)
-    store = ReleaseStore(site.lake.tenant(tenant))
-    return Ranker(load_release(store.directory(live_version(store, tenant)), cache=store.cache))
+    return live_ranker(site.lake, tenant)
 
 
 def show(ranking: Ranking, as_json: bool, **asked: str) -> None:

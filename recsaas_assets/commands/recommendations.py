@@ -9,7 +9,7 @@ import click
 from rich.progress import Progress
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
-from recsaas_assets.commands.recommend import live_ranker
+from recsaas_assets.commands.recommend import ranker_of
 from resources.recommend_all import RECOMMENDATION_SCHEMA, recommend_all, users_of
 from resources.table_file import check_table_file, write_table
 from resources.tenant import TenantId
@@ -30,7 +30,7 @@ def export(tenant_id: TenantId, k: int, to: Path, scenario: str | None, as_json:
     """Write the list of every user to a file: what the service would answer each of them now."""
     check_table_file(to)
     site = Installation()
-    ranker = live_ranker(site, tenant_id)
+    ranker = ranker_of(site, tenant_id)
     users = len(users_of(site.db, tenant_id, ranker)[0])
     with Progress(console=notes, transient=True) as progress:
         task = progress.add_task("users", total=users)

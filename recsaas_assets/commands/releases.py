@@ -11,6 +11,7 @@ from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
 from resources.control_db.tenants import get_tenant
+from resources.release.live import live_version
 from resources.release.pointer import Pointer, PointerMove
 from resources.release.store import ReleaseStore, ReleaseSummary
 from resources.tenant import TenantId
@@ -68,8 +69,6 @@ def list_(tenant_id: TenantId, as_json: bool) -> None:
 @json_option
 def show(tenant_id: TenantId, version: str | None, as_json: bool) -> None:
     """Show the manifest of a release; the live one when VERSION is left out."""
-    from recsaas_assets.commands.evaluate import live_version
-
     store = _store(tenant_id)
     manifest = store.manifest(version or live_version(store, tenant_id))
     pointer = store.pointer()

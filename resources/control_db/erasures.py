@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import delete, func, select, update
 
 from resources.control_db.engine import ControlDb
+from resources.control_db.recommendation_exports import restart_running
 from resources.control_db.tables import ErasureRow, EventRow, TenantRow, UploadJobRow, UploadRow
 from resources.control_db.tenants import take_turns
 from resources.control_db.upload_jobs import UNFINISHED
@@ -49,6 +50,8 @@ def user_digest(erasure_id: str, user_id: str) -> str:
 def request_erasure(db: ControlDb, tenant: TenantId, user_id: str, now: datetime) -> Erasure:
     """Store the request and remove the user's events, in one transaction; a request that waits already is returned.
 
+    An export that is being written may have the user in it already: with a new request it is begun anew.
+
     Raises:
         TenantNotFound: no tenant has this id.
     """
@@ -76,6 +79,7 @@ def request_erasure(db: ControlDb, tenant: TenantId, user_id: str, now: datetime
                 requested_at=now,
             )
             session.add(row)
+            restart_running(session, tenant)
         row.certificate = {**(row.certificate or {}), "events": (row.certificate or {}).get("events", 0) + gone}
         session.flush()
         return _record(row)

@@ -99,12 +99,23 @@ class UploadRow(Base):
     ingested_run: Mapped[str | None] = mapped_column(String(64))
 
 
-class UploadJobRow(Base):
+class JobRow:
+    """Columns of every table of jobs: one process at a time works on a row, for as long as it renews its claim."""
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(80), primary_key=True)
+    status: Mapped[str] = mapped_column(String(16), index=True)
+    claimed_by: Mapped[str | None] = mapped_column(String(64))
+    claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    attempts: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class UploadJobRow(JobRow, Base):
     """One received file that is checked after it was acknowledged; its bytes are in the lake."""
 
     __tablename__ = "upload_jobs"
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
-    job_id: Mapped[str] = mapped_column(String(80), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16))
     filename: Mapped[str] = mapped_column(Text)
     source: Mapped[str] = mapped_column(String(16))
@@ -112,16 +123,28 @@ class UploadJobRow(Base):
     validate_only: Mapped[bool] = mapped_column(Boolean)
     bytes_total: Mapped[int] = mapped_column(BigInteger)
     bytes_done: Mapped[int] = mapped_column(BigInteger)
-    status: Mapped[str] = mapped_column(String(16), index=True)
     upload_id: Mapped[str | None] = mapped_column(String(80))
     error_code: Mapped[str | None] = mapped_column(String(64))
     message: Mapped[str | None] = mapped_column(Text)
     report: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    claimed_by: Mapped[str | None] = mapped_column(String(64))
-    claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    attempts: Mapped[int] = mapped_column(Integer)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RecommendationExportRow(JobRow, Base):
+    """One file with the lists of all users that was asked for; `bytes` is its size, null while there is no file."""
+
+    __tablename__ = "recommendation_exports"
+    count: Mapped[int] = mapped_column(Integer)
+    scenario: Mapped[str | None] = mapped_column(Text)
+    format: Mapped[str] = mapped_column(String(16))
+    release_version: Mapped[str | None] = mapped_column(String(80))
+    users_done: Mapped[int] = mapped_column(BigInteger)
+    users_total: Mapped[int | None] = mapped_column(BigInteger)
+    rows: Mapped[int | None] = mapped_column(BigInteger)
+    bytes: Mapped[int | None] = mapped_column(BigInteger)
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    message: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class EventExportRow(Base):

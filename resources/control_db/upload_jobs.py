@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, Update, and_, delete, func, or_, select, update
+from sqlalchemy import delete, func, select
 
+from resources.control_db.claims import JobQueue
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import UploadJobRow
 from resources.control_db.tenants import take_turns
@@ -30,6 +30,7 @@ class JobStatus(StrEnum):
 
 
 UNFINISHED = (JobStatus.QUEUED, JobStatus.CHECKING)
+_QUEUE = JobQueue(UploadJobRow, *UNFINISHED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,59 +107,35 @@ def get_job(db: ControlDb, tenant: TenantId, job_id: str) -> UploadJob:
 
 
 def claim_job(db: ControlDb, *, worker: str, now: datetime, until: datetime) -> UploadJob | None:
-    """Give `worker` the next job until `until`; None when nothing waits.
-
-    The tenant with the fewest jobs being checked comes first, then the one whose turn is longest ago, then the oldest
-    job; so a tenant with many files does not keep the others waiting.
-    """
-    while (key := _next(db, now)) is not None:
-        statement = (
-            update(UploadJobRow)
-            .where(_is(*key), _free(now))
-            .values(
-                status=JobStatus.CHECKING,
-                claimed_by=worker,
-                claimed_until=until,
-                attempts=UploadJobRow.attempts + 1,
-                bytes_done=0,
-                updated_at=now,
-            )
-        )
-        if _changes(db, statement):
-            return get_job(db, TenantId(key[0]), key[1])
-    return None
+    """Give `worker` the next job until `until`; None when nothing waits. Tenants take turns."""
+    key = _QUEUE.claim(db, worker=worker, now=now, until=until, noted={"bytes_done": 0})
+    return None if key is None else get_job(db, *key)
 
 
 def renew_claim(db: ControlDb, job: UploadJob, *, worker: str, bytes_done: int, now: datetime, until: datetime) -> bool:
     """Note progress and keep the claim; False when another worker has it now."""
-    statement = _claimed(job, worker).values(bytes_done=bytes_done, claimed_until=until, updated_at=now)
-    return _changes(db, statement)
+    noted = {"bytes_done": bytes_done}
+    return _QUEUE.renew(db, job.tenant, job.job_id, worker=worker, now=now, until=until, noted=noted)
 
 
 def finish_job(db: ControlDb, job: UploadJob, *, worker: str, now: datetime) -> bool:
     """Store the outcome that `job` carries; False when another worker has the claim now."""
-    statement = _claimed(job, worker).values(
-        status=job.status,
-        bytes_done=job.bytes_done,
-        upload_id=job.upload_id,
-        error_code=job.error_code,
-        message=job.message,
-        report=job.report,
-        claimed_by=None,
-        claimed_until=None,
-        updated_at=now,
-    )
-    return _changes(db, statement)
+    noted = {
+        "status": job.status,
+        "bytes_done": job.bytes_done,
+        "upload_id": job.upload_id,
+        "error_code": job.error_code,
+        "message": job.message,
+        "report": job.report,
+    }
+    return _QUEUE.end(db, job.tenant, job.job_id, worker=worker, now=now, noted=noted)
 
 
 def release_claim(
     db: ControlDb, job: UploadJob, *, worker: str, attempts: int, now: datetime, not_before: datetime
 ) -> None:
     """Queue the job again, to be claimed from `not_before` on."""
-    statement = _claimed(job, worker).values(
-        status=JobStatus.QUEUED, claimed_by=None, claimed_until=not_before, attempts=attempts, updated_at=now
-    )
-    _changes(db, statement)
+    _QUEUE.put_back(db, job.tenant, job.job_id, worker=worker, attempts=attempts, now=now, not_before=not_before)
 
 
 def count_unfinished(db: ControlDb) -> Mapping[JobStatus, int]:
@@ -193,54 +170,6 @@ def forget_finished(db: ControlDb, tenant: TenantId, *, before: datetime) -> Non
     )
     with db.write() as session:
         session.execute(statement)
-
-
-def _next(db: ControlDb, now: datetime) -> tuple[str, str] | None:
-    """Return tenant and id of the job whose turn it is. Only reads, so that idle workers never hold the write lock."""
-    columns = (UploadJobRow.tenant_id, UploadJobRow.job_id)
-    free = select(*columns).where(_free(now)).order_by(UploadJobRow.created_at, UploadJobRow.job_id)
-    running = select(UploadJobRow.tenant_id).where(
-        UploadJobRow.status == JobStatus.CHECKING, UploadJobRow.claimed_until >= now
-    )
-    with db.read() as session:
-        waiting = [(tenant_id, job_id) for tenant_id, job_id in session.execute(free)]
-        if not waiting:
-            return None
-        busy = Counter(session.scalars(running))
-        served = select(UploadJobRow.tenant_id, func.max(UploadJobRow.updated_at)).where(
-            UploadJobRow.tenant_id.in_({tenant_id for tenant_id, _ in waiting}),
-            UploadJobRow.status != JobStatus.QUEUED,
-        )
-        last = {tenant_id: time for tenant_id, time in session.execute(served.group_by(UploadJobRow.tenant_id))}
-    never = min(last.values(), default=now)
-    # The sort is stable: among equals the oldest job stays first.
-    return min(waiting, key=lambda key: (busy[key[0]], key[0] in last, last.get(key[0], never)))
-
-
-def _free(now: datetime) -> ColumnElement[bool]:
-    return and_(
-        UploadJobRow.status.in_(UNFINISHED),
-        or_(UploadJobRow.claimed_until.is_(None), UploadJobRow.claimed_until < now),
-    )
-
-
-def _is(tenant_id: str, job_id: str) -> ColumnElement[bool]:
-    return and_(UploadJobRow.tenant_id == tenant_id, UploadJobRow.job_id == job_id)
-
-
-def _claimed(job: UploadJob, worker: str) -> Update:
-    return update(UploadJobRow).where(
-        _is(job.tenant.value, job.job_id),
-        UploadJobRow.status == JobStatus.CHECKING,
-        UploadJobRow.claimed_by == worker,
-    )
-
-
-def _changes(db: ControlDb, statement: Update) -> bool:
-    with db.write() as session:
-        result = session.execute(statement)
-        assert isinstance(result, CursorResult)
-        return result.rowcount > 0
 
 
 def _row(job: UploadJob) -> UploadJobRow:

@@ -22,6 +22,7 @@ from resources.decisions.store import DecisionStore
 from resources.erasure.certificate import Certificate, certificate_of
 from resources.erasure.decisions import keep_out, traces_in_decisions
 from resources.erasure.events import EVENTS, traces_in_events
+from resources.erasure.exports import traces_in_exports
 from resources.erasure.matching import file_names_user, without_user
 from resources.erasure.releases import traces_in_releases
 from resources.erasure.tables import traces_in_tables, traces_in_training, traces_of_dead_processes
@@ -30,6 +31,7 @@ from resources.erasure.uploads import REWRITTEN, traces_in_job_reports, traces_i
 from resources.errors import Conflict
 from resources.lake import Lake
 from resources.listing import list_files
+from resources.recommendation_exports import export_lock
 from resources.run_lock import tenant_run_lock
 from resources.uploads.contract import Kind
 from resources.uploads.upload_lock import upload_lock
@@ -75,7 +77,8 @@ def perform_erasure(
         found, retrain = _found_earlier(erasure)
         for _ in range(_ROUNDS):
             uploads_until = newest_upload(db, erasure.tenant)
-            with upload_lock(lake, erasure.tenant):  # an upload would note rows that go away
+            # An upload would note rows that go away, an export be put beside those that were looked at.
+            with upload_lock(lake, erasure.tenant), export_lock(lake, erasure.tenant):
                 traces = tuple(_search(subject))
                 found = merged(found, (trace.finding for trace in traces))
                 retrain = retrain or any(trace.retrain for trace in traces)
@@ -108,6 +111,7 @@ def _search(subject: Subject) -> Iterator[Trace]:
     yield from traces_in_events(subject)
     yield from traces_in_decisions(subject)
     yield from traces_in_tables(subject)
+    yield from traces_in_exports(subject)
     yield from traces_in_training(subject)
     yield from traces_in_releases(subject)
     yield from traces_of_dead_processes(subject)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from resources.lake import Lake
 from resources.tenant import TenantId
+from resources.tenant_lock import tenant_lock
 
 
-@contextmanager
-def upload_lock(lake: Lake, tenant: TenantId) -> Iterator[None]:
-    """Hold the tenant's lock; wait for as long as it takes. The operating system frees it when the process dies."""
-    file = lake.scratch / "locks" / f"{tenant}-uploads.lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file, "a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def upload_lock(lake: Lake, tenant: TenantId) -> AbstractContextManager[None]:
+    """Hold the lock of the tenant's uploads."""
+    return tenant_lock(lake, tenant, "uploads")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from resources import upload_jobs
+from resources.claims import MAX_ATTEMPTS
 from resources.control_db.engine import ControlDb
 from resources.control_db.upload_jobs import JobStatus, UploadJob, get_job
 from resources.control_db.uploads import list_uploads
@@ -19,7 +20,7 @@ from resources.errors import LakeUnavailable, TooManyRequests, UploadJobNotFound
 from resources.lake import Lake
 from resources.listing import list_files
 from resources.tenant import TenantId
-from resources.upload_jobs import MAX_ATTEMPTS, MAX_UNFINISHED, FinishedJob, JobRunner, submit_upload
+from resources.upload_jobs import MAX_UNFINISHED, FinishedJob, JobRunner, submit_upload
 from resources.uploads.contract import Kind
 from resources.uploads.source import identify
 from resources.uploads.store import read_report, store_upload

@@ -1,4 +1,4 @@
-"""Cursors of lists that are ordered by a time which no two entries share."""
+"""Cursors of lists that are ordered by time: opaque to clients, and good for one list only."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from bento_service.errors import invalid_fields
 from resources.errors import FieldProblem
 
 
-def cursor_after(kind: str, at: datetime) -> str:
-    """Return the cursor of a page that ends with the entry of this time; `kind` is one letter of the list's own."""
-    return base64.urlsafe_b64encode(f"{kind}{at.isoformat()}".encode()).decode().rstrip("=")
+def cursor_at(time: datetime, *, kind: str) -> str:
+    """Return the cursor of the page that goes on after `time`; `kind` is the list's own letter."""
+    return base64.urlsafe_b64encode(f"{kind}{time.isoformat()}".encode()).decode().rstrip("=")
 
 
-def time_of(kind: str, cursor: str) -> datetime:
-    """Return the time that a cursor of this list holds.
+def time_of(cursor: str, *, kind: str) -> datetime:
+    """Return the time of a cursor.
 
     Raises:
-        InvalidInput: it is none of ours, or of another list.
+        InvalidInput: it is not a cursor of such a list.
     """
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()

@@ -1,0 +1,49 @@
+"""Writing an export in a child process."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from resources.child import run_in_child, stopped_with_parent
+from resources.control_db.engine import open_control_db
+from resources.control_db.recommendation_exports import ExportStatus, RecommendationExport, get_export
+from resources.lake import Lake
+from resources.recommendation_exports import ExportRunner
+from resources.settings import load_settings
+from resources.tenant import TenantId
+
+_TOLD = ("status", "release_version", "users_done", "users_total", "rows", "bytes", "error_code", "message")
+
+
+def export_in_child(export: RecommendationExport, *, worker: str, stop: threading.Event) -> RecommendationExport | None:
+    """Do what `ExportRunner.run` does for an export that `worker` has claimed, in a child.
+
+    Returns:
+        None when it is not finished by this.
+
+    Raises:
+        ChildBroke: there is no outcome; after an outage the child has put the export back.
+    """
+    outcome = run_in_child(__name__, [export.tenant.value, export.id, worker], stop=stop)
+    if outcome is None:
+        return None
+    return replace(export, **{**outcome, "status": ExportStatus(outcome["status"])})
+
+
+def main(tenant: str, export_id: str, worker: str) -> None:
+    """Write a claimed export, and then to standard output what came of it, as JSON."""
+    stop = stopped_with_parent()
+    settings = load_settings()
+    lake = Lake.open(settings.lake_url, scratch=settings.scratch, s3_endpoint=settings.s3_endpoint)
+    db = open_control_db(settings.database_url)
+    try:
+        runner = ExportRunner(lake, db, lambda: datetime.now(UTC), worker, stop)
+        done = runner.run(get_export(db, TenantId(tenant), export_id))
+    finally:
+        db.close()
+    outcome = done and {name: getattr(done, name) for name in _TOLD}
+    sys.stdout.write(json.dumps(outcome))
