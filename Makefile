@@ -37,7 +37,7 @@ up: install ## Start the Dagster UI, its daemon and the service
 	@$(VENV)/bin/recsaas up
 
 test: install lint ## Everything that must be green
-	$(PY) -m pytest -n 2 --dist loadgroup
+	$(PY) -m pytest -n 2 --dist loadgroup --durations=40
 
 unit: install ## The fast tests alone
 	$(PY) -m pytest -n 2 tests/unit tests/architecture
