@@ -35,6 +35,7 @@ from bento_service.auth import KeyCache
 from bento_service.cors import ApiCors, origins_of
 from bento_service.decision_log import DecisionLog
 from bento_service.errors import ErrorBody, install_error_handlers
+from bento_service.event_writer import EventWriter
 from bento_service.export_worker import ExportWorker, WriteExport
 from bento_service.fast_routes import fast_routes
 from bento_service.limits import Limits
@@ -118,12 +119,14 @@ def create_app(
         redirect_slashes=False,
         responses=_ERRORS,
     )
+    events = EventLog(db)
     app.state.services = Services(
         settings=settings,
         db=db,
         lake=lake,
         clock=clock,
-        events=EventLog(db),
+        events=events,
+        event_writer=EventWriter(events),
         keys=KeyCache(db),
         releases=ReleaseCache(
             lake,

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from bento_service.auth import KeyCache
 from bento_service.decision_log import DecisionLog
+from bento_service.event_writer import EventWriter
 from bento_service.export_worker import ExportWorker
 from bento_service.limits import Limits
 from bento_service.metrics import Metrics
@@ -38,6 +39,7 @@ class Services:
     lake: Lake
     clock: Clock
     events: EventLog
+    event_writer: EventWriter
     keys: KeyCache
     releases: ReleaseCache
     decisions: DecisionLog

@@ -10,7 +10,9 @@ from functools import cache
 from typing import NamedTuple
 
 import polars as pl
-from sqlalchemy import ColumnElement, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import EventRow
@@ -41,6 +43,15 @@ class Touch(NamedTuple):
 
     item_id: str
     interaction_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events of one request."""
+
+    tenant: TenantId
+    events: Sequence[Event]
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +92,17 @@ class EventLog:
 
     def append(self, tenant: TenantId, events: Sequence[Event], *, now: datetime) -> tuple[AppendResult, ...]:
         """Store `events` in one transaction: all or none; an `event_id` seen before changes nothing."""
-        ids = [event.event_id for event in events]
-        results: list[AppendResult] = []
+        return self.append_all([Append(tenant, events, now)])[0]
+
+    def append_all(self, appends: Sequence[Append]) -> list[tuple[AppendResult, ...]]:
+        """Store the events of several requests in one transaction, all or none; return the results of each."""
+        found: dict[int, tuple[AppendResult, ...]] = {}
         with self.db.write() as session:
-            take_turns(session, tenant)  # else a reader could see a later number and never the earlier one
-            statement = select(EventRow.event_id, EventRow.seq).where(
-                EventRow.tenant_id == tenant.value, EventRow.event_id.in_(ids)
-            )
-            known = {event_id: seq for event_id, seq in session.execute(statement)}
-            for event in events:
-                if event.event_id in known:
-                    results.append(AppendResult(event.event_id, known[event.event_id], duplicate=True))
-                    continue
-                row = _row(tenant, event, now)
-                session.add(row)
-                session.flush()
-                known[event.event_id] = row.seq
-                results.append(AppendResult(event.event_id, row.seq, duplicate=False))
-        return tuple(results)
+            # Always in the order of the tenants: two transactions that wait for each other's would wait for ever.
+            for place, append in sorted(enumerate(appends), key=lambda each: each[1].tenant.value):
+                take_turns(session, append.tenant)  # else a reader could see a later number and never the earlier one
+                found[place] = _append(session, append)
+        return [found[place] for place in range(len(appends))]
 
     def touches_of_user(
         self, tenant: TenantId, user_id: str, *, after: int = 0, limit: int = 1000
@@ -201,20 +205,43 @@ def _json(extra: object) -> str | None:
     return json.dumps(extra, ensure_ascii=False) if extra else None
 
 
-def _row(tenant: TenantId, event: Event, now: datetime) -> EventRow:
-    return EventRow(
-        tenant_id=tenant.value,
-        event_id=event.event_id,
-        user_id=event.user_id,
-        item_id=event.item_id,
-        interaction_type=event.interaction_type,
-        timestamp=event.timestamp,
-        rating=event.rating,
-        quantity=event.quantity,
-        price=event.price,
-        duration_seconds=event.duration_seconds,
-        session_id=event.session_id,
-        recommendation_id=event.recommendation_id,
-        extra=dict(event.extra),
-        created_at=now,
+def _append(session: Session, append: Append) -> tuple[AppendResult, ...]:
+    ids = [event.event_id for event in append.events]
+    statement = select(EventRow.event_id, EventRow.seq).where(
+        EventRow.tenant_id == append.tenant.value, EventRow.event_id.in_(ids)
     )
+    known = {event_id: seq for event_id, seq in session.execute(statement)}
+    results: list[AppendResult] = []
+    for event in append.events:
+        seq = known.get(event.event_id)
+        if seq is None:
+            added = session.execute(_insert(), _row(append.tenant, event, append.now)).scalar_one()
+            known[event.event_id] = added
+            results.append(AppendResult(event.event_id, added, duplicate=False))
+        else:
+            results.append(AppendResult(event.event_id, seq, duplicate=True))
+    return tuple(results)
+
+
+@cache
+def _insert() -> ReturningInsert[int]:
+    return insert(EventRow).returning(EventRow.seq)
+
+
+def _row(tenant: TenantId, event: Event, now: datetime) -> dict[str, object]:
+    return {
+        "tenant_id": tenant.value,
+        "event_id": event.event_id,
+        "user_id": event.user_id,
+        "item_id": event.item_id,
+        "interaction_type": event.interaction_type,
+        "timestamp": event.timestamp,
+        "rating": event.rating,
+        "quantity": event.quantity,
+        "price": event.price,
+        "duration_seconds": event.duration_seconds,
+        "session_id": event.session_id,
+        "recommendation_id": event.recommendation_id,
+        "extra": dict(event.extra),
+        "created_at": now,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -25,7 +26,7 @@ from bento_service.schemas.uploads import UploadAnswer
 from bento_service.services import Services, WithServices
 from bento_service.tracking import check_retry, events_of
 from resources.control_db.tenants import get_tenant
-from resources.event_log import AppendResult
+from resources.event_log import AppendResult, Event
 from resources.uploads.contract import Kind
 
 router = APIRouter(tags=["events"])
@@ -82,22 +83,30 @@ async def _track(request: Request, principal: Principal, services: Services, key
     principal.check_tenant(body.tenant_id)
     for event in bodies:
         principal.check_tenant(event.tenant_id)
-    results = await run_in_threadpool(_store, services, principal, bodies, key=key, batch=isinstance(body, EventBatch))
+    batch = isinstance(body, EventBatch)
+    now = services.clock()
+    events = await run_in_threadpool(_checked, services, principal, bodies, now, key=key, batch=batch)
+    results = await services.event_writer.append(principal.tenant, events, now=now)
     services.metrics.events(principal.tenant.value, sum(not result.duplicate for result in results))
-    answer = _answer(results, services, batch=isinstance(body, EventBatch))
+    answer = _answer(results, services, batch=batch)
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-def _store(
-    services: Services, principal: Principal, bodies: tuple[EventBody, ...], *, key: str | None, batch: bool
-) -> tuple[AppendResult, ...]:
-    """Check and store the events; blocks on the control DB."""
-    now = services.clock()
+def _checked(
+    services: Services,
+    principal: Principal,
+    bodies: tuple[EventBody, ...],
+    now: datetime,
+    *,
+    key: str | None,
+    batch: bool,
+) -> tuple[Event, ...]:
+    """Return the events to store; blocks on the control DB."""
     settings = get_tenant(services.db, principal.tenant).settings
     events = events_of(bodies, settings=settings, now=now, idempotency_key=key, batch=batch)
     if key is not None:
         check_retry(services.events, principal.tenant, bodies, events, idempotency_key=key)
-    return services.events.append(principal.tenant, events, now=now)
+    return events
 
 
 def _answer(results: tuple[AppendResult, ...], services: Services, *, batch: bool) -> Tracked:

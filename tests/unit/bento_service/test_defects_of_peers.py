@@ -71,7 +71,9 @@ def test_neither_a_new_user_nor_a_new_item_nor_a_user_who_has_seen_it_all_gets_n
 ) -> None:
     for body in ({}, {"user_id": "new"}, {"session_id": "new"}, {"user_id": "new", "filters": {"category": "Audio"}}):
         assert ids(ask(client, blue, **body))
-    put = client.post("/api/v1/items", json={"item_id": "fresh", "title": "Fresh", "category": "Audio"}, headers=blue.headers)
+    put = client.post(
+        "/api/v1/items", json={"item_id": "fresh", "title": "Fresh", "category": "Audio"}, headers=blue.headers
+    )
     assert put.status_code == 200, put.text
     similar = client.post("/api/v1/recommendations/similar", json={"item_id": "fresh"}, headers=blue.headers)
     assert similar.json()["similar_items"]
