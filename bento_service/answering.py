@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from time import perf_counter
 from typing import Annotated
 
@@ -17,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from bento_service.answer_cache import AnswerCache, KeptAnswer, SharedAnswers
 from bento_service.answer_json import AnswerWriter, text
 from bento_service.cursor import page_of
-from bento_service.recent_events import RecentEvents
+from bento_service.recent_events import recent_touches
 from bento_service.release_cache import LiveRelease
 from bento_service.schemas.recommendations import FallbackReason, RecommendationRequest, SimilarRequest
 from bento_service.services import Services
@@ -79,7 +80,6 @@ class Answering:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._states = TenantStates(services.db)
-        self._recent = RecentEvents(services.db)
         self._writer = AnswerWriter()
         self._cache = AnswerCache(services.metrics, max_bytes=services.settings.answer_cache_bytes)
         self._shared = SharedAnswers(services.shared, services.metrics) if services.shared is not None else None
@@ -116,7 +116,8 @@ class Answering:
         items: tuple[str, ...] = touches.items
         types: tuple[str | None, ...] = touches.types
         if asked.recent_events:
-            recent = await self._recent.touches(caller.tenant, asked.recent_events)
+            settings = self._services.tenant_settings
+            recent = await settings.apply(caller.tenant, partial(recent_touches, asked.recent_events))
             items, types = (*items, *recent.items), (*types, *recent.types)
         if current is not None and not known and not items:
             items, types = (current,), (None,)

@@ -51,6 +51,7 @@ from bento_service.schemas.recommendations import RecommendationRequest, Similar
 from bento_service.schemas.rules import RuleBody, RulePatch
 from bento_service.schemas.training import ReindexRequest, TrainRequest
 from bento_service.services import Clock, Services
+from bento_service.settings_cache import SettingsCache
 from bento_service.shared_store import SharedStore
 from bento_service.upload_worker import Check, UploadWorker
 from resources.control_db.engine import ControlDb
@@ -128,6 +129,7 @@ def create_app(
         events=events,
         event_writer=EventWriter(events),
         keys=KeyCache(db),
+        tenant_settings=SettingsCache(db),
         releases=ReleaseCache(
             lake,
             metrics,

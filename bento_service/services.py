@@ -17,6 +17,7 @@ from bento_service.export_worker import ExportWorker
 from bento_service.limits import Limits
 from bento_service.metrics import Metrics
 from bento_service.release_cache import ReleaseCache
+from bento_service.settings_cache import SettingsCache
 from bento_service.shared_store import SharedStore
 from bento_service.upload_worker import UploadWorker
 from resources.control_db.engine import ControlDb
@@ -41,6 +42,7 @@ class Services:
     events: EventLog
     event_writer: EventWriter
     keys: KeyCache
+    tenant_settings: SettingsCache
     releases: ReleaseCache
     decisions: DecisionLog
     reads: LiveReads

@@ -225,7 +225,9 @@ def _append(session: Session, append: Append) -> tuple[AppendResult, ...]:
 
 @cache
 def _insert() -> ReturningInsert[int]:
-    return insert(EventRow).returning(EventRow.seq)
+    # Of the table and not of the class, which takes twice as long.
+    table = EventRow.__table__
+    return insert(table).returning(table.c.seq)  # type: ignore[arg-type]
 
 
 def _row(tenant: TenantId, event: Event, now: datetime) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -15,7 +15,6 @@ from bento_service.receiving import receive_upload
 from bento_service.requests import json_body, media_type, read_json
 from bento_service.schemas.interactions import (
     EventBatch,
-    EventBody,
     NextActions,
     TrackAnswer,
     TrackBatchAnswer,
@@ -25,8 +24,7 @@ from bento_service.schemas.interactions import (
 from bento_service.schemas.uploads import UploadAnswer
 from bento_service.services import Services, WithServices
 from bento_service.tracking import check_retry, events_of
-from resources.control_db.tenants import get_tenant
-from resources.event_log import AppendResult, Event
+from resources.event_log import AppendResult
 from resources.uploads.contract import Kind
 
 router = APIRouter(tags=["events"])
@@ -85,28 +83,14 @@ async def _track(request: Request, principal: Principal, services: Services, key
         principal.check_tenant(event.tenant_id)
     batch = isinstance(body, EventBatch)
     now = services.clock()
-    events = await run_in_threadpool(_checked, services, principal, bodies, now, key=key, batch=batch)
+    checked = partial(events_of, bodies, now=now, idempotency_key=key, batch=batch)
+    events = await services.tenant_settings.apply(principal.tenant, lambda settings: checked(settings=settings))
+    if key is not None:
+        await run_in_threadpool(check_retry, services.events, principal.tenant, bodies, events, idempotency_key=key)
     results = await services.event_writer.append(principal.tenant, events, now=now)
     services.metrics.events(principal.tenant.value, sum(not result.duplicate for result in results))
     answer = _answer(results, services, batch=batch)
     return Response(answer.model_dump_json(), media_type="application/json")
-
-
-def _checked(
-    services: Services,
-    principal: Principal,
-    bodies: tuple[EventBody, ...],
-    now: datetime,
-    *,
-    key: str | None,
-    batch: bool,
-) -> tuple[Event, ...]:
-    """Return the events to store; blocks on the control DB."""
-    settings = get_tenant(services.db, principal.tenant).settings
-    events = events_of(bodies, settings=settings, now=now, idempotency_key=key, batch=batch)
-    if key is not None:
-        check_retry(services.events, principal.tenant, bodies, events, idempotency_key=key)
-    return events
 
 
 def _answer(results: tuple[AppendResult, ...], services: Services, *, batch: bool) -> Tracked:
