@@ -48,11 +48,21 @@ run_retries:
   enabled: true
   max_retries: 1
   retry_on_asset_or_op_failure: false
+run_storage:
+  module: recsaas_assets.dagster_storage
+  class: RunStorage
+  config:
+    base_dir: {history}
 event_log_storage:
-  module: recsaas_assets.event_storage
+  module: recsaas_assets.dagster_storage
   class: OpenEventLogStorage
   config:
-    base_dir: %s
+    base_dir: {events}
+schedule_storage:
+  module: recsaas_assets.dagster_storage
+  class: ScheduleStorage
+  config:
+    base_dir: {schedules}
 run_monitoring:
   enabled: true
   poll_interval_seconds: 10
@@ -76,7 +86,9 @@ def prepare_dagster_home(settings: Settings) -> Path:
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     target = home / "dagster.yaml"
-    wanted = _INSTANCE % json.dumps(str(home / "history" / "runs"))
+    history = home / "history"
+    folders = {"history": history, "events": history / "runs", "schedules": home / "schedules"}
+    wanted = _INSTANCE.format(**{name: json.dumps(str(folder)) for name, folder in folders.items()})
     if not target.exists() or target.read_text() != wanted:
         beside = home / f".dagster.yaml.{os.getpid()}"
         beside.write_text(wanted)

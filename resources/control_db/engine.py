@@ -6,11 +6,14 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
@@ -94,16 +97,30 @@ def _sqlite_engine(url: str, database: str | None) -> Engine:
 
 
 def _migrate(engine: Engine, sqlite_file: str | None) -> None:
-    """Run Alembic; processes that start together take turns."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-    config.set_main_option("path_separator", "os")
+    """Run Alembic if there is anything to do; processes that start together take turns."""
+    config = _config()
+    with engine.connect() as connection:
+        if MigrationContext.configure(connection).get_current_revision() == _newest_revision():
+            return  # every tick of a sensor opens the DB anew, and Alembic takes fifty times as long to find this out
     if sqlite_file is None or sqlite_file == ":memory:":
         _upgrade(engine, config)
         return
     with open(f"{sqlite_file}.migrate.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _upgrade(engine, config)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@cache
+def _newest_revision() -> str | None:
+    """The newest revision that this code knows; its files do not change while it runs."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
 
 
 def _upgrade(engine: Engine, config: Config) -> None:

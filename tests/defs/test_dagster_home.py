@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from dagster import DagsterRun
 from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.schedules import SqliteScheduleStorage
 
 from recsaas_assets.dagster_home import dagster_instance, prepare_dagster_home
-from recsaas_assets.event_storage import OpenEventLogStorage
+from recsaas_assets.dagster_storage import OpenEventLogStorage, RunStorage, ScheduleStorage
 from resources.settings import load_settings
 
 
@@ -46,6 +49,20 @@ def test_events_are_where_dagster_s_own_storage_looks_for_them(tmp_path: Path) -
             assert [event.message for event in found if event] == ["hello", "again"]
         assert open_databases(tmp_path) < 1 + len(others), "not one for each run"
     assert open_databases(tmp_path) == 0
+
+
+def test_runs_and_ticks_are_where_dagster_s_own_storages_look_for_them(tmp_path: Path) -> None:
+    for _ in range(2):  # the second one from what the process knows of the files
+        with dagster_instance(load_settings(tmp_path)) as instance:
+            run = instance.run_storage.add_run(DagsterRun(job_name="j"))
+            assert isinstance(instance.run_storage, RunStorage)
+            assert isinstance(instance.schedule_storage, ScheduleStorage)
+    own = SqliteRunStorage.from_local(str(tmp_path / "dagster" / "history"))
+    assert own.has_run(run.run_id)
+    assert SqliteScheduleStorage.from_local(str(tmp_path / "dagster" / "schedules")).all_instigator_state() == []
+    shutil.rmtree(tmp_path / "dagster")
+    with dagster_instance(load_settings(tmp_path)) as instance:  # removed under a living process: made anew
+        assert not instance.run_storage.has_run(run.run_id)
 
 
 def open_databases(home: Path) -> int:
