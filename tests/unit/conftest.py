@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +21,17 @@ def now() -> datetime:
     return datetime(2025, 6, 1, 12, tzinfo=UTC)
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty control DB to copy: migrating takes longer than most tests."""
+    file = tmp_path_factory.mktemp("control") / "control.db"
+    open_control_db(f"sqlite:///{file}").close()
+    return file
+
+
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[ControlDb]:
+def db(tmp_path: Path, migrated: Path) -> Iterator[ControlDb]:
+    shutil.copy(migrated, tmp_path / "control.db")
     db = open_control_db(f"sqlite:///{tmp_path}/control.db")
     yield db
     db.close()

@@ -33,14 +33,6 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty control DB to copy: migrating takes longer than most tests."""
-    file = tmp_path_factory.mktemp("control") / "control.db"
-    open_control_db(f"sqlite:///{file}").close()
-    return file
-
-
 @pytest.fixture
 def db(settings: Settings, migrated: Path) -> Iterator[ControlDb]:
     shutil.copy(migrated, settings.home / "control.db")
