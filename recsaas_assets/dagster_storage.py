@@ -12,7 +12,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.runs import SqliteRunStorage
@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import QueuePool
 
 _FILES_OPEN = 4
+Storage = TypeVar("Storage", bound=SqliteRunStorage | SqliteScheduleStorage)
 _looked_at: set[str] = set()
 """Files whose tables this process has seen to be there, and of the newest revision."""
 
@@ -30,34 +31,32 @@ def _is_ready(file: str) -> bool:
     return file in _looked_at and os.path.exists(file)
 
 
+def _opened(storage: type[Storage], name: str, base_dir: str, inst_data: Any) -> Storage:
+    """Open the file of this name; Dagster's own look at its tables only where this process has not looked yet."""
+    file = os.path.join(base_dir, f"{name}.db")
+    if _is_ready(file):
+        return storage(create_db_conn_string(base_dir, name), inst_data)
+    opened = storage.from_local(base_dir, inst_data)
+    _looked_at.add(file)
+    return cast(Storage, opened)
+
+
 class RunStorage(SqliteRunStorage):
     """The same file as `SqliteRunStorage`."""
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> RunStorage:
         """What Dagster calls with the `config` of dagster.yaml."""
-        base_dir = config_value["base_dir"]
-        file = os.path.join(base_dir, "runs.db")
-        if _is_ready(file):
-            return cls(create_db_conn_string(base_dir, "runs"), inst_data)
-        storage = cls.from_local(base_dir, inst_data)
-        _looked_at.add(file)
-        return storage
+        return _opened(cls, "runs", config_value["base_dir"], inst_data)
 
 
 class ScheduleStorage(SqliteScheduleStorage):
     """The same file as `SqliteScheduleStorage`."""
 
     @classmethod
-    def from_config_value(cls, inst_data: Any, config_value: Any) -> SqliteScheduleStorage:
+    def from_config_value(cls, inst_data: Any, config_value: Any) -> ScheduleStorage:
         """What Dagster calls with the `config` of dagster.yaml."""
-        base_dir = config_value["base_dir"]
-        file = os.path.join(base_dir, "schedules.db")
-        if _is_ready(file):
-            return cls(create_db_conn_string(base_dir, "schedules"), inst_data)
-        storage = cls.from_local(base_dir, inst_data)
-        _looked_at.add(file)
-        return storage
+        return _opened(cls, "schedules", config_value["base_dir"], inst_data)
 
 
 class OpenEventLogStorage(SqliteEventLogStorage):

@@ -9,10 +9,9 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsaas_assets.benchmarks.datasets import DATASETS, PUBLIC, Prepared, prepared
-from recsaas_assets.benchmarks.machine import machine
+from recsaas_assets.benchmarks.datasets import Prepared, dataset_option, print_measured
 from recsaas_assets.benchmarks.ranked import ranked
-from recsaas_assets.commands.console import json_option, notes, print_json, results
+from recsaas_assets.commands.console import json_option
 from resources.lake import read_parquet
 from resources.ranker.fold_in import folded_vector
 
@@ -29,30 +28,12 @@ _DRAWS = 20
 
 
 @click.command()
-@click.option(
-    "--dataset",
-    "names",
-    multiple=True,
-    default=PUBLIC,
-    show_default=True,
-    type=click.Choice(DATASETS),
-    help="Repeatable.",
-)
+@dataset_option
 @click.option("--seed", default=7, show_default=True, help="Seed of the fits and of the intervals.")
 @json_option
 def cold(names: tuple[str, ...], seed: int, as_json: bool) -> None:
     """Users folded in from 1, 3 and 5 events, and items by their content, on the test period of a split by time."""
-    answer: dict[str, Any] = {"seed": seed}
-    for name in names:
-        notes.print(f"{name} …")
-        with prepared(name) as data:
-            answer[name] = _measure(data, seed)
-    answer["machine"] = machine()
-    if as_json:
-        print_json(answer)
-        return
-    for name in names:
-        results.print_json(data={name: answer[name]})
+    print_measured(names, lambda data: _measure(data, seed), seed=seed, as_json=as_json)
 
 
 def _measure(prepared_data: Prepared, seed: int) -> dict[str, Any]:

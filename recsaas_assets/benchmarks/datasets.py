@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import click
+
+from recsaas_assets.benchmarks.machine import machine
 from recsaas_assets.benchmarks.workplace import LAST_DAY, Workplace, workplace
+from recsaas_assets.commands.console import notes, print_json, results
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import list_uploads
 from resources.errors import InvalidInput
@@ -73,6 +77,32 @@ def prepared(name: str) -> Iterator[Prepared]:
         signals = read_parquet(lake.dbt / "int_interaction_signals.parquet")
         catalogue = read_parquet(lake.dbt / "stg_items.parquet")["item_id"]
         yield Prepared(name, site, lake, build_training_set(signals, catalogue, settings.weights.cap))
+
+
+def dataset_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option `--dataset`, repeatable, as `names`."""
+    chosen = click.Choice(DATASETS)
+    option = click.option(
+        "--dataset", "names", multiple=True, default=PUBLIC, show_default=True, type=chosen, help="Repeatable."
+    )
+    return option(command)
+
+
+def print_measured(
+    names: Sequence[str], measure: Callable[[Prepared], dict[str, Any]], *, seed: int, as_json: bool
+) -> None:
+    """Measure each data set and print what was found."""
+    answer: dict[str, Any] = {"seed": seed}
+    for name in names:
+        notes.print(f"{name} …")
+        with prepared(name) as data:
+            answer[name] = measure(data)
+    answer["machine"] = machine()
+    if as_json:
+        print_json(answer)
+        return
+    for name in names:
+        results.print_json(data={name: answer[name]})
 
 
 def _upload(site: Workplace, tenant: TenantId, name: str) -> None:

@@ -8,10 +8,9 @@ import click
 import numpy as np
 import polars as pl
 
-from recsaas_assets.benchmarks.datasets import DATASETS, PUBLIC, Prepared, prepared
-from recsaas_assets.benchmarks.machine import machine
+from recsaas_assets.benchmarks.datasets import Prepared, dataset_option, print_measured
 from recsaas_assets.benchmarks.ranked import ranked
-from recsaas_assets.commands.console import json_option, notes, print_json, results
+from recsaas_assets.commands.console import json_option
 from resources.lake import read_parquet
 from resources.ranker.fold_in import folded_vector, recomputed_vector
 
@@ -23,15 +22,7 @@ _EVENTS = (1, 3, 5)
 
 
 @click.command()
-@click.option(
-    "--dataset",
-    "names",
-    multiple=True,
-    default=PUBLIC,
-    show_default=True,
-    type=click.Choice(DATASETS),
-    help="Repeatable.",
-)
+@dataset_option
 @click.option("--seed", default=7, show_default=True, help="Seed of the fits and of the intervals.")
 @json_option
 def returning(names: tuple[str, ...], seed: int, as_json: bool) -> None:
@@ -39,17 +30,7 @@ def returning(names: tuple[str, ...], seed: int, as_json: bool) -> None:
 
     `trained` keeps the vector; `recomputed` is what the service does; `folded_in` builds it from all events anew.
     """
-    answer: dict[str, Any] = {"seed": seed}
-    for name in names:
-        notes.print(f"{name} …")
-        with prepared(name) as data:
-            answer[name] = _measure(data, seed)
-    answer["machine"] = machine()
-    if as_json:
-        print_json(answer)
-        return
-    for name in names:
-        results.print_json(data={name: answer[name]})
+    print_measured(names, lambda data: _measure(data, seed), seed=seed, as_json=as_json)
 
 
 def _measure(prepared_data: Prepared, seed: int) -> dict[str, Any]:

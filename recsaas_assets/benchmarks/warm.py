@@ -14,7 +14,7 @@ import polars as pl
 from rich.table import Table
 from upath import UPath
 
-from recsaas_assets.benchmarks.datasets import DATASETS, PUBLIC, Prepared, prepared
+from recsaas_assets.benchmarks.datasets import Prepared, dataset_option, prepared
 from recsaas_assets.benchmarks.machine import machine
 from recsaas_assets.benchmarks.ranked import ranked
 from recsaas_assets.commands.console import json_option, notes, print_json, results
@@ -31,15 +31,7 @@ _KINDS = ("full", "incremental", "annealed")
 
 
 @click.command()
-@click.option(
-    "--dataset",
-    "names",
-    multiple=True,
-    default=PUBLIC,
-    show_default=True,
-    type=click.Choice(DATASETS),
-    help="Repeatable.",
-)
+@dataset_option
 @click.option("--runs", type=click.IntRange(min=1), default=4, show_default=True, help="Incremental runs in a row.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the fits and of the intervals.")
 @json_option

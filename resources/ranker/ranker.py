@@ -1,4 +1,8 @@
-"""The ranker: one loaded release answers. Evaluation and serving both use it, so what is measured is what is served."""
+"""The ranker: one loaded release answers.
+
+Evaluation ranks the same vectors exactly, for many users at once and without a release around them
+(`recsaas_assets.recommender.scorers`); a test holds that the two give the same lists.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +28,10 @@ from resources.ranker.row_rules import RulesByRow
 from resources.ranker.rules import RankRules
 from resources.ranker.scope import NO_ROWS, Scope
 from resources.ranker.search import VectorSearch, length
-from resources.ranker.second_stage import CANDIDATES, SecondStage
+from resources.ranker.second_stage import SecondStage
 from resources.release.contents import INDEX
 from resources.release.load import LoadedRelease
 
-_BLOCK = 256
 _FIRST_LOOK = 1_000
 _NO_WEIGHTS = np.empty(0)
 
@@ -228,49 +231,6 @@ class Ranker:
         answer.add_popular(scope.popular(answer.taken()))
         reasons = (lambda rows: [similarity_reason(items, row)] * len(rows)) if explain else None
         return answer.ranking(fallback, self._algorithm, offset=offset, reasons=reasons)
-
-    def top_rows(
-        self,
-        user_rows: NDArray[np.integer],
-        k: int,
-        *,
-        exclude_seen: bool = True,
-        filters: Filters = NO_FILTERS,
-    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Rank the model's `k` items for many users: exactly the rows that `recommend` answers from the model.
-
-        Returns:
-            Item rows `(n, k)`, padded with −1, and inner products `(n, k)`, padded with −inf. A user without a vector
-            has only padding.
-        """
-        require_at_least(1, k=k)
-        release = self.release
-        rows = np.full((len(user_rows), k), -1, dtype=np.int32)
-        products = np.full((len(user_rows), k), -np.inf)
-        if self._algorithm == "popularity" or not len(release.user_vectors):
-            return rows, products
-        closed = ~self._views.get(filters).model_mask
-        closed[self._overlaid.as_released.rows(filters.exclude_ids)] = True
-        second = self._second_stage
-        depth = k if second is None else max(k, CANDIDATES)
-        for start in range(0, len(user_rows), _BLOCK):
-            block = user_rows[start : start + _BLOCK]
-            queries = release.user_vectors[block]
-            scores = queries @ release.item_vectors.T
-            scores[:, closed] = -np.inf
-            for offset, user_row in enumerate(block):
-                if not queries[offset].any():
-                    continue
-                history = release.seen_items[release.seen_indptr[user_row] : release.seen_indptr[user_row + 1]]
-                scores[offset, release.disliked_items(int(user_row))] = -np.inf
-                if exclude_seen:
-                    scores[offset, history] = -np.inf
-                best, falling = self.search.exact_from_products(queries[offset], depth, scores[offset])
-                if second is not None:
-                    best = second.order(int(user_row), queries[offset], best, falling, history)
-                n = min(k, len(best))
-                rows[start + offset, :n], products[start + offset, :n] = best[:n], falling[:n]
-        return rows, products
 
     def _ranking(self, asked: Asked, wanted: int, *, offset: int = 0, explain: bool, exact: bool = False) -> Ranking:
         items = self._overlaid.under(asked.overlay)

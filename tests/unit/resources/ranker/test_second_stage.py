@@ -62,15 +62,6 @@ def test_the_trees_order_the_candidates_and_the_scores_stay_those_of_the_places(
     assert {item.source for item in answers[1]} == {"model"}
 
 
-def test_top_rows_answers_what_recommend_does(plain: Ranker) -> None:
-    ranker = with_second_stage(plain)
-
-    rows, products = ranker.top_rows(np.array([0, 1]), 3)
-
-    assert rows.tolist() == [[3, 2, 1], [-1, -1, -1]]
-    assert (np.diff(products[0]) <= 0).all()
-
-
 def test_users_without_a_vector_and_filters_are_served_as_before(plain: Ranker) -> None:
     ranker = with_second_stage(plain)
 
@@ -102,7 +93,6 @@ def test_answers_do_without_a_second_stage_that_does_not_fit(
     assert (answer.degraded, answer.fallback_reason) == (True, "second_stage_unavailable")
     # Nobody is degraded whom the second stage would not have served.
     assert ranker.recommend("nobody", 4) == plain.recommend("nobody", 4)
-    assert ranker.top_rows(np.array([0]), 3)[0].tolist() == [[0, 1, 2]]
 
 
 def test_answers_do_without_lightgbm(plain: Ranker, monkeypatch: pytest.MonkeyPatch) -> None:
