@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import NamedTuple
 
 import polars as pl
-from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select
+from sqlalchemy import ColumnElement, func, insert, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -36,13 +35,6 @@ class Event:
     session_id: str | None = None
     recommendation_id: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
-
-
-class Touch(NamedTuple):
-    """What a user did with an item."""
-
-    item_id: str
-    interaction_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +95,6 @@ class EventLog:
                 take_turns(session, append.tenant)  # else a reader could see a later number and never the earlier one
                 found[place] = _append(session, append)
         return [found[place] for place in range(len(appends))]
-
-    def touches_of_user(
-        self, tenant: TenantId, user_id: str, *, after: int = 0, limit: int = 1000
-    ) -> tuple[Touch, ...]:
-        """The newest `limit` interactions of the user since `after`, most recent last; impressions left out."""
-        values = {"tenant": tenant.value, "user": user_id, "after": after, "most": limit}
-        with self.db.engine.connect() as connection:
-            rows = connection.execute(_touches_of_user(), values)
-            newest_first = [Touch(item, kind) for item, kind in rows if item is not None]
-        return tuple(reversed(newest_first))
 
     def users_after(self, tenant: TenantId, after: int) -> frozenset[str]:
         """Users who did something with an item since `after`."""
@@ -182,23 +164,6 @@ class EventLog:
 
 IMPRESSION = "impression"
 """Type of an event that says a list was shown; it is not an interaction and trains nothing."""
-
-
-@cache
-def _touches_of_user() -> Select[str | None, str]:
-    """Built once: it runs in every recommendation, and building it costs a hundred times what SQLite needs."""
-    return (
-        select(EventRow.item_id, EventRow.interaction_type)
-        .where(
-            EventRow.tenant_id == bindparam("tenant"),
-            EventRow.user_id == bindparam("user"),
-            EventRow.seq > bindparam("after"),
-            EventRow.item_id.is_not(None),
-            EventRow.interaction_type != IMPRESSION,
-        )
-        .order_by(EventRow.seq.desc())
-        .limit(bindparam("most"))
-    )
 
 
 def _json(extra: object) -> str | None:

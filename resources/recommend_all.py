@@ -8,13 +8,12 @@ from itertools import islice
 
 import polars as pl
 
+from resources.as_served import as_served
 from resources.control_db.engine import ControlDb
 from resources.control_db.erasures import users_being_erased
 from resources.event_log import EventLog
-from resources.ranker.fold_in import event_weight
 from resources.ranker.ranker import Ranker
 from resources.tenant import TenantId
-from resources.tenant_state import TenantState
 
 USERS_AT_ONCE = 2_000
 _TOLD_EVERY = 20
@@ -62,28 +61,16 @@ def recommend_all(
     ends the work.
     """
     users, active = users_of(db, tenant, ranker, without=without)
-    state = TenantState.load(db, tenant, ranker.release)
-    rules = state.rules_for(scenario, now, ranker.release.catalogue)
-    events, watermark = EventLog(db), ranker.release.manifest.event_watermark
     waiting, done = iter(users), 0
-    while block := list(islice(waiting, USERS_AT_ONCE)):
-        rows = []
-        for number, user in enumerate(block):
-            if on_progress is not None and number % _TOLD_EVERY == 0:
-                on_progress(done + number, len(users))
-            after = watermark if user in ranker.release.user_rows else 0
-            live = events.touches_of_user(tenant, user, after=after) if user in active else ()
-            ranking = ranker.recommend(
-                user,
-                k,
-                live_items=[touch.item_id for touch in live],
-                live_weights=[event_weight(touch.interaction_type) for touch in live],
-                explain=False,
-                overlay=state.overlay,
-                rules=rules,
-            )
-            rows += [(user, item.rank, item.item_id, item.score, item.source) for item in ranking.items]
-        done += len(block)
-        yield pl.DataFrame(rows, schema=RECOMMENDATION_SCHEMA, orient="row")
-        if on_progress is not None:
-            on_progress(done, len(users))
+    with as_served(db, tenant, ranker, now=now, scenario=scenario) as answers:
+        while block := list(islice(waiting, USERS_AT_ONCE)):
+            rows = []
+            for number, user in enumerate(block):
+                if on_progress is not None and number % _TOLD_EVERY == 0:
+                    on_progress(done + number, len(users))
+                ranking = answers.recommend(user, k, explain=False, active=user in active)
+                rows += [(user, item.rank, item.item_id, item.score, item.source) for item in ranking.items]
+            done += len(block)
+            yield pl.DataFrame(rows, schema=RECOMMENDATION_SCHEMA, orient="row")
+            if on_progress is not None:
+                on_progress(done, len(users))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from resources.as_served import as_served
 from resources.control_db.tenants import get_tenant
-from resources.event_log import EventLog
-from resources.ranker.fold_in import event_weight
 from resources.ranker.live import live_ranker
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
@@ -25,11 +26,8 @@ count_option = click.option("-k", "--count", default=10, show_default=True, type
 def recommend(tenant_id: TenantId, user: str, count: int, as_json: bool) -> None:
     """Recommend items to USER; a new user gets items by the tracked events, or what is popular."""
     site = Installation()
-    ranker = ranker_of(site, tenant_id)
-    after = ranker.release.manifest.event_watermark
-    live = EventLog(site.db).touches_of_user(tenant_id, user, after=after)
-    items, weights = [touch.item_id for touch in live], [event_weight(touch.interaction_type) for touch in live]
-    show(ranker.recommend(user, count, live_items=items, live_weights=weights), as_json, user_id=user)
+    with as_served(site.db, tenant_id, ranker_of(site, tenant_id), now=datetime.now(UTC)) as answers:
+        show(answers.recommend(user, count), as_json, user_id=user)
 
 
 @click.command()
@@ -39,7 +37,9 @@ def recommend(tenant_id: TenantId, user: str, count: int, as_json: bool) -> None
 @json_option
 def similar(tenant_id: TenantId, item: str, count: int, as_json: bool) -> None:
     """Show items like ITEM."""
-    show(ranker_of(Installation(), tenant_id).similar(item, count), as_json, item_id=item)
+    site = Installation()
+    with as_served(site.db, tenant_id, ranker_of(site, tenant_id), now=datetime.now(UTC)) as answers:
+        show(answers.similar(item, count), as_json, item_id=item)
 
 
 def ranker_of(site: Installation, tenant: TenantId) -> Ranker:

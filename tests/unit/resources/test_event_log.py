@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import EventRow
-from resources.event_log import EVENT_SCHEMA, IMPRESSION, Event, EventLog
+from resources.event_log import EVENT_SCHEMA, Event, EventLog
 from resources.tenant import TenantId
 
 Shops = tuple[TenantId, TenantId]
@@ -84,14 +84,9 @@ def test_a_batch_is_stored_all_or_none(log: EventLog, shops: Shops, now: datetim
     assert log.append(shops[0], [event("good")], now=now)[0].duplicate is False
 
 
-def items_of_user(log: EventLog, tenant: TenantId, user: str, *, after: int = 0, limit: int = 1000) -> tuple[str, ...]:
-    return tuple(touch.item_id for touch in log.touches_of_user(tenant, user, after=after, limit=limit))
-
-
 def test_nothing_to_store(log: EventLog, shops: Shops, now: datetime) -> None:
     assert log.append(shops[0], [], now=now) == ()
     assert log.export_after(shops[0]).is_empty()
-    assert log.touches_of_user(shops[0], "u") == ()
     assert log.last_seq(shops[0]) == 0
 
 
@@ -99,8 +94,7 @@ def test_two_tenants_may_use_the_same_event_id(log: EventLog, shops: Shops, now:
     blue, green = shops
     assert not log.append(blue, [event("e", "blue-item")], now=now)[0].duplicate
     assert not log.append(green, [event("e", "green-item")], now=now)[0].duplicate
-    assert items_of_user(log, blue, "u") == ("blue-item",)
-    assert items_of_user(log, green, "u") == ("green-item",)
+    assert log.export_after(blue)["item_id"].to_list() == ["blue-item"]
     assert log.export_after(green)["item_id"].to_list() == ["green-item"]
     assert log.last_seq(blue) < log.last_seq(green)
 
@@ -127,19 +121,6 @@ def test_the_number_of_an_erased_event_is_not_used_again(log: EventLog, shops: S
         session.execute(delete(EventRow))
     (second,) = log.append(shops[0], [event("2")], now=now)
     assert second.seq > first.seq
-
-
-def test_items_of_a_user_after_the_watermark_newest_last(log: EventLog, shops: Shops, now: datetime) -> None:
-    blue, _ = shops
-    results = log.append(blue, [event(str(n), f"i{n}") for n in range(4)], now=now)
-    log.append(blue, [event("other", "x", user_id="v"), event("shown", "y", interaction_type=IMPRESSION)], now=now)
-    log.append(blue, [event("list", None, interaction_type=IMPRESSION), event("again", "i3")], now=now)
-    assert items_of_user(log, blue, "u") == ("i0", "i1", "i2", "i3", "i3")
-    assert items_of_user(log, blue, "u", after=results[2].seq) == ("i3", "i3")
-    assert items_of_user(log, blue, "u", limit=3) == ("i2", "i3", "i3")
-    assert log.touches_of_user(blue, "nobody") == ()
-    log.append(blue, [event("against", "i0", interaction_type="dislike")], now=now)
-    assert log.touches_of_user(blue, "u", limit=1) == (("i0", "dislike"),)
 
 
 def test_threads_that_append_at_once_lose_nothing(log: EventLog, shops: Shops, now: datetime) -> None:
