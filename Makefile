@@ -14,10 +14,10 @@ export UV_TORCH_BACKEND ?= cpu
 endif
 endif
 
-.PHONY: help install demo up test unit lint format lock clean
+.PHONY: help install demo up test test-all unit lint format lock clean
 
 help: ## Show what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 install: $(STAMP) ## Prepare .venv, so that .venv/bin/recsaas works
 
@@ -36,8 +36,11 @@ demo: install ## From nothing to live recommendations; ONCE=1 exits after printi
 up: install ## Start the Dagster UI, its daemon and the service
 	@$(VENV)/bin/recsaas up
 
-test: install lint ## Everything that must be green
-	$(PY) -m pytest -n 2 --dist loadgroup --durations=40
+test: install lint ## What must be green before a commit
+	$(PY) -m pytest -n 2 --dist loadgroup -m "not long" --durations=10
+
+test-all: install ## The long tests beside those of `make test`: attacks, floods, kills, fuzzing
+	$(PY) -m pytest -n 2 --dist loadgroup -m long --durations=10
 
 unit: install ## The fast tests alone
 	$(PY) -m pytest -n 2 tests/unit tests/architecture
