@@ -37,6 +37,11 @@ class Served:
         """Its address."""
         return f"http://{_HOST}:{self.port}"
 
+    @property
+    def workers_started(self) -> int:
+        """How many workers have started so far; more than there are when one had to be started again."""
+        return self.log.read_text(errors="replace").count(_STARTED)
+
     def memory_bytes(self) -> int:
         """Memory of the process and of all that it started; what they share counts once (Linux: PSS)."""
         total = 0
@@ -86,8 +91,7 @@ def service(place: Workplace, *, workers: int = 1, **variables: str) -> Iterator
     }
 
     def ready(served: Served) -> bool:
-        started = served.log.read_text(errors="replace").count(_STARTED) >= workers
-        return started and _status(f"{served.url}/readyz") == 200
+        return served.workers_started >= workers and _status(f"{served.url}/readyz") == 200
 
     with _running(place.settings.home / "service.log", command, environment, ready) as served:
         yield served

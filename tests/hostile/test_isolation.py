@@ -1,0 +1,229 @@
+"""Every route asked by one shop for what is another's: nothing is seen, changed, or even known to exist."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.hostile.live import Live, in_error_shape, live_service
+
+pytestmark = pytest.mark.xdist_group("hostile-service")
+SECRET = "gsecret"
+"""Stands in everything that green owns: ids, titles, notes, names of files."""
+ITEMS = f"item_id,title\n{SECRET}-item,{SECRET} lamp\n{SECRET}-bad,\n"
+EVENT = {"user_id": f"{SECRET}-user", "item_id": "g2", "interaction_type": "view", "session_id": f"{SECRET}-visit"}
+JOB_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Owned:
+    """What green has, by the name that a route has for its id."""
+
+    ids: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with live_service(tmp_path_factory.mktemp("isolation"), RECSAAS_INLINE_UPLOAD_BYTES="2000") as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def green(live: Live) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=live.server.url, headers=live.green.headers, timeout=30) as http:
+        yield http
+
+
+@pytest.fixture(scope="module")
+def blue(live: Live) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=live.server.url, headers=live.blue.headers, timeout=30) as http:
+        yield http
+
+
+def made(answer: httpx.Response) -> Any:
+    assert answer.status_code < 300, answer.text
+    return answer.json()
+
+
+@pytest.fixture(scope="module")
+def owned(green: httpx.Client) -> Owned:
+    upload = made(green.post("/api/v1/upload/items", files={"file": (f"{SECRET}.csv", ITEMS)}))
+    rows = "".join(f"{SECRET}-{row},{SECRET} {row}\n" for row in range(200))
+    job = made(green.post("/api/v1/upload/items", files={"file": (f"{SECRET}-big.csv", f"item_id,title\n{rows}")}))
+    item = {"item_id": f"{SECRET}-item", "title": f"{SECRET} lamp", "price": 3}
+    made(green.post("/api/v1/items", json=item))
+    rule = made(green.post("/api/v1/rules", json={"kind": "bury", "target": {"item_ids": ["g1"]}, "note": SECRET}))
+    made(green.post("/api/v1/interactions", json=EVENT))
+    export = made(green.post("/api/v1/recommendations/exports", json={"scenario": SECRET}))
+    training = made(green.post("/api/v1/train", json={}))
+    answer = made(green.post("/api/v1/recommendations", json={"user_id": EVENT["user_id"], "count": 2}))
+    erasure = made(green.delete("/api/v1/users/someone-else"))
+    ids = {
+        "upload_id": upload["upload_id"],
+        "job_id": job["job_id"],
+        "item_id": item["item_id"],
+        "rule_id": rule["id"],
+        "export_id": export["export_id"],
+        "training_id": training["job_id"],
+        "recommendation_id": answer["recommendation_id"],
+        "user_id": EVENT["user_id"],
+        "erasure_id": erasure["erasure_id"],
+    }
+    deadline = time.monotonic() + JOB_SECONDS
+    while made(green.get(f"/api/v1/uploads/jobs/{ids['job_id']}"))["status"] in ("queued", "checking"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return Owned(ids)
+
+
+NOT_FOUND = {
+    ("GET", "/api/v1/uploads/{upload_id}"),
+    ("GET", "/api/v1/uploads/{upload_id}/rejected"),
+    ("GET", "/api/v1/uploads/{upload_id}/trace"),
+    ("GET", "/api/v1/uploads/jobs/{job_id}"),
+    ("GET", "/api/v1/items/{item_id}"),
+    ("PATCH", "/api/v1/items/{item_id}"),
+    ("DELETE", "/api/v1/items/{item_id}"),
+    ("GET", "/api/v1/rules/{rule_id}"),
+    ("PATCH", "/api/v1/rules/{rule_id}"),
+    ("DELETE", "/api/v1/rules/{rule_id}"),
+    ("GET", "/api/v1/recommendations/exports/{export_id}"),
+    ("GET", "/api/v1/recommendations/exports/{export_id}/file"),
+    ("DELETE", "/api/v1/recommendations/exports/{export_id}"),
+    ("GET", "/api/v1/recommendations/{recommendation_id}/receipt"),
+    ("GET", "/api/v1/training/{job_id}/progress"),
+    ("DELETE", "/api/v1/training/{job_id}"),
+    ("GET", "/api/v1/erasures/{erasure_id}"),
+}
+"""Routes with an id that belongs to one tenant: another's is not found."""
+LISTS = {
+    ("GET", "/api/v1/uploads"),
+    ("GET", "/api/v1/items"),
+    ("GET", "/api/v1/rules"),
+    ("GET", "/api/v1/training"),
+    ("GET", "/api/v1/recommendations/exports"),
+    ("GET", "/api/v1/data-quality"),
+    ("GET", "/api/v1/readiness"),
+}
+"""Routes that show all that a tenant has of something."""
+ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/api/v1/recommendations"): {"json": {"user_id": EVENT["user_id"], "count": 10}},
+    ("POST", "/api/v1/recommendations/batch"): {"json": {"requests": [{"user_id": EVENT["user_id"]}]}},
+    ("POST", "/api/v1/recommendations/similar"): {"json": {"item_id": f"{SECRET}-item", "count": 10}},
+    ("GET", "/recommend/{user_id}"): {},
+    ("GET", "/api/v1/recommendations/why-not"): {"params": {"user_id": EVENT["user_id"], "item_id": f"{SECRET}-item"}},
+    ("GET", "/api/v1/users/{user_id}/export"): {},
+    ("POST", "/recommend"): {"json": {"user_id": EVENT["user_id"]}},
+    ("POST", "/similar"): {"json": {"item_id": f"{SECRET}-item"}},
+}
+"""Routes that answer for any id: what green's ids mean there is not looked at."""
+WRITES = {
+    ("POST", "/api/v1/interactions"),
+    ("POST", "/events"),
+    ("POST", "/api/v1/items"),
+    ("POST", "/api/v1/rules"),
+    ("POST", "/api/v1/upload/{kind}"),
+    ("POST", "/api/v1/train"),
+    ("POST", "/admin/train"),
+    ("POST", "/api/v1/reindex"),
+    ("POST", "/admin/reindex"),
+    ("POST", "/api/v1/recommendations/exports"),
+    ("DELETE", "/api/v1/users/{user_id}"),
+}
+"""Routes that write into the credential's tenant: a `tenant_id` of another one is refused where a body has one."""
+OPEN = {
+    ("GET", "/health"),
+    ("GET", "/metrics"),
+}
+"""Routes without a credential."""
+
+
+def routes(http: httpx.Client) -> set[tuple[str, str]]:
+    document = made(http.get("/openapi.json"))
+    return {
+        (method.upper(), path)
+        for path, methods in document["paths"].items()
+        for method in methods
+        if method in ("get", "post", "put", "patch", "delete")
+    }
+
+
+def address(path: str, ids: dict[str, str]) -> str:
+    own = ids | {"job_id": ids["training_id"]} if path.startswith("/api/v1/training/") else ids
+    return path.format(**own, kind="items")
+
+
+def test_every_route_is_in_one_of_the_tables(green: httpx.Client) -> None:
+    known = NOT_FOUND | LISTS | set(ANSWERS) | WRITES | OPEN
+    assert routes(green) - known == set(), "say what another tenant must get at a new route"
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(NOT_FOUND))
+def test_what_is_anothers_is_not_found(
+    live: Live, green: httpx.Client, blue: httpx.Client, owned: Owned, method: str, path: str
+) -> None:
+    url = address(path, owned.ids)
+    body = {"json": {"title": "taken"}} if path.startswith("/api/v1/items") and method == "PATCH" else {}
+    body = {"json": {"note": "taken"}} if path.startswith("/api/v1/rules") and method == "PATCH" else body
+    if method == "GET":
+        assert green.get(url).status_code != 404, "the owner has it"
+    answer = blue.request(method, url, **body)
+    assert answer.status_code == 404, answer.text
+    assert in_error_shape(answer)
+    assert SECRET not in answer.text.replace(owned.ids["item_id"], "")
+    unknown = {name: f"{value[:-3]}zzz" for name, value in owned.ids.items()}
+    other = blue.request(method, address(path, unknown), **body)
+    assert other.status_code == 404, "an id of another tenant and one that nobody has are told apart"
+    if method == "GET":
+        assert green.get(url).status_code != 404
+    stranger = httpx.request(method, f"{live.server.url}{url}", **body)
+    assert stranger.status_code == 401
+    narrow = httpx.request(method, f"{live.server.url}{url}", headers=live.blue.key_with("interactions:write"), **body)
+    assert narrow.status_code == 403, "permission is checked before existence"
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(LISTS))
+def test_lists_show_ones_own(green: httpx.Client, blue: httpx.Client, owned: Owned, method: str, path: str) -> None:
+    mine, theirs = blue.request(method, path), green.request(method, path)
+    assert (mine.status_code, theirs.status_code) == (200, 200), mine.text
+    for value in (SECRET, *owned.ids.values()):
+        assert value not in mine.text
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(ANSWERS))
+def test_answers_hold_nothing_of_another(blue: httpx.Client, owned: Owned, method: str, path: str) -> None:
+    answer = blue.request(method, address(path, owned.ids), **ANSWERS[method, path])
+    assert answer.status_code in (200, 404), answer.text
+    for value in (f"{SECRET} lamp", f"{SECRET}-visit", '"g1"', '"g2"', "Title g"):
+        assert value not in answer.text
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(WRITES))
+def test_a_tenant_id_that_is_anothers_is_refused(blue: httpx.Client, owned: Owned, method: str, path: str) -> None:
+    if path.startswith(("/api/v1/upload", "/api/v1/users")):
+        pytest.skip("takes no tenant_id")
+    answer = blue.request(method, path, json=body_of(path) | {"tenant_id": "green"})
+    assert answer.status_code in (403, 422), answer.text
+    assert in_error_shape(answer)
+
+
+def test_an_erasure_by_another_takes_nothing(green: httpx.Client, blue: httpx.Client, owned: Owned) -> None:
+    blue.delete(f"/api/v1/users/{owned.ids['user_id']}")
+    export = made(green.get(f"/api/v1/users/{owned.ids['user_id']}/export"))
+    assert SECRET in str(export)
+    assert "g2" in str(export)
+
+
+def body_of(path: str) -> dict[str, Any]:
+    if path in ("/api/v1/interactions", "/events"):
+        return {"user_id": "u1", "item_id": "b1", "interaction_type": "view"}
+    if path == "/api/v1/items":
+        return {"item_id": "b1", "title": "Mine"}
+    if path == "/api/v1/rules":
+        return {"kind": "hide", "target": {"item_ids": ["b1"]}}
+    return {}
