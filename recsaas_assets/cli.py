@@ -18,6 +18,7 @@ _COMMANDS = {
     "tenant": "recsaas_assets.commands.tenant:tenant",
     "upload": "recsaas_assets.commands.upload:upload",
     "rejected": "recsaas_assets.commands.upload:rejected",
+    "landing": "recsaas_assets.commands.landing:landing",
     "user": "recsaas_assets.commands.user:user",
     "events": "recsaas_assets.commands.events:events",
     "rules": "recsaas_assets.commands.rules:rules",

@@ -17,6 +17,7 @@ from recsaas_assets.defs.search import hyperparameter_search
 from recsaas_assets.defs.second_stage import second_stage_model
 from recsaas_assets.defs.sensors import (
     dead_runs,
+    misplaced_files,
     new_uploads,
     record_cancelled_runs,
     record_failed_runs,
@@ -60,6 +61,7 @@ defs = Definitions(
     sensors=[
         tenant_mirror,
         new_uploads,
+        misplaced_files,
         training_jobs,
         event_export,
         pending_erasures,

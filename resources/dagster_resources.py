@@ -19,7 +19,8 @@ from resources.control_db.tenants import Tenant, get_tenant
 from resources.control_db.training_jobs import TrainingJob, begin_job, is_cancelled, note_release
 from resources.decisions.store import DecisionStore, open_decisions
 from resources.lake import Lake, TenantLake
-from resources.listing import StoredFile, list_files, objects_as_files
+from resources.landing_folders import list_landing
+from resources.listing import StoredFile, objects_as_files
 from resources.run_lock import tenant_run_lock
 from resources.settings import Settings, load_settings
 from resources.tenant import TenantId
@@ -64,14 +65,14 @@ class PlatformResource(ConfigurableResource):  # type: ignore[type-arg]
         return S3Resource(endpoint_url=self.settings.s3_endpoint or None, max_attempts=2)
 
     def list_landing(self) -> Iterator[StoredFile]:
-        """Everything in everybody's landing folders, in one listing.
+        """Everything in everybody's landing folders, in one listing (see `list_landing`).
 
         Raises:
             LakeUnavailable, ConfigurationError: the object store cannot be listed.
         """
         root = self.lake.landing_root
         if isinstance(root, Path):
-            yield from list_files(root)
+            yield from list_landing(self.lake)
             return
         from resources.object_store import bucket_and_prefix, explained
 

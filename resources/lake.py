@@ -12,7 +12,10 @@ and whatever works on both is a function here.
                             search/                trials of the hyper-parameter search, and what it found
                             releases/<version>/ + current.json
                             exports/<export id>.<format>    recommendations of all users, for a download
-    <lake>/landing/<tenant>/<kind>/<file>          files dropped by the shop
+                            landing/taking/<kind>/  dropped files that a run has moved to where no shop can write
+                            landing/refused/<id>.json, <id>/<file>    refused ones, with the reason
+                            landing/in_hand/<kind>.json    the one that is being read
+    <lake>/landing/<tenant>/<kind>/<file>          files dropped by the shop, which writes here itself
 """
 
 from __future__ import annotations
@@ -131,6 +134,19 @@ class TenantLake:
     def exports(self) -> UPath:
         """Folder of these files."""
         return self.root / "exports"
+
+    def taking(self, kind: str) -> UPath:
+        """Folder of dropped files that a run has begun to take in."""
+        return self.root / "landing" / "taking" / _segment(kind)
+
+    @property
+    def refused(self) -> UPath:
+        """Folder of dropped files that were refused, and of the reasons."""
+        return self.root / "landing" / "refused"
+
+    def in_hand(self, kind: str) -> UPath:
+        """File that names the dropped file which is being read, for whoever comes after a death."""
+        return self.root / "landing" / "in_hand" / f"{_segment(kind)}.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from upath import UPath
 from resources.disk import sync
 
 _DELETED_AT_ONCE = 1000
+_LAST_SECOND = 253_402_300_799  # of the year 9999: whoever writes a file may set any time, and later ones are none
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ def list_files(folder: UPath) -> Iterator[StoredFile]:
     """Every file in `folder` and below, in no order; none when there is no such folder.
 
     Costs one request per thousand files in an object store. A file that goes away while it is listed is left out.
+    `folder` is one that only we write to; for the folders of shops there is `list_landing`.
     """
     if isinstance(folder, Path):
         yield from _files_on_disk(str(folder))
@@ -58,13 +60,21 @@ def stored_file(path: UPath) -> StoredFile | None:
     """The file as a listing of its folder would show it now, or None when there is none."""
     try:
         if isinstance(path, Path):
-            return _file(path.name, path.stat())
+            status = path.lstat()
+            return file_from_stat(path.name, status) if stat.S_ISREG(status.st_mode) else None
         found = path.fs.info(path.path)
     except FileNotFoundError:
         return None
     if found["type"] != "file":
         return None
     return _object(path.name, found["size"], found["LastModified"], found["ETag"])
+
+
+def file_from_stat(name: str, found: os.stat_result) -> StoredFile:
+    """A file on a disk as a listing shows it."""
+    mark = f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
+    changed_at = datetime.fromtimestamp(min(max(found.st_mtime, 0), _LAST_SECOND), UTC)
+    return StoredFile(name, found.st_size, changed_at, mark)
 
 
 def remove_folder(folder: UPath) -> None:
@@ -97,14 +107,9 @@ def _files_on_disk(folder: str) -> Iterator[StoredFile]:
                 found = os.lstat(path)
             except FileNotFoundError:
                 continue
-            # A shop may drop anything: a link could lead to another shop's file, and a pipe is waited for for ever.
+            # A link could lead anywhere, and a pipe is waited for for ever.
             if stat.S_ISREG(found.st_mode):
-                yield _file(os.path.relpath(path, folder), found)
-
-
-def _file(name: str, found: os.stat_result) -> StoredFile:
-    mark = f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
-    return StoredFile(name, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC), mark)
+                yield file_from_stat(os.path.relpath(path, folder), found)
 
 
 def _object(name: str, size: int, changed_at: datetime, etag: str) -> StoredFile:

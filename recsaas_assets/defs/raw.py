@@ -72,6 +72,7 @@ def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] 
                 "rows_rejected": sum(u.rows_rejected for u in raw.uploads),
                 "rows_duplicate": sum(u.rows_duplicate for u in raw.uploads),
                 "landed_files": len(landed),
+                "refused_files": {file.name: file.refusal for file in landed if file.refusal is not None},
                 "last_item_change": raw.last_item_change,
                 "uploads": table(
                     ["upload", "file", "source", "accepted", "rejected", "duplicate"],

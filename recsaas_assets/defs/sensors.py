@@ -21,7 +21,7 @@ from dagster import (
 
 from recsaas_assets.defs.jobs import TENANT_JOB, tenant_pipeline
 from recsaas_assets.defs.partitions import tenants_partitions
-from recsaas_assets.landing import settled, waiting_by_tenant
+from recsaas_assets.landing import refuse_misplaced, settled, waiting_by_tenant, with_left_behind
 from recsaas_assets.run_failures import fail_dead_runs, failure_of
 from recsaas_assets.run_requests import Outcome, decide, digest, from_cursor, to_cursor
 from resources.control_db.erasures import tenants_to_retrain
@@ -31,11 +31,13 @@ from resources.control_db.tenants import list_tenants
 from resources.control_db.uploads import list_uploads, pending_uploads
 from resources.dagster_resources import PlatformResource
 from resources.event_log import EventLog
+from resources.landing_folders import linked_folders, shown
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 
 _PARTITION_TAG = "dagster/partition"
 _RUN_KEY_TAG = "dagster/run_key"
+_MOST_LINKS_NAMED = 20
 _UNFINISHED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -86,6 +88,23 @@ def new_uploads(context: SensorEvaluationContext, platform: PlatformResource) ->
     )
 
 
+@sensor(
+    name="misplaced_files",
+    minimum_interval_seconds=10,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Refuses dropped files that lie where no run looks, and says which folders are links.",
+)
+def misplaced_files(context: SensorEvaluationContext, platform: PlatformResource) -> SkipReason:
+    """Their senders would wait for ever: a run takes files that lie straight in the folder of a kind."""
+    lake, settle = platform.lake, platform.settings.upload_settle_seconds
+    tenants = [tenant.id for tenant in list_tenants(platform.db)]
+    refused = refuse_misplaced(lake, tenants, platform.list_landing(), now=datetime.now(UTC), settle_seconds=settle)
+    notes = [f"{path} was refused." for path in refused]
+    links = [shown(path) for path in linked_folders(lake)[:_MOST_LINKS_NAMED]]
+    notes += [f"landing/{path} is a link, and nothing behind it is taken: mount the folder there." for path in links]
+    return SkipReason(" ".join(notes) or "Every dropped file lies where it belongs.")
+
+
 @dataclass(frozen=True)
 class Reason:
     """One thing for the next run of a tenant; `what` is another text when it is another thing.
@@ -105,11 +124,11 @@ def _reasons(platform: PlatformResource) -> dict[str, list[Reason]]:
         reasons[str(upload.tenant)].append(
             Reason(f"upload {upload.upload_id} {upload.sequence}", upload.created_at, upload.kind != Kind.INTERACTIONS)
         )
-    for name, files in waiting_by_tenant(platform.list_landing()).items():
-        for file in files:
-            reasons[name].append(
-                Reason(f"{file.kind.value}/{file.path} {file.mark}", file.changed_at, file.kind != Kind.INTERACTIONS)
-            )
+    dropped, lake = waiting_by_tenant(platform.list_landing()), platform.lake
+    for tenant in list_tenants(platform.db):
+        for file in with_left_behind(lake, tenant.id, dropped.get(str(tenant.id), ())):
+            what = f"dropped {file.kind.value}/{file.path} {file.mark} moved={file.moved} deaths={file.deaths}"
+            reasons[str(tenant.id)].append(Reason(what, file.changed_at, file.kind != Kind.INTERACTIONS))
     for pending in pending_item_changes(platform.db):
         reason = _of_item_changes(pending, platform.settings.item_changes_wait_seconds, datetime.now(UTC))
         reasons[str(pending.tenant)] += [reason] if reason is not None else []

@@ -35,7 +35,7 @@ MADE_WITH_THE_USER = (
 )
 BEYOND = (
     "backups and copies of the lake or of the control DB that somebody made outside of recsaas",
-    "files that the shop has not handed over yet, or that could not be read: <lake>/landing/ and its .refused/ folders",
+    "files that the shop has dropped into <lake>/landing/ and that no run has taken in yet",
     "free text of other rows, such as a name in another user's column or in an item's description",
     "temporary copies of a file whose check was killed, and of an export that was killed: they go within a day",
     "logs of the service and of runs, and this request in the access logs of whoever stands in front of the service",

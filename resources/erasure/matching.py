@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import sys
 from typing import IO, cast
 
 import polars as pl
@@ -75,11 +76,12 @@ def file_names_user(path: UPath, user_id: str, kind: Kind) -> bool:
     with path.open("rb") as handle:
         if path.name.endswith(".gz"):
             with gzip.open(handle) as unpacked:
-                return _stream_names_user(cast("IO[bytes]", unpacked), user_id)
-        return _stream_names_user(cast("IO[bytes]", handle), user_id)
+                return bool(stream_names_user(cast("IO[bytes]", unpacked), user_id))
+        return bool(stream_names_user(cast("IO[bytes]", handle), user_id))
 
 
-def _stream_names_user(handle: IO[bytes], user_id: str) -> bool:
+def stream_names_user(handle: IO[bytes], user_id: str, *, most: int = sys.maxsize) -> bool | None:
+    """Whether a text names the user in its first `most` bytes; None when it goes on after them."""
     pattern, overlap = _pattern(user_id), 2 * len(user_id.encode()) + 2
     kept = b""
     while block := handle.read(_BLOCK):
@@ -87,6 +89,9 @@ def _stream_names_user(handle: IO[bytes], user_id: str) -> bool:
         # A hit that touches the end of the window may be the beginning of a longer id: the next window decides.
         if any(hit.end() < len(window) for hit in pattern.finditer(window)):
             return True
+        most -= len(block)
+        if most < 0:
+            return None
         kept = window[-overlap:]
     return pattern.search(kept) is not None
 

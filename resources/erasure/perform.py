@@ -7,13 +7,9 @@ release is replaced by its copy before it goes. After a crash the request is sti
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-
-import polars as pl
-from upath import UPath
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.erasures import Erasure, complete_erasure, get_erasure, newest_upload, note_found
@@ -23,17 +19,15 @@ from resources.erasure.certificate import Certificate, certificate_of
 from resources.erasure.decisions import keep_out, traces_in_decisions
 from resources.erasure.events import EVENTS, traces_in_events
 from resources.erasure.exports import traces_in_exports
-from resources.erasure.matching import file_names_user, without_user
+from resources.erasure.landed import traces_in_refused_files, waiting_mentions
 from resources.erasure.releases import traces_in_releases
 from resources.erasure.tables import traces_in_tables, traces_in_training, traces_of_dead_processes
 from resources.erasure.trace import Finding, Subject, Trace, merged
 from resources.erasure.uploads import REWRITTEN, traces_in_job_reports, traces_in_uploads
 from resources.errors import Conflict
 from resources.lake import Lake
-from resources.listing import list_files
 from resources.recommendation_exports import export_lock
 from resources.run_lock import tenant_run_lock
-from resources.uploads.contract import Kind
 from resources.uploads.upload_lock import upload_lock
 
 _ROUNDS = 5
@@ -89,7 +83,7 @@ def perform_erasure(
                 continue
             done = now + timedelta(seconds=time.monotonic() - started)
             keep_out(subject, done)
-            certificate = certificate_of(erasure, found, now=done, retrain=retrain, mentions=_mentions(subject))
+            certificate = certificate_of(erasure, found, now=done, retrain=retrain, mentions=waiting_mentions(subject))
             if complete_erasure(
                 db,
                 erasure,
@@ -113,6 +107,7 @@ def _search(subject: Subject) -> Iterator[Trace]:
     yield from traces_in_tables(subject)
     yield from traces_in_exports(subject)
     yield from traces_in_training(subject)
+    yield from traces_in_refused_files(subject)
     yield from traces_in_releases(subject)
     yield from traces_of_dead_processes(subject)
 
@@ -126,23 +121,3 @@ def _found_earlier(erasure: Erasure) -> tuple[tuple[Finding, ...], bool]:
         merged(events, (Finding.model_validate(each) for each in earlier.get("findings", ()))),
         bool(earlier.get("retrain")),
     )
-
-
-def _mentions(subject: Subject) -> tuple[str, ...]:
-    """Dropped files that name the user: taken in by nobody, so they are the shop's to remove."""
-    named = []
-    for kind in (Kind.USERS, Kind.INTERACTIONS):
-        folder = subject.lake.landing(subject.tenant, kind.value)
-        for file in sorted(list_files(folder), key=lambda file: file.name):
-            if not file.name.endswith(".why.json") and _names_user(folder / file.name, subject.user_id, kind):
-                name = without_user(file.name, subject.user_id)
-                named.append(f"landing/{subject.tenant}/{kind}/{name} names the user: remove it yourself")
-    return tuple(named)
-
-
-def _names_user(path: UPath, user_id: str, kind: Kind) -> bool:
-    """A dropped file may be anything; one that cannot be read is not known to name anybody."""
-    try:
-        return file_names_user(path, user_id, kind)
-    except (OSError, EOFError, zlib.error, pl.exceptions.PolarsError):
-        return False

@@ -18,7 +18,7 @@ from resources.event_export import remove_unnamed_pieces
 from resources.listing import list_files, remove_folder
 
 # Looked through in their own way, or without any row of a user.
-_NOT_TABLES = frozenset({"uploads", "upload_jobs", "events", "releases", "training", "model", "exports"})
+_NOT_TABLES = frozenset({"uploads", "upload_jobs", "events", "releases", "training", "model", "exports", "landing"})
 _OURS = frozenset({".lock", ".promoted"})
 _ALL = 2**63
 _LEFT_BEHIND = "left by a process that died; removed unread"

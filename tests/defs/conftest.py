@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from dagster import Definitions
+from dagster import DagsterInstance, Definitions, SensorResult, build_sensor_context
 
 from recsaas_assets.dbt_invocation import PROJECT_DIR
 from recsaas_assets.dbt_manifest import parse_manifest
+from resources.dagster_resources import PlatformResource
 from tests.defs.site import Site, recsaas_home
 
 MakeSite = Callable[[], Site]
@@ -57,3 +59,27 @@ def site(_sites: MakeSite) -> Site:
 def shared_site(_sites: MakeSite) -> Site:
     """An installation of all tests in a module: each uses tenants of its own."""
     return _sites()
+
+
+@pytest.fixture
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def tick(site: Site, instance: DagsterInstance, definitions: Definitions) -> Any:
+    """Evaluate a sensor once, with the cursor that it left the last time."""
+    cursors: dict[str, str | None] = {}
+
+    def evaluate(name: str = "new_uploads") -> Any:
+        platform = PlatformResource(home=str(site.home))
+        resources = {"platform": platform}
+        with build_sensor_context(instance=instance, cursor=cursors.get(name), resources=resources) as context:
+            result = definitions.resolve_sensor_def(name)(context)
+        if isinstance(result, SensorResult):
+            cursors[name] = result.cursor
+        return result
+
+    evaluate.cursors = cursors  # type: ignore[attr-defined]
+    return evaluate

@@ -16,6 +16,7 @@ from resources.control_db.api_keys import SCOPES, create_api_key
 from resources.control_db.uploads import list_uploads
 from resources.lake import read_parquet, write_bytes
 from resources.listing import list_files
+from resources.refused_files import list_refused
 from resources.tenant import TenantId
 from tests.defs.site import FIRST_DAY, Site, interactions_csv, items_csv, users_csv
 from tests.s3.server import ACCESS_KEY, SECRET_KEY, S3Server
@@ -77,7 +78,8 @@ def test_from_the_file_to_the_answer(
     assert outcome.success, outcome.message
     assert {upload.source for upload in list_uploads(site.db, APPLE)} == {"http", "landing"}
     landed = {file.name for file in list_files(site.whole_lake.landing_root)}
-    assert landed == {"apple/items/.refused/broken.csv", "apple/items/.refused/broken.csv.why.json"}
+    assert landed == {"apple/items/broken.csv.why.json"}
+    assert [each.file for each in list_refused(site.whole_lake, APPLE)] == ["items/broken.csv"]
     rows = read_parquet(site.lake("apple").dbt / "stg_interactions.parquet")
     assert "e1" in rows["event_id"].to_list()
     first = site.releases("apple").current()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from dagster import (
     DagsterEventType,
     DagsterInstance,
@@ -16,10 +14,8 @@ from dagster import (
     Definitions,
     Failure,
     RunRequest,
-    SensorResult,
     SkipReason,
     build_run_status_sensor_context,
-    build_sensor_context,
     job,
     op,
 )
@@ -37,14 +33,7 @@ from resources.run_lock import tenant_run_lock
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 from tests.defs.site import FIRST_DAY, Site, interactions_csv, items_csv
-
-LONG_AGO = datetime.now(UTC) - timedelta(hours=1)
-PARTITION = "dagster/partition"
-
-
-@op
-def nothing() -> None:
-    """Does nothing."""
+from tests.defs.ticks import LONG_AGO, PARTITION, nothing, reason, requested, run_of
 
 
 @op
@@ -68,29 +57,6 @@ def explodes() -> None:
     boom()
 
 
-@pytest.fixture
-def instance() -> Iterator[DagsterInstance]:
-    with DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
-@pytest.fixture
-def tick(site: Site, instance: DagsterInstance, definitions: Definitions) -> Any:
-    """Evaluate a sensor once, with the cursor that it left the last time."""
-    cursors: dict[str, str | None] = {}
-
-    def evaluate(name: str = "new_uploads") -> Any:
-        platform = PlatformResource(home=str(site.home))
-        resources = {"platform": platform}
-        with build_sensor_context(instance=instance, cursor=cursors.get(name), resources=resources) as context:
-            result = definitions.resolve_sensor_def(name)(context)
-        if isinstance(result, SensorResult):
-            cursors[name] = result.cursor
-        return result
-
-    return evaluate
-
-
 def items(site: Site, tenant: str, *, now: datetime = LONG_AGO) -> None:
     site.upload(tenant, Kind.ITEMS, items_csv(tenant, items=2), now=now)
 
@@ -108,28 +74,6 @@ def settle(site: Site) -> None:
     """The upload of this moment settles, without waiting for it."""
     fresh = [u.upload_id for u in list_uploads(site.db, TenantId("apple")) if u.created_at > LONG_AGO]
     mark_ingested(site.db, TenantId("apple"), fresh, run_id="run-0")
-
-
-def requested(result: SensorResult) -> list[str]:
-    return [str(request.partition_key) for request in result.run_requests or []]
-
-
-def reason(result: SensorResult) -> str:
-    """Why nothing was requested."""
-    assert not result.run_requests
-    assert result.skip_reason is not None and result.skip_reason.skip_message is not None
-    return result.skip_reason.skip_message
-
-
-def run_of(instance: DagsterInstance, request: RunRequest, status: DagsterRunStatus) -> DagsterRun:
-    """What the daemon makes of a request."""
-
-    @job(name="tenant_pipeline")
-    def pipeline() -> None:
-        nothing()
-
-    tags = {PARTITION: str(request.partition_key), "dagster/run_key": str(request.run_key)}
-    return instance.create_run_for_job(pipeline, status=status, tags=tags)
 
 
 def test_the_mirror_adds_the_partitions_that_are_missing(site: Site, instance: DagsterInstance, tick: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,12 +11,21 @@ import pytest
 from upath import UPath
 
 import recsaas_assets.landing as landing
-from recsaas_assets.landing import LandedFile, settled, take_landed_files, waiting_by_tenant, waiting_files
+from recsaas_assets.landing import (
+    LandedFile,
+    refuse_misplaced,
+    settled,
+    take_landed_files,
+    waiting_by_tenant,
+    waiting_files,
+)
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import Tenant, create_tenant, get_tenant
 from resources.control_db.uploads import list_uploads
 from resources.lake import Lake, read_bytes, read_json, write_bytes
+from resources.landing_folders import list_landing
 from resources.listing import StoredFile, list_files, stored_file
+from resources.refused_files import list_refused
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 
@@ -58,6 +66,11 @@ def left(lake: Lake, tenant: Tenant) -> list[str]:
     return sorted(file.name for file in list_files(lake.landing(tenant.id, "items")))
 
 
+def ours(lake: Lake, tenant: Tenant) -> list[str]:
+    """What lies in the tenant's part of the lake for its dropped files."""
+    return sorted(file.name for file in list_files(lake.tenant(tenant.id).root / "landing"))
+
+
 def test_an_accepted_file_leaves_the_folder_and_is_an_upload(lake: Lake, db: ControlDb, blue: Tenant) -> None:
     drop(lake, blue, "Artikel ü.csv", ITEMS)
     (landed,) = take(lake, db, blue)
@@ -85,10 +98,14 @@ def test_a_refused_file_moves_aside_with_the_reason_and_does_not_hold_up_the_nex
     assert landed[0].report is None
     assert landed[0].refusal
     assert [file.report is not None for file in landed[1:]] == [True] * (len(landed) - 1)
-    assert left(lake, blue) == [".refused/aber schlecht ü.csv", ".refused/aber schlecht ü.csv.why.json"]
-    refused = lake.landing(blue.id, "items") / ".refused"
-    assert read_bytes(refused / "aber schlecht ü.csv").decode() == text
-    assert read_json(refused / "aber schlecht ü.csv.why.json") == {"code": code, "message": landed[0].refusal}
+    assert left(lake, blue) == ["aber schlecht ü.csv.why.json"], "where its sender sees it"
+    (refused,) = list_refused(lake, blue.id)
+    assert (refused.file, refused.code, refused.message) == ("items/aber schlecht ü.csv", code, landed[0].refusal)
+    assert (refused.size, refused.refused_at) == (len(text.encode()), NOW)
+    kept = lake.tenant(blue.id).refused / refused.id / "aber schlecht ü.csv"
+    assert read_bytes(kept).decode() == text
+    notice = read_json(lake.landing(blue.id, "items") / "aber schlecht ü.csv.why.json")
+    assert (notice["code"], notice["message"]) == (code, landed[0].refusal)
     assert take(lake, db, blue, max_bytes=max_bytes) == ()
 
 
@@ -96,11 +113,16 @@ def test_a_refused_file_does_not_replace_the_one_refused_before(lake: Lake, db: 
     for text in ("", "<html></html>", ""):
         drop(lake, blue, "a.csv", text)
         take(lake, db, blue)
-    assert left(lake, blue) == sorted(
-        f".refused/{name}{ending}" for name in ("a.csv", "2-a.csv", "3-a.csv") for ending in ("", ".why.json")
-    )
-    refused = lake.landing(blue.id, "items") / ".refused"
-    assert json.loads(read_bytes(refused / "2-a.csv.why.json"))["code"] == "not_csv"
+    assert sorted(each.code for each in list_refused(lake, blue.id)) == ["empty_file", "empty_file", "not_csv"]
+    assert sum(name.endswith("/a.csv") for name in ours(lake, blue)) == 3
+
+
+def test_the_reason_goes_when_a_good_file_of_the_name_is_taken(lake: Lake, db: ControlDb, blue: Tenant) -> None:
+    for text in ("", ITEMS):
+        drop(lake, blue, "a.csv", text)
+        take(lake, db, blue)
+    assert left(lake, blue) == []
+    assert len(list_refused(lake, blue.id)) == 1
 
 
 def test_the_same_file_dropped_again_is_the_same_upload(lake: Lake, db: ControlDb, blue: Tenant) -> None:
@@ -108,7 +130,7 @@ def test_the_same_file_dropped_again_is_the_same_upload(lake: Lake, db: ControlD
         drop(lake, blue, "a.csv", ITEMS)
         take(lake, db, blue)
     assert len(list_uploads(db, blue.id)) == 1
-    assert waiting_files(lake, blue, Kind.ITEMS) == ()
+    assert waiting_files(lake, blue.id, Kind.ITEMS) == ()
 
 
 @pytest.mark.parametrize("moment", ["while it is copied", "while it is stored"])
@@ -150,8 +172,8 @@ def test_a_file_that_a_dead_run_has_taken_comes_first_and_its_successor_next(
     with pytest.raises(KeyboardInterrupt):
         take(lake, db, blue)
     monkeypatch.undo()
-    (waiting,) = waiting_by_tenant(list_files(lake.landing_root))["blue"]
-    assert waiting.name == "a.csv"
+    (waiting,) = waiting_files(lake, blue.id, Kind.ITEMS)
+    assert (waiting.name, waiting.moved) == ("a.csv", isinstance(lake.root, Path))
     if isinstance(lake.root, Path):
         drop(lake, blue, "a.csv", ITEMS.replace("Lampe", "Leuchte"), age=100)
     assert {landed.name for landed in take(lake, db, blue)} == {"a.csv"}
@@ -169,27 +191,19 @@ def test_a_file_replaced_before_it_is_taken_has_to_settle(
 ) -> None:
     lake = Lake.open(str(tmp_path / "lake"), scratch=tmp_path / "scratch")
     drop(lake, blue, "a.csv", ITEMS)
-    listed = waiting_files(lake, blue, Kind.ITEMS)
+    listed = waiting_files(lake, blue.id, Kind.ITEMS)
     drop(lake, blue, "a.csv", ITEMS[:30], age=5)
     monkeypatch.setattr(landing, "waiting_files", lambda *_: listed)
     assert take(lake, db, blue) == ()
-    assert left(lake, blue) == [".taking/a.csv"]
+    assert (left(lake, blue), ours(lake, blue)) == ([], ["taking/items/a.csv"])
     assert list_uploads(db, blue.id) == ()
-
-
-def test_links_and_pipes_are_no_files(tmp_path: Path, blue: Tenant) -> None:
-    lake = Lake.open(str(tmp_path / "lake"), scratch=tmp_path / "scratch")
-    folder = Path(drop(lake, blue, "a.csv", ITEMS)).parent
-    (folder / "link.csv").symlink_to(tmp_path / "control.db")
-    os.mkfifo(folder / "pipe.csv")
-    assert [file.name for file in waiting_files(lake, blue, Kind.ITEMS)] == ["a.csv"]
 
 
 def test_a_file_its_owner_takes_back_is_no_error(
     lake: Lake, db: ControlDb, blue: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = drop(lake, blue, "a.csv", ITEMS)
-    listed = waiting_files(lake, blue, Kind.ITEMS)
+    listed = waiting_files(lake, blue.id, Kind.ITEMS)
     path.unlink()
     monkeypatch.setattr(landing, "waiting_files", lambda *_: listed)
     assert take(lake, db, blue) == ()
@@ -201,7 +215,7 @@ def test_files_of_one_tenant_and_kind_are_taken_alone(lake: Lake, db: ControlDb,
     drop(lake, blue, "v.csv", VIEWS, kind="interactions")
     assert take(lake, db, blue) == ()
     assert list_uploads(db, green.id) == ()
-    listing = waiting_by_tenant(list_files(lake.landing_root))
+    listing = waiting_by_tenant(list_landing(lake))
     assert {name: [(f.kind, f.name) for f in files] for name, files in listing.items()} == {
         "blue": [(Kind.INTERACTIONS, "v.csv")],
         "green": [(Kind.ITEMS, "a.csv")],
@@ -216,6 +230,11 @@ def test_one_listing_is_sorted_by_tenant_and_age() -> None:
         file("blue/items/new.csv", 2),
         file("blue/users/old.csv", 1),
         file("blue/items/.still-writing.csv"),
+        file("blue/items/still-writing.csv.part"),
+        file("blue/items/still-writing.csv.FilePart"),
+        file("blue/items/still-writing.tmp"),
+        file("blue/items/a.csv~"),
+        file("blue/items/a.csv.why.json"),
         file("blue/items/.refused/x.csv"),
         file("blue/items/folder/x.csv"),
         file("blue/other/x.csv"),
@@ -226,6 +245,25 @@ def test_one_listing_is_sorted_by_tenant_and_age() -> None:
     found = waiting_by_tenant(listing)
     assert [f.name for f in found.pop("blue")] == ["old.csv", "new.csv"]
     assert set(found) == {".."}, "nobody's name, so nobody is asked"
+
+
+@pytest.mark.parametrize("place", ["products/a.csv", "a.csv", "items/june/a.csv"])
+def test_a_file_where_no_run_looks_is_refused_where_its_sender_sees_it(lake: Lake, blue: Tenant, place: str) -> None:
+    path = lake.landing_root / "blue" / place
+    for each in (path, path.with_name(".a.csv"), path.with_name("a.csv.part"), lake.landing_root / "no-shop" / place):
+        write_bytes(each, ITEMS.encode())
+    write_bytes(lake.landing(blue.id, "items") / "b.csv", ITEMS.encode())
+
+    def refuse() -> tuple[str, ...]:
+        return refuse_misplaced(lake, [blue.id], list_landing(lake), now=NOW, settle_seconds=0)
+
+    assert refuse() == (f"blue/{place}",)
+    (refused,) = list_refused(lake, blue.id)
+    assert (refused.file, refused.code) == (place, "unknown_folder")
+    assert read_json(path.with_name("a.csv.why.json"))["message"] == refused.message
+    assert not path.exists()
+    assert refuse() == ()
+    assert [file.name for file in waiting_files(lake, blue.id, Kind.ITEMS)] == ["b.csv"]
 
 
 @pytest.mark.parametrize(("age", "whole"), [(0, False), (2.9, False), (3, True), (-1, False), (-100, True)])
@@ -240,3 +278,38 @@ def test_a_file_that_still_grows_is_left_alone(lake: Lake, db: ControlDb, blue: 
     for now, taken in ((found.changed_at, 0), (found.changed_at + timedelta(seconds=5), 1)):
         outcomes = take_landed_files(lake, db, blue, Kind.ITEMS, now=now, max_bytes=10_000, settle_seconds=3)
         assert len(outcomes) == taken
+
+
+@pytest.mark.parametrize(("end", "tries"), [(SystemExit, 2), (ValueError, 2), (TimeoutError, 4)])
+def test_a_file_with_which_two_runs_have_died_is_refused(
+    lake: Lake, db: ControlDb, blue: Tenant, monkeypatch: pytest.MonkeyPatch, end: type[BaseException], tries: int
+) -> None:
+    """A death is played by one that cannot put the note away; an outage counts as often as it likes."""
+    if end is SystemExit:
+        monkeypatch.setattr(landing._InHand, "__exit__", lambda *_: None)
+    drop(lake, blue, "bad.csv", ITEMS, age=10)
+    drop(lake, blue, "good.csv", ITEMS.replace("Lampe", "Leuchte"))
+    original = landing.store_upload
+
+    def dies(*args: object, **options: object) -> object:
+        if options["filename"] == "bad.csv":
+            raise end
+        return original(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(landing, "store_upload", dies)
+    for attempt in range(tries):
+        assert max(file.deaths for file in waiting_files(lake, blue.id, Kind.ITEMS)) == (attempt if tries == 2 else 0)
+        with pytest.raises(end):
+            take(lake, db, blue)
+    if tries > 2:
+        return
+    refused, taken = take(lake, db, blue)
+    assert (refused.name, refused.report, taken.name) == ("bad.csv", None, "good.csv")
+    assert taken.report is not None
+    assert left(lake, blue) == ["bad.csv.why.json"]
+    assert [each.code for each in list_refused(lake, blue.id)] == ["not_readable"]
+    monkeypatch.undo()
+    drop(lake, blue, "bad.csv", ITEMS)
+    (again,) = take(lake, db, blue)
+    assert again.report is not None, "a new file of the name begins anew"
+    assert left(lake, blue) == []

@@ -216,7 +216,7 @@ def test_what_comes_in_meanwhile_is_erased_too(world: World, monkeypatch: pytest
         world.track(ZOE)
         world.upload(Kind.INTERACTIONS, INTERACTIONS, [ZOE, "b6", "view", TIME, "1"])
 
-    monkeypatch.setattr("resources.erasure.perform._mentions", lambda subject: (late(), ())[1])
+    monkeypatch.setattr("resources.erasure.perform.waiting_mentions", lambda subject: (late(), ())[1])
     world.erase(ZOE)
     assert world.places_with(ZOE) == []
     assert not export.exists()
@@ -280,11 +280,12 @@ def test_what_dead_processes_left_goes_and_what_is_waiting_is_named(world: World
     landing = world.lake.landing(world.tenant, "users")
     write_bytes(landing / f"{ZOE.replace('/', '')}.csv", f"user_id,a\n{ZOE},1\n".encode())
     write_bytes(landing / ".refused" / "bad.csv", f"x\n{ZOE}\n".encode())
-    write_bytes(landing / ".refused" / "other.csv.gz", b"not gzip")
+    write_bytes(landing / ".refused" / "other.csv.gz", b"\x1f\x8bnot gzip")
     certificate = world.erase(ZOE)
     assert world.places_with(ZOE) == []
     places = [".dbt-0", "raw/.users.parquet.0.tmp", "releases/.writing-0", "uploads/users-0"]
     assert [finding.place for finding in certificate.found] == places
     named = [line for line in certificate.out_of_reach if line.startswith("landing/")]
-    assert len(named) == 2
+    assert len(named) == 3
     assert "landing/blue/users/.refused/bad.csv names the user: remove it yourself" in named
+    assert "landing/blue/users/.refused/other.csv.gz may name the user: look into it yourself" in named
