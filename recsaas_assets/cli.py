@@ -17,6 +17,7 @@ _COMMANDS = {
     "sample": "recsaas_assets.commands.sample:sample",
     "tenant": "recsaas_assets.commands.tenant:tenant",
     "upload": "recsaas_assets.commands.upload:upload",
+    "uploads": "recsaas_assets.commands.uploads:uploads",
     "rejected": "recsaas_assets.commands.upload:rejected",
     "user": "recsaas_assets.commands.user:user",
     "events": "recsaas_assets.commands.events:events",

@@ -25,10 +25,14 @@ EVENTS_UPLOAD_ID = "events"
 
 @dataclass(frozen=True, slots=True)
 class RawTable:
-    """What a raw table holds: its rows, the uploads they are from, and up to which change of an item by API."""
+    """What a raw table holds: its rows, the uploads they are from, and up to which change of an item by API.
+
+    `left_out` are the uploads that do not count, withdrawn or set aside.
+    """
 
     rows: int
     uploads: tuple[UploadRecord, ...]
+    left_out: tuple[UploadRecord, ...] = ()
     last_item_change: int = 0
 
 
@@ -43,7 +47,8 @@ def write_raw_table(lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind) -> 
     That is the tracked events, or one row for each item that was changed. Rows of a user whose erasure waits are left
     out: the run may have begun before the erasure could.
     """
-    uploads = list_uploads(db, tenant, kind=kind.value)
+    every = list_uploads(db, tenant, kind=kind.value)
+    uploads = tuple(upload for upload in every if upload.left_out_at is None)
     frames = [pl.LazyFrame(schema=raw_schema(kind)), *(_accepted(lake, u) for u in uploads if u.rows_accepted)]
     if kind is Kind.INTERACTIONS:
         frames.append(event_rows(scan_exported_events(lake, db, tenant)))
@@ -58,7 +63,8 @@ def write_raw_table(lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind) -> 
     path = lake.tenant(tenant).raw(kind.value)
     sink_parquet(table, path)
     rows = scan_parquet([path]).select(pl.len()).collect().item()
-    return RawTable(rows, uploads, changes[-1].seq if changes else 0)
+    left_out = tuple(upload for upload in every if upload.left_out_at is not None)
+    return RawTable(rows, uploads, left_out, changes[-1].seq if changes else 0)
 
 
 def event_rows(events: pl.LazyFrame) -> pl.LazyFrame:
@@ -70,6 +76,11 @@ def event_rows(events: pl.LazyFrame) -> pl.LazyFrame:
     }
     kept = events.filter(pl.col("interaction_type") != IMPRESSION, pl.col("item_id").is_not_null())
     return kept.select(ours.get(name, pl.col(name)).alias(name) for name in raw_schema(Kind.INTERACTIONS))
+
+
+def taken_in(upload: UploadRecord) -> bool:
+    """Whether the raw tables hold an upload, or will: also one that was withdrawn after this run had read its rows."""
+    return upload.left_out_at is None or (upload.ingested_run is not None and upload.left_out_run is None)
 
 
 def uploads_table(uploads: Sequence[UploadRecord]) -> pl.DataFrame:

@@ -78,7 +78,7 @@ def test_events_are_rows_of_the_contract_and_impressions_are_not(db: ControlDb, 
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_tenant_without_data_has_an_empty_table(lake: Lake, db: ControlDb, blue: Tenant, kind: Kind) -> None:
-    assert write_raw_table(lake, db, blue.id, kind) == RawTable(0, ())
+    assert write_raw_table(lake, db, blue.id, kind) == RawTable(0, (), ())
     assert read_parquet(lake.tenant(blue.id).raw(kind)).schema == raw_schema(kind)
 
 
