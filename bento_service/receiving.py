@@ -79,6 +79,7 @@ def _store(services: Services, tenant: TenantId, kind: Kind, file: ReceivedFile,
         settings=get_tenant(services.db, tenant).settings,
         now=services.clock(),
         max_bytes=services.settings.max_upload_bytes,
+        max_tenant_rows=services.settings.max_tenant_rows,
         validate_only=validate_only,
     )
     if not report.validate_only and not report.already_stored:

@@ -18,7 +18,7 @@ from resources.lake import Lake, fetch_file, move_file, write_json
 from resources.listing import StoredFile, list_files, stored_file
 from resources.uploads.contract import Kind
 from resources.uploads.report import UploadReport
-from resources.uploads.store import store_upload
+from resources.uploads.store import MAX_TENANT_ROWS, store_upload
 
 _REFUSED = ".refused"
 _TAKING = ".taking"
@@ -94,6 +94,7 @@ def take_landed_files(
     *,
     now: datetime,
     max_bytes: int,
+    max_tenant_rows: int = MAX_TENANT_ROWS,
     settle_seconds: float = 0.0,
 ) -> tuple[LandedFile, ...]:
     """Store every file of the tenant's landing folder as an upload, oldest first.
@@ -105,13 +106,20 @@ def take_landed_files(
     outcomes = []
     for file in waiting_files(lake, tenant, kind):
         if settled(file.changed_at, now=now, settle_seconds=settle_seconds):
-            outcome = _take(lake, db, tenant, file, now=now, max_bytes=max_bytes)
+            outcome = _take(lake, db, tenant, file, now=now, max_bytes=max_bytes, max_tenant_rows=max_tenant_rows)
             outcomes += [outcome] if outcome is not None else []
     return tuple(outcomes)
 
 
 def _take(
-    lake: Lake, db: ControlDb, tenant: Tenant, file: WaitingFile, *, now: datetime, max_bytes: int
+    lake: Lake,
+    db: ControlDb,
+    tenant: Tenant,
+    file: WaitingFile,
+    *,
+    now: datetime,
+    max_bytes: int,
+    max_tenant_rows: int,
 ) -> LandedFile | None:
     """Store a copy, which nobody writes to any more, and say what became of it; None when the file has changed."""
     folder = lake.landing(tenant.id, file.kind.value)
@@ -141,6 +149,7 @@ def _take(
                 settings=tenant.settings,
                 now=now,
                 max_bytes=max_bytes,
+                max_tenant_rows=max_tenant_rows,
             )
         except FileNotFoundError:
             if _unchanged(path, mark):

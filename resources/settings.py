@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     dagster_port: int = Field(default=3000, ge=0, le=65535, description="Port of the Dagster UI; busy: the next free.")
     service_workers: int = Field(default=1, ge=1, le=64, description="Worker processes of the service.")
     max_upload_bytes: int = Field(default=2 * 1024**3, ge=1, description="Largest accepted upload, in bytes.")
+    max_tenant_rows: int = Field(
+        default=100_000_000, ge=1, description="Accepted rows of one tenant's uploads together; more are refused."
+    )
     inline_upload_bytes: int = Field(
         default=32 * 1024**2, ge=0, description="Uploads over this many bytes are answered at once and checked later."
     )

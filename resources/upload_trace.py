@@ -43,7 +43,8 @@ class UploadTrace(_Frozen):
     """What an upload influenced.
 
     `rows_current` counts the rows that no later upload replaced or deleted and that no earlier one had, as of the
-    newest run; null before the first one. A withdrawn upload, or one that a run set aside, has none from the next run on. `releases` are newest first, of the `releases_read` newest of the tenant;
+    newest run; null before the first one. Of an upload that was withdrawn or set aside, none do from the next run on.
+    `releases` are newest first, of the `releases_read` newest of the tenant;
     `releases_unreadable` names those whose manifest cannot be read. `recommendations` counts the answers of
     `releases` that are in the decision log.
     """

@@ -8,7 +8,7 @@ from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, 
 
 from recsaas_assets.defs.metadata import PREVIEW_ROWS, exported, preview, table
 from recsaas_assets.defs.partitions import tenants_partitions
-from recsaas_assets.ingestion import settings_table, taken_in, uploads_table, write_raw_table
+from recsaas_assets.ingestion import set_excess_aside, settings_table, taken_in, uploads_table, write_raw_table
 from recsaas_assets.landing import take_landed_files
 from resources.control_db.event_exports import list_event_exports
 from resources.control_db.items import mark_items_taken_in
@@ -54,15 +54,20 @@ def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] 
             kind,
             now=datetime.now(UTC),
             max_bytes=tenant_run.settings.max_upload_bytes,
+            max_tenant_rows=tenant_run.settings.max_tenant_rows,
             settle_seconds=tenant_run.settings.upload_settle_seconds,
         )
         for file in landed:
             if file.refusal is not None:
                 context.log.warning(f"Landed file {file.name} was refused: {file.refusal}")
+        most_rows = tenant_run.settings.max_tenant_rows
+        set_excess_aside(tenant_run.db, tenant_run.tenant_id, most_rows=most_rows, now=datetime.now(UTC))
         raw = write_raw_table(tenant_run.whole_lake, tenant_run.db, tenant_run.tenant_id, kind)
         upload_ids = [upload.upload_id for upload in raw.uploads]
         mark_ingested(tenant_run.db, tenant_run.tenant_id, upload_ids, run_id=tenant_run.run_id)
-        mark_left_out(tenant_run.db, tenant_run.tenant_id, [u.upload_id for u in raw.left_out], run_id=tenant_run.run_id)
+        mark_left_out(
+            tenant_run.db, tenant_run.tenant_id, [u.upload_id for u in raw.left_out], run_id=tenant_run.run_id
+        )
         for upload in raw.left_out:
             if upload.set_aside_reason is not None:
                 context.log.warning(f"Upload {upload.upload_id} is set aside: {upload.set_aside_reason}")

@@ -134,9 +134,7 @@ def pending_uploads(db: ControlDb) -> tuple[UploadRecord, ...]:
     to_take_in = and_(UploadRow.ingested_run.is_(None), _COUNTS)
     to_leave_out = and_(UploadRow.ingested_run.is_not(None), ~_COUNTS, UploadRow.left_out_run.is_(None))
     statement = (
-        select(UploadRow)
-        .where(UploadRow.rows_accepted > 0, or_(to_take_in, to_leave_out))
-        .order_by(UploadRow.sequence)
+        select(UploadRow).where(UploadRow.rows_accepted > 0, or_(to_take_in, to_leave_out)).order_by(UploadRow.sequence)
     )
     with db.read() as session:
         return tuple(_record(row) for row in session.scalars(statement))

@@ -32,7 +32,8 @@ def compare_with_stored(
     The caller sees to it that no other upload of the tenant is stored meanwhile.
     """
     kind = inspection.kind
-    uploads = sorted(counting_uploads(db, tenant), key=lambda upload: (upload.created_at, upload.sequence), reverse=True)
+    counting = counting_uploads(db, tenant)
+    uploads = sorted(counting, key=lambda upload: (upload.created_at, upload.sequence), reverse=True)
 
     def stored(wanted: Kind) -> list[StoredRows]:
         return [stored_rows(lake, each, work=work) for each in uploads if each.kind == wanted and each.rows_accepted]

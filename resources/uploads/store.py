@@ -18,7 +18,7 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.items import ItemChange, newest_item_change
 from resources.control_db.uploads import UploadRecord, counting_uploads, list_uploads, record_upload
 from resources.disk import work_folder
-from resources.errors import Conflict, CorruptArtifact, UploadNotFound
+from resources.errors import Conflict, CorruptArtifact, TooLarge, UploadNotFound
 from resources.lake import Lake, part_name, parts, put_file, read_json, scan_parquet, write_bytes, write_json
 from resources.listing import remove_folder
 from resources.tenant import TenantId
@@ -36,6 +36,8 @@ from resources.uploads.source import Source, identify
 from resources.uploads.upload_lock import upload_lock
 
 UploadOrigin = Literal["http", "cli", "landing"]
+MAX_TENANT_ROWS = 100_000_000
+"""Accepted rows of all uploads of a tenant that count, where the installation sets no other limit."""
 _UPLOAD_ID = re.compile(r"(items|users|interactions)-[0-9a-f]{16}")
 
 
@@ -51,6 +53,7 @@ def store_upload(
     settings: TenantSettings,
     now: datetime,
     max_bytes: int,
+    max_tenant_rows: int = MAX_TENANT_ROWS,
     validate_only: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> UploadReport:
@@ -63,7 +66,8 @@ def store_upload(
         on_progress: told how many bytes of the source have been read; may raise to break off.
 
     Raises:
-        TooLarge: the file, or its text when uncompressed, is over `max_bytes`.
+        TooLarge: the file, or its text when uncompressed, is over `max_bytes`, or the tenant would have more than
+            `max_tenant_rows` accepted rows.
         UploadRefused: the file cannot be read at all; nothing is stored.
         TenantNotFound: no tenant has this id; nothing is stored.
     """
@@ -89,13 +93,16 @@ def store_upload(
                 return stored.model_copy(update={"validate_only": validate_only})
             if again != upload_id and kind is not Kind.ITEMS:  # that of items only says what came by API meanwhile
                 raise Conflict(
-                    f"The rules or the uploads of tenant {tenant} changed while {found.filename} was checked; send it again."
+                    f"The rules or the uploads of tenant {tenant} changed while {found.filename} was checked; "
+                    "send it again."
                 )
             settled = compare_with_stored(lake, db, tenant, inspection, now=now, max_bytes=max_bytes, work=work)
             report = settled.report.model_copy(
                 update={"rules_fingerprint": fingerprint, "validate_only": validate_only}
             )
-            quality = upload_quality(report, counting_uploads(db, tenant), now=now)
+            counting = counting_uploads(db, tenant)
+            _check_room(report, counting, max_tenant_rows)
+            quality = upload_quality(report, counting, now=now)
             report = report.model_copy(update={"quality": quality})
             if validate_only:
                 return report
@@ -218,6 +225,18 @@ def _other_rules(lake: Lake, upload: UploadRecord, fingerprint: str) -> str | No
         return None
     report = read_report(lake, upload.tenant, upload.upload_id)
     return fingerprint if report.rules_fingerprint != fingerprint else None
+
+
+def _check_room(report: UploadReport, stored: Sequence[UploadRecord], most: int) -> None:
+    rows = sum(upload.rows_accepted for upload in stored)
+    if rows + report.rows_accepted > most:
+        largest = sorted(stored, key=lambda upload: upload.rows_accepted, reverse=True)[:3]
+        held = ", ".join(f"{upload.upload_id} with {upload.rows_accepted:,}" for upload in largest) or "none"
+        raise TooLarge(
+            f"{report.filename} has {report.rows_accepted:,} new rows, {rows:,} rows are stored, and at most {most:,} "
+            f"are kept of one tenant (RECSAAS_MAX_TENANT_ROWS). Send less, or withdraw an upload with DELETE "
+            f"/api/v1/uploads/ID or `recsaas uploads withdraw`; the largest: {held}."
+        )
 
 
 def _write(
