@@ -12,13 +12,15 @@ from recsaas_assets.ingestion import taken_in, uploads_table, write_raw_table
 from resources.control_db.uploads import find_upload, list_uploads, mark_ingested, mark_left_out
 from resources.data_quality import tenant_quality
 from resources.decisions.store import open_decisions
-from resources.errors import Conflict, UploadNotFound
+from resources.errors import Conflict, TooLarge, UploadNotFound
 from resources.item_catalogue import ItemCatalogue, ItemQuery
 from resources.lake import scan_parquet
 from resources.readiness import measure_readiness
 from resources.upload_jobs import submit_upload
+from resources.settings import Settings
 from resources.upload_trace import trace_upload
 from resources.uploads.contract import Kind
+from resources.uploads.store import MAX_TENANT_ROWS
 from resources.uploads.withdraw import Withdrawal, withdraw
 from tests.unit.resources.uploads.conftest import NOW
 
@@ -156,3 +158,21 @@ def test_what_is_not_there_cannot_be_withdrawn(shop: Any, tmp_path: Path) -> Non
     with pytest.raises(Conflict, match="still being checked"):
         take_back(shop, f"items-{sha[:16]}", 1)
     assert find_upload(shop.db, shop.tenant, f"items-{sha[:16]}") is None
+
+
+def test_a_tenant_has_room_for_so_many_rows_and_a_withdrawal_makes_some(shop: Any) -> None:
+    first = shop.put("interactions", HEADER + A + B, max_tenant_rows=3)
+    with pytest.raises(TooLarge) as refusal:
+        shop.put("users", "user_id\nu\nv\n", minutes=1, max_tenant_rows=3)
+    for part in ("2 new rows", "2 rows are stored", "at most 3", f"{first.upload_id} with 2", "withdraw"):
+        assert part in refusal.value.message
+    with pytest.raises(TooLarge):
+        shop.put("users", "user_id\nu\nv\n", minutes=1, max_tenant_rows=3, validate_only=True)
+    # What is stored already says nothing new and needs no room.
+    assert shop.put("interactions", HEADER + A + B + "w,j\n", minutes=2, max_tenant_rows=2).rows_accepted == 0
+    take_back(shop, first.upload_id, 3)
+    assert shop.put("users", "user_id\nu\nv\n", minutes=4, max_tenant_rows=3).rows_accepted == 2
+
+
+def test_the_limit_of_rows_is_that_of_the_installation() -> None:
+    assert Settings.model_fields["max_tenant_rows"].default == MAX_TENANT_ROWS
