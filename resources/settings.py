@@ -75,6 +75,12 @@ class Settings(BaseSettings):
     dbt_memory_bytes: int = Field(
         default=2 * 1024**3, ge=128 * 1024**2, description="Memory for building one tenant's features; more is spilled."
     )
+    max_training_users: int = Field(
+        default=2_000_000, ge=1, description="Users in one model; beyond, the most active ones are kept."
+    )
+    max_training_items: int = Field(
+        default=1_000_000, ge=1, description="Items in one model and release; beyond, the most active ones are kept."
+    )
     training_threads: int = Field(default=0, ge=0, description="Threads for training; 0: all cores.")
     training_device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$", description="Where models are trained.")
     training_processes: int = Field(default=1, ge=1, le=64, description="Processes that train one model together.")

@@ -22,7 +22,14 @@ from recsaas_assets.ingestion import (
 from resources.control_db.engine import ControlDb
 from resources.control_db.erasures import request_erasure
 from resources.control_db.tenants import Tenant, get_tenant
-from resources.control_db.uploads import UploadRecord, counting_uploads, list_uploads, mark_ingested, pending_uploads, record_upload
+from resources.control_db.uploads import (
+    UploadRecord,
+    counting_uploads,
+    list_uploads,
+    mark_ingested,
+    pending_uploads,
+    record_upload,
+)
 from resources.event_export import export_events
 from resources.event_log import IMPRESSION, Event, EventLog
 from resources.lake import Lake, read_parquet

@@ -16,8 +16,8 @@ from resources.errors import Conflict, TooLarge, UploadNotFound
 from resources.item_catalogue import ItemCatalogue, ItemQuery
 from resources.lake import scan_parquet
 from resources.readiness import measure_readiness
-from resources.upload_jobs import submit_upload
 from resources.settings import Settings
+from resources.upload_jobs import submit_upload
 from resources.upload_trace import trace_upload
 from resources.uploads.contract import Kind
 from resources.uploads.store import MAX_TENANT_ROWS
