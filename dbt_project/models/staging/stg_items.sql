@@ -54,12 +54,13 @@ latest as (
 
 select
     raw_items.item_id,
-    raw_items.title,
-    raw_items.category,
-    raw_items.brand,
-    raw_items.description,
-    raw_items.image_url,
-    raw_items.tags,
+    -- What is longer was accepted by an earlier version, and would make every answer megabytes long.
+    left(raw_items.title, {{ var('text_characters') }}) as title,
+    left(raw_items.category, {{ var('text_characters') }}) as category,
+    left(raw_items.brand, {{ var('text_characters') }}) as brand,
+    left(raw_items.description, {{ var('description_characters') }}) as description,
+    left(raw_items.image_url, {{ var('description_characters') }}) as image_url,
+    left(raw_items.tags, {{ var('description_characters') }}) as tags,
     raw_items.price,
     coalesce(raw_items.available, true) as available,
     raw_items.created_at,

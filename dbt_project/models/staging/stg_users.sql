@@ -44,6 +44,19 @@ latest as (
     where hash(raw_users.user_id) in (select user_hash from repeated)
     group by raw_users.user_id
 
+),
+
+-- A page of text in a column says nothing of a user, and thousands of rows with one do not fit into memory as JSON.
+shortened as (
+
+    select
+        user_id,
+        deleted,
+        received_at,
+        row_number,
+        left(columns('^(upload_id|extra_.*)$'), {{ var('attribute_characters') }})
+    from {{ source('lake', 'raw_users') }}
+
 )
 
 select
@@ -56,7 +69,7 @@ select
     raw_users.received_at,
     raw_users.upload_id,
     raw_users.row_number
-from {{ source('lake', 'raw_users') }} as raw_users
+from shortened as raw_users
 inner join arrivals
     on raw_users.upload_id = arrivals.upload_id
     and raw_users.received_at is not distinct from arrivals.received_at
