@@ -13,7 +13,7 @@ from bento_service.services import Services
 from bento_service.upload_stream import ReceivedFile, received_file
 from resources.control_db.tenants import get_tenant
 from resources.control_db.upload_jobs import UploadJob
-from resources.control_db.uploads import list_uploads
+from resources.control_db.uploads import counting_uploads
 from resources.readiness import Readiness, measure_readiness
 from resources.tenant import TenantId
 from resources.upload_jobs import submit_upload
@@ -79,6 +79,7 @@ def _store(services: Services, tenant: TenantId, kind: Kind, file: ReceivedFile,
         settings=get_tenant(services.db, tenant).settings,
         now=services.clock(),
         max_bytes=services.settings.max_upload_bytes,
+        max_tenant_rows=services.settings.max_tenant_rows,
         validate_only=validate_only,
     )
     if not report.validate_only and not report.already_stored:
@@ -91,7 +92,7 @@ def _submit(
 ) -> UploadJob | UploadAnswer:
     """Copy into the lake and commit, or answer with the report of what is stored already; blocks on the disk."""
     settings = get_tenant(services.db, tenant).settings
-    stored = stored_report(services.lake, services.db, tenant, kind, file.sha256, settings)
+    stored = stored_report(services.lake, services.db, tenant, kind, file.sha256, settings, now=services.clock())
     if stored is not None:
         return _answer(services, tenant, stored.model_copy(update={"validate_only": validate_only}))
     job = submit_upload(
@@ -118,7 +119,7 @@ def _answer(services: Services, tenant: TenantId, report: UploadReport) -> Uploa
 
 
 def _readiness(services: Services, tenant: TenantId) -> Readiness | None:
-    uploads = list_uploads(services.db, tenant, kind=Kind.INTERACTIONS.value)
+    uploads = counting_uploads(services.db, tenant, kind=Kind.INTERACTIONS.value)
     if sum(upload.rows_accepted for upload in uploads) > _COUNTED_ROWS:
         return None
     return measure_readiness(services.lake, services.db, tenant)

@@ -17,6 +17,7 @@ _COMMANDS = {
     "sample": "recsaas_assets.commands.sample:sample",
     "tenant": "recsaas_assets.commands.tenant:tenant",
     "upload": "recsaas_assets.commands.upload:upload",
+    "uploads": "recsaas_assets.commands.uploads:uploads",
     "rejected": "recsaas_assets.commands.upload:rejected",
     "landing": "recsaas_assets.commands.landing:landing",
     "user": "recsaas_assets.commands.user:user",

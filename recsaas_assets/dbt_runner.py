@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ BUILD_FILE = "build.json"
 DBT_MEMORY_BYTES = 2 * 1024**3
 """What DuckDB may hold of one tenant before it spills to disk."""
 
+_OUT_OF_MEMORY = "Out of Memory Error"
 _FAILED = ("error", "fail", "runtime error", "partial success")
 
 
@@ -103,6 +105,17 @@ class FeatureBuildFailed(RecsaasError):
         super().__init__(message)
         self.result = result
 
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether a node needed more memory than a run may take."""
+        return bool(self.out_of_memory_in)
+
+    @property
+    def out_of_memory_in(self) -> tuple[str, ...]:
+        """Names of the nodes that needed more memory than a run may take."""
+        nodes = self.result.nodes if self.result is not None else ()
+        return tuple(node.name for node in nodes if node.failed and _OUT_OF_MEMORY in (node.message or ""))
+
 
 def run_dbt(
     args: Sequence[str],
@@ -118,15 +131,44 @@ def run_dbt(
 
     Waits while another dbt run is going on in this process. Models are published only if every node succeeded, each
     file whole. dbt writes its log to `target_dir/logs/<tenant>`, and nothing into the project. With `point_in_time`
-    the models go into its folder, and the tenant's own are neither read nor changed.
+    the models go into its folder, and the tenant's own are neither read nor changed. What runs out of memory is built
+    once more with nothing beside it: one model at a time, in one thread.
 
     Raises:
         ConfigurationError: the project does not parse.
         FeatureBuildFailed: a raw file is missing, or dbt or one of its nodes failed.
     """
-    tenant = str(tenant_lake.tenant)
     _check_sources(tenant_lake)
     parse_manifest(project_dir, target_dir)
+    build = partial(
+        _run,
+        args,
+        tenant_lake=tenant_lake,
+        target_dir=target_dir,
+        project_dir=project_dir,
+        memory_bytes=memory_bytes,
+        point_in_time=point_in_time,
+    )
+    try:
+        return build(threads=threads, alone=False)
+    except FeatureBuildFailed as failure:
+        if not failure.out_of_memory:
+            raise
+    return build(threads=1, alone=True)
+
+
+def _run(
+    args: Sequence[str],
+    *,
+    tenant_lake: TenantLake,
+    target_dir: Path,
+    project_dir: Path,
+    threads: int,
+    memory_bytes: int,
+    point_in_time: PointInTime | None,
+    alone: bool,
+) -> DbtResult:
+    tenant = str(tenant_lake.tenant)
     started = time.monotonic()
     logs = target_dir / "logs" / tenant
     with _work_folders(tenant_lake, args) as folders:
@@ -134,7 +176,7 @@ def run_dbt(
             project_dir=project_dir,
             target_dir=target_dir,
             logs=logs,
-            run_values=_run_values(folders, memory_bytes, point_in_time),
+            run_values=_run_values(folders, memory_bytes, point_in_time, alone=alone),
         ) as dbt:
             invocation = dbt.invoke([*args, "--threads", str(threads)])
         result = DbtResult(
@@ -190,7 +232,9 @@ class _Folders:
     staging: Path
 
 
-def _run_values(folders: _Folders, memory_bytes: int, point_in_time: PointInTime | None) -> dict[str, str]:
+def _run_values(
+    folders: _Folders, memory_bytes: int, point_in_time: PointInTime | None, *, alone: bool
+) -> dict[str, str]:
     """What `dbt_project/macros/tenant_lake.sql` asks for."""
     # The published models know what came after that time: with no folder of models, none can be read.
     as_of = {} if point_in_time is None else {"RECSAAS_AS_OF": point_in_time.as_of.isoformat(), "RECSAAS_MODELS": ""}
@@ -200,6 +244,7 @@ def _run_values(folders: _Folders, memory_bytes: int, point_in_time: PointInTime
         "RECSAAS_STAGING": str(folders.staging),
         "RECSAAS_SPILL": str(folders.staging / "spill"),
         "RECSAAS_MEMORY": str(memory_bytes),
+        "RECSAAS_ALONE": "1" if alone else "",
         **as_of,
     }
 

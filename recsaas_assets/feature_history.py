@@ -25,7 +25,7 @@ def build_feature_history(
         CorruptArtifact: the tenant's own features are missing.
         FeatureBuildFailed: a raw file is missing, or dbt or one of its nodes failed.
     """
-    catalogue = read_parquet(tenant_lake.dbt / "stg_items.parquet")
+    catalogue = read_parquet(tenant_lake.dbt / "stg_items.parquet", columns=["item_id", "category", "price"])
     full = Features.from_dbt(tenant_lake.dbt, catalogue, training_set)
     split = training_set.split
 

@@ -37,6 +37,9 @@ from resources.release.manifest import (
 )
 from resources.release.store import ReleaseStore
 
+_SHOWN = ("title", "category", "brand", "price", "tags", "image_url", "available")
+CATALOGUE_COLUMNS = ("item_id", *_SHOWN, "received_at", "upload_id", "row_number")
+"""What a release needs of `stg_items`; descriptions may be pages long, and are not among it."""
 GATE_OUTCOMES: dict[Outcome, Literal["passed", "skipped", "refused"]] = {
     "promote": "passed",
     "promote_popularity": "passed",
@@ -135,11 +138,10 @@ def item_table(
     learned = training_set.full.users_per_item(training_set.n_items) > 0
     has_vector = learned | item_vectors.any(axis=1)
     source = pl.Series("vector_source", np.where(learned, "model", "content"))
-    columns = ["title", "category", "brand", "price", "tags", "image_url", "available"]
     frame = (
         pl.DataFrame({"item_id": list(training_set.items.ids)}, schema={"item_id": pl.String})
         .with_row_index("item_row")
-        .join(catalogue.select("item_id", *columns).with_columns(in_catalogue=True), on="item_id", how="left")
+        .join(catalogue.select("item_id", *_SHOWN).with_columns(in_catalogue=True), on="item_id", how="left")
         .join(popular, on="item_id", how="left")
         .sort("item_row")
         .with_columns(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import get_tenant
-from resources.control_db.uploads import UploadRecord, list_uploads
+from resources.control_db.uploads import UploadRecord, counting_uploads, list_uploads
 from resources.lake import Lake, TenantLake, read_parquet
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
@@ -61,13 +61,42 @@ class QualitySummary(BaseModel):
     unusual_uploads: tuple[str, ...] = ()
 
 
+class SetAside(BaseModel):
+    """An upload whose rows do not count because no run could work with them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    upload_id: str
+    kind: Kind
+    rows_accepted: int
+    set_aside_at: datetime
+    reason: str
+
+    @classmethod
+    def of(cls, upload: UploadRecord) -> SetAside | None:
+        """Show an upload that was set aside; None for any other."""
+        if upload.set_aside_at is None or upload.withdrawn_at is not None:
+            return None
+        return cls(
+            upload_id=upload.upload_id,
+            kind=Kind(upload.kind),
+            rows_accepted=upload.rows_accepted,
+            set_aside_at=upload.set_aside_at,
+            reason=upload.set_aside_reason or "",
+        )
+
+
 class TenantQuality(BaseModel):
-    """A tenant's summary, and its uploads, newest first."""
+    """A tenant's summary, and its uploads, newest first.
+
+    `set_aside` are uploads that no run could work with, and why: their rows do not count. Withdrawn ones are nowhere.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     summary: QualitySummary
     uploads: tuple[MeasuredUpload, ...]
+    set_aside: tuple[SetAside, ...] = ()
 
     def newest(self, kind: Kind) -> MeasuredUpload | None:
         """The newest upload of a kind; events are none."""
@@ -81,14 +110,15 @@ def tenant_quality(lake: Lake, db: ControlDb, tenant: TenantId, *, now: datetime
         TenantNotFound: there is no such tenant.
     """
     get_tenant(db, tenant)
-    records = list_uploads(db, tenant)
+    records = counting_uploads(db, tenant)
     mart = _mart(lake.tenant(tenant))
     uploads = [_of_mart(mart[EVENTS])] if EVENTS in mart else []
     for place in reversed(range(len(records))):
         record = records[place]
         known = mart.get(record.upload_id)
         uploads.append(_of_mart(known) if known else _of_report(lake, record, records[:place]))
-    return TenantQuality(summary=_summary(uploads, now), uploads=tuple(uploads))
+    aside = tuple(each for each in map(SetAside.of, list_uploads(db, tenant)) if each is not None)
+    return TenantQuality(summary=_summary(uploads, now), uploads=tuple(uploads), set_aside=aside)
 
 
 def _mart(lake: TenantLake) -> dict[str, dict[str, Any]]:

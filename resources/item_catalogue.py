@@ -20,7 +20,7 @@ import polars as pl
 from resources.control_db.engine import ControlDb
 from resources.control_db.items import ItemChange, count_item_changes, last_item_change, list_item_changes
 from resources.control_db.tenants import get_tenant
-from resources.control_db.uploads import UploadRecord, list_uploads
+from resources.control_db.uploads import UploadRecord, counting_uploads
 from resources.disk import written_whole
 from resources.errors import ItemNotFound
 from resources.item_rows import ITEM_CHANGES_ID, change_rows, newest_rows, upload_rows
@@ -100,7 +100,7 @@ class ItemCatalogue:
 
     def _file(self, tenant: TenantId) -> tuple[Path, int]:
         """The file with the items, by id, and the number of the newest change in it."""
-        uploads = list_uploads(self.db, tenant, kind=Kind.ITEMS.value)
+        uploads = counting_uploads(self.db, tenant, kind=Kind.ITEMS.value)
         folder = self.lake.tenant(tenant).scratch / "catalogue"
         prefix = self._prefix(tenant, uploads)
         with self._locks[tenant]:

@@ -320,8 +320,8 @@ def write_parquet(path: UPath, frame: pl.DataFrame) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def read_parquet(path: UPath) -> pl.DataFrame:
-    """Read a Parquet file.
+def read_parquet(path: UPath, *, columns: list[str] | None = None) -> pl.DataFrame:
+    """Read a Parquet file, or some columns of it.
 
     Raises:
         CorruptArtifact: the file is missing or is not Parquet.
@@ -329,8 +329,8 @@ def read_parquet(path: UPath) -> pl.DataFrame:
     try:
         if isinstance(path, Path):
             with path.open("rb") as handle:
-                return pl.read_parquet(handle)
-        return pl.read_parquet(io.BytesIO(read_bytes(path)))
+                return pl.read_parquet(handle, columns=columns)
+        return pl.read_parquet(io.BytesIO(read_bytes(path)), columns=columns)
     except FileNotFoundError as error:
         raise CorruptArtifact(f"{path.name} is missing; run the tenant's pipeline again.") from error
     except pl.exceptions.ComputeError as error:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import EventRow
 from resources.control_db.tenants import get_tenant
-from resources.control_db.uploads import UploadRecord, list_uploads
+from resources.control_db.uploads import UploadRecord, counting_uploads
 from resources.event_log import IMPRESSION
 from resources.lake import Lake
 from resources.tenant import TenantId
@@ -99,7 +99,7 @@ def measure_readiness(lake: Lake, db: ControlDb, tenant: TenantId) -> Readiness:
         TenantNotFound: there is no such tenant.
     """
     weights = get_tenant(db, tenant).settings.weights
-    uploads = [u for u in list_uploads(db, tenant, kind=Kind.INTERACTIONS.value) if u.rows_accepted]
+    uploads = [u for u in counting_uploads(db, tenant, kind=Kind.INTERACTIONS.value) if u.rows_accepted]
     scans = [(u, _upload_rows(lake, u)) for u in reversed(uploads)]
     events = _event_rows(db, tenant, limit=CERTAIN_EVENTS + 1)
     if sum(u.rows_accepted for u in uploads) > CERTAIN_ROWS or events.height > CERTAIN_EVENTS:

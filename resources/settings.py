@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     dagster_port: int = Field(default=3000, ge=0, le=65535, description="Port of the Dagster UI; busy: the next free.")
     service_workers: int = Field(default=1, ge=1, le=64, description="Worker processes of the service.")
     max_upload_bytes: int = Field(default=2 * 1024**3, ge=1, description="Largest accepted upload, in bytes.")
+    max_tenant_rows: int = Field(
+        default=100_000_000, ge=1, description="Accepted rows of one tenant's uploads together; more are refused."
+    )
     inline_upload_bytes: int = Field(
         default=32 * 1024**2, ge=0, description="Uploads over this many bytes are answered at once and checked later."
     )
@@ -71,6 +74,12 @@ class Settings(BaseSettings):
     )
     dbt_memory_bytes: int = Field(
         default=2 * 1024**3, ge=128 * 1024**2, description="Memory for building one tenant's features; more is spilled."
+    )
+    max_training_users: int = Field(
+        default=2_000_000, ge=1, description="Users in one model; beyond, the most active ones are kept."
+    )
+    max_training_items: int = Field(
+        default=1_000_000, ge=1, description="Items in one model and release; beyond, the most active ones are kept."
     )
     training_threads: int = Field(default=0, ge=0, description="Threads for training; 0: all cores.")
     training_device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$", description="Where models are trained.")

@@ -7,7 +7,7 @@ from statistics import median
 from resources.control_db.engine import ControlDb
 from resources.control_db.runs import list_runs
 from resources.control_db.training_jobs import list_jobs
-from resources.control_db.uploads import list_uploads
+from resources.control_db.uploads import counting_uploads
 from resources.tenant import TenantId
 from resources.training_request import JobKind
 from resources.uploads.contract import Kind
@@ -34,5 +34,5 @@ def estimated_seconds(db: ControlDb, tenant: TenantId, kind: JobKind) -> float:
         return median(seconds[:_COUNTED])
     if kind is JobKind.REINDEX:
         return _REINDEX_SECONDS
-    rows = sum(upload.rows_accepted for upload in list_uploads(db, tenant, kind=Kind.INTERACTIONS))
+    rows = sum(upload.rows_accepted for upload in counting_uploads(db, tenant, kind=Kind.INTERACTIONS))
     return _FIRST_SECONDS + rows * _SECONDS_PER_ROW

@@ -41,7 +41,13 @@ def main(tenant: str, job_id: str, worker: str) -> None:
     db = open_control_db(settings.database_url)
     try:
         runner = JobRunner(
-            lake, db, lambda: datetime.now(UTC), name=worker, max_bytes=settings.max_upload_bytes, stop=stop
+            lake,
+            db,
+            lambda: datetime.now(UTC),
+            name=worker,
+            max_bytes=settings.max_upload_bytes,
+            max_tenant_rows=settings.max_tenant_rows,
+            stop=stop,
         )
         done = runner.run(get_job(db, TenantId(tenant), job_id))
     finally:

@@ -8,7 +8,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from resources.control_db.engine import ControlDb
-from resources.control_db.uploads import get_upload
+from resources.control_db.uploads import UploadRecord, get_upload
 from resources.decisions.store import DecisionStore
 from resources.lake import Lake, read_parquet
 from resources.release.manifest import ReleaseManifest
@@ -43,7 +43,8 @@ class UploadTrace(_Frozen):
     """What an upload influenced.
 
     `rows_current` counts the rows that no later upload replaced or deleted and that no earlier one had, as of the
-    newest run; null before the first one. `releases` are newest first, of the `releases_read` newest of the tenant;
+    newest run; null before the first one. Of an upload that was withdrawn or set aside, none do from the next run on.
+    `releases` are newest first, of the `releases_read` newest of the tenant;
     `releases_unreadable` names those whose manifest cannot be read. `recommendations` counts the answers of
     `releases` that are in the decision log.
     """
@@ -52,6 +53,9 @@ class UploadTrace(_Frozen):
     kind: Kind
     created_at: datetime
     ingested_run: str | None
+    withdrawn_at: datetime | None
+    set_aside_reason: str | None
+    left_out_run: str | None
     rows_accepted: int
     rows_current: int | None
     live: bool
@@ -80,8 +84,10 @@ def trace_upload(lake: Lake, db: ControlDb, decisions: DecisionStore, tenant: Te
         and (use := _use(summary.manifest, upload_id, live=summary.is_current)) is not None
     )
     notes = []
-    rows_current = _rows_current(lake, tenant, upload_id)
-    if rows_current == 0:
+    rows_current = 0 if record.left_out_run is not None else _rows_current(lake, tenant, upload_id)
+    if record.left_out_at is not None:
+        notes.append(_left_out(record))
+    elif rows_current == 0:
         notes.append("No row of it counts any more: earlier or later uploads hold, replaced or deleted them all.")
     if len(summaries) > MAX_RELEASES:
         notes.append(f"Only the newest {MAX_RELEASES} releases were looked at.")
@@ -90,6 +96,9 @@ def trace_upload(lake: Lake, db: ControlDb, decisions: DecisionStore, tenant: Te
         kind=Kind(record.kind),
         created_at=record.created_at,
         ingested_run=record.ingested_run,
+        withdrawn_at=record.withdrawn_at,
+        set_aside_reason=record.set_aside_reason,
+        left_out_run=record.left_out_run,
         rows_accepted=record.rows_accepted,
         rows_current=rows_current,
         live=any(use.live for use in uses),
@@ -100,6 +109,12 @@ def trace_upload(lake: Lake, db: ControlDb, decisions: DecisionStore, tenant: Te
         training_sets=tuple(dict.fromkeys(use.training_set_fingerprint for use in uses)),
         notes=tuple(notes),
     )
+
+
+def _left_out(record: UploadRecord) -> str:
+    how = "It was withdrawn" if record.withdrawn_at is not None else "It was set aside"
+    since = "with the next run" if record.left_out_run is None else f"with run {record.left_out_run}"
+    return f"{how}: its rows stop counting {since}. Releases that were built before still have them."
 
 
 def _use(manifest: ReleaseManifest, upload_id: str, *, live: bool) -> ReleaseUse | None:

@@ -14,7 +14,14 @@ from bento_service.auth import Principal, require
 from bento_service.errors import invalid_fields
 from bento_service.receiving import POLL_SECONDS, receive_upload, with_url
 from bento_service.requests import multipart_schema
-from bento_service.schemas.uploads import StoredUpload, UploadAnswer, UploadJobAnswer, UploadPage, UploadSummary
+from bento_service.schemas.uploads import (
+    StoredUpload,
+    UploadAnswer,
+    UploadJobAnswer,
+    UploadPage,
+    UploadSummary,
+    WithdrawnUpload,
+)
 from bento_service.services import WithServices
 from bento_service.upload_stream import FIELD
 from resources.control_db.upload_jobs import JobStatus, get_job
@@ -24,6 +31,7 @@ from resources.upload_trace import UploadTrace, trace_upload
 from resources.uploads.contract import Kind
 from resources.uploads.report import UploadReport
 from resources.uploads.store import read_report, rejected_csv
+from resources.uploads.withdraw import withdraw
 
 router = APIRouter(tags=["uploads"])
 Uploader = Annotated[Principal, Depends(require("uploads:write"))]
@@ -40,6 +48,8 @@ QUEUED: dict[int | str, dict[str, Any]] = {
     }
 }
 """How OpenAPI describes the answer to a large file."""
+_OF_RECORD = set(StoredUpload.model_fields) - set(UploadReport.model_fields)
+"""What the control DB adds to a report."""
 _FORM = {"requestBody": {"required": True, "content": {"multipart/form-data": multipart_schema(FIELD)}}}
 
 
@@ -97,8 +107,17 @@ def stored_upload(principal: Uploader, services: WithServices, upload_id: str) -
     record = get_upload(services.db, principal.tenant, upload_id)
     report = with_url(read_report(services.lake, principal.tenant, upload_id))
     answer = StoredUpload(
-        **report.model_dump(), source=record.source, created_at=record.created_at, ingested_run=record.ingested_run
+        **report.model_dump(),
+        **UploadSummary.of(record).model_dump(include=_OF_RECORD),
     )
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+@router.delete("/api/v1/uploads/{upload_id}", response_model=WithdrawnUpload, summary="Withdraw an upload")
+def withdraw_upload(principal: Uploader, services: WithServices, upload_id: str) -> Response:
+    """Take an upload back: its rows stop counting with the next run. Its report and its trace stay."""
+    done = withdraw(services.db, principal.tenant, upload_id, now=services.clock())
+    answer = WithdrawnUpload(upload=UploadSummary.of(done.upload), send_again=done.send_again)
     return Response(answer.model_dump_json(), media_type="application/json")
 
 

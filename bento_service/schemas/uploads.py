@@ -12,7 +12,11 @@ from resources.uploads.report import UploadReport
 
 
 class UploadSummary(Answer):
-    """One line of the list of uploads. `ingested_run` is the pipeline run that first took its rows in."""
+    """One line of the list of uploads. `ingested_run` is the pipeline run that first took its rows in.
+
+    With `withdrawn_at` or `set_aside_at` its rows do not count any more; `left_out_run` is the first run without them,
+    and `set_aside_reason` says why no run could work with them.
+    """
 
     upload_id: str
     kind: str
@@ -25,6 +29,10 @@ class UploadSummary(Answer):
     rows_duplicate: int
     created_at: datetime
     ingested_run: str | None
+    withdrawn_at: datetime | None
+    set_aside_at: datetime | None
+    set_aside_reason: str | None
+    left_out_run: str | None
 
     @classmethod
     def of(cls, record: UploadRecord) -> UploadSummary:
@@ -41,6 +49,10 @@ class UploadSummary(Answer):
             rows_duplicate=record.rows_duplicate,
             created_at=record.created_at,
             ingested_run=record.ingested_run,
+            withdrawn_at=record.withdrawn_at,
+            set_aside_at=record.set_aside_at,
+            set_aside_reason=record.set_aside_reason,
+            left_out_run=record.left_out_run,
         )
 
 
@@ -57,6 +69,17 @@ class StoredUpload(UploadReport):
     source: str
     created_at: datetime
     ingested_run: str | None
+    withdrawn_at: datetime | None
+    set_aside_at: datetime | None
+    set_aside_reason: str | None
+    left_out_run: str | None
+
+
+class WithdrawnUpload(Answer):
+    """An upload that was taken back. `send_again`: uploads whose rows may have been left out as its duplicates."""
+
+    upload: UploadSummary
+    send_again: tuple[str, ...]
 
 
 class UploadAnswer(UploadReport):

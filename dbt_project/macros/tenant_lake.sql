@@ -7,6 +7,7 @@
       DBT_ENV_CUSTOM_ENV_RECSAAS_STAGING    folder this run writes into
       DBT_ENV_CUSTOM_ENV_RECSAAS_SPILL      folder for what does not fit into memory
       DBT_ENV_CUSTOM_ENV_RECSAAS_MEMORY     bytes of memory for DuckDB
+      DBT_ENV_CUSTOM_ENV_RECSAAS_ALONE      set: one thread, because a build with several has run out of memory
       DBT_ENV_CUSTOM_ENV_RECSAAS_AS_OF      only rows before this time count (macros/time.sql); usually not set
 
   dbt reads variables with this prefix when a run starts and does not compare them when it decides whether its
@@ -48,8 +49,8 @@
   {%- do run_query("set temp_directory = '" ~ tenant_folder('SPILL') ~ "'") -%}
   {#- Rows have no order of their own in a model, and keeping one would keep them in memory. -#}
   {%- do run_query('set preserve_insertion_order = false') -%}
-  {#- Two threads add in an order of their own, and the last digit of a sum depends on it. -#}
-  {%- if as_of_time() -%}
+  {#- Two threads add in an order of their own, and the last digit of a sum depends on it; and each takes memory. -#}
+  {%- if as_of_time() or dbt_metadata_envs.get('RECSAAS_ALONE') -%}
     {%- do run_query('set threads = 1') -%}
   {%- endif -%}
 {%- endmacro -%}

@@ -88,6 +88,7 @@ def upload_file(
             settings=record.settings,
             now=datetime.now(UTC),
             max_bytes=site.settings.max_upload_bytes,
+            max_tenant_rows=site.settings.max_tenant_rows,
             validate_only=validate_only,
             on_progress=on_progress,
         )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import polars as pl
 from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
@@ -20,7 +21,7 @@ from recsaas_assets.quality_findings import QUESTIONS, findings
 from resources.dagster_resources import TenantRunResource
 from resources.data_quality import tenant_quality
 from resources.errors import CorruptRelease, InvalidInput
-from resources.lake import read_json, read_parquet
+from resources.lake import read_json, scan_parquet
 from resources.readiness import measure_readiness
 
 _DATA_QUALITY = AssetKey("data_quality")
@@ -78,15 +79,24 @@ def training_set_is_valid(tenant_run: TenantRunResource) -> AssetCheckResult:
 )
 def training_set_matches_interaction_weights(tenant_run: TenantRunResource) -> AssetCheckResult:
     """The pairs of the release fit are the mart `interaction_weights`."""
+    from recsaas_assets.recommender.capacity import Room
     from recsaas_assets.recommender.dataset import TrainingSet
 
-    data = TrainingSet.load(tenant_run.lake.training)
-    mart = read_parquet(tenant_run.lake.dbt / "interaction_weights.parquet")
-    difference = abs(float(data.full.weight.sum(dtype="float64")) - float(mart["weight"].sum()))
-    same = len(data.full) == mart.height and difference <= 1e-4 * max(1.0, float(mart["weight"].sum()))
+    lake, settings = tenant_run.lake, tenant_run.settings
+    data = TrainingSet.load(lake.training)
+    mart, users, items = (
+        scan_parquet([lake.dbt / f"{model}.parquet"])
+        for model in ("interaction_weights", "user_features", "item_features")
+    )
+    if not Room(settings.max_training_users, settings.max_training_items).holds(users, items):
+        for ids, column in ((data.users.ids, "user_id"), (data.items.ids, "item_id")):
+            mart = mart.join(pl.LazyFrame({column: pl.Series(ids, dtype=pl.String)}), on=column, how="semi")
+    pairs, weight = mart.select(pl.len(), pl.col("weight").sum()).collect(engine="streaming").row(0)
+    difference = abs(float(data.full.weight.sum(dtype="float64")) - weight)
+    same = len(data.full) == pairs and difference <= 1e-4 * max(1.0, weight)
     return AssetCheckResult(
         passed=same,
-        description="" if same else f"{len(data.full)} pairs here, {mart.height} in interaction_weights.",
+        description="" if same else f"{len(data.full)} pairs here, {pairs} in interaction_weights.",
         metadata={"pairs": len(data.full), "weight_difference": difference},
     )
 

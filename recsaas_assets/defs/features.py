@@ -1,6 +1,7 @@
 """Features: the dbt models of one tenant, and their data tests as checks of that tenant's partition."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -25,6 +26,7 @@ from recsaas_assets.dbt_manifest import parse_manifest
 from recsaas_assets.dbt_runner import DbtResult, FeatureBuildFailed, NodeResult, run_dbt
 from recsaas_assets.defs.metadata import preview, table
 from recsaas_assets.defs.partitions import tenants_partitions
+from recsaas_assets.ingestion import set_giant_aside
 from resources.dagster_resources import TenantRunResource
 from resources.lake import scan_parquet
 from resources.settings import load_settings
@@ -86,11 +88,25 @@ def features(
     except FeatureBuildFailed as failure:
         if failure.result is not None:
             yield from _check_results(context, failure.result)
+        if failure.out_of_memory:
+            _set_giant_aside(tenant_run, failure)
         raise
     for model in result.models():
         file = tenant_run.lake.dbt / f"{model.name}.parquet"
         yield MaterializeResult(asset_key=model.name, metadata=_metadata(result, model, file))
     yield from _check_results(context, result)
+
+
+def _set_giant_aside(tenant_run: TenantRunResource, failure: FeatureBuildFailed) -> None:
+    """Let the next run, which starts by itself, go on without the upload that this one had no memory for."""
+    failed = failure.out_of_memory_in
+    giant = set_giant_aside(tenant_run.db, tenant_run.tenant_id, failed=failed, now=datetime.now(UTC))
+    if giant is not None:
+        raise FeatureBuildFailed(
+            f"Upload {giant.upload_id} of tenant {tenant_run.tenant_id} is set aside, and the next run goes on without "
+            f"it. {giant.set_aside_reason}",
+            result=failure.result,
+        ) from failure
 
 
 def _command(context: AssetExecutionContext) -> list[str]:

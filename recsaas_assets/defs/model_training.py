@@ -3,12 +3,13 @@
 import time
 from typing import Any
 
+import polars as pl
 from dagster import AssetExecutionContext, AssetObservation, MaterializeResult, MetadataValue
 
 from recsaas_assets.defs.metadata import picture
 from resources.control_db.runs import note_epoch
 from resources.dagster_resources import TenantRunResource
-from resources.lake import read_parquet
+from resources.lake import TenantLake, read_parquet
 from resources.tenant_settings import ModelType
 
 SEED = 7
@@ -87,7 +88,7 @@ def train_model(
             chosen_config(settings, found, *size),
             seed=SEED,
             features=FeatureHistory.load(lake.features_at, data) if model_type == "two_tower" else None,
-            content=content_matrix(read_parquet(lake.dbt / "stg_items.parquet"), data.items.ids),
+            content=content_matrix(_described(lake), data.items.ids),
             previous=PreviousModel.load(lake.model) if settings.mode == "incremental" else None,
             compute=compute,
             on_epoch=on_epoch,
@@ -108,6 +109,13 @@ def train_model(
             "curves": picture(curves_png(model.history), alt="loss and validation NDCG@10 by epoch"),
         }
     )
+
+
+def _described(lake: TenantLake) -> pl.DataFrame:
+    """What content says of items; descriptions may be pages long, and are not among it."""
+    from recsaas_assets.recommender.content import CONTENT_COLUMNS
+
+    return read_parquet(lake.dbt / "stg_items.parquet", columns=["item_id", *CONTENT_COLUMNS])
 
 
 def off(command: str) -> MaterializeResult[None]:

@@ -8,11 +8,11 @@ from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, 
 
 from recsaas_assets.defs.metadata import PREVIEW_ROWS, exported, preview, table
 from recsaas_assets.defs.partitions import tenants_partitions
-from recsaas_assets.ingestion import settings_table, uploads_table, write_raw_table
+from recsaas_assets.ingestion import set_excess_aside, settings_table, taken_in, uploads_table, write_raw_table
 from recsaas_assets.landing import take_landed_files
 from resources.control_db.event_exports import list_event_exports
 from resources.control_db.items import mark_items_taken_in
-from resources.control_db.uploads import list_uploads, mark_ingested
+from resources.control_db.uploads import list_uploads, mark_ingested, mark_left_out
 from resources.dagster_resources import TenantRunResource
 from resources.event_export import export_events
 from resources.lake import scan_parquet, write_parquet
@@ -54,14 +54,23 @@ def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] 
             kind,
             now=datetime.now(UTC),
             max_bytes=tenant_run.settings.max_upload_bytes,
+            max_tenant_rows=tenant_run.settings.max_tenant_rows,
             settle_seconds=tenant_run.settings.upload_settle_seconds,
         )
         for file in landed:
             if file.refusal is not None:
                 context.log.warning(f"Landed file {file.name} was refused: {file.refusal}")
+        most_rows = tenant_run.settings.max_tenant_rows
+        set_excess_aside(tenant_run.db, tenant_run.tenant_id, most_rows=most_rows, now=datetime.now(UTC))
         raw = write_raw_table(tenant_run.whole_lake, tenant_run.db, tenant_run.tenant_id, kind)
         upload_ids = [upload.upload_id for upload in raw.uploads]
         mark_ingested(tenant_run.db, tenant_run.tenant_id, upload_ids, run_id=tenant_run.run_id)
+        mark_left_out(
+            tenant_run.db, tenant_run.tenant_id, [u.upload_id for u in raw.left_out], run_id=tenant_run.run_id
+        )
+        for upload in raw.left_out:
+            if upload.set_aside_reason is not None:
+                context.log.warning(f"Upload {upload.upload_id} is set aside: {upload.set_aside_reason}")
         if raw.last_item_change:
             up_to = raw.last_item_change
             mark_items_taken_in(tenant_run.db, tenant_run.tenant_id, up_to=up_to, run_id=tenant_run.run_id)
@@ -73,6 +82,15 @@ def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] 
                 "rows_duplicate": sum(u.rows_duplicate for u in raw.uploads),
                 "landed_files": len(landed),
                 "refused_files": {file.name: file.refusal for file in landed if file.refusal is not None},
+                "uploads_withdrawn": sum(u.withdrawn_at is not None for u in raw.left_out),
+                "uploads_set_aside": table(
+                    ["upload", "file", "rows", "reason"],
+                    [
+                        [u.upload_id, u.filename, str(u.rows_accepted), u.set_aside_reason]
+                        for u in raw.left_out
+                        if u.set_aside_reason is not None
+                    ],
+                ),
                 "last_item_change": raw.last_item_change,
                 "uploads": table(
                     ["upload", "file", "source", "accepted", "rejected", "duplicate"],
@@ -114,7 +132,7 @@ raw_interactions = raw_asset(
 )
 def raw_uploads(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """Written after the raw tables, so that the ledger names every upload that they hold."""
-    ledger = uploads_table(list_uploads(tenant_run.db, tenant_run.tenant_id))
+    ledger = uploads_table([u for u in list_uploads(tenant_run.db, tenant_run.tenant_id) if taken_in(u)])
     settings = settings_table(tenant_run.tenant().settings)
     write_parquet(tenant_run.lake.raw("raw_uploads"), ledger)
     write_parquet(tenant_run.lake.raw("tenant_settings"), settings)

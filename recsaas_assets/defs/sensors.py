@@ -28,7 +28,7 @@ from resources.control_db.erasures import tenants_to_retrain
 from resources.control_db.items import PendingItemChanges, pending_item_changes
 from resources.control_db.runs import note_end
 from resources.control_db.tenants import list_tenants
-from resources.control_db.uploads import list_uploads, pending_uploads
+from resources.control_db.uploads import UploadRecord, counting_uploads, pending_uploads
 from resources.dagster_resources import PlatformResource
 from resources.event_log import EventLog
 from resources.landing_folders import linked_folders, shown
@@ -121,9 +121,7 @@ def _reasons(platform: PlatformResource) -> dict[str, list[Reason]]:
     """Everything that a run would take in, by tenant. The place for one more reason to run."""
     reasons: dict[str, list[Reason]] = defaultdict(list)
     for upload in pending_uploads(platform.db):
-        reasons[str(upload.tenant)].append(
-            Reason(f"upload {upload.upload_id} {upload.sequence}", upload.created_at, upload.kind != Kind.INTERACTIONS)
-        )
+        reasons[str(upload.tenant)].append(_of_upload(upload))
     dropped, lake = waiting_by_tenant(platform.list_landing()), platform.lake
     for tenant in list_tenants(platform.db):
         for file in with_left_behind(lake, tenant.id, dropped.get(str(tenant.id), ())):
@@ -136,6 +134,14 @@ def _reasons(platform: PlatformResource) -> dict[str, list[Reason]]:
         since = erasure.completed_at or erasure.requested_at
         reasons[str(tenant)].append(Reason(f"train without the user of {erasure.id}", since, True))
     return reasons
+
+
+def _of_upload(upload: UploadRecord) -> Reason:
+    """Rows to take in, or to leave out again: without them there may be nothing left to train on."""
+    name = f"upload {upload.upload_id} {upload.sequence}"
+    if upload.left_out_at is not None:
+        return Reason(f"without {name}", upload.left_out_at, True)
+    return Reason(name, upload.created_at, upload.kind != Kind.INTERACTIONS)
 
 
 def _of_item_changes(pending: PendingItemChanges, wait_seconds: float, now: datetime) -> Reason | None:
@@ -173,7 +179,7 @@ def _waiting(platform: PlatformResource) -> dict[TenantId, str]:
 
 
 def _has_interactions(platform: PlatformResource, tenant: TenantId) -> bool:
-    uploads = list_uploads(platform.db, tenant, kind=Kind.INTERACTIONS)
+    uploads = counting_uploads(platform.db, tenant, kind=Kind.INTERACTIONS)
     return any(upload.rows_accepted for upload in uploads) or EventLog(platform.db).last_seq(tenant) > 0
 
 

@@ -87,6 +87,7 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     from recsaas_assets.recommender.second_stage.model import SecondStageModel
     from recsaas_assets.recommender.second_stage.release import with_second_stage
     from recsaas_assets.releasing import (
+        CATALOGUE_COLUMNS,
         check_belongs,
         contents_of,
         item_table,
@@ -106,10 +107,12 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     indexed = read_json(lake.index / "index.json")
     tenant = str(tenant_run.tenant_id)
     check_belongs(report, model, index_of=indexed.get("model_digest", ""), store=store, tenant=tenant)
-    features = read_parquet(lake.dbt / "item_features.parquet")
+    features = read_parquet(
+        lake.dbt / "item_features.parquet", columns=["item_id", "popularity_score", "trending_score"]
+    )
     popular = features.select("item_id", popularity="popularity_score", trending="trending_score")
     _, vectors = release_vectors(data, model)
-    catalogue = read_parquet(lake.dbt / "stg_items.parquet")
+    catalogue = read_parquet(lake.dbt / "stg_items.parquet", columns=list(CATALOGUE_COLUMNS))
     items = item_table(data, vectors, catalogue, popular)
     live = store.current()
     wanted = tenant_run.training()

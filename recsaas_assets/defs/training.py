@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import polars as pl
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
 from recsaas_assets.defs.metadata import picture, preview, table
@@ -9,7 +10,7 @@ from recsaas_assets.defs.model_training import SEED, train_model
 from recsaas_assets.defs.partitions import tenants_partitions
 from resources.dagster_resources import TenantRunResource
 from resources.errors import CorruptArtifact, InvalidInput
-from resources.lake import read_parquet, write_bytes, write_json
+from resources.lake import read_parquet, scan_parquet, write_bytes, write_json
 
 TRAINING_COMMON: dict[str, Any] = {
     "partitions_def": tenants_partitions,
@@ -21,13 +22,14 @@ TRAINING_COMMON: dict[str, Any] = {
 
 @asset(
     name="training_set",
-    deps=["stg_items", "int_interaction_signals", "interaction_weights"],
+    deps=["stg_items", "int_interaction_signals", "interaction_weights", "user_features", "item_features"],
     kinds={"pandera", "polars"},
     description="Id maps and weighted user–item pairs of one tenant, split by global time.",
     **TRAINING_COMMON,
 )
-def training_set(tenant_run: TenantRunResource) -> MaterializeResult[None]:
+def training_set(context: AssetExecutionContext, tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """One partition: users, items, pairs of each part of the split, and the split itself."""
+    from recsaas_assets.recommender.capacity import Room, most_active
     from recsaas_assets.recommender.dataset import build_training_set
     from recsaas_assets.recommender.schemas import validate_training_set
     from recsaas_assets.releasing import live_until
@@ -35,15 +37,29 @@ def training_set(tenant_run: TenantRunResource) -> MaterializeResult[None]:
 
     tenant_run.stage("training_set")
     lake = tenant_run.lake
-    signals = read_parquet(lake.dbt / "int_interaction_signals.parquet")
-    if signals.height == 0:
+    signals = scan_parquet([lake.dbt / "int_interaction_signals.parquet"])
+    if signals.select(pl.len()).collect().item() == 0:
         raise InvalidInput(
             f"Tenant {tenant_run.tenant_id} has no interactions to train on. "
             f"Upload some: recsaas upload {tenant_run.tenant_id} interactions FILE"
         )
-    catalogue = read_parquet(lake.dbt / "stg_items.parquet")
+    room = Room(tenant_run.settings.max_training_users, tenant_run.settings.max_training_items)
+    fitting = most_active(
+        signals,
+        read_parquet(lake.dbt / "stg_items.parquet", columns=["item_id"])["item_id"],
+        room=room,
+        users=scan_parquet([lake.dbt / "user_features.parquet"]),
+        items=scan_parquet([lake.dbt / "item_features.parquet"]),
+    )
+    if fitting.users_left_out or fitting.items_left_out:
+        context.log.warning(
+            f"{fitting.users_left_out:,} users and {fitting.items_left_out:,} items are not in the model: there is "
+            f"room for {room.users:,} users and {room.items:,} items, and the most active are kept."
+        )
     cap = tenant_run.tenant().settings.weights.cap
-    built = build_training_set(signals, catalogue["item_id"], cap, live_until=live_until(ReleaseStore(lake)))
+    built = build_training_set(
+        fitting.signals, fitting.catalogue_item_ids, cap, live_until=live_until(ReleaseStore(lake))
+    )
     validate_training_set(built)
     built.save(lake.training)
     return MaterializeResult(
@@ -51,6 +67,8 @@ def training_set(tenant_run: TenantRunResource) -> MaterializeResult[None]:
             "dagster/row_count": len(built.full),
             "users": built.n_users,
             "items": built.n_items,
+            "users_left_out": fitting.users_left_out,
+            "items_left_out": fitting.items_left_out,
             "fingerprint": built.fingerprint,
             "split": MetadataValue.json(built.split.model_dump(mode="json")),
             "pairs": table(["part", "pairs"], [[name, str(len(pairs))] for name, pairs in built.parts.items()]),

@@ -151,24 +151,29 @@ def _digest_pairs(digest: "hashlib._Hash", name: str, pairs: Pairs) -> None:
         digest.update(array.tobytes())
 
 
-def pair_weights(signals: pl.DataFrame, cap: float) -> pl.DataFrame:
+def pair_weights(signals: pl.DataFrame | pl.LazyFrame, cap: float) -> pl.DataFrame:
     """Sum the signals of every user × item pair: user_id, item_id, weight (0 < weight ≤ cap), last_timestamp.
 
     A negative signal (dislike) anywhere in the pair's history removes the pair. Only the rows given are looked at, so
     a part of the split is weighted without any later interaction (spec/data.md, training signal).
     """
-    grouped = signals.group_by("user_id", "item_id").agg(
-        pl.col("signal").sum().alias("weight"),
-        pl.col("signal").min().alias("lowest"),
-        pl.col("timestamp").max().alias("last_timestamp"),
+    grouped = (
+        signals.lazy()
+        .group_by("user_id", "item_id")
+        .agg(
+            pl.col("signal").sum().alias("weight"),
+            pl.col("signal").min().alias("lowest"),
+            pl.col("timestamp").max().alias("last_timestamp"),
+        )
     )
     kept = grouped.filter((pl.col("lowest") >= 0) & (pl.col("weight") > 0))
     capped = kept.with_columns(pl.col("weight").clip(upper_bound=cap))
-    return capped.select("user_id", "item_id", "weight", "last_timestamp").sort("user_id", "item_id")
+    pairs = capped.select("user_id", "item_id", "weight", "last_timestamp")
+    return pairs.collect(engine="streaming").sort("user_id", "item_id")
 
 
 def build_training_set(
-    signals: pl.DataFrame,
+    signals: pl.DataFrame | pl.LazyFrame,
     catalogue_item_ids: pl.Series,
     cap: float,
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
@@ -177,24 +182,28 @@ def build_training_set(
     """Split the signals by time and weigh each part by itself.
 
     ``signals``: user_id, item_id (String), timestamp (Datetime, UTC), interaction_type, signal (Float64), one row per
-    interaction. ``catalogue_item_ids`` get a row too, interacted or not. ``fractions`` are of the interactions.
+    interaction; a lazy frame is read as a stream, so that memory holds its pairs. ``catalogue_item_ids`` get a row too,
+    interacted or not. ``fractions`` are of the interactions.
     ``live_until`` is the time of the newest interaction that the live release has seen.
     Raises InvalidInput when no pair with a positive weight is left.
     """
     if abs(sum(fractions) - 1) > 1e-9 or min(fractions) < 0:
         raise InvalidInput(f"Split fractions must be ≥ 0 and add up to 1, not {fractions}.")
-    if signals.height == 0:
+    signals = signals.lazy()
+    times = _collected(signals.select("timestamp"))["timestamp"]
+    if times.is_empty():
         raise InvalidInput("There are no interactions to train on; upload an interactions file, then run again.")
-    users = IdMap.from_ids(signals["user_id"].unique().to_list())
-    items = IdMap.from_ids(pl.concat([signals["item_id"], catalogue_item_ids.cast(pl.String)]).unique().to_list())
+    users = IdMap.from_ids(_different(signals, "user_id").to_list())
+    item_ids = pl.concat([_different(signals, "item_id"), catalogue_item_ids.cast(pl.String)])
+    items = IdMap.from_ids(item_ids.unique().to_list())
 
-    def to_pairs(part: pl.DataFrame) -> Pairs:
+    def to_pairs(part: pl.LazyFrame) -> Pairs:
         return _to_pairs(pair_weights(part, cap), users, items)
 
     full, disliked = to_pairs(signals), _disliked(signals, users, items)
     if len(full) == 0:
         raise InvalidInput("No interaction has a positive signal; upload views, clicks, ratings, likes or purchases.")
-    split = _split_times(signals["timestamp"].sort(), fractions)
+    split = _split_times(times.sort(), fractions)
     if split.validation_start is None or split.test_start is None:
         nothing = Pairs.empty()
         return TrainingSet(users, items, full, nothing, full, nothing, full, split, disliked=disliked)
@@ -253,8 +262,16 @@ def _later(ordered: pl.Series, place: int, *, than: datetime | None) -> datetime
     return max(time, first)
 
 
-def _disliked(signals: pl.DataFrame, users: IdMap, items: IdMap) -> Pairs:
-    pairs = signals.filter(pl.col("signal") < 0).select("user_id", "item_id").unique()
+def _collected(frame: pl.LazyFrame) -> pl.DataFrame:
+    return frame.collect(engine="streaming")
+
+
+def _different(signals: pl.LazyFrame, column: str) -> pl.Series:
+    return _collected(signals.select(column).unique())[column]
+
+
+def _disliked(signals: pl.LazyFrame, users: IdMap, items: IdMap) -> Pairs:
+    pairs = _collected(signals.filter(pl.col("signal") < 0).select("user_id", "item_id").unique())
     return Pairs.of(users.rows(pairs["user_id"]), items.rows(pairs["item_id"]))
 
 

@@ -14,7 +14,7 @@ from upath import UPath
 from recsaas_assets.recommender.dataset import TrainingSet
 from recsaas_assets.recommender.id_map import IdMap
 from resources.errors import CorruptArtifact
-from resources.lake import read_json, read_parquet, write_json, write_parquet
+from resources.lake import read_json, read_parquet, scan_parquet, write_json, write_parquet
 
 Floats = npt.NDArray[np.float32]
 Part = Literal["train", "before_test", "full"]
@@ -67,9 +67,9 @@ class Features:
             CorruptArtifact: a file is missing or damaged.
         """
         kept = _frequent_categories(catalogue)
-        users = read_parquet(folder / "user_features.parquet")
+        users = _rows_of(folder / "user_features.parquet", training_set.users, id_column="user_id")
         favourite = users.with_columns(_one_hot("favourite_category", kept))
-        items = read_parquet(folder / "item_features.parquet").join(
+        items = _rows_of(folder / "item_features.parquet", training_set.items, id_column="item_id").join(
             catalogue.select("item_id", "category", "price"), on="item_id", how="left"
         )
         return cls(
@@ -120,6 +120,14 @@ class FeatureHistory:
             )
         train, before_test, full = (_read(directory, part, training_set) for part in PARTS)
         return cls(train, before_test, full)
+
+
+def _rows_of(file: UPath, ids: IdMap, *, id_column: str) -> pl.DataFrame:
+    """Read the rows of some ids as a stream: a tenant may know of many more users than its model does."""
+    if not file.exists():
+        raise CorruptArtifact(f"{file.name} is missing; run the tenant's pipeline again.")
+    wanted = pl.LazyFrame({id_column: pl.Series(ids.ids, dtype=pl.String)})
+    return scan_parquet([file]).join(wanted, on=id_column, how="semi").collect(engine="streaming")
 
 
 def _read(directory: UPath, part: Part, training_set: TrainingSet) -> Features:

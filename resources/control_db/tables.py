@@ -77,7 +77,11 @@ class ApiKeyRow(Base):
 
 
 class UploadRow(Base):
-    """One stored upload; `sequence` orders uploads, later ones win."""
+    """One stored upload; `sequence` orders uploads, later ones win.
+
+    Its rows stop counting when its shop withdraws it or a run sets it aside; `left_out_run` is the first run without
+    them.
+    """
 
     __tablename__ = "uploads"
     __table_args__ = (
@@ -97,6 +101,10 @@ class UploadRow(Base):
     rows_duplicate: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ingested_run: Mapped[str | None] = mapped_column(String(64))
+    withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    set_aside_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    set_aside_reason: Mapped[str | None] = mapped_column(Text)
+    left_out_run: Mapped[str | None] = mapped_column(String(64))
 
 
 class JobRow:

@@ -1,4 +1,4 @@
-"""Uploads in the control DB: the commit here is the acknowledgement."""
+"""Uploads in the control DB: the commit here is the acknowledgement, and what is withdrawn stays listed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import UploadRow
@@ -15,10 +16,16 @@ from resources.control_db.tenants import get_tenant
 from resources.errors import UploadNotFound
 from resources.tenant import TenantId
 
+_COUNTS = and_(UploadRow.withdrawn_at.is_(None), UploadRow.set_aside_at.is_(None))
+
 
 @dataclass(frozen=True, slots=True)
 class UploadRecord:
-    """One stored upload. `sequence` orders uploads over all tenants; 0 before it is stored."""
+    """One stored upload. `sequence` orders uploads over all tenants; 0 before it is stored.
+
+    `withdrawn_at` is when its shop took it back, `set_aside_at` when a run found that it cannot be worked with, and
+    `set_aside_reason` why; `left_out_run` is the first run without its rows.
+    """
 
     tenant: TenantId
     upload_id: str
@@ -33,6 +40,15 @@ class UploadRecord:
     created_at: datetime
     ingested_run: str | None = None
     sequence: int = 0
+    withdrawn_at: datetime | None = None
+    set_aside_at: datetime | None = None
+    set_aside_reason: str | None = None
+    left_out_run: str | None = None
+
+    @property
+    def left_out_at(self) -> datetime | None:
+        """Since when its rows do not count; None while they do."""
+        return self.withdrawn_at or self.set_aside_at
 
 
 def record_upload(db: ControlDb, record: UploadRecord) -> UploadRecord:
@@ -81,17 +97,22 @@ def get_upload(db: ControlDb, tenant: TenantId, upload_id: str) -> UploadRecord:
     """
     record = find_upload(db, tenant, upload_id)
     if record is None:
-        raise UploadNotFound(f"Tenant {tenant} has no upload {upload_id[:80]!r}.")
+        raise _not_found(tenant, upload_id)
     return record
 
 
 def list_uploads(db: ControlDb, tenant: TenantId, *, kind: str | None = None) -> tuple[UploadRecord, ...]:
-    """The tenant's uploads in the order they were stored."""
+    """The tenant's uploads in the order they were stored, those that do not count any more included."""
     statement = select(UploadRow).where(UploadRow.tenant_id == tenant.value).order_by(UploadRow.sequence)
     if kind is not None:
         statement = statement.where(UploadRow.kind == kind)
     with db.read() as session:
         return tuple(_record(row) for row in session.scalars(statement))
+
+
+def counting_uploads(db: ControlDb, tenant: TenantId, *, kind: str | None = None) -> tuple[UploadRecord, ...]:
+    """The tenant's uploads whose rows count, in the order they were stored: neither withdrawn nor set aside."""
+    return tuple(upload for upload in list_uploads(db, tenant, kind=kind) if upload.left_out_at is None)
 
 
 def list_uploads_page(db: ControlDb, tenant: TenantId, *, limit: int, before: int | None) -> tuple[UploadRecord, ...]:
@@ -106,11 +127,14 @@ def list_uploads_page(db: ControlDb, tenant: TenantId, *, limit: int, before: in
 
 
 def pending_uploads(db: ControlDb) -> tuple[UploadRecord, ...]:
-    """Uploads with accepted rows that no run has taken in yet, over all tenants, oldest first."""
+    """Uploads with accepted rows that no run has taken in yet, over all tenants, oldest first.
+
+    So are those that do not count any more, while they are in what the newest run has taken in.
+    """
+    to_take_in = and_(UploadRow.ingested_run.is_(None), _COUNTS)
+    to_leave_out = and_(UploadRow.ingested_run.is_not(None), ~_COUNTS, UploadRow.left_out_run.is_(None))
     statement = (
-        select(UploadRow)
-        .where(UploadRow.ingested_run.is_(None), UploadRow.rows_accepted > 0)
-        .order_by(UploadRow.sequence)
+        select(UploadRow).where(UploadRow.rows_accepted > 0, or_(to_take_in, to_leave_out)).order_by(UploadRow.sequence)
     )
     with db.read() as session:
         return tuple(_record(row) for row in session.scalars(statement))
@@ -131,6 +155,60 @@ def mark_ingested(db: ControlDb, tenant: TenantId, upload_ids: Sequence[str], *,
         session.execute(statement)
 
 
+def mark_left_out(db: ControlDb, tenant: TenantId, upload_ids: Sequence[str], *, run_id: str) -> None:
+    """Note that `run_id` was the first run without the rows of these uploads."""
+    statement = (
+        update(UploadRow)
+        .where(
+            UploadRow.tenant_id == tenant.value,
+            UploadRow.upload_id.in_(upload_ids),
+            UploadRow.left_out_run.is_(None),
+        )
+        .values(left_out_run=run_id)
+    )
+    with db.write() as session:
+        session.execute(statement)
+
+
+def withdraw_upload(db: ControlDb, tenant: TenantId, upload_id: str, *, now: datetime) -> UploadRecord:
+    """Take an upload back: its rows stop counting with the next run. A second time changes nothing.
+
+    Raises:
+        UploadNotFound: the tenant has no upload with this id.
+    """
+    with db.write() as session:
+        row = _row(session, tenant, upload_id)
+        if row.withdrawn_at is None:
+            row.withdrawn_at = now
+    return _record(row)
+
+
+def set_aside_upload(db: ControlDb, tenant: TenantId, upload_id: str, *, reason: str, now: datetime) -> UploadRecord:
+    """Let an upload's rows count no more because no run can work with them; `reason` says why, for its shop.
+
+    Raises:
+        UploadNotFound: the tenant has no upload with this id.
+    """
+    with db.write() as session:
+        row = _row(session, tenant, upload_id)
+        if row.set_aside_at is None:
+            row.set_aside_at, row.set_aside_reason = now, reason
+    return _record(row)
+
+
+def _row(session: Session, tenant: TenantId, upload_id: str) -> UploadRow:
+    row = session.scalars(
+        select(UploadRow).where(UploadRow.tenant_id == tenant.value, UploadRow.upload_id == upload_id)
+    ).one_or_none()
+    if row is None:
+        raise _not_found(tenant, upload_id)
+    return row
+
+
+def _not_found(tenant: TenantId, upload_id: str) -> UploadNotFound:
+    return UploadNotFound(f"Tenant {tenant} has no upload {upload_id[:80]!r}.")
+
+
 def _record(row: UploadRow) -> UploadRecord:
     return UploadRecord(
         tenant=TenantId(row.tenant_id),
@@ -146,4 +224,8 @@ def _record(row: UploadRow) -> UploadRecord:
         created_at=row.created_at,
         ingested_run=row.ingested_run,
         sequence=row.sequence,
+        withdrawn_at=row.withdrawn_at,
+        set_aside_at=row.set_aside_at,
+        set_aside_reason=row.set_aside_reason,
+        left_out_run=row.left_out_run,
     )

@@ -10,7 +10,7 @@ import polars as pl
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.items import newest_item_changes
-from resources.control_db.uploads import list_uploads
+from resources.control_db.uploads import counting_uploads
 from resources.lake import Lake
 from resources.tenant import TenantId
 from resources.tenant_settings import TenantSettings
@@ -32,7 +32,8 @@ def compare_with_stored(
     The caller sees to it that no other upload of the tenant is stored meanwhile.
     """
     kind = inspection.kind
-    uploads = sorted(list_uploads(db, tenant), key=lambda upload: (upload.created_at, upload.sequence), reverse=True)
+    counting = counting_uploads(db, tenant)
+    uploads = sorted(counting, key=lambda upload: (upload.created_at, upload.sequence), reverse=True)
 
     def stored(wanted: Kind) -> list[StoredRows]:
         return [stored_rows(lake, each, work=work) for each in uploads if each.kind == wanted and each.rows_accepted]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from upath import UPath
 
 from resources.control_db.engine import ControlDb
-from resources.control_db.items import newest_item_change
-from resources.control_db.uploads import UploadRecord, find_upload, list_uploads, record_upload
+from resources.control_db.items import ItemChange, newest_item_change
+from resources.control_db.uploads import UploadRecord, counting_uploads, list_uploads, record_upload
 from resources.disk import work_folder
-from resources.errors import Conflict, CorruptArtifact, UploadNotFound
+from resources.errors import Conflict, CorruptArtifact, TooLarge, UploadNotFound
 from resources.lake import Lake, part_name, parts, put_file, read_json, scan_parquet, write_bytes, write_json
 from resources.listing import remove_folder
 from resources.tenant import TenantId
@@ -36,6 +36,8 @@ from resources.uploads.source import Source, identify
 from resources.uploads.upload_lock import upload_lock
 
 UploadOrigin = Literal["http", "cli", "landing"]
+MAX_TENANT_ROWS = 100_000_000
+"""Accepted rows of all uploads of a tenant that count, where the installation sets no other limit."""
 _UPLOAD_ID = re.compile(r"(items|users|interactions)-[0-9a-f]{16}")
 
 
@@ -51,6 +53,7 @@ def store_upload(
     settings: TenantSettings,
     now: datetime,
     max_bytes: int,
+    max_tenant_rows: int = MAX_TENANT_ROWS,
     validate_only: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> UploadReport:
@@ -63,13 +66,14 @@ def store_upload(
         on_progress: told how many bytes of the source have been read; may raise to break off.
 
     Raises:
-        TooLarge: the file, or its text when uncompressed, is over `max_bytes`.
+        TooLarge: the file, or its text when uncompressed, is over `max_bytes`, or the tenant would have more than
+            `max_tenant_rows` accepted rows.
         UploadRefused: the file cannot be read at all; nothing is stored.
         TenantNotFound: no tenant has this id; nothing is stored.
     """
     found = identify(content, filename=filename, max_bytes=max_bytes)
     fingerprint = rules_fingerprint(kind, settings)
-    upload_id, stored = _known(lake, db, tenant, kind, found.sha256, fingerprint)
+    upload_id, stored = _known(lake, db, tenant, kind, found.sha256, fingerprint, now)
     if stored is not None:
         return stored.model_copy(update={"validate_only": validate_only})
     with work_folder(lake.scratch / "uploads", "upload") as work:
@@ -84,18 +88,21 @@ def store_upload(
             on_progress=on_progress,
         )
         with nullcontext() if validate_only else upload_lock(lake, tenant):
-            again, stored = _known(lake, db, tenant, kind, found.sha256, fingerprint)
+            again, stored = _known(lake, db, tenant, kind, found.sha256, fingerprint, now)
             if stored is not None:
                 return stored.model_copy(update={"validate_only": validate_only})
             if again != upload_id and kind is not Kind.ITEMS:  # that of items only says what came by API meanwhile
                 raise Conflict(
-                    f"The rules of tenant {tenant} changed while {found.filename} was checked; send it again."
+                    f"The rules or the uploads of tenant {tenant} changed while {found.filename} was checked; "
+                    "send it again."
                 )
             settled = compare_with_stored(lake, db, tenant, inspection, now=now, max_bytes=max_bytes, work=work)
             report = settled.report.model_copy(
                 update={"rules_fingerprint": fingerprint, "validate_only": validate_only}
             )
-            quality = upload_quality(report, list_uploads(db, tenant), now=now)
+            counting = counting_uploads(db, tenant)
+            _check_room(report, counting, max_tenant_rows)
+            quality = upload_quality(report, counting, now=now)
             report = report.model_copy(update={"quality": quality})
             if validate_only:
                 return report
@@ -121,10 +128,10 @@ def store_upload(
 
 
 def stored_report(
-    lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind, sha256: str, settings: TenantSettings
+    lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind, sha256: str, settings: TenantSettings, *, now: datetime
 ) -> UploadReport | None:
     """Return what `store_upload` would answer for content with this checksum that is stored already, else None."""
-    return _known(lake, db, tenant, kind, sha256, rules_fingerprint(kind, settings))[1]
+    return _known(lake, db, tenant, kind, sha256, rules_fingerprint(kind, settings), now)[1]
 
 
 def read_report(lake: Lake, tenant: TenantId, upload_id: str) -> UploadReport:
@@ -172,29 +179,64 @@ def rejected_csv(lake: Lake, tenant: TenantId, upload_id: str) -> Iterator[bytes
 
 
 def _known(
-    lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind, sha256: str, fingerprint: str
+    lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind, sha256: str, fingerprint: str, now: datetime
 ) -> tuple[str, UploadReport | None]:
     """Return the id for this content, and its report when it is stored.
 
-    The same content has the same id. It is worth another look, under another id, when rows of it were rejected and the
-    tenant has changed the rules since, and when items were changed by API since: then it may say something new.
+    The same content has the same id. It is worth another look, under another id, when it may say something new: rows
+    of it were rejected and the tenant has changed the rules since, items were changed by API since, it does not count
+    any more (it was withdrawn), or rows of it repeated an upload that does not.
     """
-    upload_id = f"{kind}-{sha256[:16]}"
-    known = find_upload(db, tenant, upload_id)
-    if known is None:
-        return upload_id, None
+    uploads = list_uploads(db, tenant, kind=kind.value)
+    known = {upload.upload_id: upload for upload in uploads}
     changed = newest_item_change(db, tenant) if kind is Kind.ITEMS else None
-    if changed is not None and changed.created_at > known.created_at:
-        upload_id = f"{kind}-{hashlib.sha256(f'{sha256} after {changed.seq}'.encode()).hexdigest()[:16]}"
-        if find_upload(db, tenant, upload_id) is None:
-            return upload_id, None
-    report = read_report(lake, tenant, upload_id)
-    if report.rows_rejected and report.rules_fingerprint != fingerprint:
-        upload_id = f"{kind}-{hashlib.sha256((sha256 + fingerprint).encode()).hexdigest()[:16]}"
-        if find_upload(db, tenant, upload_id) is None:
-            return upload_id, None
-        report = read_report(lake, tenant, upload_id)
-    return upload_id, report.model_copy(update={"already_stored": True})
+    upload_id = f"{kind}-{sha256[:16]}"
+    seen: set[str] = set()
+    while upload_id in known and upload_id not in seen:
+        seen.add(upload_id)
+        upload = known[upload_id]
+        news = _since(upload, uploads, changed, now) or _other_rules(lake, upload, fingerprint)
+        if news is None:
+            break
+        upload_id = f"{kind}-{hashlib.sha256(f'{sha256}{news}'.encode()).hexdigest()[:16]}"
+    if upload_id not in known:
+        return upload_id, None
+    return upload_id, read_report(lake, tenant, upload_id).model_copy(update={"already_stored": True})
+
+
+def _since(
+    upload: UploadRecord, uploads: Sequence[UploadRecord], changed: ItemChange | None, now: datetime
+) -> str | None:
+    """Return what makes the content of an upload new again, received at `now`; None when nothing does."""
+    if upload.left_out_at is not None and upload.left_out_at <= now:
+        return f" again after {upload.sequence}"
+    if changed is not None and changed.created_at > upload.created_at:
+        return f" after {changed.seq}"
+    if upload.rows_duplicate:
+        gone = [each for each in uploads if each.left_out_at and upload.created_at < each.left_out_at <= now]
+        if gone:
+            return f" without {max(each.sequence for each in gone)} of {len(gone)}"
+    return None
+
+
+def _other_rules(lake: Lake, upload: UploadRecord, fingerprint: str) -> str | None:
+    """Return the fingerprint of the rules now, if an upload had rejected rows under others."""
+    if not upload.rows_rejected:
+        return None
+    report = read_report(lake, upload.tenant, upload.upload_id)
+    return fingerprint if report.rules_fingerprint != fingerprint else None
+
+
+def _check_room(report: UploadReport, stored: Sequence[UploadRecord], most: int) -> None:
+    rows = sum(upload.rows_accepted for upload in stored)
+    if rows + report.rows_accepted > most:
+        largest = sorted(stored, key=lambda upload: upload.rows_accepted, reverse=True)[:3]
+        held = ", ".join(f"{upload.upload_id} with {upload.rows_accepted:,}" for upload in largest) or "none"
+        raise TooLarge(
+            f"{report.filename} has {report.rows_accepted:,} new rows, {rows:,} rows are stored, and at most {most:,} "
+            f"are kept of one tenant (RECSAAS_MAX_TENANT_ROWS). Send less, or withdraw an upload with DELETE "
+            f"/api/v1/uploads/ID or `recsaas uploads withdraw`; the largest: {held}."
+        )
 
 
 def _write(

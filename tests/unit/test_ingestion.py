@@ -9,9 +9,12 @@ import polars as pl
 import pytest
 
 from recsaas_assets.ingestion import (
+    GIANT_ROWS,
     RawTable,
     event_rows,
     raw_schema,
+    set_excess_aside,
+    set_giant_aside,
     settings_table,
     uploads_table,
     write_raw_table,
@@ -19,7 +22,14 @@ from recsaas_assets.ingestion import (
 from resources.control_db.engine import ControlDb
 from resources.control_db.erasures import request_erasure
 from resources.control_db.tenants import Tenant, get_tenant
-from resources.control_db.uploads import list_uploads
+from resources.control_db.uploads import (
+    UploadRecord,
+    counting_uploads,
+    list_uploads,
+    mark_ingested,
+    pending_uploads,
+    record_upload,
+)
 from resources.event_export import export_events
 from resources.event_log import IMPRESSION, Event, EventLog
 from resources.lake import Lake, read_parquet
@@ -78,7 +88,7 @@ def test_events_are_rows_of_the_contract_and_impressions_are_not(db: ControlDb, 
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_tenant_without_data_has_an_empty_table(lake: Lake, db: ControlDb, blue: Tenant, kind: Kind) -> None:
-    assert write_raw_table(lake, db, blue.id, kind) == RawTable(0, ())
+    assert write_raw_table(lake, db, blue.id, kind) == RawTable(0, (), ())
     assert read_parquet(lake.tenant(blue.id).raw(kind)).schema == raw_schema(kind)
 
 
@@ -143,3 +153,56 @@ def test_the_ledger_and_the_settings_as_dbt_reads_them(lake: Lake, db: ControlDb
         0,
         5,
     )
+
+
+def giant(db: ControlDb, tenant: TenantId, kind: str, number: int, rows: int, now: datetime) -> str:
+    record = UploadRecord(
+        tenant=tenant,
+        upload_id=f"{kind}-{number:016}",
+        kind=kind,
+        sha256=f"{number:064}",
+        filename=f"{number}.parquet",
+        source="http",
+        status="success",
+        rows_accepted=rows,
+        rows_rejected=0,
+        rows_duplicate=0,
+        created_at=now,
+        ingested_run="an earlier one",
+    )
+    return record_upload(db, record).upload_id
+
+
+def test_uploads_over_the_limit_are_set_aside_newest_first(db: ControlDb, blue: Tenant, now: datetime) -> None:
+    first = giant(db, blue.id, "interactions", 1, 60, now)
+    over = giant(db, blue.id, "users", 2, 50, now)
+    small = giant(db, blue.id, "items", 3, 40, now)
+    aside = set_excess_aside(db, blue.id, most_rows=100, now=now)
+    assert [upload.upload_id for upload in aside] == [over]
+    assert "50 rows" in str(aside[0].set_aside_reason)
+    assert "RECSAAS_MAX_TENANT_ROWS" in str(aside[0].set_aside_reason)
+    assert [upload.upload_id for upload in counting_uploads(db, blue.id)] == [first, small]
+    assert set_excess_aside(db, blue.id, most_rows=100, now=now) == ()
+
+
+def test_a_build_without_memory_sets_the_largest_upload_of_its_kind_aside(
+    db: ControlDb, blue: Tenant, now: datetime
+) -> None:
+    giant(db, blue.id, "interactions", 1, 3 * GIANT_ROWS, now)
+    users = giant(db, blue.id, "users", 2, 2 * GIANT_ROWS, now)
+    giant(db, blue.id, "users", 3, GIANT_ROWS - 1, now)
+    aside = set_giant_aside(db, blue.id, failed=["stg_users"], now=now)
+    assert aside is not None
+    assert (aside.upload_id, "stg_users failed" in str(aside.set_aside_reason)) == (users, True)
+    assert set_giant_aside(db, blue.id, failed=["stg_users"], now=now) is None, "what is left is no giant"
+    other = set_giant_aside(db, blue.id, failed=["int_sessions"], now=now)
+    assert other is not None
+    assert other.kind == "interactions"
+
+
+def test_what_was_set_aside_after_a_run_starts_the_next_one(db: ControlDb, blue: Tenant, now: datetime) -> None:
+    upload_id = giant(db, blue.id, "users", 1, 2 * GIANT_ROWS, now)
+    mark_ingested(db, blue.id, [upload_id], run_id="failed")
+    assert pending_uploads(db) == ()
+    set_giant_aside(db, blue.id, failed=["stg_users"], now=now)
+    assert [upload.upload_id for upload in pending_uploads(db)] == [upload_id]

@@ -1,26 +1,5 @@
 with
 
-items as (
-
-    select
-        item_id,
-        title,
-        category,
-        brand,
-        description,
-        image_url,
-        tags,
-        price,
-        available,
-        created_at,
-        deleted,
-        received_at,
-        upload_id,
-        row_number
-    from {{ source('lake', 'raw_items') }}
-
-),
-
 uploads as (
 
     select
@@ -30,51 +9,71 @@ uploads as (
 
 ),
 
--- The latest row wins. Within one upload an item is there once, and once more as a deletion, which applies before it.
 -- Items changed by API belong to no upload: their time decides, and at the same microsecond they come last.
-newest as (
+arrivals as (
 
     select
-        items.item_id,
-        items.title,
-        items.category,
-        items.brand,
-        items.description,
-        items.image_url,
-        items.tags,
-        items.price,
-        coalesce(items.available, true) as available,
-        items.created_at,
-        coalesce(items.deleted, false) as deleted,
-        items.received_at,
-        items.upload_id,
-        items.row_number
-    from items
-    left join uploads on items.upload_id = uploads.upload_id
-    qualify row_number() over (
-        partition by items.item_id
-        order by
-            items.received_at desc nulls last,
-            case when items.upload_id = 'item_changes' then 9223372036854775807 else coalesce(uploads.sequence, -1) end desc,
-            coalesce(items.deleted, false),
-            items.row_number desc
-    ) = 1
+        sent.upload_id,
+        sent.received_at,
+        row_number() over (
+            order by
+                sent.received_at nulls first,
+                case
+                    when sent.upload_id = 'item_changes' then 9223372036854775807
+                    else coalesce(uploads.sequence, -1)
+                end,
+                sent.upload_id
+        ) as arrival
+    from (select distinct upload_id, received_at from {{ source('lake', 'raw_items') }}) as sent
+    left join uploads on sent.upload_id = uploads.upload_id
+
+),
+
+-- Rows whose hash no other row has are the latest, as in stg_users.
+repeated as (
+
+    select hash(item_id) as item_hash
+    from {{ source('lake', 'raw_items') }}
+    group by item_hash
+    having count(*) > 1
+
+),
+
+-- The latest row wins. Within one upload an item is there once, and once more as a deletion, which applies before it.
+latest as (
+
+    select max({{ place_of('arrivals.arrival', 'raw_items') }}) as place
+    from {{ source('lake', 'raw_items') }} as raw_items
+    inner join arrivals
+        on raw_items.upload_id = arrivals.upload_id
+        and raw_items.received_at is not distinct from arrivals.received_at
+    where hash(raw_items.item_id) in (select item_hash from repeated)
+    group by raw_items.item_id
 
 )
 
 select
-    item_id,
-    title,
-    category,
-    brand,
-    description,
-    image_url,
-    tags,
-    price,
-    available,
-    created_at,
-    received_at,
-    upload_id,
-    row_number
-from newest
-where not deleted
+    raw_items.item_id,
+    -- What is longer was accepted by an earlier version, and would make every answer megabytes long.
+    left(raw_items.title, {{ var('text_characters') }}) as title,
+    left(raw_items.category, {{ var('text_characters') }}) as category,
+    left(raw_items.brand, {{ var('text_characters') }}) as brand,
+    left(raw_items.description, {{ var('description_characters') }}) as description,
+    left(raw_items.image_url, {{ var('description_characters') }}) as image_url,
+    left(raw_items.tags, {{ var('description_characters') }}) as tags,
+    raw_items.price,
+    coalesce(raw_items.available, true) as available,
+    raw_items.created_at,
+    raw_items.received_at,
+    raw_items.upload_id,
+    raw_items.row_number
+from {{ source('lake', 'raw_items') }} as raw_items
+inner join arrivals
+    on raw_items.upload_id = arrivals.upload_id
+    and raw_items.received_at is not distinct from arrivals.received_at
+where
+    not coalesce(raw_items.deleted, false)
+    and (
+        hash(raw_items.item_id) not in (select item_hash from repeated)
+        or {{ place_of('arrivals.arrival', 'raw_items') }} in (select place from latest)
+    )

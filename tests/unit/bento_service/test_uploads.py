@@ -285,3 +285,28 @@ def test_a_client_that_goes_away_leaves_nothing(app: FastAPI, blue: Shop, settin
     asyncio.run(app(scope, receive, keep))
     assert sent[0]["status"] == 400
     assert incoming(settings) == []
+
+
+def test_an_upload_is_withdrawn_and_stays_in_the_list(client: Client, blue: Shop, green: Shop) -> None:
+    upload_id = send(client, blue, ITEMS).json()["upload_id"]
+    url = f"/api/v1/uploads/{upload_id}"
+    assert client.request("DELETE", url, headers=green.headers).status_code == 404
+    assert client.request("DELETE", "/api/v1/uploads/items-0000000000000000", headers=blue.headers).status_code == 404
+    done = client.request("DELETE", url, headers=blue.headers)
+    assert (done.status_code, done.json()["send_again"]) == (200, [])
+    assert done.json()["upload"]["withdrawn_at"] == "2024-06-01T12:00:00Z"
+    assert client.request("DELETE", url, headers=blue.headers).json() == done.json()
+    (listed,) = client.get("/api/v1/uploads", headers=blue.headers).json()["uploads"]
+    assert listed == done.json()["upload"]
+    assert client.get(url, headers=blue.headers).json()["withdrawn_at"] == listed["withdrawn_at"]
+    assert client.get(f"{url}/trace", headers=blue.headers).json()["withdrawn_at"] == listed["withdrawn_at"]
+    assert client.get("/api/v1/items/i1", headers=blue.headers).status_code == 404
+    again = send(client, blue, ITEMS).json()
+    assert (again["already_stored"], again["rows_accepted"]) == (False, 2)
+
+
+def test_a_key_that_may_not_upload_may_not_withdraw(client: Client, blue: Shop) -> None:
+    upload_id = send(client, blue, ITEMS).json()["upload_id"]
+    other = blue.key_with("interactions:write")
+    assert client.request("DELETE", f"/api/v1/uploads/{upload_id}", headers=other).status_code == 403
+    assert client.request("DELETE", "/api/v1/uploads/none", headers=other).status_code == 403

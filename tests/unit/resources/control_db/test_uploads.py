@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.uploads import (
     UploadRecord,
+    counting_uploads,
     find_upload,
     get_upload,
     list_uploads,
     list_uploads_page,
     mark_ingested,
+    mark_left_out,
     pending_uploads,
     record_upload,
+    set_aside_upload,
+    withdraw_upload,
 )
 from resources.errors import TenantNotFound, UploadNotFound
 from resources.tenant import TenantId
@@ -109,3 +113,32 @@ def test_the_first_run_that_took_an_upload_stays_noted(db: ControlDb, shops: Sho
     mark_ingested(db, shops[0], ["a"], run_id="run-2")
     mark_ingested(db, shops[0], [], run_id="run-3")
     assert get_upload(db, shops[0], "a").ingested_run == "run-1"
+
+
+def test_a_withdrawn_upload_stays_listed_and_counts_no_more(db: ControlDb, shops: Shops, now: datetime) -> None:
+    blue, green = shops
+    record_upload(db, record(blue, "items-1", now))
+    kept = record_upload(db, record(blue, "items-2", now))
+    with pytest.raises(UploadNotFound):
+        withdraw_upload(db, green, "items-1", now=now)
+    first = withdraw_upload(db, blue, "items-1", now=now + timedelta(hours=1))
+    again = withdraw_upload(db, blue, "items-1", now=now + timedelta(hours=2))
+    assert first == again
+    assert first.withdrawn_at == now + timedelta(hours=1)
+    assert counting_uploads(db, blue) == (kept,)
+    assert len(list_uploads(db, blue)) == 2
+
+
+def test_what_no_run_has_taken_in_needs_no_run_to_leave_it_out(db: ControlDb, shops: Shops, now: datetime) -> None:
+    blue = shops[0]
+    record_upload(db, record(blue, "items-1", now))
+    withdraw_upload(db, blue, "items-1", now=now)
+    assert pending_uploads(db) == ()
+    record_upload(db, record(blue, "items-2", now))
+    mark_ingested(db, blue, ["items-2"], run_id="one")
+    set_aside_upload(db, blue, "items-2", reason="too much", now=now)
+    assert [(each.upload_id, each.set_aside_reason) for each in pending_uploads(db)] == [("items-2", "too much")]
+    mark_left_out(db, blue, ["items-1", "items-2"], run_id="two")
+    mark_left_out(db, blue, ["items-1", "items-2"], run_id="three")
+    assert pending_uploads(db) == ()
+    assert get_upload(db, blue, "items-2").left_out_run == "two"
