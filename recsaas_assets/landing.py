@@ -18,7 +18,7 @@ from resources.lake import Lake, fetch_file, move_file, write_json
 from resources.listing import StoredFile, list_files, stored_file
 from resources.uploads.contract import Kind
 from resources.uploads.report import UploadReport
-from resources.uploads.store import store_upload
+from resources.uploads.store_in_child import store_in_child
 
 _REFUSED = ".refused"
 _TAKING = ".taking"
@@ -130,7 +130,7 @@ def _take(
             fetch_file(path, copy)
             if not _unchanged(path, mark):
                 return None
-            report = store_upload(
+            report = store_in_child(
                 lake,
                 db,
                 tenant.id,

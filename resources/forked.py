@@ -1,8 +1,9 @@
 """Work in a child that is there in milliseconds and ends at its limits, for bytes that a stranger has sent.
 
-A process of its own, the fork server, has imported the modules once and does nothing but fork; so a child starts without
-their import time, and without the threads and locks of whoever asks. It may crash, hang or grow: the kernel ends it at its
-limits, and it ends with its parent. Where a second does not matter, `resources/child.py` starts a fresh interpreter.
+A process of its own, the fork server, has imported the modules once and does nothing but fork; so a child starts
+without their import time, and without the threads and locks of whoever asks. It may crash, hang or grow: the kernel
+ends it at its limits, and it ends with its parent. Where a second does not matter, `resources/child.py` starts a fresh
+interpreter.
 """
 
 from __future__ import annotations
@@ -96,8 +97,8 @@ class ForkServer:
     ) -> Any:
         """Call `main(request, tell)` of a module in a child, and return what it returns; both are JSON.
 
-        `on_progress` gets what the child has told last, again and again as long as it works; what it raises ends the
-        child.
+        `on_progress` gets what the child has told last, or None, again and again as long as it works; what it raises
+        ends the child.
 
         Raises:
             ChildDied: a limit or a crash has ended the child.
@@ -164,8 +165,8 @@ def _outcome(stream: int, on_progress: Callable[[Any], None] | None) -> Any:
                 return last
             *lines, held = (held + piece).split(b"\n")
             last = json.loads(lines[-1]) if lines else last
-        if on_progress is not None and last is not None and "told" in last:
-            on_progress(last["told"])
+        if on_progress is not None:
+            on_progress(last and last.get("told"))
 
 
 def _death(code: int, memory: int, said: str, limits: Limits) -> Exception:

@@ -36,7 +36,8 @@ from resources.listing import list_files
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 from resources.uploads.report import UploadReport
-from resources.uploads.store import UploadOrigin, store_upload
+from resources.uploads.store import UploadOrigin
+from resources.uploads.store_in_child import store_in_child
 
 MAX_UNFINISHED = 10
 """Unfinished jobs that one tenant may have: they hold disk, and each makes the others wait."""
@@ -101,7 +102,7 @@ class JobRunner:
         file = job_file(self.lake, job)
         try:
             with local_file(file) as path:
-                report = store_upload(
+                report = store_in_child(
                     self.lake,
                     self.db,
                     job.tenant,

@@ -21,8 +21,8 @@ from resources.uploads.contract import DELETED, REJECTED_ROW, Kind
 from resources.uploads.csv_reader import ROW_NUMBER, TextBatch
 from resources.uploads.entries import Entries, EntryFiles, entries_of
 from resources.uploads.hashing import Hashes
-from resources.uploads.pairs import Lines
 from resources.uploads.limits import UploadLimits
+from resources.uploads.pairs import Lines
 from resources.uploads.parsing import interaction_type_map
 from resources.uploads.parts import Part, PartWriter
 from resources.uploads.reader import TextTable, open_table

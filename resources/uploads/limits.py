@@ -22,7 +22,8 @@ class TakesLong(Exception):
 class UploadLimits:
     """Rows of a file, and what the process that reads it may take: memory in bytes, CPU seconds of all its threads.
 
-    The defaults are those of the settings. `at_once_bytes` of text and `AT_ONCE_ROWS` may be read while somebody waits; None when nobody does.
+    The defaults are those of the settings. `at_once_bytes` of text and `AT_ONCE_ROWS` may be read while somebody
+    waits; None when nobody does.
     """
 
     max_rows: int = 50_000_000

@@ -1,7 +1,7 @@
 """What the footer of a Parquet file says of its size, read without a library that would decode more than that.
 
-The footer is a Thrift structure in the compact protocol. It comes from a stranger: every length is held against the bytes
-that are there, and structures in structures are followed only so deep.
+The footer is a Thrift structure in the compact protocol. It comes from a stranger: every length is held against the
+bytes that are there, and structures in structures are followed only so deep.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def read_footer(stream: BinaryIO, *, size: int) -> Footer:
 
 
 def _footer(thrift: _Thrift) -> Footer:
-    columns, groups = 0, ()
+    columns = 0
+    groups: tuple[RowGroup, ...] = ()
     for field, kind in thrift.fields():
         if field == _SCHEMA and kind == _LIST:
             columns = sum(_is_leaf(thrift) for _ in thrift.structs())

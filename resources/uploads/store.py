@@ -57,7 +57,7 @@ def store_upload(
     on_progress: Callable[[int], None] | None = None,
     work: Path | None = None,
 ) -> UploadReport:
-    """Inspect a file in this process and store it, unless `validate_only`; see `store_in_child` for what strangers send.
+    """Inspect a file in this process and store it, unless `validate_only`; `store_in_child` is for a stranger's files.
 
     Content that is stored already answers the first report.
 

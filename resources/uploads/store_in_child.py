@@ -74,12 +74,30 @@ def store_in_child(
     """
     limits = limits or UploadLimits.of(load_settings())
     format = format_of(content, filename)
-    everyday = {"filename": filename, "source": source, "max_bytes": max_bytes, "validate_only": validate_only}
     if format in (Format.CSV, Format.TSV) and size_of(content) <= TRIVIAL_BYTES:
         try:
-            return store_upload(lake, db, tenant, kind, content, settings=settings, now=now, limits=limits, **everyday)
+            return store_upload(
+                lake,
+                db,
+                tenant,
+                kind,
+                content,
+                filename=filename,
+                source=source,
+                settings=settings,
+                now=now,
+                max_bytes=max_bytes,
+                validate_only=validate_only,
+                limits=limits,
+                on_progress=on_progress,
+            )
         except pl.exceptions.PanicException as error:
             raise _crashed(filename, format) from error
+
+    def told(done: int | None) -> None:
+        if on_progress is not None:
+            on_progress(done or 0)
+
     with upload_folder(lake) as folder:
         request = {
             "lake": lake.address,
@@ -87,15 +105,18 @@ def store_in_child(
             "tenant": tenant.value,
             "kind": kind.value,
             "file": str(_file_of(content, folder)),
+            "filename": filename,
+            "source": source,
             "settings": settings.model_dump(mode="json"),
             "now": now.isoformat(),
             "limits": asdict(limits),
             "work": str(folder),
+            "max_bytes": max_bytes,
+            "validate_only": validate_only,
             "format": format.value,
-            **everyday,
         }
         try:
-            answer = children().run(__name__, request, limits=_of_child(limits), on_progress=on_progress)
+            answer = children().run(__name__, request, limits=_of_child(limits), on_progress=told)
             if "died" in answer:
                 raise ChildDied("it has noticed that itself", limit=answer["died"])
         except ChildDied as death:
