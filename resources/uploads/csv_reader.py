@@ -31,8 +31,7 @@ ROW_NUMBER = "row_number"
 _BEFORE = [*b'\n"']
 _AFTER = [*b'\r\n"']
 _BLANK = b" \t\r\n,;"
-_LINE_END = re.compile(rb"\r\n|\n|\r")
-_EMPTY_LINES = re.compile(rb"[\r\n]++")
+_EMPTY_LINES = re.compile(rb"\n([\r\n]{64,}+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def read_header(stream: Readable, *, start: bytes, tabbed: bool, filename: str) 
 
     def lines() -> Iterator[str]:
         nonlocal used, taken
-        for line in _lines(start):
+        for line in start.splitlines(keepends=True):
             used += len(line)
             taken += 1
             yield _decode(line, filename, first_line=above + taken)
@@ -223,19 +222,15 @@ def _read_slowly(
     def lines() -> Iterator[str]:
         nonlocal line, last, block, open_quote
         while block:
-            at = 0
-            while at < len(block):
-                # Between records nothing is within quotes, and the empty lines are only counted.
-                if line == last and (empty := _EMPTY_LINES.match(block, at)):
-                    line = last = last + _count_lines(empty[0])
-                    at = empty.end()
+            for stretch, is_empty in _stretches(block):
+                if is_empty and line == last:  # between records, so not within quotes
+                    line = last = last + _count_lines(stretch)
                     continue
-                end = _end_of_line(block, at)
-                raw, at = block[at:end], end
-                last += 1
-                if b"\0" in raw:
-                    refuse_nul(raw, filename)
-                yield _decode(raw, filename, first_line=last)
+                for raw in stretch.splitlines(keepends=True):
+                    last += 1
+                    if b"\0" in raw:
+                        refuse_nul(raw, filename)
+                    yield _decode(raw, filename, first_line=last)
             # The `csv` module asks for more within a row only when a quote is open.
             block = next(blocks, b"") if line < last else b""
         open_quote = line < last
@@ -272,19 +267,14 @@ def _records(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=separator)
 
 
-def _lines(text: bytes) -> Iterator[bytes]:
-    """Yield the lines of a text as `splitlines` does, and never all at once."""
+def _stretches(block: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Cut a block where many lines in a row are empty; these stretches are marked."""
     at = 0
-    while at < len(text):
-        end = _end_of_line(text, at)
-        yield text[at:end]
-        at = end
-
-
-def _end_of_line(text: bytes, at: int) -> int:
-    """Return where the line that starts at `at` ends, behind its line end."""
-    found = _LINE_END.search(text, at)
-    return len(text) if found is None else found.end()
+    for run in _EMPTY_LINES.finditer(block):
+        yield block[at : run.start(1)], False
+        yield run[1], True
+        at = run.end()
+    yield block[at:], False
 
 
 def _count_lines(ends: bytes) -> int:

@@ -117,7 +117,7 @@ def test_a_file_replaced_meanwhile_stays_for_the_next_time(
 ) -> None:
     path = drop(lake, blue, "a.csv", ITEMS)
     newer = ITEMS.replace("Lampe", "Leuchte")
-    step = "fetch_file" if moment == "while it is copied" else "store_upload"
+    step = "fetch_file" if moment == "while it is copied" else "store_in_child"
     original = getattr(landing, step)
 
     def replaced(*args: object, **options: object) -> object:
@@ -146,7 +146,7 @@ def test_a_file_that_a_dead_run_has_taken_comes_first_and_its_successor_next(
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(landing, "store_upload", killed)
+    monkeypatch.setattr(landing, "store_in_child", killed)
     with pytest.raises(KeyboardInterrupt):
         take(lake, db, blue)
     monkeypatch.undo()
