@@ -53,7 +53,7 @@ from bento_service.schemas.training import ReindexRequest, TrainRequest
 from bento_service.services import Clock, Services
 from bento_service.settings_cache import SettingsCache
 from bento_service.shared_store import SharedStore
-from bento_service.upload_worker import Check, UploadWorker
+from bento_service.upload_worker import UploadWorker
 from resources.control_db.engine import ControlDb
 from resources.decisions.store import open_decisions
 from resources.event_log import EventLog
@@ -98,13 +98,12 @@ def create_app(
     clock: Clock,
     *,
     metrics: Metrics | None = None,
-    check: Check | None = None,
     write_export: WriteExport | None = None,
 ) -> FastAPI:
     """Build the app that answers everything.
 
-    `metrics` says how they are shared between workers, `check` where large uploads are checked, `write_export`
-    where exports are written; without them that happens in this process.
+    `metrics` says how they are shared between workers, `write_export` where exports are written; without them that
+    happens in this process.
     """
     metrics = metrics or Metrics()
     shared = None
@@ -143,7 +142,7 @@ def create_app(
         shared=shared,
         metrics=metrics,
         upload_slots=CapacityLimiter(_INSPECTIONS_AT_ONCE),
-        upload_worker=UploadWorker(lake, db, clock, metrics, max_bytes=settings.max_upload_bytes, check=check),
+        upload_worker=UploadWorker(lake, db, clock, metrics, max_bytes=settings.max_upload_bytes),
         export_worker=ExportWorker(lake, db, clock, keep_days=settings.export_days, write=write_export),
     )
     for module in (

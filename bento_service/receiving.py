@@ -18,9 +18,10 @@ from resources.readiness import Readiness, measure_readiness
 from resources.tenant import TenantId
 from resources.upload_jobs import submit_upload
 from resources.uploads.contract import Kind
+from resources.uploads.limits import TakesLong, UploadLimits
 from resources.uploads.report import UploadReport
-from resources.uploads.source import text_exceeds
-from resources.uploads.store import store_upload, stored_report
+from resources.uploads.store import stored_report
+from resources.uploads.store_in_child import store_in_child
 
 POLL_SECONDS = 1
 """How often a client may ask for the state of a job."""
@@ -40,12 +41,12 @@ async def receive_upload(
         max_bytes=settings.max_upload_bytes,
         pause=settings.request_timeout_seconds,
     ) as file:
-        # A small gzip file may hold gigabytes of text: what is checked counts, not what was sent.
-        if not await run_in_threadpool(text_exceeds, file.path, settings.inline_upload_bytes):
+        if file.size <= settings.inline_upload_bytes:
             answer = await to_thread.run_sync(
                 _store, services, principal.tenant, kind, file, validate_only, limiter=services.upload_slots
             )
-            return Response(answer.model_dump_json(), media_type="application/json")
+            if answer is not None:
+                return Response(answer.model_dump_json(), media_type="application/json")
         job = await run_in_threadpool(_submit, services, principal.tenant, kind, file, validate_only)
     if isinstance(job, UploadAnswer):
         return Response(job.model_dump_json(), media_type="application/json")
@@ -66,22 +67,27 @@ def with_url(report: UploadReport) -> UploadReport:
     return report.model_copy(update={"rejected_url": f"/api/v1/uploads/{report.upload_id}/rejected"})
 
 
-def _store(services: Services, tenant: TenantId, kind: Kind, file: ReceivedFile, validate_only: bool) -> UploadAnswer:
-    """Check and store; takes long, so it runs in a worker thread."""
-    report = store_upload(
-        services.lake,
-        services.db,
-        tenant,
-        kind,
-        file.path,
-        filename=file.filename,
-        source="http",
-        settings=get_tenant(services.db, tenant).settings,
-        now=services.clock(),
-        max_bytes=services.settings.max_upload_bytes,
-        max_tenant_rows=services.settings.max_tenant_rows,
-        validate_only=validate_only,
-    )
+def _store(
+    services: Services, tenant: TenantId, kind: Kind, file: ReceivedFile, validate_only: bool
+) -> UploadAnswer | None:
+    """Check and store, or return None when that takes too long for an answer; it runs in a worker thread."""
+    try:
+        report = store_in_child(
+            services.lake,
+            services.db,
+            tenant,
+            kind,
+            file.path,
+            filename=file.filename,
+            source="http",
+            settings=get_tenant(services.db, tenant).settings,
+            now=services.clock(),
+            max_bytes=services.settings.max_upload_bytes,
+            validate_only=validate_only,
+            limits=UploadLimits.of(services.settings, at_once=True),
+        )
+    except TakesLong:  # a small file may hold gigabytes of text or millions of rows
+        return None
     if not report.validate_only and not report.already_stored:
         services.metrics.upload(tenant.value, report)
     return _answer(services, tenant, report)

@@ -81,7 +81,7 @@ class RecsaasService:
         from bento_service.app import create_app
         from bento_service.metrics import Metrics
         from resources.recommendation_export_child import export_in_child
-        from resources.upload_check import check_in_child
+        from resources.uploads.store_in_child import children
 
         configure_logging(self._settings.log_level)
         remove_stale_files(self._settings.home / "incoming")
@@ -98,13 +98,13 @@ class RecsaasService:
             lake,
             lambda: datetime.now(UTC),
             metrics=metrics,
-            check=check_in_child,
             write_export=export_in_child,
         )
         _mounted.start(app)
         services: Services = app.state.services
         self._services = services
         if not self._settings.lake_read_only:
+            children().start()  # the first upload is not to wait for it
             services.upload_worker.start()
             services.export_worker.start()
         self._watch = asyncio.get_running_loop().create_task(services.releases.watch())

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Event
-from typing import Protocol
-
 import structlog
 
 from bento_service.job_worker import JobWorker
@@ -18,12 +15,6 @@ from resources.upload_jobs import FinishedJob, JobRunner
 _log = structlog.get_logger("recsaas.uploads")
 
 
-class Check(Protocol):
-    """Works on a job that `worker` has claimed; None when `stop` interrupted it."""
-
-    def __call__(self, job: UploadJob, *, worker: str, stop: Event) -> FinishedJob | None: ...
-
-
 class UploadWorker(JobWorker[UploadJob, FinishedJob]):
     """Checks the files of any tenant that wait in the lake, whichever process received them."""
 
@@ -35,14 +26,12 @@ class UploadWorker(JobWorker[UploadJob, FinishedJob]):
         metrics: Metrics,
         *,
         max_bytes: int,
-        check: Check | None = None,
     ) -> None:
-        """Start nothing yet. `check` works on a claimed job; without it, that is done in this process."""
+        """Start nothing yet."""
         super().__init__("upload")
         self._db = db
         self._metrics = metrics
         self._runner = JobRunner(lake, db, clock, name=self.name, max_bytes=max_bytes, stop=self._stop)
-        self._check = check
 
     def count(self) -> None:
         """Show in the metrics how many jobs there are."""
@@ -54,9 +43,7 @@ class UploadWorker(JobWorker[UploadJob, FinishedJob]):
         return job
 
     def _work(self, job: UploadJob) -> FinishedJob | None:
-        if self._check is None:
-            return self._runner.run(job)
-        return self._check(job, worker=self.name, stop=self._stop)
+        return self._runner.run(job)
 
     def _finished(self, job: UploadJob, done: FinishedJob, seconds: float) -> None:
         self._metrics.upload_job(outcome=done.job.status, seconds=seconds)

@@ -27,7 +27,7 @@ from resources.refused_files import set_aside
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 from resources.uploads.report import UploadReport
-from resources.uploads.store import MAX_TENANT_ROWS, store_upload
+from resources.uploads.store_in_child import store_in_child
 
 _TAKING = ".taking"
 """Folder into which older versions moved a file before they read it, beside the others of its kind."""
@@ -156,7 +156,6 @@ def take_landed_files(
     *,
     now: datetime,
     max_bytes: int,
-    max_tenant_rows: int = MAX_TENANT_ROWS,
     settle_seconds: float = 0.0,
 ) -> tuple[LandedFile, ...]:
     """Store every file of the tenant's landing folder as an upload, oldest first.
@@ -168,7 +167,7 @@ def take_landed_files(
     outcomes = []
     for file in waiting_files(lake, tenant.id, kind):
         if settled(file.changed_at, now=now, settle_seconds=settle_seconds):
-            outcome = _take(lake, db, tenant, file, now=now, max_bytes=max_bytes, max_tenant_rows=max_tenant_rows)
+            outcome = _take(lake, db, tenant, file, now=now, max_bytes=max_bytes)
             outcomes += [outcome] if outcome is not None else []
     return tuple(outcomes)
 
@@ -196,14 +195,7 @@ def refuse_misplaced(
 
 
 def _take(
-    lake: Lake,
-    db: ControlDb,
-    tenant: Tenant,
-    file: WaitingFile,
-    *,
-    now: datetime,
-    max_bytes: int,
-    max_tenant_rows: int,
+    lake: Lake, db: ControlDb, tenant: Tenant, file: WaitingFile, *, now: datetime, max_bytes: int
 ) -> LandedFile | None:
     """Store a copy, which nobody writes to any more, and say what became of it; None when the file has changed."""
     place = f"{file.kind.value}/{file.file_name}"
@@ -222,7 +214,7 @@ def _take(
                 fetch_file(path, copy)
                 if not _unchanged(path, mark):
                     return None
-                report = store_upload(
+                report = store_in_child(
                     lake,
                     db,
                     tenant.id,
@@ -233,7 +225,6 @@ def _take(
                     settings=tenant.settings,
                     now=now,
                     max_bytes=max_bytes,
-                    max_tenant_rows=max_tenant_rows,
                 )
         except FileNotFoundError:
             if _unchanged(path, mark):

@@ -178,6 +178,12 @@ class Lake:
         root.mkdir(parents=True, exist_ok=True)
         return cls(root=root, scratch=scratch)
 
+    @property
+    def address(self) -> dict[str, str]:
+        """What `open` takes to open this lake in another process."""
+        endpoint = "" if isinstance(self.root, Path) else self.root.storage_options.get("endpoint_url", "")
+        return {"url": str(self.root), "scratch": str(self.scratch), "s3_endpoint": endpoint}
+
     def tenant(self, tenant: TenantId) -> TenantLake:
         """Paths of one tenant."""
         return TenantLake(

@@ -41,6 +41,16 @@ class Settings(BaseSettings):
     inline_upload_bytes: int = Field(
         default=32 * 1024**2, ge=0, description="Uploads over this many bytes are answered at once and checked later."
     )
+    inline_upload_cpu_seconds: int = Field(
+        default=30, ge=1, description="Processor time for reading an upload that is checked before it is answered."
+    )
+    max_upload_rows: int = Field(default=50_000_000, ge=1, description="Most rows of an upload.")
+    upload_cpu_seconds: int = Field(
+        default=900, ge=1, description="Processor time for reading any other upload, in seconds of all threads."
+    )
+    upload_memory_bytes: int = Field(
+        default=2 * 1024**3, ge=256 * 1024**2, description="Memory of the process that reads an upload."
+    )
     export_days: int = Field(
         default=7, ge=1, description="How many days the recommendations of all users are kept for a download."
     )

@@ -36,7 +36,8 @@ from resources.listing import list_files
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 from resources.uploads.report import UploadReport
-from resources.uploads.store import MAX_TENANT_ROWS, UploadOrigin, store_upload
+from resources.uploads.store import UploadOrigin
+from resources.uploads.store_in_child import store_in_child
 
 MAX_UNFINISHED = 10
 """Unfinished jobs that one tenant may have: they hold disk, and each makes the others wait."""
@@ -66,7 +67,6 @@ class JobRunner:
     name: str
     max_bytes: int
     stop: threading.Event
-    max_tenant_rows: int = MAX_TENANT_ROWS
 
     def claim(self) -> UploadJob | None:
         """Take the next job; None when nothing waits."""
@@ -102,7 +102,7 @@ class JobRunner:
         file = job_file(self.lake, job)
         try:
             with local_file(file) as path:
-                report = store_upload(
+                report = store_in_child(
                     self.lake,
                     self.db,
                     job.tenant,
@@ -113,7 +113,6 @@ class JobRunner:
                     settings=get_tenant(self.db, job.tenant).settings,
                     now=job.created_at,  # when it was acknowledged: what came by API since is later
                     max_bytes=self.max_bytes,
-                    max_tenant_rows=self.max_tenant_rows,
                     validate_only=job.validate_only,
                     on_progress=on_progress,
                 )

@@ -15,9 +15,11 @@ from recsaas_assets.commands.console import TENANT, Installation, json_option, n
 from resources.control_db.tenants import get_tenant
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
+from resources.uploads.limits import UploadLimits
 from resources.uploads.quality import UploadQuality
 from resources.uploads.report import UploadReport
-from resources.uploads.store import read_report, rejected_csv, store_upload
+from resources.uploads.store import read_report, rejected_csv
+from resources.uploads.store_in_child import store_in_child
 
 _ERRORS_SHOWN = 10
 _PROGRESS_FROM_BYTES = 32 * 1024**2
@@ -77,7 +79,7 @@ def upload_file(
     record = get_tenant(site.db, tenant)
 
     def store(on_progress: Callable[[int], None] | None) -> UploadReport:
-        return store_upload(
+        return store_in_child(
             site.lake,
             site.db,
             tenant,
@@ -88,8 +90,8 @@ def upload_file(
             settings=record.settings,
             now=datetime.now(UTC),
             max_bytes=site.settings.max_upload_bytes,
-            max_tenant_rows=site.settings.max_tenant_rows,
             validate_only=validate_only,
+            limits=UploadLimits.of(site.settings),
             on_progress=on_progress,
         )
 

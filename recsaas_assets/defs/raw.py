@@ -54,7 +54,6 @@ def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] 
             kind,
             now=datetime.now(UTC),
             max_bytes=tenant_run.settings.max_upload_bytes,
-            max_tenant_rows=tenant_run.settings.max_tenant_rows,
             settle_seconds=tenant_run.settings.upload_settle_seconds,
         )
         for file in landed:

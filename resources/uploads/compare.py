@@ -19,6 +19,7 @@ from resources.uploads.duplicates import find_repeats
 from resources.uploads.earlier import EarlierRows, StoredRows
 from resources.uploads.inspect import Inspection, inspect_source
 from resources.uploads.keys import catalogue_of, stored_rows, tracked_events, with_changed_items
+from resources.uploads.limits import DEFAULT_LIMITS, UploadLimits
 from resources.uploads.settle import Settled, settle
 from resources.uploads.source import identify
 from resources.uploads.statistics import hashed_ids
@@ -65,6 +66,7 @@ def inspect_upload(
     now: datetime,
     max_bytes: int,
     work: Path,
+    limits: UploadLimits = DEFAULT_LIMITS,
     catalogue: AbstractSet[str] | None = None,
 ) -> Settled:
     """Check a file as if nothing was stored yet. `work` is an empty folder that holds the result's parts.
@@ -72,7 +74,7 @@ def inspect_upload(
     `catalogue` holds the tenant's item ids; with it, `unknown_items` counts the items of interactions it lacks.
 
     Raises:
-        TooLarge: the file, or its text when uncompressed, is over `max_bytes`.
+        TooLarge: the file, or its text when uncompressed, is over `max_bytes`, or it has too many rows.
         UploadRefused: the file cannot be read at all; `reason` is the code.
     """
     source = identify(content, filename=filename, max_bytes=max_bytes)
@@ -83,6 +85,7 @@ def inspect_upload(
         settings=settings,
         now=now,
         max_bytes=max_bytes,
+        limits=limits,
         work=work,
     )
     known = None if catalogue is None else hashed_ids(pl.Series(sorted(catalogue), dtype=pl.String), "item_id")

@@ -7,6 +7,7 @@ over line ends or amid text) goes through the slower `csv` module, with the next
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,18 +15,23 @@ from itertools import chain
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from resources.errors import UploadRefused
 from resources.uploads.source import Readable, not_utf8, refuse_nul
 
 BLOCK_BYTES = 16 * 1024 * 1024
 MAX_LINE_BYTES = 64 * 1024 * 1024
+MAX_HEADER_BYTES = 1024 * 1024
+_HEADER_BLOCK_BYTES = 256 * 1024
 _SLOW_ROWS = 100_000
 ROW_NUMBER = "row_number"
 # What may stand before the first quote of a field and behind the last, besides a separator; a second quote is a doubled
 # one.
 _BEFORE = [*b'\n"']
 _AFTER = [*b'\r\n"']
+_BLANK = b" \t\r\n,;"
+_EMPTY_LINES = re.compile(rb"\n([\r\n]{64,}+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +70,45 @@ def read_header(stream: Readable, *, start: bytes, tabbed: bool, filename: str) 
 
     A file with tabs and no comma in its header is read as TSV whatever its name.
     """
-    while not _has_whole_line(start) and (more := stream.read(BLOCK_BYTES)):
+    start, above = _below_blank_lines(stream, start)
+    while not _has_whole_line(start) and (more := stream.read(_HEADER_BLOCK_BYTES)):
         start += more
-        _refuse_long_line(len(start), filename, line=1)
-    used = 0
-    taken: list[str] = []
+        if len(start) > MAX_HEADER_BYTES:
+            raise _long_line(filename, MAX_HEADER_BYTES, line=above + 1)
+    if not start:
+        raise UploadRefused("empty_file", f"{filename} has no text; send a file with a header and at least one row.")
+    used = taken = 0
 
     def lines() -> Iterator[str]:
-        nonlocal used
+        nonlocal used, taken
         for line in start.splitlines(keepends=True):
             used += len(line)
-            taken.append(_decode(line, filename, first_line=len(taken) + 1))
-            yield taken[-1]
+            taken += 1
+            yield _decode(line, filename, first_line=above + taken)
 
     source = lines()
-    first = next((line for line in source if line.strip(" \t\r\n,;")), None)
-    if first is None:
-        raise UploadRefused("empty_file", f"{filename} has no text; send a file with a header and at least one row.")
+    first = next(source)
     separator = "\t" if tabbed or ("\t" in first and "," not in first) else ","
     fields = next(_records(chain([first], source), separator))
-    return CsvHeader(tuple(fields), separator, first_line=len(taken) + 1, rest=start[used:])
+    return CsvHeader(tuple(fields), separator, first_line=above + taken + 1, rest=start[used:])
+
+
+def _below_blank_lines(stream: Readable, start: bytes) -> tuple[bytes, int]:
+    """Return the text from the first line that holds more than blanks and separators, and how many lines lie above."""
+    above = 0
+    while True:
+        text = start.lstrip(_BLANK)
+        blank = start[: len(start) - len(text)]
+        end = max(blank.rfind(b"\n"), blank.rfind(b"\r")) + 1
+        if not text and end == len(blank) and blank.endswith(b"\r"):
+            end -= 1  # a line feed may follow
+        above += _count_lines(blank[:end])
+        if text:
+            return start[end:], above
+        more = stream.read(BLOCK_BYTES)
+        if not more:
+            return b"", above
+        start = start[end:] + more
 
 
 def read_batches(stream: Readable, header: CsvHeader, names: tuple[str, ...], filename: str) -> Iterator[TextBatch]:
@@ -99,11 +124,14 @@ def read_batches(stream: Readable, header: CsvHeader, names: tuple[str, ...], fi
         if not block.isascii():
             _decode(block, filename, first_line=line)
         n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
-        plain = _is_plain(block, n_lines, header.separator, len(names))
-        frame = _parse_plain(block, header.separator, names) if plain else None
-        if frame is not None and frame.height == n_lines:
-            numbers = pl.Series(ROW_NUMBER, np.arange(line, line + n_lines))
-            yield TextBatch(frame.with_columns(numbers))
+        dense, kept = _without_blank_lines(block, n_lines)
+        if not len(kept):
+            line += n_lines
+            continue
+        plain = _is_plain(dense, len(kept), header.separator, len(names))
+        frame = _parse_plain(dense, header.separator, names) if plain else None
+        if frame is not None and frame.height == len(kept):
+            yield TextBatch(frame.with_columns(pl.Series(ROW_NUMBER, line + kept)))
             line += n_lines
         else:
             line = yield from _read_slowly(block, blocks, header.separator, names, filename, first_line=line)
@@ -119,16 +147,32 @@ def _blocks_of_lines(stream: Readable, start: bytes, filename: str) -> Iterator[
             held = data[cut:]
         else:
             held += data
-            _refuse_long_line(len(held), filename, line=None)
+            if len(held) > MAX_LINE_BYTES:
+                raise _long_line(filename, MAX_LINE_BYTES)
     if held.strip(b"\r\n"):
         yield held
+
+
+def _without_blank_lines(block: bytes, n_lines: int) -> tuple[bytes, NDArray[np.int64]]:
+    """Return a block without its empty lines, and which lines are left, from 0.
+
+    An empty line within quotes belongs to a value. The line end before it stays, so that the block is not plain.
+    """
+    if b"\n\n" not in block and b"\n\r\n" not in block and not block.startswith((b"\n", b"\r\n")):
+        return block, np.arange(n_lines)
+    text = np.frombuffer(block, dtype=np.uint8)
+    ends = np.flatnonzero(text == ord("\n"))
+    if len(ends) < n_lines:
+        ends = np.append(ends, len(text) - 1)
+    lengths = np.diff(ends, prepend=-1)
+    returns = (lengths == 2) & (text[ends - 1] == ord("\r")) & (text[ends] == ord("\n"))
+    full = ~returns & ((lengths > 1) | (text[ends] != ord("\n")))
+    return text[np.repeat(full, lengths)].tobytes(), np.flatnonzero(full)
 
 
 def _is_plain(block: bytes, n_lines: int, separator: str, width: int) -> bool:
     """Say whether every line is one row of `width` fields, with quotes only around fields, doubled inside them."""
     if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
-        return False
-    if width == 1 and (b"\n\n" in block or b"\n\r\n" in block or block.startswith((b"\n", b"\r\n"))):
         return False
     sep = separator.encode()
     if b'"' not in block:
@@ -176,13 +220,17 @@ def _read_slowly(
     open_quote = False
 
     def lines() -> Iterator[str]:
-        nonlocal last, block, open_quote
+        nonlocal line, last, block, open_quote
         while block:
-            for raw in block.splitlines(keepends=True):
-                last += 1
-                if b"\0" in raw:
-                    refuse_nul(raw, filename)
-                yield _decode(raw, filename, first_line=last)
+            for stretch, is_empty in _stretches(block):
+                if is_empty and line == last:  # between records, so not within quotes
+                    line = last = last + _count_lines(stretch)
+                    continue
+                for raw in stretch.splitlines(keepends=True):
+                    last += 1
+                    if b"\0" in raw:
+                        refuse_nul(raw, filename)
+                    yield _decode(raw, filename, first_line=last)
             # The `csv` module asks for more within a row only when a quote is open.
             block = next(blocks, b"") if line < last else b""
         open_quote = line < last
@@ -219,9 +267,22 @@ def _records(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=separator)
 
 
+def _stretches(block: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Cut a block where many lines in a row are empty; these stretches are marked."""
+    at = 0
+    for run in _EMPTY_LINES.finditer(block):
+        yield block[at : run.start(1)], False
+        yield run[1], True
+        at = run.end()
+    yield block[at:], False
+
+
+def _count_lines(ends: bytes) -> int:
+    return ends.count(b"\n") + ends.count(b"\r") - ends.count(b"\r\n")
+
+
 def _has_whole_line(text: bytes) -> bool:
-    stripped = text.lstrip(b" \t\r\n")
-    return b"\n" in stripped or b"\r" in stripped[:-1]
+    return b"\n" in text or b"\r" in text[:-1]
 
 
 def _decode(text: bytes, filename: str, *, first_line: int) -> str:
@@ -235,7 +296,6 @@ def _decode(text: bytes, filename: str, *, first_line: int) -> str:
         ) from error
 
 
-def _refuse_long_line(length: int, filename: str, *, line: int | None) -> None:
-    if length > MAX_LINE_BYTES:
-        where = "a line" if line is None else f"line {line}"
-        raise UploadRefused("not_csv", f"{filename}: {where} is longer than {MAX_LINE_BYTES:,} bytes; is it CSV?")
+def _long_line(filename: str, most: int, *, line: int | None = None) -> UploadRefused:
+    where = "a line" if line is None else f"line {line}"
+    return UploadRefused("not_csv", f"{filename}: {where} is longer than {most:,} bytes; is it CSV?")

@@ -21,6 +21,7 @@ from resources.uploads.contract import DELETED, REJECTED_ROW, Kind
 from resources.uploads.csv_reader import ROW_NUMBER, TextBatch
 from resources.uploads.entries import Entries, EntryFiles, entries_of
 from resources.uploads.hashing import Hashes
+from resources.uploads.limits import UploadLimits
 from resources.uploads.pairs import Lines
 from resources.uploads.parsing import interaction_type_map
 from resources.uploads.parts import Part, PartWriter
@@ -46,6 +47,7 @@ class Inspection:
 
     kind: Kind
     source: Source
+    limits: UploadLimits
     upload_id: str
     valid: tuple[Part, ...]
     rejected: tuple[Part, ...]
@@ -81,6 +83,7 @@ def inspect_source(
     settings: TenantSettings,
     now: datetime,
     max_bytes: int,
+    limits: UploadLimits,
     work: Path,
     on_progress: Callable[[int], None] | None = None,
 ) -> Inspection:
@@ -91,7 +94,8 @@ def inspect_source(
         on_progress: told how many bytes of the source have been read.
 
     Raises:
-        TooLarge: the file's text is over `max_bytes`.
+        TooLarge: the file's text is over `max_bytes`, or it has too many rows.
+        TakesLong: it is too much work for the answer that `limits` say somebody waits for.
         UploadRefused: the file cannot be read at all; `reason` is the code.
     """
     check = partial(_check, kind=kind, rules=rules_for(kind, settings, now), types=interaction_type_map(settings))
@@ -101,7 +105,8 @@ def inspect_source(
     errors: tuple[RowError, ...] = ()
     counts = Counter[str]()
     upload = pl.lit(upload_id, dtype=pl.String).alias("upload_id")
-    with ThreadPoolExecutor(_CHECKERS) as pool, open_table(source, kind, max_bytes=max_bytes) as table:
+    opened = open_table(source, kind, max_bytes=max_bytes, limits=limits)
+    with ThreadPoolExecutor(_CHECKERS) as pool, opened as table:
         headers = {name: header.strip() or name for name, header in zip(table.names, table.headers, strict=True)}
         valid = PartWriter(work / "valid", row_column=ROW_NUMBER, pool=pool, summarise=partial(summarise, kind))
         rejected = PartWriter(work / "rejected", row_column=REJECTED_ROW, pool=pool)
@@ -122,6 +127,7 @@ def inspect_source(
         return Inspection(
             kind=kind,
             source=source,
+            limits=limits,
             upload_id=upload_id,
             valid=valid.finish(),
             rejected=rejected.finish(),
@@ -134,10 +140,11 @@ def inspect_source(
         )
 
 
-def text_of_rows(kind: Kind, source: Source, rows: Lines, *, max_bytes: int) -> Iterator[pl.DataFrame]:
+def text_of_rows(inspection: Inspection, rows: Lines, *, max_bytes: int) -> Iterator[pl.DataFrame]:
     """Read the file again and yield the text of the rows on these lines (sorted), a batch at a time."""
     wanted = pl.Series(ROW_NUMBER, rows, dtype=pl.Int64).to_frame()
-    with open_table(source, kind, max_bytes=max_bytes) as table:
+    opened = open_table(inspection.source, inspection.kind, max_bytes=max_bytes, limits=inspection.limits)
+    with opened as table:
         for batch in table.batches:
             yield undo_download(batch).frame.join(wanted, on=ROW_NUMBER, how="semi", maintain_order="left")
 

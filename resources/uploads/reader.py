@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from resources.errors import TooLarge, UploadRefused
 from resources.uploads.contract import DELETED, Kind, ValueType, columns, internal_names
 from resources.uploads.csv_reader import ROW_NUMBER, CsvHeader, TextBatch, read_batches, read_header
-from resources.uploads.source import Format, LimitedStream, Source, refuse_what_is_not_text
+from resources.uploads.limits import TakesLong, UploadLimits
+from resources.uploads.parquet_footer import BadFooter, Footer, read_footer
+from resources.uploads.source import Format, LimitedStream, Source, refuse_what_is_not_text, text_exceeds
 
 MAX_COLUMNS = 1000
 _HEADER_BYTES = 64 * 1024
@@ -34,17 +36,37 @@ class TextTable:
 
 
 @contextmanager
-def open_table(source: Source, kind: Kind, *, max_bytes: int) -> Iterator[TextTable]:
+def open_table(source: Source, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
     """Open an upload of any accepted format.
 
     Raises:
-        TooLarge: the text is over `max_bytes`, compressed or not; it may be raised while batches are read.
-        UploadRefused: the file cannot be read at all; this, too, may be raised while batches are read.
+        TooLarge: the text is over `max_bytes`, compressed or not, or there are too many rows.
+        TakesLong: it is too much work for the answer that `limits` say somebody waits for.
+        UploadRefused: the file cannot be read at all. All of them may also be raised while batches are read.
     """
+    table = _open_parquet if source.format is Format.PARQUET else _open_text
+    with table(source, kind, max_bytes=max_bytes, limits=limits) as opened:
+        yield replace(opened, batches=_counted(opened.batches, limits, source.filename))
+
+
+def _counted(batches: Iterator[TextBatch], limits: UploadLimits, filename: str) -> Iterator[TextBatch]:
+    rows = 0
+    for batch in batches:
+        rows += batch.frame.height + len(batch.ragged)
+        limits.check_rows(rows, filename)
+        yield batch
+
+
+@contextmanager
+def _open_parquet(source: Source, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
+    yield _parquet_table(source, kind, max_bytes=max_bytes, limits=limits)
+
+
+@contextmanager
+def _open_text(source: Source, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
+    if limits.at_once_bytes is not None and text_exceeds(source, limits.at_once_bytes):
+        raise TakesLong
     with source.open() as raw:
-        if source.format is Format.PARQUET:
-            yield _parquet_table(source, kind, max_bytes=max_bytes)
-            return
         stream = LimitedStream(raw, source=source, max_bytes=max_bytes)
         start = stream.read(_HEADER_BYTES)
         refuse_what_is_not_text(start, source.filename)
@@ -90,20 +112,15 @@ def _required(kind: Kind) -> str:
     return ", ".join(column.name for column in columns(kind) if column.required)
 
 
-def _parquet_table(source: Source, kind: Kind, *, max_bytes: int) -> TextTable:
-    refusal = UploadRefused(
-        "not_parquet", f"{source.filename} is not a readable Parquet file; export it again, or send CSV."
-    )
-    try:
-        # A path, so that only the row groups at hand are read.
-        lazy = pl.scan_parquet(source.content, glob=False)
+def _parquet_table(source: Source, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> TextTable:
+    footer = _judged_footer(source, max_bytes=max_bytes, limits=limits)
+    # A path, so that only the row groups at hand are read.
+    lazy = pl.scan_parquet(source.content, glob=False)
+    with _readable(source):
         schema = lazy.collect_schema()
         height = lazy.select(pl.len()).collect().item()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise refusal from error
-    # The smallest cell of CSV is one byte: a table with more cells than that is over the limit when written out.
-    if height * max(1, len(schema)) > max_bytes:
-        raise TooLarge(f"{source.filename} holds {height:,} rows, over the limit of {max_bytes:,} bytes; split it.")
+    if height != footer.rows:
+        raise _not_parquet(source)
     unreadable = [name for name, dtype in schema.items() if _as_text(name, dtype) is None]
     if unreadable:
         raise UploadRefused(
@@ -119,25 +136,75 @@ def _parquet_table(source: Source, kind: Kind, *, max_bytes: int) -> TextTable:
         nonlocal done
         texts = [_as_text(header, dtype) for header, dtype in schema.items()]
         cells = [text.alias(name) for text, name in zip(texts, names, strict=True) if text is not None]
-        left, rows = max_bytes, _FIRST_PARQUET_ROWS
+        read, rows = 0, _rows_at_once(_FIRST_PARQUET_ROWS, footer.rows, footer.bytes)
         while done < height:
-            try:
+            with _readable(source):
                 frame = lazy.slice(done, rows).select(cells).collect()
-            except pl.exceptions.PolarsError as error:
-                raise refusal from error
             if frame.is_empty():
-                raise refusal
+                raise _not_parquet(source)
             # A short file may hold one long text many times over.
-            length = sum(int(frame[name].str.len_bytes().sum()) for name in names)
-            left -= length
-            if left < 0:
+            lengths = frame.select(pl.sum_horizontal(pl.all().str.len_bytes().cast(pl.UInt64))).to_series()
+            length = int(lengths.sum())
+            read += length
+            if read > max_bytes:
                 raise TooLarge(f"{source.filename} holds more than {max_bytes:,} bytes of text; split it.")
+            limits.check_text(read)
             numbered = frame.with_row_index(ROW_NUMBER, done + 2).cast({ROW_NUMBER: pl.Int64})
             done += frame.height
-            rows = max(1, min(_PARQUET_ROWS, _PARQUET_TEXT_BYTES * frame.height // max(1, length)))
-            yield TextBatch(numbered)
+            rows = _rows_at_once(_PARQUET_ROWS, frame.height, length)
+            for piece in _pieces(numbered, lengths):
+                yield TextBatch(piece)
 
     return TextTable(headers, names, batches(), lambda: source.size * done // height)
+
+
+def _judged_footer(source: Source, *, max_bytes: int, limits: UploadLimits) -> Footer:
+    """Read the footer and refuse what would cost too much, before anything is decoded."""
+    try:
+        with source.open() as raw:
+            footer = read_footer(raw, size=source.size)
+    except BadFooter as error:
+        raise _not_parquet(source, f" ({error})") from error
+    limits.check_rows(footer.rows, source.filename)
+    # The smallest cell of CSV is one byte: a table with more cells than that is over the limit when written out.
+    cells = footer.rows * max(1, footer.columns)
+    if cells > max_bytes:
+        raise TooLarge(
+            f"{source.filename} holds {footer.rows:,} rows, over the limit of {max_bytes:,} bytes; split it."
+        )
+    limits.check_text(cells)
+    for group in footer.row_groups:
+        limits.check_row_group(group.rows, footer.columns, group.bytes, source.filename)
+    return footer
+
+
+@contextmanager
+def _readable(source: Source) -> Iterator[None]:
+    """Say of a file that the reader of Parquet fails at, or panics, that it is none."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise _not_parquet(source) from error
+
+
+def _not_parquet(source: Source, why: str = "") -> UploadRefused:
+    return UploadRefused(
+        "not_parquet", f"{source.filename} is not a readable Parquet file{why}; export it again, or send CSV."
+    )
+
+
+def _rows_at_once(most: int, rows: int, length: int) -> int:
+    """Return how many rows to read next, where `rows` took `length` bytes."""
+    return max(1, min(most, _PARQUET_TEXT_BYTES * rows // max(1, length)))
+
+
+def _pieces(frame: pl.DataFrame, lengths: pl.Series) -> Iterator[pl.DataFrame]:
+    """Cut a frame whose rows have such lengths where it holds too much text: it may be one text that all rows share."""
+    pieces = (lengths.cum_sum() // _PARQUET_TEXT_BYTES).rle()
+    start = 0
+    for rows in pieces.struct.field("len"):
+        yield frame.slice(start, rows)
+        start += rows
 
 
 def _as_text(name: str, dtype: pl.DataType) -> pl.Expr | None:

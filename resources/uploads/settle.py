@@ -95,7 +95,7 @@ def _with_conflicts(
     errors: list[RowError] = []
     with ThreadPoolExecutor(1) as pool:
         writer = PartWriter(folder, row_column=REJECTED_ROW, pool=pool)
-        for text in text_of_rows(kind, inspection.source, rows, max_bytes=max_bytes):
+        for text in text_of_rows(inspection, rows, max_bytes=max_bytes):
             if text.is_empty():
                 continue
             first = first_rows[np.searchsorted(rows, text[ROW_NUMBER].to_numpy())]

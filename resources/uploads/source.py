@@ -105,6 +105,21 @@ class LimitedStream:
         return data
 
 
+def format_of(content: Path | bytes, filename: str) -> Format:
+    """Return the format that the first bytes and the name of an upload say.
+
+    Raises:
+        UploadRefused: they contradict each other (`not_parquet`, `corrupt_gzip`).
+    """
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
+        return _format_of(stream.read(_SNIFF_BYTES), display_name(filename))
+
+
+def size_of(content: Path | bytes) -> int:
+    """Return the bytes of an upload as it came."""
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
 def identify(content: Path | bytes, *, filename: str, max_bytes: int) -> Source:
     """Look at the size, the checksum and the first bytes of an upload.
 
@@ -113,7 +128,7 @@ def identify(content: Path | bytes, *, filename: str, max_bytes: int) -> Source:
         UploadRefused: `empty_file`, or a format that does not fit (`not_csv`, `not_parquet`, `corrupt_gzip`).
     """
     name = display_name(filename)
-    size = len(content) if isinstance(content, bytes) else content.stat().st_size
+    size = size_of(content)
     if size > max_bytes:
         raise _too_large(name, max_bytes)
     if size == 0:
@@ -126,21 +141,17 @@ def identify(content: Path | bytes, *, filename: str, max_bytes: int) -> Source:
     return Source(content=content, filename=name, sha256=sha256, format=_format_of(start, name), size=size)
 
 
-def text_exceeds(file: Path, limit: int) -> bool:
+def text_exceeds(source: Source, limit: int) -> bool:
     """Say whether a file holds more than `limit` bytes of text; gzip is unpacked that far, a damaged one is short."""
-    if file.stat().st_size > limit:
-        return True
-    with file.open("rb") as raw:
-        if raw.read(2) != _GZIP_MARK:
-            return False
-        raw.seek(0)
-        left = limit
-        with gzip.GzipFile(fileobj=raw, mode="rb") as text:
-            try:
-                while left >= 0 and (data := text.read(_COUNTED_AT_ONCE)):
-                    left -= len(data)
-            except (gzip.BadGzipFile, EOFError, zlib.error):
-                return False  # whoever reads it says what is wrong
+    if source.size > limit or source.format not in (Format.CSV_GZ, Format.TSV_GZ):
+        return source.size > limit
+    left = limit
+    with source.open() as raw, gzip.GzipFile(fileobj=raw, mode="rb") as text:
+        try:
+            while left >= 0 and (data := text.read(_COUNTED_AT_ONCE)):
+                left -= len(data)
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            return False  # whoever reads it says what is wrong
     return left < 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -27,6 +27,7 @@ from resources.uploads.compare import compare_with_stored
 from resources.uploads.contract import Kind
 from resources.uploads.inspect import inspect_source
 from resources.uploads.keys import KEYS_FILE, write_keys
+from resources.uploads.limits import DEFAULT_LIMITS, UploadLimits
 from resources.uploads.quality import upload_quality
 from resources.uploads.rejected import rejected_csv_chunks
 from resources.uploads.report import UploadReport
@@ -36,8 +37,6 @@ from resources.uploads.source import Source, identify
 from resources.uploads.upload_lock import upload_lock
 
 UploadOrigin = Literal["http", "cli", "landing"]
-MAX_TENANT_ROWS = 100_000_000
-"""Accepted rows of all uploads of a tenant that count, where the installation sets no other limit."""
 _UPLOAD_ID = re.compile(r"(items|users|interactions)-[0-9a-f]{16}")
 
 
@@ -53,21 +52,26 @@ def store_upload(
     settings: TenantSettings,
     now: datetime,
     max_bytes: int,
-    max_tenant_rows: int = MAX_TENANT_ROWS,
     validate_only: bool = False,
+    limits: UploadLimits = DEFAULT_LIMITS,
     on_progress: Callable[[int], None] | None = None,
+    work: Path | None = None,
 ) -> UploadReport:
-    """Inspect a file and store it, unless `validate_only`. Content that is stored already answers the first report.
+    """Inspect a file in this process and store it, unless `validate_only`; `store_in_child` is for a stranger's files.
+
+    Content that is stored already answers the first report.
 
     What takes long runs beside other uploads of the tenant; they take turns to compare with what is stored and to
     store. A process that dies before the commit leaves a folder nobody reads, and the next try overwrites it.
 
     Args:
         on_progress: told how many bytes of the source have been read; may raise to break off.
+        work: an empty folder for what is found; without it, one that is removed at the end.
 
     Raises:
-        TooLarge: the file, or its text when uncompressed, is over `max_bytes`, or the tenant would have more than
-            `max_tenant_rows` accepted rows.
+        TooLarge: the file, or its text when uncompressed, is over `max_bytes`, or it or the tenant would have more
+            rows than `limits` allow.
+        TakesLong: it is too much work for the answer that `limits` say somebody waits for; nothing is stored.
         UploadRefused: the file cannot be read at all; nothing is stored.
         TenantNotFound: no tenant has this id; nothing is stored.
     """
@@ -76,7 +80,7 @@ def store_upload(
     upload_id, stored = _known(lake, db, tenant, kind, found.sha256, fingerprint, now)
     if stored is not None:
         return stored.model_copy(update={"validate_only": validate_only})
-    with work_folder(lake.scratch / "uploads", "upload") as work:
+    with upload_folder(lake) if work is None else nullcontext(work) as work:
         inspection = inspect_source(
             kind,
             found,
@@ -84,6 +88,7 @@ def store_upload(
             settings=settings,
             now=now,
             max_bytes=max_bytes,
+            limits=limits,
             work=work,
             on_progress=on_progress,
         )
@@ -101,7 +106,7 @@ def store_upload(
                 update={"rules_fingerprint": fingerprint, "validate_only": validate_only}
             )
             counting = counting_uploads(db, tenant)
-            _check_room(report, counting, max_tenant_rows)
+            _check_room(report, counting, limits.max_tenant_rows)
             quality = upload_quality(report, counting, now=now)
             report = report.model_copy(update={"quality": quality})
             if validate_only:
@@ -125,6 +130,11 @@ def store_upload(
                 ),
             )
             return report
+
+
+def upload_folder(lake: Lake) -> AbstractContextManager[Path]:
+    """An empty folder for what is found in a file, removed at the end."""
+    return work_folder(lake.scratch / "uploads", "upload")
 
 
 def stored_report(

@@ -30,12 +30,12 @@ _RUN = "from recsaas_assets.cli import main; main()"
 _RUN_THAT_A_FILE_KILLS = f"""
 import os, signal
 import recsaas_assets.landing as landing
-store = landing.store_upload
+store = landing.store_in_child
 def store_or_die(*arguments, **options):
     if options["filename"] == "bad.parquet":
         os.kill(os.getpid(), signal.SIGKILL)
     return store(*arguments, **options)
-landing.store_upload = store_or_die
+landing.store_in_child = store_or_die
 {_RUN}
 """
 

@@ -139,7 +139,7 @@ def test_a_file_replaced_meanwhile_stays_for_the_next_time(
 ) -> None:
     path = drop(lake, blue, "a.csv", ITEMS)
     newer = ITEMS.replace("Lampe", "Leuchte")
-    step = "fetch_file" if moment == "while it is copied" else "store_upload"
+    step = "fetch_file" if moment == "while it is copied" else "store_in_child"
     original = getattr(landing, step)
 
     def replaced(*args: object, **options: object) -> object:
@@ -168,7 +168,7 @@ def test_a_file_that_a_dead_run_has_taken_comes_first_and_its_successor_next(
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(landing, "store_upload", killed)
+    monkeypatch.setattr(landing, "store_in_child", killed)
     with pytest.raises(KeyboardInterrupt):
         take(lake, db, blue)
     monkeypatch.undo()
@@ -289,14 +289,14 @@ def test_a_file_with_which_two_runs_have_died_is_refused(
         monkeypatch.setattr(landing._InHand, "__exit__", lambda *_: None)
     drop(lake, blue, "bad.csv", ITEMS, age=10)
     drop(lake, blue, "good.csv", ITEMS.replace("Lampe", "Leuchte"))
-    original = landing.store_upload
+    original = landing.store_in_child
 
     def dies(*args: object, **options: object) -> object:
         if options["filename"] == "bad.csv":
             raise end
         return original(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(landing, "store_upload", dies)
+    monkeypatch.setattr(landing, "store_in_child", dies)
     for attempt in range(tries):
         assert max(file.deaths for file in waiting_files(lake, blue.id, Kind.ITEMS)) == (attempt if tries == 2 else 0)
         with pytest.raises(end):

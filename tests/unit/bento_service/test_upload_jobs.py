@@ -143,7 +143,7 @@ def test_a_check_that_breaks_off_does_not_end_the_worker(
 
     job = send(client, blue).json()
     with monkeypatch.context() as patch:
-        patch.setattr(upload_jobs, "store_upload", broken)
+        patch.setattr(upload_jobs, "store_in_child", broken)
         assert work(app)
     assert state(client, blue, job).json()["status"] == "queued"
 

@@ -23,7 +23,8 @@ from resources.tenant import TenantId
 from resources.upload_jobs import MAX_UNFINISHED, FinishedJob, JobRunner, submit_upload
 from resources.uploads.contract import Kind
 from resources.uploads.source import identify
-from resources.uploads.store import read_report, store_upload
+from resources.uploads.store import read_report
+from resources.uploads.store_in_child import store_in_child
 
 ITEMS = "item_id,title\ni1,Lamp\ni2,\n"
 Shops = tuple[TenantId, TenantId]
@@ -169,7 +170,7 @@ def test_an_outage_only_delays(desk: Desk, monkeypatch: pytest.MonkeyPatch, erro
     queued = desk.submit()
     for _ in range(MAX_ATTEMPTS + 2):
         with monkeypatch.context() as patch:
-            patch.setattr(upload_jobs, "store_upload", failing(error))
+            patch.setattr(upload_jobs, "store_in_child", failing(error))
             with pytest.raises(type(error)):
                 desk.run()
         assert desk.job(queued).status is JobStatus.QUEUED
@@ -234,9 +235,9 @@ def test_progress_counts_bytes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> N
             seen.append(bytes_done)
             on_progress(bytes_done)
 
-        return store_upload(*args, on_progress=noted, **options)
+        return store_in_child(*args, on_progress=noted, **options)
 
-    monkeypatch.setattr(upload_jobs, "store_upload", store)
+    monkeypatch.setattr(upload_jobs, "store_in_child", store)
     desk.submit()
     assert desk.run() is not None
     assert seen == sorted(seen)

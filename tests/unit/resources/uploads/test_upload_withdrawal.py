@@ -20,7 +20,7 @@ from resources.settings import Settings
 from resources.upload_jobs import submit_upload
 from resources.upload_trace import trace_upload
 from resources.uploads.contract import Kind
-from resources.uploads.store import MAX_TENANT_ROWS
+from resources.uploads.limits import DEFAULT_LIMITS, UploadLimits
 from resources.uploads.withdraw import Withdrawal, withdraw
 from tests.unit.resources.uploads.conftest import NOW
 
@@ -161,18 +161,23 @@ def test_what_is_not_there_cannot_be_withdrawn(shop: Any, tmp_path: Path) -> Non
 
 
 def test_a_tenant_has_room_for_so_many_rows_and_a_withdrawal_makes_some(shop: Any) -> None:
-    first = shop.put("interactions", HEADER + A + B, max_tenant_rows=3)
+    first = shop.put("interactions", HEADER + A + B, limits=UploadLimits(max_tenant_rows=3))
     with pytest.raises(TooLarge) as refusal:
-        shop.put("users", "user_id\nu\nv\n", minutes=1, max_tenant_rows=3)
+        shop.put("users", "user_id\nu\nv\n", minutes=1, limits=UploadLimits(max_tenant_rows=3))
     for part in ("2 new rows", "2 rows are stored", "at most 3", f"{first.upload_id} with 2", "withdraw"):
         assert part in refusal.value.message
     with pytest.raises(TooLarge):
-        shop.put("users", "user_id\nu\nv\n", minutes=1, max_tenant_rows=3, validate_only=True)
+        shop.put("users", "user_id\nu\nv\n", minutes=1, limits=UploadLimits(max_tenant_rows=3), validate_only=True)
     # What is stored already says nothing new and needs no room.
-    assert shop.put("interactions", HEADER + A + B + "w,j\n", minutes=2, max_tenant_rows=2).rows_accepted == 0
+    assert (
+        shop.put(
+            "interactions", HEADER + A + B + "w,j\n", minutes=2, limits=UploadLimits(max_tenant_rows=2)
+        ).rows_accepted
+        == 0
+    )
     take_back(shop, first.upload_id, 3)
-    assert shop.put("users", "user_id\nu\nv\n", minutes=4, max_tenant_rows=3).rows_accepted == 2
+    assert shop.put("users", "user_id\nu\nv\n", minutes=4, limits=UploadLimits(max_tenant_rows=3)).rows_accepted == 2
 
 
-def test_the_limit_of_rows_is_that_of_the_installation() -> None:
-    assert Settings.model_fields["max_tenant_rows"].default == MAX_TENANT_ROWS
+def test_the_default_limits_are_those_of_the_settings() -> None:
+    assert UploadLimits.of(Settings()) == DEFAULT_LIMITS

@@ -1,0 +1,193 @@
+"""Work in a child that is there in milliseconds and ends at its limits, for bytes that a stranger has sent.
+
+A process of its own, the fork server, has imported the modules once and does nothing but fork; so a child starts
+without their import time, and without the threads and locks of whoever asks. It may crash, hang or grow: the kernel
+ends it at its limits, and it ends with its parent. Where a second does not matter, `resources/child.py` starts a fresh
+interpreter.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from select import POLLERR, POLLHUP, POLLIN, poll
+from typing import Any
+
+from resources.child import ChildBroke
+
+LISTEN_SECONDS = 0.5
+_END_SECONDS = 5.0
+_SAID_BYTES, _TOLD_BYTES = 64 * 1024, 4000
+_START = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "from resources.fork_server import serve; serve(int(sys.argv[1]), sys.argv[2:])"
+)
+_OUT_OF_MEMORY = re.compile(r"memory allocation of (\d+) bytes|MemoryError|bad_alloc|Cannot allocate memory")
+_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
+_MUCH = 4
+_NO_SIZE = 1 << 40
+"""Whoever asks for that much has read a length that is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a child may take: memory beyond that of its start in bytes, CPU seconds of all its threads, seconds.
+
+    `niceness` is how far it steps back for others that want the processor.
+    """
+
+    memory_bytes: int
+    cpu_seconds: int
+    wall_seconds: int
+    niceness: int
+
+
+class ChildDied(Exception):
+    """What the child worked on has ended it; `limit` says which limit was hit, or is None after a crash.
+
+    The message is what the child said last.
+    """
+
+    def __init__(self, said: str, *, limit: str | None) -> None:
+        super().__init__(said)
+        self.limit = limit
+
+
+class ForkServer:
+    """Starts children that have imported `modules`; itself started when it is first needed, or by `start`."""
+
+    def __init__(self, *modules: str) -> None:
+        self._modules = modules
+        self._lock = threading.Lock()
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+
+    def start(self) -> None:
+        """Start the fork server, unless it runs; it imports its modules by itself and keeps nobody waiting."""
+        with self._lock:
+            self._running()
+
+    def stop(self) -> None:
+        """End the fork server and its children."""
+        with self._lock:
+            control, process, self._control, self._process = self._control, self._process, None, None
+        if control is not None and process is not None and self._owner == os.getpid():
+            control.close()
+            try:
+                process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def run(
+        self, module: str, request: dict[str, Any], *, limits: Limits, on_progress: Callable[[Any], None] | None = None
+    ) -> Any:
+        """Call `main(request, tell)` of a module in a child, and return what it returns; both are JSON.
+
+        `on_progress` gets what the child has told last, or None, again and again as long as it works; what it raises
+        ends the child.
+
+        Raises:
+            ChildDied: a limit or a crash has ended the child.
+            ChildBroke: it ended otherwise, with an error that it did not expect or by somebody's hand.
+        """
+        order = {"module": module, "request": request, "limits": asdict(limits), "environment": {**os.environ}}
+        with tempfile.TemporaryFile() as said:
+            channel, answers = self._fork(json.dumps(order).encode(), said.fileno())
+            with channel, open(answers, "rb", buffering=0) as stream:
+                last = _outcome(stream.fileno(), on_progress)
+                code, memory = map(int, channel.recv(64).split() or (1, 0))
+            if code == 0:
+                return last["returned"]
+            raise _death(code, memory, _end_of(said), limits)
+
+    def _fork(self, order: bytes, said: int) -> tuple[socket.socket, int]:
+        channel, theirs = socket.socketpair()
+        reading, writing = os.pipe()
+        listening, telling = os.pipe()
+        try:
+            with self._lock:
+                socket.send_fds(self._running(), [b"f"], [listening, writing, said, theirs.fileno()])
+        except OSError as error:
+            channel.close()
+            os.close(reading)
+            os.close(telling)
+            raise ChildBroke("The fork server is gone.") from error
+        finally:
+            theirs.close()
+            os.close(writing)
+            os.close(listening)
+        with suppress(BrokenPipeError), open(telling, "wb") as orders:  # its status says why it did not listen
+            orders.write(order)
+        return channel, reading
+
+    def _running(self) -> socket.socket:
+        if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
+            assert self._control is not None
+            return self._control
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        package = str(Path(__file__).absolute().parents[1])
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _START, package, str(theirs.fileno()), *self._modules],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # a key press that stops the service is not for the fork server
+            )
+        if self._owner != os.getpid():
+            atexit.register(self.stop)
+        self._control, self._owner = control, os.getpid()
+        return control
+
+
+def _outcome(stream: int, on_progress: Callable[[Any], None] | None) -> Any:
+    """Read JSON lines to the end; the last one is the outcome."""
+    held, last = b"", None
+    ready = poll()  # `select` takes no numbers over 1024, and a service has more connections than that
+    ready.register(stream, POLLIN | POLLHUP | POLLERR)
+    while True:
+        if ready.poll(LISTEN_SECONDS * 1000):
+            piece = os.read(stream, 1 << 16)
+            if not piece:
+                return last
+            *lines, held = (held + piece).split(b"\n")
+            last = json.loads(lines[-1]) if lines else last
+        if on_progress is not None:
+            on_progress(last and last.get("told"))
+
+
+def _death(code: int, memory: int, said: str, limits: Limits) -> Exception:
+    """Say how a child has ended that did not end well, from its exit status or the negative signal, and its memory."""
+    told = said[-_TOLD_BYTES:]
+    out_of_memory = _OUT_OF_MEMORY.search(said)
+    if code == -signal.SIGXCPU:
+        return ChildDied(told, limit="cpu")
+    if code == -signal.SIGALRM:
+        return ChildDied(told, limit="wall")
+    # The kernel does that when the machine is out of memory; to a small one, somebody did it by hand.
+    if code == -signal.SIGKILL and memory > limits.memory_bytes // _MUCH:
+        return ChildDied(told, limit="memory")
+    if out_of_memory is not None and int(out_of_memory[1] or 0) < _NO_SIZE:
+        return ChildDied(told, limit="memory")
+    if -code in _CRASHES:
+        return ChildDied(told, limit=None)
+    return ChildBroke(f"exit status {code}: {told}")
+
+
+def _end_of(said: Any) -> str:
+    size = said.seek(0, os.SEEK_END)
+    said.seek(max(0, size - _SAID_BYTES))
+    return str(said.read().decode(errors="replace"))
