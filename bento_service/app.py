@@ -143,7 +143,15 @@ def create_app(
         shared=shared,
         metrics=metrics,
         upload_slots=CapacityLimiter(_INSPECTIONS_AT_ONCE),
-        upload_worker=UploadWorker(lake, db, clock, metrics, max_bytes=settings.max_upload_bytes, check=check),
+        upload_worker=UploadWorker(
+            lake,
+            db,
+            clock,
+            metrics,
+            max_bytes=settings.max_upload_bytes,
+            check=check,
+            processes=settings.service_workers,
+        ),
         export_worker=ExportWorker(lake, db, clock, keep_days=settings.export_days, write=write_export),
     )
     for module in (

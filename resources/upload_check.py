@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from resources.child import run_in_child, stopped_with_parent
+from resources.claims import read_outcome, write_outcome
 from resources.control_db.engine import open_control_db
 from resources.control_db.upload_jobs import JobStatus, UploadJob, get_job
 from resources.lake import Lake
@@ -22,9 +23,10 @@ def check_in_child(job: UploadJob, *, worker: str, stop: threading.Event) -> Fin
     """Do what `JobRunner.run` does for a job that `worker` has claimed, in a child; None when it is not finished.
 
     Raises:
-        ChildBroke: there is no outcome; after an outage the child has put the job back.
+        ChildBroke: there is no outcome.
+        NotReady: there was an outage.
     """
-    outcome = run_in_child(__name__, [job.tenant.value, job.job_id, worker], stop=stop)
+    outcome = read_outcome(run_in_child(__name__, [job.tenant.value, job.job_id, worker], stop=stop))
     if outcome is None:
         return None
     report = None if outcome["report"] is None else UploadReport.model_validate(outcome["report"])
@@ -36,6 +38,10 @@ def check_in_child(job: UploadJob, *, worker: str, stop: threading.Event) -> Fin
 def main(tenant: str, job_id: str, worker: str) -> None:
     """Check the file of a claimed job and write the outcome to standard output as JSON."""
     stop = stopped_with_parent()
+    write_outcome(lambda: _checked(TenantId(tenant), job_id, worker, stop))
+
+
+def _checked(tenant: TenantId, job_id: str, worker: str, stop: threading.Event) -> Mapping[str, Any] | None:
     settings = load_settings()
     lake = Lake.open(settings.lake_url, scratch=settings.scratch, s3_endpoint=settings.s3_endpoint)
     db = open_control_db(settings.database_url)
@@ -43,12 +49,13 @@ def main(tenant: str, job_id: str, worker: str) -> None:
         runner = JobRunner(
             lake, db, lambda: datetime.now(UTC), name=worker, max_bytes=settings.max_upload_bytes, stop=stop
         )
-        done = runner.run(get_job(db, TenantId(tenant), job_id))
+        done = runner.run(get_job(db, tenant, job_id))
     finally:
         db.close()
-    outcome = done and {
+    if done is None:
+        return None
+    return {
         "status": done.job.status,
         "error_code": done.job.error_code,
         "report": done.report and done.report.model_dump(mode="json"),
     }
-    sys.stdout.write(json.dumps(outcome))
