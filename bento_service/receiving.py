@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from anyio import to_thread
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -42,8 +41,8 @@ async def receive_upload(
     ) as file:
         # A small gzip file may hold gigabytes of text: what is checked counts, not what was sent.
         if not await run_in_threadpool(text_exceeds, file.path, settings.inline_upload_bytes):
-            answer = await to_thread.run_sync(
-                _store, services, principal.tenant, kind, file, validate_only, limiter=services.upload_slots
+            answer = await services.upload_slots.run(
+                request, principal.tenant, file.path, _store, services, principal.tenant, kind, file, validate_only
             )
             return Response(answer.model_dump_json(), media_type="application/json")
         job = await run_in_threadpool(_submit, services, principal.tenant, kind, file, validate_only)

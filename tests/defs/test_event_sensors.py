@@ -15,6 +15,7 @@ from resources import event_export
 from resources.control_db.erasures import (
     Erasure,
     complete_erasure,
+    forget_user,
     get_erasure,
     mark_retrained,
     request_erasure,
@@ -166,7 +167,8 @@ def test_an_erasure_that_has_to_be_trained_for_starts_a_run(site: Site, instance
 
 def complete(site: Site, erasure: Erasure, now: datetime) -> None:
     sequence = max(upload.sequence for upload in list_uploads(site.db, erasure.tenant))
-    assert complete_erasure(site.db, erasure, {}, now=now, uploads_until=sequence, retrain=True)
+    assert forget_user(site.db, erasure, {}, uploads_until=sequence, retrain=True)
+    complete_erasure(site.db, erasure, {}, now=now)
 
 
 def test_a_preview_does_not_tell_who_a_user_is() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from resources import recommendation_exports
 from resources.claims import LONGEST_REST, MAX_ATTEMPTS
-from resources.control_db.erasures import complete_erasure, request_erasure
+from resources.control_db.erasures import forget_user, request_erasure
 from resources.control_db.recommendation_exports import (
     ExportStatus,
     get_export,
@@ -107,7 +107,7 @@ def test_an_erasure_that_completes_while_the_release_is_loaded(desk: Desk, monke
 
     def load(lake: Lake, tenant: TenantId) -> Ranker:
         ranker = live_ranker(lake, tenant)  # the one that the erasure then replaces
-        assert complete_erasure(desk.db, erasure, {}, now=NOW, uploads_until=0, retrain=False)
+        assert forget_user(desk.db, erasure, {}, uploads_until=0, retrain=False)
         return ranker
 
     monkeypatch.setattr(recommendation_exports, "live_ranker", load)
