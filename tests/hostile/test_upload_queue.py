@@ -46,7 +46,6 @@ def test_six_expensive_uploads_of_one_tenant_hold_nobody_else_back(tmp_path: Pat
         while len(seconds) < TRIES and any(sender.is_alive() for sender in senders):
             seconds.append(small_upload(http, green, len(seconds)))
     assert min(seconds) < BAR_SECONDS, seconds
-    print(f"seconds: {seconds}")
 
 
 def send(http: httpx.Client, shop: Shop, name: str, content: bytes) -> None:
