@@ -17,7 +17,7 @@ from resources.erasure import databases
 from resources.erasure.certificate import certificate_of
 from resources.erasure.databases import remove_deleted_bytes
 from resources.erasure.perform import perform_erasure
-from tests.unit.resources.erasure.world import NOW, World
+from tests.unit.resources.erasure.world import NOW, World, bytes_with
 
 NEEDLE = "needle-7f3a9c1e"
 
@@ -60,22 +60,13 @@ def full(world: World) -> World:
     return world
 
 
-def files_with(home: Path, user: str) -> dict[str, int]:
-    counts = {str(path.relative_to(home)): path.read_bytes().count(user.encode()) for path in files_of(home)}
-    return {name: count for name, count in counts.items() if count}
-
-
-def files_of(home: Path) -> list[Path]:
-    return [path for path in home.rglob("*") if path.is_file()]
-
-
 def test_no_file_below_the_home_holds_the_id(full: World) -> None:
     others = [f"{NEEDLE}/{turn}" for turn in range(4)]
     with neighbour_process(full):
-        assert set(files_with(full.home, NEEDLE)) >= {"control.db-wal", "decisions.db-wal"}
+        assert set(bytes_with(full.home, NEEDLE)) >= {"control.db-wal", "decisions.db-wal"}
         for user in (*others, NEEDLE):
             certificate = full.erase(user)
-        assert files_with(full.home, NEEDLE) == {}
+        assert bytes_with(full.home, NEEDLE) == {}
     assert not [line for line in certificate.out_of_reach if line.startswith(("control DB", "decision log"))]
 
 
@@ -88,9 +79,9 @@ def test_rows_that_an_earlier_version_deleted_leave_the_file(tmp_path: Path) -> 
         old.execute("DELETE FROM t WHERE id != 'ann'")
         old.commit()
     store = open_decisions(f"sqlite:///{file}")
-    assert files_with(tmp_path, NEEDLE)
+    assert bytes_with(tmp_path, NEEDLE)
     assert remove_deleted_bytes(store.engine, "decision log", NEEDLE) == ()
-    assert files_with(tmp_path, NEEDLE) == {}
+    assert bytes_with(tmp_path, NEEDLE) == {}
     with store.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar() == 500
 
@@ -131,4 +122,4 @@ def test_a_kill_before_the_last_step_leaves_it_to_the_next_attempt(full: World) 
     done = perform_erasure(full.lake, full.db, full.decisions, left, NOW, home=full.home)
     assert done == certificate
     assert get_erasure(full.db, full.tenant, asked.id).status == "completed"
-    assert "control.db-wal" not in files_with(full.home, NEEDLE)
+    assert "control.db-wal" not in bytes_with(full.home, NEEDLE)
