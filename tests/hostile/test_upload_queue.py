@@ -41,11 +41,21 @@ def test_six_expensive_uploads_of_one_tenant_hold_nobody_else_back(tmp_path: Pat
         senders = [Thread(target=send, args=(http, blue, f"{n}.csv.gz", expensive), daemon=True) for n in range(6)]
         for sender in senders:
             sender.start()
-        time.sleep(1)  # so that most of them have arrived; each takes far longer, or else there is nothing to wait for
+        wait_for_their_files(tmp_path / "incoming", senders, size=len(expensive))
         seconds = [small_upload(http, green, 0)]
         while len(seconds) < TRIES and any(sender.is_alive() for sender in senders):
             seconds.append(small_upload(http, green, len(seconds)))
     assert min(seconds) < BAR_SECONDS, seconds
+
+
+def wait_for_their_files(folder: Path, senders: list[Thread], *, size: int) -> None:
+    """Until all have arrived; or one is done, because a check takes no time."""
+    deadline = time.monotonic() + 60
+    while all(sender.is_alive() for sender in senders) and time.monotonic() < deadline:
+        if sum(path.stat().st_size >= size for path in folder.iterdir()) == len(senders):
+            time.sleep(2)  # so that the first ones are being checked, and the others wait for them
+            return
+        time.sleep(0.05)
 
 
 def send(http: httpx.Client, shop: Shop, name: str, content: bytes) -> None:
