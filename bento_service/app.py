@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
@@ -53,6 +52,7 @@ from bento_service.schemas.training import ReindexRequest, TrainRequest
 from bento_service.services import Clock, Services
 from bento_service.settings_cache import SettingsCache
 from bento_service.shared_store import SharedStore
+from bento_service.upload_slots import UploadSlots
 from bento_service.upload_worker import UploadWorker
 from resources.control_db.engine import ControlDb
 from resources.decisions.store import open_decisions
@@ -88,7 +88,6 @@ _BODIES: tuple[type[BaseModel], ...] = (
     TrainRequest,
     ReindexRequest,
 )
-_INSPECTIONS_AT_ONCE = 2
 
 
 def create_app(
@@ -141,8 +140,10 @@ def create_app(
         limits=limits,
         shared=shared,
         metrics=metrics,
-        upload_slots=CapacityLimiter(_INSPECTIONS_AT_ONCE),
-        upload_worker=UploadWorker(lake, db, clock, metrics, max_bytes=settings.max_upload_bytes),
+        upload_slots=UploadSlots(),
+        upload_worker=UploadWorker(
+            lake, db, clock, metrics, max_bytes=settings.max_upload_bytes, processes=settings.service_workers
+        ),
         export_worker=ExportWorker(lake, db, clock, keep_days=settings.export_days, write=write_export),
     )
     for module in (

@@ -14,7 +14,8 @@ from threading import Condition, Thread
 from time import monotonic
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bento_service.metrics import Metrics
 from resources.decisions.decision import Decision, time_of_id
@@ -156,12 +157,31 @@ class DecisionLog:
     def _write(self, batch: tuple[Decision, ...]) -> bool:
         try:
             self.store.add(batch)
-        except SQLAlchemyError as error:  # a full disk, a lock that somebody holds: they go away
+        except (OperationalError, PoolTimeout) as error:  # a full disk, a lock that somebody holds: they go away
             _log.error(
                 "decisions_not_written", waiting=len(self._waiting) + len(batch), reason=str(error).split("\n")[0]
             )
             return False
+        except (
+            SQLAlchemyError,
+            ValueError,
+            OverflowError,
+        ) as error:  # the fault of one
+            return self._write_singly(batch, type(error).__name__)
         self._metrics.decisions_written(len(batch))
+        return True
+
+    def _write_singly(self, batch: tuple[Decision, ...], kind: str) -> bool:
+        """Lose only what the log does not take; False when an outage leaves some of it to be written later."""
+        if len(batch) == 1:
+            _log.error("decision_not_taken", tenant=batch[0].tenant.value, kind=kind)
+            self._metrics.decisions_lost(1)
+            return True
+        for place, each in enumerate(batch):
+            if not self._write((each,)):
+                with self._changed:
+                    self._writing = batch[place:]
+                return False
         return True
 
     def _prune(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from threading import Event
 from time import monotonic
@@ -49,10 +50,13 @@ class ExportWorker(JobWorker[RecommendationExport, RecommendationExport]):
     def _claim(self) -> RecommendationExport | None:
         return self._runner.claim()
 
-    def _work(self, job: RecommendationExport) -> RecommendationExport | None:
+    def _renew(self, job: RecommendationExport) -> bool:
+        return self._runner.renew(job)
+
+    def _work(self, job: RecommendationExport, interrupt: Event) -> RecommendationExport | None:
         if self._write is None:
-            return self._runner.run(job)
-        return self._write(job, worker=self.name, stop=self._stop)
+            return replace(self._runner, stop=interrupt).run(job)
+        return self._write(job, worker=self.name, stop=interrupt)
 
     def _finished(self, job: RecommendationExport, done: RecommendationExport, seconds: float) -> None:
         _log.info(
@@ -66,9 +70,13 @@ class ExportWorker(JobWorker[RecommendationExport, RecommendationExport]):
             duration_ms=round(seconds * 1000),
         )
 
-    def _broke_off(self, job: RecommendationExport, error: Exception) -> None:
+    def _broke_off(self, job: RecommendationExport, error: Exception, *, interrupted: bool) -> None:
         _log.error("recommendation_export_broke_off", tenant=job.tenant.value, export_id=job.id, exc_info=error)
-        if not isinstance(error, OUTAGES):  # after an outage the runner has queued the export again
+        if interrupted:
+            self._runner.put_back(job)
+        elif isinstance(error, OUTAGES):
+            self._runner.rest(job)
+        else:
             self._runner.give_up(job)
 
     def _rest(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from anyio import to_thread
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -42,8 +41,8 @@ async def receive_upload(
         pause=settings.request_timeout_seconds,
     ) as file:
         if file.size <= settings.inline_upload_bytes:
-            answer = await to_thread.run_sync(
-                _store, services, principal.tenant, kind, file, validate_only, limiter=services.upload_slots
+            answer = await services.upload_slots.run(
+                request, principal.tenant, file.path, _store, services, principal.tenant, kind, file, validate_only
             )
             if answer is not None:
                 return Response(answer.model_dump_json(), media_type="application/json")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from bento_service.auth import KeyCache
@@ -19,6 +18,7 @@ from bento_service.metrics import Metrics
 from bento_service.release_cache import ReleaseCache
 from bento_service.settings_cache import SettingsCache
 from bento_service.shared_store import SharedStore
+from bento_service.upload_slots import UploadSlots
 from bento_service.upload_worker import UploadWorker
 from resources.control_db.engine import ControlDb
 from resources.errors import Forbidden
@@ -33,7 +33,7 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of a running service. `upload_slots` bounds the uploads that are checked before their answers."""
+    """The parts of a running service."""
 
     settings: Settings
     db: ControlDb
@@ -50,7 +50,7 @@ class Services:
     limits: Limits
     shared: SharedStore | None
     metrics: Metrics
-    upload_slots: CapacityLimiter
+    upload_slots: UploadSlots
     upload_worker: UploadWorker
     export_worker: ExportWorker
 

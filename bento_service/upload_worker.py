@@ -1,6 +1,9 @@
-"""The thread that checks large uploads."""
+"""The threads that check large uploads."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from threading import Event
 
 import structlog
 
@@ -26,12 +29,20 @@ class UploadWorker(JobWorker[UploadJob, FinishedJob]):
         metrics: Metrics,
         *,
         max_bytes: int,
+        processes: int = 1,
     ) -> None:
-        """Start nothing yet."""
-        super().__init__("upload")
+        """Start nothing yet.
+
+        A check cannot be interrupted for somebody else's. So the `processes` of a service have two lanes together, or
+        one each when they are more, and the files of one tenant take up all of them but one.
+        """
+        lanes = max(2, processes)
+        super().__init__("upload", lanes=lanes // processes)
         self._db = db
         self._metrics = metrics
-        self._runner = JobRunner(lake, db, clock, name=self.name, max_bytes=max_bytes, stop=self._stop)
+        self._runner = JobRunner(
+            lake, db, clock, name=self.name, max_bytes=max_bytes, stop=self._stop, most_of_one=lanes - 1
+        )
 
     def count(self) -> None:
         """Show in the metrics how many jobs there are."""
@@ -42,8 +53,11 @@ class UploadWorker(JobWorker[UploadJob, FinishedJob]):
         self.count()
         return job
 
-    def _work(self, job: UploadJob) -> FinishedJob | None:
-        return self._runner.run(job)
+    def _renew(self, job: UploadJob) -> bool:
+        return self._runner.renew(job)
+
+    def _work(self, job: UploadJob, interrupt: Event) -> FinishedJob | None:
+        return replace(self._runner, stop=interrupt).run(job)
 
     def _finished(self, job: UploadJob, done: FinishedJob, seconds: float) -> None:
         self._metrics.upload_job(outcome=done.job.status, seconds=seconds)
@@ -59,7 +73,11 @@ class UploadWorker(JobWorker[UploadJob, FinishedJob]):
             duration_ms=round(seconds * 1000),
         )
 
-    def _broke_off(self, job: UploadJob, error: Exception) -> None:
+    def _broke_off(self, job: UploadJob, error: Exception, *, interrupted: bool) -> None:
         _log.error("upload_job_broke_off", tenant=job.tenant.value, job_id=job.job_id, exc_info=error)
-        if not isinstance(error, OUTAGES):  # after an outage the runner has queued the job again
+        if interrupted:
+            self._runner.put_back(job)
+        elif isinstance(error, OUTAGES):
+            self._runner.rest(job)
+        else:
             self._runner.give_up(job)

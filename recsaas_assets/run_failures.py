@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.events import RunFailureReason
 from dagster._utils.error import SerializableErrorInfo
 
 from resources.control_db.engine import ControlDb
@@ -31,6 +32,16 @@ def failure_of(instance: DagsterInstance, run_id: str) -> tuple[str | None, str]
         error = event.job_failure_data.error if event.event_specific_data is not None else None
         return None, _words(error) or event.message or "The run failed before its first step."
     return None, "The run failed before its first step."
+
+
+def was_not_started_in_time(instance: DagsterInstance, run_id: str) -> bool:
+    """Whether Dagster gave a failed run up because its process took too long to begin, as on a busy machine."""
+    failures = _events(instance, run_id, DagsterEventType.RUN_FAILURE)
+    return any(
+        event.job_failure_data.failure_reason is RunFailureReason.START_TIMEOUT
+        for event in failures
+        if event.event_specific_data is not None
+    )
 
 
 def fail_dead_runs(instance: DagsterInstance, home: Path, db: ControlDb, *, now: datetime) -> list[str]:

@@ -7,22 +7,28 @@ from typing import Literal
 
 from resources.control_db.training_jobs import JobStatus, TrainingJob
 
-RunState = Literal["going_on", "completed", "failed", "cancelled"]
+RunState = Literal["going_on", "completed", "failed", "cancelled", "not_started"]
 
 _GONE = (
     "The run of this job is gone from Dagster, and nothing says how it ended. The live release is as that run left it. "
     "Ask again: POST /api/v1/train"
 )
+MOST_STARTS = 5
+"""Runs that a job is given when the machine is too busy to start one in time."""
 _ENDS: dict[RunState, JobStatus] = {
     "completed": JobStatus.COMPLETED,
     "failed": JobStatus.FAILED,
     "cancelled": JobStatus.CANCELLED,
+    "not_started": JobStatus.FAILED,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class JobRun:
-    """The run of a job as Dagster has it; `message` says why it failed."""
+    """The run of a job as Dagster has it; `message` says why it failed.
+
+    `not_started`: Dagster gave it up because its process took too long to begin.
+    """
 
     run_id: str
     state: RunState
@@ -49,16 +55,20 @@ class End:
     message: str | None
 
 
-def next_step(job: TrainingJob, run: JobRun | None, *, known: bool, active: bool, busy: bool) -> Start | Wait | End:
+def next_step(
+    job: TrainingJob, run: JobRun | None, *, starts: int, known: bool, active: bool, busy: bool
+) -> Start | Wait | End:
     """What to do with an unfinished job.
 
     Args:
         run: the newest run with the job's tag.
+        starts: how many runs have its tag.
         known: whether the tenant has a partition.
         active: whether the tenant may run at all.
         busy: whether another run of the tenant waits or works.
     """
-    if run is not None:
+    again = run is not None and run.state == "not_started" and starts < MOST_STARTS
+    if run is not None and not again:
         if run.state == "going_on":
             return Wait(f"{job.id}: run {run.run_id} is going on.")
         return End(_ENDS[run.state], run.message)

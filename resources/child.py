@@ -8,6 +8,7 @@ child to stop, and when the parent dies, however that happens.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -24,6 +25,8 @@ NICENESS = 10
 """A tenth of the processor where answers want all of it. With 19 a child on a busy machine hardly gets to its work, and
 might not even renew its claim in time."""
 _LISTEN_SECONDS = 0.5
+_HANG_SECONDS = 120.0
+"""How long after the wish to stop a child is taken to hang: on a busy machine its start alone may take long."""
 # The child finds this package where the parent did, also in a Bento, whose folder is not the working one. It steps back
 # before it imports anything: threads that numpy starts then would keep the place in the queue they were born with.
 _START = (
@@ -39,7 +42,7 @@ class ChildBroke(Exception):
 def run_in_child(module: str, arguments: Sequence[str], *, stop: threading.Event) -> Any:
     """Call `main` of a module of ours with these arguments in a child, and return the JSON that it wrote.
 
-    `stop` makes the child stop early, if it listens as `stopped_with_parent` does.
+    `stop` makes the child stop early, if it listens as `stopped_with_parent` does; one that does not is killed.
 
     Raises:
         ChildBroke: there is no outcome.
@@ -60,13 +63,17 @@ def run_in_child(module: str, arguments: Sequence[str], *, stop: threading.Event
         # Linux shares the processor between sessions first, where it groups by them, and only then by niceness.
         with suppress(OSError):
             Path(f"/proc/{child.pid}/autogroup").write_text(str(NICENESS))
+        kill_at = math.inf
         while True:
             try:
                 answer, said = child.communicate(timeout=_LISTEN_SECONDS)
                 break
             except subprocess.TimeoutExpired:
-                if stop.is_set():
+                if stop.is_set() and not lifeline.closed:
                     lifeline.close()
+                    kill_at = time.monotonic() + _HANG_SECONDS
+                if time.monotonic() > kill_at:  # it hangs, or is itself stopped
+                    child.kill()
     if child.returncode != 0:
         raise ChildBroke(f"exit status {child.returncode}: {said.decode(errors='replace')[-4000:]}")
     return json.loads(answer)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from upath import UPath
 
-from resources.claims import LEASE, MAX_ATTEMPTS, OUTAGES, RENEW_SECONDS, RETRY_AFTER, Clock, kept_claim
+from resources.claims import LEASE, MAX_ATTEMPTS, OUTAGES, RENEW_SECONDS, Clock, kept_claim, rest_after
 from resources.control_db.engine import ControlDb
 from resources.control_db.erasures import users_being_erased
 from resources.control_db.recommendation_exports import (
@@ -33,6 +33,7 @@ from resources.control_db.recommendation_exports import (
     get_export,
     holds_export,
     list_exports,
+    note_progress,
     put_export_back,
     renew_export,
 )
@@ -61,7 +62,10 @@ class ExportInterrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ExportRunner:
-    """One process that writes exports. `name` is its own among all processes; `stop` interrupts the work."""
+    """One process that writes exports. `name` is its own among all processes; `stop` interrupts the work.
+
+    Whoever claims an export renews the claim until `run` has ended, wherever that runs.
+    """
 
     lake: Lake
     db: ControlDb
@@ -70,40 +74,55 @@ class ExportRunner:
     stop: threading.Event
 
     def claim(self) -> RecommendationExport | None:
-        """Take the next export; None when nothing waits."""
+        """Take the next export; None when nothing waits. One that ended too many processes ends here."""
+        while True:
+            now = self.clock()
+            export = claim_export(self.db, worker=self.name, now=now, until=now + LEASE)
+            if export is None or export.attempts <= MAX_ATTEMPTS:
+                return export
+            self._failed(export, "internal_error", "This export broke off again and again. Tell us its id.")
+
+    def renew(self, export: RecommendationExport) -> bool:
+        """Keep the claim; False when the export is not this process's to do any more."""
         now = self.clock()
-        return claim_export(self.db, worker=self.name, now=now, until=now + LEASE)
+        return renew_export(self.db, export, worker=self.name, now=now, until=now + LEASE)
 
     def run(self, export: RecommendationExport) -> RecommendationExport | None:
         """Write the file of a claimed export; return the finished export, or None when it is not finished by this.
 
         An outage of the storage or the control DB, and a stop of this process, put the export back into the queue.
         """
-        if export.attempts > MAX_ATTEMPTS:
-            return self._failed(export, "internal_error", "This export broke off again and again. Tell us its id.")
         try:
-            with self._kept_claim(export) as work:
+            with self._watched(export) as work:
                 return self._written(export, work)
         except ExportInterrupted:
-            self._put_back(export, attempts=export.attempts - 1, wait=timedelta())
+            self.put_back(export)
             return None
         except NoRelease as error:
             return self._failed(export, error.code, error.message)
         except OUTAGES:
-            self._put_back(export, attempts=export.attempts - 1, wait=RETRY_AFTER)
+            self.rest(export)
             raise
         except (ReleaseNotFound, CorruptRelease) as error:  # perhaps an erasure was replacing it
             if export.attempts < MAX_ATTEMPTS:
-                self._put_back(export, attempts=export.attempts, wait=RETRY_AFTER)
+                self._try_again(export)
                 return None
             return self._failed(export, error.code, error.message)
         except RecsaasError as error:
             return self._failed(export, error.code, error.message)
 
+    def put_back(self, export: RecommendationExport) -> None:
+        """Queue an export that was interrupted, as if nobody had begun it."""
+        self._release(export, attempts=export.attempts - 1, rests=export.rests, wait=timedelta())
+
+    def rest(self, export: RecommendationExport) -> None:
+        """Queue an export again for later, after an outage, which is not its fault."""
+        self._release(export, attempts=export.attempts - 1, rests=export.rests + 1, wait=rest_after(export.rests))
+
     def give_up(self, export: RecommendationExport) -> None:
         """Note an error nobody expected: try again later, or end the export as failed."""
         if export.attempts < MAX_ATTEMPTS:
-            self._put_back(export, attempts=export.attempts, wait=RETRY_AFTER)
+            self._try_again(export)
         else:
             message = "Something went wrong on our side. Ask for a new export; if it stays, tell us the id."
             self._failed(export, "internal_error", message)
@@ -135,7 +154,7 @@ class ExportRunner:
         done = replace(export, status=ExportStatus.COMPLETED, bytes=file.stat().st_size)
         target = export_file(self.lake, export)
         with export_lock(self.lake, export.tenant):
-            if not self._renewed(export):
+            if not note_progress(self.db, export, worker=self.name, now=self.clock()):
                 raise ExportInterrupted
             put_file(file, target)
             if not finish_export(self.db, done, worker=self.name, now=self.clock()):
@@ -144,31 +163,30 @@ class ExportRunner:
         return get_export(self.db, export.tenant, export.id)
 
     @contextmanager
-    def _kept_claim(self, export: RecommendationExport) -> Iterator[_Work]:
-        renewed_at = time.monotonic()
+    def _watched(self, export: RecommendationExport) -> Iterator[_Work]:
+        noted_at = time.monotonic()
 
         def keep() -> bool:
-            nonlocal renewed_at
-            if time.monotonic() - renewed_at < RENEW_SECONDS:
+            nonlocal noted_at
+            if time.monotonic() - noted_at < RENEW_SECONDS:
                 return holds_export(self.db, export, worker=self.name)  # reading costs others nothing
-            renewed_at = time.monotonic()
-            return self._renewed(work.export)
+            noted_at = time.monotonic()
+            return note_progress(self.db, work.export, worker=self.name, now=self.clock())
 
-        with kept_claim(keep, every=_LOOK_SECONDS, name="export-claim") as lost:
+        with kept_claim(keep, every=_LOOK_SECONDS, name="export-progress") as lost:
             work = _Work(export, lambda: self.stop.is_set() or lost.is_set())
             yield work
-
-    def _renewed(self, export: RecommendationExport) -> bool:
-        now = self.clock()
-        return renew_export(self.db, export, worker=self.name, now=now, until=now + LEASE)
 
     def _failed(self, export: RecommendationExport, code: str, message: str) -> RecommendationExport | None:
         failed = replace(export, status=ExportStatus.FAILED, error_code=code, message=message)
         return failed if finish_export(self.db, failed, worker=self.name, now=self.clock()) else None
 
-    def _put_back(self, export: RecommendationExport, *, attempts: int, wait: timedelta) -> None:
-        now = self.clock()
-        put_export_back(self.db, export, worker=self.name, attempts=attempts, now=now, not_before=now + wait)
+    def _try_again(self, export: RecommendationExport) -> None:
+        self._release(export, attempts=export.attempts, rests=export.rests + 1, wait=rest_after(export.rests))
+
+    def _release(self, export: RecommendationExport, *, attempts: int, rests: int, wait: timedelta) -> None:
+        now, counts = self.clock(), {"attempts": attempts, "rests": rests}
+        put_export_back(self.db, export, worker=self.name, now=now, not_before=now + wait, **counts)
 
 
 class _Work:

@@ -16,7 +16,7 @@ from typing import cast
 
 from upath import UPath
 
-from resources.claims import LEASE, MAX_ATTEMPTS, OUTAGES, RENEW_SECONDS, RETRY_AFTER, Clock, kept_claim
+from resources.claims import LEASE, MAX_ATTEMPTS, OUTAGES, RENEW_SECONDS, Clock, kept_claim, rest_after
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import get_tenant
 from resources.control_db.upload_jobs import (
@@ -27,6 +27,7 @@ from resources.control_db.upload_jobs import (
     finish_job,
     forget_finished,
     list_unfinished,
+    note_progress,
     release_claim,
     renew_claim,
 )
@@ -59,7 +60,11 @@ class FinishedJob:
 
 @dataclass(frozen=True, slots=True)
 class JobRunner:
-    """One process that checks files. `name` is its own among all processes; `stop` interrupts a check."""
+    """One process that checks files. `name` is its own among all processes; `stop` interrupts a check.
+
+    Whoever claims a job renews the claim until `run` has ended, wherever that runs. `most_of_one` says how many files
+    of one tenant may be checked at the same time; None: any number.
+    """
 
     lake: Lake
     db: ControlDb
@@ -67,34 +72,50 @@ class JobRunner:
     name: str
     max_bytes: int
     stop: threading.Event
+    most_of_one: int | None = None
 
     def claim(self) -> UploadJob | None:
-        """Take the next job; None when nothing waits."""
+        """Take the next job; None when nothing waits. A job that ended too many processes ends here, unread."""
+        while True:
+            now = self.clock()
+            job = claim_job(self.db, worker=self.name, now=now, until=now + LEASE, most_of_one=self.most_of_one)
+            if job is None or job.attempts <= MAX_ATTEMPTS:
+                return job
+            self._finish(_failed(job, "The check of this file broke off again and again. Split the file."))
+
+    def renew(self, job: UploadJob) -> bool:
+        """Keep the claim; False when another process has it now."""
         now = self.clock()
-        return claim_job(self.db, worker=self.name, now=now, until=now + LEASE)
+        return renew_claim(self.db, job, worker=self.name, now=now, until=now + LEASE)
 
     def run(self, job: UploadJob) -> FinishedJob | None:
         """Check and store the file of a claimed job; return the finished job, or None when it is not finished.
 
         An outage of the storage or the control DB, and a stop of this process, put the job back into the queue.
         """
-        if job.attempts > MAX_ATTEMPTS:
-            return self._finish(_failed(job, "The check of this file broke off again and again. Split the file."))
         try:
-            with self._kept_claim(job) as on_progress:
+            with self._watched(job) as on_progress:
                 done = self._checked(job, on_progress)
         except CheckInterrupted:
-            self._release(job, attempts=job.attempts - 1, wait=timedelta())
+            self.put_back(job)
             return None
         except OUTAGES:
-            self._release(job, attempts=job.attempts - 1, wait=RETRY_AFTER)
+            self.rest(job)
             raise
         return self._finish(done)
+
+    def put_back(self, job: UploadJob) -> None:
+        """Queue a job that was interrupted, as if nobody had begun it."""
+        self._release(job, attempts=job.attempts - 1, rests=job.rests, wait=timedelta())
+
+    def rest(self, job: UploadJob) -> None:
+        """Queue a job again for later, after an outage, which is not its fault."""
+        self._release(job, attempts=job.attempts - 1, rests=job.rests + 1, wait=rest_after(job.rests))
 
     def give_up(self, job: UploadJob) -> None:
         """Note an error nobody expected: try again later, or end the job as failed."""
         if job.attempts < MAX_ATTEMPTS:
-            self._release(job, attempts=job.attempts, wait=RETRY_AFTER)
+            self._release(job, attempts=job.attempts, rests=job.rests + 1, wait=rest_after(job.rests))
         else:
             self._finish(_failed(job, "Something went wrong on our side. Send the file again; if it stays, tell us."))
 
@@ -144,15 +165,14 @@ class JobRunner:
         return FinishedJob(done, report)
 
     @contextmanager
-    def _kept_claim(self, job: UploadJob) -> Iterator[Callable[[int], None]]:
-        """Renew the claim while the block runs; what is yielded takes progress, and ends a check that is to stop."""
+    def _watched(self, job: UploadJob) -> Iterator[Callable[[int], None]]:
+        """What is yielded takes progress, which is noted now and then, and ends a check that is to stop."""
         done = 0
 
         def keep() -> bool:
-            now = self.clock()
-            return renew_claim(self.db, job, worker=self.name, bytes_done=done, now=now, until=now + LEASE)
+            return note_progress(self.db, job, worker=self.name, bytes_done=done, now=self.clock())
 
-        with kept_claim(keep, every=RENEW_SECONDS, name="upload-claim") as lost:
+        with kept_claim(keep, every=RENEW_SECONDS, name="upload-progress") as lost:
 
             def on_progress(bytes_done: int) -> None:
                 nonlocal done
@@ -168,9 +188,9 @@ class JobRunner:
         job_file(self.lake, done.job).unlink(missing_ok=True)
         return done
 
-    def _release(self, job: UploadJob, *, attempts: int, wait: timedelta) -> None:
-        now = self.clock()
-        release_claim(self.db, job, worker=self.name, attempts=attempts, now=now, not_before=now + wait)
+    def _release(self, job: UploadJob, *, attempts: int, rests: int, wait: timedelta) -> None:
+        now, counts = self.clock(), {"attempts": attempts, "rests": rests}
+        release_claim(self.db, job, worker=self.name, now=now, not_before=now + wait, **counts)
 
 
 def submit_upload(

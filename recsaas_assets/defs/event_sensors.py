@@ -58,6 +58,9 @@ def event_export(context: SensorEvaluationContext, platform: PlatformResource) -
         except RecsaasError as error:
             context.log.error(f"Events of tenant {tenant} were not exported: {error.message}")
             notes.append(f"{tenant}: {error.message}")
+        except Exception as error:  # the edge: a tick that raised would begin with this tenant again, for ever
+            context.log.exception(f"Events of tenant {tenant} were not exported.")
+            notes.append(f"{tenant}: {type(error).__name__}")
     if not done:
         context.update_cursor(cursor or "")
         return SkipReason(" ".join(notes) or "No new events.")
@@ -94,6 +97,9 @@ def pending_erasures(context: SensorEvaluationContext, platform: PlatformResourc
         except RecsaasError as error:
             context.log.error(f"{erasure.id} of tenant {erasure.tenant} cannot be done: {error.message}")
             notes.append(f"{erasure.id}: {error.message}")
+        except Exception as error:  # the edge, as above; without its message, which may name the user
+            context.log.error(f"{erasure.id} of tenant {erasure.tenant} cannot be done: {type(error).__name__}")
+            notes.append(f"{erasure.id}: {type(error).__name__}")
         else:
             notes.append(f"{erasure.id} is done.")
     return SkipReason(" ".join(notes) or "No erasure waits.")

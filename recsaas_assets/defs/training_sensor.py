@@ -1,9 +1,11 @@
 """Training jobs that were asked for by API become runs, and end when their runs have ended."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from dagster import (
     DagsterInstance,
+    DagsterRun,
     DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
@@ -18,7 +20,7 @@ from recsaas_assets.defs.jobs import tenant_pipeline
 from recsaas_assets.defs.partitions import tenants_partitions
 from recsaas_assets.defs.sensors import busy_tenants
 from recsaas_assets.defs.serving import faiss_index, release
-from recsaas_assets.run_failures import failure_of
+from recsaas_assets.run_failures import failure_of, was_not_started_in_time
 from recsaas_assets.training_jobs import End, JobRun, Start, next_step
 from resources.control_db.tenants import list_tenants
 from resources.control_db.training_jobs import TrainingJob, end_job, list_unfinished_jobs
@@ -39,7 +41,10 @@ _NO_RETRY = {"dagster/max_retries": "0"}
     description="Starts the runs that were asked for by API, and ends the jobs whose runs have ended.",
 )
 def training_jobs(context: SensorEvaluationContext, platform: PlatformResource) -> SensorResult | SkipReason:
-    """A job whose tenant is busy waits. Dagster starts one run for a key, so a tick that is lost costs nothing."""
+    """A job whose tenant is busy waits. Dagster starts one run for a key, so a tick that is lost costs nothing.
+
+    A run that Dagster gave up because the machine was too busy to start it in time is replaced by another one.
+    """
     jobs = list_unfinished_jobs(platform.db)
     if not jobs:
         return SkipReason("No training job waits.")
@@ -49,15 +54,17 @@ def training_jobs(context: SensorEvaluationContext, platform: PlatformResource) 
     busy = busy_tenants(instance)
     requests, notes = [], []
     for job in jobs:
+        runs = instance.get_runs(RunsFilter(tags={TRAINING_JOB_TAG: job.id}))
         step = next_step(
             job,
-            _run_of(instance, job),
+            _run_of(instance, job, runs),
+            starts=len(runs),
             known=str(job.tenant) in known,
             active=job.tenant in active,
             busy=job.tenant in busy,
         )
         if isinstance(step, Start):
-            requests.append(_request(job))
+            requests.append(_request(job, starts=len(runs)))
         elif isinstance(step, End):
             end_job(platform.db, job, status=step.status, message=step.message, now=datetime.now(UTC))
             notes.append(f"{job.id}: {step.status}.")
@@ -66,18 +73,17 @@ def training_jobs(context: SensorEvaluationContext, platform: PlatformResource) 
     return SensorResult(run_requests=requests, skip_reason=None if requests else " ".join(notes))
 
 
-def _request(job: TrainingJob) -> RunRequest:
+def _request(job: TrainingJob, *, starts: int) -> RunRequest:
     return RunRequest(
-        run_key=job.id,
+        run_key=f"{job.id}/{starts}" if starts else job.id,
         partition_key=str(job.tenant),
         tags={TRAINING_JOB_TAG: job.id, **_NO_RETRY},
         asset_selection=list(REINDEXED) if job.request.kind is JobKind.REINDEX else None,
     )
 
 
-def _run_of(instance: DagsterInstance, job: TrainingJob) -> JobRun | None:
+def _run_of(instance: DagsterInstance, job: TrainingJob, tagged: Sequence[DagsterRun]) -> JobRun | None:
     """The run that the job began with; before that, the newest one with its tag."""
-    tagged = instance.get_runs(RunsFilter(tags={TRAINING_JOB_TAG: job.id}))
     run = next((run for run in tagged if job.run_id in (None, run.run_id)), None)
     if run is None:
         return None
@@ -86,5 +92,6 @@ def _run_of(instance: DagsterInstance, job: TrainingJob) -> JobRun | None:
     if run.status is DagsterRunStatus.CANCELED:
         return JobRun(run.run_id, "cancelled", "The run was cancelled.")
     if run.status is DagsterRunStatus.FAILURE:
-        return JobRun(run.run_id, "failed", failure_of(instance, run.run_id)[1])
+        late = job.run_id is None and was_not_started_in_time(instance, run.run_id)
+        return JobRun(run.run_id, "not_started" if late else "failed", failure_of(instance, run.run_id)[1])
     return JobRun(run.run_id, "going_on")

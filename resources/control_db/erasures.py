@@ -26,7 +26,8 @@ NOT_NEEDED = "not needed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
-    """One request. `user_id` is null once it is completed; `certificate` holds what was found so far, then the whole.
+    """One request. `certificate` holds what was found so far, then the whole. `user_id` is null once nothing is left to
+    be found; an erasure that is pending then waits for deleted rows to leave the files of the databases.
 
     `retrained_run` is the run that trained without the user; null while one is due.
     """
@@ -98,12 +99,13 @@ def newest_upload(db: ControlDb, tenant: TenantId) -> int:
         return session.scalar(select(func.max(UploadRow.sequence)).where(UploadRow.tenant_id == tenant.value)) or 0
 
 
-def complete_erasure(
-    db: ControlDb, erasure: Erasure, certificate: Mapping[str, Any], *, now: datetime, uploads_until: int, retrain: bool
+def forget_user(
+    db: ControlDb, erasure: Erasure, certificate: Mapping[str, Any], *, uploads_until: int, retrain: bool
 ) -> bool:
-    """Store the certificate and forget the user's id; False, and nothing is changed, when new data came meanwhile.
+    """Forget the user's id and keep the certificate; False, and nothing is changed, when new data came meanwhile.
 
     New data is an upload later than sequence `uploads_until`, an event of the user, or a file that waits to be checked.
+    The erasure stays pending until `complete_erasure`: the files of the databases may still hold deleted rows.
     """
     tenant = erasure.tenant.value
     events = select(func.count()).where(EventRow.tenant_id == tenant, EventRow.user_id == erasure.user_id)
@@ -114,9 +116,16 @@ def complete_erasure(
         if any(session.scalar(count) for count in (events, uploads, jobs)):
             return False
         row = session.get_one(ErasureRow, erasure.id)
-        row.certificate, row.user_id, row.status, row.completed_at = dict(certificate), None, "completed", now
+        row.certificate, row.user_id = dict(certificate), None
         row.retrained_run = None if retrain else NOT_NEEDED
     return True
+
+
+def complete_erasure(db: ControlDb, erasure: Erasure, certificate: Mapping[str, Any], *, now: datetime) -> None:
+    """Store the certificate of an erasure whose user is forgotten; with that it is done."""
+    with db.write() as session:
+        row = session.get_one(ErasureRow, erasure.id)
+        row.certificate, row.status, row.completed_at = dict(certificate), "completed", now
 
 
 def get_erasure(db: ControlDb, tenant: TenantId, erasure_id: str) -> Erasure:

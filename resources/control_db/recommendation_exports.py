@@ -58,7 +58,8 @@ class RecommendationExport:
     """One export.
 
     `started_at` is when the process began that works on it or has done it; `attempts` counts those that began and did
-    not end. `bytes` is the size of the file, None while there is none, and after it was removed.
+    not end, `rests` how often an outage or an error has put it back. `bytes` is the size of the file, None while there
+    is none, and after it was removed.
     """
 
     tenant: TenantId
@@ -67,6 +68,7 @@ class RecommendationExport:
     created_at: datetime
     status: ExportStatus = ExportStatus.QUEUED
     attempts: int = 0
+    rests: int = 0
     release_version: str | None = None
     users_done: int = 0
     users_total: int | None = None
@@ -114,6 +116,7 @@ def add_export(
             format=request.format,
             status=ExportStatus.QUEUED,
             attempts=0,
+            rests=0,
             users_done=0,
             created_at=at,
             updated_at=at,
@@ -157,8 +160,13 @@ def holds_export(db: ControlDb, export: RecommendationExport, *, worker: str) ->
 
 
 def renew_export(db: ControlDb, export: RecommendationExport, *, worker: str, now: datetime, until: datetime) -> bool:
-    """Note the progress that `export` carries and keep the claim; False when it is not `worker`'s any more."""
-    return _QUEUE.renew(db, export.tenant, export.id, worker=worker, now=now, until=until, noted=_progress(export))
+    """Keep the claim; False when it is not `worker`'s any more."""
+    return _QUEUE.renew(db, export.tenant, export.id, worker=worker, now=now, until=until)
+
+
+def note_progress(db: ControlDb, export: RecommendationExport, *, worker: str, now: datetime) -> bool:
+    """Note the progress that `export` carries; False when it is not `worker`'s any more."""
+    return _QUEUE.note(db, export.tenant, export.id, worker=worker, now=now, noted=_progress(export))
 
 
 def finish_export(db: ControlDb, export: RecommendationExport, *, worker: str, now: datetime) -> bool:
@@ -176,10 +184,18 @@ def finish_export(db: ControlDb, export: RecommendationExport, *, worker: str, n
 
 
 def put_export_back(
-    db: ControlDb, export: RecommendationExport, *, worker: str, attempts: int, now: datetime, not_before: datetime
+    db: ControlDb,
+    export: RecommendationExport,
+    *,
+    worker: str,
+    attempts: int,
+    rests: int,
+    now: datetime,
+    not_before: datetime,
 ) -> None:
     """Queue the export again, to be claimed from `not_before` on."""
-    _QUEUE.put_back(db, export.tenant, export.id, worker=worker, attempts=attempts, now=now, not_before=not_before)
+    counts = {"attempts": attempts, "rests": rests}
+    _QUEUE.put_back(db, export.tenant, export.id, worker=worker, now=now, not_before=not_before, **counts)
 
 
 def cancel_export(db: ControlDb, export: RecommendationExport, *, now: datetime) -> bool:
@@ -245,6 +261,7 @@ def _record(row: Row) -> RecommendationExport:
         created_at=row.created_at,
         status=ExportStatus(row.status),
         attempts=row.attempts,
+        rests=row.rests,
         release_version=row.release_version,
         users_done=row.users_done,
         users_total=row.users_total,

@@ -108,7 +108,10 @@ class UploadRow(Base):
 
 
 class JobRow:
-    """Columns of every table of jobs: one process at a time works on a row, for as long as it renews its claim."""
+    """Columns of every table of jobs: one process at a time works on a row, for as long as it renews its claim.
+
+    `rests` counts how often an outage or an error has put it back.
+    """
 
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
     job_id: Mapped[str] = mapped_column(String(80), primary_key=True)
@@ -116,6 +119,7 @@ class JobRow:
     claimed_by: Mapped[str | None] = mapped_column(String(64))
     claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempts: Mapped[int] = mapped_column(Integer)
+    rests: Mapped[int] = mapped_column(Integer, server_default="0")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

@@ -38,7 +38,8 @@ class UploadJob:
     """One received file that is checked after it was acknowledged.
 
     `created_at` is the time of acknowledgement and names the file in the lake. `attempts` counts the processes that
-    began the check and did not end it. `report` is kept only where nothing is stored.
+    began the check and did not end it, `rests` how often an outage or an error has put it back. `report` is kept only
+    where nothing is stored.
     """
 
     tenant: TenantId
@@ -54,6 +55,7 @@ class UploadJob:
     bytes_done: int = 0
     status: JobStatus = JobStatus.QUEUED
     attempts: int = 0
+    rests: int = 0
     upload_id: str | None = None
     error_code: str | None = None
     message: str | None = None
@@ -106,16 +108,26 @@ def get_job(db: ControlDb, tenant: TenantId, job_id: str) -> UploadJob:
     return _record(row)
 
 
-def claim_job(db: ControlDb, *, worker: str, now: datetime, until: datetime) -> UploadJob | None:
-    """Give `worker` the next job until `until`; None when nothing waits. Tenants take turns."""
-    key = _QUEUE.claim(db, worker=worker, now=now, until=until, noted={"bytes_done": 0})
+def claim_job(
+    db: ControlDb, *, worker: str, now: datetime, until: datetime, most_of_one: int | None = None
+) -> UploadJob | None:
+    """Give `worker` the next job until `until`; None when nothing waits. Tenants take turns.
+
+    A tenant of whom `most_of_one` files are being checked has to wait.
+    """
+    noted = {"bytes_done": 0}
+    key = _QUEUE.claim(db, worker=worker, now=now, until=until, noted=noted, most_of_one=most_of_one)
     return None if key is None else get_job(db, *key)
 
 
-def renew_claim(db: ControlDb, job: UploadJob, *, worker: str, bytes_done: int, now: datetime, until: datetime) -> bool:
-    """Note progress and keep the claim; False when another worker has it now."""
-    noted = {"bytes_done": bytes_done}
-    return _QUEUE.renew(db, job.tenant, job.job_id, worker=worker, now=now, until=until, noted=noted)
+def renew_claim(db: ControlDb, job: UploadJob, *, worker: str, now: datetime, until: datetime) -> bool:
+    """Keep the claim; False when another worker has it now."""
+    return _QUEUE.renew(db, job.tenant, job.job_id, worker=worker, now=now, until=until)
+
+
+def note_progress(db: ControlDb, job: UploadJob, *, worker: str, bytes_done: int, now: datetime) -> bool:
+    """Note how far the check is; False when another worker has the claim now."""
+    return _QUEUE.note(db, job.tenant, job.job_id, worker=worker, now=now, noted={"bytes_done": bytes_done})
 
 
 def finish_job(db: ControlDb, job: UploadJob, *, worker: str, now: datetime) -> bool:
@@ -132,10 +144,11 @@ def finish_job(db: ControlDb, job: UploadJob, *, worker: str, now: datetime) -> 
 
 
 def release_claim(
-    db: ControlDb, job: UploadJob, *, worker: str, attempts: int, now: datetime, not_before: datetime
+    db: ControlDb, job: UploadJob, *, worker: str, attempts: int, rests: int, now: datetime, not_before: datetime
 ) -> None:
     """Queue the job again, to be claimed from `not_before` on."""
-    _QUEUE.put_back(db, job.tenant, job.job_id, worker=worker, attempts=attempts, now=now, not_before=not_before)
+    counts = {"attempts": attempts, "rests": rests}
+    _QUEUE.put_back(db, job.tenant, job.job_id, worker=worker, now=now, not_before=not_before, **counts)
 
 
 def count_unfinished(db: ControlDb) -> Mapping[JobStatus, int]:
@@ -185,6 +198,7 @@ def _row(job: UploadJob) -> UploadJobRow:
         bytes_done=job.bytes_done,
         status=job.status,
         attempts=job.attempts,
+        rests=job.rests,
         upload_id=job.upload_id,
         error_code=job.error_code,
         message=job.message,
@@ -209,6 +223,7 @@ def _record(row: UploadJobRow) -> UploadJob:
         bytes_done=row.bytes_done,
         status=JobStatus(row.status),
         attempts=row.attempts,
+        rests=row.rests,
         upload_id=row.upload_id,
         error_code=row.error_code,
         message=row.message,

@@ -164,6 +164,7 @@ def _configure(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout=30000")
     cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA secure_delete=ON")  # an erased user's bytes do not stay in unused space of the file
     cursor.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last seconds, and never the file
     cursor.close()
 

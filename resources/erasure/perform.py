@@ -1,5 +1,7 @@
 """Erasing a user: search everywhere, write down what is found, remove it, and search again until nothing is left.
 
+In the end the bytes of deleted rows leave the files of the databases.
+
 Every step can be repeated: what was found is in the control DB before it is removed, each file is replaced whole, and a
 release is replaced by its copy before it goes. After a crash the request is still pending, and is done again.
 """
@@ -12,10 +14,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from resources.control_db.engine import ControlDb
-from resources.control_db.erasures import Erasure, complete_erasure, get_erasure, newest_upload, note_found
+from resources.control_db.erasures import (
+    Erasure,
+    complete_erasure,
+    forget_user,
+    get_erasure,
+    newest_upload,
+    note_found,
+)
 from resources.control_db.upload_jobs import list_unfinished
 from resources.decisions.store import DecisionStore
 from resources.erasure.certificate import Certificate, certificate_of
+from resources.erasure.databases import remove_deleted_bytes
 from resources.erasure.decisions import keep_out, traces_in_decisions
 from resources.erasure.events import EVENTS, traces_in_events
 from resources.erasure.exports import traces_in_exports
@@ -61,7 +71,8 @@ def perform_erasure(
     with tenant_run_lock(home, erasure.tenant, wait_seconds=wait_seconds):
         erasure = get_erasure(db, erasure.tenant, erasure.id)
         if erasure.user_id is None:
-            return Certificate.model_validate(erasure.certificate)
+            certificate = Certificate.model_validate(erasure.certificate)
+            return certificate if erasure.status == "completed" else _completed(db, decisions, erasure, certificate)
         if list_unfinished(db, erasure.tenant):
             raise Conflict(
                 f"Received files of tenant {erasure.tenant} are still to be checked, and may name the user. "
@@ -84,19 +95,24 @@ def perform_erasure(
             done = now + timedelta(seconds=time.monotonic() - started)
             keep_out(subject, done)
             certificate = certificate_of(erasure, found, now=done, retrain=retrain, mentions=waiting_mentions(subject))
-            if complete_erasure(
-                db,
-                erasure,
-                certificate.model_dump(mode="json"),
-                now=done,
-                uploads_until=uploads_until,
-                retrain=retrain,
-            ):
-                return certificate
+            noted = certificate.model_dump(mode="json")
+            if forget_user(db, erasure, noted, uploads_until=uploads_until, retrain=retrain):
+                return _completed(db, decisions, erasure, certificate)
         raise Conflict(
             f"Data of the user keeps coming in for tenant {erasure.tenant}. {erasure.id} goes on by itself; stop "
             "sending events and files that name the user."
         )
+
+
+def _completed(db: ControlDb, decisions: DecisionStore, erasure: Erasure, certificate: Certificate) -> Certificate:
+    """The last step: rows are deleted by now, and their bytes leave the files of the databases."""
+    left = (
+        *remove_deleted_bytes(db.engine, "control DB", erasure.user_id),
+        *remove_deleted_bytes(decisions.engine, "decision log", erasure.user_id),
+    )
+    whole = certificate.model_copy(update={"out_of_reach": (*left, *certificate.out_of_reach)})
+    complete_erasure(db, erasure, whole.model_dump(mode="json"), now=whole.completed_at)
+    return whole
 
 
 def _search(subject: Subject) -> Iterator[Trace]:

@@ -19,9 +19,11 @@ MAX_LINES = 400
 ENVIRONMENT_READERS = frozenset({"resources/settings.py"})
 ENVIRONMENT_PASSED_ON = frozenset({"recsaas_assets/supervisor.py"})
 """May hand `os.environ` as a whole to a child process, and look nothing up in it."""
-LAST_RESORT = frozenset({"bento_service/middleware.py", "bento_service/job_worker.py"})
-"""The edges of the service: whatever goes wrong, the client gets an answer (or its job an end) and the log the
-traceback."""
+LAST_RESORT = frozenset(
+    {"bento_service/middleware.py", "bento_service/job_worker.py", "recsaas_assets/defs/event_sensors.py"}
+)
+"""The edges: whatever goes wrong, the client gets an answer (or its job an end, or the next tenant its turn) and the
+log says so."""
 
 
 @dataclass(frozen=True)

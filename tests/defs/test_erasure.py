@@ -12,7 +12,7 @@ from resources.release.load import load_release
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 from tests.defs.site import FIRST_DAY, Site, interactions_csv, items_csv
-from tests.unit.resources.erasure.world import World
+from tests.unit.resources.erasure.world import World, bytes_with
 
 APPLE = TenantId("apple")
 ZOE = "Zoë/erase me"
@@ -32,16 +32,18 @@ def test_a_user_leaves_every_artifact_of_a_run_and_stays_away(site: Site) -> Non
     assert found.in_training_set and len(found.releases) == 1 and set(found.seen_items) == {"a-i001", "a-i002"}
     assert {"stg_interactions", "stg_users", "user_features", "interaction_weights"} <= set(found.features)
 
+    assert "control.db-wal" in bytes_with(site.home, ZOE)
     asked = request_erasure(site.db, APPLE, ZOE, datetime.now(UTC))
     certificate = perform_erasure(site.whole_lake, site.db, world.decisions, asked, datetime.now(UTC), home=site.home)
     assert world.places_with(ZOE) == []
+    assert bytes_with(site.home, ZOE) == {}, "neither a database nor a log of Dagster or dbt names the user"
     places = {finding.place for finding in certificate.found}
     assert {"training", "model", "raw/interactions.parquet", "raw/users.parquet", "dbt/user_features.parquet"} <= places
     assert {tenant: erasure.id for tenant, erasure in tenants_to_retrain(site.db).items()} == {APPLE: asked.id}
 
     again = site.run("apple")
     assert again.success, again.message
-    assert world.places_with(ZOE) == []
+    assert (world.places_with(ZOE), bytes_with(site.home, ZOE)) == ([], {})
     assert get_erasure(site.db, APPLE, asked.id).retrained_run == again.run_id
     live = site.releases("apple").current()
     assert live is not None

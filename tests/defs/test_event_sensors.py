@@ -15,6 +15,7 @@ from resources import event_export
 from resources.control_db.erasures import (
     Erasure,
     complete_erasure,
+    forget_user,
     get_erasure,
     mark_retrained,
     request_erasure,
@@ -105,6 +106,25 @@ def test_a_tenant_whose_piece_is_damaged_holds_back_nobody(site: Site, tick: Tic
     assert "recsaas events export apple --again" in tick("event_export")[0].skip_message
 
 
+def test_an_error_nobody_expected_holds_back_no_other_tenant(site: Site, tick: Tick) -> None:
+    """Else each tick would begin with the same tenant, and end with it."""
+    site.create("apple", "berry")
+    for tenant in (APPLE, BERRY):
+        track(site, tenant, "e1")
+    folder = Path(str(site.whole_lake.tenant(APPLE).events))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("a file where a folder should be")
+    tick("event_export")
+    assert (exported(site, APPLE), exported(site, BERRY)) == (0, 1)
+    first, second = (request_erasure(site.db, tenant, "u", FIRST_DAY) for tenant in (APPLE, BERRY))
+    raw = Path(str(site.whole_lake.tenant(APPLE).root)) / "raw"
+    raw.mkdir()
+    (raw / "users.parquet").write_text("no table")
+    message = tick("pending_erasures")[0].skip_message
+    assert f"{second.id} is done." in message and f"{first.id}: " in message
+    assert get_erasure(site.db, APPLE, first.id).status == "pending"
+
+
 def test_a_short_tick_begins_where_the_last_one_stopped(
     site: Site, tick: Tick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,7 +186,8 @@ def test_an_erasure_that_has_to_be_trained_for_starts_a_run(site: Site, instance
 
 def complete(site: Site, erasure: Erasure, now: datetime) -> None:
     sequence = max(upload.sequence for upload in list_uploads(site.db, erasure.tenant))
-    assert complete_erasure(site.db, erasure, {}, now=now, uploads_until=sequence, retrain=True)
+    assert forget_user(site.db, erasure, {}, uploads_until=sequence, retrain=True)
+    complete_erasure(site.db, erasure, {}, now=now)
 
 
 def test_a_preview_does_not_tell_who_a_user_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,7 @@ from dagster import (
     job,
     op,
 )
+from dagster._daemon.monitoring.run_monitoring import monitor_starting_run
 from sqlalchemy import update
 
 from recsaas_assets.dagster_home import dagster_instance
@@ -136,6 +138,23 @@ def test_a_run_that_ends_before_it_begins_ends_its_job(
     ended = get_job(site.db, APPLE, queued.id)
     assert ended.status == end and ended.message
     assert ask(site).id != queued.id
+
+
+def test_a_run_that_the_machine_could_not_start_in_time_is_replaced(site: Site, definitions: Definitions) -> None:
+    settings = {"run_monitoring": {"enabled": True, "start_timeout_seconds": 0}}
+    with DagsterInstance.ephemeral(settings=settings) as instance:
+        instance.add_dynamic_partitions("tenants", ["apple"])
+        site.create("apple")
+        queued = ask(site)
+        (request,) = requests(tick(site, instance, definitions))
+        run_id = run_of(instance, request, DagsterRunStatus.NOT_STARTED)
+        late = instance.get_run_record_by_id(run_id)
+        assert late is not None
+        monitor_starting_run(instance, late, logging.getLogger())
+        assert instance.get_run_by_id(run_id).status is DagsterRunStatus.FAILURE  # type: ignore[union-attr]
+        (again,) = requests(tick(site, instance, definitions))
+        assert again.run_key == f"{queued.id}/1"
+        assert get_job(site.db, APPLE, queued.id).status == "queued"
 
 
 def test_a_job_whose_run_was_deleted_has_failed(

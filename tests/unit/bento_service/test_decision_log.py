@@ -149,6 +149,20 @@ def test_a_failed_batch_is_written_later(
     assert store.of_user(BLUE, "u1") == (made,)
 
 
+def test_a_decision_that_the_log_does_not_take_costs_no_other(
+    log: DecisionLog, store: DecisionStore, metrics: Metrics
+) -> None:
+    twice = decision("u2")
+    made = [decision(), replace(decision("u3"), offset=2**70), twice, decision("u4"), replace(twice, user_id="u5")]
+    record(log, *made)
+    assert log.flush()
+    assert [len(store.of_user(BLUE, f"u{n}")) for n in (1, 2, 3, 4, 5)] == [1, 1, 0, 1, 0]
+    assert value(metrics, "recsaas_decisions_lost_total") == 2
+    record(log, decision("u6"))
+    assert log.flush()
+    assert len(store.of_user(BLUE, "u6")) == 1
+
+
 def test_decisions_beyond_the_days_to_keep_are_pruned(log: DecisionLog, store: DecisionStore) -> None:
     day = 24 * 3600
     store.add([decision("old", at=-91 * day), decision("kept", at=-89 * day)])

@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from resources import recommendation_exports
-from resources.claims import MAX_ATTEMPTS, RETRY_AFTER
-from resources.control_db.erasures import complete_erasure, request_erasure
+from resources.claims import LONGEST_REST, MAX_ATTEMPTS
+from resources.control_db.erasures import forget_user, request_erasure
 from resources.control_db.recommendation_exports import (
     ExportStatus,
     get_export,
@@ -45,7 +45,7 @@ def test_an_outage_only_delays(desk: Desk, monkeypatch: pytest.MonkeyPatch, erro
                 desk.run()
         assert desk.state(queued).status is ExportStatus.QUEUED
         assert desk.runner().claim() is None
-        desk.now += RETRY_AFTER + timedelta(seconds=1)
+        desk.now += LONGEST_REST + timedelta(seconds=1)
     assert desk.run() is not None
 
 
@@ -55,7 +55,7 @@ def test_a_release_that_cannot_be_read_is_looked_at_again_and_then_told(desk: De
     for _ in range(MAX_ATTEMPTS):
         assert desk.state(queued).status is ExportStatus.QUEUED
         desk.run()
-        desk.now += RETRY_AFTER + timedelta(seconds=1)
+        desk.now += LONGEST_REST + timedelta(seconds=1)
     failed = desk.state(queued)
     assert (failed.status, failed.error_code) == (ExportStatus.FAILED, "corrupt_release")
     assert failed.message
@@ -65,7 +65,7 @@ def test_an_error_nobody_expected_is_tried_again_and_then_told(desk: Desk) -> No
     queued = desk.ask()
     for _ in range(MAX_ATTEMPTS):
         desk.runner().give_up(desk.claim())
-        desk.now += RETRY_AFTER + timedelta(seconds=1)
+        desk.now += LONGEST_REST + timedelta(seconds=1)
     assert desk.state(queued).status is ExportStatus.FAILED
 
 
@@ -107,7 +107,7 @@ def test_an_erasure_that_completes_while_the_release_is_loaded(desk: Desk, monke
 
     def load(lake: Lake, tenant: TenantId) -> Ranker:
         ranker = live_ranker(lake, tenant)  # the one that the erasure then replaces
-        assert complete_erasure(desk.db, erasure, {}, now=NOW, uploads_until=0, retrain=False)
+        assert forget_user(desk.db, erasure, {}, uploads_until=0, retrain=False)
         return ranker
 
     monkeypatch.setattr(recommendation_exports, "live_ranker", load)

@@ -20,7 +20,7 @@ from resources.errors import LakeUnavailable, TooManyRequests, UploadJobNotFound
 from resources.lake import Lake
 from resources.listing import list_files
 from resources.tenant import TenantId
-from resources.upload_jobs import MAX_UNFINISHED, FinishedJob, JobRunner, submit_upload
+from resources.upload_jobs import MAX_UNFINISHED, FinishedJob, JobRunner, job_file, submit_upload
 from resources.uploads.contract import Kind
 from resources.uploads.source import identify
 from resources.uploads.store import read_report
@@ -158,11 +158,30 @@ def test_a_file_that_ends_every_process_fails_in_the_end(desk: Desk) -> None:
     for attempt in range(MAX_ATTEMPTS):
         assert desk.runner(f"dead {attempt}").claim() is not None
         desk.now += timedelta(seconds=60)
-    desk.run()
+    other = desk.submit("item_id,title\ni9,Lamp\n")
+    claimed = desk.runner().claim()
+    assert claimed is not None
+    assert claimed.job_id == other.job_id, "no fourth process gets the file into its hands"
     job = desk.job(queued)
     assert (job.status, job.error_code) == (JobStatus.FAILED, "internal_error")
     assert "Split the file" in (job.message or "")
-    assert desk.files == []
+    assert desk.files == [job_file(desk.lake, other).name]
+
+
+def test_rests_grow_to_a_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    queued, waits = desk.submit(), []
+    monkeypatch.setattr(upload_jobs, "store_upload", failing(LakeUnavailable("away")))
+    for _ in range(8):
+        with pytest.raises(LakeUnavailable):
+            desk.run()
+        began = desk.now
+        while (again := desk.runner().claim()) is None:
+            desk.now += timedelta(seconds=1)
+        waits.append((desk.now - began).total_seconds() - 1)
+        desk.runner().put_back(again)
+        desk.now += timedelta(seconds=1)
+    assert waits == [3, 6, 12, 24, 48, 96, 192, 300]
+    assert desk.job(queued).attempts == 0
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), LakeUnavailable("away")])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
+from resources.claims import claimant_name, lives_here
 from resources.control_db.engine import ControlDb
 from resources.control_db.upload_jobs import (
     JobStatus,
@@ -18,6 +23,7 @@ from resources.control_db.upload_jobs import (
     forget_finished,
     get_job,
     list_unfinished,
+    note_progress,
     release_claim,
     renew_claim,
 )
@@ -108,17 +114,74 @@ def test_the_claim_of_a_dead_process_ends(db: ControlDb, shops: Shops, now: date
     add(db, shops[0], "a", now)
     dead = claim(db, now, "dead")
     assert dead is not None
-    assert renew_claim(db, dead, worker="dead", bytes_done=60, now=now, until=now + LEASE)
+    assert note_progress(db, dead, worker="dead", bytes_done=60, now=now)
     assert get_job(db, shops[0], "a").bytes_done == 60
     assert claim(db, now + LEASE) is None
     later = now + LEASE + timedelta(seconds=1)
     taken = claim(db, later, "heir")
     assert taken is not None
     assert (taken.status, taken.attempts, taken.bytes_done) == (JobStatus.CHECKING, 2, 0)
-    assert not renew_claim(db, dead, worker="dead", bytes_done=70, now=later, until=later)
+    assert not renew_claim(db, dead, worker="dead", now=later, until=later)
+    assert not note_progress(db, dead, worker="dead", bytes_done=70, now=later)
     assert not finish_job(db, replace(dead, status=JobStatus.FAILED), worker="dead", now=later)
     assert finish_job(db, replace(taken, status=JobStatus.STORED, upload_id="u"), worker="heir", now=later)
     assert get_job(db, shops[0], "a").upload_id == "u"
+
+
+def test_a_renewed_claim_does_not_end(db: ControlDb, shops: Shops, now: datetime) -> None:
+    add(db, shops[0], "a", now)
+    kept = claim(db, now, "slow")
+    assert kept is not None
+    for turn in range(1, 10):
+        at = now + turn * LEASE
+        assert claim(db, at) is None
+        assert renew_claim(db, kept, worker="slow", now=at, until=at + LEASE)
+
+
+def test_a_claim_lost_by_a_process_that_lives_is_no_attempt(db: ControlDb, shops: Shops, now: datetime) -> None:
+    """It was slow, or stopped: the next one that takes the job up goes on with the same attempt."""
+    add(db, shops[0], "a", now)
+    for turn in range(10):
+        taken = claim(db, now + turn * timedelta(minutes=1), claimant_name())
+        assert taken is not None
+        assert taken.attempts == 1
+
+
+def test_a_process_that_lives_is_told_from_one_that_died() -> None:
+    tell = "import sys, resources.claims as c; print(c.claimant_name(), flush=True); sys.stdin.read()"
+    child = subprocess.Popen([sys.executable, "-c", tell], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    with child:
+        try:
+            name = child.stdout.readline().strip()
+            assert len(name) <= 64, "the column holds no more"
+            assert lives_here(name)
+            child.send_signal(signal.SIGSTOP)
+            assert lives_here(name)
+            machine, pid, began, token = name.split(":")
+            assert not lives_here(f"elsewhere:{pid}:{began}:{token}")
+            assert not lives_here(f"{machine}:{pid}:{int(began) - 3600}:{token}"), "its number had another one before"
+        finally:
+            child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert not lives_here(name), "nobody has asked yet how it ended"
+    assert not lives_here(name)
+    assert not lives_here("a name of an earlier version:17:abcd")
+
+
+def test_the_files_of_one_tenant_leave_a_place_to_others(db: ControlDb, shops: Shops, now: datetime) -> None:
+    for name in ("a1", "a2", "a3"):
+        add(db, shops[0], name, now)
+
+    def taken() -> str | None:
+        job = claim_job(db, worker="w", now=now, until=now + LEASE, most_of_one=2)
+        return None if job is None else job.job_id
+
+    assert [taken(), taken(), taken()] == ["a1", "a2", None]
+    add(db, shops[1], "b1", now + timedelta(seconds=1))
+    assert [taken(), taken()] == ["b1", None]
+    assert finish_job(db, replace(get_job(db, shops[0], "a1"), status=JobStatus.STORED), worker="w", now=now)
+    assert taken() == "a3"
 
 
 def test_a_released_job_waits_for_its_time(db: ControlDb, shops: Shops, now: datetime) -> None:
@@ -126,12 +189,12 @@ def test_a_released_job_waits_for_its_time(db: ControlDb, shops: Shops, now: dat
     job = claim(db, now)
     assert job is not None
     soon = now + timedelta(seconds=5)
-    release_claim(db, job, worker="w", attempts=0, now=now, not_before=soon)
+    release_claim(db, job, worker="w", attempts=0, rests=1, now=now, not_before=soon)
     assert get_job(db, shops[0], "a").status is JobStatus.QUEUED
     assert claim(db, soon) is None
     again = claim(db, soon + timedelta(seconds=1))
     assert again is not None
-    assert again.attempts == 1
+    assert (again.attempts, again.rests) == (1, 1)
 
 
 def test_only_finished_jobs_are_forgotten(db: ControlDb, shops: Shops, now: datetime) -> None:

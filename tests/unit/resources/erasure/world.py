@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -171,6 +172,17 @@ class World:
                     rows = connection.execute(text(f"SELECT * FROM {table}")).all()
                     found += [table for row in rows if any(_in_text(str(value), user) for value in row)]
         return found
+
+
+def bytes_with(home: Path, user: str) -> dict[str, int]:
+    """How often the bytes of the id are in each file below a folder, whatever kind of file that is."""
+    forms = {user.encode(), json.dumps(user)[1:-1].encode()}
+    counts = {
+        str(path.relative_to(home)): sum(path.read_bytes().count(form) for form in forms)
+        for path in home.rglob("*")
+        if path.is_file()
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def _holds(data: bytes, user: str) -> bool:
