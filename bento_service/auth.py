@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from bento_service.errors import RateLimited
+from bento_service.requests import media_type
 from resources.control_db.api_keys import ApiKey, authenticate, hash_secret
 from resources.control_db.engine import ControlDb
 from resources.errors import Forbidden, Unauthenticated
@@ -29,6 +30,8 @@ KEY_TTL_SECONDS = 3.0
 """How long a key is believed without asking the control DB; a revoked key must stop within 5 s on every worker."""
 _LOOK_AGAIN_SECONDS = 2.0
 """From when on a key in use is looked up again beside the answers, so that in steady use none of them waits for it."""
+FILES = "uploads:write"
+"""The scope of whatever sends a file or shows what became of one: jobs, reports and rejected rows."""
 _MAX_KEYS = 10_000
 _MAX_SECRET = 512
 _log = structlog.get_logger("recsaas.auth")
@@ -142,6 +145,19 @@ def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
 
     async def dependency(request: Request, _declared: object = Depends(bearer)) -> Principal:
         return await allowed(request, request.app.state.services, *scopes)
+
+    return dependency
+
+
+def require_for_body(scope: str) -> Callable[..., Awaitable[Principal]]:
+    """Return the dependency of a route that takes JSON with `scope`, and a file with `uploads:write` alone.
+
+    A key that stands in a page has scopes for single facts: a file says what is deleted, and its report shows rows.
+    """
+
+    async def dependency(request: Request, _declared: object = Depends(bearer)) -> Principal:
+        wanted = FILES if media_type(request) == "multipart/form-data" else scope
+        return await allowed(request, request.app.state.services, wanted)
 
     return dependency
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from bento_service.api.interactions import IdempotencyKey
 from bento_service.api.uploads import MAX_LIMIT, QUEUED, ValidateOnly
-from bento_service.auth import Principal, require
+from bento_service.auth import Principal, require, require_for_body
 from bento_service.errors import invalid_fields
 from bento_service.receiving import receive_upload
 from bento_service.requests import json_body, media_type, read_json
@@ -39,6 +39,7 @@ from resources.uploads.contract import Kind
 
 router = APIRouter(tags=["items"])
 ItemWriter = Annotated[Principal, Depends(require("items:write"))]
+ItemWriterOrUploader = Annotated[Principal, Depends(require_for_body("items:write"))]
 Containing = Annotated[
     str | None, Query(max_length=200, description="Only items with this in id, title, brand or tags.")
 ]
@@ -68,12 +69,12 @@ _EXAMPLES = {
 )
 async def put_items(
     request: Request,
-    principal: ItemWriter,
+    principal: ItemWriterOrUploader,
     services: WithServices,
     idempotency_key: IdempotencyKey = None,
     validate_only: ValidateOnly = False,
 ) -> Response:
-    """Store one item, or up to 1,000 of them, all or none; a multipart body with a `file` is an upload.
+    """Store one item, or up to 1,000 of them, all or none; a multipart body with a `file` is an upload, for `uploads:write`.
 
     An item that is there already is described anew: fields that are left out become empty.
     """
