@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from bento_service.answering import Answering
 from bento_service.api import (
+    api_keys,
     batch,
     data_docs,
     data_quality,
@@ -25,6 +26,7 @@ from bento_service.api import (
     recommendations,
     rules,
     shop,
+    tenants,
     training,
     uploads,
     users,
@@ -43,6 +45,7 @@ from bento_service.logs import RequestLog
 from bento_service.metrics import Metrics
 from bento_service.middleware import RequestMiddleware
 from bento_service.release_cache import ReleaseCache
+from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.items import ItemPatch, ItemsRequest
@@ -87,6 +90,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     TrackRequest,
     TrainRequest,
     ReindexRequest,
+    ApiKeyBody,
 )
 _INSPECTIONS_AT_ONCE = 2
 
@@ -158,6 +162,8 @@ def create_app(
         rules,
         training,
         users,
+        api_keys,
+        tenants,
         data_quality,
         health,
         docs,

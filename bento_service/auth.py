@@ -90,12 +90,21 @@ class KeyCache:
         key = authenticate(self._db, secret)
         hashed = hash_secret(secret)
         with self._lock:
-            self._keys.pop(hashed, None)
+            before = self._keys.pop(hashed, None)
             if key is not None:
                 self._keys[hashed] = (asked_at, key)
                 while len(self._keys) > _MAX_KEYS:
                     self._keys.popitem(last=False)
+        if before is not None:
+            _note_stop(before[1], key)
         return key
+
+
+def _note_stop(before: ApiKey, now: ApiKey | None) -> None:
+    """Log that a key in use works no more, whoever stopped it and by which way."""
+    status = "revoked" if now is None else now.tenant_status
+    if status not in ("active", before.tenant_status):
+        _log.warning("key_stopped", tenant=before.tenant.value, key=before.id, tenant_status=status)
 
 
 # Only declares the scheme in the OpenAPI document: the check itself is ours, for the error shape.

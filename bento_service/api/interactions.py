@@ -57,7 +57,7 @@ async def track(
     idempotency_key: IdempotencyKey = None,
     validate_only: ValidateOnly = False,
 ) -> Response:
-    """Store one event, or up to 1,000 of them, all or none; a multipart body with a `file` is an upload, for `uploads:write`."""
+    """Store one event, or up to 1,000 of them, all or none; a multipart body with a `file` is an upload."""
     if media_type(request) == "multipart/form-data":
         return await receive_upload(request, principal, services, Kind.INTERACTIONS, validate_only=validate_only)
     return await _track(request, principal, services, idempotency_key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import replace
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from bento_service.api.interactions import IdempotencyKey
 from bento_service.api.uploads import MAX_LIMIT, QUEUED, ValidateOnly
 from bento_service.auth import Principal, require, require_for_body
 from bento_service.errors import invalid_fields
+from bento_service.list_cursor import cursor_after, text_of
 from bento_service.receiving import receive_upload
 from bento_service.requests import json_body, media_type, read_json
 from bento_service.schemas.items import (
@@ -38,6 +38,7 @@ from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 
 router = APIRouter(tags=["items"])
+_CURSOR = "i"
 ItemWriter = Annotated[Principal, Depends(require("items:write"))]
 ItemWriterOrUploader = Annotated[Principal, Depends(require_for_body("items:write"))]
 Containing = Annotated[
@@ -74,7 +75,7 @@ async def put_items(
     idempotency_key: IdempotencyKey = None,
     validate_only: ValidateOnly = False,
 ) -> Response:
-    """Store one item, or up to 1,000 of them, all or none; a multipart body with a `file` is an upload, for `uploads:write`.
+    """Store one item, or up to 1,000 of them, all or none; a multipart body with a `file` is an upload.
 
     An item that is there already is described anew: fields that are left out become empty.
     """
@@ -103,11 +104,13 @@ def items(
     cursor: Annotated[str | None, Query(max_length=500, description="The `next_cursor` of the page before.")] = None,
 ) -> Response:
     """List the catalogue as it is now, by id: what was uploaded and what was changed, in the model already or not."""
-    query = ItemQuery(category=category, text=q, after=_item_of(cursor) if cursor is not None else None, limit=limit)
+    query = ItemQuery(
+        category=category, text=q, after=text_of(cursor, kind=_CURSOR) if cursor is not None else None, limit=limit
+    )
     found = services.items.page(principal.tenant, replace(query, limit=limit + 1))
     page = ItemPage(
         items=tuple(ItemAnswer.of(item) for item in found[:limit]),
-        next_cursor=_cursor(found[limit - 1].item_id) if len(found) > limit else None,
+        next_cursor=cursor_after(found[limit - 1].item_id, kind=_CURSOR) if len(found) > limit else None,
     )
     return Response(page.model_dump_json(), media_type="application/json")
 
@@ -196,17 +199,3 @@ async def _is_served(services: Services, tenant: TenantId, item_id: str) -> bool
     except (NotReady, CorruptRelease):
         return False
     return item_id in live.ranker.release.item_rows
-
-
-def _cursor(item_id: str) -> str:
-    return base64.urlsafe_b64encode(f"i{item_id}".encode()).decode().rstrip("=")
-
-
-def _item_of(cursor: str) -> str:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except ValueError:  # binascii.Error and UnicodeDecodeError are ValueErrors
-        text = ""
-    if text[:1] != "i":
-        raise invalid_fields([FieldProblem("cursor", "is not one that this service gave; leave it out")])
-    return text[1:]

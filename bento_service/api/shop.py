@@ -49,7 +49,8 @@ class ShopConfig(Answer):
 
 async def _shop(services: WithServices) -> DemoShop:
     shop = DemoShop(services.settings, services.db, services.clock)
-    _ = shop.tenant  # a service without a demo shop has none of these routes
+    # A service without a demo shop has none of these routes, and the shop of a suspended tenant is closed.
+    await run_in_threadpool(shop.name)
     return shop
 
 

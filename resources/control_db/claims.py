@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, Update, and_, func, or_, select, update
 
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables import JobRow
+from resources.control_db.tables import JobRow, TenantRow
 from resources.tenant import TenantId
 
 
@@ -96,7 +96,9 @@ class JobQueue:
     def _next(self, db: ControlDb, now: datetime) -> tuple[str, str] | None:
         """Return tenant and id of the job whose turn it is. Only reads, so idle workers never hold the write lock."""
         rows = self.rows
-        free = select(rows.tenant_id, rows.job_id).where(self._free(now)).order_by(rows.created_at, rows.job_id)
+        active = select(TenantRow.id).where(TenantRow.status == "active")  # a suspended tenant's jobs wait
+        waits = (self._free(now), rows.tenant_id.in_(active))
+        free = select(rows.tenant_id, rows.job_id).where(*waits).order_by(rows.created_at, rows.job_id)
         running = select(rows.tenant_id).where(rows.status == self.working, rows.claimed_until >= now)
         with db.read() as session:
             waiting = [(tenant_id, job_id) for tenant_id, job_id in session.execute(free)]
