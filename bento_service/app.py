@@ -92,6 +92,27 @@ _BODIES: tuple[type[BaseModel], ...] = (
     ReindexRequest,
     ApiKeyBody,
 )
+_MODULES = (
+    recommendations,
+    batch,
+    why_not,
+    receipts,
+    recommendation_exports,
+    interactions,
+    items,
+    uploads,
+    rules,
+    training,
+    users,
+    api_keys,
+    tenants,
+    data_quality,
+    health,
+    docs,
+    data_docs,
+    widget,
+    shop,
+)
 _INSPECTIONS_AT_ONCE = 2
 
 
@@ -150,27 +171,8 @@ def create_app(
         upload_worker=UploadWorker(lake, db, clock, metrics, max_bytes=settings.max_upload_bytes, check=check),
         export_worker=ExportWorker(lake, db, clock, keep_days=settings.export_days, write=write_export),
     )
-    for module in (
-        recommendations,
-        batch,
-        why_not,
-        receipts,
-        recommendation_exports,
-        interactions,
-        items,
-        uploads,
-        rules,
-        training,
-        users,
-        api_keys,
-        tenants,
-        data_quality,
-        health,
-        docs,
-        data_docs,
-        widget,
-        shop,
-    ):
+    app.state.routes = [route for module in _MODULES for route in module.router.routes]
+    for module in _MODULES:
         app.include_router(module.router)
     app.state.answering = Answering(app.state.services)
     install_error_handlers(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -12,8 +13,8 @@ from starlette.responses import Response
 from bento_service.api.interactions import IdempotencyKey
 from bento_service.api.uploads import MAX_LIMIT, QUEUED, ValidateOnly
 from bento_service.auth import Principal, require, require_for_body
-from bento_service.errors import invalid_fields
 from bento_service.list_cursor import cursor_after, text_of
+from bento_service.path_ids import path_id
 from bento_service.receiving import receive_upload
 from bento_service.requests import json_body, media_type, read_json
 from bento_service.schemas.items import (
@@ -30,8 +31,7 @@ from bento_service.schemas.uploads import UploadAnswer
 from bento_service.services import Services, WithServices
 from resources.control_db.items import ItemEdit, append_item_changes, list_item_changes
 from resources.control_db.write_keys import WriteKey
-from resources.errors import CorruptRelease, FieldProblem, ItemNotFound, NotReady
-from resources.ids import checked_id
+from resources.errors import CorruptRelease, ItemNotFound, NotReady
 from resources.item_catalogue import ItemQuery
 from resources.item_edits import patch_edit, put_edits
 from resources.tenant import TenantId
@@ -46,11 +46,8 @@ Containing = Annotated[
 ]
 
 
-def _item(item_id: Annotated[str, Path(description="Your id of the item.")]) -> str:
-    try:
-        return checked_id(item_id)
-    except ValueError as error:
-        raise invalid_fields([FieldProblem("item_id", str(error))]) from error
+def _item(request: Request, item_id: Annotated[str, Path(description="Your id of the item.")]) -> str:
+    return path_id(request, "item_id", item_id)
 
 
 ItemId = Annotated[str, Depends(_item)]
@@ -108,10 +105,7 @@ def items(
         category=category, text=q, after=text_of(cursor, kind=_CURSOR) if cursor is not None else None, limit=limit
     )
     found = services.items.page(principal.tenant, replace(query, limit=limit + 1))
-    page = ItemPage(
-        items=tuple(ItemAnswer.of(item) for item in found[:limit]),
-        next_cursor=cursor_after(found[limit - 1].item_id, kind=_CURSOR) if len(found) > limit else None,
-    )
+    page = ItemPage.of(found, limit=limit, cursor_after=partial(cursor_after, kind=_CURSOR))
     return Response(page.model_dump_json(), media_type="application/json")
 
 
