@@ -263,7 +263,7 @@ def _methods_of(request: Request) -> str:
         ids = found.get("path_params", {}).values()
         # An id ends at a slash that is not percent-encoded: such a route would not answer.
         if match is not Match.NONE and all(str(each).count("/") == slashes for each in ids):
-            methods |= route.methods
+            methods |= route.methods or set()
     return ", ".join(sorted(methods))
 
 

@@ -118,7 +118,7 @@ def _check_targets(session: Session, tenant: TenantId, draft: RuleDraft, *, but:
     if not named:
         return
     others = select(RuleRow.rule).where(RuleRow.tenant_id == tenant.value, RuleRow.id != but)
-    in_all = named + sum(_targets(rule) for rule in session.scalars(others))
+    in_all = sum(map(_targets, session.scalars(others)), start=named)
     if in_all > MAX_TARGETS_IN_ALL:
         raise Conflict(
             f"The rules of tenant {tenant} would name {in_all:,} items in all, and may name {MAX_TARGETS_IN_ALL:,}; "
