@@ -199,6 +199,15 @@ def test_a_text_of_an_item_has_a_length(client: Client, blue: Shop, field: str) 
         assert answer.status_code == status, (len(text), answer.text[:300])
 
 
+def test_the_name_of_a_file_has_a_length(client: Client, blue: Shop) -> None:
+    name = "x" * 1_000 + ".tsv"
+    sent = {"file": (name, "item_id\ttitle\ni1\tOne\n")}
+    report = client.post("/api/v1/upload/items", files=sent, headers=blue.headers).json()
+    assert (report["status"], report["rows_accepted"]) == ("success", 1)
+    (upload,) = client.get("/api/v1/uploads", headers=blue.headers).json()["uploads"]
+    assert upload["filename"] == name[-255:]
+
+
 def test_an_answer_of_a_release_with_giant_texts_stays_small(client: Client, blue: Shop) -> None:
     giant_release(blue)
     answer = client.post("/api/v1/recommendations", json={"user_id": "u1", "count": 100}, headers=blue.headers)
