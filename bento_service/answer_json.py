@@ -17,7 +17,13 @@ from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import RankedItem, Ranking
 from resources.release.catalogue import ItemCard
 
+MAX_TITLE = 1_000
+"""Characters of a title, or of a category, in an answer: files of earlier versions may have had a million of them."""
+MAX_URL = 2_000
+"""Characters of an address of a picture in an answer; a longer one is left out, as a part of it leads nowhere."""
 _MOST_PIECES = 50_000
+_MOST_KEPT = 4_000
+"""Characters of a piece that is kept; a larger one is encoded for each answer."""
 _Pieces = dict[int, tuple[ItemCard, str]]
 """By identity of the card, which is kept beside its piece so that nothing else gets its identity."""
 
@@ -83,6 +89,10 @@ def text(value: str | None) -> str:
     return "null" if value is None else quoted(value)
 
 
+def _short(value: str | None) -> str:
+    return text(value if value is None else value[:MAX_TITLE])
+
+
 def _number(value: float | None) -> str:
     return "null" if value is None or not isfinite(value) else repr(float(value))
 
@@ -92,22 +102,26 @@ def _flag(value: bool) -> str:
 
 
 def _recommended(card: ItemCard) -> str:
-    title = text(card.title)
+    title, url = _short(card.title), card.image_url
+    if url is not None and len(url) > MAX_URL:
+        url = None
     return (
-        f'{{"item_id":{quoted(card.item_id)},"title":{title},"name":{title},"category":{text(card.category)},'
-        f'"price":{_number(card.price)},"image_url":{text(card.image_url)},"score":'
+        f'{{"item_id":{quoted(card.item_id)},"title":{title},"name":{title},"category":{_short(card.category)},'
+        f'"price":{_number(card.price)},"image_url":{text(url)},"score":'
     )
 
 
 def _alike(card: ItemCard) -> str:
-    title = text(card.title)
+    title = _short(card.title)
     return (
-        f'{{"item_id":{quoted(card.item_id)},"name":{title},"title":{title},"category":{text(card.category)},'
+        f'{{"item_id":{quoted(card.item_id)},"name":{title},"title":{title},"category":{_short(card.category)},'
         f'"price":{_number(card.price)},"similarity_score":'
     )
 
 
 def _keep(pieces: _Pieces, card: ItemCard, piece: str) -> tuple[ItemCard, str]:
+    if len(piece) > _MOST_KEPT:
+        return card, piece
     if len(pieces) >= _MOST_PIECES:
         del pieces[next(iter(pieces))]
     kept = pieces[id(card)] = (card, piece)

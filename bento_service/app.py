@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from bento_service.answering import Answering
 from bento_service.api import (
+    api_keys,
     batch,
     data_docs,
     data_quality,
@@ -24,6 +25,7 @@ from bento_service.api import (
     recommendations,
     rules,
     shop,
+    tenants,
     training,
     uploads,
     users,
@@ -42,6 +44,7 @@ from bento_service.logs import RequestLog
 from bento_service.metrics import Metrics
 from bento_service.middleware import RequestMiddleware
 from bento_service.release_cache import ReleaseCache
+from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.items import ItemPatch, ItemsRequest
@@ -87,6 +90,28 @@ _BODIES: tuple[type[BaseModel], ...] = (
     TrackRequest,
     TrainRequest,
     ReindexRequest,
+    ApiKeyBody,
+)
+_MODULES = (
+    recommendations,
+    batch,
+    why_not,
+    receipts,
+    recommendation_exports,
+    interactions,
+    items,
+    uploads,
+    rules,
+    training,
+    users,
+    api_keys,
+    tenants,
+    data_quality,
+    health,
+    docs,
+    data_docs,
+    widget,
+    shop,
 )
 
 
@@ -146,25 +171,8 @@ def create_app(
         ),
         export_worker=ExportWorker(lake, db, clock, keep_days=settings.export_days, write=write_export),
     )
-    for module in (
-        recommendations,
-        batch,
-        why_not,
-        receipts,
-        recommendation_exports,
-        interactions,
-        items,
-        uploads,
-        rules,
-        training,
-        users,
-        data_quality,
-        health,
-        docs,
-        data_docs,
-        widget,
-        shop,
-    ):
+    app.state.routes = [route for module in _MODULES for route in module.router.routes]
+    for module in _MODULES:
         app.include_router(module.router)
     app.state.answering = Answering(app.state.services)
     install_error_handlers(app)

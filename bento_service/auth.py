@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from bento_service.errors import RateLimited
+from bento_service.requests import media_type
 from resources.control_db.api_keys import ApiKey, authenticate, hash_secret
 from resources.control_db.engine import ControlDb
 from resources.errors import Forbidden, Unauthenticated
@@ -29,6 +30,8 @@ KEY_TTL_SECONDS = 3.0
 """How long a key is believed without asking the control DB; a revoked key must stop within 5 s on every worker."""
 _LOOK_AGAIN_SECONDS = 2.0
 """From when on a key in use is looked up again beside the answers, so that in steady use none of them waits for it."""
+FILES = "uploads:write"
+"""The scope of whatever sends a file or shows what became of one: jobs, reports and rejected rows."""
 _MAX_KEYS = 10_000
 _MAX_SECRET = 512
 _log = structlog.get_logger("recsaas.auth")
@@ -87,12 +90,21 @@ class KeyCache:
         key = authenticate(self._db, secret)
         hashed = hash_secret(secret)
         with self._lock:
-            self._keys.pop(hashed, None)
+            before = self._keys.pop(hashed, None)
             if key is not None:
                 self._keys[hashed] = (asked_at, key)
                 while len(self._keys) > _MAX_KEYS:
                     self._keys.popitem(last=False)
+        if before is not None:
+            _note_stop(before[1], key)
         return key
+
+
+def _note_stop(before: ApiKey, now: ApiKey | None) -> None:
+    """Log that a key in use works no more, whoever stopped it and by which way."""
+    status = "revoked" if now is None else now.tenant_status
+    if status not in ("active", before.tenant_status):
+        _log.warning("key_stopped", tenant=before.tenant.value, key=before.id, tenant_status=status)
 
 
 # Only declares the scheme in the OpenAPI document: the check itself is ours, for the error shape.
@@ -142,6 +154,19 @@ def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
 
     async def dependency(request: Request, _declared: object = Depends(bearer)) -> Principal:
         return await allowed(request, request.app.state.services, *scopes)
+
+    return dependency
+
+
+def require_for_body(scope: str) -> Callable[..., Awaitable[Principal]]:
+    """Return the dependency of a route that takes JSON with `scope`, and a file with `uploads:write` alone.
+
+    A key that stands in a page has scopes for single facts: a file says what is deleted, and its report shows rows.
+    """
+
+    async def dependency(request: Request, _declared: object = Depends(bearer)) -> Principal:
+        wanted = FILES if media_type(request) == "multipart/form-data" else scope
+        return await allowed(request, request.app.state.services, wanted)
 
     return dependency
 

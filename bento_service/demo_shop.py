@@ -10,7 +10,7 @@ import numpy as np
 from bento_service.services import Clock
 from resources.control_db.api_keys import authenticate, create_api_key
 from resources.control_db.engine import ControlDb
-from resources.control_db.tenants import get_tenant
+from resources.control_db.tenants import active_tenant
 from resources.disk import written_whole
 from resources.errors import NotFound
 from resources.release.folder import locked
@@ -50,8 +50,12 @@ class DemoShop:
         return TenantId.parse(self.settings.demo_tenant)
 
     def name(self) -> str:
-        """What the shop is called."""
-        return get_tenant(self.db, self.tenant).name
+        """What the shop is called.
+
+        Raises:
+            Forbidden: its tenant is suspended: the shop is closed.
+        """
+        return active_tenant(self.db, self.tenant).name
 
     def key(self) -> str:
         """Return the key of the page: the same for all workers, and a new one when it was revoked."""

@@ -10,12 +10,15 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from resources.errors import (
     Conflict,
@@ -238,13 +241,30 @@ async def _on_validation(request: Request, error: RequestValidationError) -> Res
 
 async def _on_http(request: Request, error: HTTPException) -> Response:
     status = error.status_code
+    headers = {**(error.headers or {})}
+    if status == 405 and (methods := _methods_of(request)):
+        headers["Allow"] = methods
     return error_response(
         status,
         code=_HTTP_CODES.get(status, "invalid_request" if status < 500 else "internal_error"),
         message=_HTTP_MESSAGES.get(status, str(error.detail)),
         request_id=_request_id(request),
-        headers=error.headers,
+        headers=headers,
     )
+
+
+def _methods_of(request: Request) -> str:
+    """Return all methods of the path: a route knows only its own. Empty for a page of the framework."""
+    methods: set[str] = set()
+    slashes = encoded_slashes(request.scope)
+    routes: Sequence[APIRoute] = request.app.state.routes
+    for route in routes:
+        match, found = route.matches(request.scope)
+        ids = found.get("path_params", {}).values()
+        # An id ends at a slash that is not percent-encoded: such a route would not answer.
+        if match is not Match.NONE and all(str(each).count("/") == slashes for each in ids):
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))
 
 
 async def _on_database(request: Request, error: Exception) -> Response:
@@ -276,6 +296,12 @@ async def _on_system(request: Request, error: OSError) -> Response:
         )
     _log.error("unhandled", exc_info=error)
     return internal_error(_request_id(request))
+
+
+def encoded_slashes(scope: Scope) -> int:
+    """How many slashes of the path were sent percent-encoded."""
+    raw: bytes = scope.get("raw_path") or b""
+    return raw.lower().count(b"%2f")
 
 
 def _request_id(request: Request) -> str:

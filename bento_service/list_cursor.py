@@ -1,4 +1,4 @@
-"""Cursors of lists that are ordered by time: opaque to clients, and good for one list only."""
+"""Cursors of lists: opaque to clients, and good for one list only."""
 
 from __future__ import annotations
 
@@ -6,12 +6,37 @@ import base64
 from datetime import UTC, datetime
 
 from bento_service.errors import invalid_fields
-from resources.errors import FieldProblem
+from resources.errors import FieldProblem, InvalidInput
+
+
+def cursor_after(text: str, *, kind: str) -> str:
+    """Return the cursor of the page that goes on after what `text` names; `kind` is the list's own letter."""
+    return base64.urlsafe_b64encode(f"{kind}{text}".encode()).decode().rstrip("=")
+
+
+def text_of(cursor: str, *, kind: str) -> str:
+    """Return what the page before ended with.
+
+    Raises:
+        InvalidInput: it is not a cursor of such a list.
+    """
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except ValueError:  # binascii.Error and UnicodeDecodeError are ValueErrors
+        text = ""
+    if text[:1] != kind:
+        raise foreign_cursor()
+    return text[1:]
+
+
+def foreign_cursor() -> InvalidInput:
+    """Return the error for a cursor that this service did not give."""
+    return invalid_fields([FieldProblem("cursor", "is not one that this service gave; leave it out")])
 
 
 def cursor_at(time: datetime, *, kind: str) -> str:
-    """Return the cursor of the page that goes on after `time`; `kind` is the list's own letter."""
-    return base64.urlsafe_b64encode(f"{kind}{time.isoformat()}".encode()).decode().rstrip("=")
+    """As `cursor_after`, for a list that is ordered by time."""
+    return cursor_after(time.isoformat(), kind=kind)
 
 
 def time_of(cursor: str, *, kind: str) -> datetime:
@@ -20,10 +45,8 @@ def time_of(cursor: str, *, kind: str) -> datetime:
     Raises:
         InvalidInput: it is not a cursor of such a list.
     """
+    text = text_of(cursor, kind=kind)
     try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        if text[:1] != kind:
-            raise ValueError("another kind of cursor")
-        return datetime.fromisoformat(text[1:]).astimezone(UTC)
-    except (ValueError, OverflowError) as error:  # binascii.Error and UnicodeDecodeError are ValueErrors
-        raise invalid_fields([FieldProblem("cursor", "is not one that this service gave; leave it out")]) from error
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise foreign_cursor() from error

@@ -20,6 +20,8 @@ REQUEST_ID_HEADER = "X-Request-ID"
 UNMATCHED = "unmatched"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 _HEADER = REQUEST_ID_HEADER.lower().encode()
+# No answer is anything but what its content type says: a CSV or JSON that holds markup is no page.
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
 # Whoever looks after a full worker must see that it lives, and how it is.
 _ALWAYS = frozenset({"/health", "/metrics"})
 _log = structlog.get_logger("recsaas.http")
@@ -52,7 +54,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message["headers"], (_HEADER, request_id.encode())]
+                headers = [*message["headers"], (_HEADER, request_id.encode()), _NOSNIFF]
                 headers.extend(state.get("rate_limit", ()))
                 message = {**message, "headers": headers}
             await send(message)

@@ -23,6 +23,7 @@ from bento_service.requests import media_type
 from resources.errors import FieldProblem, TooLarge
 
 FIELD = "file"
+_MOST_OF_NAME = 255
 _OVERHEAD = 64 * 1024  # part headers, boundaries and the other fields of the form
 _BUFFER = 1024 * 1024
 _STALE_SECONDS = 24 * 3600
@@ -111,7 +112,7 @@ class _Form:
             raise Malformed("The form is cut off; send it again.")
         if not self._names:
             raise invalid_fields([FieldProblem(FIELD, "is missing; send the file in a form field of this name")])
-        return self._names[0]
+        return self._names[0].replace("\0", "")[-_MOST_OF_NAME:]  # its end says what it is
 
     @property
     def sha256(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
@@ -18,6 +18,7 @@ from sqlalchemy import text
 from resources.control_db.engine import ControlDb
 from resources.event_log import IMPRESSION
 from resources.tenant import TenantId
+from resources.times import in_utc
 
 LIMIT = 1000
 """The newest events that an answer looks at."""
@@ -177,4 +178,4 @@ def _latest(rows: Iterable[tuple[Any, ...]]) -> Latest:
 def _utc(time: str | datetime) -> datetime:
     """Read a time of the database: SQLite keeps text, in UTC and without saying so."""
     found = datetime.fromisoformat(time) if isinstance(time, str) else time
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return in_utc(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -11,11 +11,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from resources.errors import FieldProblem, InvalidInput
 from resources.ids import checked_id
 from resources.ranker.rules import MAX_FACTOR
+from resources.times import in_utc
 
 MAX_RULES = 500
 """Rules of one tenant: each is looked at in every answer."""
 MAX_TARGETS = 1000
 """Item ids of one rule."""
+MAX_TARGETS_IN_ALL = 10_000
+"""Item ids of all rules of a tenant: resolving them keeps the first answer after a change waiting."""
 BOOST = 2.0
 """Factor of a boost that names none."""
 BURY = 0.5
@@ -26,11 +29,7 @@ _Name = Annotated[str, Field(min_length=1, max_length=500)]
 _ItemId = Annotated[str, AfterValidator(checked_id)]
 
 
-def _in_utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-_Time = Annotated[datetime, AfterValidator(_in_utc)]
+_Time = Annotated[datetime, AfterValidator(in_utc)]
 
 
 class _Frozen(BaseModel):

@@ -19,10 +19,12 @@ from bento_service.requests import json_body, read_json
 from bento_service.schemas.decisions import BatchAnswer, BatchRequest
 from bento_service.schemas.recommendations import RecommendationRequest
 from bento_service.services import WithServices
-from resources.errors import RecsaasError
+from resources.errors import RecsaasError, TooLarge
 
 router = APIRouter(tags=["recommendations"])
 Reader = Annotated[Principal, Depends(require("recommendations:read"))]
+MAX_ANSWER_CHARACTERS = 16 * 1024 * 1024
+"""Of the results of a batch: with texts of usual lengths a full one has a tenth of it."""
 _EXAMPLE = {"for two users": {"requests": [{"user_id": "u1", "count": 5}, {"user_id": "u2", "count": 5}]}}
 
 
@@ -35,20 +37,25 @@ _EXAMPLE = {"for two users": {"requests": [{"user_id": "u1", "count": 5}, {"user
 async def batch(request: Request, principal: Reader, services: WithServices, answering: WithAnswering) -> Response:
     """Answer up to 100 requests, each for itself: one that cannot be answered has its error in its place.
 
-    Each counts as a request against the limits of requests per second.
+    Each counts as a request against the limits of requests per second. When the answers have 16 MiB together, those
+    that would follow are refused.
     """
     asked = await read_json(request, BatchRequest, timeout=services.settings.request_timeout_seconds)
     caller = caller_of(request, principal)
-    results = []
+    results: list[str] = []
+    size = 0
     for place, body in enumerate(asked.requests):
         if place:
             await asyncio.sleep(0)  # a batch lets other requests in between
         try:
             if place:  # the first one was counted when the batch came in
                 request.scope["state"]["rate_limit"] = await services.limits.admit(caller.tenant, caller.key_id)
+            if size > MAX_ANSWER_CHARACTERS:
+                raise TooLarge("The answers before this one fill the batch. Send this request in another batch.")
             results.append(await _answered(principal, caller, answering, body))
         except RecsaasError as error:
             results.append(_refused(error, caller.request_id))
+        size += len(results[-1])
     return Response(f'{{"results":[{",".join(results)}]}}', media_type="application/json")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import FileResponse
 
+from bento_service.page_headers import DATA_DOCS
 from bento_service.services import WithServices
 from resources.errors import NotReady
 
 router = APIRouter(include_in_schema=False)
-_CACHE = {"Cache-Control": "public, max-age=300"}
+_HEADERS = {**DATA_DOCS, "Cache-Control": "public, max-age=300"}
 
 
 @router.get("/data-docs")
@@ -18,4 +19,4 @@ def data_docs(services: WithServices) -> FileResponse:
     page = services.settings.data_docs
     if not page.is_file():
         raise NotReady("The documentation of the models is not there yet. Write it with `recsaas docs`, then reload.")
-    return FileResponse(page, media_type="text/html", headers=_CACHE)
+    return FileResponse(page, media_type="text/html", headers=_HEADERS)

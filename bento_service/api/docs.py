@@ -7,6 +7,8 @@ from pathlib import Path
 from fastapi import APIRouter
 from starlette.responses import FileResponse, RedirectResponse
 
+from bento_service.page_headers import of_page
+
 router = APIRouter(include_in_schema=False)
 _STATIC = Path(__file__).parent.parent / "static"
 
@@ -14,7 +16,8 @@ _STATIC = Path(__file__).parent.parent / "static"
 @router.get("/docs")
 def docs() -> FileResponse:
     """Show every route, and try it."""
-    return FileResponse(_STATIC / "docs.html", media_type="text/html")
+    page = _STATIC / "docs.html"
+    return FileResponse(page, media_type="text/html", headers=of_page(page))
 
 
 @router.get("/")

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from bento_service.api.uploads import QUEUED, ValidateOnly
-from bento_service.auth import Principal, require
+from bento_service.auth import Principal, require, require_for_body
 from bento_service.receiving import receive_upload
 from bento_service.requests import json_body, media_type, read_json
 from bento_service.schemas.interactions import (
@@ -29,6 +29,7 @@ from resources.uploads.contract import Kind
 
 router = APIRouter(tags=["events"])
 Writer = Annotated[Principal, Depends(require("interactions:write"))]
+WriterOrUploader = Annotated[Principal, Depends(require_for_body("interactions:write"))]
 IdempotencyKey = Annotated[
     str | None,
     Header(min_length=1, max_length=256, description="The same request again stores nothing new."),
@@ -51,7 +52,7 @@ _EXAMPLES = {
 )
 async def track(
     request: Request,
-    principal: Writer,
+    principal: WriterOrUploader,
     services: WithServices,
     idempotency_key: IdempotencyKey = None,
     validate_only: ValidateOnly = False,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -12,8 +12,9 @@ from starlette.responses import Response
 
 from bento_service.api.interactions import IdempotencyKey
 from bento_service.api.uploads import MAX_LIMIT, QUEUED, ValidateOnly
-from bento_service.auth import Principal, require
-from bento_service.errors import invalid_fields
+from bento_service.auth import Principal, require, require_for_body
+from bento_service.list_cursor import cursor_after, text_of
+from bento_service.path_ids import path_id
 from bento_service.receiving import receive_upload
 from bento_service.requests import json_body, media_type, read_json
 from bento_service.schemas.items import (
@@ -30,25 +31,23 @@ from bento_service.schemas.uploads import UploadAnswer
 from bento_service.services import Services, WithServices
 from resources.control_db.items import ItemEdit, append_item_changes, list_item_changes
 from resources.control_db.write_keys import WriteKey
-from resources.errors import CorruptRelease, FieldProblem, ItemNotFound, NotReady
-from resources.ids import checked_id
+from resources.errors import CorruptRelease, ItemNotFound, NotReady
 from resources.item_catalogue import ItemQuery
 from resources.item_edits import patch_edit, put_edits
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 
 router = APIRouter(tags=["items"])
+_CURSOR = "i"
 ItemWriter = Annotated[Principal, Depends(require("items:write"))]
+ItemWriterOrUploader = Annotated[Principal, Depends(require_for_body("items:write"))]
 Containing = Annotated[
     str | None, Query(max_length=200, description="Only items with this in id, title, brand or tags.")
 ]
 
 
-def _item(item_id: Annotated[str, Path(description="Your id of the item.")]) -> str:
-    try:
-        return checked_id(item_id)
-    except ValueError as error:
-        raise invalid_fields([FieldProblem("item_id", str(error))]) from error
+def _item(request: Request, item_id: Annotated[str, Path(description="Your id of the item.")]) -> str:
+    return path_id(request, "item_id", item_id)
 
 
 ItemId = Annotated[str, Depends(_item)]
@@ -68,7 +67,7 @@ _EXAMPLES = {
 )
 async def put_items(
     request: Request,
-    principal: ItemWriter,
+    principal: ItemWriterOrUploader,
     services: WithServices,
     idempotency_key: IdempotencyKey = None,
     validate_only: ValidateOnly = False,
@@ -102,12 +101,11 @@ def items(
     cursor: Annotated[str | None, Query(max_length=500, description="The `next_cursor` of the page before.")] = None,
 ) -> Response:
     """List the catalogue as it is now, by id: what was uploaded and what was changed, in the model already or not."""
-    query = ItemQuery(category=category, text=q, after=_item_of(cursor) if cursor is not None else None, limit=limit)
-    found = services.items.page(principal.tenant, replace(query, limit=limit + 1))
-    page = ItemPage(
-        items=tuple(ItemAnswer.of(item) for item in found[:limit]),
-        next_cursor=_cursor(found[limit - 1].item_id) if len(found) > limit else None,
+    query = ItemQuery(
+        category=category, text=q, after=text_of(cursor, kind=_CURSOR) if cursor is not None else None, limit=limit
     )
+    found = services.items.page(principal.tenant, replace(query, limit=limit + 1))
+    page = ItemPage.of(found, limit=limit, cursor_after=partial(cursor_after, kind=_CURSOR))
     return Response(page.model_dump_json(), media_type="application/json")
 
 
@@ -195,17 +193,3 @@ async def _is_served(services: Services, tenant: TenantId, item_id: str) -> bool
     except (NotReady, CorruptRelease):
         return False
     return item_id in live.ranker.release.item_rows
-
-
-def _cursor(item_id: str) -> str:
-    return base64.urlsafe_b64encode(f"i{item_id}".encode()).decode().rstrip("=")
-
-
-def _item_of(cursor: str) -> str:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except ValueError:  # binascii.Error and UnicodeDecodeError are ValueErrors
-        text = ""
-    if text[:1] != "i":
-        raise invalid_fields([FieldProblem("cursor", "is not one that this service gave; leave it out")])
-    return text[1:]

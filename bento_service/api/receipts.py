@@ -23,7 +23,10 @@ Reader = Annotated[Principal, Depends(require("recommendations:read"))]
     "/api/v1/recommendations/{recommendation_id}/receipt", response_model=Receipt, summary="Show what an answer is of"
 )
 async def receipt(principal: Reader, services: WithServices, recommendation_id: str) -> Response:
-    """Show what was answered and to whom, and which release, model run, training set and uploads it comes from."""
+    """Show what was answered, and which release, model run and training set it comes from.
+
+    With a key that has `analytics:read`, also to whom, and from which uploads.
+    """
     decision = await services.decisions.find(principal.tenant, recommendation_id)
     if decision is None:
         raise NotFound(
@@ -32,7 +35,9 @@ async def receipt(principal: Reader, services: WithServices, recommendation_id: 
         )
     store = ReleaseStore(services.lake.tenant(principal.tenant))
     lineage = await run_in_threadpool(_lineage, store, decision.release_version)
-    return Response(Receipt.of(decision, lineage).model_dump_json(), media_type="application/json")
+    found = Receipt.of(decision, lineage)
+    shown = found if "analytics:read" in principal.scopes else found.for_public_key()
+    return Response(shown.model_dump_json(), media_type="application/json")
 
 
 def _lineage(store: ReleaseStore, version: str) -> Lineage | None:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from bento_service.answering import Answering, Caller
-from bento_service.auth import Principal, allowed, bearer
+from bento_service.auth import Principal, allowed, bearer, require
 from bento_service.errors import invalid_fields
 from bento_service.fast_routes import JsonAnswer
 from bento_service.requests import json_body, read_json
@@ -26,6 +26,7 @@ from resources.ids import checked_id
 router = APIRouter(tags=["recommendations"], dependencies=[Depends(bearer)])
 
 _SCOPE = "recommendations:read"
+Reader = Annotated[Principal, Depends(require(_SCOPE))]
 _ASK = {
     "for a user": {"user_id": "u1", "count": 10},
     "filtered": {"user_id": "u1", "count": 5, "filters": {"category": "Audio", "max_price": 100}},
@@ -51,11 +52,11 @@ async def recommend(request: Request) -> Response:
 @router.get("/recommend/{user_id:path}", response_model=RecommendationAnswer, summary="Recommend items, short form")
 async def recommend_short(
     request: Request,
+    principal: Reader,
     user_id: Annotated[str, Path(description="Your id of the user.")],
     k: Annotated[int, Query(ge=1, le=MAX_COUNT, description="How many items.")] = 10,
 ) -> Response:
     """Answer what `POST /api/v1/recommendations` answers for `{user_id, count: k}`."""
-    principal = await allowed(request, request.app.state.services, _SCOPE)
     try:
         user_id = checked_id(user_id)
     except ValueError as error:

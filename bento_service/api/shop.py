@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, Response
 
 from bento_service.demo_shop import DemoShop, categories_of, shoppers_of
 from bento_service.errors import invalid_fields
+from bento_service.page_headers import SHOP
 from bento_service.schemas.common import Answer
 from bento_service.schemas.items import ItemAnswer, ItemPage
 from bento_service.services import Services, WithServices
@@ -26,14 +27,7 @@ from resources.release.load import LoadedRelease
 
 router = APIRouter(include_in_schema=False)
 _PAGES = Path(__file__).parent.parent / "pages" / "shop"
-_HEADERS = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-}
+_HEADERS = {**SHOP, "Cache-Control": "no-cache"}
 _MOST = 60
 
 
@@ -49,7 +43,8 @@ class ShopConfig(Answer):
 
 async def _shop(services: WithServices) -> DemoShop:
     shop = DemoShop(services.settings, services.db, services.clock)
-    _ = shop.tenant  # a service without a demo shop has none of these routes
+    # A service without a demo shop has none of these routes, and the shop of a suspended tenant is closed.
+    await run_in_threadpool(shop.name)
     return shop
 
 
@@ -107,10 +102,7 @@ def items(
     """List the catalogue by id; `next_cursor` is the `after` of the next page."""
     query = ItemQuery(category=category, text=q, after=after, limit=limit + 1)
     found = services.items.page(shop.tenant, query)
-    answer = ItemPage(
-        items=tuple(ItemAnswer.of(item) for item in found[:limit]),
-        next_cursor=found[limit - 1].item_id if len(found) > limit else None,
-    )
+    answer = ItemPage.of(found, limit=limit, cursor_after=str)
     return Response(answer.model_dump_json(), media_type="application/json")
 
 

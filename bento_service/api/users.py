@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from bento_service.auth import Principal, require
-from bento_service.errors import invalid_fields
+from bento_service.path_ids import path_id
 from bento_service.schemas.users import ErasureAnswer, PendingErasure
 from bento_service.services import WithServices
 from resources.control_db.erasures import get_erasure, request_erasure
 from resources.erasure.certificate import Certificate
 from resources.erasure.export import UserExport, export_user
 from resources.erasure.perform import perform_erasure
-from resources.errors import FieldProblem, RecsaasError
-from resources.ids import checked_id
+from resources.errors import RecsaasError
 
 WAIT_SECONDS = 2.0
 """How long an answer waits for a run of the tenant to end, and for the decision log to be written."""
@@ -26,11 +25,8 @@ Admin = Annotated[Principal, Depends(require("admin"))]
 _log = structlog.get_logger("recsaas.users")
 
 
-def _user(user_id: Annotated[str, Path(description="Your id of the user.")]) -> str:
-    try:
-        return checked_id(user_id)
-    except ValueError as error:
-        raise invalid_fields([FieldProblem("user_id", str(error))]) from error
+def _user(request: Request, user_id: Annotated[str, Path(description="Your id of the user.")]) -> str:
+    return path_id(request, "user_id", user_id)
 
 
 UserId = Annotated[str, Depends(_user)]

@@ -14,7 +14,6 @@ _HEADERS = {
     "Cache-Control": "public, max-age=3600",
     "Access-Control-Allow-Origin": "*",
     "Cross-Origin-Resource-Policy": "cross-origin",
-    "X-Content-Type-Options": "nosniff",
 }
 
 

@@ -33,8 +33,25 @@ def _finite_json(value: dict[str, Any]) -> dict[str, Any]:
     try:
         json.dumps(value, allow_nan=False)
     except ValueError as error:
-        raise ValueError("must not contain NaN or Infinity, which JSON does not have") from error
+        raise ValueError("must not contain NaN, Infinity or numbers of thousands of digits") from error
     return value
+
+
+def check_size(most: int, **fields: dict[str, Any]) -> None:
+    """Refuse fields that are larger than they need to be: they are stored, and read again with every other one.
+
+    Raises:
+        ValueError: together they have more than `most` bytes as JSON.
+    """
+    size = sum(len(json.dumps(value, ensure_ascii=False).encode()) for value in fields.values() if value)
+    if size > most:
+        raise ValueError(f"{' and '.join(fields)} have {size:,} bytes, and may have {most:,}; leave some out")
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain a NUL character")
+    return text
 
 
 Id = Annotated[
@@ -45,5 +62,7 @@ Id = Annotated[
 ]
 """An id of the tenant's own; a whole number is taken as its digits."""
 
-Text = Annotated[str, Field(max_length=500)]
+PlainText = Annotated[str, AfterValidator(_without_nul)]
+"""A text without NUL, which not every database can store."""
+Text = Annotated[PlainText, Field(max_length=500)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_finite_json)]

@@ -31,7 +31,7 @@ class Lineage(Answer):
     """What the release of the answer was made of.
 
     `model_run` is the Dagster run. `erased_copy` names the copy of the release that took its place when a user was
-    erased: then what is said here is the copy's.
+    erased: then what is said here is the copy's. `uploads` are null for a key without `analytics:read`.
     """
 
     release_version: str
@@ -41,7 +41,7 @@ class Lineage(Answer):
     dbt_invocation_id: str
     dbt_project_hash: str
     code_version: str
-    uploads: tuple[UploadReference, ...]
+    uploads: tuple[UploadReference, ...] | None
     event_watermark: int
     item_watermark: int
     trained_at: datetime
@@ -75,7 +75,8 @@ class Receipt(Answer):
 
     `events_seen` is the number of the newest event that the answer took in, `state_version` that of the tenant's item
     changes and rules, `rules` are the ids of the rules in force, `offset` counts the items of the pages before.
-    `lineage` is null when the release is not kept any more.
+    `lineage` is null when the release is not kept any more. For a key without `analytics:read` the user and the visit
+    are null: whose answer it was is nothing that a key in a page has to know.
     """
 
     recommendation_id: str
@@ -122,6 +123,11 @@ class Receipt(Answer):
             request_id=decision.request_id,
             lineage=lineage,
         )
+
+    def for_public_key(self) -> Receipt:
+        """The same without what names a user, a visit or an upload."""
+        lineage = self.lineage.model_copy(update={"uploads": None}) if self.lineage is not None else None
+        return self.model_copy(update={"user_id": None, "session_id": None, "lineage": lineage})
 
 
 class BatchRequest(Body):

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, RootModel, model_validator
 
-from bento_service.schemas.common import Answer, Body, Id, JsonObject, Text
+from bento_service.schemas.common import Answer, Body, Id, JsonObject, PlainText, Text, check_size
+from resources.times import in_utc
 
 MAX_EVENTS = 1000
-
-
-def _in_utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+MAX_EXTRA_BYTES = 8 * 1024
+"""Of `context` and `metadata` of one event together, as JSON."""
 
 
 _Amount = Annotated[float, Field(ge=0)]
-_Time = Annotated[datetime, AfterValidator(_in_utc)]
+_Time = Annotated[datetime, AfterValidator(in_utc)]
 
 
 class EventBody(Body):
@@ -33,10 +32,15 @@ class EventBody(Body):
     duration_seconds: _Amount | None = None
     event_id: Id | None = Field(default=None, description="Your id of the event: the same one again changes nothing.")
     session_id: Id | None = None
-    recommendation_id: Annotated[str, Field(max_length=64)] | None = None
+    recommendation_id: Annotated[PlainText, Field(max_length=64)] | None = None
     tenant_id: Text | None = Field(default=None, description="When given, it must be the credential's tenant.")
     context: JsonObject = Field(default_factory=dict)
     metadata: JsonObject = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_a_size(self) -> EventBody:
+        check_size(MAX_EXTRA_BYTES, context=self.context, metadata=self.metadata)
+        return self
 
 
 class EventBatch(Body):

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, RootModel, model_validator
 
-from bento_service.schemas.common import Answer, Body, Id, Text
+from bento_service.schemas.common import Answer, Body, Id, PlainText, Text
 from resources.item_catalogue import Item
 from resources.item_edits import ItemFields
+from resources.times import in_utc
 from resources.uploads.contract import MAX_TEXT_BYTES
 
 MAX_ITEMS = 1000
 MAX_TAGS = 1000
-
-
-def _without_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not contain a NUL character")
-    return text
+MAX_PAGE_CHARACTERS = 2 * 1024 * 1024
+"""Of the texts of a page of items; a page with more ends early."""
 
 
 def _tag(text: str) -> str:
@@ -28,8 +26,8 @@ def _tag(text: str) -> str:
     return text
 
 
-_Text = Annotated[str, AfterValidator(_without_nul), Field(max_length=MAX_TEXT_BYTES)]
-_Tag = Annotated[str, AfterValidator(_without_nul), AfterValidator(_tag), Field(max_length=500)]
+_Text = Annotated[PlainText, Field(max_length=MAX_TEXT_BYTES)]
+_Tag = Annotated[PlainText, AfterValidator(_tag), Field(max_length=500)]
 _Tags = Annotated[tuple[_Tag, ...], Field(max_length=MAX_TAGS)]
 
 
@@ -45,7 +43,9 @@ class ItemPatch(Body):
     tags: _Tags | _Text | None = Field(default=None, description="A list, or a text with vertical bars between tags.")
     price: float | None = None
     available: bool | None = Field(default=None, description="Whether it may be recommended; null is true.")
-    created_at: datetime | None = Field(default=None, description="When the item joined the catalogue, ISO 8601.")
+    created_at: Annotated[datetime, AfterValidator(in_utc)] | None = Field(
+        default=None, description="When the item joined the catalogue, ISO 8601."
+    )
     tenant_id: Text | None = Field(default=None, description="When given, it must be the credential's tenant.")
 
     def fields(self) -> ItemFields:
@@ -56,9 +56,6 @@ class ItemPatch(Body):
             given.setdefault("title", title)
         if isinstance(given.get("tags"), tuple):
             given["tags"] = "|".join(tag.strip() for tag in given["tags"] if tag.strip()) or None
-        created_at = given.get("created_at")
-        if isinstance(created_at, datetime) and created_at.tzinfo is None:
-            given["created_at"] = created_at.replace(tzinfo=UTC)
         return given
 
 
@@ -143,6 +140,19 @@ class ItemPage(Answer):
 
     items: tuple[ItemAnswer, ...]
     next_cursor: str | None = None
+
+    @classmethod
+    def of(cls, found: Sequence[Item], *, limit: int, cursor_after: Callable[[str], str]) -> ItemPage:
+        """Show the first `limit` items, or fewer when their texts fill the page; the cursor leads to the rest."""
+        shown: list[ItemAnswer] = []
+        size = 0
+        for item in found[:limit]:
+            shown.append(ItemAnswer.of(item))
+            size += sum(len(text or "") for text in (item.title, item.description, item.tags, item.image_url))
+            if size > MAX_PAGE_CHARACTERS:
+                break
+        more = len(found) > len(shown)
+        return cls(items=tuple(shown), next_cursor=cursor_after(shown[-1].item_id) if more else None)
 
 
 class ItemDeleted(Answer):

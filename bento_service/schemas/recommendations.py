@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bento_service.schemas.common import MAX_COUNT, Answer, Body, Id, JsonObject, Text
+from bento_service.schemas.common import MAX_COUNT, Answer, Body, Id, JsonObject, Text, check_size
 from resources.ids import checked_id
 from resources.ranker.filters import Filters
 from resources.ranker.ranking import Fallback, Source
+from resources.times import in_utc
 
 _Texts = Annotated[tuple[Text, ...], Field(max_length=100)]
 _Ids = Annotated[tuple[Id, ...], Field(max_length=1000)]
@@ -18,9 +19,11 @@ _Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 _Price = Annotated[float, Field(ge=0)]
 
 MAX_CURSOR = 32_000
+MAX_CONTEXT_BYTES = 8 * 1024
 
 
 def _with_checked_item(context: dict[str, Any]) -> dict[str, Any]:
+    check_size(MAX_CONTEXT_BYTES, context=context)
     item = context.get("current_item")
     if item is None:
         return context
@@ -72,7 +75,7 @@ class RecentEvent(Body):
 
     item_id: Id
     interaction_type: Text | None = None
-    timestamp: datetime | None = None
+    timestamp: Annotated[datetime, AfterValidator(in_utc)] | None = None
 
 
 class RecommendationRequest(Body):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bento_service.schemas.common import Answer, Body, Text
 from resources.merchandising import Rule, RuleKind, RuleTarget
+from resources.times import in_utc
+
+_Time = Annotated[datetime, AfterValidator(in_utc)]
 
 
 class RulePatch(Body):
@@ -19,8 +22,8 @@ class RulePatch(Body):
     scenario: Text | None = Field(default=None, description="The scenario it holds in; every one when left out.")
     position: int | None = Field(default=None, description="The place of a pin among the pins, 1 first.")
     factor: float | None = Field(default=None, description="What a boost (2) or a bury (0.5) multiplies scores by.")
-    starts_at: datetime | None = Field(default=None, description="From when on; now when left out.")
-    ends_at: datetime | None = Field(default=None, description="Until when, exclusive; for ever when left out.")
+    starts_at: _Time | None = Field(default=None, description="From when on; now when left out.")
+    ends_at: _Time | None = Field(default=None, description="Until when, exclusive; for ever when left out.")
     note: Text | None = None
     tenant_id: Text | None = Field(default=None, description="When given, it must be the credential's tenant.")
 

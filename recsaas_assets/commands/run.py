@@ -15,7 +15,7 @@ from recsaas_assets.commands.console import TENANT, Installation, json_option, n
 from recsaas_assets.dagster_home import GROUPS, RunOutcome, run_tenant
 from recsaas_assets.parallel_runs import run_in_parallel
 from resources.control_db.runs import RunRecord, list_runs
-from resources.control_db.tenants import get_tenant, list_tenants
+from resources.control_db.tenants import active_tenant, list_tenants
 from resources.release.store import ReleaseStore
 from resources.tenant import TenantId
 
@@ -39,7 +39,7 @@ _from_option = click.option(
 def run(tenant_id: TenantId, start_from: str, as_json: bool) -> None:
     """Materialise the whole graph for TENANT: uploads in, release out. Exits with 1 when the run fails."""
     site = Installation()
-    get_tenant(site.db, tenant_id)
+    active_tenant(site.db, tenant_id)
     outcome, seconds = run_with_progress(site, tenant_id, start_from=start_from)
     live = ReleaseStore(site.lake.tenant(tenant_id)).current()
     if as_json:
@@ -72,7 +72,7 @@ def backfill(tenants: tuple[TenantId, ...], everyone: bool, jobs: int, start_fro
     named = [t.id for t in list_tenants(site.db) if t.status == "active"] if everyone else list(tenants)
     chosen = list(dict.fromkeys(named))
     for tenant in chosen:
-        get_tenant(site.db, tenant)
+        active_tenant(site.db, tenant)
     outcomes = _one_by_one(site, chosen, start_from) if jobs == 1 else _side_by_side(site, chosen, jobs, start_from)
     if as_json:
         print_json({"runs": [_fields(tenant, outcome) for tenant, outcome in outcomes.items()]})

@@ -1,4 +1,4 @@
-"""`recsaas tenant`: create and list tenants, make keys for them, see and change their settings."""
+"""`recsaas tenant`: create, list, suspend and resume tenants, their keys, see and change their settings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from recsaas_assets.commands.tenant_key import key
 from resources.control_db.api_keys import SCOPES, create_api_key
-from resources.control_db.tenants import change_settings, create_tenant, get_tenant, list_tenants
+from resources.control_db.tenants import (
+    Tenant,
+    change_settings,
+    create_tenant,
+    get_tenant,
+    list_tenants,
+    resume_tenant,
+    suspend_tenant,
+)
 from resources.tenant import TenantId
 from resources.tenant_settings import TenantSettings, TrainingSettings, changed
 from resources.uploads.contract import Kind
@@ -24,7 +32,7 @@ _ANY_SIZE = 1000, 1000, 10_000
 
 @click.group()
 def tenant() -> None:
-    """Create and list tenants, make keys for them, see and change their settings."""
+    """Create, list, suspend and resume tenants, their API keys, see and change their settings."""
 
 
 @tenant.command()
@@ -68,18 +76,33 @@ def list_(as_json: bool) -> None:
     results.print(table)
 
 
+tenant.add_command(key)
+
+
 @tenant.command()
 @click.argument("tenant_id", metavar="TENANT", type=TENANT)
-@click.option("--name", required=True, help="What the key is for.")
-@click.option("--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True, help="May be repeated.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def key(tenant_id: TenantId, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
-    """Make an API key for TENANT that may do only what its scopes say. The key is shown once."""
-    made, secret = create_api_key(Installation().db, tenant_id, name=name, scopes=scopes, now=datetime.now(UTC))
-    if as_json:
-        print_json({"tenant": str(tenant_id), "id": made.id, "name": name, "scopes": scopes, "api_key": secret})
-    else:
-        results.print(f"A key of tenant [bold]{tenant_id}[/] for {escape(name)}, shown only now:\n\n  {secret}\n")
+def suspend(tenant_id: TenantId, yes: bool, as_json: bool) -> None:
+    """Stop TENANT: within 5 seconds no worker takes its keys, and no run of it starts. What it has sent waits."""
+    db = Installation().db
+    get_tenant(db, tenant_id)
+    if not yes:
+        click.confirm(f"Suspend tenant {tenant_id}? Its shop gets no recommendations then.", abort=True, err=True)
+    _tell_status(suspend_tenant(db, tenant_id), as_json)
+
+
+@tenant.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def resume(tenant_id: TenantId, yes: bool, as_json: bool) -> None:
+    """Let a suspended TENANT go on: its keys are taken again, and what waited is done."""
+    db = Installation().db
+    get_tenant(db, tenant_id)
+    if not yes:
+        click.confirm(f"Resume tenant {tenant_id}?", abort=True, err=True)
+    _tell_status(resume_tenant(db, tenant_id), as_json)
 
 
 @tenant.command()
@@ -107,6 +130,13 @@ def settings(tenant_id: TenantId, wanted: tuple[str, ...], unwanted: tuple[str, 
         default = defaults.get(name)
         table.add_row(name, json.dumps(value), "" if value == default else json.dumps(default))
     results.print(table)
+
+
+def _tell_status(changed: Tenant, as_json: bool) -> None:
+    if as_json:
+        print_json({"tenant": str(changed.id), "name": changed.name, "status": changed.status})
+    else:
+        results.print(f"Tenant [bold]{changed.id}[/] is {changed.status}.")
 
 
 def _check_training(training: TrainingSettings, changes: Mapping[str, Any]) -> None:

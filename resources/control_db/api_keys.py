@@ -10,15 +10,18 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, get_args
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import ApiKeyRow, TenantRow
-from resources.errors import InvalidInput, NotFound, TenantNotFound
+from resources.control_db.tenants import take_turns
+from resources.errors import Conflict, InvalidInput, NotFound, TenantNotFound
 from resources.tenant import TenantId
 
-SCOPES = (
+Scope = Literal[
     "recommendations:read",
     "interactions:write",
     "items:write",
@@ -26,7 +29,14 @@ SCOPES = (
     "training:write",
     "analytics:read",
     "admin",
-)
+]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+"""What a tenant may give to its keys; each is about that tenant alone."""
+PLATFORM = "platform"
+"""The scope of whoever runs the installation, over every tenant. Only the command line gives it to a key."""
+MAX_ACTIVE_KEYS = 200
+"""Keys of one tenant that are not revoked."""
+_MAX_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,11 @@ class ApiKey:
     revoked_at: datetime | None
     tenant_status: str
 
+    @property
+    def status(self) -> Literal["active", "revoked"]:
+        """Whether the key opens anything; that of an active key of a suspended tenant is `active`."""
+        return "active" if self.revoked_at is None else "revoked"
+
 
 def create_api_key(
     db: ControlDb, tenant: TenantId, *, name: str, scopes: tuple[str, ...], now: datetime
@@ -50,11 +65,15 @@ def create_api_key(
 
     Raises:
         TenantNotFound: no tenant has this id.
-        InvalidInput: a scope does not exist.
+        InvalidInput: a scope does not exist, or the name is blank or too long.
+        Conflict: the tenant has as many keys as it may.
     """
-    unknown = sorted(set(scopes) - set(SCOPES))
+    unknown = sorted(set(scopes) - {*SCOPES, PLATFORM})
     if unknown:
         raise InvalidInput(f"Unknown scopes {', '.join(unknown)}; there are: {', '.join(SCOPES)}.")
+    name = name.strip()
+    if not name or len(name) > _MAX_NAME or "\0" in name:
+        raise InvalidInput(f"A key's name has 1 to {_MAX_NAME} characters, none of them NUL.")
     secret = f"sk_live_{secrets.token_urlsafe(32)}"
     row = ApiKeyRow(
         id=secrets.token_hex(8),
@@ -70,6 +89,9 @@ def create_api_key(
         owner = session.get(TenantRow, tenant.value)
         if owner is None:
             raise TenantNotFound(f"There is no tenant {tenant}; `recsaas tenant create {tenant}` makes it.")
+        take_turns(session, tenant)
+        if _count_active(session, tenant) >= MAX_ACTIVE_KEYS:
+            raise Conflict(f"Tenant {tenant} has {MAX_ACTIVE_KEYS} keys, and cannot have more; revoke some first.")
         session.add(row)
         status = owner.status
     return _record(row, status), secret
@@ -87,17 +109,31 @@ def authenticate(db: ControlDb, secret: str) -> ApiKey | None:
     return None if found is None else _record(found[0], found[1])
 
 
-def revoke_api_key(db: ControlDb, tenant: TenantId, key_id: str, *, now: datetime) -> None:
-    """Make a key invalid from now on.
+def revoke_api_key(
+    db: ControlDb, tenant: TenantId, key_id: str, *, now: datetime, keep_an_admin: bool = False
+) -> ApiKey:
+    """Make a key invalid from now on, and return what it was. Revoking it again changes nothing.
+
+    Args:
+        keep_an_admin: refuse to revoke the last key with the scope `admin`: whoever does that by such a key could not
+            undo it.
 
     Raises:
         NotFound: the tenant has no such key.
+        Conflict: it is the last one with the scope `admin`, and that has to be kept.
     """
     with db.write() as session:
-        row = session.get(ApiKeyRow, key_id)
-        if row is None or row.tenant_id != tenant.value:
-            raise NotFound(f"Tenant {tenant} has no API key {key_id!r}.")
+        take_turns(session, tenant)
+        row, owner = session.get(ApiKeyRow, key_id), session.get(TenantRow, tenant.value)
+        if row is None or owner is None or row.tenant_id != tenant.value:
+            raise NotFound(f"Tenant {tenant} has no API key {key_id[:60]!r}; list its keys to see which it has.")
+        if keep_an_admin and row.revoked_at is None and _is_last_admin(session, tenant, row):
+            raise Conflict(
+                f"{key_id} is the last key of tenant {tenant} with the scope admin. Make another one first, or ask the "
+                "operator of this service to revoke it."
+            )
         row.revoked_at = row.revoked_at or now
+        return _record(row, owner.status)
 
 
 def list_api_keys(db: ControlDb, tenant: TenantId) -> tuple[ApiKey, ...]:
@@ -115,6 +151,17 @@ def list_api_keys(db: ControlDb, tenant: TenantId) -> tuple[ApiKey, ...]:
 def hash_secret(secret: str) -> str:
     """SHA-256 of a key, in hex."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _count_active(session: Session, tenant: TenantId) -> int:
+    active = (ApiKeyRow.tenant_id == tenant.value, ApiKeyRow.revoked_at.is_(None))
+    return session.scalar(select(func.count()).select_from(ApiKeyRow).where(*active)) or 0
+
+
+def _is_last_admin(session: Session, tenant: TenantId, row: ApiKeyRow) -> bool:
+    active = (ApiKeyRow.tenant_id == tenant.value, ApiKeyRow.revoked_at.is_(None), ApiKeyRow.id != row.id)
+    others = session.scalars(select(ApiKeyRow.scopes).where(*active))
+    return "admin" in row.scopes and not any("admin" in scopes for scopes in others)
 
 
 def _record(row: ApiKeyRow, tenant_status: str) -> ApiKey:

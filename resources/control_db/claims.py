@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, CursorResult, Update, and_, func, or_, sel
 
 from resources.claims import lives_here
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables import JobRow
+from resources.control_db.tables import JobRow, TenantRow
 from resources.control_db.tenants import take_turns
 from resources.tenant import TenantId
 
@@ -129,7 +129,9 @@ class JobQueue:
     def _next(self, db: ControlDb, now: datetime, most_of_one: int | None) -> _Waiting | None:
         """Return the job whose turn it is. Only reads, so idle workers never hold the write lock."""
         rows = self.rows
-        free = select(rows.tenant_id, rows.job_id, rows.claimed_by).where(self._free(now))
+        active = select(TenantRow.id).where(TenantRow.status == "active")  # a suspended tenant's jobs wait
+        waits = (self._free(now), rows.tenant_id.in_(active))
+        free = select(rows.tenant_id, rows.job_id, rows.claimed_by).where(*waits)
         with db.read() as session:
             waiting = [_Waiting(*row) for row in session.execute(free.order_by(rows.created_at, rows.job_id))]
             if not waiting:

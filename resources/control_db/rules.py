@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic import JsonValue
 from sqlalchemy import func, select
@@ -16,7 +17,7 @@ from resources.control_db.tenants import take_turns
 from resources.control_db.versions import raise_state_version
 from resources.control_db.write_keys import WriteKey, earlier_answer, remember_answer
 from resources.errors import Conflict, RuleNotFound
-from resources.merchandising import MAX_RULES, Rule, RuleDraft, changed_draft
+from resources.merchandising import MAX_RULES, MAX_TARGETS_IN_ALL, Rule, RuleDraft, changed_draft
 from resources.tenant import TenantId
 
 _MOMENT = timedelta(microseconds=1)
@@ -26,7 +27,8 @@ def add_rule(db: ControlDb, tenant: TenantId, draft: RuleDraft, *, now: datetime
     """Store a rule; with a key that came before, return the rule that it made.
 
     Raises:
-        Conflict: the tenant has as many rules as it may, or the key came before with another request.
+        Conflict: the tenant has as many rules as it may, they would name too many items in all, or the key came before
+            with another request.
         RuleNotFound: the rule that the key made is gone.
     """
     with db.write() as session:
@@ -38,6 +40,7 @@ def add_rule(db: ControlDb, tenant: TenantId, draft: RuleDraft, *, now: datetime
         count, newest = session.execute(figures).one()
         if count >= MAX_RULES:
             raise Conflict(f"Tenant {tenant} has {MAX_RULES} rules, and cannot have more; remove some that have ended.")
+        _check_targets(session, tenant, draft)
         at = now if newest is None else max(now, newest + _MOMENT)  # no two are of one age: lists have an order
         row = RuleRow(
             id=f"rule_{uuid.uuid4().hex[:20]}",
@@ -60,11 +63,15 @@ def change_rule(
     Raises:
         RuleNotFound: the tenant has no such rule.
         InvalidInput: it would not be a rule any more.
+        Conflict: the rules of the tenant would name more items in all than they may.
     """
     with db.write() as session:
         take_turns(session, tenant)
         row = _row(session, tenant, rule_id)
-        row.rule, row.updated_at = changed_draft(row.rule, changes).model_dump(mode="json"), now
+        draft = changed_draft(row.rule, changes)
+        if len(draft.target.item_ids or ()) > _targets(row.rule):
+            _check_targets(session, tenant, draft, but=rule_id)
+        row.rule, row.updated_at = draft.model_dump(mode="json"), now
         raise_state_version(session, tenant)
         return _record(row)
 
@@ -103,6 +110,24 @@ def read_rules(session: Session, tenant: TenantId) -> tuple[Rule, ...]:
     """As `list_rules`, as this transaction sees them."""
     statement = select(RuleRow).where(RuleRow.tenant_id == tenant.value).order_by(RuleRow.created_at, RuleRow.id)
     return tuple(_record(row) for row in session.scalars(statement))
+
+
+def _check_targets(session: Session, tenant: TenantId, draft: RuleDraft, *, but: str = "") -> None:
+    """Refuse a rule with which all rules would name too many items; `but` is the rule that it takes the place of."""
+    named = len(draft.target.item_ids or ())
+    if not named:
+        return
+    others = select(RuleRow.rule).where(RuleRow.tenant_id == tenant.value, RuleRow.id != but)
+    in_all = sum(map(_targets, session.scalars(others)), start=named)
+    if in_all > MAX_TARGETS_IN_ALL:
+        raise Conflict(
+            f"The rules of tenant {tenant} would name {in_all:,} items in all, and may name {MAX_TARGETS_IN_ALL:,}; "
+            "remove some, or use a category, brand or tag."
+        )
+
+
+def _targets(rule: Mapping[str, Any]) -> int:
+    return len(rule["target"].get("item_ids") or ())
 
 
 def _row(session: Session, tenant: TenantId, rule_id: str) -> RuleRow:

@@ -22,6 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from resources.times import in_utc
+
 # SQLite numbers rows by itself only for a plain INTEGER primary key.
 _Serial = BigInteger().with_variant(Integer, "sqlite")
 
@@ -44,7 +46,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Put the offset back."""
         if value is None:
             return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return in_utc(value)
 
 
 class Base(DeclarativeBase):

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import TenantRow
-from resources.errors import Conflict, InvalidInput, TenantNotFound
+from resources.errors import Conflict, Forbidden, InvalidInput, TenantNotFound
 from resources.tenant import TenantId
 from resources.tenant_settings import TenantSettings, changed
 
@@ -66,6 +66,39 @@ def get_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
     return _record(row)
 
 
+def suspend_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
+    """Stop a tenant: its keys are refused, no run of it starts, what it has sent waits. Nothing is lost by that.
+
+    Raises:
+        TenantNotFound: no tenant has this id.
+        Conflict: it is retired.
+    """
+    return _set_status(db, tenant, "suspended")
+
+
+def resume_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
+    """Let a suspended tenant go on with what waits.
+
+    Raises:
+        TenantNotFound: no tenant has this id.
+        Conflict: it is retired.
+    """
+    return _set_status(db, tenant, "active")
+
+
+def active_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
+    """Return the tenant, if work may be done for it.
+
+    Raises:
+        TenantNotFound: no tenant has this id.
+        Forbidden: it is suspended or retired.
+    """
+    found = get_tenant(db, tenant)
+    if found.status != "active":
+        raise Forbidden(f"Tenant {tenant} is {found.status}; `recsaas tenant resume {tenant}` lets it go on.")
+    return found
+
+
 def change_settings(db: ControlDb, tenant: TenantId, changes: Mapping[str, JsonValue]) -> Tenant:
     """Change settings by dotted name (`training.model_type`); `None` goes back to the default. All or none.
 
@@ -97,6 +130,17 @@ def take_turns(session: Session, tenant: TenantId) -> None:
     if session.get_bind().dialect.name != "sqlite":
         # `key_share`: rows that only refer to the tenant may still be written.
         session.execute(select(TenantRow.id).where(TenantRow.id == tenant.value).with_for_update(key_share=True))
+
+
+def _set_status(db: ControlDb, tenant: TenantId, status: str) -> Tenant:
+    with db.write() as session:
+        row = session.get(TenantRow, tenant.value, with_for_update=True)
+        if row is None:
+            raise TenantNotFound(f"There is no tenant {tenant}; `recsaas tenant list` shows those that exist.")
+        if row.status == "retired":
+            raise Conflict(f"Tenant {tenant} is retired, and stays so.")
+        row.status = status
+        return _record(row)
 
 
 def _record(row: TenantRow) -> Tenant:

@@ -23,6 +23,7 @@ from resources.release.load import LoadedRelease
 
 _MAX_PATCHES = 64
 _MAX_OVERLAYS = 4
+_MAX_NAME = 200
 
 Rows = NDArray[np.int32]
 _NO_ROWS: Rows = np.empty(0, dtype=np.int32)
@@ -92,9 +93,9 @@ class ItemsNow:
         return self.catalogue.card(row) if place is None else self._small.card(place)
 
     def name(self, row: int) -> str:
-        """Return the item's title, without one its id."""
+        """Return the item's title, without one its id; no more of it than a sentence can hold."""
         card = self.card(row)
-        return card.title or card.item_id
+        return (card.title or card.item_id)[:_MAX_NAME]
 
     def patch(self, filters: Filters) -> Patch:
         """Return what changes in the view of `filters`; `exclude_ids` is ignored."""

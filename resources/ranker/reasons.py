@@ -70,7 +70,7 @@ def popularity_reason(items: ItemsNow, row: int) -> str:
         return "New in this shop"
     category = items.card(row).category
     if category is not None and catalogue.popular_in_category[row] and not items.is_changed(row):
-        return f"Popular in {category.strip()}"
+        return f"Popular in {category.strip()[:_MAX_CATEGORY]}"
     return "Popular in this shop" if catalogue.popular_overall[row] else "Available in this shop"
 
 
@@ -79,4 +79,5 @@ def similarity_reason(items: ItemsNow, row: int) -> str:
     return f"Similar to {items.name(row)}"
 
 
+_MAX_CATEGORY = 200
 _MODEL = "Recommended for you"

@@ -8,7 +8,8 @@ from enum import StrEnum
 import polars as pl
 
 MAX_ID_BYTES = 256
-MAX_TEXT_BYTES = 1_000_000
+MAX_TEXT_BYTES = 100_000
+"""Bytes of a text that says no less, such as a description, or of a column that is not listed."""
 INTERACTION_TYPES = ("view", "click", "add_to_cart", "purchase", "rating", "like", "dislike")
 TIME = pl.Datetime("us", "UTC")
 
@@ -38,13 +39,14 @@ class ValueType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ColumnSpec:
-    """One column a file of some kind may have; `meaning` is for people."""
+    """One column a file of some kind may have; `meaning` is for people, `max_bytes` bounds a text (UTF-8)."""
 
     name: str
     value_type: ValueType
     meaning: str
     required: bool = False
     alias: str | None = None
+    max_bytes: int = MAX_TEXT_BYTES
 
     @property
     def dtype(self) -> pl.DataType:
@@ -66,12 +68,14 @@ DELETED = "deleted"
 _COLUMNS: dict[Kind, tuple[ColumnSpec, ...]] = {
     Kind.ITEMS: (
         ColumnSpec("item_id", ValueType.ID, "the shop's id of the item; once per file", required=True),
-        ColumnSpec("title", ValueType.TEXT, "what the shop calls the item", required=True, alias="name"),
-        ColumnSpec("category", ValueType.TEXT, "category"),
-        ColumnSpec("brand", ValueType.TEXT, "brand"),
+        ColumnSpec(
+            "title", ValueType.TEXT, "what the shop calls the item", required=True, alias="name", max_bytes=4_000
+        ),
+        ColumnSpec("category", ValueType.TEXT, "category", max_bytes=2_000),
+        ColumnSpec("brand", ValueType.TEXT, "brand", max_bytes=2_000),
         ColumnSpec("description", ValueType.TEXT, "description"),
-        ColumnSpec("image_url", ValueType.TEXT, "address of a picture"),
-        ColumnSpec("tags", ValueType.TEXT, "tags, separated by a vertical bar"),
+        ColumnSpec("image_url", ValueType.TEXT, "address of a picture", max_bytes=2_000),
+        ColumnSpec("tags", ValueType.TEXT, "tags, separated by a vertical bar", max_bytes=20_000),
         ColumnSpec("price", ValueType.NUMBER, "price"),
         ColumnSpec("available", ValueType.BOOLEAN, "whether it may be recommended; true when left out"),
         ColumnSpec("created_at", ValueType.TIME, "when the item joined the catalogue"),

@@ -129,7 +129,7 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
             rules.append(_at_most(spec.name, MAX_ID_BYTES))
             add("control_character", "contains a control character", ~_or_false(text.str.contains(r"\p{Cc}")))
         case ValueType.TEXT:
-            rules.append(_at_most(spec.name, MAX_TEXT_BYTES))
+            rules.append(_at_most(spec.name, spec.max_bytes))
         case ValueType.NUMBER:
             unreadable("not_a_number", "is not a number: write it like 1234.5")
         case ValueType.BOOLEAN:

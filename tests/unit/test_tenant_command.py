@@ -1,4 +1,4 @@
-"""`recsaas tenant settings` and `recsaas tenant key`, as a person or a script calls them, and what `up` sells."""
+"""`recsaas tenant settings`, `key`, `suspend` and `resume`, as a person or a script calls them, and what `up` sells."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 from recsaas_assets.cli import cli
 from recsaas_assets.commands.console import Installation
 from recsaas_assets.commands.up import with_sample_shop
-from resources.control_db.api_keys import authenticate
+from resources.control_db.api_keys import authenticate, list_api_keys
 from resources.control_db.engine import open_control_db
+from resources.tenant import TenantId
 from resources.tenant_settings import TenantSettings
 
 
@@ -89,6 +90,59 @@ def test_a_key_without_a_tenant_or_scope_is_refused(arguments: tuple[str, ...], 
     refused = recsaas("tenant", "key", *arguments)
     assert refused.exit_code != 0
     assert said in refused.stderr
+
+
+def test_the_keys_of_a_tenant_are_made_listed_and_revoked(tmp_path: Path) -> None:
+    scope = ("--scope", "recommendations:read")
+    made = json.loads(recsaas("tenant", "key", "create", "blue", "--name", "web", *scope, "--json").stdout)
+    shown = recsaas("tenant", "key", "list", "blue").stdout
+    assert "web" in shown and made["id"] in shown and made["api_key"] not in shown
+    revoked = json.loads(recsaas("tenant", "key", "revoke", "blue", made["id"], "--yes", "--json").stdout)
+    assert (revoked["id"], revoked["status"]) == (made["id"], "revoked")
+    listed = json.loads(recsaas("tenant", "key", "list", "blue", "--json").stdout)["keys"]
+    assert [(key["name"], key["status"]) for key in listed] == [("first key", "active"), ("web", "revoked")]
+    db = open_control_db(f"sqlite:///{tmp_path}/control.db")
+    assert authenticate(db, made["api_key"]) is None
+    db.close()
+
+
+def test_a_stop_asks_first_and_the_last_admin_key_may_go(tmp_path: Path) -> None:
+    db = open_control_db(f"sqlite:///{tmp_path}/control.db")
+    (first,) = list_api_keys(db, TenantId("blue"))
+    asked = CliRunner().invoke(cli, ["tenant", "key", "revoke", "blue", first.id], input="n\n")
+    assert asked.exit_code == 1 and "first key" in asked.stderr
+    asked = CliRunner().invoke(cli, ["tenant", "suspend", "blue"], input="n\n")
+    assert asked.exit_code == 1
+    assert list_api_keys(db, TenantId("blue")) == (first,)
+    done = recsaas("tenant", "key", "revoke", "blue", first.id, "--yes")
+    assert done.exit_code == 0 and "no key with the scope admin" in done.stderr
+    missing = recsaas("tenant", "key", "revoke", "blue", "nothing", "--yes")
+    assert missing.exit_code == 1 and "has no API key 'nothing'" in missing.stderr
+    db.close()
+
+
+def test_a_suspended_tenant_is_not_run_until_it_is_resumed() -> None:
+    assert json.loads(recsaas("tenant", "suspend", "blue", "--yes", "--json").stdout)["status"] == "suspended"
+    assert "suspended" in recsaas("tenant", "list").stdout
+    for command in (("run", "blue"), ("backfill", "blue")):
+        refused = recsaas(*command)
+        assert refused.exit_code == 1 and "recsaas tenant resume blue" in refused.stderr
+    assert "is active" in recsaas("tenant", "resume", "blue", "--yes").stdout
+    for command in ("suspend", "resume"):
+        missing = recsaas("tenant", command, "nobody", "--yes")
+        assert missing.exit_code == 1 and "no tenant nobody" in missing.stderr
+
+
+def test_a_key_of_the_platform_is_made_by_command(tmp_path: Path) -> None:
+    made = json.loads(
+        recsaas("tenant", "key", "create", "blue", "--name", "ops", "--scope", "platform", "--json").stdout
+    )
+    db = open_control_db(f"sqlite:///{tmp_path}/control.db")
+    known = authenticate(db, made["api_key"])
+    first = next(key for key in list_api_keys(db, TenantId("blue")) if key.name == "first key")
+    db.close()
+    assert known is not None and known.scopes == {"platform"}
+    assert "platform" not in first.scopes  # a tenant's own key with everything has not this one
 
 
 def test_up_opens_the_demo_shop_only_for_the_tenant_of_the_demo(

@@ -267,7 +267,6 @@ function ofReceipt({ lineage, ...receipt }) {
     "Release": receipt.release_version,
     "Model run": lineage?.model_run || "not kept any more",
     "Training set": lineage?.training_set_fingerprint,
-    "Uploads": lineage?.uploads.length,
     "Newest event": receipt.events_seen || "none since the release",
     "Rules in force": receipt.rules.join(", ") || "none",
   });
