@@ -7,6 +7,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
+import bentoml._internal.utils.analytics.usage_stats as usage_stats
 import yaml  # type: ignore[import-untyped]
 from starlette.requests import Request
 from starlette.responses import Response
@@ -120,6 +121,11 @@ def _without_key(body: bytes) -> tuple[bytes, bytes | None]:
     except (ValueError, KeyError, RecursionError):
         return body, None
     return json.dumps(fields).encode(), key.encode(errors="replace") if isinstance(key, str) else None
+
+
+def forget_tracking() -> None:
+    """Have BentoML look again whether it may report its use: `bentoml serve` asks before it imports us, and remembers."""
+    usage_stats.do_not_track.cache_clear()
 
 
 class NoTimeout(float):
