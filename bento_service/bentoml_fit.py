@@ -124,7 +124,7 @@ def _without_key(body: bytes) -> tuple[bytes, bytes | None]:
 
 
 def forget_tracking() -> None:
-    """Have BentoML look again whether it may report its use: `bentoml serve` asks before it imports us, and remembers."""
+    """Have BentoML look again whether it may report its use: `bentoml serve` looks before it imports us."""
     usage_stats.do_not_track.cache_clear()
 
 

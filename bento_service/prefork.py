@@ -1,7 +1,7 @@
 """Workers as forked copies of a parent that has imported everything: one that dies is replaced within a moment.
 
 A fresh Python takes five seconds of processor time to import what the service needs. The parent only watches: it opens
-no database, reads no request and starts no thread of Python, so there is nothing in it that a fork could copy half-done.
+no database, reads no request and starts no thread, so there is nothing in it that a fork could copy half-done.
 """
 
 from __future__ import annotations

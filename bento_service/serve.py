@@ -36,20 +36,16 @@ def main() -> int:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> int:
-    from bentoml._internal.context import server_context
     from bentoml._internal.log import configure_server_logging
     from prometheus_client.multiprocess import mark_process_dead
 
     from bento_service.logs import configure_logging
-    from bento_service.service import RecsaasService, import_parts
+    from bento_service.service import asgi_app, import_parts
 
-    configure_server_logging()
+    configure_server_logging()  # type: ignore[no-untyped-call]
     configure_logging(settings.log_level)
-    # What BentoML's own worker sets as well: the name under which it exports traces.
-    server_context.service_type = "entry_service"
-    server_context.service_name = server_context.bento_name = RecsaasService.name
     import_parts()
-    app = RecsaasService.to_asgi()
+    app = asgi_app()
 
     def work(started: Started) -> None:
         serve(app, listener, started)

@@ -10,10 +10,13 @@ import asyncio
 import gc
 from contextlib import suppress
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 
 import bentoml
+from bentoml._internal.context import server_context
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from bento_service.api.health import control_db_answers
 from bento_service.bentoml_fit import MountedApp, NoTimeout, StraightToApp, forget_tracking, forwarded
@@ -142,9 +145,8 @@ def import_parts() -> None:
     with suppress(ImportError, OSError):  # without it, releases with a second stage say so
         import lightgbm  # noqa: F401
 
-    import bento_service.app
-    import resources.recommendation_export_child
-    import resources.upload_check  # noqa: F401
+    for module in ("bento_service.app", "resources.recommendation_export_child", "resources.upload_check"):
+        import_module(module)
 
 
 def _collect_rarely() -> None:
@@ -156,6 +158,14 @@ def _collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+
+
+def asgi_app() -> ASGIApp:
+    """Return the app of a worker that `bento_service.serve` runs, with the names that BentoML exports traces under."""
+    server_context.service_type = "entry_service"
+    server_context.service_name = server_context.bento_name = "recsaas"
+    app: ASGIApp = RecsaasService.to_asgi()  # type: ignore[attr-defined]
+    return app
 
 
 RecsaasService.add_asgi_middleware(StraightToApp, mounted=_mounted)  # type: ignore[attr-defined]

@@ -16,7 +16,8 @@ import httpx
 import psutil
 
 from recsaas_assets.benchmarks.workplace import Workplace
-from recsaas_assets.supervisor import end_process, free_port, python, signal_group, start_process
+from recsaas_assets.ports import free_port
+from recsaas_assets.supervisor import end_process, python, signal_group, start_process
 from resources.errors import NotReady
 
 _START_SECONDS = 300.0
