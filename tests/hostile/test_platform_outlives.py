@@ -17,6 +17,8 @@ import httpx
 import psutil
 import pytest
 
+from recsaas_assets.exposure import open_doors
+from resources.settings import Settings
 from tests.e2e.test_journey import RECSAAS, processes_of
 
 START_SECONDS = 240
@@ -181,6 +183,7 @@ def test_only_the_service_and_the_ui_listen(platform: Platform) -> None:
         with suppress(psutil.NoSuchProcess):
             listening |= {c.laddr.port for c in each.net_connections("inet") if c.status == psutil.CONN_LISTEN}
     assert listening == {httpx.URL(url).port for url in (platform.service, platform.dagster)}
+    assert {door.port for door in open_doors(Settings(home=platform.home))} == listening
 
 
 def test_files_are_their_owners_alone(platform: Platform) -> None:
