@@ -39,7 +39,7 @@ class MountedApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if self._app is None:
-            raise ConfigurationError("The service has not started; run it with `bentoml serve`.")
+            raise ConfigurationError("The service has not started; run it with `python -m bento_service.serve`.")
         await self._app(scope, receive, send)
 
 

@@ -25,7 +25,7 @@ def known_method(method: str) -> str:
 class Metrics:
     """Counters and histograms, each in the registry of this object.
 
-    `multiprocess` says that several workers share one folder of values, as under `bentoml serve`: then the exposition
+    `multiprocess` says that several workers share one folder of values, as under `bento_service.serve`: then the exposition
     adds up all of them, whichever worker is asked.
     """
 

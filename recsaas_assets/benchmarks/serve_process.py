@@ -65,12 +65,12 @@ class Served:
 
 @contextmanager
 def service(place: Workplace, *, workers: int = 1, **variables: str) -> Iterator[Served]:
-    """Run `bentoml serve` on an installation; `variables` are added to its environment.
+    """Run the service on an installation; `variables` are added to its environment.
 
     Raises:
         NotReady: it did not start; the message shows the end of its log.
     """
-    command = python("-m", "bentoml", "serve", "bento_service.service:RecsaasService", "--host", _HOST)
+    command = python("-m", "bento_service.serve", "--host", _HOST)
     environment = {
         **place.environment,
         "RECSAAS_SERVICE_WORKERS": str(workers),
@@ -81,7 +81,6 @@ def service(place: Workplace, *, workers: int = 1, **variables: str) -> Iterator
         "RECSAAS_RATE_LIMIT": "10000000",
         "RECSAAS_KEY_RATE_LIMIT": "10000000",
         "BENTOML_HOME": str(place.settings.home / "bentoml"),
-        "BENTOML_DO_NOT_TRACK": "True",
         "OMP_NUM_THREADS": "1",
         **variables,
     }
