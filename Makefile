@@ -21,12 +21,13 @@ help: ## Show what there is
 
 install: $(STAMP) ## Prepare .venv, so that .venv/bin/recsaas works
 
-$(STAMP): requirements.txt pyproject.toml
+$(STAMP): requirements.txt requirements-torch.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "recsaas needs Python 3.11 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(PY) || { echo "Making $(VENV) …"; $(PYTHON) -m venv $(VENV); }
 	@echo "Installing the pinned packages (half a minute when the cache is warm, minutes when it is not) …"
 	@$(PY) -m pip install --quiet --disable-pip-version-check "uv==0.13.8" || { echo "pip could not install uv: is the package registry reachable?"; exit 1; }
-	@$(VENV)/bin/uv pip install --python $(PY) -r requirements.txt || { echo "uv failed; trying pip, which is slower …"; $(PY) -m pip install --disable-pip-version-check -r requirements.txt; }
+	@$(VENV)/bin/uv pip install --python $(PY) --require-hashes -r requirements.txt || { echo "uv failed; trying pip, which is slower …"; $(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements.txt; }
+	@$(VENV)/bin/uv pip install --python $(PY) --no-deps -r requirements-torch.txt || $(PY) -m pip install --disable-pip-version-check --no-deps -r requirements-torch.txt
 	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --editable . || $(PY) -m pip install --quiet --no-deps --editable .
 	@touch $(STAMP)
 
@@ -54,12 +55,22 @@ format: install ## Let ruff rewrite
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-lock: install ## Resolve the pins anew, without index addresses and without local versions such as +cpu
-	@$(VENV)/bin/uv pip compile -q pyproject.toml --all-extras --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-annotate --no-header | sed -E 's/\+cpu$$//' > .requirements.new
-	@{ echo "# Every pin of every extra, for Python 3.11 on Linux. Made by: make lock. Reasons for pins are in pyproject.toml."; cat .requirements.new; } > requirements.txt
-	@$(VENV)/bin/uv pip compile -q pyproject.toml --extra serving -c requirements.txt --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-annotate --no-header > .requirements.new
-	@{ echo "# The pins of the service alone: no dagster, no dbt, no torch. Made by: make lock."; cat .requirements.new; } > requirements-serving.txt
-	@rm .requirements.new
+# The same version of torch is another file where it is built for CPUs, so it has no hash and a file of its own: in a file
+# with hashes pip and uv take nothing without one. BentoML adds a line without a hash to a Bento's requirements, so those
+# have none either. What is pinned already stays pinned as long as it fits; remove the line from requirements.txt to renew.
+PINS := requirements.txt requirements-torch.txt
+COMPILE = $(VENV)/bin/uv pip compile -q pyproject.toml --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(PINS:%=-c %)
+
+lock: install ## Resolve the pins, with hashes, without index addresses and without local versions such as +cpu
+	@$(COMPILE) --all-extras --generate-hashes --no-emit-package torch > .requirements.new
+	@$(COMPILE) --all-extras | grep '^torch==' | sed -E 's/\+cpu$$//' > .requirements-torch.new
+	@$(COMPILE) --extra serving --generate-hashes > .requirements-serving.new
+	@$(COMPILE) --extra serving > .requirements-bento.new
+	@{ echo "# Every pin of every extra but torch, for Python 3.11 on Linux. Made by: make lock. Reasons for pins are in pyproject.toml."; cat .requirements.new; } > requirements.txt
+	@{ echo "# Without a hash: the CPU build of this version is another file than the usual one. Made by: make lock."; cat .requirements-torch.new; } > requirements-torch.txt
+	@{ echo "# The pins of the service alone: no dagster, no dbt, no torch. Made by: make lock."; cat .requirements-serving.new; } > requirements-serving.txt
+	@{ echo "# requirements-serving.txt without hashes: BentoML adds a line of its own, which has none. Made by: make lock."; cat .requirements-bento.new; } > requirements-bento.txt
+	@rm .requirements.new .requirements-*.new
 
 clean: ## Remove .venv and all state (asks first)
 	@printf 'Remove $(VENV) and var/ with all uploads and releases? [y/N] '; read answer; [ "$$answer" = y ] && rm -rf $(VENV) var || echo "Nothing removed."

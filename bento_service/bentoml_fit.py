@@ -7,6 +7,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
+import bentoml._internal.utils.analytics.usage_stats as usage_stats
 import yaml  # type: ignore[import-untyped]
 from starlette.requests import Request
 from starlette.responses import Response
@@ -38,7 +39,7 @@ class MountedApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if self._app is None:
-            raise ConfigurationError("The service has not started; run it with `bentoml serve`.")
+            raise ConfigurationError("The service has not started; run it with `python -m bento_service.serve`.")
         await self._app(scope, receive, send)
 
 
@@ -120,6 +121,11 @@ def _without_key(body: bytes) -> tuple[bytes, bytes | None]:
     except (ValueError, KeyError, RecursionError):
         return body, None
     return json.dumps(fields).encode(), key.encode(errors="replace") if isinstance(key, str) else None
+
+
+def forget_tracking() -> None:
+    """Have BentoML look again whether it may report its use: `bentoml serve` looks before it imports us."""
+    usage_stats.do_not_track.cache_clear()
 
 
 class NoTimeout(float):

@@ -25,8 +25,8 @@ def known_method(method: str) -> str:
 class Metrics:
     """Counters and histograms, each in the registry of this object.
 
-    `multiprocess` says that several workers share one folder of values, as under `bentoml serve`: then the exposition
-    adds up all of them, whichever worker is asked.
+    `multiprocess` says that several workers share one folder of values, as those of `bento_service.serve` do: then the
+    exposition adds up all of them, whichever worker is asked.
     """
 
     def __init__(self, *, multiprocess: bool = False) -> None:

@@ -1,6 +1,7 @@
-"""The BentoML service: wiring and lifecycle only. `bentoml serve bento_service.service:RecsaasService` starts it.
+"""The BentoML service: wiring and lifecycle only. `python -m bento_service.serve` starts it, and `bentoml serve` can.
 
-This module is the process's entry point, so it does at import what BentoML wants to know then: how many workers.
+Under BentoML this module is the process's entry point, so it does at import what BentoML wants to know then (how many
+workers), and what our other entry points begin with.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ import asyncio
 import gc
 from contextlib import suppress
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 
 import bentoml
+from bentoml._internal.context import server_context
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from bento_service.api.health import control_db_answers
-from bento_service.bentoml_fit import MountedApp, NoTimeout, StraightToApp, forwarded
+from bento_service.bentoml_fit import MountedApp, NoTimeout, StraightToApp, forget_tracking, forwarded
 from bento_service.logs import configure_logging
 from bento_service.native import RecommendInput, SimilarInput
 from bento_service.schemas.recommendations import RecommendationAnswer, SimilarAnswer
@@ -24,8 +28,11 @@ from bento_service.upload_stream import remove_stale_files
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.lake import Lake
 from resources.packaged import Package, packaged_settings
+from resources.process import begin_process
 from resources.settings import Settings, load_settings
 
+begin_process()
+forget_tracking()
 _package = Package.beside_sources()
 _settings = packaged_settings(load_settings(), _package)
 _mounted = MountedApp()
@@ -71,13 +78,7 @@ class RecsaasService:
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def start(self) -> None:
         """Open what the app works with. An error here stops the process, with its message in the log."""
-        # Imported in the worker, after BentoML has named the folder that the workers share their metrics in; faiss and
-        # LightGBM (a second of CPU) so that the first request of a tenant does not wait for them.
-        import faiss  # noqa: F401
-
-        with suppress(ImportError, OSError):  # without it, releases with a second stage say so
-            import lightgbm  # noqa: F401
-
+        import_parts()
         from bento_service.app import create_app
         from bento_service.metrics import Metrics
         from resources.recommendation_export_child import export_in_child
@@ -134,6 +135,20 @@ class RecsaasService:
         return self._db is not None and control_db_answers(self._db)
 
 
+def import_parts() -> None:
+    """Import what only workers use, faiss and LightGBM too: a tenant's first request shall not wait a second for them.
+
+    To be called once the folder that the workers share their metrics in has a name: Prometheus looks for it then.
+    """
+    import faiss  # noqa: F401
+
+    with suppress(ImportError, OSError):  # without it, releases with a second stage say so
+        import lightgbm  # noqa: F401
+
+    for module in ("bento_service.app", "resources.recommendation_export_child", "resources.upload_check"):
+        import_module(module)
+
+
 def _collect_rarely() -> None:
     """Leave what was imported out of the garbage collection, and collect rarely.
 
@@ -143,6 +158,14 @@ def _collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+
+
+def asgi_app() -> ASGIApp:
+    """Return the app of a worker that `bento_service.serve` runs, with the names that BentoML exports traces under."""
+    server_context.service_type = "entry_service"
+    server_context.service_name = server_context.bento_name = "recsaas"
+    app: ASGIApp = RecsaasService.to_asgi()  # type: ignore[attr-defined]
+    return app
 
 
 RecsaasService.add_asgi_middleware(StraightToApp, mounted=_mounted)  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ import warnings
 import click
 
 from recsaas_assets.commands.lazy_group import LazyGroup
+from resources.process import begin_process
 
 _COMMANDS = {
     "demo": "recsaas_assets.commands.demo:demo",
@@ -49,6 +50,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry of the `recsaas` script."""
+    begin_process()
     # The pinned Dagster marks partitioned checks as a preview; a person at a terminal cannot act on that.
     warnings.simplefilter("ignore")
     code: int | str | None = 0

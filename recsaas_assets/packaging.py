@@ -25,7 +25,7 @@ from resources.tenant import TenantId
 
 _ROOT = Path(__file__).parents[1]
 _SOURCES = ("bento_service", "resources")
-_FILES = ("bentofile.yaml", "requirements-serving.txt", "pyproject.toml", "README.md", "LICENSE")
+_FILES = ("bentofile.yaml", "requirements-bento.txt", "pyproject.toml", "README.md", "LICENSE")
 _SECONDS = 600
 
 

@@ -1,25 +1,29 @@
-"""Starts the platform's processes, waits until they answer, and stops what it started, by process id."""
+"""Keeps the platform's processes running: starts them, starts again what ends, and stops them, by process id."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from resources.errors import ConfigurationError, RecsaasError
+from resources.errors import RecsaasError
+from resources.process import end_with_parent
 
 _STOP_SECONDS = 15.0
 _TAIL_LINES = 15
-_PR_SET_PDEATHSIG = 1
+_LOOK_SECONDS = 0.1
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 60.0
+_STABLE_SECONDS = 60.0
+LOG = "platform.log"
+"""What the supervisor said, beside the programs' own logs."""
 
 
 class ProcessFailed(RecsaasError):
@@ -30,31 +34,46 @@ class ProcessFailed(RecsaasError):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One process to run. `ready` is asked until it says yes."""
+    """One process to run. `ready` is asked until it says yes; `files` are open files that it inherits, by number."""
 
     name: str
     command: Sequence[str]
     ready: Callable[[], bool]
     environment: dict[str, str] = field(default_factory=dict)
     ready_seconds: float = 120.0
+    files: Sequence[int] = ()
+
+
+@dataclass(slots=True)
+class _Run:
+    """A program and its present process. `due` is when it is started again, where it has none."""
+
+    program: Program
+    process: subprocess.Popen[bytes]
+    started_at: float
+    ready: bool = False
+    failures: int = 0
+    due: float | None = None
 
 
 class Supervisor:
-    """Runs programs, each in a process group of its own, with a log file each."""
+    """Runs programs, each in a process group of its own, with a log file each.
 
-    def __init__(self, logs: Path, working_dir: Path) -> None:
+    `say` is called with a line for a person whenever something happens after the start.
+    """
+
+    def __init__(self, logs: Path, working_dir: Path, say: Callable[[str], None]) -> None:
         self._logs = logs
         self._working_dir = working_dir
-        self._running: list[tuple[Program, subprocess.Popen[bytes]]] = []
+        self._say = say
+        self._runs: list[_Run] = []
+        self._left_behind: list[subprocess.Popen[bytes]] = []
 
     def start(self, program: Program) -> None:
         """Start a program without waiting for it."""
         self._logs.mkdir(parents=True, exist_ok=True)
-        with open(self._logs / f"{program.name}.log", "wb") as log:
-            process = start_process(
-                program.command, program.environment, out=log, errors=subprocess.STDOUT, working_dir=self._working_dir
-            )
-        self._running.append((program, process))
+        (self._logs / f"{program.name}.log").unlink(missing_ok=True)
+        self._runs.append(_Run(program, self._process(program), time.monotonic()))
 
     def wait_ready(self) -> None:
         """Wait until every program answers.
@@ -62,37 +81,93 @@ class Supervisor:
         Raises:
             ProcessFailed: one ended or took too long.
         """
-        for program, process in self._running:
-            deadline = time.monotonic() + program.ready_seconds
-            while not program.ready():
-                if process.poll() is not None:
-                    raise ProcessFailed(f"{program.name} ended with code {process.returncode}.\n{self._tail(program)}")
-                if time.monotonic() > deadline:
-                    raise ProcessFailed(
-                        f"{program.name} did not answer within {program.ready_seconds:.0f} s.\n{self._tail(program)}"
-                    )
-                time.sleep(0.1)
+        for run in self._runs:
+            while not (run.ready or run.program.ready()):
+                problem = self._problem(run)
+                if problem is not None:
+                    raise ProcessFailed(f"{run.program.name} {problem}.\n{self._tail(run.program)}")
+                time.sleep(_LOOK_SECONDS)
+            run.ready = True
 
     def wait(self) -> None:
-        """Wait until a program ends by itself, which none should.
+        """Keep every program running until a signal interrupts us; the others go on while one is down.
 
-        Raises:
-            ProcessFailed: always, when it returns at all.
+        A program that ends is started again at once, and if it ends again within a minute after a wait that doubles
+        each time, up to a minute. After a minute without trouble it counts from the beginning.
         """
         while True:
-            for program, process in self._running:
-                if process.poll() is not None:
-                    raise ProcessFailed(f"{program.name} ended with code {process.returncode}.\n{self._tail(program)}")
-            time.sleep(0.5)
+            for run in self._runs:
+                self._look_after(run)
+            self._left_behind = self._still_left_behind()
+            time.sleep(_LOOK_SECONDS)
 
     def stop(self) -> None:
         """Stop every program, the last started first; one that does not listen is killed."""
-        for _, process in reversed(self._running):
+        processes = [run.process for run in reversed(self._runs)] + self._still_left_behind()
+        for process in processes:
             signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + _STOP_SECONDS
-        for _, process in reversed(self._running):
+        for process in processes:
             end_process(process, seconds=max(0.1, deadline - time.monotonic()))
-        self._running.clear()
+        self._runs.clear()
+        self._left_behind.clear()
+
+    def _look_after(self, run: _Run) -> None:
+        now = time.monotonic()
+        if run.due is not None:
+            if now >= run.due:
+                run.process, run.started_at, run.due = self._process(run.program), now, None
+            return
+        problem = self._problem(run)
+        if problem is not None:
+            self._plan_restart(run, problem)
+        elif not run.ready and run.program.ready():
+            run.ready = True
+            self._tell(f"{run.program.name} answers again, {now - run.started_at:.1f} s after its start.")
+
+    def _plan_restart(self, run: _Run, problem: str) -> None:
+        if run.process.poll() is None:
+            end_process(run.process, seconds=0)
+        else:  # what it has started may go on: a tenant's run, a request that is being answered
+            self._left_behind.append(run.process)
+        now = time.monotonic()
+        if run.ready and now - run.started_at >= _STABLE_SECONDS:
+            run.failures = 0
+        waits = 0.0 if run.failures == 0 else _FIRST_WAIT_SECONDS * 2 ** (run.failures - 1)
+        waits = min(_LONGEST_WAIT_SECONDS, waits)
+        when = f"in {waits:g} s" if waits else "now"
+        why = "" if run.ready else f"\n{self._tail(run.program)}"
+        self._tell(f"{run.program.name} {problem}; it is started again {when}, and all else goes on.{why}")
+        run.failures, run.ready, run.due = run.failures + 1, False, now + waits
+
+    def _problem(self, run: _Run) -> str | None:
+        """What is wrong with the process; `None` while it runs and has answered, or may still take its time."""
+        code = run.process.poll()
+        if code is not None:
+            return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        if not run.ready and time.monotonic() - run.started_at > run.program.ready_seconds:
+            return f"did not answer within {run.program.ready_seconds:.0f} s"
+        return None
+
+    def _still_left_behind(self) -> list[subprocess.Popen[bytes]]:
+        """Processes that have ended and left others of their group running; the number of an empty group is reused."""
+        return [process for process in self._left_behind if _has_members(process.pid)]
+
+    def _process(self, program: Program) -> subprocess.Popen[bytes]:
+        with open(self._logs / f"{program.name}.log", "ab") as log:
+            return start_process(
+                program.command,
+                program.environment,
+                out=log,
+                errors=subprocess.STDOUT,
+                working_dir=self._working_dir,
+                files=program.files,
+            )
+
+    def _tell(self, line: str) -> None:
+        with open(self._logs / LOG, "a", encoding="utf-8") as log:
+            log.write(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {line}\n")
+        self._say(line)
 
     def _tail(self, program: Program) -> str:
         path = self._logs / f"{program.name}.log"
@@ -108,10 +183,12 @@ def start_process(
     errors: IO[bytes] | int,
     input: int = subprocess.DEVNULL,
     working_dir: Path | None = None,
+    files: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a process in a group of its own, which ends when the thread that started it does.
 
-    `environment` is added to ours; `out`, `errors` and `input` are as in `subprocess.Popen`.
+    `environment` is added to ours; `out`, `errors` and `input` are as in `subprocess.Popen`, and `files` as its
+    `pass_fds`.
     """
     return subprocess.Popen(
         list(command),
@@ -122,7 +199,8 @@ def start_process(
         env={**os.environ, **environment},
         # Ctrl-C reaches only us, and we stop what we started in order.
         start_new_session=True,
-        preexec_fn=_end_with_parent,
+        preexec_fn=end_with_parent,
+        pass_fds=files,
     )
 
 
@@ -135,40 +213,17 @@ def end_process(process: subprocess.Popen[bytes], *, seconds: float) -> None:
     process.wait()
 
 
-def free_port(host: str, wanted: int, *, taken: frozenset[int] = frozenset()) -> int:
-    """The wanted port, or the next free one after it; 0 means any.
-
-    Raises:
-        ConfigurationError: no free port among the next 100, or `host` is not an address of this machine.
-    """
-    for port in [0] if wanted == 0 else range(wanted, min(wanted + 100, 65536)):
-        if port in taken and port != 0:
-            continue
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except PermissionError:
-                continue
-            except OSError as error:
-                if error.errno not in (98, 48):  # address in use, on Linux and on macOS
-                    raise ConfigurationError(
-                        f"Cannot listen on {host}: {error.strerror}. Check RECSAAS_HOST."
-                    ) from error
-                continue
-            return int(probe.getsockname()[1])
-    raise ConfigurationError(f"No free port among {wanted} to {wanted + 99} on {host}; set another one.")
-
-
 def python(*arguments: str) -> list[str]:
     """Command line of this very Python, so that nothing depends on PATH."""
     return [sys.executable, *arguments]
 
 
-def _end_with_parent() -> None:
-    """Have the kernel stop this child when the supervisor dies, even by kill −9 (Linux; elsewhere nothing happens)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _has_members(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -30,9 +30,15 @@ class Settings(BaseSettings):
         default="", description="SQLAlchemy URL of the decision log. Empty: a SQLite file of its own in `<home>`."
     )
     decision_days: int = Field(default=90, ge=1, description="How many days decisions are kept.")
-    host: str = Field(default="127.0.0.1", description="Address the service and the Dagster UI bind to.")
+    host: str = Field(default="127.0.0.1", description="Address the service binds to.")
     service_port: int = Field(default=8000, ge=0, le=65535, description="Port of the service; busy: the next free one.")
     dagster_port: int = Field(default=3000, ge=0, le=65535, description="Port of the Dagster UI; busy: the next free.")
+    dagster_host: str = Field(
+        default="127.0.0.1", description="Address the Dagster UI binds to; it has no login of its own."
+    )
+    dagster_names: str = Field(
+        default="", description="Host names, separated by commas, under which the Dagster UI is reached. Empty: local."
+    )
     service_workers: int = Field(default=1, ge=1, le=64, description="Worker processes of the service.")
     max_upload_bytes: int = Field(default=2 * 1024**3, ge=1, description="Largest accepted upload, in bytes.")
     max_tenant_rows: int = Field(

@@ -18,7 +18,7 @@ OTHER_KINDS = ("recommend_new_user", "recommend_filtered", "similar", "event")
 NO_CACHE = {"RECSAAS_ANSWER_CACHE_BYTES": "0"}
 SHARE_OF_SATURATION = 0.6
 HOW_MEASURED = (
-    "A real `bentoml serve` with authentication, limits, logs, metrics and the decision log, and without the cache of "
+    "The real service with authentication, limits, logs, metrics and the decision log, and without the cache of "
     "repeated answers (recommend_repeated has it); releases written by the release store. The load comes from one "
     "other process: saturation is every connection sending as soon as it has its answer; recommend_at_60_percent is a "
     "constant arrival rate of 60 % of recommend's requests_per_second, each time counted from when the request should "

@@ -16,7 +16,8 @@ import httpx
 import psutil
 
 from recsaas_assets.benchmarks.workplace import Workplace
-from recsaas_assets.supervisor import end_process, free_port, python, signal_group, start_process
+from recsaas_assets.ports import free_port
+from recsaas_assets.supervisor import end_process, python, signal_group, start_process
 from resources.errors import NotReady
 
 _START_SECONDS = 300.0
@@ -69,12 +70,12 @@ class Served:
 
 @contextmanager
 def service(place: Workplace, *, workers: int = 1, **variables: str) -> Iterator[Served]:
-    """Run `bentoml serve` on an installation; `variables` are added to its environment.
+    """Run the service on an installation; `variables` are added to its environment.
 
     Raises:
         NotReady: it did not start; the message shows the end of its log.
     """
-    command = python("-m", "bentoml", "serve", "bento_service.service:RecsaasService", "--host", _HOST)
+    command = python("-m", "bento_service.serve", "--host", _HOST)
     environment = {
         **place.environment,
         "RECSAAS_SERVICE_WORKERS": str(workers),
@@ -85,7 +86,6 @@ def service(place: Workplace, *, workers: int = 1, **variables: str) -> Iterator
         "RECSAAS_RATE_LIMIT": "10000000",
         "RECSAAS_KEY_RATE_LIMIT": "10000000",
         "BENTOML_HOME": str(place.settings.home / "bentoml"),
-        "BENTOML_DO_NOT_TRACK": "True",
         "OMP_NUM_THREADS": "1",
         **variables,
     }

@@ -14,7 +14,7 @@ import polars as pl
 from recsaas_assets.background_docs import docs_in_background
 from recsaas_assets.commands.console import Installation, notes, print_json, results
 from recsaas_assets.commands.run import run_with_progress
-from recsaas_assets.commands.up import SAMPLE, show_addresses, stoppable
+from recsaas_assets.commands.up import SAMPLE, say, show_addresses, stoppable
 from recsaas_assets.commands.upload import show_report, upload_file
 from recsaas_assets.platform_processes import Addresses, running_platform
 from resources.control_db.api_keys import create_api_key, list_api_keys, revoke_api_key
@@ -51,7 +51,7 @@ def demo(once: bool, dataset: str) -> None:
     user = _regular_user(site, tenant)
     notes.print("Starting Dagster and the service (about ten seconds) …")
     settings = site.settings.model_copy(update={"demo_tenant": tenant.value})
-    with stoppable(), running_platform(settings) as (supervisor, addresses):
+    with stoppable(), running_platform(settings, say) as (supervisor, addresses):
         answer = _ask(addresses, key, user)
         print_json(answer)
         notes.print(f"\nLive after {time.monotonic() - started:.0f} s.")

@@ -16,11 +16,14 @@ from packaging.requirements import Requirement
 from sqlalchemy.exc import SQLAlchemyError
 
 from recsaas_assets.commands.console import Installation, json_option, notes, print_json, results
+from recsaas_assets.exposure import open_doors, readable_by_others
 from resources.control_db.tenants import list_tenants
 from resources.errors import ConfigurationError, RecsaasError
 from resources.lake import Lake, read_bytes, write_bytes
 from resources.listing import list_files, remove_folder
+from resources.process import private_folder
 from resources.release.store import ReleaseStore
+from resources.settings import Settings
 
 _FREE_BYTES = 2 * 1024**3
 
@@ -69,6 +72,8 @@ def _findings() -> Iterator[Finding]:
         return
     yield _writable(home)
     yield _disk(home)
+    yield _private(site.settings)
+    yield from _doors(site.settings)
     lake = _guarded("lake", lambda: _round_trip(site.lake), "Check RECSAAS_LAKE; docs/settings.md has what S3 needs.")
     yield lake
     database = _guarded(
@@ -112,7 +117,8 @@ def _packages() -> Finding:
 
 def _writable(home: Path) -> Finding:
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        if not home.exists():
+            private_folder(home)
         with tempfile.TemporaryFile(dir=home):
             pass
     except OSError as error:
@@ -120,6 +126,38 @@ def _writable(home: Path) -> Finding:
             "state folder", False, f"{home}: {error.strerror}", "Set RECSAAS_HOME to a folder you may write."
         )
     return Finding("state folder", True, str(home))
+
+
+def _private(settings: Settings) -> Finding:
+    found = readable_by_others(settings)
+    listed = ", ".join(map(str, found))
+    return Finding(
+        "files",
+        not found,
+        f"other users of this machine can get at {listed}" if found else "nobody else can read them",
+        " && ".join(f"chmod {'go' if path == settings.home else 'o'}-rwx {path}" for path in found),
+    )
+
+
+def _doors(settings: Settings) -> Iterator[Finding]:
+    """Where a running platform listens; the service asks for a key everywhere, the Dagster UI nowhere."""
+    local = settings.dagster_host in ("127.0.0.1", "::1", "localhost")
+    yield Finding(
+        "Dagster UI",
+        local,
+        f"listens on {settings.dagster_host} and asks for no login"
+        + (": whoever works on this machine can use it" if local else ""),
+        "Leave RECSAAS_DAGSTER_HOST at 127.0.0.1 and put a proxy with a login in front of it; see SECURITY.md.",
+    )
+    doors = open_doors(settings)
+    if doors:
+        expected = len(doors) <= 2
+        yield Finding(
+            "ports",
+            expected,
+            ", ".join(map(str, doors)),
+            "Only the service and the Dagster UI should listen; see SECURITY.md for what each process opens.",
+        )
 
 
 def _disk(home: Path) -> Finding:

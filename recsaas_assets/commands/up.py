@@ -26,7 +26,7 @@ def up() -> None:
     site = Installation()
     _ = site.db  # a problem with the control DB shall show here, not in four logs
     notes.print(f"Starting Dagster and the service on {site.settings.home} (about ten seconds) …")
-    with stoppable(), running_platform(with_sample_shop(site)) as (supervisor, addresses):
+    with stoppable(), running_platform(with_sample_shop(site), say) as (supervisor, addresses):
         show_addresses(addresses)
         notes.print("Press Ctrl-C to stop everything.")
         with docs_in_background(site.settings):
@@ -42,6 +42,11 @@ def with_sample_shop(site: Installation) -> Settings:
     except TenantNotFound:
         return site.settings
     return site.settings.model_copy(update={"demo_tenant": SAMPLE.value})
+
+
+def say(line: str) -> None:
+    """Print what happens to a running platform; a program's own words have no markup."""
+    notes.print(line, markup=False)
 
 
 def show_addresses(addresses: Addresses) -> None:

@@ -16,7 +16,8 @@ MADE_BY_TOOLS = frozenset({"var", "build", "dist", "logs", "__pycache__"})
 PIPELINE_ONLY = frozenset({"torch", "dagster", "dagster_dbt", "dagster_aws", "dagster_webserver", "dbt", "duckdb"})
 MAX_LINES = 400
 
-ENVIRONMENT_READERS = frozenset({"resources/settings.py"})
+ENVIRONMENT_READERS = frozenset({"resources/settings.py", "resources/process.py"})
+"""One reads our settings, the other sets what libraries take in no other way."""
 ENVIRONMENT_PASSED_ON = frozenset({"recsaas_assets/supervisor.py"})
 """May hand `os.environ` as a whole to a child process, and look nothing up in it."""
 LAST_RESORT = frozenset(

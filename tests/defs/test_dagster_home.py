@@ -6,7 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from dagster import DagsterRun
+from dagster import DagsterInstance, DagsterRun
+from dagster._core.instance import InstanceRef
 from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.runs import SqliteRunStorage
@@ -15,6 +16,8 @@ from dagster._core.storage.schedules import SqliteScheduleStorage
 from recsaas_assets.dagster_home import dagster_instance, prepare_dagster_home
 from recsaas_assets.dagster_storage import OpenEventLogStorage, RunStorage, ScheduleStorage
 from resources.settings import load_settings
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_runs_of_one_tenant_take_turns_and_crashed_runs_are_noticed(tmp_path: Path) -> None:
@@ -79,3 +82,9 @@ def test_a_changed_file_is_written_again(tmp_path: Path) -> None:
     prepare_dagster_home(settings)
     assert file.read_text() == wanted
     assert [path.name for path in file.parent.iterdir()] == ["dagster.yaml"]
+
+
+def test_dagster_dev_in_the_checkout_reports_nothing_about_its_use(tmp_path: Path) -> None:
+    # What it does when DAGSTER_HOME is not set.
+    with DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path), config_dir=str(ROOT))) as instance:
+        assert not instance.telemetry_enabled

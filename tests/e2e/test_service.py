@@ -1,4 +1,4 @@
-"""A real BentoML process with two workers, over HTTP."""
+"""The real service with two workers, over HTTP: with workers of our own, and with BentoML's."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120
 WORKERS = 2
+OURS = ("bento_service.serve",)
+BENTOMLS = ("bentoml", "serve", "bento_service.service:RecsaasService")
 
 PROBE = """
 from bento_service.service import RecsaasService
@@ -51,8 +53,8 @@ class Running:
         return answer.json()
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+@pytest.fixture(scope="module", params=[OURS, BENTOMLS], ids=["our workers", "BentoML's workers"])
+def service(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Running]:
     home = tmp_path_factory.mktemp("service")
     settings = Settings(home=home)
     db = open_control_db(settings.database_url)
@@ -62,16 +64,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     green.release()
     log = home / "service.log"
     port = free_port()
-    command = [
-        "-m",
-        "bentoml",
-        "serve",
-        "bento_service.service:RecsaasService",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
+    command = ["-m", *request.param, "--host", "127.0.0.1", "--port", str(port)]
     environment = os.environ | {
         "RECSAAS_HOME": str(home),
         "RECSAAS_SERVICE_WORKERS": str(WORKERS),

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from recsaas_assets.supervisor import free_port
+from recsaas_assets.ports import free_port
 from resources.control_db.engine import open_control_db
 from resources.lake import Lake
 from resources.settings import Settings

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import recsaas_assets.supervisor as supervisor_module
-from recsaas_assets.supervisor import ProcessFailed, Program, Supervisor, free_port, python
-from resources.errors import ConfigurationError
-
-LOCAL = "127.0.0.1"
+from recsaas_assets.supervisor import LOG, ProcessFailed, Program, Supervisor, python
 
 _DEAF = """
 import pathlib, signal, time
@@ -32,10 +30,41 @@ time.sleep(60)
 
 
 @pytest.fixture
-def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    supervisor = Supervisor(tmp_path / "logs", working_dir=tmp_path)
+def said() -> list[str]:
+    """What the supervisor tells a person."""
+    return []
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, said: list[str]) -> Iterator[Supervisor]:
+    supervisor = Supervisor(tmp_path / "logs", working_dir=tmp_path, say=said.append)
     yield supervisor
     supervisor.stop()
+
+
+class Interrupted(Exception):
+    """What Ctrl-C is to `recsaas up`."""
+
+
+@pytest.fixture
+def watch_until(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Have the supervisor watch its programs until something holds."""
+
+    def watch(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 60
+
+        def look(_seconds: float) -> None:
+            assert time.monotonic() < deadline
+            if condition():
+                raise Interrupted
+            threading.Event().wait(0.01)
+
+        monkeypatch.setattr(supervisor_module.time, "sleep", look)
+        with pytest.raises(Interrupted):
+            supervisor.wait()
+        monkeypatch.undo()
+
+    return watch
 
 
 def _gone(pid: int) -> bool:
@@ -50,28 +79,6 @@ def _gone(pid: int) -> bool:
             return True
         time.sleep(0.02)
     return False
-
-
-def test_the_wanted_port_when_it_is_free_and_the_next_one_when_it_is_not() -> None:
-    with socket.socket() as busy:
-        busy.bind((LOCAL, 0))
-        busy.listen()
-        port = busy.getsockname()[1]
-        found = free_port(LOCAL, port)
-        assert port < found < port + 100
-        assert free_port(LOCAL, found) == found
-        assert free_port(LOCAL, found, taken=frozenset({found})) > found
-
-
-def test_port_zero_means_any() -> None:
-    assert free_port(LOCAL, 0) > 1023
-
-
-def test_no_port_left_and_an_address_of_another_machine() -> None:
-    with pytest.raises(ConfigurationError, match="No free port among 65535"):
-        free_port(LOCAL, 65535, taken=frozenset({65535}))
-    with pytest.raises(ConfigurationError, match="RECSAAS_HOST"):
-        free_port("192.0.2.1", 8000)
 
 
 def test_a_program_that_dies_shows_the_end_of_its_log(supervisor: Supervisor, tmp_path: Path) -> None:
@@ -91,11 +98,106 @@ def test_a_program_that_never_answers_is_given_up(supervisor: Supervisor) -> Non
         supervisor.wait_ready()
 
 
-def test_a_program_that_ends_later_ends_the_wait(supervisor: Supervisor) -> None:
-    supervisor.start(Program("short", python("-c", "print('that was all')"), lambda: True))
+def test_a_program_that_is_killed_is_started_again_and_the_others_go_on(
+    supervisor: Supervisor,
+    tmp_path: Path,
+    said: list[str],
+    watch_until: Callable[[Callable[[], object]], None],
+) -> None:
+    for name in ("one", "two"):
+        supervisor.start(Program(name, python("-c", "import time; time.sleep(60)"), lambda: True))
     supervisor.wait_ready()
-    with pytest.raises(ProcessFailed, match="that was all"):
-        supervisor.wait()
+    one, two = (run.process for run in supervisor._runs)
+    one.kill()
+    watch_until(lambda: len(said) == 2)
+    assert said[0] == "one was killed by SIGKILL; it is started again now, and all else goes on."
+    assert said[1].startswith("one answers again, ")
+    assert supervisor._runs[0].process.pid != one.pid
+    assert two.poll() is None and supervisor._runs[1].process is two
+    logged = (tmp_path / "logs" / LOG).read_text().splitlines()
+    assert [line.split(" ", 1)[1] for line in logged] == said
+    assert (tmp_path / "logs" / "one.log").exists()
+
+
+def test_one_that_cannot_start_says_why_and_is_tried_again_after_ever_longer_waits(
+    supervisor: Supervisor,
+    tmp_path: Path,
+    said: list[str],
+    watch_until: Callable[[Callable[[], object]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor_module, "_FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(supervisor_module, "_LONGEST_WAIT_SECONDS", 0.05)
+    code = "import pathlib, sys, time; pathlib.Path('broken').exists() and sys.exit('no room'); time.sleep(60)"
+    supervisor.start(Program("part", python("-c", code), lambda: not (tmp_path / "broken").exists()))
+    supervisor.wait_ready()
+    (tmp_path / "broken").touch()
+    supervisor._runs[0].process.kill()
+    watch_until(lambda: len(said) == 6)
+    waits = [line.split("started again ")[1].split(",")[0] for line in said]
+    assert waits == ["now", "in 0.01 s", "in 0.02 s", "in 0.04 s", "in 0.05 s", "in 0.05 s"]
+    assert all("part ended with code 1" in line and "no room" in line for line in said[1:])
+    (tmp_path / "broken").unlink()
+    watch_until(lambda: said[-1].startswith("part answers again"))
+
+
+def test_a_minute_without_trouble_makes_the_waits_short_again(
+    supervisor: Supervisor,
+    said: list[str],
+    watch_until: Callable[[Callable[[], object]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    supervisor.start(Program("part", python("-c", "import time; time.sleep(60)"), lambda: True))
+    supervisor.wait_ready()
+    run = supervisor._runs[0]
+    run.failures = 5
+    run.process.kill()
+    watch_until(lambda: len(said) == 1)
+    assert "again in 8 s" in said[0]
+    run.process, run.ready, run.due = supervisor._process(run.program), True, None
+    run.started_at = time.monotonic() - 61
+    run.process.send_signal(signal.SIGKILL)
+    watch_until(lambda: len(said) == 2)
+    assert "again now" in said[1]
+
+
+def test_one_that_does_not_answer_after_a_restart_is_killed_and_tried_again(
+    supervisor: Supervisor,
+    tmp_path: Path,
+    said: list[str],
+    watch_until: Callable[[Callable[[], object]], None],
+) -> None:
+    (tmp_path / "well").touch()
+    program = Program(
+        "mute", python("-c", "import time; time.sleep(60)"), (tmp_path / "well").exists, ready_seconds=0.2
+    )
+    supervisor.start(program)
+    supervisor.wait_ready()
+    (tmp_path / "well").unlink()
+    supervisor._runs[0].process.kill()
+    watch_until(lambda: any("mute did not answer within" in line for line in said))
+
+
+def test_what_a_killed_program_had_started_goes_on_and_ends_with_the_rest(
+    supervisor: Supervisor, tmp_path: Path, said: list[str], watch_until: Callable[[Callable[[], object]], None]
+) -> None:
+    supervisor.start(Program("parent", python("-c", _PARENT), (tmp_path / "child").exists))
+    supervisor.wait_ready()
+    child = int((tmp_path / "child").read_text())
+    supervisor._runs[0].process.kill()
+    watch_until(lambda: len(said) == 2)
+    os.kill(child, 0)
+    supervisor.stop()
+    assert _gone(child)
+
+
+def test_open_files_are_handed_on(supervisor: Supervisor, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    code = f"import os, time; os.write({writing}, b'here'); time.sleep(60)"
+    supervisor.start(Program("writer", python("-c", code), lambda: True, files=(writing,)))
+    assert os.read(reading, 4) == b"here"
+    for end in (reading, writing):
+        os.close(end)
 
 
 def test_a_program_gets_the_environment_its_own_first(
@@ -118,7 +220,7 @@ def test_stop_kills_one_that_ignores_sigterm(
     monkeypatch.setattr(supervisor_module, "_STOP_SECONDS", 0.2)
     supervisor.start(Program("deaf", python("-c", _DEAF), (tmp_path / "deaf").exists))
     supervisor.wait_ready()
-    (_, process) = supervisor._running[0]
+    process = supervisor._runs[0].process
     started = time.monotonic()
     supervisor.stop()
     assert process.returncode == -9

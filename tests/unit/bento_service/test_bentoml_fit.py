@@ -58,7 +58,7 @@ def test_before_startup_the_app_says_what_is_wrong() -> None:
     async def ignore(_: object) -> None:
         return None
 
-    with pytest.raises(ConfigurationError, match="bentoml serve"):
+    with pytest.raises(ConfigurationError, match=r"bento_service\.serve"):
         asyncio.run(MountedApp()({"type": "http"}, nothing, ignore))
 
 
