@@ -43,6 +43,7 @@ from bento_service.logs import RequestLog
 from bento_service.metrics import Metrics
 from bento_service.middleware import RequestMiddleware
 from bento_service.release_cache import ReleaseCache
+from bento_service.requests import Bodies
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.items import ItemPatch, ItemsRequest
@@ -72,6 +73,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     413: {"model": ErrorBody, "description": "Too large"},
     415: {"model": ErrorBody, "description": "The content type does not fit"},
     422: {"model": ErrorBody, "description": "Well-formed, but not valid"},
+    431: {"model": ErrorBody, "description": "Request line and headers are too large"},
     429: {"model": ErrorBody, "description": "Over a limit: see Retry-After"},
     503: {"model": ErrorBody, "description": "Not ready: see Retry-After"},
 }
@@ -140,6 +142,7 @@ def create_app(
         reads=live_reads(db),
         items=ItemCatalogue(lake, db),
         limits=limits,
+        bodies=Bodies(timeout=settings.request_timeout_seconds, most_bytes=settings.max_body_bytes_in_flight),
         shared=shared,
         metrics=metrics,
         upload_slots=CapacityLimiter(_INSPECTIONS_AT_ONCE),

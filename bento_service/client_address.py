@@ -41,14 +41,21 @@ class ClientAddress:
         """Return the address in one spelling; the first 64 bits of an IPv6 address, which are one customer."""
         client = scope.get("client")
         peer = client[0] if client else ""
-        if not self._trusted or not self._is_trusted(peer):
+        if not self.trusts(peer):
             return _spelled(peer)
         for hop in reversed(_forwarded(scope)):
-            if not self._is_trusted(hop):
+            if not self.trusts(hop):
                 return _spelled(hop)
         return _spelled(peer)
 
-    def _is_trusted(self, text: str) -> bool:
+    def of_peer(self, peer: str) -> str:
+        """Return the address of a connection's other end in one spelling, whoever it speaks for."""
+        return _spelled(peer)
+
+    def trusts(self, text: str) -> bool:
+        """Tell whether this is the address of a trusted proxy, which speaks for many."""
+        if not self._trusted:
+            return False
         address = _parsed(text)
         return address is not None and any(address in network for network in self._trusted)
 

@@ -37,7 +37,7 @@ async def batch(request: Request, principal: Reader, services: WithServices, ans
 
     Each counts as a request against the limits of requests per second.
     """
-    asked = await read_json(request, BatchRequest, timeout=services.settings.request_timeout_seconds)
+    asked = await read_json(request, BatchRequest, services.bodies)
     caller = caller_of(request, principal)
     results = []
     for place, body in enumerate(asked.requests):
