@@ -1,0 +1,90 @@
+"""Strangers at the door of a service with two workers, and what a shop beside them notices.
+
+`pytest tests/hostile/test_front.py -s` prints the table: the shop's p95 quiet and beside each flood, and how much the
+service grew.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from recsaas_assets.benchmarks.serve_data import ServedTenant, invented_contents, serve_tenant
+from recsaas_assets.benchmarks.serve_process import Served, service
+from recsaas_assets.benchmarks.workplace import Workplace
+from resources.control_db.engine import open_control_db
+from resources.lake import Lake
+from resources.settings import Settings
+from tests.hostile.floods import FLOODS, flooded
+
+QUESTIONS = 150
+A_SECOND = 20
+FLOOR_MS = 60.0
+"""Below this no p95 fails: a busy machine makes a quiet service as slow."""
+GROWTH = 120 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A tenant of the service that asks for recommendations, on a new connection each time."""
+
+    server: Served
+    served: ServedTenant
+
+    def ask(self) -> float:
+        """Return the milliseconds until the answer."""
+        started = time.perf_counter()
+        answer = httpx.post(
+            f"{self.server.url}/api/v1/recommendations",
+            json={"user_id": "u1", "count": 10},
+            headers={"Authorization": f"Bearer {self.served.key}"},
+            timeout=60,
+        )
+        assert answer.status_code == 200, answer.text
+        return (time.perf_counter() - started) * 1000
+
+    def p95(self, questions: int = QUESTIONS) -> float:
+        """Ask many times, evenly; milliseconds."""
+        times = []
+        began = time.monotonic()
+        for n in range(questions):
+            time.sleep(max(0.0, began + n / A_SECOND - time.monotonic()))
+            times.append(self.ask())
+        return sorted(times)[int(len(times) * 0.95)]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    settings = Settings(home=tmp_path_factory.mktemp("front"))
+    db = open_control_db(settings.database_url)
+    lake = Lake.open(settings.lake_url, scratch=settings.scratch)
+    served = serve_tenant("blue", invented_contents(items=2000, users=200), lake=lake, db=db)
+    with service(Workplace(settings, lake, db), workers=2) as server:
+        shop = Shop(server, served)
+        shop.p95(60)  # both workers have loaded the release
+        yield shop
+    db.close()
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_shop_does_not_notice_a_flood(shop: Shop, kind: str, record_property: Any) -> None:
+    memory = shop.server.memory_bytes()
+    quiet = shop.p95()
+    with flooded(kind, shop.server.port) as flood:
+        time.sleep(2)
+        beside = shop.p95()
+        grown = shop.server.memory_bytes() - memory
+    record_property("p95_ms", (quiet, beside))
+    record_property("grown_bytes", grown)
+    sys.stdout.write(
+        f"\n{kind:13} quiet {quiet:6.1f} ms  beside {beside:8.1f} ms  grown {grown / 1e6:6.1f} MB  {flood.seen}\n"
+    )
+    assert flood.seen["connections"] >= FLOODS[kind].connections
+    assert beside < max(2 * quiet, FLOOR_MS)
+    assert grown < GROWTH
