@@ -22,7 +22,7 @@ from bento_service.front import NEVER, Front, Refusal
 MAX_HEADERS = 100
 MAX_AHEAD = 16
 """Requests that a client may send before the answer to the first one."""
-LINGER_BYTES = 1024 * 1024
+LINGER_BYTES = 256 * 1024
 """What is thrown away of a body after an early answer: without that the client might never see the answer."""
 LINGER_SECONDS = 2.0
 READ_SECONDS = 30.0

@@ -1,6 +1,6 @@
 """What strangers may send to the service: `python -m tests.hostile.floods KIND PORT`, each kind in its own process.
 
-A flood runs until the process is stopped. Its connections are made again when the service closes them, after a pause,
+A flood runs until its standard input ends. Its connections are made again when the service closes them, after a pause,
 so that what is measured is the service and not how fast this process can be. At the end it prints what happened.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -19,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAUSE = 0.25
 _HOST = "127.0.0.1"
 _HEAD = b"GET /health HTTP/1.1\r\nHost: a\r\n"
 _PIECE = b"a" * 65_536
@@ -27,10 +25,11 @@ _PIECE = b"a" * 65_536
 
 @dataclass(frozen=True)
 class Flood:
-    """How many connections send what; `reads` says whether the answers are read."""
+    """How many connections send what, and after how many seconds they are made again; `reads`: they read answers."""
 
     connections: int
     kind: str
+    pause: float = 0.25
     reads: bool = True
 
 
@@ -39,9 +38,9 @@ FLOODS = {
     "one-header": Flood(4, "one-header"),
     "many-headers": Flood(4, "many-headers"),
     "idle": Flood(500, "idle"),
-    "bodies": Flood(100, "bodies"),
-    "small-chunks": Flood(20, "small-chunks"),
-    "ahead": Flood(20, "ahead"),
+    "bodies": Flood(100, "bodies", pause=2.0),
+    "small-chunks": Flood(20, "small-chunks", pause=1.0),
+    "ahead": Flood(20, "ahead", pause=1.0),
     "unread": Flood(100, "unread", reads=False),
 }
 
@@ -79,9 +78,7 @@ async def _pieces(kind: str) -> AsyncIterator[bytes]:
             for _ in range(20):
                 yield b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n" * 2_000
         case "unread":
-            for _ in range(200):
-                yield b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n"
-                await asyncio.sleep(0.05)
+            yield b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 12
             await asyncio.sleep(3600)
         case _:
             raise ValueError(kind)
@@ -93,7 +90,7 @@ async def _connection(flood: Flood, port: int, seen: Counter[str]) -> None:
             reader, writer = await asyncio.open_connection(_HOST, port)
         except OSError:
             seen["refused"] += 1
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(flood.pause)
             continue
         seen["connections"] += 1
         answers = asyncio.create_task(_read(reader, seen)) if flood.reads else None
@@ -105,10 +102,9 @@ async def _connection(flood: Flood, port: int, seen: Counter[str]) -> None:
                 await writer.drain()
                 seen["bytes"] += len(piece)
         if answers is not None:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(answers, 30)
+            await asyncio.wait([answers], timeout=30)
         writer.close()
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(flood.pause)
 
 
 async def _read(reader: asyncio.StreamReader, seen: Counter[str]) -> None:
@@ -121,10 +117,8 @@ async def _read(reader: asyncio.StreamReader, seen: Counter[str]) -> None:
 
 async def _run(flood: Flood, port: int) -> Counter[str]:
     seen: Counter[str] = Counter()
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     tasks = [asyncio.create_task(_connection(flood, port, seen)) for _ in range(flood.connections)]
-    await stop.wait()
+    await asyncio.to_thread(sys.stdin.read)  # whoever started it ends it, or has ended
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -143,12 +137,11 @@ def flooded(kind: str, port: int) -> Iterator[Running]:
     """Flood the service while the block runs."""
     running = Running()
     command = [sys.executable, "-m", "tests.hostile.floods", kind, str(port)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         yield running
         assert process.poll() is None, "the flood has ended by itself"
     finally:
-        process.terminate()
         output, _ = process.communicate(timeout=60)
     running.seen = json.loads(output)
 

@@ -10,9 +10,9 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from typing import Any
 
-import httpx
 import pytest
 
 from recsaas_assets.benchmarks.serve_data import ServedTenant, invented_contents, serve_tenant
@@ -23,8 +23,8 @@ from resources.lake import Lake
 from resources.settings import Settings
 from tests.hostile.floods import FLOODS, flooded
 
-QUESTIONS = 150
-A_SECOND = 20
+QUESTIONS = 120
+A_SECOND = 30
 FLOOR_MS = 60.0
 """Below this no p95 fails: a busy machine makes a quiet service as slow."""
 GROWTH = 120 * 1024 * 1024
@@ -40,13 +40,13 @@ class Shop:
     def ask(self) -> float:
         """Return the milliseconds until the answer."""
         started = time.perf_counter()
-        answer = httpx.post(
-            f"{self.server.url}/api/v1/recommendations",
-            json={"user_id": "u1", "count": 10},
-            headers={"Authorization": f"Bearer {self.served.key}"},
-            timeout=60,
-        )
-        assert answer.status_code == 200, answer.text
+        connection = HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+        headers = {"Authorization": f"Bearer {self.served.key}", "Content-Type": "application/json"}
+        connection.request("POST", "/api/v1/recommendations", b'{"user_id": "u1", "count": 10}', headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        assert answer.status == 200, body
         return (time.perf_counter() - started) * 1000
 
     def p95(self, questions: int = QUESTIONS) -> float:
