@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -117,6 +119,7 @@ def create_app(
         title="recsaas",
         version=_version(),
         description="Recommendations for shops: events and files in, ranked items out.",
+        openapi_url=None,  # FastAPI's own route writes the whole document anew for everybody who asks
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -181,6 +184,7 @@ def create_app(
     if origins := origins_of(settings.cors_origins):  # outermost, so that errors and refusals can be read as well
         app.add_middleware(ApiCors, origins=origins)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.state.openapi_json = cache(lambda: json.dumps(app.openapi(), ensure_ascii=False).encode())
     return app
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter
-from starlette.responses import FileResponse, RedirectResponse
+from fastapi import APIRouter, Request
+from starlette.responses import FileResponse, RedirectResponse, Response
 
 router = APIRouter(include_in_schema=False)
 _STATIC = Path(__file__).parent.parent / "static"
@@ -15,6 +15,12 @@ _STATIC = Path(__file__).parent.parent / "static"
 def docs() -> FileResponse:
     """Show every route, and try it."""
     return FileResponse(_STATIC / "docs.html", media_type="text/html")
+
+
+@router.get("/openapi.json")
+async def openapi(request: Request) -> Response:
+    """Describe every route."""
+    return Response(request.app.state.openapi_json(), media_type="application/json")
 
 
 @router.get("/")

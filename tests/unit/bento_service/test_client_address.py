@@ -50,3 +50,11 @@ def test_a_peer_without_an_address_is_unknown() -> None:
 def test_a_proxy_that_is_no_address_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="RECSAAS_TRUSTED_PROXIES"):
         ClientAddress(proxies_of("proxy.example"))
+
+
+def test_a_trusted_proxy_speaks_for_many_and_nobody_else_does() -> None:
+    addresses = ClientAddress(["10.0.0.0/8"])
+    assert addresses.trusts("10.1.2.3") and addresses.trusts("::ffff:10.1.2.3")
+    assert not addresses.trusts("192.0.2.1") and not addresses.trusts("")
+    assert not ClientAddress().trusts("10.1.2.3")
+    assert addresses.of_peer("2001:db8::1:2:3:4") == addresses.of_peer("2001:db8::5") == "2001:db8::"
