@@ -1,21 +1,9 @@
-"""One connection, byte by byte: the guarded protocol with a transport that only notes what happens to it."""
+"""One connection, byte by byte."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 import pytest
-import uvicorn
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
-from uvicorn.server import ServerState
 
-from bento_service.client_address import ClientAddress
-from bento_service.front import Front, FrontLimits
 from bento_service.guarded_protocol import (
     LINGER_BYTES,
     LINGER_SECONDS,
@@ -23,135 +11,8 @@ from bento_service.guarded_protocol import (
     MAX_HEADERS,
     READ_BYTES,
     READ_SECONDS,
-    GuardedProtocol,
 )
-
-LIMITS = FrontLimits(header_bytes=4096, header_seconds=10, idle_seconds=15, connections=64, address_connections=32)
-GET = b"GET /items HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-class Wire(asyncio.Transport):
-    """The server's end of a connection."""
-
-    def __init__(self, peer: str) -> None:
-        super().__init__({"peername": (peer, 1234)})
-        self.sent = b""
-        self.unsent = 0
-        self.closed = self.aborted = self.ended = self.paused = False
-
-    def write(self, data: Any) -> None:
-        assert not (self.closed or self.aborted or self.ended)
-        self.sent += bytes(data)
-
-    def get_write_buffer_size(self) -> int:
-        return self.unsent
-
-    def is_closing(self) -> bool:
-        return self.closed or self.aborted
-
-    def close(self) -> None:
-        self.closed = True
-
-    def abort(self) -> None:
-        self.aborted = True
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def write_eof(self) -> None:
-        self.ended = True
-
-    def pause_reading(self) -> None:
-        self.paused = True
-
-    def resume_reading(self) -> None:
-        self.paused = False
-
-
-class App:
-    """Notes the requests, and reads their bodies where they are posted."""
-
-    def __init__(self) -> None:
-        self.seen: list[Scope] = []
-        self.bodies: list[bytes] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.seen.append(scope)
-        request = Request(scope, receive)
-        await self.gate.wait()
-        if scope["method"] == "POST":
-            try:
-                self.bodies.append(await request.body())
-            except ClientDisconnect:
-                return
-        if scope["path"] == "/stream":
-            await StreamingResponse(iter([b"a" * 10, b"b" * 10]))(scope, receive, send)
-        else:
-            await Response("{}", media_type="application/json")(scope, receive, send)
-
-
-class Line:
-    """A client's connection to a worker."""
-
-    def __init__(self, worker: Worker, peer: str) -> None:
-        self.wire = Wire(peer)
-        self.protocol = GuardedProtocol(
-            worker.front, config=worker.config, server_state=worker.state, app_state={}, _loop=worker.loop
-        )
-        self.protocol.connection_made(self.wire)
-
-    async def send(self, *pieces: bytes) -> Line:
-        for piece in pieces:
-            if not self.wire.is_closing():
-                self.protocol.data_received(piece)
-        for _ in range(50):
-            await asyncio.sleep(0)
-        return self
-
-    @property
-    def statuses(self) -> list[int]:
-        return [int(part[:3]) for part in self.wire.sent.split(b"HTTP/1.1 ")[1:]]
-
-    @property
-    def error(self) -> dict[str, Any]:
-        head, _, body = self.wire.sent.rpartition(b"\r\n\r\n")
-        assert b"connection: close" in head
-        error: dict[str, Any] = json.loads(body)["error"]
-        assert f"x-request-id: {error['request_id']}".encode() in head
-        return error
-
-    @property
-    def gone(self) -> bool:
-        return self.wire.closed or self.wire.aborted or self.wire.ended
-
-
-class Worker:
-    """A worker's front and its app."""
-
-    def __init__(self, limits: FrontLimits = LIMITS, trusted: tuple[str, ...] = ()) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.front = Front(limits, ClientAddress(trusted))
-        self.app = App()
-        self.config = uvicorn.Config(self.app, log_config=None, proxy_headers=False)
-        self.state = ServerState()
-
-    def connect(self, peer: str = "192.0.2.1") -> Line:
-        return Line(self, peer)
-
-    def wait(self, seconds: float) -> None:
-        self.front.sweep(self.front.now + seconds)
-
-
-def on_worker(
-    test: Callable[[Worker], Awaitable[None]],
-    **options: Any,
-) -> None:
-    async def run() -> None:
-        await test(Worker(**options))
-
-    asyncio.run(run())
+from tests.unit.bento_service.wire import GET, Worker, on_worker
 
 
 def test_a_request_is_answered_and_the_connection_kept() -> None:
@@ -431,62 +292,6 @@ def test_an_answer_that_is_never_read_does_not_hold_a_closed_connection() -> Non
         assert line.wire.closed
         worker.wait(LINGER_SECONDS + 1)
         assert line.wire.aborted
-
-    on_worker(test)
-
-
-def test_connections_that_wait_give_way_those_without_any_answer_first() -> None:
-    async def test(worker: Worker) -> None:
-        kept = await worker.connect("192.0.2.7").send(GET)
-        worker.wait(1)
-        attackers = [worker.connect() for _ in range(500)]
-        assert len(worker.front) == 33  # all but one are of one address
-        assert not kept.gone
-        assert attackers[0].gone and not attackers[-1].gone
-        assert (await attackers[-1].send(GET)).statuses == [200]
-        newcomer = await worker.connect("192.0.2.9").send(GET)
-        assert newcomer.statuses == [200]
-
-    on_worker(test)
-
-
-def test_one_address_may_have_so_many_requests_in_flight() -> None:
-    async def test(worker: Worker) -> None:
-        worker.app.gate.clear()
-        busy = [await worker.connect().send(GET) for _ in range(32)]
-        refused = worker.connect()
-        assert refused.statuses == [429]
-        assert refused.error["code"] == "too_many_connections"
-        assert b"retry-after: 1" in refused.wire.sent
-        assert len(worker.front) == 32
-        other = worker.connect("192.0.2.2")
-        assert not other.gone
-        busy[0].protocol.connection_lost(None)
-        assert not worker.connect().gone
-
-    on_worker(test)
-
-
-def test_all_together_may_have_so_many_and_a_trusted_proxy_alone_too() -> None:
-    async def test(worker: Worker) -> None:
-        worker.app.gate.clear()
-        lines = [await worker.connect("10.0.0.1").send(GET) for _ in range(64)]
-        assert not any(line.gone for line in lines)
-        refused = worker.connect("192.0.2.2")
-        assert refused.statuses == [503]
-        assert refused.error["code"] == "busy"
-
-    on_worker(test, trusted=("10.0.0.0/8",))
-
-
-def test_connections_are_forgotten_when_they_are_lost() -> None:
-    async def test(worker: Worker) -> None:
-        lines = [await worker.connect(f"192.0.2.{n}").send(GET) for n in range(20)]
-        for line in lines:
-            line.protocol.connection_lost(None)
-        assert len(worker.front) == 0
-        assert not worker.state.connections
-        worker.wait(100)
 
     on_worker(test)
 
