@@ -7,6 +7,7 @@ with the time, so that every deadline is kept to a second.
 from __future__ import annotations
 
 import math
+import resource
 from asyncio import AbstractEventLoop
 from collections import Counter
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ _LOG_SECONDS = 10.0
 _ROOM = 16
 """One sixteenth of the connections leave at once where there are too many: to look for one each time would cost more
 than it spares."""
+_OTHER_FILES = 256
+"""Open files of a worker beside its connections: databases, releases that are mapped, what it does beside answers."""
 _log = structlog.get_logger("recsaas.front")
 
 
@@ -39,14 +42,24 @@ class FrontLimits:
 
     @classmethod
     def of(cls, settings: Settings) -> FrontLimits:
-        """Return the limits of the settings."""
+        """Return the limits of the settings; not more connections than the process may have files open."""
         return cls(
             header_bytes=settings.max_header_bytes,
             header_seconds=settings.header_timeout_seconds,
             idle_seconds=settings.idle_timeout_seconds,
-            connections=settings.max_connections,
+            connections=_room_for(settings.max_connections),
             address_connections=settings.max_address_connections,
         )
+
+
+def _room_for(connections: int) -> int:
+    """Allow this process as many open files as that takes, if the system lets it; return how many there may be."""
+    wanted = connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted and soft != resource.RLIM_INFINITY:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return connections if soft == resource.RLIM_INFINITY else max(2, min(connections, soft - _OTHER_FILES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +136,8 @@ class Front:
             self._sweeping = True
             loop.call_later(_SWEEP_SECONDS, self._sweep_again, loop)
         name = self._addresses.of_peer(peer)
-        most = self.limits.connections if self._addresses.trusts(peer) else self.limits.address_connections
+        for_many = not peer or self._addresses.trusts(peer)  # at a Unix socket a proxy of this machine is the peer
+        most = self.limits.connections if for_many else self.limits.address_connections
         if len(self._of.get(name, ())) >= most and not self._make_room(name):
             return self._refused(_ADDRESS_FULL)
         if len(self) >= self.limits.connections and not any(map(self._make_room, self._by_connections())):

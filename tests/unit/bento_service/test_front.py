@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import resource
+
+import pytest
+
+from bento_service.front import FrontLimits
+from resources.settings import Settings
 from tests.unit.bento_service.wire import GET, Worker, on_worker
 
 
@@ -59,3 +65,32 @@ def test_connections_are_forgotten_when_they_are_lost() -> None:
         worker.wait(100)
 
     on_worker(test)
+
+
+def test_whoever_comes_by_a_unix_socket_is_not_one_address() -> None:
+    async def test(worker: Worker) -> None:
+        worker.app.gate.clear()
+        lines = [await worker.connect("").send(GET) for _ in range(64)]
+        assert not any(line.gone for line in lines)
+
+    on_worker(test)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "set_to", "connections"),
+    [
+        (1024, 4096, 2304, 2048),
+        (1024, 1024, 1024, 768),
+        (1024, resource.RLIM_INFINITY, 2304, 2048),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, None, 2048),
+        (20_000, 20_000, None, 2048),
+    ],
+)
+def test_there_are_no_more_connections_than_files_may_be_open(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, set_to: int | None, connections: int
+) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: asked.append(limits))
+    assert FrontLimits.of(Settings(max_connections=2048)).connections == connections
+    assert asked == ([] if set_to is None else [(set_to, hard)])
