@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -44,6 +46,7 @@ from bento_service.logs import RequestLog
 from bento_service.metrics import Metrics
 from bento_service.middleware import RequestMiddleware
 from bento_service.release_cache import ReleaseCache
+from bento_service.requests import Bodies
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
@@ -75,6 +78,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     413: {"model": ErrorBody, "description": "Too large"},
     415: {"model": ErrorBody, "description": "The content type does not fit"},
     422: {"model": ErrorBody, "description": "Well-formed, but not valid"},
+    431: {"model": ErrorBody, "description": "Request line and headers are too large"},
     429: {"model": ErrorBody, "description": "Over a limit: see Retry-After"},
     503: {"model": ErrorBody, "description": "Not ready: see Retry-After"},
 }
@@ -138,6 +142,7 @@ def create_app(
         title="recsaas",
         version=_version(),
         description="Recommendations for shops: events and files in, ranked items out.",
+        openapi_url=None,  # FastAPI's own route writes the whole document anew for everybody who asks
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -163,6 +168,7 @@ def create_app(
         reads=live_reads(db),
         items=ItemCatalogue(lake, db),
         limits=limits,
+        bodies=Bodies(timeout=settings.request_timeout_seconds, most_bytes=settings.max_body_bytes_in_flight),
         shared=shared,
         metrics=metrics,
         upload_slots=UploadSlots(),
@@ -186,6 +192,7 @@ def create_app(
     if origins := origins_of(settings.cors_origins):  # outermost, so that errors and refusals can be read as well
         app.add_middleware(ApiCors, origins=origins)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.state.openapi_json = cache(lambda: json.dumps(app.openapi(), ensure_ascii=False).encode())
     return app
 
 

@@ -8,17 +8,22 @@ from contextlib import suppress
 from typing import Any
 
 import bentoml._internal.utils.analytics.usage_stats as usage_stats
+import uvicorn.config
 import yaml  # type: ignore[import-untyped]
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bento_service.requests import MAX_JSON_BYTES
+from bento_service.front import Front
+from bento_service.guarded_protocol import guarded
 from resources.errors import ConfigurationError
+from resources.settings import Settings
 
 BENTOML_PATHS = frozenset({"/livez", "/healthz", "/readyz", "/schema.json", "/recommend", "/similar"})
 """What BentoML answers itself: its probes, and the endpoints of its own clients with their schema."""
-_BODY_SECONDS = 30
+_KEY_BYTES = 64 * 1024
+"""A body that may hold the key is read before anybody knows whose it is, so it has to be small."""
+_KEY_SECONDS = 10
 _CARRIED = ("type", "asgi", "http_version", "scheme", "client", "server", "extensions")
 
 
@@ -43,6 +48,14 @@ class MountedApp:
         await self._app(scope, receive, send)
 
 
+def guard_connections(settings: Settings) -> None:
+    """Put the front before every server that `bentoml serve` starts in this process: BentoML lets nobody choose.
+
+    It has to be called while the service is imported: BentoML makes uvicorn's configuration after that.
+    """
+    uvicorn.config.HTTP_PROTOCOLS["auto"] = guarded(Front.of(settings))  # type: ignore[assignment]
+
+
 class StraightToApp:
     """Middleware that hands every request but BentoML's own to the app at once.
 
@@ -64,7 +77,7 @@ async def forwarded(app: ASGIApp, request: Request, path: str) -> Response:
     """Answer a request of a BentoML client with what `POST path` of the app answers, error or not.
 
     So there is one check of credentials, one of the body, one set of limits, and one shape of errors. A client that
-    cannot set a header may send its API key in the body, as `api_key`.
+    cannot set a header may send its API key in a body of at most 64 KiB, as `api_key`.
     """
     headers = [*request.scope["headers"]]
     receive: Receive = request.receive
@@ -89,12 +102,15 @@ async def forwarded(app: ASGIApp, request: Request, path: str) -> Response:
 
 async def _body(request: Request) -> bytes:
     """Read a body that may hold the key; one that is too large or too slow is left, and so nobody is asking."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > _KEY_BYTES:
+        return b""
     body = b""
     with suppress(TimeoutError):
-        async with asyncio.timeout(_BODY_SECONDS):
+        async with asyncio.timeout(_KEY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MAX_JSON_BYTES:
+                if len(body) > _KEY_BYTES:
                     return b""
     return body
 

@@ -8,6 +8,10 @@ from collections.abc import Callable
 import uvicorn
 from starlette.types import ASGIApp
 
+from bento_service.front import Front
+from bento_service.guarded_protocol import guarded
+from resources.settings import load_settings
+
 BACKLOG = 2048
 """Connections that may wait until a worker takes them."""
 
@@ -16,11 +20,13 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
     """Return uvicorn's settings for `app`; logging is ours (`logs.py`), and so is the line of a request."""
     return uvicorn.Config(
         app=app,
+        http=guarded(Front.of(load_settings())),  # type: ignore[arg-type]  # it is only called
+        ws="none",
         backlog=BACKLOG,
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_keep_alive=5,
+        proxy_headers=False,  # the address of a client is read by `client_address.py`
     )
 
 

@@ -19,7 +19,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from bento_service.api.health import control_db_answers
-from bento_service.bentoml_fit import MountedApp, NoTimeout, StraightToApp, forget_tracking, forwarded
+from bento_service.bentoml_fit import (
+    MountedApp,
+    NoTimeout,
+    StraightToApp,
+    forget_tracking,
+    forwarded,
+    guard_connections,
+)
 from bento_service.logs import configure_logging
 from bento_service.native import RecommendInput, SimilarInput
 from bento_service.schemas.recommendations import RecommendationAnswer, SimilarAnswer
@@ -36,6 +43,7 @@ forget_tracking()
 _package = Package.beside_sources()
 _settings = packaged_settings(load_settings(), _package)
 _mounted = MountedApp()
+guard_connections(_settings)
 
 
 @bentoml.service(
@@ -47,7 +55,11 @@ _mounted = MountedApp()
     logging={"access": {"enabled": False}},
     # BentoML traces every request, for 0.13 ms also when the SDK is disabled, unless its address is excluded.
     tracing={} if _settings.tracing else {"excluded_urls": ".*"},
-    envs=[{"name": "OTEL_SDK_DISABLED", "value": str(not _settings.tracing).lower()}],
+    envs=[
+        {"name": "OTEL_SDK_DISABLED", "value": str(not _settings.tracing).lower()},
+        # uvicorn would believe an X-Forwarded-For of every program on this machine; `client_address.py` reads it.
+        {"name": "FORWARDED_ALLOW_IPS", "value": "nobody"},
+    ],
 )
 @bentoml.asgi_app(_mounted, path="/")
 class RecsaasService:

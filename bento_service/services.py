@@ -16,6 +16,7 @@ from bento_service.export_worker import ExportWorker
 from bento_service.limits import Limits
 from bento_service.metrics import Metrics
 from bento_service.release_cache import ReleaseCache
+from bento_service.requests import Bodies
 from bento_service.settings_cache import SettingsCache
 from bento_service.shared_store import SharedStore
 from bento_service.upload_slots import UploadSlots
@@ -48,6 +49,7 @@ class Services:
     reads: LiveReads
     items: ItemCatalogue
     limits: Limits
+    bodies: Bodies
     shared: SharedStore | None
     metrics: Metrics
     upload_slots: UploadSlots

@@ -27,6 +27,8 @@ _MOST_OF_NAME = 255
 _OVERHEAD = 64 * 1024  # part headers, boundaries and the other fields of the form
 _BUFFER = 1024 * 1024
 _STALE_SECONDS = 24 * 3600
+LEAST_RATE = 1024
+"""Bytes a second that a file has to arrive at on average, or its client could hold it open for ever byte by byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ async def received_file(request: Request, *, folder: Path, max_bytes: int, pause
     Raises:
         UnsupportedMediaType: the body is not a multipart form.
         TooLarge: the file is over `max_bytes`; the rest of it is not read.
-        RequestTimeout: nothing arrived for `pause` seconds.
+        RequestTimeout: nothing arrived for `pause` seconds, or all in all less than `LEAST_RATE` bytes a second.
         InvalidInput: the form has no file in the field `file`, or more than one.
         Malformed: the form is cut off, or not a form.
     """
@@ -186,14 +188,22 @@ async def _feed(request: Request, form: _Form, max_bytes: int, pause: float) -> 
 async def _chunks(request: Request, pause: float) -> AsyncIterator[bytes]:
     """Give the pieces of the body; a client that stops sending must not hold a file and a connection for ever."""
     stream = request.stream()
+    time = asyncio.get_running_loop().time
+    began = time()
+    size = 0
     while True:
+        now = time()
         try:
-            async with asyncio.timeout(pause):
+            async with asyncio.timeout_at(min(now + pause, began + pause + size / LEAST_RATE)):
                 chunk = await anext(stream)
         except StopAsyncIteration:
             return
         except TimeoutError as error:
-            raise RequestTimeout(f"Nothing of the file arrived for {pause:g} seconds; send it again.") from error
+            raise RequestTimeout(
+                f"Nothing of the file arrived for {pause:g} seconds, or less than {LEAST_RATE:,} bytes a second; send "
+                "it again."
+            ) from error
+        size += len(chunk)
         yield chunk
 
 

@@ -79,6 +79,28 @@ class Settings(BaseSettings):
     max_concurrency: int = Field(
         default=1024, ge=2, description="Requests in flight per worker; one tenant may have half of them."
     )
+    max_body_bytes_in_flight: int = Field(
+        default=64 * 1024**2,
+        ge=8 * 1024**2,
+        description="Bytes of JSON bodies that are arriving, per worker; one tenant may have half of them.",
+    )
+    max_header_bytes: int = Field(
+        default=32 * 1024, ge=4096, le=1024**2, description="Largest request line and headers together, in bytes."
+    )
+    header_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="Longest wait for the headers of a request, and for a connection's first one."
+    )
+    idle_timeout_seconds: float = Field(
+        default=15.0, gt=0, description="How long a connection is kept open for the next request."
+    )
+    max_connections: int = Field(default=2048, ge=2, description="Connections per worker.")
+    max_address_connections: int = Field(
+        default=512, ge=1, description="Connections of one address per worker; trusted proxies may have all."
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas.",
+    )
     request_timeout_seconds: float = Field(
         default=60.0, gt=0, description="Longest wait for a JSON body, or for more of a file."
     )

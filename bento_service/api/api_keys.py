@@ -55,7 +55,7 @@ def api_keys(
 )
 async def make(request: Request, principal: Admin, services: WithServices) -> Response:
     """Make a key that may do what its scopes say. Its secret is in this answer and nowhere else."""
-    body = await read_json(request, ApiKeyBody, timeout=services.settings.request_timeout_seconds)
+    body = await read_json(request, ApiKeyBody, services.bodies)
     principal.check_tenant(body.tenant_id)
     key, secret = await run_in_threadpool(
         create_api_key, services.db, principal.tenant, name=body.name, scopes=body.scopes, now=services.clock()

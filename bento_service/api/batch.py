@@ -40,7 +40,7 @@ async def batch(request: Request, principal: Reader, services: WithServices, ans
     Each counts as a request against the limits of requests per second. When the answers have 16 MiB together, those
     that would follow are refused.
     """
-    asked = await read_json(request, BatchRequest, timeout=services.settings.request_timeout_seconds)
+    asked = await read_json(request, BatchRequest, services.bodies)
     caller = caller_of(request, principal)
     results: list[str] = []
     size = 0

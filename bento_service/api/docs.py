@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter
-from starlette.responses import FileResponse, RedirectResponse
+from fastapi import APIRouter, Request
+from starlette.responses import FileResponse, RedirectResponse, Response
 
 from bento_service.page_headers import of_page
 
@@ -18,6 +18,12 @@ def docs() -> FileResponse:
     """Show every route, and try it."""
     page = _STATIC / "docs.html"
     return FileResponse(page, media_type="text/html", headers=of_page(page))
+
+
+@router.get("/openapi.json")
+async def openapi(request: Request) -> Response:
+    """Describe every route."""
+    return Response(request.app.state.openapi_json(), media_type="application/json")
 
 
 @router.get("/")

@@ -77,7 +77,7 @@ async def track_short(
 
 
 async def _track(request: Request, principal: Principal, services: Services, key: str | None) -> Response:
-    body = (await read_json(request, TrackRequest, timeout=services.settings.request_timeout_seconds)).root
+    body = (await read_json(request, TrackRequest, services.bodies)).root
     bodies = body.events if isinstance(body, EventBatch) else (body,)
     principal.check_tenant(body.tenant_id)
     for event in bodies:

@@ -79,7 +79,7 @@ async def put_items(
     if media_type(request) == "multipart/form-data":
         return await receive_upload(request, principal, services, Kind.ITEMS, validate_only=validate_only)
     services.require_writable_lake()
-    body = (await read_json(request, ItemsRequest, timeout=services.settings.request_timeout_seconds)).root
+    body = (await read_json(request, ItemsRequest, services.bodies)).root
     batch = not isinstance(body, ItemBody)
     bodies = (body,) if isinstance(body, ItemBody) else body.items if isinstance(body, ItemBatch) else body
     principal.check_tenant(body.tenant_id if isinstance(body, ItemBatch) else None)
@@ -131,7 +131,7 @@ async def patch_item(
 ) -> Response:
     """Change some fields of an item; null empties one. What is left out stays."""
     services.require_writable_lake()
-    body = await read_json(request, ItemPatch, timeout=services.settings.request_timeout_seconds)
+    body = await read_json(request, ItemPatch, services.bodies)
     principal.check_tenant(body.tenant_id)
     answer = await run_in_threadpool(_patch, services, principal.tenant, item_id, body, key=idempotency_key)
     return Response(answer.model_dump_json(), media_type="application/json")

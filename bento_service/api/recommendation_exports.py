@@ -59,7 +59,7 @@ async def ask(
 ) -> Response:
     """Have a file made with the list of every user, as each would be answered. One at a time."""
     services.require_writable_lake()
-    body = await read_json(request, ExportBody, timeout=services.settings.request_timeout_seconds)
+    body = await read_json(request, ExportBody, services.bodies)
     principal.check_tenant(body.tenant_id)
     key = WriteKey.of(idempotency_key, "recommendation export", body.model_dump(mode="json", exclude={"tenant_id"}))
     export = await run_in_threadpool(

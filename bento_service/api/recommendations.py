@@ -44,7 +44,7 @@ async def recommend(request: Request) -> Response:
     """Recommend items to a user; to one that the release does not know by the events so far, or else popular ones."""
     services: Services = request.app.state.services
     principal = await allowed(request, services, _SCOPE)
-    asked = await read_json(request, RecommendationRequest, timeout=services.settings.request_timeout_seconds)
+    asked = await read_json(request, RecommendationRequest, services.bodies)
     principal.check_tenant(asked.tenant_id)
     return await _recommend(request, principal, asked)
 
@@ -74,7 +74,7 @@ async def similar(request: Request) -> Response:
     """Find the items most like one item; for an item the model does not know, popular ones of its category."""
     services: Services = request.app.state.services
     principal = await allowed(request, services, _SCOPE)
-    asked = await read_json(request, SimilarRequest, timeout=services.settings.request_timeout_seconds)
+    asked = await read_json(request, SimilarRequest, services.bodies)
     principal.check_tenant(asked.tenant_id)
     answering: Answering = request.app.state.answering
     answered = await answering.similar(caller_of(request, principal), asked)

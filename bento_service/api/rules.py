@@ -65,7 +65,7 @@ async def add(
 ) -> Response:
     """Add a rule. It holds in the next answer, or from `starts_at` on."""
     services.require_writable_lake()
-    body = await read_json(request, RuleBody, timeout=services.settings.request_timeout_seconds)
+    body = await read_json(request, RuleBody, services.bodies)
     principal.check_tenant(body.tenant_id)
     draft, now = draft_of(body.fields()), services.clock()
     key = WriteKey.of(idempotency_key, "rule", draft.model_dump(mode="json"))
@@ -88,7 +88,7 @@ def rule(principal: RuleWriter, services: WithServices, rule_id: str) -> Respons
 async def change(request: Request, principal: RuleWriter, services: WithServices, rule_id: str) -> Response:
     """Change what a rule says; null takes a value away."""
     services.require_writable_lake()
-    body = await read_json(request, RulePatch, timeout=services.settings.request_timeout_seconds)
+    body = await read_json(request, RulePatch, services.bodies)
     principal.check_tenant(body.tenant_id)
     now = services.clock()
     changed = await run_in_threadpool(change_rule, services.db, principal.tenant, rule_id, body.fields(), now=now)

@@ -65,7 +65,7 @@ async def train(
 ) -> Response:
     """Queue a run of the whole pipeline, with a model and hyper-parameters that hold for this run."""
     services.require_writable_lake()
-    body = await read_json(request, TrainRequest, timeout=services.settings.request_timeout_seconds, optional=True)
+    body = await read_json(request, TrainRequest, services.bodies, optional=True)
     principal.check_tenant(body.tenant_id)
     return await run_in_threadpool(_train, services, principal, body, idempotency_key)
 
@@ -77,7 +77,7 @@ async def reindex(
 ) -> Response:
     """Queue a run that builds index and release from the newest trained model, without training."""
     services.require_writable_lake()
-    body = await read_json(request, ReindexRequest, timeout=services.settings.request_timeout_seconds, optional=True)
+    body = await read_json(request, ReindexRequest, services.bodies, optional=True)
     principal.check_tenant(body.tenant_id)
     return await run_in_threadpool(_reindex, services, principal, body, idempotency_key)
 

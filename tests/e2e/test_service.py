@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,53 @@ def test_the_error_shape_survives_bentoml(service: Running, method: str, path: s
     answer = service.http.request(method, path, headers={"X-Request-ID": "e2e-1"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert answer.headers["X-Request-ID"] == answer.json()["error"]["request_id"] == "e2e-1"
+
+
+def sent(service: Running, *pieces: bytes) -> tuple[int, str, dict[str, Any]]:
+    """Send bytes on a connection of their own; return status, headers and error of the answer that ends it."""
+    assert service.http.base_url.port is not None
+    with socket.create_connection(("127.0.0.1", service.http.base_url.port), timeout=30) as connection:
+        with suppress(OSError):  # the service need not read what it has answered
+            for piece in pieces:
+                connection.sendall(piece)
+        answer = b""
+        with suppress(ConnectionResetError):
+            while data := connection.recv(65_536):
+                answer += data
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    return int(head.split(" ")[1]), head.lower(), json.loads(body)["error"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status", "code"),
+    [
+        ([b"GET /health HTTP/1.1\r\nX: " + b"a" * 40_000], 431, "headers_too_large"),
+        ([b"GET /health HTTP/1.1\r\n" + b"X: a\r\n" * 200], 431, "headers_too_large"),
+        ([b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\n\r\n"], 431, "headers_too_large"),
+        ([b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"], 400, "malformed_request"),
+        ([b"GET /nothing HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"], 404, "not_found"),
+    ],
+)
+def test_what_never_reaches_the_app_is_answered_in_the_one_shape(
+    service: Running, pieces: list[bytes], status: int, code: str
+) -> None:
+    answered, headers, error = sent(service, *pieces)
+    assert (answered, error["code"]) == (status, code)
+    assert "connection: close" in headers and f"x-request-id: {error['request_id']}" in headers
+
+
+@pytest.mark.parametrize("path", ["/recommend", "/similar", "/api/v1/recommendations", "/api/v1/interactions"])
+@pytest.mark.parametrize("credential", ["", "Authorization: Bearer sk_live_wrong\r\n"])
+def test_a_body_of_a_stranger_is_answered_before_it_is_there(service: Running, path: str, credential: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\n{credential}Content-Length: 3900000\r\n\r\n".encode()
+    status, headers, error = sent(service, head, b"{" + b" " * 1000)
+    assert (status, error["code"]) == (401, "unauthenticated")
+    assert "connection: close" in headers
+
+
+def test_a_stranger_is_not_told_to_send_a_body(service: Running) -> None:
+    head = b"POST /api/v1/upload/items HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3900000\r\n\r\n"
+    assert sent(service, head)[0] == 401
 
 
 def test_an_event_is_seen_by_every_worker(service: Running) -> None:

@@ -170,6 +170,11 @@ def test_the_log_has_the_request_id_and_neither_key_nor_body(
     assert "private-user" not in out
 
 
+def test_the_openapi_document_is_written_once(client: Client, app: FastAPI) -> None:
+    assert client.get("/openapi.json").headers["content-type"] == "application/json"
+    assert app.state.openapi_json() is app.state.openapi_json()
+
+
 def test_the_openapi_document(client: Client) -> None:
     document = client.get("/openapi.json").json()
     assert document["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"

@@ -7,14 +7,17 @@ import json
 from typing import Any
 
 import pytest
+import uvicorn
 import yaml
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
+from uvicorn.server import ServerState
 
-from bento_service.bentoml_fit import MountedApp, NoTimeout, StraightToApp, forwarded
-from bento_service.requests import MAX_JSON_BYTES
+from bento_service.bentoml_fit import MountedApp, NoTimeout, StraightToApp, forwarded, guard_connections
+from bento_service.guarded_protocol import GuardedProtocol
 from resources.errors import ConfigurationError
+from resources.settings import Settings
 
 
 class Route:
@@ -88,10 +91,29 @@ def test_without_a_key_nobody_is_asking(body: bytes) -> None:
     assert route.credential is None
 
 
-def test_a_body_without_a_credential_is_not_read_without_end() -> None:
+def test_a_body_without_a_credential_is_read_only_while_it_is_small() -> None:
+    for filling, credential in ((b"x" * 60_000, "Bearer k"), (b"x" * 66_000, None)):
+        route = Route()
+        ask(route, b'{"api_key": "k", "x": "', filling, b'"}')
+        assert route.credential == credential
+        assert len(route.body) == (len(filling) + 9 if credential else 0)
+
+
+def test_a_body_without_a_credential_that_says_that_it_is_large_is_not_read() -> None:
     route = Route()
-    ask(route, b'{"api_key": "k", "x": "', b"x" * MAX_JSON_BYTES, b'"}')
+    ask(route, b'{"api_key": "k"}', **{"Content-Length": "70000"})
     assert (route.credential, route.body) == (None, b"")
+
+
+def test_every_server_of_bentoml_gets_the_front(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(uvicorn.config.HTTP_PROTOCOLS, "auto", uvicorn.config.HTTP_PROTOCOLS["auto"])
+    guard_connections(Settings(max_header_bytes=5000))
+    config = uvicorn.Config(Route(), log_config=None)
+    config.load()
+    loop = asyncio.new_event_loop()
+    protocol = config.http_protocol_class(config=config, server_state=ServerState(), app_state={}, _loop=loop)
+    loop.close()
+    assert isinstance(protocol, GuardedProtocol)
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,22 @@ def test_a_client_that_stops_sending_is_given_up(blue: Shop, settings: Settings)
     assert incoming(settings) == []
 
 
+def test_a_client_that_sends_byte_by_byte_is_given_up(blue: Shop, settings: Settings) -> None:
+    async def trickled() -> Any:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+        for _ in range(500):
+            await asyncio.sleep(0.02)
+            yield b"x"
+
+    headers = {**blue.headers, "Content-Type": "multipart/form-data; boundary=b"}
+    impatient = settings.model_copy(update={"request_timeout_seconds": 0.2})
+    with client_of(create_app(impatient, blue.db, blue.lake, lambda: NOW)) as client:
+        answer = client.post("/api/v1/upload/items", content=trickled(), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (408, "request_timeout")
+    assert "1,024 bytes a second" in answer.json()["error"]["message"]
+    assert incoming(settings) == []
+
+
 @pytest.mark.parametrize(
     ("number", "code"),
     [(errno.ENOSPC, "storage_full"), (errno.EIO, "lake_unavailable"), (errno.ESTALE, "lake_unavailable")],
