@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from anyio import to_thread
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from bento_service.auth import Principal
@@ -41,12 +40,16 @@ async def receive_upload(
         pause=settings.request_timeout_seconds,
     ) as file:
         # A small gzip file may hold gigabytes of text: what is checked counts, not what was sent.
-        if not await run_in_threadpool(text_exceeds, file.path, settings.inline_upload_bytes):
+        if not await services.threads.heavy.run(
+            principal.tenant.value, text_exceeds, file.path, settings.inline_upload_bytes
+        ):
             answer = await to_thread.run_sync(
                 _store, services, principal.tenant, kind, file, validate_only, limiter=services.upload_slots
             )
             return Response(answer.model_dump_json(), media_type="application/json")
-        job = await run_in_threadpool(_submit, services, principal.tenant, kind, file, validate_only)
+        job = await services.threads.writes.run(
+            principal.tenant.value, _submit, services, principal.tenant, kind, file, validate_only
+        )
     if isinstance(job, UploadAnswer):
         return Response(job.model_dump_json(), media_type="application/json")
     services.upload_worker.wake()

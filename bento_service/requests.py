@@ -23,6 +23,7 @@ from bento_service.errors import (
 from resources.errors import TooLarge
 
 MAX_JSON_BYTES = 4 * 1024 * 1024
+_LARGE_BYTES = 64 * 1024
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -45,6 +46,8 @@ async def read_json(request: Request, model: type[Model], *, timeout: float, opt
     if kind not in ("", "application/json") and not kind.endswith("+json"):
         raise UnsupportedMediaType(f"The route takes JSON, not {kind[:80]}. Send 'Content-Type: application/json'.")
     body = await _body(request, timeout)
+    if len(body) > _LARGE_BYTES:  # it has not come with the head of the request, which has had its turn
+        await request.app.state.services.turns.take(request.scope["state"]["tenant"])
     if optional and not body:
         body = b"{}"
     try:

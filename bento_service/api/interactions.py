@@ -6,11 +6,11 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from bento_service.api.uploads import QUEUED, ValidateOnly
 from bento_service.auth import Principal, require
+from bento_service.costs import EVENTS_PER_UNIT
 from bento_service.receiving import receive_upload
 from bento_service.requests import json_body, media_type, read_json
 from bento_service.schemas.interactions import (
@@ -82,11 +82,16 @@ async def _track(request: Request, principal: Principal, services: Services, key
     for event in bodies:
         principal.check_tenant(event.tenant_id)
     batch = isinstance(body, EventBatch)
+    if len(bodies) >= EVENTS_PER_UNIT:
+        cost = len(bodies) // EVENTS_PER_UNIT
+        request.scope["state"]["rate_limit"] = await services.limits.admit(principal.tenant, principal.key_id, cost)
     now = services.clock()
     checked = partial(events_of, bodies, now=now, idempotency_key=key, batch=batch)
     events = await services.tenant_settings.apply(principal.tenant, lambda settings: checked(settings=settings))
     if key is not None:
-        await run_in_threadpool(check_retry, services.events, principal.tenant, bodies, events, idempotency_key=key)
+        await services.threads.reads.run(
+            principal.tenant.value, check_retry, services.events, principal.tenant, bodies, events, idempotency_key=key
+        )
     results = await services.event_writer.append(principal.tenant, events, now=now)
     services.metrics.events(principal.tenant.value, sum(not result.duplicate for result in results))
     answer = _answer(results, services, batch=batch)

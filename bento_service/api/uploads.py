@@ -16,6 +16,7 @@ from bento_service.receiving import POLL_SECONDS, receive_upload, with_url
 from bento_service.requests import multipart_schema
 from bento_service.schemas.uploads import StoredUpload, UploadAnswer, UploadJobAnswer, UploadPage, UploadSummary
 from bento_service.services import WithServices
+from bento_service.threads import threaded
 from bento_service.upload_stream import FIELD
 from resources.control_db.upload_jobs import JobStatus, get_job
 from resources.control_db.uploads import get_upload, list_uploads_page
@@ -61,6 +62,7 @@ async def upload(
 
 
 @router.get("/api/v1/uploads", response_model=UploadPage, summary="List uploads")
+@threaded("reads")
 def uploads(
     principal: Uploader,
     services: WithServices,
@@ -78,6 +80,7 @@ def uploads(
 
 
 @router.get("/api/v1/uploads/jobs/{job_id}", response_model=UploadJobAnswer, summary="Show a large upload's progress")
+@threaded("reads")
 def upload_job(principal: Sender, services: WithServices, job_id: str) -> Response:
     """Tell how far a large upload is; in the end with the report that a small one is answered with."""
     job = get_job(services.db, principal.tenant, job_id)
@@ -92,6 +95,7 @@ def upload_job(principal: Sender, services: WithServices, job_id: str) -> Respon
 
 
 @router.get("/api/v1/uploads/{upload_id}", response_model=StoredUpload, summary="Show an upload")
+@threaded("reads")
 def stored_upload(principal: Uploader, services: WithServices, upload_id: str) -> Response:
     """Show the report of a stored upload."""
     record = get_upload(services.db, principal.tenant, upload_id)
@@ -108,6 +112,7 @@ def stored_upload(principal: Uploader, services: WithServices, upload_id: str) -
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "CSV"}},
     summary="Download rejected rows",
 )
+@threaded("heavy")
 def rejected(principal: Sender, services: WithServices, upload_id: str) -> Response:
     """Download every rejected row with its line and reasons, as CSV that can be mended and sent again."""
     record = get_upload(services.db, principal.tenant, upload_id)
@@ -120,6 +125,7 @@ def rejected(principal: Sender, services: WithServices, upload_id: str) -> Respo
 
 
 @router.get("/api/v1/uploads/{upload_id}/trace", response_model=UploadTrace, summary="Show what an upload influenced")
+@threaded("heavy")
 def trace(principal: Uploader, services: WithServices, upload_id: str) -> Response:
     """Show the run that took the upload in, the releases built from it, their answers, and the rows that count."""
     found = trace_upload(services.lake, services.db, services.decisions.store, principal.tenant, upload_id)
