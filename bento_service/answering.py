@@ -278,7 +278,7 @@ class Answering:
         if release.catalogue.size <= INLINE_ITEMS and release.second_stage_items is None and not heavy:
             kept = finish(rank())
         else:
-            kept = finish(await self._services.threads.heavy.run(standing.tenant.value, rank))
+            kept = finish(await self._services.threads.ranking.run(standing.tenant.value, rank))
         self._cache.put(key, kept)
         if self._shared is not None:
             self._shared.put(key, kept)

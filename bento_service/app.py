@@ -122,6 +122,7 @@ def create_app(
         description="Recommendations for shops: events and files in, ranked items out.",
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
         redirect_slashes=False,
         responses=_ERRORS,
     )

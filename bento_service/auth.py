@@ -16,7 +16,7 @@ from fastapi.security import HTTPBearer
 from sqlalchemy.exc import SQLAlchemyError
 
 from bento_service.costs import cost_of
-from bento_service.errors import Busy, RateLimited
+from bento_service.errors import Busy
 from bento_service.threads import Lane, Threads
 from resources.control_db.api_keys import ApiKey, authenticate, hash_secret
 from resources.control_db.engine import ControlDb
@@ -127,12 +127,8 @@ async def authenticated(request: Request, services: Services) -> Principal:
     key = services.keys.fresh(secret) or await _looked_up(request, services, secret)
     state = request.scope["state"]
     tenant = state["tenant"] = key.tenant.value
-    cost = cost_of(request.scope["method"], request.scope["route"].path_format)
-    try:
-        state["rate_limit"] = await services.limits.admit(key.tenant, key.id, cost)
-    except RateLimited as error:
-        state["rate_limit"] = error.headers
-        raise
+    state["key_id"] = key.id
+    await services.limits.count(state, cost_of(request.scope["method"], request.scope["route"].path_format))
     if key.tenant_status != "active":
         raise Forbidden(f"Tenant {key.tenant} is {key.tenant_status}. Ask the operator of this service to resume it.")
     services.limits.concurrency.hold(tenant)

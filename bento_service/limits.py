@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from bento_service.errors import Busy, RateLimited
 from bento_service.shared_store import SharedStore
 from resources.settings import Settings
-from resources.tenant import TenantId
 
 _MOST_BUCKETS = 20_000
 _LEASES_A_SECOND = 20
@@ -200,8 +199,8 @@ class Strangers:
         self._rate = rate
         self._buckets = Buckets(rate, seconds=_STRANGER_SECONDS, clock=clock) if rate else None
 
-    def take(self, address: str) -> None:
-        """Count an answer to an address.
+    def take(self, address: str, cost: int = 1) -> None:
+        """Count an answer to an address that costs so much.
 
         Raises:
             RateLimited: it is one too many.
@@ -209,14 +208,14 @@ class Strangers:
         if self._buckets is None:
             return
         bucket = self._buckets.of(address)
-        if bucket.tokens < 1:
+        if bucket.tokens < cost:
             raise RateLimited(
                 f"Your address may send {self._rate:g} requests a second without a valid API key. Wait a second, and "
                 "send the request again with the key of your tenant.",
-                retry_after=max(1, ceil(bucket.seconds_until(1))),
+                retry_after=max(1, ceil(bucket.seconds_until(cost))),
                 headers=(),
             )
-        bucket.tokens -= 1
+        bucket.tokens -= cost
 
     def give_back(self, address: str) -> None:
         """Count one less: the address did show a valid key."""
@@ -281,27 +280,35 @@ class Limits:
             concurrency=Concurrency(settings.max_concurrency),
         )
 
-    def count_stranger(self, state: dict[str, Any], address: str) -> None:
+    def count_stranger(self, state: dict[str, Any], address: str, cost: int = 1) -> None:
         """Count a request of an address without a valid key; `state` is the request's, and says so from then on.
 
         Raises:
             RateLimited: it is one too many.
         """
         state["stranger"] = True
-        self.strangers.take(address)
+        self.strangers.take(address, cost)
 
-    async def admit(self, tenant: TenantId, key_id: str, cost: int = 1) -> Sequence[tuple[bytes, bytes]]:
-        """Count a request; return the headers that say how many more there may be, none where there is no limit.
+    async def count(self, state: dict[str, Any], cost: int) -> None:
+        """Count a request, or a part of one; `state` is the request's, and holds the headers of its answer then.
 
         Raises:
-            RateLimited: it is one too many.
+            RateLimited: it is too much.
         """
+        try:
+            state["rate_limit"] = await self._admit(state["tenant"], state["key_id"], cost)
+        except RateLimited as error:
+            state["rate_limit"] = error.headers
+            raise
+
+    async def _admit(self, tenant: str, key_id: str, cost: int) -> Sequence[tuple[bytes, bytes]]:
+        """Return the headers that say how much more may be asked, none where there is no limit."""
         allowances = []
         if self._keys is not None:
             allowances.append(await self._keys.take(key_id, cost))
         if self._tenants is not None:
-            strict = self._company.has(tenant.value) or self._enforced
-            allowances.append(await self._tenants.take(tenant.value, cost, strict=strict))
+            strict = self._company.has(tenant) or self._enforced
+            allowances.append(await self._tenants.take(tenant, cost, strict=strict))
         return min(allowances, key=lambda each: each.remaining).headers if allowances else ()
 
 

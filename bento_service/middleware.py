@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bento_service.client_address import ClientAddress
+from bento_service.costs import cost_of
 from bento_service.errors import Busy, RateLimited, answer_to, answer_to_expected, internal_error
 from bento_service.fast_routes import FastRoute, FastRoutes
 from bento_service.limits import Limits
@@ -112,7 +113,7 @@ class RequestMiddleware:
             RateLimited: it is one too many.
         """
         address = self._addresses.of(scope)
-        self._limits.count_stranger(scope["state"], address)
+        self._limits.count_stranger(scope["state"], address, cost_of(scope["method"], scope["path"]))
         await self._turns.take(address)
 
     async def _hold_back(self, scope: Scope, status: int, *, entered: bool) -> None:

@@ -40,7 +40,7 @@ async def receive_upload(
         pause=settings.request_timeout_seconds,
     ) as file:
         # A small gzip file may hold gigabytes of text: what is checked counts, not what was sent.
-        if not await services.threads.heavy.run(
+        if not await services.threads.long.run(
             principal.tenant.value, text_exceeds, file.path, settings.inline_upload_bytes
         ):
             answer = await to_thread.run_sync(

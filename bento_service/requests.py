@@ -13,6 +13,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
+from bento_service.costs import BODY_BYTES
 from bento_service.errors import (
     Malformed,
     RequestTimeout,
@@ -23,7 +24,6 @@ from bento_service.errors import (
 from resources.errors import TooLarge
 
 MAX_JSON_BYTES = 4 * 1024 * 1024
-_LARGE_BYTES = 64 * 1024
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -46,8 +46,8 @@ async def read_json(request: Request, model: type[Model], *, timeout: float, opt
     if kind not in ("", "application/json") and not kind.endswith("+json"):
         raise UnsupportedMediaType(f"The route takes JSON, not {kind[:80]}. Send 'Content-Type: application/json'.")
     body = await _body(request, timeout)
-    if len(body) > _LARGE_BYTES:  # it has not come with the head of the request, which has had its turn
-        await request.app.state.services.turns.take(request.scope["state"]["tenant"])
+    if len(body) >= BODY_BYTES:
+        await _admit(request, len(body) // BODY_BYTES)
     if optional and not body:
         body = b"{}"
     try:
@@ -83,6 +83,17 @@ def multipart_schema(file_field: str) -> dict[str, Any]:
             "properties": {file_field: {"type": "string", "format": "binary", "description": "CSV, TSV or Parquet"}},
         }
     }
+
+
+async def _admit(request: Request, cost: int) -> None:
+    """Count a large body against the limits, and take another turn: it has not come with the head of the request.
+
+    Raises:
+        RateLimited: it is too much.
+    """
+    services, state = request.app.state.services, request.scope["state"]
+    await services.limits.count(state, cost)
+    await services.turns.take(state["tenant"])
 
 
 async def _body(request: Request, timeout: float) -> bytes:

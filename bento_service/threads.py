@@ -81,8 +81,9 @@ class Threads:
         keys: reads of a millisecond that stand before an answer: keys, settings, what a tenant has changed. On SQLite
             no writer holds them up.
         reads: reads for a page of the API, by an index or of a file.
-        heavy: what keeps a processor busy: searches, rankings of large catalogues. Python runs one thread at a time,
-            so more of them would take more from the event loop and gain nothing.
+        ranking: rankings of large catalogues, and with a second stage.
+        heavy: what else keeps a processor busy: searches, whole lists, measuring what there is. Python runs one thread
+            at a time, so that a second one would gain little and take as much again from the event loop.
         writes: changes, which wait for the write lock of the control DB.
         long: what may take seconds by its nature: an erasure, everything about a user.
     """
@@ -90,7 +91,8 @@ class Threads:
     def __init__(self) -> None:
         self.keys = Lane(8, wait_seconds=5.0, waiting=256)
         self.reads = Lane(4, wait_seconds=10.0)
-        self.heavy = Lane(2, wait_seconds=10.0)
+        self.ranking = Lane(2, wait_seconds=10.0)
+        self.heavy = Lane(1, wait_seconds=10.0)
         self.writes = Lane(4, wait_seconds=2.0)
         self.long = Lane(2, wait_seconds=30.0)
 

@@ -44,7 +44,7 @@ async def batch(request: Request, principal: Reader, services: WithServices, ans
             await services.turns.take(caller.tenant.value)  # a batch lets other requests in between
         try:
             if place:  # the first one was counted when the batch came in
-                request.scope["state"]["rate_limit"] = await services.limits.admit(caller.tenant, caller.key_id)
+                await services.limits.count(request.scope["state"], 1)
             results.append(await _answered(principal, caller, answering, body))
         except RecsaasError as error:
             results.append(_refused(error, caller.request_id))

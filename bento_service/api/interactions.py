@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from bento_service.api.uploads import QUEUED, ValidateOnly
 from bento_service.auth import Principal, require
-from bento_service.costs import EVENTS_PER_UNIT
 from bento_service.receiving import receive_upload
 from bento_service.requests import json_body, media_type, read_json
 from bento_service.schemas.interactions import (
@@ -82,9 +81,6 @@ async def _track(request: Request, principal: Principal, services: Services, key
     for event in bodies:
         principal.check_tenant(event.tenant_id)
     batch = isinstance(body, EventBatch)
-    if len(bodies) >= EVENTS_PER_UNIT:
-        cost = len(bodies) // EVENTS_PER_UNIT
-        request.scope["state"]["rate_limit"] = await services.limits.admit(principal.tenant, principal.key_id, cost)
     now = services.clock()
     checked = partial(events_of, bodies, now=now, idempotency_key=key, batch=batch)
     events = await services.tenant_settings.apply(principal.tenant, lambda settings: checked(settings=settings))

@@ -67,7 +67,7 @@ def floods(noisy: ServedTenant, *, connections: int, seed: int = 7) -> tuple[Flo
         Flood("exports", sent("POST", f"{RECOMMEND}/exports", ({"count": n} for n in range(10, 100))), 2, rate=5.0),
         Flood("bad_keys", tuple(http_request("POST", RECOMMEND, key=key, body=b"{}") for key in bad), connections),
         Flood("open_pages", read(("/docs", "/openapi.json", "/metrics", "/health", "/none"), key=""), connections),
-        Flood("write_lock", (*kinds["event"][:500], *_edits(noisy)), connections, locked=True),
+        Flood("write_lock", (*kinds["event"][:500], *_edits(noisy)), max(connections, 64), locked=True),
     )
 
 
@@ -95,7 +95,9 @@ def _event_batches(noisy: ServedTenant, rng: np.random.Generator) -> Iterator[ob
 
 def _edits(noisy: ServedTenant) -> Iterator[bytes]:
     for item in noisy.item_ids[:500]:
-        yield http_request("POST", "/api/v1/items", key=noisy.key, body=json.dumps({"item_id": item}).encode())
+        yield http_request(
+            "POST", "/api/v1/items", key=noisy.key, body=json.dumps({"item_id": item, "title": "New"}).encode()
+        )
 
 
 def _uploads(noisy: ServedTenant, rng: np.random.Generator) -> tuple[bytes, ...]:
