@@ -55,15 +55,16 @@ class Lane:
             raise _busy()
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.push(name, given)
+        entered = False
         try:
             async with asyncio.timeout(self._seconds):
                 await given
-        except BaseException as error:
-            if given.done() and not given.cancelled():  # it was given in the same moment
-                self._leave()
-            if isinstance(error, TimeoutError):
-                raise _busy() from None
-            raise
+            entered = True
+        except TimeoutError:
+            raise _busy() from None
+        finally:
+            if not entered and given.done() and not given.cancelled():
+                self._leave()  # the thread was given in the moment in which the wait ended
 
     def _leave(self) -> None:
         while self._waiting:
