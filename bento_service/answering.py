@@ -13,7 +13,6 @@ from time import perf_counter
 from typing import Annotated
 
 from fastapi import Depends, Request
-from starlette.concurrency import run_in_threadpool
 
 from bento_service.answer_cache import AnswerCache, KeptAnswer, SharedAnswers
 from bento_service.answer_json import AnswerWriter, text
@@ -79,7 +78,7 @@ class Answering:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._states = TenantStates(services.db)
+        self._states = TenantStates(services.db, services.threads.keys)
         self._writer = AnswerWriter()
         self._cache = AnswerCache(services.metrics, max_bytes=services.settings.answer_cache_bytes)
         self._shared = SharedAnswers(services.shared, services.metrics) if services.shared is not None else None
@@ -96,7 +95,9 @@ class Answering:
         live = await self._services.releases.get(tenant)
         release = live.ranker.release
         if self._services.reads.blocking:
-            version, touches = await run_in_threadpool(self._latest, tenant, release, user_id, session_id)
+            version, touches = await self._services.threads.keys.run(
+                tenant.value, self._latest, tenant, release, user_id, session_id
+            )
         else:
             version, touches = self._latest(tenant, release, user_id, session_id)
         return Standing(tenant, live, await self._states.get(tenant, release, version), touches)
@@ -277,7 +278,7 @@ class Answering:
         if release.catalogue.size <= INLINE_ITEMS and release.second_stage_items is None and not heavy:
             kept = finish(rank())
         else:
-            kept = finish(await run_in_threadpool(rank))
+            kept = finish(await self._services.threads.ranking.run(standing.tenant.value, rank))
         self._cache.put(key, kept)
         if self._shared is not None:
             self._shared.put(key, kept)

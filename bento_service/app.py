@@ -35,6 +35,7 @@ from bento_service.api import (
     widget,
 )
 from bento_service.auth import KeyCache
+from bento_service.client_address import ClientAddress, proxies_of
 from bento_service.cors import ApiCors, origins_of
 from bento_service.decision_log import DecisionLog
 from bento_service.errors import ErrorBody, install_error_handlers
@@ -58,6 +59,8 @@ from bento_service.schemas.training import ReindexRequest, TrainRequest
 from bento_service.services import Clock, Services
 from bento_service.settings_cache import SettingsCache
 from bento_service.shared_store import SharedStore
+from bento_service.threads import Threads
+from bento_service.turns import Turns
 from bento_service.upload_slots import UploadSlots
 from bento_service.upload_worker import UploadWorker
 from resources.control_db.engine import ControlDb
@@ -138,6 +141,8 @@ def create_app(
     if settings.redis_url:
         shared = SharedStore(settings.redis_url, metrics, installation=f"{settings.database_url} {settings.lake_url}")
     limits = Limits.of(settings, shared)
+    turns = Turns()
+    addresses = ClientAddress(proxies_of(settings.trusted_proxies))
     app = FastAPI(
         title="recsaas",
         version=_version(),
@@ -149,6 +154,7 @@ def create_app(
         responses=_ERRORS,
     )
     events = EventLog(db)
+    threads = Threads()
     app.state.services = Services(
         settings=settings,
         db=db,
@@ -156,19 +162,24 @@ def create_app(
         clock=clock,
         events=events,
         event_writer=EventWriter(events),
-        keys=KeyCache(db),
-        tenant_settings=SettingsCache(db),
+        keys=KeyCache(db, threads.keys),
+        tenant_settings=SettingsCache(db, threads.keys),
         releases=ReleaseCache(
             lake,
             metrics,
             max_bytes=settings.release_cache_bytes,
             check_seconds=settings.pointer_check_seconds,
         ),
-        decisions=DecisionLog(open_decisions(settings.decisions_url), metrics, clock, keep_days=settings.decision_days),
+        decisions=DecisionLog(
+            open_decisions(settings.decisions_url), metrics, clock, keep_days=settings.decision_days, lane=threads.reads
+        ),
         reads=live_reads(db),
         items=ItemCatalogue(lake, db),
         limits=limits,
         bodies=Bodies(timeout=settings.request_timeout_seconds, most_bytes=settings.max_body_bytes_in_flight),
+        addresses=addresses,
+        threads=threads,
+        turns=turns,
         shared=shared,
         metrics=metrics,
         upload_slots=UploadSlots(),
@@ -186,6 +197,8 @@ def create_app(
         RequestMiddleware,
         metrics=metrics,
         limits=limits,
+        turns=turns,
+        addresses=addresses,
         log=RequestLog(settings.log_level),
         fast=fast_routes(recommendations.router, recommendations.FAST),
     )

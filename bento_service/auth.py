@@ -14,10 +14,11 @@ import structlog
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.concurrency import run_in_threadpool
 
-from bento_service.errors import RateLimited
+from bento_service.costs import cost_of
+from bento_service.errors import Busy
 from bento_service.requests import media_type
+from bento_service.threads import Lane, Threads
 from resources.control_db.api_keys import ApiKey, authenticate, hash_secret
 from resources.control_db.engine import ControlDb
 from resources.errors import Forbidden, Unauthenticated
@@ -58,28 +59,43 @@ class Principal:
 class KeyCache:
     """Keys that were valid moments ago. Only their hashes are held, and no invalid ones, so guessing fills nothing."""
 
-    def __init__(self, db: ControlDb, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, db: ControlDb, lane: Lane | None = None, *, clock: Callable[[], float] = monotonic) -> None:
         self._db = db
+        self._lane = lane or Threads().keys
         self._clock = clock
         self._keys: OrderedDict[str, tuple[float, ApiKey]] = OrderedDict()
         self._lock = Lock()
         self._looking: dict[str, asyncio.Task[None]] = {}
 
-    async def find(self, secret: str) -> ApiKey | None:
-        """Return the key, as it was at most `KEY_TTL_SECONDS` ago."""
+    def fresh(self, secret: str) -> ApiKey | None:
+        """Return a key that was valid at most `KEY_TTL_SECONDS` ago, without asking."""
         hashed = hash_secret(secret)
         found = self._keys.get(hashed)
-        age = self._clock() - found[0] if found is not None else KEY_TTL_SECONDS
-        if found is None or age >= KEY_TTL_SECONDS:
-            return await run_in_threadpool(self.look_up, secret)
+        if found is None:
+            return None
+        age = self._clock() - found[0]
+        if age >= KEY_TTL_SECONDS:
+            return None
         if age >= _LOOK_AGAIN_SECONDS and hashed not in self._looking:
             self._looking[hashed] = asyncio.create_task(self._look_again(hashed, secret))
         return found[1]
 
+    def knows(self, secret: str) -> bool:
+        """Tell whether the key was valid when it was last looked up, however long ago."""
+        return hash_secret(secret) in self._keys
+
+    async def find(self, secret: str, *, asked_by: str = "") -> ApiKey | None:
+        """Return the key, as it was at most `KEY_TTL_SECONDS` ago; look-ups of different addresses take turns.
+
+        Raises:
+            Busy: too many look-ups wait.
+        """
+        return self.fresh(secret) or await self._lane.run(asked_by, self.look_up, secret)
+
     async def _look_again(self, hashed: str, secret: str) -> None:
         try:
-            await run_in_threadpool(self.look_up, secret)
-        except SQLAlchemyError as error:  # the key is believed until its time is over; then whoever asks is told
+            await self._lane.run("", self.look_up, secret)
+        except (SQLAlchemyError, Busy) as error:  # it is believed until its time is over; then whoever asks is told
             _log.warning("key_not_looked_up", kind=type(error).__name__)
         finally:
             del self._looking[hashed]
@@ -112,28 +128,39 @@ bearer = HTTPBearer(auto_error=False, description="An API key of your tenant: `s
 
 
 async def authenticated(request: Request, services: Services) -> Principal:
-    """Return who is asking, and count the request against the limits.
+    """Return who is asking when it is their turn, and count the request against the limits.
 
     Raises:
         Unauthenticated: no credential, or one that is not valid.
         Forbidden: the tenant is suspended.
-        RateLimited, Busy: the tenant or the key asks too much.
+        RateLimited, Busy: the tenant, the key, or an address without a valid key asks too much.
     """
-    key = await services.keys.find(_bearer_token(request))
-    if key is None:
-        raise Unauthenticated("The API key is not valid. Check it, or ask your tenant's admin for a new one.")
+    secret = _bearer_token(request)
+    key = services.keys.fresh(secret) or await _looked_up(request, services, secret)
     state = request.scope["state"]
     tenant = state["tenant"] = key.tenant.value
+    state["key_id"] = key.id
+    await services.limits.count(state, cost_of(request.scope["method"], request.scope["route"].path_format))
     if key.tenant_status != "active":
         raise Forbidden(f"Tenant {key.tenant} is {key.tenant_status}. Ask the operator of this service to resume it.")
-    try:
-        state["rate_limit"] = await services.limits.admit(key.tenant, key.id)
-    except RateLimited as error:
-        state["rate_limit"] = error.headers
-        raise
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
+    await services.turns.take(tenant)
     return Principal(tenant=key.tenant, scopes=key.scopes, key_id=key.id)
+
+
+async def _looked_up(request: Request, services: Services, secret: str) -> ApiKey:
+    """Look up a key that nobody has shown for a while; guesses count for the address that they come from."""
+    limits, address = services.limits, services.addresses.of(request.scope)
+    known = services.keys.knows(secret)
+    if not known:
+        limits.count_stranger(request.scope["state"], address)
+    key = await services.keys.find(secret, asked_by=address)
+    if key is None:
+        raise Unauthenticated("The API key is not valid. Check it, or ask your tenant's admin for a new one.")
+    if not known:
+        limits.strangers.give_back(address)
+    return key
 
 
 async def allowed(request: Request, services: Services, *scopes: str) -> Principal:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bento_service.metrics import Metrics
+from bento_service.threads import Lane, Threads
 from resources.decisions.decision import Decision, time_of_id
 from resources.decisions.store import DecisionStore
 from resources.tenant import TenantId
@@ -40,6 +41,7 @@ class DecisionLog:
     Args:
         keep_days: how long decisions are kept; the thread prunes older ones.
         queue: how many may wait.
+        lane: where decisions are looked up.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class DecisionLog:
         *,
         keep_days: int,
         queue: int = QUEUE,
+        lane: Lane | None = None,
     ) -> None:
+        self._lane = lane or Threads().reads
         self.store = store
         self._metrics = metrics
         self._clock = clock
@@ -93,14 +97,18 @@ class DecisionLog:
                 self._changed.notify_all()
 
     async def find(self, tenant: TenantId, recommendation_id: str) -> Decision | None:
-        """Return a decision; one that a worker has made moments ago is waited for until it is stored."""
+        """Return a decision; one that a worker has made moments ago is waited for until it is stored.
+
+        Raises:
+            Busy: too many wait for this.
+        """
         made_at = time_of_id(recommendation_id)
         fresh = made_at is not None and abs(self._clock() - made_at) <= _ON_ITS_WAY
         until = monotonic() + (3 * FLUSH_SECONDS if fresh else 0)
         while True:
             found = self._here(tenant, recommendation_id)
             if found is None:
-                found = await asyncio.to_thread(self.store.get, tenant, recommendation_id)
+                found = await self._lane.run(tenant.value, self.store.get, tenant, recommendation_id)
             if found is not None or monotonic() >= until:
                 return found
             await asyncio.sleep(FLUSH_SECONDS / 4)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from anyio import CapacityLimiter, to_thread
 from sqlalchemy.exc import OperationalError
-from starlette.concurrency import run_in_threadpool
 
+from bento_service.fair_queue import FairQueue
 from resources.event_log import Append, AppendResult, Event, EventLog
 from resources.tenant import TenantId
 
@@ -27,14 +27,16 @@ class _Waiting:
 class EventWriter:
     """Appends to the event log, one transaction after the other. Belongs to the event loop.
 
-    While one transaction is written, requests gather for the next. Without this every request is a transaction of its
+    While one transaction is written, requests gather for the next, which takes them
+    from all tenants in turn. Without this every request is a transaction of its
     own, and SQLite lets whoever happens to try at the right moment go first: most wait long, and some very long.
     """
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: FairQueue[_Waiting] = FairQueue()
         self._writing: asyncio.Task[None] | None = None
+        self._thread = CapacityLimiter(1)  # of its own: events do not stand behind other writes
 
     async def append(self, tenant: TenantId, events: Sequence[Event], *, now: datetime) -> tuple[AppendResult, ...]:
         """Store `events`, all or none; they are durable when this returns. Other requests' events do not matter.
@@ -43,7 +45,7 @@ class EventWriter:
             sqlalchemy.exc.SQLAlchemyError: the control DB does not take them.
         """
         stored: asyncio.Future[tuple[AppendResult, ...]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(Append(tenant, events, now), stored))
+        self._waiting.push(tenant.value, _Waiting(Append(tenant, events, now), stored))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
         return await stored
@@ -56,15 +58,16 @@ class EventWriter:
             self._writing = None
 
     def _next(self) -> list[_Waiting]:
-        batch = [self._waiting.popleft()]
+        batch = [self._waiting.pop()]
         size = len(batch[0].append.events)
-        while self._waiting and size + len(self._waiting[0].append.events) <= MOST_EVENTS:
-            batch.append(self._waiting.popleft())
+        while self._waiting and size + len(self._waiting.peek().append.events) <= MOST_EVENTS:
+            batch.append(self._waiting.pop())
             size += len(batch[-1].append.events)
         return batch
 
     async def _store(self, batch: list[_Waiting]) -> None:
-        storing = run_in_threadpool(self._log.append_all, [each.append for each in batch])
+        appends = [each.append for each in batch]
+        storing = to_thread.run_sync(self._log.append_all, appends, limiter=self._thread)
         (outcome,) = await asyncio.gather(storing, return_exceptions=True)  # whatever it is, those who wait are told
         if not isinstance(outcome, BaseException):
             for each, results in zip(batch, outcome, strict=True):

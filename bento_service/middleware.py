@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from random import Random, SystemRandom
 from time import perf_counter
@@ -10,11 +11,14 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bento_service.errors import Busy, answer_to, answer_to_expected, internal_error
+from bento_service.client_address import ClientAddress
+from bento_service.costs import cost_of
+from bento_service.errors import Busy, RateLimited, answer_to, answer_to_expected, internal_error
 from bento_service.fast_routes import FastRoute, FastRoutes
 from bento_service.limits import Limits
 from bento_service.logs import RequestLog, current_request
 from bento_service.metrics import Metrics, known_method
+from bento_service.turns import Turns
 
 REQUEST_ID_HEADER = "X-Request-ID"
 UNMATCHED = "unmatched"
@@ -24,16 +28,30 @@ _HEADER = REQUEST_ID_HEADER.lower().encode()
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 # Whoever looks after a full worker must see that it lives, and how it is.
 _ALWAYS = frozenset({"/health", "/metrics"})
+WITH_KEY = ("/api/", "/recommend/", "/events", "/admin/")
+"""How the routes begin that look at the key of whoever asks; all others answer anybody."""
+_REFUSALS = frozenset({429, 503})
 _log = structlog.get_logger("recsaas.http")
 
 
 class RequestMiddleware:
     """Plain ASGI, because Starlette's `BaseHTTPMiddleware` costs a task and a queue per request."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, limits: Limits, log: RequestLog, fast: FastRoutes) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        limits: Limits,
+        turns: Turns,
+        addresses: ClientAddress,
+        log: RequestLog,
+        fast: FastRoutes,
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._limits = limits
+        self._turns = turns
+        self._addresses = addresses
         self._lines = log
         self._fast = fast
 
@@ -54,6 +72,8 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status in _REFUSALS or "tenant" not in state:
+                    await self._hold_back(scope, status, entered=entered)
                 headers = [*message["headers"], (_HEADER, request_id.encode()), _NOSNIFF]
                 headers.extend(state.get("rate_limit", ()))
                 message = {**message, "headers": headers}
@@ -70,7 +90,11 @@ class RequestMiddleware:
                 scope["route"] = fast
                 await _answer(fast, scope, receive, send_with_id)
             else:
+                if not scope["path"].startswith(WITH_KEY):
+                    await self._admit_stranger(scope)
                 await self._app(scope, receive, send_with_id)
+        except RateLimited as error:  # of a stranger: the app's own errors are answers by now
+            await answer_to(error, request_id)(scope, receive, send_with_id)
         except Exception:  # the edge: whatever it is, the client gets an answer and the log the traceback
             _log.exception("unhandled")
             if status:
@@ -83,6 +107,36 @@ class RequestMiddleware:
             if (tenant := state.get("held")) is not None:
                 concurrency.let_go(tenant)
             self._note(scope, status or 500, perf_counter() - started, request_id)
+
+    async def _admit_stranger(self, scope: Scope) -> None:
+        """Count a request that needs no key for the address that it comes from, and wait for that address's turn.
+
+        Raises:
+            RateLimited: it is one too many.
+        """
+        address = self._addresses.of(scope)
+        self._limits.count_stranger(scope["state"], address, cost_of(scope["method"], scope["path"]))
+        await self._turns.take(address)
+
+    async def _hold_back(self, scope: Scope, status: int, *, entered: bool) -> None:
+        """Wait before a refusal goes to whoever was refused much of late; who waits takes nobody's place."""
+        state = scope["state"]
+        name = state.get("tenant") or self._addresses.of(scope)
+        refused = status in _REFUSALS
+        if not refused and "stranger" not in state:
+            try:  # no route, no key, or what the router refuses by itself
+                self._limits.count_stranger(state, name)
+            except RateLimited:
+                refused = True
+        if not refused or not (seconds := self._limits.refusals.seconds(name)):
+            return
+        if entered:
+            self._limits.concurrency.leave()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            if entered:
+                self._limits.concurrency.come_back()
 
     def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         method = known_method(scope["method"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from bento_service.auth import Principal
@@ -46,7 +45,9 @@ async def receive_upload(
             )
             if answer is not None:
                 return Response(answer.model_dump_json(), media_type="application/json")
-        job = await run_in_threadpool(_submit, services, principal.tenant, kind, file, validate_only)
+        job = await services.threads.writes.run(
+            principal.tenant.value, _submit, services, principal.tenant, kind, file, validate_only
+        )
     if isinstance(job, UploadAnswer):
         return Response(job.model_dump_json(), media_type="application/json")
     services.upload_worker.wake()

@@ -14,6 +14,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
+from bento_service.costs import BODY_BYTES
 from bento_service.errors import (
     Busy,
     Malformed,
@@ -120,6 +121,8 @@ async def read_json(request: Request, model: type[Model], bodies: Bodies, *, opt
     if kind not in ("", "application/json") and not kind.endswith("+json"):
         raise UnsupportedMediaType(f"The route takes JSON, not {kind[:80]}. Send 'Content-Type: application/json'.")
     body = await bodies.read(request)
+    if len(body) >= BODY_BYTES:
+        await _admit(request, len(body) // BODY_BYTES)
     if optional and not body:
         body = b"{}"
     try:
@@ -155,6 +158,17 @@ def multipart_schema(file_field: str) -> dict[str, Any]:
             "properties": {file_field: {"type": "string", "format": "binary", "description": "CSV, TSV or Parquet"}},
         }
     }
+
+
+async def _admit(request: Request, cost: int) -> None:
+    """Count a large body against the limits, and take another turn: it has not come with the head of the request.
+
+    Raises:
+        RateLimited: it is too much.
+    """
+    services, state = request.app.state.services, request.scope["state"]
+    await services.limits.count(state, cost)
+    await services.turns.take(state["tenant"])
 
 
 def _too_large() -> TooLarge:

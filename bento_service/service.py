@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
@@ -32,7 +33,7 @@ from bento_service.native import RecommendInput, SimilarInput
 from bento_service.schemas.recommendations import RecommendationAnswer, SimilarAnswer
 from bento_service.services import Services
 from bento_service.upload_stream import remove_stale_files
-from resources.control_db.engine import ControlDb, open_control_db
+from resources.control_db.engine import SERVICE_SECONDS, ControlDb, open_control_db
 from resources.lake import Lake
 from resources.packaged import Package, packaged_settings
 from resources.process import begin_process
@@ -40,6 +41,9 @@ from resources.settings import Settings, load_settings
 
 begin_process()
 forget_tracking()
+# Python's lock goes from a thread that computes to the event loop after this time at the latest. By default it is 5 ms,
+# and an answer asks for it several times.
+_SWITCH_SECONDS = 0.0005
 _package = Package.beside_sources()
 _settings = packaged_settings(load_settings(), _package)
 _mounted = MountedApp()
@@ -98,7 +102,8 @@ class RecsaasService:
 
         configure_logging(self._settings.log_level)
         remove_stale_files(self._settings.home / "incoming")
-        self._db = open_control_db(self._settings.database_url)
+        open_control_db(self._settings.database_url).close()  # migrated, however long another process works at it
+        self._db = open_control_db(self._settings.database_url, migrate=False, busy_seconds=SERVICE_SECONDS)
         if _package is not None:
             _package.hand_over(self._settings, self._db)
         lake = Lake.open(
@@ -122,6 +127,7 @@ class RecsaasService:
             services.export_worker.start()
         self._watch = asyncio.get_running_loop().create_task(services.releases.watch())
         _collect_rarely()
+        sys.setswitchinterval(_SWITCH_SECONDS)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:

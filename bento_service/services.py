@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from bento_service.auth import KeyCache
+from bento_service.client_address import ClientAddress
 from bento_service.decision_log import DecisionLog
 from bento_service.event_writer import EventWriter
 from bento_service.export_worker import ExportWorker
@@ -19,6 +20,8 @@ from bento_service.release_cache import ReleaseCache
 from bento_service.requests import Bodies
 from bento_service.settings_cache import SettingsCache
 from bento_service.shared_store import SharedStore
+from bento_service.threads import Threads
+from bento_service.turns import Turns
 from bento_service.upload_slots import UploadSlots
 from bento_service.upload_worker import UploadWorker
 from resources.control_db.engine import ControlDb
@@ -50,6 +53,9 @@ class Services:
     items: ItemCatalogue
     limits: Limits
     bodies: Bodies
+    addresses: ClientAddress
+    threads: Threads
+    turns: Turns
     shared: SharedStore | None
     metrics: Metrics
     upload_slots: UploadSlots

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TypeVar
 
-from starlette.concurrency import run_in_threadpool
-
+from bento_service.threads import Lane, Threads
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import get_tenant
 from resources.errors import InvalidInput
@@ -24,8 +23,9 @@ Result = TypeVar("Result")
 class SettingsCache:
     """Settings by tenant, those read first dropped. Belongs to the event loop."""
 
-    def __init__(self, db: ControlDb, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, db: ControlDb, lane: Lane | None = None, *, clock: Callable[[], float] = monotonic) -> None:
         self._db = db
+        self._lane = lane or Threads().keys
         self._clock = clock
         self._kept: OrderedDict[TenantId, tuple[float, TenantSettings]] = OrderedDict()
 
@@ -54,7 +54,7 @@ class SettingsCache:
     async def read(self, tenant: TenantId) -> TenantSettings:
         """Return the settings as they are now, and keep them."""
         asked_at = self._clock()
-        settings = (await run_in_threadpool(get_tenant, self._db, tenant)).settings
+        settings = (await self._lane.run(tenant.value, get_tenant, self._db, tenant)).settings
         self._kept[tenant] = (asked_at, settings)
         self._kept.move_to_end(tenant)
         if len(self._kept) > _MOST_TENANTS:

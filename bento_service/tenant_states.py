@@ -6,8 +6,7 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from starlette.concurrency import run_in_threadpool
-
+from bento_service.threads import Lane
 from resources.control_db.engine import ControlDb
 from resources.release.load import LoadedRelease
 from resources.tenant import TenantId
@@ -27,8 +26,9 @@ class _Kept:
 class TenantStates:
     """States by tenant, those loaded first dropped. Belongs to the event loop."""
 
-    def __init__(self, db: ControlDb) -> None:
+    def __init__(self, db: ControlDb, lane: Lane) -> None:
         self._db = db
+        self._lane = lane
         self._kept: OrderedDict[TenantId, _Kept] = OrderedDict()
         self._loading: dict[tuple[TenantId, str, int], asyncio.Task[TenantState]] = {}
 
@@ -53,7 +53,7 @@ class TenantStates:
         key = (tenant, release.version, version)
         loading = self._loading.get(key)
         if loading is None:
-            reading = run_in_threadpool(TenantState.load, self._db, tenant, release, before=before)
+            reading = self._lane.run(tenant.value, TenantState.load, self._db, tenant, release, before=before)
             loading = asyncio.ensure_future(reading)
             self._loading[key] = loading
             loading.add_done_callback(lambda _: self._loading.pop(key, None))

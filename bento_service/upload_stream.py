@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from anyio import to_thread
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from bento_service.errors import Malformed, RequestTimeout, UnsupportedMediaType, invalid_fields
@@ -171,13 +171,13 @@ async def _feed(request: Request, form: _Form, max_bytes: int, pause: float) -> 
             pending.append(chunk)
             held += len(chunk)
             if held >= _BUFFER:
-                await run_in_threadpool(form.parser.write, b"".join(pending))
+                await to_thread.run_sync(form.parser.write, b"".join(pending))
                 pending, held = [], 0
                 if size - form.size > _OVERHEAD:
                     raise TooLarge(
                         f"The form holds more than {_OVERHEAD:,} bytes beside its file; send the file alone."
                     )
-        await run_in_threadpool(form.parser.write, b"".join(pending))
+        await to_thread.run_sync(form.parser.write, b"".join(pending))
         form.parser.finalize()
     except MultipartParseError as error:
         raise Malformed("The body is not a well-formed multipart form; send it again.") from error

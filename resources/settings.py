@@ -10,6 +10,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from resources.errors import ConfigurationError, FieldProblem
 
 _SQLITE = "sqlite:///"
+RATE_PER_WORKER = 200.0
+"""What a tenant may send to each worker where nothing else is set: a third of what a worker answers when it makes every
+answer anew, so that no tenant can fill it."""
 
 
 class Settings(BaseSettings):
@@ -70,11 +73,17 @@ class Settings(BaseSettings):
         pattern=r"^((redis|rediss|valkey|valkeys|unix)://.+)?$",
         description="Redis or Valkey that workers share answers and limits through. Empty: each worker for itself.",
     )
-    rate_limit: float = Field(
-        default=2000, ge=0, description="Requests a second that one tenant may send; 0: any number."
+    rate_limit: float | None = Field(
+        default=None,
+        ge=0,
+        description="Requests a second that one tenant may send; 0: any number. Not set: 200 for each worker, "
+        "and more while no other tenant asks.",
     )
     key_rate_limit: float = Field(
         default=0, ge=0, description="Requests a second that may be sent with one API key; 0: any number."
+    )
+    address_rate_limit: float = Field(
+        default=50, ge=0, description="Answers a second to one address without a valid API key; 0: any number."
     )
     max_concurrency: int = Field(
         default=1024, ge=2, description="Requests in flight per worker; one tenant may have half of them."
@@ -146,6 +155,11 @@ class Settings(BaseSettings):
     def decisions_url(self) -> str:
         """SQLAlchemy URL of the decision log, resolved."""
         return self.decisions or f"sqlite:///{self.home / 'decisions.db'}"
+
+    @property
+    def tenant_rate(self) -> float:
+        """Requests a second that one tenant may send, resolved; 0: any number."""
+        return self.rate_limit if self.rate_limit is not None else RATE_PER_WORKER * self.service_workers
 
     @property
     def scratch(self) -> Path:

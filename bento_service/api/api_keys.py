@@ -6,7 +6,6 @@ from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from bento_service.api.uploads import MAX_LIMIT
@@ -15,6 +14,7 @@ from bento_service.list_cursor import cursor_after, foreign_cursor, text_of
 from bento_service.requests import json_body, read_json
 from bento_service.schemas.api_keys import ApiKeyAnswer, ApiKeyBody, ApiKeyPage, MadeApiKey
 from bento_service.services import WithServices
+from bento_service.threads import threaded
 from resources.control_db.api_keys import create_api_key, list_api_keys, revoke_api_key
 
 router = APIRouter(tags=["api keys"])
@@ -25,6 +25,7 @@ _log = structlog.get_logger("recsaas.auth")
 
 
 @router.get("/api/v1/api-keys", response_model=ApiKeyPage, summary="List API keys")
+@threaded("reads")
 def api_keys(
     principal: Admin,
     services: WithServices,
@@ -57,8 +58,14 @@ async def make(request: Request, principal: Admin, services: WithServices) -> Re
     """Make a key that may do what its scopes say. Its secret is in this answer and nowhere else."""
     body = await read_json(request, ApiKeyBody, services.bodies)
     principal.check_tenant(body.tenant_id)
-    key, secret = await run_in_threadpool(
-        create_api_key, services.db, principal.tenant, name=body.name, scopes=body.scopes, now=services.clock()
+    key, secret = await services.threads.writes.run(
+        principal.tenant.value,
+        create_api_key,
+        services.db,
+        principal.tenant,
+        name=body.name,
+        scopes=body.scopes,
+        now=services.clock(),
     )
     _log.info("key_made", tenant=principal.tenant.value, key=key.id, by=principal.key_id)
     answer = MadeApiKey(**ApiKeyAnswer.of(key).model_dump(), api_key=secret)
@@ -67,6 +74,7 @@ async def make(request: Request, principal: Admin, services: WithServices) -> Re
 
 
 @router.delete("/api/v1/api-keys/{key_id}", response_model=ApiKeyAnswer, summary="Revoke an API key")
+@threaded("writes")
 def revoke(principal: Admin, services: WithServices, key_id: str) -> Response:
     """Revoke a key: within 5 seconds no worker takes it any more. Revoking it again changes nothing."""
     key = revoke_api_key(services.db, principal.tenant, key_id, now=services.clock(), keep_an_admin=True)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends
 
 from bento_service.auth import Principal, require
 from bento_service.services import WithServices
+from bento_service.threads import threaded
 from resources.data_quality import TenantQuality, tenant_quality
 from resources.readiness import Readiness, measure_readiness
 
@@ -16,12 +17,14 @@ Reader = Annotated[Principal, Depends(require("uploads:write", "analytics:read")
 
 
 @router.get("/api/v1/data-quality", summary="See how good the data is")
+@threaded("heavy")
 def data_quality(principal: Reader, services: WithServices) -> TenantQuality:
     """See completeness, validity, uniqueness, freshness, volume and unknown items, in all and per upload."""
     return tenant_quality(services.lake, services.db, principal.tenant, now=services.clock())
 
 
 @router.get("/api/v1/readiness", summary="See whether there is enough data")
+@threaded("heavy")
 def readiness(principal: Reader, services: WithServices) -> Readiness:
     """See what the tenant has, what training, measuring and good recommendations need, and what is missing."""
     return measure_readiness(services.lake, services.db, principal.tenant)

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from bento_service.auth import authenticated, bearer
@@ -42,7 +41,7 @@ class Health(Answer):
 @router.get("/health", response_model=Health, summary="Tell how the service is")
 async def health(request: Request, services: WithServices, _declared: object = Depends(bearer)) -> Response:
     """Tell how the service is; with an API key of any scope, also how that tenant's release is."""
-    reachable = await run_in_threadpool(control_db_answers, services.db)
+    reachable = await services.threads.keys.run("", control_db_answers, services.db)
     release = None
     if reachable and "authorization" in request.headers:
         principal = await authenticated(request, services)

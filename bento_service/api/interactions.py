@@ -6,7 +6,6 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from bento_service.api.uploads import QUEUED, ValidateOnly
@@ -87,7 +86,9 @@ async def _track(request: Request, principal: Principal, services: Services, key
     checked = partial(events_of, bodies, now=now, idempotency_key=key, batch=batch)
     events = await services.tenant_settings.apply(principal.tenant, lambda settings: checked(settings=settings))
     if key is not None:
-        await run_in_threadpool(check_retry, services.events, principal.tenant, bodies, events, idempotency_key=key)
+        await services.threads.reads.run(
+            principal.tenant.value, check_retry, services.events, principal.tenant, bodies, events, idempotency_key=key
+        )
     results = await services.event_writer.append(principal.tenant, events, now=now)
     services.metrics.events(principal.tenant.value, sum(not result.duplicate for result in results))
     answer = _answer(results, services, batch=batch)

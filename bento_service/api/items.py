@@ -7,7 +7,6 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from bento_service.api.interactions import IdempotencyKey
@@ -29,6 +28,7 @@ from bento_service.schemas.items import (
 )
 from bento_service.schemas.uploads import UploadAnswer
 from bento_service.services import Services, WithServices
+from bento_service.threads import threaded
 from resources.control_db.items import ItemEdit, append_item_changes, list_item_changes
 from resources.control_db.write_keys import WriteKey
 from resources.errors import CorruptRelease, ItemNotFound, NotReady
@@ -85,13 +85,21 @@ async def put_items(
     principal.check_tenant(body.tenant_id if isinstance(body, ItemBatch) else None)
     for each in bodies:
         principal.check_tenant(each.tenant_id)
-    answer = await run_in_threadpool(
-        _store, services, principal.tenant, bodies, key=idempotency_key, batch=batch, store=not validate_only
+    answer = await services.threads.writes.run(
+        principal.tenant.value,
+        _store,
+        services,
+        principal.tenant,
+        bodies,
+        key=idempotency_key,
+        batch=batch,
+        store=not validate_only,
     )
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
 @router.get("/api/v1/items", response_model=ItemPage, summary="List items")
+@threaded("heavy")
 def items(
     principal: ItemWriter,
     services: WithServices,
@@ -110,6 +118,7 @@ def items(
 
 
 @router.get("/api/v1/items/{item_id:path}", response_model=ItemAnswer, summary="Show an item")
+@threaded("reads")
 def item(principal: ItemWriter, services: WithServices, item_id: ItemId) -> Response:
     """Show an item of the catalogue as it is now."""
     answer = ItemAnswer.of(services.items.get(principal.tenant, item_id))
@@ -133,7 +142,9 @@ async def patch_item(
     services.require_writable_lake()
     body = await read_json(request, ItemPatch, services.bodies)
     principal.check_tenant(body.tenant_id)
-    answer = await run_in_threadpool(_patch, services, principal.tenant, item_id, body, key=idempotency_key)
+    answer = await services.threads.writes.run(
+        principal.tenant.value, _patch, services, principal.tenant, item_id, body, key=idempotency_key
+    )
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
@@ -144,7 +155,9 @@ async def delete_item(
     """Take an item out of the catalogue: no answer shows it any more. Deleting it again changes nothing."""
     services.require_writable_lake()
     served = await _is_served(services, principal.tenant, item_id)
-    answer = await run_in_threadpool(_delete, services, principal.tenant, item_id, served=served, key=idempotency_key)
+    answer = await services.threads.writes.run(
+        principal.tenant.value, _delete, services, principal.tenant, item_id, served=served, key=idempotency_key
+    )
     return Response(answer.model_dump_json(), media_type="application/json")
 
 

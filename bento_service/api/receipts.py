@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from bento_service.auth import Principal, require
@@ -34,7 +33,7 @@ async def receipt(principal: Reader, services: WithServices, recommendation_id: 
             f"kept for {services.settings.decision_days} days."
         )
     store = ReleaseStore(services.lake.tenant(principal.tenant))
-    lineage = await run_in_threadpool(_lineage, store, decision.release_version)
+    lineage = await services.threads.reads.run(principal.tenant.value, _lineage, store, decision.release_version)
     found = Receipt.of(decision, lineage)
     shown = found if "analytics:read" in principal.scopes else found.for_public_key()
     return Response(shown.model_dump_json(), media_type="application/json")

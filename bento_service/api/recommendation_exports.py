@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from bento_service.api.interactions import IdempotencyKey
@@ -24,6 +23,7 @@ from bento_service.schemas.recommendation_exports import (
     ExportRemoved,
 )
 from bento_service.services import WithServices
+from bento_service.threads import threaded
 from resources.control_db.recommendation_exports import ExportFormat, get_export, list_exports
 from resources.control_db.write_keys import WriteKey
 from resources.errors import Conflict, ExportNotFound
@@ -62,8 +62,15 @@ async def ask(
     body = await read_json(request, ExportBody, services.bodies)
     principal.check_tenant(body.tenant_id)
     key = WriteKey.of(idempotency_key, "recommendation export", body.model_dump(mode="json", exclude={"tenant_id"}))
-    export = await run_in_threadpool(
-        submit_export, services.lake, services.db, principal.tenant, body.request(), now=services.clock(), key=key
+    export = await services.threads.writes.run(
+        principal.tenant.value,
+        submit_export,
+        services.lake,
+        services.db,
+        principal.tenant,
+        body.request(),
+        now=services.clock(),
+        key=key,
     )
     services.export_worker.wake()
     queued = ExportQueued.of(export)
@@ -72,6 +79,7 @@ async def ask(
 
 
 @router.get("/api/v1/recommendations/exports", response_model=ExportPage, summary="List exports")
+@threaded("reads")
 def exports(
     principal: Exporter,
     services: WithServices,
@@ -89,6 +97,7 @@ def exports(
 
 
 @router.get("/api/v1/recommendations/exports/{export_id}", response_model=ExportAnswer, summary="Show an export")
+@threaded("reads")
 def show(principal: Exporter, services: WithServices, export_id: str) -> Response:
     """Tell how far an export is."""
     export = get_export(services.db, principal.tenant, export_id)
@@ -102,6 +111,7 @@ def show(principal: Exporter, services: WithServices, export_id: str) -> Respons
     responses=_FILE,
     summary="Download an export",
 )
+@threaded("reads")
 def download(principal: Exporter, services: WithServices, export_id: str) -> Response:
     """Download the file: `user_id`, `rank`, `item_id`, `score`, `source`, one row for each item of each list."""
     export = get_export(services.db, principal.tenant, export_id)
@@ -128,6 +138,7 @@ def download(principal: Exporter, services: WithServices, export_id: str) -> Res
 @router.delete(
     "/api/v1/recommendations/exports/{export_id}", response_model=ExportRemoved, summary="Cancel or remove an export"
 )
+@threaded("writes")
 def remove(principal: Exporter, services: WithServices, export_id: str) -> Response:
     """Cancel an export that is in progress; remove a finished one with its file."""
     services.require_writable_lake()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from bento_service.api.interactions import IdempotencyKey
@@ -15,6 +14,7 @@ from bento_service.list_cursor import cursor_at, time_of
 from bento_service.requests import json_body, read_json
 from bento_service.schemas.rules import RuleAnswer, RuleBody, RulePage, RulePatch, RuleRemoved
 from bento_service.services import WithServices
+from bento_service.threads import threaded
 from resources.control_db.rules import add_rule, change_rule, get_rule, list_rules, remove_rule
 from resources.control_db.write_keys import WriteKey
 from resources.merchandising import draft_of
@@ -37,6 +37,7 @@ _EXAMPLES = {
 
 
 @router.get("/api/v1/rules", response_model=RulePage, summary="List rules")
+@threaded("reads")
 def rules(
     principal: RuleWriter,
     services: WithServices,
@@ -69,11 +70,14 @@ async def add(
     principal.check_tenant(body.tenant_id)
     draft, now = draft_of(body.fields()), services.clock()
     key = WriteKey.of(idempotency_key, "rule", draft.model_dump(mode="json"))
-    rule = await run_in_threadpool(add_rule, services.db, principal.tenant, draft, now=now, key=key)
+    rule = await services.threads.writes.run(
+        principal.tenant.value, add_rule, services.db, principal.tenant, draft, now=now, key=key
+    )
     return _answer(RuleAnswer.of(rule, now), 201)
 
 
 @router.get("/api/v1/rules/{rule_id}", response_model=RuleAnswer, summary="Show a rule")
+@threaded("reads")
 def rule(principal: RuleWriter, services: WithServices, rule_id: str) -> Response:
     """Show a rule."""
     return _answer(RuleAnswer.of(get_rule(services.db, principal.tenant, rule_id), services.clock()))
@@ -91,11 +95,14 @@ async def change(request: Request, principal: RuleWriter, services: WithServices
     body = await read_json(request, RulePatch, services.bodies)
     principal.check_tenant(body.tenant_id)
     now = services.clock()
-    changed = await run_in_threadpool(change_rule, services.db, principal.tenant, rule_id, body.fields(), now=now)
+    changed = await services.threads.writes.run(
+        principal.tenant.value, change_rule, services.db, principal.tenant, rule_id, body.fields(), now=now
+    )
     return _answer(RuleAnswer.of(changed, now))
 
 
 @router.delete("/api/v1/rules/{rule_id}", response_model=RuleRemoved, summary="Remove a rule")
+@threaded("writes")
 def remove(principal: RuleWriter, services: WithServices, rule_id: str) -> Response:
     """Remove a rule. It holds in no answer any more."""
     services.require_writable_lake()

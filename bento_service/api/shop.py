@@ -11,7 +11,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi import Path as PathValue
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
 from bento_service.demo_shop import DemoShop, categories_of, shoppers_of
@@ -20,6 +19,7 @@ from bento_service.page_headers import SHOP
 from bento_service.schemas.common import Answer
 from bento_service.schemas.items import ItemAnswer, ItemPage
 from bento_service.services import Services, WithServices
+from bento_service.threads import threaded
 from resources.errors import CorruptRelease, FieldProblem, NotReady
 from resources.ids import checked_id
 from resources.item_catalogue import ItemQuery
@@ -44,7 +44,7 @@ class ShopConfig(Answer):
 async def _shop(services: WithServices) -> DemoShop:
     shop = DemoShop(services.settings, services.db, services.clock)
     # A service without a demo shop has none of these routes, and the shop of a suspended tenant is closed.
-    await run_in_threadpool(shop.name)
+    await services.threads.reads.run(shop.tenant.value, shop.name)
     return shop
 
 
@@ -78,7 +78,7 @@ def art(_shop: WithShop) -> FileResponse:
 @router.get("/shop/config.json")
 async def config(services: WithServices, shop: WithShop) -> Response:
     """Tell the page which shop it is, and the key that it may use."""
-    name, key = await run_in_threadpool(lambda: (shop.name(), shop.key()))
+    name, key = await services.threads.keys.run(shop.tenant.value, lambda: (shop.name(), shop.key()))
     release = await _release(services, shop)
     answer = ShopConfig(
         name=name,
@@ -91,6 +91,7 @@ async def config(services: WithServices, shop: WithShop) -> Response:
 
 
 @router.get("/shop/items")
+@threaded("heavy")
 def items(
     services: WithServices,
     shop: WithShop,
@@ -107,6 +108,7 @@ def items(
 
 
 @router.get("/shop/items/{item_id:path}")
+@threaded("reads")
 def item(services: WithServices, shop: WithShop, item_id: Annotated[str, PathValue()]) -> Response:
     """Show one item of the catalogue."""
     try:

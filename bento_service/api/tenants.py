@@ -11,6 +11,7 @@ from starlette.responses import Response
 from bento_service.auth import Principal, require
 from bento_service.schemas.api_keys import TenantStatus
 from bento_service.services import WithServices
+from bento_service.threads import threaded
 from resources.control_db.api_keys import PLATFORM
 from resources.control_db.tenants import Tenant, resume_tenant, suspend_tenant
 from resources.errors import Forbidden
@@ -23,6 +24,7 @@ _log = structlog.get_logger("recsaas.auth")
 
 
 @router.post("/api/v1/admin/tenants/{tenant_id}/suspend", response_model=TenantStatus, summary="Suspend a tenant")
+@threaded("writes")
 def suspend(principal: Stopper, services: WithServices, tenant_id: str) -> Response:
     """Stop a tenant: within 5 seconds no worker takes its keys any more, and what it has sent waits.
 
@@ -36,6 +38,7 @@ def suspend(principal: Stopper, services: WithServices, tenant_id: str) -> Respo
 
 
 @router.post("/api/v1/admin/tenants/{tenant_id}/resume", response_model=TenantStatus, summary="Resume a tenant")
+@threaded("writes")
 def resume(principal: Platform, services: WithServices, tenant_id: str) -> Response:
     """Let a suspended tenant go on: within 5 seconds its keys are taken again, and what waited is done."""
     found = resume_tenant(services.db, TenantId.parse(tenant_id))

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from bento_service.api.interactions import IdempotencyKey
@@ -24,6 +23,7 @@ from bento_service.schemas.training import (
     progress_url,
 )
 from bento_service.services import Services, WithServices
+from bento_service.threads import threaded
 from resources.control_db.runs import find_run
 from resources.control_db.tenants import get_tenant
 from resources.control_db.training_jobs import TrainingJob, add_job, ask_to_cancel, get_job, list_jobs
@@ -67,7 +67,7 @@ async def train(
     services.require_writable_lake()
     body = await read_json(request, TrainRequest, services.bodies, optional=True)
     principal.check_tenant(body.tenant_id)
-    return await run_in_threadpool(_train, services, principal, body, idempotency_key)
+    return await services.threads.writes.run(principal.tenant.value, _train, services, principal, body, idempotency_key)
 
 
 @router.post("/api/v1/reindex", summary="Build the index anew", **_REINDEX)
@@ -79,10 +79,13 @@ async def reindex(
     services.require_writable_lake()
     body = await read_json(request, ReindexRequest, services.bodies, optional=True)
     principal.check_tenant(body.tenant_id)
-    return await run_in_threadpool(_reindex, services, principal, body, idempotency_key)
+    return await services.threads.writes.run(
+        principal.tenant.value, _reindex, services, principal, body, idempotency_key
+    )
 
 
 @router.get("/api/v1/training", response_model=JobPage, summary="List training jobs")
+@threaded("reads")
 def jobs(
     principal: Trainer,
     services: WithServices,
@@ -100,12 +103,14 @@ def jobs(
 
 
 @router.get("/api/v1/training/{job_id}/progress", response_model=JobProgress, summary="Show a training job's progress")
+@threaded("reads")
 def progress(principal: Trainer, services: WithServices, job_id: str) -> Response:
     """Tell how far a job is; in the end with its release, figures and gate, or with the reason why it failed."""
     return _shown(services, get_job(services.db, principal.tenant, job_id))
 
 
 @router.delete("/api/v1/training/{job_id}", response_model=JobProgress, summary="Cancel a training job")
+@threaded("writes")
 def cancel(principal: Trainer, services: WithServices, job_id: str) -> Response:
     """Cancel a job: a queued one ends at once, a running one stops within seconds, as its progress then shows."""
     return _shown(services, ask_to_cancel(services.db, principal.tenant, job_id, now=services.clock()))

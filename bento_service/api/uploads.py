@@ -23,6 +23,7 @@ from bento_service.schemas.uploads import (
     WithdrawnUpload,
 )
 from bento_service.services import WithServices
+from bento_service.threads import threaded
 from bento_service.upload_stream import FIELD
 from resources.control_db.upload_jobs import JobStatus, get_job
 from resources.control_db.uploads import get_upload, list_uploads_page
@@ -70,6 +71,7 @@ async def upload(
 
 
 @router.get("/api/v1/uploads", response_model=UploadPage, summary="List uploads")
+@threaded("reads")
 def uploads(
     principal: Uploader,
     services: WithServices,
@@ -87,6 +89,7 @@ def uploads(
 
 
 @router.get("/api/v1/uploads/jobs/{job_id}", response_model=UploadJobAnswer, summary="Show a large upload's progress")
+@threaded("reads")
 def upload_job(principal: Uploader, services: WithServices, job_id: str) -> Response:
     """Tell how far a large upload is; in the end with the report that a small one is answered with."""
     job = get_job(services.db, principal.tenant, job_id)
@@ -101,6 +104,7 @@ def upload_job(principal: Uploader, services: WithServices, job_id: str) -> Resp
 
 
 @router.get("/api/v1/uploads/{upload_id}", response_model=StoredUpload, summary="Show an upload")
+@threaded("reads")
 def stored_upload(principal: Uploader, services: WithServices, upload_id: str) -> Response:
     """Show the report of a stored upload."""
     record = get_upload(services.db, principal.tenant, upload_id)
@@ -113,6 +117,7 @@ def stored_upload(principal: Uploader, services: WithServices, upload_id: str) -
 
 
 @router.delete("/api/v1/uploads/{upload_id}", response_model=WithdrawnUpload, summary="Withdraw an upload")
+@threaded("writes")
 def withdraw_upload(principal: Uploader, services: WithServices, upload_id: str) -> Response:
     """Take an upload back: its rows stop counting with the next run. Its report and its trace stay."""
     done = withdraw(services.db, principal.tenant, upload_id, now=services.clock())
@@ -126,6 +131,7 @@ def withdraw_upload(principal: Uploader, services: WithServices, upload_id: str)
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "CSV"}},
     summary="Download rejected rows",
 )
+@threaded("heavy")
 def rejected(principal: Uploader, services: WithServices, upload_id: str) -> Response:
     """Download every rejected row with its line and reasons, as CSV that can be mended and sent again."""
     record = get_upload(services.db, principal.tenant, upload_id)
@@ -138,6 +144,7 @@ def rejected(principal: Uploader, services: WithServices, upload_id: str) -> Res
 
 
 @router.get("/api/v1/uploads/{upload_id}/trace", response_model=UploadTrace, summary="Show what an upload influenced")
+@threaded("heavy")
 def trace(principal: Uploader, services: WithServices, upload_id: str) -> Response:
     """Show the run that took the upload in, the releases built from it, their answers, and the rows that count."""
     found = trace_upload(services.lake, services.db, services.decisions.store, principal.tenant, upload_id)

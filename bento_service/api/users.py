@@ -12,6 +12,7 @@ from bento_service.auth import Principal, require
 from bento_service.path_ids import path_id
 from bento_service.schemas.users import ErasureAnswer, PendingErasure
 from bento_service.services import WithServices
+from bento_service.threads import threaded
 from resources.control_db.erasures import get_erasure, request_erasure
 from resources.erasure.certificate import Certificate
 from resources.erasure.export import UserExport, export_user
@@ -40,6 +41,7 @@ _PENDING: dict[int | str, dict[str, Any]] = {
 
 
 @router.delete("/api/v1/users/{user_id:path}", response_model=Certificate, responses=_PENDING, summary="Erase a user")
+@threaded("long")
 def erase(principal: Admin, services: WithServices, user_id: UserId) -> Response:
     """Remove everything that is stored about the user, and answer with a certificate of what was found where."""
     services.require_writable_lake()
@@ -67,6 +69,7 @@ def erase(principal: Admin, services: WithServices, user_id: UserId) -> Response
 
 
 @router.get("/api/v1/erasures/{erasure_id}", response_model=ErasureAnswer, summary="Show an erasure")
+@threaded("reads")
 def erasure(principal: Admin, services: WithServices, erasure_id: str) -> Response:
     """Tell where an erasure stands; in the end with its certificate."""
     answer = ErasureAnswer.of(get_erasure(services.db, principal.tenant, erasure_id))
@@ -74,6 +77,7 @@ def erasure(principal: Admin, services: WithServices, erasure_id: str) -> Respon
 
 
 @router.get("/api/v1/users/{user_id:path}/export", response_model=UserExport, summary="Export a user")
+@threaded("long")
 def export(principal: Admin, services: WithServices, user_id: UserId) -> Response:
     """Show everything that is stored about the user: rows of files, events, answers, features, releases, history."""
     services.decisions.flush(WAIT_SECONDS)

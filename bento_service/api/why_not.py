@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from bento_service.answering import WithAnswering
@@ -78,7 +77,7 @@ async def why_not(
         overlay=standing.state.overlay,
         rules=standing.state.rules_for(scenario, services.clock(), standing.release.catalogue),
     )
-    place = await run_in_threadpool(standing.live.ranker.place, item_id, asked)
+    place = await services.threads.heavy.run(principal.tenant.value, standing.live.ranker.place, item_id, asked)
     answer = WhyNot(
         user_id=user_id,
         item_id=item_id,

@@ -23,6 +23,8 @@ from resources.errors import NotReady
 _START_SECONDS = 300.0
 _HOST = "127.0.0.1"
 _STARTED = "Completed startup hook"
+# Far above what any machine sends: the limit is looked at, and never reached.
+_NO_LIMITS = {"RECSAAS_RATE_LIMIT": "10000000", "RECSAAS_KEY_RATE_LIMIT": "10000000"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,12 @@ class Served:
 
 
 @contextmanager
-def service(place: Workplace, *, workers: int = 1, **variables: str) -> Iterator[Served]:
+def service(
+    place: Workplace, *, workers: int = 1, limited: bool = False, sources: Path | None = None, **variables: str
+) -> Iterator[Served]:
     """Run the service on an installation; `variables` are added to its environment.
+
+    Without `limited` a tenant may send as many requests as it likes. `sources`: the checkout whose service is run.
 
     Raises:
         NotReady: it did not start; the message shows the end of its log.
@@ -82,11 +88,10 @@ def service(place: Workplace, *, workers: int = 1, **variables: str) -> Iterator
         "RECSAAS_LOG_LEVEL": "INFO",
         "RECSAAS_DECISIONS": "",
         "RECSAAS_REDIS_URL": "",
-        # Far above what any machine sends: the limit is looked at, and never reached.
-        "RECSAAS_RATE_LIMIT": "10000000",
-        "RECSAAS_KEY_RATE_LIMIT": "10000000",
         "BENTOML_HOME": str(place.settings.home / "bentoml"),
         "OMP_NUM_THREADS": "1",
+        **({} if limited else _NO_LIMITS),
+        **({} if sources is None else {"PYTHONPATH": str(sources.absolute())}),
         **variables,
     }
 

@@ -20,6 +20,7 @@ _BENCHMARKS = {
     "warm": "recsaas_assets.benchmarks.warm:warm",
     "serve": "recsaas_assets.benchmarks.serve:serve",
     "soak": "recsaas_assets.benchmarks.soak:soak",
+    "neighbours": "recsaas_assets.benchmarks.neighbours:neighbours",
     "ann": "recsaas_assets.benchmarks.ann:ann",
     "returning": "recsaas_assets.benchmarks.returning:returning",
 }

@@ -20,6 +20,11 @@ from sqlalchemy.orm import Session
 
 from resources.errors import ConfigurationError
 
+PATIENT_SECONDS = 30.0
+"""How long a command or a run waits for the write lock of SQLite."""
+SERVICE_SECONDS = 2.0
+"""How long the service does: whoever asked it is better told to try again than kept waiting."""
+
 
 @dataclass(frozen=True, slots=True)
 class ControlDb:
@@ -49,8 +54,10 @@ class ControlDb:
         self.engine.dispose()
 
 
-def open_control_db(url: str, *, migrate: bool = True) -> ControlDb:
+def open_control_db(url: str, *, migrate: bool = True, busy_seconds: float = PATIENT_SECONDS) -> ControlDb:
     """Connect to `url` and, unless told otherwise, bring the schema to the newest revision.
+
+    `busy_seconds`: how long a writer waits for the write lock of SQLite.
 
     Raises:
         ConfigurationError: the URL is not one SQLAlchemy understands, its driver is not installed, or the
@@ -59,7 +66,7 @@ def open_control_db(url: str, *, migrate: bool = True) -> ControlDb:
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            engine = _sqlite_engine(url, parsed.database)
+            engine = _sqlite_engine(url, parsed.database, busy_seconds)
         else:
             engine = create_engine(url, pool_pre_ping=True)
     except ArgumentError as error:
@@ -73,10 +80,13 @@ def open_control_db(url: str, *, migrate: bool = True) -> ControlDb:
     return ControlDb(engine=engine)
 
 
-def _sqlite_engine(url: str, database: str | None) -> Engine:
+def _sqlite_engine(url: str, database: str | None, busy_seconds: float) -> Engine:
+    pool: dict[str, Any] = {}
     if database and database != ":memory:":
         Path(database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+        # More than a process has threads that use it: those who wait for the write lock keep no reader waiting.
+        pool = {"pool_size": 16, "max_overflow": 48, "pool_timeout": busy_seconds}
+    engine = create_engine(url, connect_args={"timeout": busy_seconds, "check_same_thread": False}, **pool)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
@@ -87,7 +97,7 @@ def _sqlite_engine(url: str, database: str | None) -> Engine:
         cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged event survives a power cut
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA secure_delete=ON")  # an erased user's bytes do not stay in unused space of the file
-        cursor.execute("PRAGMA busy_timeout=30000")
+        cursor.execute(f"PRAGMA busy_timeout={round(busy_seconds * 1000)}")
         cursor.close()
 
     @event.listens_for(engine, "begin")

@@ -1,0 +1,65 @@
+"""What requests count, and that routes which block do so in the threads meant for it."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+from fastapi.routing import APIRoute
+
+import bento_service
+from bento_service import api
+from bento_service.auth import bearer
+from bento_service.costs import COSTS, cost_of
+from bento_service.middleware import WITH_KEY
+
+# A file of a form is parsed as it comes in, upload by upload; the others hold limiters of their own.
+MAY_USE_THREADS = {"threads.py", "event_writer.py", "release_cache.py", "receiving.py", "upload_stream.py", "cursor.py"}
+
+
+def routes() -> list[APIRoute]:
+    """Every route of the modules of the API, as `create_app` takes them in."""
+    modules = [import_module(f"bento_service.api.{found.name}") for found in iter_modules(api.__path__)]
+    found = [route for module in modules for route in module.router.routes if isinstance(route, APIRoute)]
+    assert len(found) > 40
+    return found
+
+
+def needs_key(route: APIRoute) -> bool:
+    """Whether the route, or a dependency of it, reads the key."""
+    waiting = [*route.dependant.dependencies]
+    while waiting:
+        each = waiting.pop()
+        if each.call is bearer:
+            return True
+        waiting.extend(each.dependencies)
+    return False
+
+
+def test_every_cost_is_of_a_route() -> None:
+    known = {(method, route.path_format) for route in routes() for method in route.methods}
+    assert set(COSTS) <= known
+    assert cost_of("GET", "/api/v1/items") > cost_of("POST", "/api/v1/recommendations") == 1
+    assert all(cost > 1 for cost in COSTS.values())
+
+
+def test_who_needs_a_key_is_told_by_the_path() -> None:
+    by_path = {route.path: needs_key(route) for route in routes() if route.path != "/health"}
+    wrong = [path for path, keyed in by_path.items() if keyed != path.startswith(WITH_KEY)]
+    assert not wrong, "routes with a key begin as bento_service.middleware.WITH_KEY says, and others do not"
+
+
+def test_a_route_with_a_key_blocks_in_a_lane_of_its_own() -> None:
+    blocking = [
+        route.path for route in routes() if needs_key(route) and not inspect.iscoroutinefunction(route.endpoint)
+    ]
+    assert not blocking, "decorate the handler with bento_service.threads.threaded, below the route"
+
+
+def test_nothing_else_uses_the_threads_that_all_share() -> None:
+    sources = Path(bento_service.__file__).parent.rglob("*.py")
+    shared = [p.name for p in sources if "run_in_threadpool" in (text := p.read_text()) or "to_thread" in text]
+    allowed = MAY_USE_THREADS | {"service.py"}  # its end, when no requests come any more
+    assert set(shared) <= allowed, "call services.threads.<lane>.run(tenant, function, …) instead"
