@@ -138,6 +138,8 @@ class ForkServer:
         if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
             assert self._control is not None
             return self._control
+        if self._control is not None:
+            self._control.close()
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         package = str(Path(__file__).absolute().parents[1])
         with theirs:

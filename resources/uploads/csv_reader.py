@@ -31,6 +31,8 @@ ROW_NUMBER = "row_number"
 _BEFORE = [*b'\n"']
 _AFTER = [*b'\r\n"']
 _BLANK = b" \t\r\n,;"
+_BLANK_LINES = re.compile(rb"\n([ \t\r\n]{64,}\n)")
+"""Many of them in a row, as rows of a table of one column or with tabs they would be values."""
 _EMPTY_LINES = re.compile(rb"\n([\r\n]{64,}+)")
 
 
@@ -215,6 +217,8 @@ def _read_slowly(
     block: bytes, blocks: Iterator[bytes], separator: str, names: tuple[str, ...], filename: str, *, first_line: int
 ) -> Generator[TextBatch, None, int]:
     """Yield the rows of a block, and of the next ones as long as a row crosses their border; return the next line."""
+    width = len(names)
+    blank = _BLANK_LINES if width > 1 and separator == "," else _EMPTY_LINES
     line = first_line - 1
     last = line
     open_quote = False
@@ -222,7 +226,7 @@ def _read_slowly(
     def lines() -> Iterator[str]:
         nonlocal line, last, block, open_quote
         while block:
-            for stretch, is_empty in _stretches(block):
+            for stretch, is_empty in _stretches(block, blank):
                 if is_empty and line == last:  # between records, so not within quotes
                     line = last = last + _count_lines(stretch)
                     continue
@@ -235,7 +239,6 @@ def _read_slowly(
             block = next(blocks, b"") if line < last else b""
         open_quote = line < last
 
-    width = len(names)
     numbers: list[int] = []
     rows: list[list[str]] = []
     ragged: list[RaggedRow] = []
@@ -267,10 +270,10 @@ def _records(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=separator)
 
 
-def _stretches(block: bytes) -> Iterator[tuple[bytes, bool]]:
-    """Cut a block where many lines in a row are empty; these stretches are marked."""
+def _stretches(block: bytes, blank: re.Pattern[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Cut a block where many lines in a row are blank; these stretches are marked."""
     at = 0
-    for run in _EMPTY_LINES.finditer(block):
+    for run in blank.finditer(block):
         yield block[at : run.start(1)], False
         yield run[1], True
         at = run.end()

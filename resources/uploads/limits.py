@@ -12,6 +12,8 @@ AT_ONCE_ROWS = 1_000_000
 _GROUPS_IN_MEMORY = 4
 _BYTES_OF_A_CELL = 16
 _WALL_PER_CPU_SECOND = 10
+_CPU_SECONDS_OF_A_FILE, _CPU_SECONDS_OF_A_MIB = 60, 5
+"""What cost little to send may not cost much to read; files of shops take a fifth of that."""
 
 
 class TakesLong(Exception):
@@ -43,10 +45,15 @@ class UploadLimits:
             at_once_bytes=settings.inline_upload_bytes if at_once else None,
         )
 
-    @property
-    def wall_seconds(self) -> int:
+    def cpu_seconds_for(self, size: int) -> int:
+        """CPU seconds that a file of `size` bytes, as it was sent, may take."""
+        if self.at_once_bytes is not None:
+            return self.cpu_seconds
+        return min(self.cpu_seconds, _CPU_SECONDS_OF_A_FILE + _CPU_SECONDS_OF_A_MIB * size // 1024**2)
+
+    def wall_seconds_for(self, size: int) -> int:
         """Seconds after which a process that got hardly any processor, or waits for something, is given up."""
-        return self.cpu_seconds * _WALL_PER_CPU_SECOND
+        return self.cpu_seconds_for(size) * _WALL_PER_CPU_SECOND
 
     def check_rows(self, rows: int, filename: str) -> None:
         """Raise when a file holds more than so many rows.

@@ -74,7 +74,8 @@ def store_in_child(
     """
     limits = limits or UploadLimits.of(load_settings())
     format = format_of(content, filename)
-    if format in (Format.CSV, Format.TSV) and size_of(content) <= TRIVIAL_BYTES:
+    size = size_of(content)
+    if format in (Format.CSV, Format.TSV) and size <= TRIVIAL_BYTES:
         try:
             return store_upload(
                 lake,
@@ -93,6 +94,7 @@ def store_in_child(
             )
         except pl.exceptions.PanicException as error:
             raise _crashed(filename, format) from error
+    allowed = _of_child(limits, size)
 
     def told(done: int | None) -> None:
         if on_progress is not None:
@@ -116,11 +118,11 @@ def store_in_child(
             "format": format.value,
         }
         try:
-            answer = children().run(__name__, request, limits=_of_child(limits), on_progress=told)
+            answer = children().run(__name__, request, limits=allowed, on_progress=told)
             if "died" in answer:
                 raise ChildDied("it has noticed that itself", limit=answer["died"])
         except ChildDied as death:
-            raise _refusal(death, filename, format, limits) from death
+            raise _refusal(death, filename, format, allowed) from death
     if "report" not in answer:
         raise _error(answer)
     return UploadReport.model_validate(answer["report"])
@@ -190,11 +192,11 @@ def _file_of(content: Path | bytes, folder: Path) -> Path:
     return folder / "content"
 
 
-def _of_child(limits: UploadLimits) -> Limits:
+def _of_child(limits: UploadLimits, size: int) -> Limits:
     return Limits(
         limits.memory_bytes,
-        limits.cpu_seconds,
-        limits.wall_seconds,
+        limits.cpu_seconds_for(size),
+        limits.wall_seconds_for(size),
         niceness=NICENESS if limits.at_once_bytes is None else _NICENESS_AT_ONCE,
     )
 
@@ -214,7 +216,7 @@ def _error(answer: dict[str, Any]) -> Exception:
     return kind(answer["message"], details=details)
 
 
-def _refusal(death: ChildDied, filename: str, format: Format, limits: UploadLimits) -> UploadRefused:
+def _refusal(death: ChildDied, filename: str, format: Format, limits: Limits) -> UploadRefused:
     """Say why the child is dead, and what to do with the file."""
     limit = {
         "memory": f"{limits.memory_bytes:,} bytes of memory",

@@ -18,8 +18,8 @@ MAX_LINES = 400
 
 ENVIRONMENT_READERS = frozenset({"resources/settings.py", "resources/process.py"})
 """One reads our settings, the other sets what libraries take in no other way."""
-ENVIRONMENT_PASSED_ON = frozenset({"recsaas_assets/supervisor.py"})
-"""May hand `os.environ` as a whole to a child process, and look nothing up in it."""
+ENVIRONMENT_PASSED_ON = frozenset({"recsaas_assets/supervisor.py", "resources/forked.py", "resources/fork_server.py"})
+"""May hand `os.environ` as a whole to a child process, or take over what was handed on, and look nothing up in it."""
 LAST_RESORT = frozenset(
     {"bento_service/middleware.py", "bento_service/job_worker.py", "recsaas_assets/defs/event_sensors.py"}
 )
@@ -116,13 +116,23 @@ def _is_broad(caught: ast.expr | None) -> bool:
 
 
 def _environment(name: str, tree: ast.Module) -> Iterator[str]:
-    """`os.environ`, `os.getenv` and `from os import environ`, under any name of `os`; `{**os.environ}` hands it on."""
+    """`os.environ`, `os.getenv` and `from os import environ`, under any name of `os`.
+
+    `{**os.environ}` hands it on; `os.environ.clear()` and `os.environ.update(…)` take over what was handed on.
+    """
     handed_on = {
         id(value)
         for node in ast.walk(tree)
         if isinstance(node, ast.Dict)
         for key, value in zip(node.keys, node.values, strict=True)
         if key is None and name in ENVIRONMENT_PASSED_ON
+    } | {
+        id(node.func.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("clear", "update")
+        and name in ENVIRONMENT_PASSED_ON
     }
     readers = ("environ", "environb", "getenv", "getenvb")
     for node in ast.walk(tree):

@@ -1,0 +1,167 @@
+"""Children of the fork server end at their limits, with their parent, and say how."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from resources.child import ChildBroke
+from resources.forked import ChildDied, ForkServer, Limits
+
+ROOT = Path(__file__).parents[3]
+PLENTY = Limits(memory_bytes=2**30, cpu_seconds=60, wall_seconds=600, niceness=0)
+_WORK = """
+import os, signal, sys, time
+def main(request, tell):
+    what = request["do"]
+    if what == "answer":
+        return {"pid": os.getpid(), "variable": os.environ.get("RECSAAS_HOME"), "niceness": os.nice(0)}
+    if what == "spin":
+        while True:
+            pass
+    if what == "grow":
+        return len([bytearray(1 << 20) for _ in range(request["megabytes"])])
+    if what == "sleep":
+        tell(os.getpid())
+        time.sleep(600)
+    if what == "say":
+        sys.stderr.write("memory allocation of 2305843009213693952 bytes failed\\n")
+        sys.stderr.flush()
+    if what == "raise":
+        raise ZeroDivisionError("nobody expected that")
+    os.kill(os.getpid(), getattr(signal, request.get("signal", "SIGABRT")))
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    folder = tmp_path_factory.mktemp("modules")
+    (folder / "work_of_a_child.py").write_text(_WORK)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", str(folder))
+        server = ForkServer("work_of_a_child")
+        server.start()
+        yield server
+        server.stop()
+
+
+def run(server: ForkServer, limits: Limits = PLENTY, **request: Any) -> Any:
+    return server.run("work_of_a_child", request, limits=limits)
+
+
+def test_a_child_answers_with_the_environment_of_its_parent(
+    server: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECSAAS_HOME", "/somewhere/else")
+    one, two = run(server, do="answer"), run(server, do="answer")
+    assert one["variable"] == "/somewhere/else"
+    assert len({one["pid"], two["pid"], os.getpid()}) == 3
+
+
+def test_a_child_steps_back(server: ForkServer) -> None:
+    limits = Limits(memory_bytes=2**30, cpu_seconds=60, wall_seconds=600, niceness=3)
+    assert run(server, limits, do="answer")["niceness"] == min(19, os.nice(0) + 3)
+
+
+@pytest.mark.parametrize(
+    ("limit", "limits", "request_"),
+    [
+        ("cpu", Limits(2**30, cpu_seconds=1, wall_seconds=600, niceness=0), {"do": "spin"}),
+        ("wall", Limits(2**30, cpu_seconds=60, wall_seconds=1, niceness=0), {"do": "sleep"}),
+        ("memory", Limits(64 * 2**20, cpu_seconds=60, wall_seconds=600, niceness=0), {"do": "grow", "megabytes": 500}),
+    ],
+)
+def test_a_limit_ends_a_child(server: ForkServer, limit: str, limits: Limits, request_: dict[str, Any]) -> None:
+    with pytest.raises(ChildDied) as death:
+        run(server, limits, **request_)
+    assert death.value.limit == limit
+    assert run(server, do="answer")["pid"]
+
+
+def test_what_is_within_the_limit_is_done(server: ForkServer) -> None:
+    assert run(server, do="grow", megabytes=100) == 100
+
+
+@pytest.mark.parametrize("name", ["SIGABRT", "SIGSEGV", "SIGBUS", "SIGILL"])
+def test_a_crash_is_told_from_a_limit(server: ForkServer, name: str) -> None:
+    with pytest.raises(ChildDied) as death:
+        run(server, do="die", signal=name)
+    assert death.value.limit is None
+
+
+def test_a_length_that_is_none_is_a_crash_and_no_lack_of_memory(server: ForkServer) -> None:
+    with pytest.raises(ChildDied) as death:
+        run(server, do="say")
+    assert death.value.limit is None
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_what_is_ended_by_hand_is_no_fault_of_the_work(server: ForkServer, name: str) -> None:
+    with pytest.raises(ChildBroke):
+        run(server, do="die", signal=name)
+
+
+def test_an_error_is_told(server: ForkServer) -> None:
+    with pytest.raises(ChildBroke, match="nobody expected that"):
+        run(server, do="raise")
+
+
+def test_whoever_waits_may_end_the_child(server: ForkServer) -> None:
+    pids: list[int] = []
+
+    def enough(told: int | None) -> None:
+        if told is not None:
+            pids.append(told)
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        server.run("work_of_a_child", {"do": "sleep"}, limits=PLENTY, on_progress=enough)
+    assert_gone(pids[0])
+
+
+def test_a_server_that_was_killed_is_started_anew(server: ForkServer) -> None:
+    process = server._process
+    assert process is not None
+    process.kill()
+    process.wait()
+    assert run(server, do="answer")["pid"]
+
+
+_PARENT = """
+import sys, resources.forked as forked
+def tell(told):
+    if told is not None:
+        print(told, flush=True)
+limits = forked.Limits(2**30, cpu_seconds=60, wall_seconds=600, niceness=0)
+forked.ForkServer("work_of_a_child").run("work_of_a_child", {"do": "sleep"}, limits=limits, on_progress=tell)
+"""
+
+
+def test_a_child_ends_with_its_parent_however_that_dies(server: ForkServer) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, cwd=ROOT, env={**os.environ}, text=True
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    server_pid = psutil.Process(child).ppid()
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    assert_gone(child)
+    assert_gone(server_pid)
+
+
+def assert_gone(pid: int) -> None:
+    deadline = time.monotonic() + 60
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, f"process {pid} goes on"
+        time.sleep(0.02)
