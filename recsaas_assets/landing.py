@@ -23,7 +23,7 @@ from resources.errors import CorruptArtifact, InvalidInput, RecsaasError, TooLar
 from resources.lake import Lake, fetch_file, read_json, write_json
 from resources.landing_folders import NOTICE, list_landing, remove_notice, several_names, shown, take_out
 from resources.listing import StoredFile, list_files, stored_file
-from resources.refused_files import set_aside
+from resources.refused_files import code_of, set_aside
 from resources.tenant import TenantId
 from resources.uploads.contract import Kind
 from resources.uploads.report import UploadReport
@@ -39,11 +39,15 @@ _MISPLACED_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class LandedFile:
-    """What became of one dropped file: a report, or the reason why it was refused."""
+    """What became of one dropped file: a report, or the reason why it was refused, with its stable code.
+
+    The reason may quote the file, so it belongs where an erasure reaches.
+    """
 
     name: str
     report: UploadReport | None
-    refusal: str | None
+    refusal: str | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +206,7 @@ def _take(
     try:
         reserved = _reserve(lake, tenant.id, file)
     except UploadRefused as refusal:
-        return LandedFile(file.name, None, refusal.message)
+        return LandedFile(file.name, None, refusal.message, refusal.reason)
     if reserved is None:
         return None
     path, mark = reserved.path, reserved.mark
@@ -234,11 +238,11 @@ def _take(
             if reserved.problem is not None or _unchanged(path, mark):
                 set_aside(lake, tenant.id, place, refusal, size=file.size, now=now, moved_to=path)
                 lake.tenant(tenant.id).in_hand(file.kind.value).unlink(missing_ok=True)
-            return LandedFile(file.name, None, refusal.message)
+            return LandedFile(file.name, None, refusal.message, code_of(refusal))
     if _unchanged(path, mark):
         path.unlink(missing_ok=True)
         remove_notice(lake, f"{tenant.id}/{place}")
-    return LandedFile(file.name, report, None)
+    return LandedFile(file.name, report)
 
 
 def _check(file: WaitingFile, reserved: _Reserved, max_bytes: int) -> None:

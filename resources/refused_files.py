@@ -53,9 +53,8 @@ def set_aside(
     """
     folder = lake.tenant(tenant).refused
     refused_id = f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-    code = refusal.reason if isinstance(refusal, UploadRefused) else refusal.code
     reason = {
-        "code": code,
+        "code": code_of(refusal),
         "message": refusal.message,
         "file": shown(file),
         "size": size,
@@ -78,6 +77,11 @@ def set_aside(
     if moved:
         write_notice(lake, path, reason)
     return moved
+
+
+def code_of(refusal: RecsaasError) -> str:
+    """The stable code of a refusal."""
+    return refusal.reason if isinstance(refusal, UploadRefused) else refusal.code
 
 
 def list_refused(lake: Lake, tenant: TenantId) -> tuple[RefusedFile, ...]:

@@ -57,8 +57,9 @@ def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] 
             settle_seconds=tenant_run.settings.upload_settle_seconds,
         )
         for file in landed:
-            if file.refusal is not None:
-                context.log.warning(f"Landed file {file.name} was refused: {file.refusal}")
+            if file.code is not None:  # the reason itself may quote the file, and an erasure does not reach this log
+                why = f"recsaas landing {tenant_run.tenant_id}"
+                context.log.warning(f"Dropped file {file.name} was refused ({file.code}); {why} says why.")
         most_rows = tenant_run.settings.max_tenant_rows
         set_excess_aside(tenant_run.db, tenant_run.tenant_id, most_rows=most_rows, now=datetime.now(UTC))
         raw = write_raw_table(tenant_run.whole_lake, tenant_run.db, tenant_run.tenant_id, kind)
@@ -80,7 +81,7 @@ def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] 
                 "rows_rejected": sum(u.rows_rejected for u in raw.uploads),
                 "rows_duplicate": sum(u.rows_duplicate for u in raw.uploads),
                 "landed_files": len(landed),
-                "refused_files": {file.name: file.refusal for file in landed if file.refusal is not None},
+                "refused_files": {file.name: file.code for file in landed if file.code is not None},
                 "uploads_withdrawn": sum(u.withdrawn_at is not None for u in raw.left_out),
                 "uploads_set_aside": table(
                     ["upload", "file", "rows", "reason"],

@@ -143,7 +143,7 @@ def test_a_file_that_kills_its_reader_is_refused_and_the_good_one_beside_it_is_t
     assert site.releases("apple").current() is not None
     (refused,) = list_refused(site.whole_lake, APPLE)
     assert refused.file == "interactions/bad.parquet"
-    assert metadata(site, "raw_interactions", APPLE)["refused_files"] == {"bad.parquet": refused.message}
+    assert metadata(site, "raw_interactions", APPLE)["refused_files"] == {"bad.parquet": refused.code}
     notice = read_json(site.whole_lake.landing(APPLE, "interactions") / "bad.parquet.why.json")
     assert (notice["code"], notice["message"]) == (refused.code, refused.message)
     assert run(site, APPLE, program) == 0, "and it stays so"
