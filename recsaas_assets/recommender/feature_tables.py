@@ -22,6 +22,8 @@ Part = Literal["train", "before_test", "full"]
 
 PARTS: tuple[Part, ...] = get_args(Part)
 _MOST_CATEGORIES = 30
+_LARGEST = 1e18
+"""Sums and squares of it are finite in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,9 @@ class FeatureTable:
         numbers = frame.select(id_column, (selectors.numeric() | selectors.boolean()).exclude(id_column))
         wanted = pl.DataFrame({id_column: pl.Series(ids.ids, dtype=pl.String)})
         found = wanted.join(numbers, on=id_column, how="left", maintain_order="left").drop(id_column)
-        values = found.select(pl.all().cast(pl.Float32).fill_null(float("nan"))).to_numpy()
+        # A price of 1e308 is a number to a file, and infinite to a model.
+        finite = pl.all().cast(pl.Float64).clip(-_LARGEST, _LARGEST)
+        values = found.select(finite.cast(pl.Float32).fill_null(float("nan"))).to_numpy()
         return cls(tuple(found.columns), np.ascontiguousarray(values, dtype=np.float32))
 
     def to_polars(self, ids: IdMap, *, id_column: str) -> pl.DataFrame:

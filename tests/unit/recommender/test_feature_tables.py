@@ -95,3 +95,11 @@ def test_features_of_another_training_set_and_damaged_ones_are_refused(features:
     (folder / "features.json").write_text("[]")
     with pytest.raises(CorruptArtifact, match="materialise training_features"):
         FeatureHistory.load(folder, training_set(20))
+
+
+def test_enormous_values_are_finite() -> None:
+    frame = pl.DataFrame({"item_id": ["a", "b", "c", "d"], "price": [1e308, float("inf"), -1e308, 2.0]})
+    table = FeatureTable.from_polars(frame, IdMap(("a", "b", "c", "d", "e")), id_column="item_id")
+    squares = table.values**2
+    assert np.isfinite(squares[:4]).all()
+    assert (np.isnan(squares[4]).all(), table.values[3, 0]) == (True, 2.0)
