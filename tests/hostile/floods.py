@@ -25,21 +25,25 @@ _PIECE = b"a" * 65_536
 
 @dataclass(frozen=True)
 class Flood:
-    """How many connections send what, and after how many seconds they are made again; `reads`: they read answers."""
+    """How many connections send what, and after how many seconds they are made again.
+
+    `answer` is the status that the service has for it, where it answers; `reads`: the answers are read.
+    """
 
     connections: int
     kind: str
     pause: float = 0.25
+    answer: str = ""
     reads: bool = True
 
 
 FLOODS = {
     "slowloris": Flood(200, "slowloris"),
-    "one-header": Flood(4, "one-header"),
-    "many-headers": Flood(4, "many-headers"),
+    "one-header": Flood(4, "one-header", answer="431"),
+    "many-headers": Flood(4, "many-headers", answer="431"),
     "idle": Flood(500, "idle"),
-    "bodies": Flood(100, "bodies", pause=2.0),
-    "small-chunks": Flood(20, "small-chunks", pause=1.0),
+    "bodies": Flood(100, "bodies", pause=2.0, answer="401"),
+    "small-chunks": Flood(20, "small-chunks", pause=1.0, answer="400"),
     "ahead": Flood(20, "ahead", pause=1.0),
     "unread": Flood(100, "unread", reads=False),
 }
