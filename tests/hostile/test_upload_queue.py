@@ -53,10 +53,18 @@ def wait_for_their_files(folder: Path, senders: list[Thread], *, size: int) -> N
     """Until all have arrived; or one is done, because a check takes no time."""
     deadline = time.monotonic() + 60
     while all(sender.is_alive() for sender in senders) and time.monotonic() < deadline:
-        if sum(path.stat().st_size >= size for path in folder.iterdir()) == len(senders):
+        if sum(size_of(path) >= size for path in folder.iterdir()) == len(senders):
             time.sleep(2)  # so that the first ones are being checked, and the others wait for them
             return
         time.sleep(0.05)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 when it is gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def send(http: httpx.Client, shop: Shop, content: bytes) -> None:
