@@ -7,6 +7,7 @@ for commands without asking who sends them, and takes fifteen seconds to replace
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import shutil
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bento_service.http_server import BACKLOG, serve
+from bento_service.http_server import BACKLOG, serve, server_config
 from bento_service.prefork import NoWorkerStarted, Started, Workers
 from resources.process import begin_process, private_folder, set_variables
 from resources.settings import Settings, load_settings
@@ -46,6 +47,10 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
     configure_logging(settings.log_level)
     import_parts()
     app = asgi_app()
+    server_config(app).load()  # for what it imports
+    # Here and not in each worker: a collection writes to every object, so the worker would get a copy of all of them.
+    gc.collect()
+    gc.freeze()
 
     def work(started: Started) -> None:
         serve(app, listener, started)

@@ -163,7 +163,14 @@ def import_parts() -> None:
     with suppress(ImportError, OSError):  # without it, releases with a second stage say so
         import lightgbm  # noqa: F401
 
-    for module in ("bento_service.app", "resources.recommendation_export_child", "resources.upload_check"):
+    for module in (
+        "bento_service.app",
+        "resources.recommendation_export_child",
+        "resources.upload_check",
+        # What BentoML and anyio import when a worker begins.
+        "_bentoml_impl.client.proxy2",
+        "anyio._backends._asyncio",
+    ):
         import_module(module)
 
 

@@ -23,7 +23,7 @@ from tests.e2e.test_journey import RECSAAS, processes_of
 
 START_SECONDS = 240
 AGAIN_SECONDS = 240
-WORKER_SECONDS = 10  # 3 are the bar on a quiet machine (docs/operations.md); a test must not fail because it is busy
+WORKER_SECONDS = 10  # the bar is 3; a test must not fail because the machine is busy
 PARTS = {
     "dagster-ui": "recsaas_assets.dagster_ui",
     "dagster-daemon": "dagster._daemon",
