@@ -3,7 +3,7 @@
 The giants are stored as earlier versions stored them: they judged a file by its compressed size, and millions of rows
 of one text compress to next to nothing. Every run has a process of its own, with a limit of memory, as on a small
 machine.
-`test_a_tenant_stopped_by_a_giant_runs_again` fails on the version before for every giant.
+The version before ran out of memory in `stg_users` over "users with a page of text each".
 """
 
 from __future__ import annotations
