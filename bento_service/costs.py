@@ -1,8 +1,8 @@
 """What a request counts for against the limits of requests a second.
 
 The unit is about a millisecond of a processor, which is more than a recommendation takes; `docs/serving.md` has the
-measurement. What few threads or places for uploads bound already counts less than it takes. A route that is not named here counts 1, and so does a cached answer: whether there is one is only known
-afterwards.
+measurement. What few threads or places for uploads bound already counts less than it takes. A route that is not named
+here counts 1, and so does a cached answer: whether there is one is only known afterwards.
 """
 
 from __future__ import annotations
