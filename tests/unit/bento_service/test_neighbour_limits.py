@@ -183,7 +183,7 @@ def test_beside_a_write_lock_reads_answer_and_writes_are_told_to_come_back(
     settings: Settings, db: ControlDb, lake: Lake, blue: Shop, green: Shop
 ) -> None:
     impatient = open_control_db(settings.database_url, migrate=False, busy_seconds=0.5)
-    app = create_app(settings, impatient, lake, lambda: NOW)
+    app = create_app(settings.model_copy(update={"rate_limit": 0.0}), impatient, lake, lambda: NOW)
     app.state.services.threads.writes = Lane(4, wait_seconds=60)
     event = {"user_id": "u", "item_id": "i", "interaction_type": "view"}
     with client_of(app) as client:
