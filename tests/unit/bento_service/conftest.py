@@ -30,6 +30,7 @@ def settings(tmp_path: Path) -> Settings:
         max_upload_bytes=MAX_UPLOAD_BYTES,
         inline_upload_bytes=INLINE_UPLOAD_BYTES,
         pointer_check_seconds=0,
+        rate_limit=100_000,  # tests ask faster than shops; those of the limits set their own
     )
 
 

@@ -16,7 +16,14 @@ from bento_service.costs import COSTS, cost_of
 from bento_service.middleware import WITH_KEY
 
 # A file of a form is parsed as it comes in, upload by upload; the others hold limiters of their own.
-MAY_USE_THREADS = {"threads.py", "event_writer.py", "release_cache.py", "receiving.py", "upload_stream.py", "cursor.py"}
+MAY_USE_THREADS = {
+    "threads.py",
+    "event_writer.py",
+    "release_cache.py",
+    "upload_slots.py",
+    "upload_stream.py",
+    "cursor.py",
+}
 
 
 def routes() -> list[APIRoute]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -16,7 +15,7 @@ import pytest
 from bento_service import job_worker
 from bento_service.job_worker import JobWorker
 from bento_service.metrics import Metrics
-from bento_service.upload_worker import Check, UploadWorker
+from bento_service.upload_worker import UploadWorker
 from resources.child import ChildBroke, run_in_child
 from resources.claims import LEASE, MAX_ATTEMPTS
 from resources.control_db.engine import ControlDb, open_control_db
@@ -26,11 +25,21 @@ from resources.errors import NotReady
 from resources.lake import Lake
 from resources.settings import load_settings
 from resources.tenant import TenantId
-from resources.upload_jobs import FinishedJob, submit_upload
+from resources.upload_jobs import FinishedJob, JobRunner, submit_upload
 from resources.uploads.contract import Kind
 from tests.unit.bento_service.shop import NOW, open_shop
 
 DEADLINE_SECONDS = 120
+Check = Callable[[UploadJob, Event], FinishedJob | None]
+
+
+class Checking(UploadWorker):
+    """A worker whose files are checked as a test wants it."""
+
+    check: Check
+
+    def _work(self, job: UploadJob, interrupt: Event) -> FinishedJob | None:
+        return self.check(job, interrupt)
 
 
 class Place:
@@ -59,9 +68,11 @@ class Place:
         )
 
     def worker(self, check: Check | None, *, processes: int = 1) -> UploadWorker:
-        return UploadWorker(
-            self.lake, self.db, lambda: self.now, Metrics(), max_bytes=10**6, check=check, processes=processes
-        )
+        of = UploadWorker if check is None else Checking
+        worker = of(self.lake, self.db, lambda: self.now, Metrics(), max_bytes=10**6, processes=processes)
+        if isinstance(worker, Checking) and check is not None:
+            worker.check = check
+        return worker
 
     def row(self, job: UploadJob) -> UploadJobRow:
         with self.db.read() as session:
@@ -96,12 +107,11 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 LATE = """
 import pathlib, time
-from resources.upload_check import main as check
 
-def main(gate, *arguments):
+def main(gate):
     while not pathlib.Path(gate).exists():
         time.sleep(0.01)
-    check(*arguments)
+    print("{}")
 """
 
 
@@ -115,9 +125,9 @@ def test_a_child_that_gets_no_time_loses_no_claim(
     monkeypatch.setattr(job_worker, "RENEW_SECONDS", 0.02, raising=False)
     gate, job = tmp_path / "gate", place.submit(place.shop("acme"), "i1")
 
-    def check(job: UploadJob, *, worker: str, stop: Event) -> FinishedJob:
-        outcome = run_in_child("late_child", [str(gate), job.tenant.value, job.job_id, worker], stop=stop)
-        return FinishedJob(replace(job, status=JobStatus(outcome["status"])))
+    def check(job: UploadJob, stop: Event) -> FinishedJob | None:
+        assert run_in_child("late_child", [str(gate)], stop=stop) == {}
+        return JobRunner(place.lake, place.db, lambda: place.now, name=worker.name, max_bytes=10**6, stop=stop).run(job)
 
     def children() -> list[psutil.Process]:
         return [child for child in psutil.Process().children() if "late_child" in child.cmdline()]
@@ -144,7 +154,7 @@ def test_a_claim_that_is_lost_interrupts_the_work_and_is_not_counted(
     monkeypatch.setattr(job_worker, "RENEW_SECONDS", 0.02, raising=False)
     job = place.submit(place.shop("acme"), "i1")
 
-    def check(job: UploadJob, *, worker: str, stop: Event) -> FinishedJob | None:
+    def check(job: UploadJob, stop: Event) -> FinishedJob | None:
         with place.db.write() as session:
             session.get_one(UploadJobRow, (job.tenant.value, job.job_id)).claimed_by = "another"
         assert stop.wait(DEADLINE_SECONDS)
@@ -158,7 +168,7 @@ def test_a_claim_that_is_lost_interrupts_the_work_and_is_not_counted(
 def test_a_worker_that_stops_puts_the_job_back_though_its_child_does_not(place: Place) -> None:
     job = place.submit(place.shop("acme"), "i1")
 
-    def check(job: UploadJob, *, worker: str, stop: Event) -> FinishedJob | None:
+    def check(job: UploadJob, stop: Event) -> FinishedJob | None:
         worker_.stop()
         assert stop.is_set()
         raise ChildBroke("killed, because it did not listen")
@@ -173,7 +183,7 @@ def test_an_outage_that_only_the_child_met_is_not_counted(place: Place) -> None:
     """It could not even put its job back."""
     job = place.submit(place.shop("acme"), "i1")
 
-    def check(job: UploadJob, *, worker: str, stop: Event) -> FinishedJob | None:
+    def check(job: UploadJob, stop: Event) -> FinishedJob | None:
         raise NotReady("away")
 
     for turn in range(MAX_ATTEMPTS + 2):
@@ -186,7 +196,7 @@ def test_an_outage_that_only_the_child_met_is_not_counted(place: Place) -> None:
 def test_a_child_that_dies_is_counted_and_the_job_ends_as_failed(place: Place) -> None:
     job = place.submit(place.shop("acme"), "i1")
 
-    def check(job: UploadJob, *, worker: str, stop: Event) -> FinishedJob | None:
+    def check(job: UploadJob, stop: Event) -> FinishedJob | None:
         raise ChildBroke("exit status -9")
 
     for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -203,7 +213,7 @@ def test_one_tenants_long_checks_leave_a_lane_to_another_tenant(place: Place) ->
     blue, green = place.shop("blue"), place.shop("green")
     begun, go_on = [], Event()
 
-    def check(job: UploadJob, *, worker: str, stop: Event) -> FinishedJob | None:
+    def check(job: UploadJob, stop: Event) -> FinishedJob | None:
         begun.append(job.filename)
         assert go_on.wait(DEADLINE_SECONDS)
         return None

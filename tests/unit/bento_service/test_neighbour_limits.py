@@ -34,10 +34,15 @@ def stopped(app: FastAPI) -> FastAPI:
     return app
 
 
+def as_installed(settings: Settings) -> Settings:
+    """The settings with the limit that nobody has set."""
+    return settings.model_copy(update={"rate_limit": Settings.model_fields["rate_limit"].default})
+
+
 @pytest.fixture
 def still(settings: Settings, db: ControlDb, lake: Lake) -> Iterator[Client]:
     """A service with its defaults whose clocks stand still."""
-    with client_of(stopped(create_app(settings, db, lake, lambda: NOW))) as client:
+    with client_of(stopped(create_app(as_installed(settings), db, lake, lambda: NOW))) as client:
         yield client
 
 

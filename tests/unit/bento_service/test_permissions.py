@@ -47,6 +47,7 @@ MATRIX = {
     "GET /api/v1/uploads": "uploads:write",
     "GET /api/v1/uploads/jobs/{job_id}": "uploads:write",
     "GET /api/v1/uploads/{upload_id}": "uploads:write",
+    "DELETE /api/v1/uploads/{upload_id}": "uploads:write",
     "GET /api/v1/uploads/{upload_id}/rejected": "uploads:write",
     "GET /api/v1/uploads/{upload_id}/trace": "uploads:write",
     "GET /api/v1/data-quality": "uploads:write or analytics:read",
