@@ -166,7 +166,6 @@ def import_parts() -> None:
     for module in (
         "bento_service.app",
         "resources.recommendation_export_child",
-        "resources.upload_check",
         # What BentoML and anyio import when a worker begins.
         "_bentoml_impl.client.proxy2",
         "anyio._backends._asyncio",
