@@ -18,7 +18,7 @@ import polars as pl
 import psutil
 import pytest
 
-from recsaas_assets.supervisor import free_port
+from recsaas_assets.ports import free_port
 from resources.control_db.engine import open_control_db
 from resources.lake import Lake
 from resources.settings import Settings
