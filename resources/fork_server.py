@@ -52,6 +52,8 @@ def serve(control: int, modules: Sequence[str]) -> None:
                         return
                     pid = _forked(*fds[:3])
                     children[pid] = socket.socket(fileno=fds[3])
+                    with suppress(OSError):
+                        children[pid].send(b"f")  # it has begun
                     selector.register(children[pid], selectors.EVENT_READ, pid)
                 elif key.data in children:  # whoever has asked for it is gone, or wants no more of it
                     _kill(key.data)
