@@ -234,7 +234,3 @@ def test_a_write_lock_held_by_somebody_is_an_outage_while_somebody_waits_for_the
             put(shop, gzip.compress(b"item_id,title\n2,Desk\n"), name="a.csv.gz", kind=Kind.ITEMS, limits=AT_ONCE)
         assert time.monotonic() - began < PATIENT_SECONDS
         holder.execute("ROLLBACK")
-
-
-def test_without_settings_the_limits_are_those_of_the_settings() -> None:
-    assert UploadLimits.of(Settings.model_construct()) == UploadLimits()
