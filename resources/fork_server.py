@@ -5,7 +5,6 @@ It has one thread of Python and never computes anything, so that no lock of a li
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import os
@@ -21,8 +20,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from resources.process import end_with_parent
+
 _FDS = 4
-_PR_SET_PDEATHSIG = 1
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -105,10 +105,9 @@ def _become_child(server: int) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGALRM, signal.SIGXCPU):
         signal.signal(number, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != server:
-            os._exit(1)
+    end_with_parent(signal.SIGKILL)
+    if os.getppid() != server:  # it ended before we asked to be told
+        os._exit(1)
     os.setsid()
 
 

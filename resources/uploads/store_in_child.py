@@ -25,11 +25,9 @@ from resources.tenant_settings import TenantSettings
 from resources.uploads.contract import Kind
 from resources.uploads.limits import TakesLong, UploadLimits
 from resources.uploads.report import UploadReport
-from resources.uploads.source import Format, display_name, format_of, size_of
+from resources.uploads.source import Format, display_name, format_of, is_small_text, size_of
 from resources.uploads.store import UploadOrigin, store_upload, upload_folder
 
-TRIVIAL_BYTES = 64 * 1024
-"""Text of this size needs no child: it is plain Python's or has next to no rows."""
 _NICENESS_AT_ONCE = 5
 """Answers go first, but somebody waits for this one too."""
 _IMPORTED_LATE = (
@@ -75,7 +73,7 @@ def store_in_child(
     limits = limits or UploadLimits.of(load_settings())
     format = format_of(content, filename)
     size = size_of(content)
-    if format in (Format.CSV, Format.TSV) and size <= TRIVIAL_BYTES:
+    if is_small_text(content):  # plain Python's, or next to no rows: that needs no child
         try:
             return store_upload(
                 lake,

@@ -22,7 +22,8 @@ BOX_SECONDS = float(os.environ.get("RECSAAS_FUZZ_SECONDS", "45"))
 SENDERS = 3
 QUIET_SECONDS = 10.0
 # A machine that is busy with something else slows both: the bar is a ratio, with a floor below which it says nothing.
-NEIGHBOUR_RATIO, NEIGHBOUR_FLOOR = 2.5, 0.25
+NEIGHBOUR_RATIO, NEIGHBOUR_FLOOR_SECONDS = 2.5, 0.1
+AGAIN_SECONDS = 15.0
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield live
 
 
-@pytest.fixture(scope="module")
-def quiet_p95(live: Live) -> float:
+def quiet_p95_of(live: Live) -> float:
     """What the neighbour waits when nobody else asks."""
     neighbour = Neighbour(live.server.url, live.green.headers)
     with neighbour.asking():
@@ -41,14 +41,19 @@ def quiet_p95(live: Live) -> float:
     return neighbour.p95
 
 
+@pytest.fixture(scope="module")
+def quiet_p95(live: Live) -> float:
+    return quiet_p95_of(live)
+
+
 class Flood:
     """Sends mutations from several threads until enough are answered or the time is over."""
 
-    def __init__(self, live: Live, make: Iterator[tuple[str, bytes]]) -> None:
+    def __init__(self, live: Live, make: Iterator[tuple[str, bytes]], seconds: float) -> None:
         self._live = live
         self._make = make
         self._lock = threading.Lock()
-        self._deadline = time.monotonic() + BOX_SECONDS
+        self._deadline = time.monotonic() + seconds
         self.statuses = Counter[int]()
         self.wrong: list[str] = []
 
@@ -123,14 +128,35 @@ def attack(
     name: str,
     record_property: pytest.RecordProperty,
 ) -> None:
+    p95 = beside(live, quiet_p95, made, name, BOX_SECONDS, record_property)
+    if p95 >= bar(quiet_p95):  # whatever else the machine did then, it does not do it twice
+        quiet_p95 = quiet_p95_of(live)
+        p95 = beside(live, quiet_p95, made, f"{name} again", AGAIN_SECONDS, record_property)
+    assert p95 < bar(quiet_p95)
+
+
+def bar(quiet_p95: float) -> float:
+    return max(NEIGHBOUR_RATIO * quiet_p95, NEIGHBOUR_FLOOR_SECONDS)
+
+
+def beside(
+    live: Live,
+    quiet_p95: float,
+    made: Iterator[tuple[str, bytes]],
+    name: str,
+    seconds: float,
+    record_property: pytest.RecordProperty,
+) -> float:
+    """Send mutations for so long, and return the neighbour's p95 beside them."""
     started = live.server.workers_started
     neighbour = Neighbour(live.server.url, live.green.headers)
-    flood = Flood(live, made)
+    flood = Flood(live, made, seconds)
     with neighbour.asking():
         flood.run()
     figures = {
         "sent": flood.statuses.total(),
         "statuses": dict(flood.statuses),
+        "workers_died": live.server.workers_started - started,
         "p95_ms": round(1000 * neighbour.p95),
         "quiet_p95_ms": round(1000 * quiet_p95),
     }
@@ -140,7 +166,7 @@ def attack(
     assert flood.statuses.total() > 0
     assert live.server.workers_started == started, "a worker died"
     assert neighbour.failures == []
-    assert neighbour.p95 < max(NEIGHBOUR_RATIO * quiet_p95, NEIGHBOUR_FLOOR)
+    return neighbour.p95
 
 
 def test_sound_files_and_bodies_are_taken(live: Live) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from resources.control_db.tenants import get_tenant
+from resources.tenant import TenantId
 from tests.hostile.live import Live, in_error_shape, live_service
 
 pytestmark = pytest.mark.xdist_group("hostile-service")
@@ -63,6 +65,7 @@ def owned(green: httpx.Client) -> Owned:
     training = made(green.post("/api/v1/train", json={}))
     answer = made(green.post("/api/v1/recommendations", json={"user_id": EVENT["user_id"], "count": 2}))
     erasure = made(green.delete("/api/v1/users/someone-else"))
+    key = made(green.post("/api/v1/api-keys", json={"name": SECRET, "scopes": ["recommendations:read"]}))
     ids = {
         "upload_id": upload["upload_id"],
         "job_id": job["job_id"],
@@ -73,6 +76,7 @@ def owned(green: httpx.Client) -> Owned:
         "recommendation_id": answer["recommendation_id"],
         "user_id": EVENT["user_id"],
         "erasure_id": erasure["erasure_id"],
+        "key_id": key["id"],
     }
     deadline = time.monotonic() + JOB_SECONDS
     while made(green.get(f"/api/v1/uploads/jobs/{ids['job_id']}"))["status"] in ("queued", "checking"):
@@ -83,6 +87,7 @@ def owned(green: httpx.Client) -> Owned:
 
 NOT_FOUND = {
     ("GET", "/api/v1/uploads/{upload_id}"),
+    ("DELETE", "/api/v1/uploads/{upload_id}"),
     ("GET", "/api/v1/uploads/{upload_id}/rejected"),
     ("GET", "/api/v1/uploads/{upload_id}/trace"),
     ("GET", "/api/v1/uploads/jobs/{job_id}"),
@@ -99,6 +104,7 @@ NOT_FOUND = {
     ("GET", "/api/v1/training/{job_id}/progress"),
     ("DELETE", "/api/v1/training/{job_id}"),
     ("GET", "/api/v1/erasures/{erasure_id}"),
+    ("DELETE", "/api/v1/api-keys/{key_id}"),
 }
 """Routes with an id that belongs to one tenant: another's is not found."""
 LISTS = {
@@ -109,6 +115,7 @@ LISTS = {
     ("GET", "/api/v1/recommendations/exports"),
     ("GET", "/api/v1/data-quality"),
     ("GET", "/api/v1/readiness"),
+    ("GET", "/api/v1/api-keys"),
 }
 """Routes that show all that a tenant has of something."""
 ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
@@ -134,8 +141,15 @@ WRITES = {
     ("POST", "/admin/reindex"),
     ("POST", "/api/v1/recommendations/exports"),
     ("DELETE", "/api/v1/users/{user_id}"),
+    ("POST", "/api/v1/api-keys"),
 }
 """Routes that write into the credential's tenant: a `tenant_id` of another one is refused where a body has one."""
+WITHOUT_TENANT_ID = {("POST", "/api/v1/upload/{kind}"), ("DELETE", "/api/v1/users/{user_id}")}
+FORBIDDEN = {
+    ("POST", "/api/v1/admin/tenants/{tenant_id}/suspend"),
+    ("POST", "/api/v1/admin/tenants/{tenant_id}/resume"),
+}
+"""Routes that name a tenant: no key of a tenant reaches another one, or learns whether there is one."""
 OPEN = {
     ("GET", "/health"),
     ("GET", "/metrics"),
@@ -159,7 +173,7 @@ def address(path: str, ids: dict[str, str]) -> str:
 
 
 def test_every_route_is_in_one_of_the_tables(green: httpx.Client) -> None:
-    known = NOT_FOUND | LISTS | set(ANSWERS) | WRITES | OPEN
+    known = NOT_FOUND | LISTS | set(ANSWERS) | WRITES | FORBIDDEN | OPEN
     assert routes(green) - known == set(), "say what another tenant must get at a new route"
 
 
@@ -187,6 +201,20 @@ def test_what_is_anothers_is_not_found(
     assert narrow.status_code == 403, "permission is checked before existence"
 
 
+@pytest.mark.parametrize(("method", "path"), sorted(FORBIDDEN))
+def test_a_key_of_every_scope_stops_and_resumes_no_other_tenant(
+    live: Live, green: httpx.Client, blue: httpx.Client, method: str, path: str
+) -> None:
+    theirs = path.format(tenant_id="green")
+    answers = [blue.request(method, url) for url in (theirs, path.format(tenant_id="nobody"))]
+    assert [answer.status_code for answer in answers] == [403, 403]
+    messages = {answer.json()["error"]["message"] for answer in answers}
+    assert len(messages) == 1, "a tenant that there is and one that there is not are told apart"
+    assert httpx.request(method, f"{live.server.url}{theirs}").status_code == 401
+    assert get_tenant(live.blue.db, TenantId("green")).status == "active"
+    assert green.get("/api/v1/uploads").status_code == 200
+
+
 @pytest.mark.parametrize(("method", "path"), sorted(LISTS))
 def test_lists_show_ones_own(green: httpx.Client, blue: httpx.Client, owned: Owned, method: str, path: str) -> None:
     mine, theirs = blue.request(method, path), green.request(method, path)
@@ -203,10 +231,8 @@ def test_answers_hold_nothing_of_another(blue: httpx.Client, owned: Owned, metho
         assert value not in answer.text
 
 
-@pytest.mark.parametrize(("method", "path"), sorted(WRITES))
+@pytest.mark.parametrize(("method", "path"), sorted(WRITES - WITHOUT_TENANT_ID))
 def test_a_tenant_id_that_is_anothers_is_refused(blue: httpx.Client, owned: Owned, method: str, path: str) -> None:
-    if path.startswith(("/api/v1/upload", "/api/v1/users")):
-        pytest.skip("takes no tenant_id")
     answer = blue.request(method, path, json=body_of(path) | {"tenant_id": "green"})
     assert answer.status_code in (403, 422), answer.text
     assert in_error_shape(answer)
@@ -226,4 +252,6 @@ def body_of(path: str) -> dict[str, Any]:
         return {"item_id": "b1", "title": "Mine"}
     if path == "/api/v1/rules":
         return {"kind": "hide", "target": {"item_ids": ["b1"]}}
+    if path == "/api/v1/api-keys":
+        return {"name": "mine", "scopes": ["recommendations:read"]}
     return {}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,6 @@ from tests.defs.site import Site, interactions_csv, items_csv
 
 APPLE, BERRY = TenantId("apple"), TenantId("berry")
 _LONGEST_SECONDS = 240
-_MOST_RUNS = 3
 _RUN = "from recsaas_assets.cli import main; main()"
 _RUN_THAT_A_FILE_KILLS = f"""
 import os, signal
@@ -50,15 +51,22 @@ def site(tmp_path: Path) -> Iterator[Site]:
     site.db.close()
 
 
-@pytest.fixture(params=["a hostile file", "any file, and a kill"])
-def killer(request: pytest.FixtureRequest, shared_data: Path) -> tuple[bytes, str]:
-    """What kills a run that reads it as `bad.parquet`, and the program that makes the run."""
-    if request.param == "any file, and a kill":
-        return b"whatever", _RUN_THAT_A_FILE_KILLS
+@dataclass(frozen=True)
+class Killer:
+    """What is dropped as `bad.parquet`, the program that reads it, and how many runs end over it before one works."""
+
+    content: bytes
+    program: str
+    runs_that_end: int
+
+
+@pytest.fixture
+def hostile_file(shared_data: Path) -> Killer:
+    """A file that ends the process that parses it: a child, so that the first run works."""
     file = shared_data.parent / "cases" / "hostile" / "signal6-12-3849.parquet"
     if not file.is_file():
         pytest.skip(f"no hostile file at {file}")
-    return file.read_bytes(), _RUN
+    return Killer(file.read_bytes(), _RUN, runs_that_end=0)
 
 
 def run(site: Site, tenant: TenantId, code: str = _RUN) -> int:
@@ -127,24 +135,31 @@ def test_links_to_a_neighbour_s_folders_lead_nowhere(site: Site) -> None:
 
 
 @pytest.mark.parametrize("folder", ["interactions", "interactions/.taking"])
-def test_a_file_that_kills_its_reader_is_refused_and_the_good_one_beside_it_is_taken(
-    site: Site, killer: tuple[bytes, str], folder: str
+def test_a_file_that_kills_its_reader_is_refused_by_the_first_run(
+    site: Site, hostile_file: Killer, folder: str
 ) -> None:
     """`.taking/` is where versions before this one left such a file, for every later run to die of."""
-    hostile, program = killer
+    assert_it_is_refused_and_the_good_one_beside_it_taken(site, hostile_file, folder)
+
+
+def test_a_file_that_was_in_hand_when_a_run_was_killed_is_refused_by_the_next(site: Site) -> None:
+    killer = Killer(b"whatever", _RUN_THAT_A_FILE_KILLS, runs_that_end=1)
+    assert_it_is_refused_and_the_good_one_beside_it_taken(site, killer, "interactions")
+    assert run(site, APPLE, killer.program) == 0, "and it stays so"
+    assert len(list_refused(site.whole_lake, APPLE)) == 1
+
+
+def assert_it_is_refused_and_the_good_one_beside_it_taken(site: Site, killer: Killer, folder: str) -> None:
     drop(site, APPLE, "items/items.csv", items_csv("a-").encode())
-    drop(site, APPLE, f"{folder}/bad.parquet", hostile)
+    drop(site, APPLE, f"{folder}/bad.parquet", killer.content)
     drop(site, APPLE, "interactions/good.csv", interactions_csv("a-").encode())
-    for _ in range(_MOST_RUNS):
-        if run(site, APPLE, program) == 0:
-            break
-    uploads = {upload.filename for upload in list_uploads(site.db, APPLE)}
-    assert uploads == {"items.csv", "good.csv"}, (site.home / "run.log").read_text()
+    for _ in range(killer.runs_that_end):
+        assert run(site, APPLE, killer.program) == -signal.SIGKILL, (site.home / "run.log").read_text()
+    assert run(site, APPLE, killer.program) == 0, (site.home / "run.log").read_text()
+    assert {upload.filename for upload in list_uploads(site.db, APPLE)} == {"items.csv", "good.csv"}
     assert site.releases("apple").current() is not None
     (refused,) = list_refused(site.whole_lake, APPLE)
     assert refused.file == "interactions/bad.parquet"
     assert metadata(site, "raw_interactions", APPLE)["refused_files"] == {"bad.parquet": refused.code}
     notice = read_json(site.whole_lake.landing(APPLE, "interactions") / "bad.parquet.why.json")
     assert (notice["code"], notice["message"]) == (refused.code, refused.message)
-    assert run(site, APPLE, program) == 0, "and it stays so"
-    assert len(list_refused(site.whole_lake, APPLE)) == 1

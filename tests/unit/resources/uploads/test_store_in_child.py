@@ -19,8 +19,9 @@ from resources.tenant_settings import TenantSettings
 from resources.uploads.contract import Kind
 from resources.uploads.limits import AT_ONCE_ROWS, TakesLong, UploadLimits
 from resources.uploads.report import UploadReport
+from resources.uploads.source import SMALL_TEXT_BYTES
 from resources.uploads.store import store_upload
-from resources.uploads.store_in_child import TRIVIAL_BYTES, children, store_in_child
+from resources.uploads.store_in_child import children, store_in_child
 from tests.unit.resources.uploads.conftest import NOW, Shop
 
 HOSTILE = Path(__file__).parents[5] / "shared" / "cases" / "hostile"
@@ -203,7 +204,7 @@ def test_whoever_waits_may_break_off(shop: Shop) -> None:
 def test_trivial_text_needs_no_child(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(children(), "run", None)
     text = HEADER + "a,b,view,1700000000\n" * 10
-    assert len(text) < TRIVIAL_BYTES
+    assert len(text) < SMALL_TEXT_BYTES
     assert put(shop, text.encode(), name="a.csv").rows_total == 10
 
 
@@ -214,3 +215,7 @@ def test_a_panic_of_the_reader_is_no_error_of_ours(shop: Shop, monkeypatch: pyte
     monkeypatch.setattr("resources.uploads.store.inspect_source", panics)
     refusal = refused(shop, HEADER.encode() + b"a,b,view,1\n", name="a.csv")
     assert refusal.reason == "not_csv"
+
+
+def test_without_settings_the_limits_are_those_of_the_settings() -> None:
+    assert UploadLimits.of(Settings.model_construct()) == UploadLimits()
