@@ -38,6 +38,8 @@ def serve(control: int, modules: Sequence[str]) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     children: dict[int, socket.socket] = {}
     with selectors.DefaultSelector() as selector, socket.socket(fileno=control) as orders:
+        with suppress(OSError):
+            orders.send(b"i")  # the imports are done
         selector.register(orders, selectors.EVENT_READ)
         selector.register(waking, selectors.EVENT_READ)
         while True:

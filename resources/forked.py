@@ -30,8 +30,8 @@ from resources.child import ChildBroke
 
 LISTEN_SECONDS = 0.5
 _END_SECONDS = 5.0
-_HEAR_SECONDS = 60.0
-"""A fork server that does not begin a child for so long is stopped or stuck: it is replaced."""
+_HEAR_SECONDS, _IMPORT_SECONDS = 20.0, 120.0
+"""A fork server that does not begin a child for so long is stopped or stuck, and replaced; its imports take longer."""
 _LATE_SECONDS = 30.0
 """Beyond its time a child that was stopped is given up: the kernel's alarm does not end it."""
 _SAID_BYTES, _TOLD_BYTES = 64 * 1024, 4000
@@ -121,29 +121,33 @@ class ForkServer:
 
     def _fork(self, order: bytes, said: IO[bytes]) -> tuple[socket.socket, int]:
         """Have a child begin; a fork server that was ended or stopped by somebody's hand is replaced, once."""
-        with tempfile.TemporaryFile() as orders:
-            orders.write(order)
-            orders.flush()
-            for _ in range(2):
-                orders.seek(0)
-                channel, theirs = socket.socketpair()
-                reading, writing = os.pipe()
-                with theirs, open(writing, "wb"), self._lock:
-                    process = self._send([orders.fileno(), writing, said.fileno(), theirs.fileno()])
-                channel.settimeout(_HEAR_SECONDS)
-                if _has_begun(channel):
-                    return channel, reading
-                channel.close()
-                os.close(reading)
-                self._give_up(process)
+        for _ in range(2):
+            channel, theirs = socket.socketpair()
+            reading, writing = os.pipe()
+            listening, telling = os.pipe()
+            with theirs, open(writing, "wb"), open(listening, "rb"), self._lock:
+                process, seconds = self._send([listening, writing, said.fileno(), theirs.fileno()])
+            channel.settimeout(seconds)
+            if _has_begun(channel):
+                with suppress(BrokenPipeError), open(telling, "wb") as orders:  # its status says why it did not listen
+                    orders.write(order)
+                return channel, reading
+            channel.close()
+            for end in (reading, telling):
+                os.close(end)
+            self._give_up(process)
         raise ChildBroke("The fork server does not answer.")
 
-    def _send(self, fds: list[int]) -> subprocess.Popen[bytes]:
+    def _send(self, fds: list[int]) -> tuple[subprocess.Popen[bytes], float]:
+        """Ask for a child; return who was asked, and how long that may take."""
         control = self._running()
         assert self._process is not None
+        said = poll()
+        said.register(control, POLLIN)
+        imported = bool(said.poll(0))  # it has said so, and nobody takes that away
         with suppress(OSError):  # it is gone: nobody will say that the child has begun
             socket.send_fds(control, [b"f"], fds)
-        return self._process
+        return self._process, _HEAR_SECONDS if imported else _IMPORT_SECONDS
 
     def _give_up(self, process: subprocess.Popen[bytes]) -> None:
         """End a fork server that does not answer, and with it its children."""

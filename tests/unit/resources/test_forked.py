@@ -142,10 +142,11 @@ def test_a_server_that_was_killed_is_started_anew(server: ForkServer) -> None:
 
 
 def test_a_server_that_is_stopped_is_replaced(server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(server, do="answer")["pid"]
     stopped = server._process
     assert stopped is not None
     stopped.send_signal(signal.SIGSTOP)
-    monkeypatch.setattr(forked, "_HEAR_SECONDS", 10.0)
+    monkeypatch.setattr(forked, "_HEAR_SECONDS", 1.0)
     assert run(server, do="answer")["pid"]
     assert stopped.poll() == -signal.SIGKILL
 
