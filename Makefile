@@ -40,8 +40,8 @@ up: install ## Start the Dagster UI, its daemon and the service
 test: install lint ## What must be green before a commit
 	$(PY) -m pytest -n 2 --dist loadgroup -m "not long" --durations=10
 
-test-all: install ## The long tests beside those of `make test`: attacks, floods, kills, fuzzing
-	$(PY) -m pytest -n 2 --dist loadgroup -m long --durations=10
+test-all: install ## The long tests beside those of `make test`: attacks, floods, kills, fuzzing; one at a time, as they measure
+	$(PY) -m pytest -m long --durations=10 tests/hostile
 
 unit: install ## The fast tests alone
 	$(PY) -m pytest -n 2 tests/unit tests/architecture

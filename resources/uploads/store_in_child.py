@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from resources import errors
 from resources.child import NICENESS
-from resources.control_db.engine import ControlDb, open_control_db
+from resources.control_db.engine import PATIENT_SECONDS, SERVICE_SECONDS, ControlDb, open_control_db
 from resources.disk import says_full
 from resources.errors import FieldProblem, RecsaasError, UploadRefused
 from resources.forked import ChildDied, ForkServer, Limits
@@ -95,7 +95,7 @@ def store_in_child(
             )
         except pl.exceptions.PanicException as error:
             raise _crashed(filename, format) from error
-    allowed = _of_child(limits, size)
+    allowed = child_limits(limits, size)
 
     def told(done: int | None) -> None:
         if on_progress is not None:
@@ -105,6 +105,7 @@ def store_in_child(
         request = {
             "lake": lake.address,
             "database": db.engine.url.render_as_string(hide_password=False),
+            "busy_seconds": PATIENT_SECONDS if limits.at_once_bytes is None else SERVICE_SECONDS,
             "tenant": tenant.value,
             "kind": kind.value,
             "file": str(_file_of(content, folder)),
@@ -137,12 +138,10 @@ def children() -> ForkServer:
 
 def main(request: dict[str, Any], tell: Callable[[Any], None]) -> dict[str, Any]:
     """The work of the child: store, and say what came of it."""
-    lake = Lake.open(
-        request["lake"]["url"], scratch=Path(request["lake"]["scratch"]), s3_endpoint=request["lake"]["s3_endpoint"]
-    )
+    lake = Lake.at(request["lake"])
     work = Path(request["work"]) / "found"
     work.mkdir()
-    db = open_control_db(request["database"], migrate=False)
+    db = open_control_db(request["database"], migrate=False, busy_seconds=request["busy_seconds"])
     try:
         report = store_upload(
             lake,
@@ -195,7 +194,8 @@ def _file_of(content: Path | bytes, folder: Path) -> Path:
     return folder / "content"
 
 
-def _of_child(limits: UploadLimits, size: int) -> Limits:
+def child_limits(limits: UploadLimits, size: int) -> Limits:
+    """Return what a child may take that reads a file of `size` bytes."""
     return Limits(
         limits.memory_bytes,
         limits.cpu_seconds_for(size),

@@ -15,7 +15,6 @@ import pytest
 from tests.hostile.live import Live, Neighbour, in_error_shape, live_service
 from tests.hostile.mutations import mutations, sound_bodies, sound_files
 
-pytestmark = pytest.mark.xdist_group("hostile-service")
 FILES = int(os.environ.get("RECSAAS_FUZZ_FILES", "10000"))
 """How many mutations of each format are sent, if the time box allows."""
 BOX_SECONDS = float(os.environ.get("RECSAAS_FUZZ_SECONDS", "45"))

@@ -14,7 +14,6 @@ from resources.control_db.tenants import get_tenant
 from resources.tenant import TenantId
 from tests.hostile.live import Live, in_error_shape, live_service
 
-pytestmark = pytest.mark.xdist_group("hostile-service")
 SECRET = "gsecret"
 """Stands in everything that green owns: ids, titles, notes, names of files."""
 ITEMS = f"item_id,title\n{SECRET}-item,{SECRET} lamp\n{SECRET}-bad,\n"

@@ -36,8 +36,9 @@ sys.stdin.read()
 def test_a_neighbour_is_answered_as_if_it_were_alone(record_property: Callable[[str, object], None]) -> None:
     found = measure(seconds=SECONDS)
     record_property("neighbours", json.dumps(found))
+    sys.stdout.write("\n" + "".join(f"{name:18} {figures}\n" for name, figures in found.items()))
     for name, figures in found.items():
-        assert (figures["errors"], figures["answers"]) == (0, found[name]["answers"]), (name, figures)
+        assert figures["errors"] == 0 and int(str(figures["answers"])) > SECONDS, (name, figures)
     slow = [name for name in found if name != QUIET and _over(found, name)]
     if slow:  # whatever else the machine did then, it does not do it twice
         again = measure(seconds=SECONDS, only=tuple(slow))

@@ -147,15 +147,3 @@ def test_a_worker_that_cannot_start_any_more_is_tried_again_after_a_growing_wait
         (tmp_path / "broken").unlink()
         eventually(lambda: len(workers(tmp_path)) == 1)
         assert process.poll() is None
-
-
-def test_what_workers_import_before_they_are_forked_is_there() -> None:
-    """The parts are named by strings, which no linter follows; a name that is gone stops every start."""
-    done = subprocess.run(
-        [sys.executable, "-c", "from bento_service.service import import_parts; import_parts()"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr

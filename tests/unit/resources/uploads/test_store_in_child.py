@@ -5,13 +5,18 @@ from __future__ import annotations
 import errno
 import gzip
 import io
+import sqlite3
+import time
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from resources.control_db.engine import PATIENT_SECONDS
 from resources.control_db.uploads import list_uploads
 from resources.errors import TenantNotFound, TooLarge, UploadRefused
 from resources.settings import Settings
@@ -232,5 +237,15 @@ def test_a_panic_of_the_reader_is_no_error_of_ours(shop: Shop, monkeypatch: pyte
     assert refusal.reason == "not_csv"
 
 
-def test_without_settings_the_limits_are_those_of_the_settings() -> None:
-    assert UploadLimits.of(Settings.model_construct()) == UploadLimits()
+def test_a_write_lock_held_by_somebody_is_an_outage_while_somebody_waits_for_the_answer(shop: Shop) -> None:
+    """A job waits for half a minute; whoever asked the service is told to try again."""
+    children().start()
+    put(shop, gzip.compress(b"item_id,title\n1,Lamp\n"), name="warm.csv.gz", kind=Kind.ITEMS)
+    file = str(shop.db.engine.url.database)
+    with closing(sqlite3.connect(file, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(OperationalError, match="locked"):
+            put(shop, gzip.compress(b"item_id,title\n2,Desk\n"), name="a.csv.gz", kind=Kind.ITEMS, limits=AT_ONCE)
+        assert time.monotonic() - began < PATIENT_SECONDS
+        holder.execute("ROLLBACK")
