@@ -91,11 +91,13 @@ def _forked(listening: int, writing: int, saying: int) -> int:
             _become_child(server)
             _work()
             status = 0
-        finally:  # nothing may lead a child back into the loop of the server
-            if status:
-                traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(status)
+        finally:  # nothing may lead a child back into the loop of the server, a disk that is full neither
+            try:
+                if status:
+                    traceback.print_exc()
+                sys.stderr.flush()
+            finally:
+                os._exit(status)
     for given in (listening, writing, saying):
         os.close(given)
     return pid

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from resources import errors
 from resources.child import NICENESS
 from resources.control_db.engine import PATIENT_SECONDS, SERVICE_SECONDS, ControlDb, open_control_db
+from resources.disk import says_full
 from resources.errors import FieldProblem, RecsaasError, UploadRefused
 from resources.forked import ChildDied, ForkServer, Limits
 from resources.lake import Lake
@@ -173,7 +176,9 @@ def main(request: dict[str, Any], tell: Callable[[Any], None]) -> dict[str, Any]
         return {"died": "memory"}
     except pl.exceptions.PanicException:
         return {"died": None}
-    except pl.exceptions.PolarsError:
+    except pl.exceptions.PolarsError as error:
+        if says_full(error):
+            return {"os_error": [errno.ENOSPC, os.strerror(errno.ENOSPC)]}
         if request["format"] != Format.PARQUET:  # of its values nothing is sure, whatever their types say
             raise
         return {"died": None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import sqlite3
@@ -26,7 +27,7 @@ from resources.uploads.limits import AT_ONCE_ROWS, TakesLong, UploadLimits
 from resources.uploads.report import UploadReport
 from resources.uploads.source import SMALL_TEXT_BYTES
 from resources.uploads.store import store_upload
-from resources.uploads.store_in_child import children, store_in_child
+from resources.uploads.store_in_child import children, main, store_in_child
 from tests.unit.resources.uploads.conftest import NOW, Shop
 
 HOSTILE = Path(__file__).parents[5] / "shared" / "cases" / "hostile"
@@ -204,6 +205,20 @@ def test_whoever_waits_may_break_off(shop: Shop) -> None:
     with pytest.raises(InterruptedError):
         put(shop, parquet(interactions(200_000)), on_progress=enough)
     assert list((shop.lake.scratch / "uploads").glob("*")) == []
+
+
+def test_a_full_disk_is_no_fault_of_the_file(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise pl.exceptions.ComputeError("parquet: underlying IO error: No space left on device (os error 28)")
+
+    def here(_module: str, request: dict[str, Any], **_: Any) -> Any:
+        return main(request, lambda _: None)
+
+    monkeypatch.setattr("resources.uploads.store_in_child.store_upload", full)
+    monkeypatch.setattr(children(), "run", here)
+    with pytest.raises(OSError) as error:
+        put(shop, parquet(interactions(10)))
+    assert error.value.errno == errno.ENOSPC
 
 
 def test_trivial_text_needs_no_child(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
