@@ -8,11 +8,20 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 
 _MAGIC = (b"\x00", b"\xff", b"\n", b"\r\n", b'"', b",", b"\t", b"\x80\x80\x80\x80\x10", b"PAR1", b"\x1f\x8b", b"9" * 40)
 _MAX_CHANGES = 6
+
+_WORDS = ("", " ", "a" * 300, "a" * 9_000, "\x00", "\ud800", "\u202eabc", "b1", "../../b1", "%00", "' OR 1=1 --", "-1")
+_VALUES: tuple[Any, ...] = (
+    *(None, True, False, 0, -1, 2**31, 2**63, -(2**63) - 1, 10**30, 10**400, 1e308, -1e308, 5e-324, 0.1),
+    *(float("nan"), float("inf"), float("-inf")),
+    *([], {}, [[]], [None], {"": None}, ["b1"] * 300, [{"a": [{}]}], {"min": 1, "max": 0}),
+    *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2024-02-30T00:00:00Z", "2024-05-01", 1e18),
+)
 
 
 def mutate(content: bytes, rng: random.Random) -> bytes:
@@ -77,6 +86,30 @@ _CHANGES: tuple[Callable[[bytearray, random.Random], None], ...] = (
 )
 
 
+def json_mutations(base: bytes, *, seed: int) -> Iterator[bytes]:
+    """Yield mutations of a JSON body for ever: every second one is still JSON, with one to three other values."""
+    rng = random.Random(seed)
+    while True:
+        yield mutate(base, rng)
+        body = json.loads(base)
+        for _ in range(rng.randint(1, 3)):
+            body = _with_another_value(body, rng)
+        yield json.dumps(body).encode()
+
+
+def _with_another_value(value: Any, rng: random.Random) -> Any:
+    if isinstance(value, dict) and value and rng.random() < 0.9:
+        name = rng.choice(list(value))
+        renamed = rng.choice((name, name, name, name, f"{name}x", rng.choice(_WORDS)))
+        return {each: old for each, old in value.items() if each != name} | {
+            renamed: _with_another_value(value[name], rng)
+        }
+    if isinstance(value, list) and value and rng.random() < 0.9:
+        place = rng.randrange(len(value))
+        return [*value[:place], _with_another_value(value[place], rng), *value[place + 1 :]]
+    return rng.choice((*_VALUES, *_WORDS))
+
+
 def interactions(rows: int = 60) -> pl.DataFrame:
     """Return sound interactions with every kind of column that the contract has."""
     start = datetime(2024, 5, 1, tzinfo=UTC)
@@ -117,7 +150,7 @@ def sound_bodies() -> dict[str, bytes]:
         "/api/v1/interactions": {"events": [event, event | {"rating": 4.5, "context": {"a": [1, None, "ü"]}}]},
         "/events": event,
         "/api/v1/items": {"items": [item]},
-        "/api/v1/recommendations": ask | {"recent_events": [event]},
+        "/api/v1/recommendations": ask | {"recent_events": [{"item_id": "b2", "interaction_type": "view"}]},
         "/api/v1/recommendations/similar": {"item_id": "b1", "count": 2},
         "/api/v1/recommendations/batch": {"requests": [ask, {"session_id": "s"}]},
         "/api/v1/rules": rule,

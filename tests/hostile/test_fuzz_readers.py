@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.hostile.live import Live, Neighbour, in_error_shape, live_service
-from tests.hostile.mutations import mutations, sound_bodies, sound_files
+from tests.hostile.mutations import json_mutations, mutations, sound_bodies, sound_files
 
 FILES = int(os.environ.get("RECSAAS_FUZZ_FILES", "10000"))
 """How many mutations of each format are sent, if the time box allows."""
@@ -101,7 +101,7 @@ def files(name: str) -> Iterator[tuple[str, bytes]]:
 
 def bodies() -> Iterator[tuple[str, bytes]]:
     rng = random.Random(11)
-    made = {path: mutations(body, seed=number) for number, (path, body) in enumerate(sound_bodies().items())}
+    made = {path: json_mutations(body, seed=number) for number, (path, body) in enumerate(sound_bodies().items())}
     while True:
         path = rng.choice(list(made))
         yield path, next(made[path])

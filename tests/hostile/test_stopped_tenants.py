@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import pytest
 
 from recsaas_assets.dbt_invocation import PROJECT_DIR
 from recsaas_assets.dbt_manifest import parse_manifest
+from recsaas_assets.ingestion import GIANT_ROWS
 from resources.control_db.uploads import UploadRecord, list_uploads, record_upload
 from resources.lake import part_name
 from resources.release.load import load_release
@@ -55,15 +56,15 @@ GIANTS = {
     "items with a book for a title": Giant(
         Kind.ITEMS, 2_000, {"item_id": "x" + NUMBER, "title": pl.lit("t" * 900_000)}
     ),
-    "twenty million users": Giant(
-        Kind.USERS, 20_000_000, {"user_id": "x" + NUMBER, "extra_note": pl.lit("lorem ipsum " * 8)}
+    "four million users": Giant(
+        Kind.USERS, 4_000_000, {"user_id": "x" + NUMBER, "extra_note": pl.lit("lorem ipsum " * 8)}
     ),
     "users and items that come once": Giant(
         Kind.INTERACTIONS,
-        2_000_000,
-        {"user_id": "x" + NUMBER, "item_id": "x" + (pl.col("n") % 1_000_000).cast(pl.String)},
+        400_000,
+        {"user_id": "x" + NUMBER, "item_id": "x" + (pl.col("n") % 200_000).cast(pl.String)},
     ),
-    "one user and one item": Giant(Kind.INTERACTIONS, 4_000_000, {"user_id": pl.lit("x"), "item_id": pl.lit("bi001")}),
+    "one user and one item": Giant(Kind.INTERACTIONS, 2_000_000, {"user_id": pl.lit("x"), "item_id": pl.lit("bi001")}),
 }
 
 
@@ -173,7 +174,7 @@ def test_a_tenant_stopped_by_a_giant_runs_again(site: Site, name: str) -> None:
 
 
 def test_a_giant_that_no_run_has_memory_for_is_set_aside_and_the_next_run_goes_on(site: Site) -> None:
-    upload_id = accept(site, GIANTS["twenty million users"])
+    upload_id = accept(site, replace(GIANTS["users with a page of text each"], rows=GIANT_ROWS))
     memory = {"RECSAAS_DBT_MEMORY_BYTES": str(128 * 1024**2)}
     code, said, _ = run(site, **memory)
     assert (code, f"{upload_id} of tenant blue is set aside" in said) == (1, True), said[-3_000:]
