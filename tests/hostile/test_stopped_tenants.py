@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +23,6 @@ import pytest
 
 from recsaas_assets.dbt_invocation import PROJECT_DIR
 from recsaas_assets.dbt_manifest import parse_manifest
-from recsaas_assets.ingestion import GIANT_ROWS
 from resources.control_db.uploads import UploadRecord, list_uploads, record_upload
 from resources.lake import part_name
 from resources.release.load import load_release
@@ -171,13 +170,3 @@ def test_a_tenant_stopped_by_a_giant_runs_again(site: Site, name: str) -> None:
     assert max(len(card.title or "") for card in cards) <= 2_000
     (record,) = (each for each in list_uploads(site.db, BLUE) if each.upload_id == upload_id)
     assert record.set_aside_reason is None
-
-
-def test_a_giant_that_no_run_has_memory_for_is_set_aside_and_the_next_run_goes_on(site: Site) -> None:
-    upload_id = accept(site, replace(GIANTS["users with a page of text each"], rows=GIANT_ROWS))
-    memory = {"RECSAAS_DBT_MEMORY_BYTES": str(128 * 1024**2)}
-    code, said, _ = run(site, **memory)
-    assert (code, f"{upload_id} of tenant blue is set aside" in said) == (1, True), said[-3_000:]
-    code, said, _ = run(site, **memory)
-    assert code == 0, said[-3_000:]
-    assert site.releases("blue").current() is not None
