@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI
@@ -63,6 +62,7 @@ from bento_service.threads import Threads
 from bento_service.turns import Turns
 from bento_service.upload_slots import UploadSlots
 from bento_service.upload_worker import UploadWorker
+from resources.code_version import code_version
 from resources.control_db.engine import ControlDb
 from resources.decisions.store import open_decisions
 from resources.event_log import EventLog
@@ -145,7 +145,7 @@ def create_app(
     addresses = ClientAddress(proxies_of(settings.trusted_proxies))
     app = FastAPI(
         title="recsaas",
-        version=_version(),
+        version=code_version(),
         description="Recommendations for shops: events and files in, ranked items out.",
         openapi_url=None,  # FastAPI's own route writes the whole document anew for everybody who asks
         docs_url=None,
@@ -207,13 +207,6 @@ def create_app(
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.state.openapi_json = cache(lambda: json.dumps(app.openapi(), ensure_ascii=False).encode())
     return app
-
-
-def _version() -> str:
-    try:
-        return version("recsaas")
-    except PackageNotFoundError:  # in a Bento the sources are there and the distribution is not
-        return "unknown"
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

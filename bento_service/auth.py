@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bento_service.costs import cost_of
 from bento_service.errors import Busy
 from bento_service.requests import media_type
-from bento_service.threads import Lane, Threads
+from bento_service.threads import Lane
 from resources.control_db.api_keys import ApiKey, authenticate, hash_secret
 from resources.control_db.engine import ControlDb
 from resources.errors import Forbidden, Unauthenticated
@@ -59,9 +59,9 @@ class Principal:
 class KeyCache:
     """Keys that were valid moments ago. Only their hashes are held, and no invalid ones, so guessing fills nothing."""
 
-    def __init__(self, db: ControlDb, lane: Lane | None = None, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, db: ControlDb, lane: Lane, *, clock: Callable[[], float] = monotonic) -> None:
         self._db = db
-        self._lane = lane or Threads().keys
+        self._lane = lane
         self._clock = clock
         self._keys: OrderedDict[str, tuple[float, ApiKey]] = OrderedDict()
         self._lock = Lock()

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bento_service.metrics import Metrics
-from bento_service.threads import Lane, Threads
+from bento_service.threads import Lane
 from resources.decisions.decision import Decision, time_of_id
 from resources.decisions.store import DecisionStore
 from resources.tenant import TenantId
@@ -51,10 +51,10 @@ class DecisionLog:
         clock: Callable[[], datetime],
         *,
         keep_days: int,
+        lane: Lane,
         queue: int = QUEUE,
-        lane: Lane | None = None,
     ) -> None:
-        self._lane = lane or Threads().reads
+        self._lane = lane
         self.store = store
         self._metrics = metrics
         self._clock = clock
@@ -170,11 +170,7 @@ class DecisionLog:
                 "decisions_not_written", waiting=len(self._waiting) + len(batch), reason=str(error).split("\n")[0]
             )
             return False
-        except (
-            SQLAlchemyError,
-            ValueError,
-            OverflowError,
-        ) as error:  # the fault of one
+        except (SQLAlchemyError, ValueError, OverflowError) as error:  # the fault of one of them
             return self._write_singly(batch, type(error).__name__)
         self._metrics.decisions_written(len(batch))
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from polars.exceptions import PolarsError
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -20,6 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 
+from resources.disk import says_full
 from resources.errors import (
     Conflict,
     CorruptArtifact,
@@ -208,6 +211,7 @@ def _handlers() -> dict[Any, Callable[[Request, Any], Awaitable[Response]]]:
         sqlite3.OperationalError: _on_database,
         PoolTimeout: _on_database,
         OSError: _on_system,
+        PolarsError: _on_polars,
         ClientDisconnect: _on_gone,
     }
 
@@ -296,6 +300,12 @@ async def _on_system(request: Request, error: OSError) -> Response:
         )
     _log.error("unhandled", exc_info=error)
     return internal_error(_request_id(request))
+
+
+async def _on_polars(request: Request, error: PolarsError) -> Response:
+    if says_full(error):
+        return await _on_system(request, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    raise error
 
 
 def encoded_slashes(scope: Scope) -> int:

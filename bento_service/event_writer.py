@@ -27,9 +27,9 @@ class _Waiting:
 class EventWriter:
     """Appends to the event log, one transaction after the other. Belongs to the event loop.
 
-    While one transaction is written, requests gather for the next, which takes them
-    from all tenants in turn. Without this every request is a transaction of its
-    own, and SQLite lets whoever happens to try at the right moment go first: most wait long, and some very long.
+    While one transaction is written, requests gather for the next, which takes them from all tenants in turn. Without
+    this every request is a transaction of its own, and SQLite lets whoever happens to try at the right moment go first:
+    most wait long, and some very long.
     """
 
     def __init__(self, log: EventLog) -> None:

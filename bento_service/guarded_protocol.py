@@ -293,7 +293,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _answer(self, refusal: Refusal) -> None:
         request_id = uuid4().hex
-        headers = {"Connection": "close", "X-Request-ID": request_id}
+        headers = {"Connection": "close", "X-Request-ID": request_id, "X-Content-Type-Options": "nosniff"}
         if refusal.status in (429, 503):
             headers["Retry-After"] = "1"
         answer = error_response(

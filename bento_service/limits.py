@@ -200,7 +200,7 @@ class Strangers:
         self._buckets = Buckets(rate, seconds=_STRANGER_SECONDS, clock=clock) if rate else None
 
     def take(self, address: str, cost: int = 1) -> None:
-        """Count an answer to an address that costs so much.
+        """Count an answer to an address that costs so much; one that costs more than there can be takes all there is.
 
         Raises:
             RateLimited: it is one too many.
@@ -208,14 +208,15 @@ class Strangers:
         if self._buckets is None:
             return
         bucket = self._buckets.of(address)
-        if bucket.tokens < cost:
+        wanted = min(cost, bucket.capacity)
+        if bucket.tokens < wanted:
             raise RateLimited(
                 f"Your address may send {self._rate:g} requests a second without a valid API key. Wait a second, and "
                 "send the request again with the key of your tenant.",
-                retry_after=max(1, ceil(bucket.seconds_until(cost))),
+                retry_after=max(1, ceil(bucket.seconds_until(wanted))),
                 headers=(),
             )
-        bucket.tokens -= cost
+        bucket.tokens -= wanted
 
     def give_back(self, address: str) -> None:
         """Count one less: the address did show a valid key."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -15,6 +16,21 @@ from structlog.typing import EventDict, WrappedLogger
 current_request: ContextVar[str | None] = ContextVar("current_request", default=None)
 """Id of the request that is being answered; it is in every line that is logged meanwhile."""
 FLUSH_SECONDS = 0.02
+
+
+class _Output:
+    """Standard output, where a disk that is full or a reader that is gone costs lines and never an answer."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stdout.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stdout.flush()
+
+
+_OUTPUT = _Output()
 
 
 def configure_logging(level: str) -> None:
@@ -29,7 +45,7 @@ def configure_logging(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(),
+        logger_factory=structlog.PrintLoggerFactory(_OUTPUT),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
 
@@ -52,7 +68,7 @@ class RequestLog:
             return
         whose = "null" if tenant is None else f'"{tenant}"'
         at = datetime.now(UTC).replace(tzinfo=None).isoformat()
-        sys.stdout.write(
+        _OUTPUT.write(
             f'{{"method": "{method}", "route": "{route}", "status": {status}, "duration_ms": {seconds * 1000:.2f}, '
             f'"tenant": {whose}, "event": "request", "request_id": "{request_id}", "level": "info", '
             f'"timestamp": "{at}Z"}}\n'
@@ -63,7 +79,7 @@ class RequestLog:
 
     def _flush(self) -> None:
         self._waiting = False
-        sys.stdout.flush()
+        _OUTPUT.flush()
 
 
 def _add_request_id(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:

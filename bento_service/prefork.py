@@ -169,11 +169,13 @@ def _be_worker(work: Callable[[Started], None], told: int, parent: int) -> None:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else _BROKEN
     finally:
-        if code == _BROKEN and (kind := sys.exc_info()[0]) is not None:
-            sys.excepthook(kind, *sys.exc_info()[1:])
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            if code == _BROKEN and (kind := sys.exc_info()[0]) is not None:
+                sys.excepthook(kind, *sys.exc_info()[1:])
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:  # a disk that is full must not lead a worker back into the loop of its parent
+            os._exit(code)
 
 
 def _tell(told: int) -> None:

@@ -15,12 +15,15 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 from bento_service.http_server import BACKLOG, serve, server_config
 from bento_service.prefork import NoWorkerStarted, Started, Workers
 from resources.process import begin_process, private_folder, set_variables
 from resources.settings import Settings, load_settings
+
+_IN_MEMORY = Path("/dev/shm")
 
 
 def main() -> int:
@@ -30,7 +33,7 @@ def main() -> int:
     options = _options(settings)
     listener = _listener(options.fd, options.host, options.port)
     private_folder(settings.home)
-    with _metrics_folder(settings.scratch / "metrics") as metrics:
+    with metrics_folder(settings) as metrics:
         # BentoML and Prometheus read these when they are imported.
         set_variables(PROMETHEUS_MULTIPROC_DIR=str(metrics), OTEL_SDK_DISABLED=str(not settings.tracing).lower())
         return _serve(settings, listener)
@@ -87,16 +90,20 @@ def _name(listener: socket.socket) -> str:
 
 
 @contextmanager
-def _metrics_folder(parent: Path) -> Iterator[Path]:
+def metrics_folder(settings: Settings) -> Iterator[Path]:
     """A folder in which the workers share their metrics; removed at the end, as are those of parents that were killed.
 
-    Its name is our process id.
+    It is in memory where the system has such a place: files that are mapped end whoever writes to them (SIGBUS) when
+    their disk is full, and so a full disk would end every worker. Its name says which installation and process it is.
     """
+    parent = _IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else settings.scratch / "metrics"
     parent.mkdir(parents=True, exist_ok=True)
-    for folder in parent.iterdir():
-        if folder.name == str(os.getpid()) or not _runs(int(folder.name)):
+    ours = f"recsaas-metrics-{sha256(bytes(settings.home.absolute())).hexdigest()[:16]}-"
+    for folder in parent.glob(f"{ours}*"):
+        pid = int(folder.name.removeprefix(ours))
+        if pid == os.getpid() or not _runs(pid):
             shutil.rmtree(folder, ignore_errors=True)  # somebody else who starts now may remove it as well
-    mine = parent / str(os.getpid())
+    mine = parent / f"{ours}{os.getpid()}"
     mine.mkdir()
     try:
         yield mine

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TypeVar
 
-from bento_service.threads import Lane, Threads
+from bento_service.threads import Lane
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import get_tenant
 from resources.errors import InvalidInput
@@ -23,9 +23,9 @@ Result = TypeVar("Result")
 class SettingsCache:
     """Settings by tenant, those read first dropped. Belongs to the event loop."""
 
-    def __init__(self, db: ControlDb, lane: Lane | None = None, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, db: ControlDb, lane: Lane, *, clock: Callable[[], float] = monotonic) -> None:
         self._db = db
-        self._lane = lane or Threads().keys
+        self._lane = lane
         self._clock = clock
         self._kept: OrderedDict[TenantId, tuple[float, TenantSettings]] = OrderedDict()
 

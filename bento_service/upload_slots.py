@@ -7,7 +7,6 @@ wait take turns by tenant; and text that is read in a moment has places of its o
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -16,16 +15,15 @@ from anyio import CapacityLimiter, to_thread
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from bento_service.fair_queue import FairQueue
 from resources.errors import TooManyRequests
 from resources.tenant import TenantId
+from resources.uploads.source import is_small_text
 
 PLACES = 2
 """In each of the two lanes."""
 MOST_WAITING = 20
 """Uploads of one tenant that may wait in one lane of a worker: each is a file on its disk and a connection."""
-MOMENT_BYTES = 64 * 1024
-_NOT_TEXT = (b"PAR1", b"\x1f\x8b")
-"""Where a few bytes may hold any amount of work."""
 Result = TypeVar("Result")
 
 
@@ -55,13 +53,13 @@ class UploadSlots:
             TooManyRequests: too many uploads of the tenant wait already.
             ClientDisconnect: whoever sent the file went away before its turn came; its place in the queue is free.
         """
-        lane = self._lanes[_takes_a_moment(file)]
-        if not lane.enter(tenant):
-            await _wait(lane, tenant, request)
+        lane = self._lanes[is_small_text(file)]
+        if not lane.enter(tenant.value):
+            await _wait(lane, tenant.value, request)
         try:
             return await to_thread.run_sync(check, *arguments, limiter=self._threads)
         finally:
-            lane.leave(tenant)
+            lane.leave(tenant.value)
 
 
 class _Lane:
@@ -70,11 +68,10 @@ class _Lane:
     def __init__(self, places: int, most_waiting: int) -> None:
         self._free = places
         self._most_waiting = most_waiting
-        self._inside: set[TenantId] = set()
-        self._waiting: dict[TenantId, deque[asyncio.Future[None]]] = {}
-        """In the order of the tenants' turns."""
+        self._inside: set[str] = set()
+        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
 
-    def enter(self, tenant: TenantId) -> bool:
+    def enter(self, tenant: str) -> bool:
         """Take a place if there is one for the tenant."""
         if not self._free or tenant in self._inside:
             return False
@@ -82,43 +79,38 @@ class _Lane:
         self._inside.add(tenant)
         return True
 
-    def queue(self, tenant: TenantId) -> asyncio.Future[None]:
+    def queue(self, tenant: str) -> asyncio.Future[None]:
         """Return what is done once the tenant has a place.
 
         Raises:
             TooManyRequests: too many wait.
         """
-        waiting = self._waiting.get(tenant, ())
-        if len(waiting) >= self._most_waiting:
+        waiting = self._waiting.count(tenant)
+        if waiting >= self._most_waiting:
             raise TooManyRequests(
-                f"{len(waiting)} uploads of tenant {tenant} wait to be checked, and no more may. Send them one after "
+                f"{waiting} uploads of tenant {tenant} wait to be checked, and no more may. Send them one after "
                 "the other, or in one file."
             )
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(tenant, deque()).append(turn)
+        self._waiting.push(tenant, turn)
         return turn
 
-    def drop(self, tenant: TenantId, turn: asyncio.Future[None]) -> None:
+    def drop(self, tenant: str, turn: asyncio.Future[None]) -> None:
         """Give up a turn, or the place if it has come."""
         if turn.done():
             self.leave(tenant)
-            return
-        self._waiting[tenant].remove(turn)
-        if not self._waiting[tenant]:
-            del self._waiting[tenant]
+        else:
+            self._waiting.remove(tenant, turn)
 
-    def leave(self, tenant: TenantId) -> None:
+    def leave(self, tenant: str) -> None:
         """Give back the tenant's place, to the next whose turn it is."""
         self._inside.remove(tenant)
         self._free += 1
         while (following := next((each for each in self._waiting if self.enter(each)), None)) is not None:
-            turns = self._waiting.pop(following)
-            turns.popleft().set_result(None)
-            if turns:
-                self._waiting[following] = turns  # behind the other tenants
+            self._waiting.pop(following).set_result(None)
 
 
-async def _wait(lane: _Lane, tenant: TenantId, request: _Asked) -> None:
+async def _wait(lane: _Lane, tenant: str, request: _Asked) -> None:
     turn = lane.queue(tenant)
     gone = asyncio.create_task(_gone(request.receive))
     entered = False
@@ -137,10 +129,3 @@ async def _gone(receive: Receive) -> None:
     """Return when the client is gone; its request has been read to the end."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _takes_a_moment(file: Path) -> bool:
-    if file.stat().st_size > MOMENT_BYTES:
-        return False
-    with file.open("rb") as stream:
-        return not stream.read(4).startswith(_NOT_TEXT)

@@ -15,7 +15,6 @@ from recsaas_assets.platform_processes import LOCK
 from resources.settings import Settings
 
 _BY_OTHERS, _BY_ALL = 0o077, 0o007
-_LOCAL = frozenset({"127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -27,11 +26,6 @@ class Door:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
-
-    @property
-    def is_local(self) -> bool:
-        """Only programs on this machine reach it."""
-        return self.host in _LOCAL
 
 
 def readable_by_others(settings: Settings) -> list[Path]:

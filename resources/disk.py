@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -12,6 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _ABANDONED_AFTER_SECONDS = 24 * 3600
+
+
+def says_full(error: Exception) -> bool:
+    """Tell whether an error of polars, which has no number, says that there is no room on the disk."""
+    return f"(os error {errno.ENOSPC})" in str(error)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ It has one thread of Python and never computes anything, so that no lock of a li
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import os
@@ -21,8 +20,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from resources.process import end_with_parent
+
 _FDS = 4
-_PR_SET_PDEATHSIG = 1
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -38,6 +38,8 @@ def serve(control: int, modules: Sequence[str]) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     children: dict[int, socket.socket] = {}
     with selectors.DefaultSelector() as selector, socket.socket(fileno=control) as orders:
+        with suppress(OSError):
+            orders.send(b"i")  # the imports are done
         selector.register(orders, selectors.EVENT_READ)
         selector.register(waking, selectors.EVENT_READ)
         while True:
@@ -52,6 +54,8 @@ def serve(control: int, modules: Sequence[str]) -> None:
                         return
                     pid = _forked(*fds[:3])
                     children[pid] = socket.socket(fileno=fds[3])
+                    with suppress(OSError):
+                        children[pid].send(b"f")  # it has begun
                     selector.register(children[pid], selectors.EVENT_READ, pid)
                 elif key.data in children:  # whoever has asked for it is gone, or wants no more of it
                     _kill(key.data)
@@ -87,11 +91,13 @@ def _forked(listening: int, writing: int, saying: int) -> int:
             _become_child(server)
             _work()
             status = 0
-        finally:  # nothing may lead a child back into the loop of the server
-            if status:
-                traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(status)
+        finally:  # nothing may lead a child back into the loop of the server, a disk that is full neither
+            try:
+                if status:
+                    traceback.print_exc()
+                sys.stderr.flush()
+            finally:
+                os._exit(status)
     for given in (listening, writing, saying):
         os.close(given)
     return pid
@@ -101,10 +107,9 @@ def _become_child(server: int) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGALRM, signal.SIGXCPU):
         signal.signal(number, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != server:
-            os._exit(1)
+    end_with_parent(signal.SIGKILL)
+    if os.getppid() != server:  # it ended before we asked to be told
+        os._exit(1)
     os.setsid()
 
 

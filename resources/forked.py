@@ -23,12 +23,17 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from select import POLLERR, POLLHUP, POLLIN, poll
-from typing import Any
+from time import monotonic
+from typing import IO, Any
 
 from resources.child import ChildBroke
 
 LISTEN_SECONDS = 0.5
 _END_SECONDS = 5.0
+_HEAR_SECONDS, _IMPORT_SECONDS = 20.0, 120.0
+"""A fork server that does not begin a child for so long is stopped or stuck, and replaced; its imports take longer."""
+_LATE_SECONDS = 30.0
+"""Beyond its time a child that was stopped is given up: the kernel's alarm does not end it."""
 _SAID_BYTES, _TOLD_BYTES = 64 * 1024, 4000
 _START = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
@@ -106,33 +111,49 @@ class ForkServer:
         """
         order = {"module": module, "request": request, "limits": asdict(limits), "environment": {**os.environ}}
         with tempfile.TemporaryFile() as said:
-            channel, answers = self._fork(json.dumps(order).encode(), said.fileno())
+            channel, answers = self._fork(json.dumps(order).encode(), said)
             with channel, open(answers, "rb", buffering=0) as stream:
-                last = _outcome(stream.fileno(), on_progress)
-                code, memory = map(int, channel.recv(64).split() or (1, 0))
-            if code == 0:
-                return last["returned"]
+                last = _outcome(stream.fileno(), on_progress, seconds=limits.wall_seconds + _LATE_SECONDS)
+                if last and "returned" in last:
+                    return last["returned"]
+                code, memory = _status(channel)
             raise _death(code, memory, _end_of(said), limits)
 
-    def _fork(self, order: bytes, said: int) -> tuple[socket.socket, int]:
-        channel, theirs = socket.socketpair()
-        reading, writing = os.pipe()
-        listening, telling = os.pipe()
-        try:
-            with self._lock:
-                socket.send_fds(self._running(), [b"f"], [listening, writing, said, theirs.fileno()])
-        except OSError as error:
+    def _fork(self, order: bytes, said: IO[bytes]) -> tuple[socket.socket, int]:
+        """Have a child begin; a fork server that was ended or stopped by somebody's hand is replaced, once."""
+        for _ in range(2):
+            channel, theirs = socket.socketpair()
+            reading, writing = os.pipe()
+            listening, telling = os.pipe()
+            with theirs, open(writing, "wb"), open(listening, "rb"), self._lock:
+                process, seconds = self._send([listening, writing, said.fileno(), theirs.fileno()])
+            channel.settimeout(seconds)
+            if _has_begun(channel):
+                with suppress(BrokenPipeError), open(telling, "wb") as orders:  # its status says why it did not listen
+                    orders.write(order)
+                return channel, reading
             channel.close()
-            os.close(reading)
-            os.close(telling)
-            raise ChildBroke("The fork server is gone.") from error
-        finally:
-            theirs.close()
-            os.close(writing)
-            os.close(listening)
-        with suppress(BrokenPipeError), open(telling, "wb") as orders:  # its status says why it did not listen
-            orders.write(order)
-        return channel, reading
+            for end in (reading, telling):
+                os.close(end)
+            self._give_up(process)
+        raise ChildBroke("The fork server does not answer.")
+
+    def _send(self, fds: list[int]) -> tuple[subprocess.Popen[bytes], float]:
+        """Ask for a child; return who was asked, and how long that may take."""
+        control = self._running()
+        assert self._process is not None
+        said = poll()
+        said.register(control, POLLIN)
+        imported = bool(said.poll(0))  # it has said so, and nobody takes that away
+        with suppress(OSError):  # it is gone: nobody will say that the child has begun
+            socket.send_fds(control, [b"f"], fds)
+        return self._process, _HEAR_SECONDS if imported else _IMPORT_SECONDS
+
+    def _give_up(self, process: subprocess.Popen[bytes]) -> None:
+        """End a fork server that does not answer, and with it its children."""
+        with self._lock:
+            process.kill()
+            process.wait()
 
     def _running(self) -> socket.socket:
         if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
@@ -141,6 +162,7 @@ class ForkServer:
         if self._control is not None:
             self._control.close()
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        control.settimeout(_HEAR_SECONDS)
         package = str(Path(__file__).absolute().parents[1])
         with theirs:
             self._process = subprocess.Popen(
@@ -155,9 +177,26 @@ class ForkServer:
         return control
 
 
-def _outcome(stream: int, on_progress: Callable[[Any], None] | None) -> Any:
+def _has_begun(channel: socket.socket) -> bool:
+    try:
+        return bool(channel.recv(1))
+    except OSError:
+        return False
+
+
+def _status(channel: socket.socket) -> tuple[int, int]:
+    """Return a child's exit status, or the negative signal, and its memory; 1 when there is nobody to say so."""
+    try:
+        code, memory = map(int, channel.recv(64).split() or (1, 0))
+    except TimeoutError:
+        return 1, 0
+    return code, memory
+
+
+def _outcome(stream: int, on_progress: Callable[[Any], None] | None, *, seconds: float) -> Any:
     """Read JSON lines to the end; the last one is the outcome."""
     held, last = b"", None
+    over = monotonic() + seconds
     ready = poll()  # `select` takes no numbers over 1024, and a service has more connections than that
     ready.register(stream, POLLIN | POLLHUP | POLLERR)
     while True:
@@ -167,6 +206,8 @@ def _outcome(stream: int, on_progress: Callable[[Any], None] | None) -> Any:
                 return last
             *lines, held = (held + piece).split(b"\n")
             last = json.loads(lines[-1]) if lines else last
+        if monotonic() > over:
+            raise ChildDied("it has not ended at its limit", limit="wall")
         if on_progress is not None:
             on_progress(last and last.get("told"))
 
@@ -189,7 +230,7 @@ def _death(code: int, memory: int, said: str, limits: Limits) -> Exception:
     return ChildBroke(f"exit status {code}: {told}")
 
 
-def _end_of(said: Any) -> str:
+def _end_of(said: IO[bytes]) -> str:
     size = said.seek(0, os.SEEK_END)
     said.seek(max(0, size - _SAID_BYTES))
-    return str(said.read().decode(errors="replace"))
+    return said.read().decode(errors="replace")

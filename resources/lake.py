@@ -180,9 +180,14 @@ class Lake:
 
     @property
     def address(self) -> dict[str, str]:
-        """What `open` takes to open this lake in another process."""
+        """What `at` takes to open this lake in another process."""
         endpoint = "" if isinstance(self.root, Path) else self.root.storage_options.get("endpoint_url", "")
         return {"url": str(self.root), "scratch": str(self.scratch), "s3_endpoint": endpoint}
+
+    @classmethod
+    def at(cls, address: dict[str, str]) -> Lake:
+        """Open the lake of this address; see `open`."""
+        return cls.open(address["url"], scratch=Path(address["scratch"]), s3_endpoint=address["s3_endpoint"])
 
     def tenant(self, tenant: TenantId) -> TenantLake:
         """Paths of one tenant."""

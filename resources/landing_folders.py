@@ -267,9 +267,7 @@ def _notice_name(name: str) -> str:
 def _write(folder: int, name: str, data: bytes) -> None:
     """Write a file whole into an opened folder; a link of that name is replaced, and not followed."""
     beside = f".{uuid.uuid4().hex}.tmp"
-    descriptor = os.open(
-        beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder
-    )
+    descriptor = os.open(beside, _NEW_FILE, 0o600, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as writing:
             # Whoever may look into the folder may read it: it is written for them, and our own files are nobody else's.

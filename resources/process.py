@@ -46,10 +46,10 @@ def private_folder(folder: Path) -> bool:
     return True
 
 
-def end_with_parent() -> None:
-    """Have the kernel stop this process when the thread that started it ends, even by kill −9.
+def end_with_parent(by: signal.Signals = signal.SIGTERM) -> None:
+    """Have the kernel end this process, `by` a signal, when the thread that started it ends, even by kill −9.
 
     On Linux; elsewhere nothing happens.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)

@@ -25,7 +25,7 @@ from resources.uploads.contract import Kind
 QUIET = "quiet"
 _REST_SECONDS = 1.0
 HOW_MEASURED = (
-    "A real service with the settings' defaults and two tenants. The quiet one asks for recommendations of "
+    "The real service with the settings' defaults and two tenants. The quiet one asks for recommendations of "
     "users it has not asked for before, at an even rate; a time counts from when the request should have been sent. "
     "Meanwhile the other tenant, or a stranger, sends one kind of request from a process of its own, each connection "
     "the next one as soon as it has its answer. `quiet` is measured before and after all floods, and counts together. "

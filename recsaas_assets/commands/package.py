@@ -33,4 +33,5 @@ def package(tenants: tuple[TenantId, ...], to: Path | None, without_keys: bool, 
     results.print(f"Built {built.tag} in {built.folder} with", soft_wrap=True, markup=False)
     for tenant, version in built.releases.items():
         results.print(f"  {tenant}  {version}", soft_wrap=True, markup=False)
-    results.print(f"Serve it: RECSAAS_HOME=… bentoml serve {built.folder}", soft_wrap=True, markup=False)
+    serve = f"cd {built.folder}/src && RECSAAS_HOME=… python -m bento_service.serve"
+    results.print(f"Serve it: {serve}", soft_wrap=True, markup=False)

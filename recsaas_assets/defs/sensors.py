@@ -24,9 +24,10 @@ from recsaas_assets.defs.partitions import tenants_partitions
 from recsaas_assets.landing import refuse_misplaced, settled, waiting_by_tenant, with_left_behind
 from recsaas_assets.run_failures import fail_dead_runs, failure_of
 from recsaas_assets.run_requests import Outcome, decide, digest, from_cursor, to_cursor
+from resources.code_version import code_version
 from resources.control_db.erasures import tenants_to_retrain
 from resources.control_db.items import PendingItemChanges, pending_item_changes
-from resources.control_db.runs import note_end
+from resources.control_db.runs import newest_failed_under_other_code, note_end
 from resources.control_db.tenants import list_tenants
 from resources.control_db.uploads import UploadRecord, counting_uploads, pending_uploads
 from resources.dagster_resources import PlatformResource
@@ -67,7 +68,7 @@ def tenant_mirror(context: SensorEvaluationContext, platform: PlatformResource) 
     job=tenant_pipeline,
     minimum_interval_seconds=2,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Starts a tenant's run for waiting uploads and dropped files, changed items, and erased users.",
+    description="Starts a tenant's run for what waits, and once more after an upgrade if the last one failed.",
 )
 def new_uploads(context: SensorEvaluationContext, platform: PlatformResource) -> SensorResult | SkipReason:
     """What waits is asked anew at every tick, so a lost tick or cursor loses nothing (see `run_requests`)."""
@@ -133,6 +134,12 @@ def _reasons(platform: PlatformResource) -> dict[str, list[Reason]]:
     for tenant, erasure in tenants_to_retrain(platform.db).items():
         since = erasure.completed_at or erasure.requested_at
         reasons[str(tenant)].append(Reason(f"train without the user of {erasure.id}", since, True))
+    for run in newest_failed_under_other_code(platform.db):
+        # Its uploads may be taken in already, so nothing else waits. What does wait is tried again by itself, as the
+        # version is part of every request, and is still there if the run fails: one more reason would make it two runs.
+        if not reasons.get(str(run.tenant)):
+            what = f"run {run.run_id} failed with another version"
+            reasons[str(run.tenant)].append(Reason(what, run.ended_at or run.started_at, True))
     return reasons
 
 
@@ -157,10 +164,11 @@ def _of_item_changes(pending: PendingItemChanges, wait_seconds: float, now: date
 
 
 def _waiting(platform: PlatformResource) -> dict[TenantId, str]:
-    """Active tenants for which a run makes sense, each with a digest of the reasons.
+    """Active tenants for which a run makes sense, each with a digest of the version of the code and the reasons.
 
     A tenant's uploads wait until the newest has been there for a moment, so that items and interactions sent one
-    after the other make one run, and until there are interactions, because nothing can be trained before.
+    after the other make one run, and until there are interactions, because nothing can be trained before. What failed
+    with one version of the code is tried once more with the next.
     """
     reasons = _reasons(platform)
     now, settle = datetime.now(UTC), platform.settings.upload_settle_seconds
@@ -174,7 +182,7 @@ def _waiting(platform: PlatformResource) -> dict[TenantId, str]:
         # Asked last: this asks the control DB.
         if all(reason.needs_interactions for reason in found) and not _has_interactions(platform, tenant.id):
             continue
-        waiting[tenant.id] = digest(reason.what for reason in found)
+        waiting[tenant.id] = digest([f"code {code_version()}", *(reason.what for reason in found)])
     return waiting
 
 

@@ -2,7 +2,6 @@
 
 import secrets
 from datetime import UTC, datetime
-from importlib.metadata import version as package_version
 from typing import Any
 
 from dagster import MaterializeResult, MetadataValue, asset
@@ -12,6 +11,7 @@ from recsaas_assets.defs.metadata import preview
 from recsaas_assets.defs.partitions import tenants_partitions
 from recsaas_assets.defs.raw import raw_interactions, raw_items, raw_users
 from recsaas_assets.defs.training import evaluation, lightgcn_model, training_set
+from resources.code_version import code_version
 from resources.control_db.erasures import mark_retrained
 from resources.control_db.uploads import list_uploads
 from resources.dagster_resources import TenantRunResource
@@ -136,7 +136,7 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
         index=IndexInfo.model_validate(indexed["index"]),
         dbt_project_hash=build.project_hash,
         dbt_invocation_id=build.invocation_id,
-        code_version=package_version("recsaas"),
+        code_version=code_version(),
         run_id=tenant_run.run_id,
         replaces=live,
         now=now,

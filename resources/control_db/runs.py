@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.orm import aliased
 
+from resources.code_version import code_version
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables import RunRow
+from resources.control_db.tables import RunRow, TenantRow, TrainingJobRow
 from resources.control_db.training_jobs import end_jobs_of_run
 from resources.tenant import TenantId
+from resources.training_request import JobKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class RunRecord:
     """One Dagster run of a tenant. `status` is `running`, `completed`, `failed` or `cancelled`.
 
     `fit` names the fit of a model that `epoch` and `total_epochs` are of; None when they count something else.
+    `code_version` is the version of recsaas that the run worked with last; None for runs from before it was noted.
     """
 
     run_id: str
@@ -35,6 +39,7 @@ class RunRecord:
     metrics: Mapping[str, float]
     started_at: datetime
     ended_at: datetime | None
+    code_version: str | None = None
 
 
 def note_stage(db: ControlDb, tenant: TenantId, run_id: str, stage: str, *, now: datetime) -> None:
@@ -46,6 +51,7 @@ def note_stage(db: ControlDb, tenant: TenantId, run_id: str, stage: str, *, now:
             session.add(row)
         row.stage = stage
         row.status = "running"
+        row.code_version = code_version()  # a run that is retried may go on with newer code
         row.ended_at = None
 
 
@@ -71,7 +77,7 @@ def note_end(db: ControlDb, tenant: TenantId, run_id: str, *, status: str, messa
     with db.write() as session:
         row = session.get(RunRow, run_id)
         if row is None:
-            row = RunRow(run_id=run_id, tenant_id=tenant.value, metrics={}, started_at=now)
+            row = RunRow(run_id=run_id, tenant_id=tenant.value, metrics={}, code_version=code_version(), started_at=now)
             session.add(row)
         if row.ended_at is None or row.status != status:
             row.ended_at = now
@@ -98,6 +104,34 @@ def list_runs(db: ControlDb, tenant: TenantId, *, limit: int = 50) -> tuple[RunR
         return tuple(_record(row) for row in session.scalars(statement))
 
 
+def newest_failed_under_other_code(db: ControlDb) -> tuple[RunRecord, ...]:
+    """The newest run of every active tenant whose newest run failed with another version than the running one.
+
+    Runs that build an index alone do not count: they say nothing about what a run of the whole graph meets.
+    """
+    reindex = select(TrainingJobRow.id).where(
+        TrainingJobRow.run_id == RunRow.run_id, TrainingJobRow.kind == JobKind.REINDEX.value
+    )
+    newest = (
+        select(RunRow.run_id)
+        .where(RunRow.tenant_id == TenantRow.id, ~reindex.exists())
+        .order_by(RunRow.started_at.desc(), RunRow.run_id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    tried = aliased(RunRow)
+    statement = (
+        select(tried)
+        .join(TenantRow, tried.run_id == newest)
+        .where(
+            TenantRow.status == "active", tried.status == "failed", tried.code_version.is_distinct_from(code_version())
+        )
+        .order_by(tried.tenant_id)
+    )
+    with db.read() as session:
+        return tuple(_record(row) for row in session.scalars(statement))
+
+
 def _record(row: RunRow) -> RunRecord:
     return RunRecord(
         run_id=row.run_id,
@@ -111,4 +145,5 @@ def _record(row: RunRow) -> RunRecord:
         metrics=row.metrics,
         started_at=row.started_at,
         ended_at=row.ended_at,
+        code_version=row.code_version,
     )

@@ -221,8 +221,9 @@ class RunRow(Base):
     """One Dagster run of one tenant, and where its training stands."""
 
     __tablename__ = "runs"
+    __table_args__ = (Index("ix_runs_tenant_time", "tenant_id", "started_at"),)
     run_id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     status: Mapped[str] = mapped_column(String(16))
     stage: Mapped[str | None] = mapped_column(String(64))
     message: Mapped[str | None] = mapped_column(Text)
@@ -230,6 +231,7 @@ class RunRow(Base):
     epoch: Mapped[int | None] = mapped_column(Integer)
     total_epochs: Mapped[int | None] = mapped_column(Integer)
     metrics: Mapped[dict[str, Any]] = mapped_column(JSON)
+    code_version: Mapped[str | None] = mapped_column(String(64))
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

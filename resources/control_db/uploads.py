@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import UploadRow
@@ -142,32 +142,12 @@ def pending_uploads(db: ControlDb) -> tuple[UploadRecord, ...]:
 
 def mark_ingested(db: ControlDb, tenant: TenantId, upload_ids: Sequence[str], *, run_id: str) -> None:
     """Note that `run_id` was the first run to take these uploads in."""
-    statement = (
-        update(UploadRow)
-        .where(
-            UploadRow.tenant_id == tenant.value,
-            UploadRow.upload_id.in_(upload_ids),
-            UploadRow.ingested_run.is_(None),
-        )
-        .values(ingested_run=run_id)
-    )
-    with db.write() as session:
-        session.execute(statement)
+    _note_first_run(db, tenant, upload_ids, UploadRow.ingested_run, run_id)
 
 
 def mark_left_out(db: ControlDb, tenant: TenantId, upload_ids: Sequence[str], *, run_id: str) -> None:
     """Note that `run_id` was the first run without the rows of these uploads."""
-    statement = (
-        update(UploadRow)
-        .where(
-            UploadRow.tenant_id == tenant.value,
-            UploadRow.upload_id.in_(upload_ids),
-            UploadRow.left_out_run.is_(None),
-        )
-        .values(left_out_run=run_id)
-    )
-    with db.write() as session:
-        session.execute(statement)
+    _note_first_run(db, tenant, upload_ids, UploadRow.left_out_run, run_id)
 
 
 def withdraw_upload(db: ControlDb, tenant: TenantId, upload_id: str, *, now: datetime) -> UploadRecord:
@@ -194,6 +174,14 @@ def set_aside_upload(db: ControlDb, tenant: TenantId, upload_id: str, *, reason:
         if row.set_aside_at is None:
             row.set_aside_at, row.set_aside_reason = now, reason
     return _record(row)
+
+
+def _note_first_run(
+    db: ControlDb, tenant: TenantId, upload_ids: Sequence[str], column: InstrumentedAttribute[str | None], run_id: str
+) -> None:
+    named = (UploadRow.tenant_id == tenant.value, UploadRow.upload_id.in_(upload_ids))
+    with db.write() as session:
+        session.execute(update(UploadRow).where(*named, column.is_(None)).values({column: run_id}))
 
 
 def _row(session: Session, tenant: TenantId, upload_id: str) -> UploadRow:

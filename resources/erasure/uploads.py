@@ -15,12 +15,12 @@ from resources.control_db.uploads import UploadRecord, list_uploads
 from resources.erasure.matching import (
     USER,
     count_in_table,
-    file_names_user,
     names_user,
     raw_rows_of,
     rows_of,
     without_user,
 )
+from resources.erasure.original import original_names_user
 from resources.erasure.trace import Finding, Subject, Trace
 from resources.lake import parts, read_json, scan_parquet, sink_parquet, write_json
 from resources.uploads.contract import Kind
@@ -71,7 +71,7 @@ def _traces_in(subject: Subject, upload: UploadRecord) -> Iterator[Trace]:
     accepted = _counted(subject, parts(subject.folder.accepted(upload.upload_id)), place)
     rejected = _counted(subject, parts(subject.folder.rejected(upload.upload_id)), place, kind=kind)
     for original in sorted(folder.glob("original.*"), key=lambda path: path.name):
-        if accepted or rejected or file_names_user(original, subject.user_id, kind):
+        if accepted or rejected or original_names_user(subject, original, kind):
             rows = sum(finding.rows for _, finding in (*accepted, *rejected))
             finding = Finding(place=f"{place}/{original.name}", rows=rows, done=_ORIGINAL)
             yield Trace(finding, partial(original.unlink, missing_ok=True))

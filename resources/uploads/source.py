@@ -36,7 +36,9 @@ _WIDE_MARKS = (
     (b"\xfe\xff", "UTF-16"),
 )
 _UTF8_MARK = b"\xef\xbb\xbf"
+SMALL_TEXT_BYTES = 64 * 1024
 _SNIFF_BYTES = 4096
+_PARQUET_MARK = b"PAR1"
 _GZIP_MARK = b"\x1f\x8b"
 _COUNTED_AT_ONCE = 1 << 20
 
@@ -113,6 +115,14 @@ def format_of(content: Path | bytes, filename: str) -> Format:
     """
     with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
         return _format_of(stream.read(_SNIFF_BYTES), display_name(filename))
+
+
+def is_small_text(content: Path | bytes) -> bool:
+    """Whether reading an upload takes a moment whatever it holds: a few bytes of gzip or Parquet may be any work."""
+    if size_of(content) > SMALL_TEXT_BYTES:
+        return False
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
+        return not stream.read(_SNIFF_BYTES).startswith((_PARQUET_MARK, _GZIP_MARK))
 
 
 def size_of(content: Path | bytes) -> int:
@@ -201,7 +211,7 @@ def not_utf8(name: str, why: str) -> UploadRefused:
 
 def _format_of(start: bytes, name: str) -> Format:
     ending = name.lower()
-    if start.startswith(b"PAR1"):
+    if start.startswith(_PARQUET_MARK):
         return Format.PARQUET
     if ending.endswith((".parquet", ".pq")):
         raise UploadRefused("not_parquet", f"{name} is not a Parquet file; export it again, or send CSV.")

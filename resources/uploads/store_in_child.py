@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,7 +17,8 @@ from sqlalchemy.exc import OperationalError
 
 from resources import errors
 from resources.child import NICENESS
-from resources.control_db.engine import ControlDb, open_control_db
+from resources.control_db.engine import PATIENT_SECONDS, SERVICE_SECONDS, ControlDb, open_control_db
+from resources.disk import says_full
 from resources.errors import FieldProblem, RecsaasError, UploadRefused
 from resources.forked import ChildDied, ForkServer, Limits
 from resources.lake import Lake
@@ -25,11 +28,9 @@ from resources.tenant_settings import TenantSettings
 from resources.uploads.contract import Kind
 from resources.uploads.limits import TakesLong, UploadLimits
 from resources.uploads.report import UploadReport
-from resources.uploads.source import Format, display_name, format_of, size_of
+from resources.uploads.source import Format, display_name, format_of, is_small_text, size_of
 from resources.uploads.store import UploadOrigin, store_upload, upload_folder
 
-TRIVIAL_BYTES = 64 * 1024
-"""Text of this size needs no child: it is plain Python's or has next to no rows."""
 _NICENESS_AT_ONCE = 5
 """Answers go first, but somebody waits for this one too."""
 _IMPORTED_LATE = (
@@ -75,7 +76,7 @@ def store_in_child(
     limits = limits or UploadLimits.of(load_settings())
     format = format_of(content, filename)
     size = size_of(content)
-    if format in (Format.CSV, Format.TSV) and size <= TRIVIAL_BYTES:
+    if is_small_text(content):  # plain Python's, or next to no rows: that needs no child
         try:
             return store_upload(
                 lake,
@@ -94,7 +95,7 @@ def store_in_child(
             )
         except pl.exceptions.PanicException as error:
             raise _crashed(filename, format) from error
-    allowed = _of_child(limits, size)
+    allowed = child_limits(limits, size)
 
     def told(done: int | None) -> None:
         if on_progress is not None:
@@ -104,6 +105,7 @@ def store_in_child(
         request = {
             "lake": lake.address,
             "database": db.engine.url.render_as_string(hide_password=False),
+            "busy_seconds": PATIENT_SECONDS if limits.at_once_bytes is None else SERVICE_SECONDS,
             "tenant": tenant.value,
             "kind": kind.value,
             "file": str(_file_of(content, folder)),
@@ -136,12 +138,10 @@ def children() -> ForkServer:
 
 def main(request: dict[str, Any], tell: Callable[[Any], None]) -> dict[str, Any]:
     """The work of the child: store, and say what came of it."""
-    lake = Lake.open(
-        request["lake"]["url"], scratch=Path(request["lake"]["scratch"]), s3_endpoint=request["lake"]["s3_endpoint"]
-    )
+    lake = Lake.at(request["lake"])
     work = Path(request["work"]) / "found"
     work.mkdir()
-    db = open_control_db(request["database"], migrate=False)
+    db = open_control_db(request["database"], migrate=False, busy_seconds=request["busy_seconds"])
     try:
         report = store_upload(
             lake,
@@ -176,7 +176,9 @@ def main(request: dict[str, Any], tell: Callable[[Any], None]) -> dict[str, Any]
         return {"died": "memory"}
     except pl.exceptions.PanicException:
         return {"died": None}
-    except pl.exceptions.PolarsError:
+    except pl.exceptions.PolarsError as error:
+        if says_full(error):
+            return {"os_error": [errno.ENOSPC, os.strerror(errno.ENOSPC)]}
         if request["format"] != Format.PARQUET:  # of its values nothing is sure, whatever their types say
             raise
         return {"died": None}
@@ -192,7 +194,8 @@ def _file_of(content: Path | bytes, folder: Path) -> Path:
     return folder / "content"
 
 
-def _of_child(limits: UploadLimits, size: int) -> Limits:
+def child_limits(limits: UploadLimits, size: int) -> Limits:
+    """Return what a child may take that reads a file of `size` bytes."""
     return Limits(
         limits.memory_bytes,
         limits.cpu_seconds_for(size),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,14 @@ def test_only_torch_and_a_bento_go_without() -> None:
     assert [pin.partition("==")[0] for pin in pins("requirements-torch.txt")] == ["torch"]
     assert list(pins("requirements-bento.txt")) == list(pins("requirements-serving.txt"))
     assert set(pins("requirements-serving.txt")) <= set(pins("requirements.txt"))
+
+
+def test_what_the_service_asks_for_is_pinned_for_it() -> None:
+    """`make lock` makes the files; a merge that loses a line of them stops every installation of the service alone."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["serving"]]
+    pinned = {pin.partition("==")[0] for pin in pins("requirements-serving.txt")}
+    assert {re.split(r"[^a-z0-9-]", each, maxsplit=1)[0] for each in wanted} <= pinned
 
 
 def test_make_install_insists_on_the_hashes() -> None:

@@ -3,13 +3,14 @@ from __future__ import annotations
 import asyncio
 
 from bento_service.auth import KEY_TTL_SECONDS, KeyCache
+from bento_service.threads import Threads
 from resources.control_db.api_keys import list_api_keys, revoke_api_key
 from tests.unit.bento_service.shop import NOW, Shop
 
 
 def test_a_revoked_key_stops_within_five_seconds(blue: Shop) -> None:
     now = 100.0
-    cache = KeyCache(blue.db, clock=lambda: now)
+    cache = KeyCache(blue.db, Threads().keys, clock=lambda: now)
 
     async def ask() -> bool:
         return await cache.find(blue.key) is not None
@@ -26,7 +27,7 @@ def test_a_revoked_key_stops_within_five_seconds(blue: Shop) -> None:
 
 def test_a_key_in_use_is_looked_up_again_before_anybody_has_to_wait(blue: Shop) -> None:
     now = 100.0
-    cache = KeyCache(blue.db, clock=lambda: now)
+    cache = KeyCache(blue.db, Threads().keys, clock=lambda: now)
 
     async def use() -> list[bool]:
         nonlocal now
@@ -43,7 +44,7 @@ def test_a_key_in_use_is_looked_up_again_before_anybody_has_to_wait(blue: Shop) 
 
 
 def test_wrong_keys_are_not_remembered(blue: Shop) -> None:
-    cache = KeyCache(blue.db)
+    cache = KeyCache(blue.db, Threads().keys)
     for n in range(5):
         assert cache.look_up(f"sk_live_{n}") is None
     assert not cache._keys

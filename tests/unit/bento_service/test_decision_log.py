@@ -12,6 +12,7 @@ import pytest
 
 from bento_service.decision_log import DecisionLog
 from bento_service.metrics import Metrics
+from bento_service.threads import Threads
 from resources.decisions.decision import Decision, ShownItem, new_recommendation_id
 from resources.decisions.store import DecisionStore, open_decisions
 from resources.tenant import TenantId
@@ -53,7 +54,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def log(store: DecisionStore, metrics: Metrics) -> Iterator[DecisionLog]:
-    log = DecisionLog(store, metrics, lambda: NOW, keep_days=90, queue=1000)
+    log = DecisionLog(store, metrics, lambda: NOW, keep_days=90, lane=Threads().reads, queue=1000)
     yield log
     log.close()
 
@@ -109,7 +110,7 @@ def test_another_workers_decision_is_waited_for(log: DecisionLog, store: Decisio
 
 
 def test_closing_writes_what_waits_and_takes_no_more(store: DecisionStore, metrics: Metrics) -> None:
-    log = DecisionLog(store, metrics, lambda: NOW, keep_days=90)
+    log = DecisionLog(store, metrics, lambda: NOW, keep_days=90, lane=Threads().reads)
     record(log, *(decision(at=n / 1000) for n in range(20)))
     log.close()
     assert len(store.of_user(BLUE, "u1")) == 20
@@ -120,7 +121,7 @@ def test_closing_writes_what_waits_and_takes_no_more(store: DecisionStore, metri
 def test_a_log_that_cannot_be_written_keeps_what_fits_and_counts_the_rest(
     store: DecisionStore, metrics: Metrics
 ) -> None:
-    log = DecisionLog(store, metrics, lambda: NOW, keep_days=90, queue=3)
+    log = DecisionLog(store, metrics, lambda: NOW, keep_days=90, lane=Threads().reads, queue=3)
     writer = sqlite3.connect(store.engine.url.database or "")
     writer.execute("BEGIN IMMEDIATE")
     first, *rest = (decision(at=n / 1000) for n in range(8))

@@ -28,6 +28,19 @@ def test_names_take_turns_however_much_one_has_put_in() -> None:
         queue.pop()
 
 
+def test_one_whose_turn_it_is_not_yet_can_be_taken_and_one_that_gives_up_be_left_out() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for each in ("a1", "a2", "b1", "b2", "c1"):
+        queue.push(each[0], each)
+    assert list(queue) == ["a", "b", "c"]
+    assert queue.pop("b") == "b1"
+    assert list(queue) == ["a", "c", "b"]
+    queue.remove("a", "a1")
+    queue.remove("c", "c1")
+    assert [queue.pop(), queue.pop()] == ["a2", "b2"]
+    assert not queue
+
+
 def test_a_request_waits_for_one_of_each_other_tenant_and_not_for_all() -> None:
     async def run() -> list[str]:
         turns, done = Turns(), []

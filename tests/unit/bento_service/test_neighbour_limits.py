@@ -144,6 +144,9 @@ def test_valid_keys_are_given_back_to_their_address() -> None:
     with pytest.raises(RateLimited):
         strangers.take("192.0.2.1")
     strangers.take("192.0.2.2")
+    strangers.take("192.0.2.3", 5)  # more than there ever is: /metrics where few answers are allowed
+    with pytest.raises(RateLimited):
+        strangers.take("192.0.2.3", 5)
     Strangers(0.0).take("192.0.2.1")
 
 

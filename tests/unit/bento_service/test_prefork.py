@@ -12,10 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+import pytest
 
 ROOT = Path(__file__).parents[3]
 _PARENT = """
-import os, pathlib, signal, sys, time
+import contextlib, os, pathlib, signal, sys, time
 from bento_service.logs import configure_logging
 from bento_service.prefork import NoWorkerStarted, Workers
 
@@ -25,7 +28,8 @@ def work(started):
     {work}
 
 def ended(pid):
-    print("ended", pid, flush=True)
+    with contextlib.suppress(OSError):
+        print("ended", pid, flush=True)
 
 try:
     Workers({count}, work, ended).run()
@@ -38,12 +42,14 @@ _SERVE = """started()
 
 
 @contextmanager
-def parent(folder: Path, work: str, count: int = 2) -> Iterator[subprocess.Popen[str]]:
+def parent(
+    folder: Path, work: str, count: int = 2, out: int | IO[str] = subprocess.PIPE
+) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-c", _PARENT.format(work=work, count=count)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
+        stdout=out,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
@@ -53,7 +59,8 @@ def parent(folder: Path, work: str, count: int = 2) -> Iterator[subprocess.Popen
     finally:
         process.kill()
         process.wait()
-        process.stdout.close()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -93,6 +100,26 @@ def test_no_worker_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
         eventually(lambda: len(workers(tmp_path)) == 2)
         process.kill()
         eventually(lambda: workers(tmp_path) == set())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_log_whose_disk_is_full_ends_nobody(tmp_path: Path) -> None:
+    """Neither the parent, which says that a worker has ended, nor the neighbours of one that cannot say its last."""
+    until_told = """signal.signal(signal.SIGUSR1, lambda *_: None)
+    started()
+    pathlib.Path(f"worker-{os.getpid()}").touch()
+    signal.pause()
+    print("the end")"""
+    with open("/dev/full", "w") as full, parent(tmp_path, until_told, out=full) as process:
+        eventually(lambda: len(workers(tmp_path)) == 2)
+        killed, told = sorted(workers(tmp_path))
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: killed not in workers(tmp_path) and len(workers(tmp_path)) == 2)
+        (stays,) = workers(tmp_path) - {told}
+        os.kill(told, signal.SIGUSR1)
+        eventually(lambda: told not in workers(tmp_path) and len(workers(tmp_path)) == 2)
+        assert stays in workers(tmp_path)
+        assert process.poll() is None
 
 
 def test_what_stops_the_first_worker_is_said_and_ends_the_parent(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from bento_service.settings_cache import SETTINGS_SECONDS, SettingsCache
+from bento_service.threads import Threads
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import change_settings
 from resources.errors import InvalidInput, TenantNotFound
@@ -24,7 +25,7 @@ def test_settings_are_read_again_after_a_while_and_before_anything_is_refused(
 
     async def run() -> None:
         nonlocal now
-        cache = SettingsCache(db, clock=lambda: now)
+        cache = SettingsCache(db, Threads().keys, clock=lambda: now)
         blue, green = shops
         with pytest.raises(InvalidInput):
             await cache.apply(blue, own_name)

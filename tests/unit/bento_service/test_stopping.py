@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from bento_service.app import create_app
 from bento_service.auth import KEY_TTL_SECONDS, KeyCache
 from bento_service.demo_shop import BROWSER_SCOPES
+from bento_service.threads import Threads
 from resources.control_db.api_keys import MAX_ACTIVE_KEYS, PLATFORM, create_api_key, list_api_keys, revoke_api_key
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import get_tenant, resume_tenant, suspend_tenant
@@ -150,7 +151,7 @@ def test_a_stop_by_any_way_is_in_the_log_of_every_worker_that_knew_the_key(
     blue: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 100.0
-    cache = KeyCache(blue.db, clock=lambda: now)
+    cache = KeyCache(blue.db, Threads().keys, clock=lambda: now)
     stopped = []
     for stop in (lambda: suspend_tenant(blue.db, blue.tenant), lambda: resume_tenant(blue.db, blue.tenant)):
         assert asyncio.run(cache.find(blue.key)) is not None

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from bento_service.upload_slots import MOMENT_BYTES, UploadSlots
+from bento_service.upload_slots import UploadSlots
 from resources.errors import TooManyRequests
 from resources.tenant import TenantId
+from resources.uploads.source import SMALL_TEXT_BYTES
 
 A, B, C = (TenantId(name) for name in ("a-shop", "b-shop", "c-shop"))
 
@@ -167,9 +168,9 @@ def test_so_many_of_a_tenant_may_wait_and_others_do_not_notice(tmp_path: Path) -
     ("content", "begun"),
     [
         (b"item_id,title\n1,Lamp\n", ["a0", "b0", "moment"]),
-        (b"x" * (MOMENT_BYTES + 1), ["a0", "b0"]),
+        (b"x" * (SMALL_TEXT_BYTES + 1), ["a0", "b0"]),
         (b"PAR1 may be any amount of rows", ["a0", "b0"]),
-        (gzip.compress(b"item_id,title\n1,Lamp\n"), ["a0", "b0"]),
+        (gzip.compress(b"item_id,title\n1,Lamp\n", mtime=0), ["a0", "b0"]),
     ],
 )
 def test_what_is_read_in_a_moment_waits_for_nothing_large(tmp_path: Path, content: bytes, begun: list[str]) -> None:

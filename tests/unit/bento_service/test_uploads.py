@@ -240,6 +240,15 @@ def test_a_storage_that_fails_gets_a_clear_answer(
     assert incoming(settings) == []
 
 
+def test_a_full_disk_is_told_whoever_notices_it(client: Client, blue: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise pl.exceptions.ComputeError("parquet: underlying IO error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("bento_service.receiving.submit_upload", fails)
+    answer = send(client, blue, ITEMS + "i4,Lamp,1\n" * 500)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "storage_full")
+
+
 def test_a_stored_upload_of_interactions_says_whether_there_is_enough(client: Client, blue: Shop) -> None:
     path = "/api/v1/upload/interactions"
     readiness = send(client, blue, EVENTS, path=path).json()["readiness"]

@@ -109,6 +109,7 @@ class Line:
     def error(self) -> dict[str, Any]:
         head, _, body = self.wire.sent.rpartition(b"\r\n\r\n")
         assert b"connection: close" in head
+        assert b"x-content-type-options: nosniff" in head
         error: dict[str, Any] = json.loads(body)["error"]
         assert f"x-request-id: {error['request_id']}".encode() in head
         return error

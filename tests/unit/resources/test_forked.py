@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from resources import forked
 from resources.child import ChildBroke
 from resources.forked import ChildDied, ForkServer, Limits
 
@@ -33,6 +34,10 @@ def main(request, tell):
     if what == "sleep":
         tell(os.getpid())
         time.sleep(600)
+    if what == "nap":
+        tell(os.getpid())
+        time.sleep(2)
+        return "rested"
     if what == "say":
         sys.stderr.write("memory allocation of 2305843009213693952 bytes failed\\n")
         sys.stderr.flush()
@@ -136,6 +141,47 @@ def test_a_server_that_was_killed_is_started_anew(server: ForkServer) -> None:
     assert run(server, do="answer")["pid"]
 
 
+def test_a_server_that_is_stopped_is_replaced(server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(server, do="answer")["pid"]
+    stopped = server._process
+    assert stopped is not None
+    stopped.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(forked, "_HEAR_SECONDS", 1.0)
+    assert run(server, do="answer")["pid"]
+    assert stopped.poll() == -signal.SIGKILL
+
+
+def test_a_server_that_stops_while_its_child_works_holds_no_answer_back(server: ForkServer) -> None:
+    process = server._process
+    assert process is not None
+
+    def stop(told: int | None) -> None:
+        if told is not None:
+            process.send_signal(signal.SIGSTOP)
+
+    try:
+        assert server.run("work_of_a_child", {"do": "nap"}, limits=PLENTY, on_progress=stop) == "rested"
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def test_a_child_that_is_stopped_is_given_up(server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    pids: list[int] = []
+
+    def stop(told: int | None) -> None:
+        if told is not None and not pids:
+            pids.append(told)
+            os.kill(told, signal.SIGSTOP)
+
+    monkeypatch.setattr(forked, "_LATE_SECONDS", 1.0)
+    limits = Limits(2**30, cpu_seconds=60, wall_seconds=1, niceness=0)
+    with pytest.raises(ChildDied) as death:
+        server.run("work_of_a_child", {"do": "sleep"}, limits=limits, on_progress=stop)
+    assert death.value.limit == "wall"
+    if pids:  # on a busy machine it had not said who it is by then
+        assert_gone(pids[0])
+
+
 _PARENT = """
 import sys, resources.forked as forked
 def tell(told):
@@ -162,6 +208,13 @@ def test_a_child_ends_with_its_parent_however_that_dies(server: ForkServer) -> N
 
 def assert_gone(pid: int) -> None:
     deadline = time.monotonic() + 60
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+    while runs(pid):
         assert time.monotonic() < deadline, f"process {pid} goes on"
         time.sleep(0.02)
+
+
+def runs(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -170,7 +170,7 @@ def test_a_file_that_ends_every_process_fails_in_the_end(desk: Desk) -> None:
 
 def test_rests_grow_to_a_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     queued, waits = desk.submit(), []
-    monkeypatch.setattr(upload_jobs, "store_upload", failing(LakeUnavailable("away")))
+    monkeypatch.setattr(upload_jobs, "store_in_child", failing(LakeUnavailable("away")))
     for _ in range(8):
         with pytest.raises(LakeUnavailable):
             desk.run()

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import pytest
+from sqlalchemy import update
+
+from resources.code_version import code_version
 from resources.control_db.engine import ControlDb
-from resources.control_db.runs import list_runs, note_end, note_epoch, note_stage
+from resources.control_db.runs import list_runs, newest_failed_under_other_code, note_end, note_epoch, note_stage
+from resources.control_db.tables import RunRow
+from resources.control_db.tenants import resume_tenant, suspend_tenant
+from resources.control_db.training_jobs import add_job, begin_job
 from resources.tenant import TenantId
+from resources.training_request import JobKind, TrainingRequest
 
 Shops = tuple[TenantId, TenantId]
 
@@ -54,3 +62,67 @@ def test_runs_newest_first_up_to_a_limit_and_only_ones_own(db: ControlDb, shops:
     assert [run.run_id for run in list_runs(db, blue)] == ["run-2", "run-1", "run-0"]
     assert [run.run_id for run in list_runs(db, blue, limit=1)] == ["run-2"]
     assert [run.run_id for run in list_runs(db, green)] == ["other"]
+
+
+def earlier(db: ControlDb, *run_ids: str, version: str | None = None) -> None:
+    """Let the runs be of another version of the code; None: of one that did not note its version."""
+    with db.write() as session:
+        session.execute(update(RunRow).where(RunRow.run_id.in_(run_ids)).values(code_version=version))
+
+
+def to_try_again(db: ControlDb) -> list[str]:
+    return [run.run_id for run in newest_failed_under_other_code(db)]
+
+
+def test_a_run_knows_the_version_of_the_code_that_worked_on_it_last(db: ControlDb, shops: Shops, now: datetime) -> None:
+    blue, green = shops
+    note_stage(db, blue, "begun", "raw_items", now=now)
+    note_end(db, green, "never-began", status="failed", message="boom", now=now)
+    assert [run.code_version for shop in shops for run in list_runs(db, shop)] == [code_version()] * 2
+    earlier(db, "begun", version="0.0.1")
+    note_end(db, blue, "begun", status="failed", message="killed", now=now)
+    assert [run.code_version for run in list_runs(db, blue)] == ["0.0.1"]  # whoever finds it dead is not who worked
+    note_stage(db, blue, "begun", "release", now=now)
+    assert [run.code_version for run in list_runs(db, blue)] == [code_version()]
+
+
+@pytest.mark.parametrize("version", [None, "0.0.1"])
+def test_what_failed_with_another_version_is_found_until_this_one_has_tried(
+    db: ControlDb, shops: Shops, now: datetime, version: str | None
+) -> None:
+    blue, _ = shops
+    for n in range(2):
+        note_end(db, blue, f"run-{n}", status="failed", message="out of memory", now=now + timedelta(hours=n))
+    earlier(db, "run-0", "run-1", version=version)
+    assert to_try_again(db) == ["run-1"]
+    note_stage(db, blue, "run-2", "raw_items", now=now + timedelta(hours=2))
+    assert to_try_again(db) == []
+    note_end(db, blue, "run-2", status="failed", message="out of memory", now=now + timedelta(hours=3))
+    assert to_try_again(db) == []
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled", "running"])
+def test_what_did_not_fail_is_not_tried_again(db: ControlDb, shops: Shops, now: datetime, status: str) -> None:
+    blue, green = shops
+    for shop in shops:
+        note_end(db, shop, f"{shop}-1", status="failed", message="boom", now=now)
+    note_end(db, blue, "blue-2", status=status, message=None, now=now + timedelta(hours=1))
+    earlier(db, "blue-1", "blue-2", "green-1")
+    assert to_try_again(db) == ["green-1"]
+    suspend_tenant(db, green)
+    assert to_try_again(db) == []
+    resume_tenant(db, green)
+    assert to_try_again(db) == ["green-1"]
+
+
+def test_a_new_index_alone_says_nothing_about_the_run_before(db: ControlDb, shops: Shops, now: datetime) -> None:
+    blue, _ = shops
+    for shop in shops:
+        status = "failed" if shop == blue else "completed"
+        note_end(db, shop, f"{shop}-1", status=status, message=None, now=now)
+        job = add_job(db, shop, TrainingRequest(kind=JobKind.REINDEX), estimated_seconds=5.0, now=now)
+        begin_job(db, shop, job.id, run_id=f"{shop}-index", now=now)
+        status = "completed" if shop == blue else "failed"
+        note_end(db, shop, f"{shop}-index", status=status, message=None, now=now + timedelta(hours=1))
+    earlier(db, "blue-1", "blue-index", "green-1", "green-index")
+    assert to_try_again(db) == ["blue-1"]

@@ -26,7 +26,7 @@ from resources.erasure.perform import perform_erasure
 from resources.errors import Conflict, CorruptRelease, ErasureNotFound, NotFound, TenantNotFound
 from resources.event_export import export_events, scan_exported_events
 from resources.event_log import EventLog
-from resources.lake import parts, read_json, read_parquet, scan_parquet, write_bytes
+from resources.lake import parts, read_json, read_parquet, scan_parquet, write_bytes, write_parquet
 from resources.release.contents import FILE_NAMES
 from resources.release.load import load_release
 from resources.run_lock import tenant_run_lock
@@ -142,6 +142,24 @@ def test_a_file_that_only_repeats_others_goes_too(world: World) -> None:
     world.upload(Kind.INTERACTIONS, INTERACTIONS, row, ["bob", "b2", "view", TIME, "1"])
     world.erase(ZOE)
     assert world.places_with(ZOE) == []
+
+
+def test_parquet_that_only_repeats_others_is_read_in_a_child(world: World) -> None:
+    """So is a file that was sound when it was stored: it is what a stranger has sent."""
+    row = [ZOE, "b1", "view", TIME, "1"]
+    world.upload(Kind.INTERACTIONS, INTERACTIONS, row)
+    folders = [
+        world.folder.upload(world.upload(Kind.INTERACTIONS, INTERACTIONS, ["bob", item, "view", TIME, "1"]))
+        for item in ("b1", "b2", "b3")
+    ]
+    named, other, damaged = (folder / "original.parquet" for folder in folders)
+    for folder in folders:
+        (folder / "original.csv").unlink()
+    write_parquet(named, pl.DataFrame([row], schema=INTERACTIONS, orient="row"))
+    write_parquet(other, pl.DataFrame([["bob", "b2", "view", TIME, "1"]], schema=INTERACTIONS, orient="row"))
+    write_bytes(damaged, b"PAR1" + b"\x15\x04" * 60 + b"PAR1")
+    world.erase(ZOE)
+    assert [path.exists() for path in (named, other, damaged)] == [False, True, False]
 
 
 @pytest.mark.parametrize("user", ["7", "=1+1", "ü" * 120, "日本", "a'b", "null", "%s{}[", "7 7"])

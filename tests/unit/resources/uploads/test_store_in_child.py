@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
+import sqlite3
+import time
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from resources.control_db.engine import PATIENT_SECONDS
 from resources.control_db.uploads import list_uploads
 from resources.errors import TenantNotFound, TooLarge, UploadRefused
 from resources.settings import Settings
@@ -19,8 +25,9 @@ from resources.tenant_settings import TenantSettings
 from resources.uploads.contract import Kind
 from resources.uploads.limits import AT_ONCE_ROWS, TakesLong, UploadLimits
 from resources.uploads.report import UploadReport
+from resources.uploads.source import SMALL_TEXT_BYTES
 from resources.uploads.store import store_upload
-from resources.uploads.store_in_child import TRIVIAL_BYTES, children, store_in_child
+from resources.uploads.store_in_child import children, main, store_in_child
 from tests.unit.resources.uploads.conftest import NOW, Shop
 
 HOSTILE = Path(__file__).parents[5] / "shared" / "cases" / "hostile"
@@ -200,10 +207,24 @@ def test_whoever_waits_may_break_off(shop: Shop) -> None:
     assert list((shop.lake.scratch / "uploads").glob("*")) == []
 
 
+def test_a_full_disk_is_no_fault_of_the_file(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise pl.exceptions.ComputeError("parquet: underlying IO error: No space left on device (os error 28)")
+
+    def here(_module: str, request: dict[str, Any], **_: Any) -> Any:
+        return main(request, lambda _: None)
+
+    monkeypatch.setattr("resources.uploads.store_in_child.store_upload", full)
+    monkeypatch.setattr(children(), "run", here)
+    with pytest.raises(OSError) as error:
+        put(shop, parquet(interactions(10)))
+    assert error.value.errno == errno.ENOSPC
+
+
 def test_trivial_text_needs_no_child(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(children(), "run", None)
     text = HEADER + "a,b,view,1700000000\n" * 10
-    assert len(text) < TRIVIAL_BYTES
+    assert len(text) < SMALL_TEXT_BYTES
     assert put(shop, text.encode(), name="a.csv").rows_total == 10
 
 
@@ -214,3 +235,17 @@ def test_a_panic_of_the_reader_is_no_error_of_ours(shop: Shop, monkeypatch: pyte
     monkeypatch.setattr("resources.uploads.store.inspect_source", panics)
     refusal = refused(shop, HEADER.encode() + b"a,b,view,1\n", name="a.csv")
     assert refusal.reason == "not_csv"
+
+
+def test_a_write_lock_held_by_somebody_is_an_outage_while_somebody_waits_for_the_answer(shop: Shop) -> None:
+    """A job waits for half a minute; whoever asked the service is told to try again."""
+    children().start()
+    put(shop, gzip.compress(b"item_id,title\n1,Lamp\n"), name="warm.csv.gz", kind=Kind.ITEMS)
+    file = str(shop.db.engine.url.database)
+    with closing(sqlite3.connect(file, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(OperationalError, match="locked"):
+            put(shop, gzip.compress(b"item_id,title\n2,Desk\n"), name="a.csv.gz", kind=Kind.ITEMS, limits=AT_ONCE)
+        assert time.monotonic() - began < PATIENT_SECONDS
+        holder.execute("ROLLBACK")

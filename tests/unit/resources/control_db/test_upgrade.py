@@ -1,0 +1,78 @@
+"""A control DB of the version before: what it had acknowledged is done by this one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event as Flag
+
+import pytest
+from sqlalchemy import text
+
+from resources.control_db.engine import ControlDb, open_control_db
+from resources.control_db.erasures import get_erasure, pending_erasures
+from resources.control_db.recommendation_exports import claim_export
+from resources.control_db.upload_jobs import JobStatus, list_unfinished
+from resources.control_db.uploads import counting_uploads
+from resources.decisions.store import open_decisions
+from resources.erasure.perform import perform_erasure
+from resources.event_log import EventLog
+from resources.lake import Lake
+from resources.tenant import TenantId
+from resources.upload_jobs import JobRunner, job_file
+
+BLUE, GREEN = TenantId("blue"), TenantId("green")
+WRITTEN = Path(__file__).with_name("written_before_0008.sql")
+LATER = datetime(2024, 6, 1, 13, tzinfo=UTC)
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[ControlDb]:
+    """Opened, and so migrated, by the code of today."""
+    file = tmp_path / "control.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(WRITTEN.read_text(encoding="utf-8"))
+    db = open_control_db(f"sqlite:///{file}")
+    yield db
+    db.close()
+
+
+def test_its_files_are_checked_also_the_one_that_a_busy_machine_had_used_up(old: ControlDb, tmp_path: Path) -> None:
+    """That version counted every claim that ran out as an attempt, so its three say nothing about the file."""
+    lake = Lake.open(str(tmp_path / "lake"), scratch=tmp_path / "scratch")
+    for waiting in list_unfinished(old, GREEN):
+        file = job_file(lake, waiting)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"item_id,title\n{waiting.filename.removesuffix('.csv')},Lamp\n")
+    runner = JobRunner(lake, old, lambda: LATER, name="now", max_bytes=10**6, stop=Flag())
+    done = []
+    while (job := runner.claim()) is not None:
+        finished = runner.run(job)
+        assert finished is not None
+        done.append((finished.job.filename, finished.job.status))
+    assert done == [("slow.csv", JobStatus.STORED), ("waits.csv", JobStatus.STORED)]
+    assert [each.filename for each in counting_uploads(old, GREEN)] == ["i.csv", "done.csv", "slow.csv", "waits.csv"]
+
+
+def test_its_export_is_handed_out_again(old: ControlDb) -> None:
+    export = claim_export(old, worker="now", now=LATER, until=LATER + timedelta(seconds=10))
+    assert export is not None
+    assert (export.tenant, export.attempts, export.rests) == (BLUE, 1, 0)
+
+
+def test_its_erasure_is_done(old: ControlDb, tmp_path: Path) -> None:
+    (waiting,) = pending_erasures(old)
+    lake = Lake.open(str(tmp_path / "lake"), scratch=tmp_path / "scratch")
+    with closing(open_decisions(f"sqlite:///{tmp_path}/decisions.db")) as decisions:
+        perform_erasure(lake, old, decisions, waiting, LATER, home=tmp_path)
+    assert get_erasure(old, BLUE, waiting.id).status == "completed"
+    assert EventLog(old).export_after(BLUE).is_empty()
+
+
+def test_what_was_done_stays_as_it_was(old: ControlDb) -> None:
+    with old.read() as session:
+        attempts = session.execute(text("SELECT filename, attempts FROM upload_jobs ORDER BY filename")).all()
+    assert [tuple(each) for each in attempts] == [("done.csv", 1), ("slow.csv", 0), ("waits.csv", 0)]
