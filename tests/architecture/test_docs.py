@@ -120,7 +120,9 @@ def test_every_option_that_the_command_page_names_exists() -> None:
 
 
 def test_every_route_is_documented(tmp_path: Path, db: ControlDb) -> None:
-    app = create_app(Settings(home=tmp_path), db, Lake.open(str(tmp_path / "lake")), lambda: datetime.now(UTC))
+    app = create_app(
+        Settings(home=tmp_path), db, Lake.open(str(tmp_path / "lake"), scratch=tmp_path), lambda: datetime.now(UTC)
+    )
     paths = app.openapi()["paths"]
     routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
     text = page("docs/api.md")

@@ -62,7 +62,7 @@ def running_site(home: Path, *, origins: str = "") -> Iterator[Site]:
     """Serve the shop of the unit tests, with a demo shop, until the block ends."""
     settings = Settings(home=home, demo_tenant="blue", cors_origins=origins, pointer_check_seconds=0)
     db = open_control_db(settings.database_url)
-    lake = Lake.open(settings.lake_url)
+    lake = Lake.open(settings.lake_url, scratch=settings.scratch)
     shop = open_shop("blue", lake=lake, db=db, prefix="b")
     shop.release(cold_start=True)
     app = create_app(settings, db, lake, lambda: datetime.now(UTC))

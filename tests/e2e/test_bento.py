@@ -60,7 +60,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Packed:
     origin = tmp_path_factory.mktemp("origin")
     settings = Settings(home=origin)
     db = open_control_db(settings.database_url)
-    lake = Lake.open(settings.lake_url)
+    lake = Lake.open(settings.lake_url, scratch=settings.scratch)
     blue, green = (open_shop(name, lake=lake, db=db, prefix=name[0]) for name in ("blue", "green"))
     blue.release()
     green.release()

@@ -48,7 +48,7 @@ def big_release(shop: Shop) -> None:
 
 
 def test_a_killed_export_is_written_anew_after_the_restart(tmp_path: Path, db: ControlDb) -> None:
-    lake = Lake.open(Settings(home=tmp_path).lake_url)
+    lake = Lake.open(Settings(home=tmp_path).lake_url, scratch=tmp_path / "scratch")
     blue = open_shop("blue", lake=lake, db=db, prefix="b")
     big_release(blue)
     folder = lake.tenant(blue.tenant).exports

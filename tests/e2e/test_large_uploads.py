@@ -31,7 +31,7 @@ from tests.unit.bento_service.shop import Shop, open_shop
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 ROWS = 300_000
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 600  # work beside the answers steps back for everything else on the machine
 
 
 @pytest.fixture
@@ -95,6 +95,7 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
 def asked(http: httpx.Client, url: str, shop: Shop, *, until: set[str]) -> Any:
     """Ask for the job until it has one of these states; a service that is starting may refuse connections."""
     deadline = time.monotonic() + DEADLINE_SECONDS
+    pause = 0.02
     while time.monotonic() < deadline:
         try:
             job = http.get(url, headers=shop.headers).json()
@@ -103,12 +104,13 @@ def asked(http: httpx.Client, url: str, shop: Shop, *, until: set[str]) -> Any:
             continue
         if job["status"] in until:
             return job
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(0.5, 1.05 * pause)  # whoever asks without a pause takes the time that the work needs
     raise AssertionError(job)
 
 
 def test_a_killed_check_is_done_again_after_the_restart(tmp_path: Path, db: ControlDb, events: Path) -> None:
-    lake = Lake.open(Settings(home=tmp_path).lake_url)
+    lake = Lake.open(Settings(home=tmp_path).lake_url, scratch=tmp_path / "scratch")
     blue, green = (open_shop(name, lake=lake, db=db, prefix=name[0]) for name in ("blue", "green"))
     with service(tmp_path) as (process, http):
         answer = posted(http, events, blue)

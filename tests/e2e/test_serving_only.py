@@ -59,7 +59,7 @@ def test_the_serving_extra_brings_no_pipeline_and_the_service_answers(python: Pa
     assert probe.stdout.strip() == "alone", probe.stderr
     settings = Settings(home=tmp_path)
     db = open_control_db(settings.database_url)
-    shop = open_shop("blue", lake=Lake.open(settings.lake_url), db=db, prefix="b")
+    shop = open_shop("blue", lake=Lake.open(settings.lake_url, scratch=settings.scratch), db=db, prefix="b")
     shop.release()
     port = free_port("127.0.0.1", 0)
     serve = ["-m", "bentoml", "serve", "bento_service.service:RecsaasService", "--host", "127.0.0.1"]

@@ -22,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RECSAAS_HOME", str(settings.home))
     monkeypatch.setattr("sys.argv", ["recsaas", "--json"])  # where the console looks how to print an error
     db = open_control_db(settings.database_url)
-    lake = Lake.open(settings.lake_url)
+    lake = Lake.open(settings.lake_url, scratch=settings.scratch)
     open_shop("blue", lake=lake, db=db, prefix="b").release()
     open_shop("empty", lake=lake, db=db, prefix="e")
     db.close()

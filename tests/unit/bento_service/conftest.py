@@ -44,7 +44,7 @@ def db(settings: Settings, migrated: Path) -> Iterator[ControlDb]:
 
 @pytest.fixture
 def lake(settings: Settings) -> Lake:
-    return Lake.open(settings.lake_url)
+    return Lake.open(settings.lake_url, scratch=settings.scratch)
 
 
 @pytest.fixture

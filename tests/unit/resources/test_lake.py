@@ -28,7 +28,7 @@ lake.write_bytes(UPath(sys.argv[1]), b"new " * 1000)
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    return Lake.open(str(tmp_path / "lake"))
+    return Lake.open(str(tmp_path / "lake"), scratch=tmp_path)
 
 
 def test_open_makes_the_folder_and_takes_file_addresses(tmp_path: Path) -> None:
