@@ -21,7 +21,7 @@ ITEMS = [
     "椅子,𝕌,\u0130,ß,0,,,",
     "nan,NaN,nan,inf,1,nan,true,",
     "x; drop table,--,${{ref}},{{ 1 }},2,x,true,",
-    "z" * 256 + ",t," + "c" * 5000 + ",b,3," + "|".join(f"t{n}" for n in range(3000)) + ",true,",
+    "z" * 256 + ",t," + "c" * 2000 + ",b,3," + "|".join(f"t{n}" for n in range(3000)) + ",true,",
     *(f"many{n},T {n},cat{n},brand{n},{n}e300,tag{n}|tag{n + 1},true," for n in range(1500)),
 ]
 INTERACTIONS = [
