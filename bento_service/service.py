@@ -135,6 +135,8 @@ class RecsaasService:
 
         The server has answered the requests in flight by now, and takes no new ones.
         """
+        from resources.uploads.store_in_child import children
+
         if self._watch is not None:
             self._watch.cancel()
         if self._services is not None:
@@ -142,6 +144,7 @@ class RecsaasService:
             if not self._settings.lake_read_only:
                 workers = (self._services.upload_worker, self._services.export_worker)
                 await asyncio.gather(*(asyncio.to_thread(worker.stop) for worker in workers))
+                await asyncio.to_thread(children().stop)  # workers that were forked call nothing at their exit
             self._services.reads.close()
             if self._services.shared is not None:
                 await self._services.shared.close()

@@ -29,7 +29,7 @@ from typing import IO, Any
 from resources.child import ChildBroke
 
 LISTEN_SECONDS = 0.5
-_END_SECONDS = 5.0
+_END_SECONDS = 1.0
 _HEAR_SECONDS, _IMPORT_SECONDS = 20.0, 120.0
 """A fork server that does not begin a child for so long is stopped or stuck, and replaced; its imports take longer."""
 _LATE_SECONDS = 30.0
