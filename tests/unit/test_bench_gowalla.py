@@ -42,7 +42,7 @@ def test_the_answer_holds_the_worst_of_the_seeds(split: PaperSplit) -> None:
     runs = answer["runs"]
     assert isinstance(runs, list) and [run["seed"] for run in runs] == answer["seed"] == [1, 2]
     assert answer["recall@20"] == min(run["recall@20"] for run in runs)
-    assert answer["seconds_to_published"] == max(run["seconds_to_published"] for run in runs) > 0
+    assert answer["seconds_to_published"] == max(run["seconds_to_published"] for run in runs) >= 0  # rounded
     reference = answer["reference_seconds_extrapolated"]
     step = answer["reference_step_seconds"]
     # One batch holds all six pairs; 1,000 epochs; both are rounded.
