@@ -48,7 +48,7 @@ def serve(control: int, modules: Sequence[str]) -> None:
                     os.read(waking, 4096)
                     _tell_ends(children, selector)
                 elif key.fileobj is orders:
-                    message, fds, _, _ = socket.recv_fds(orders, 1, _FDS)
+                    message, fds = _received(orders)
                     if not message:
                         _kill(*children)
                         return
@@ -60,6 +60,15 @@ def serve(control: int, modules: Sequence[str]) -> None:
                 elif key.data in children:  # whoever has asked for it is gone, or wants no more of it
                     _kill(key.data)
                     selector.unregister(key.fileobj)
+
+
+def _received(orders: socket.socket) -> tuple[bytes, list[int]]:
+    """Return the next message with its open files; an empty one when the other end is closed."""
+    try:
+        message, fds, _, _ = socket.recv_fds(orders, 1, _FDS)
+    except ConnectionResetError:  # it was closed before it had read that the imports are done
+        return b"", []
+    return message, fds
 
 
 def _tell_ends(children: dict[int, socket.socket], selector: selectors.BaseSelector) -> None:

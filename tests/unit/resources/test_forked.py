@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -218,3 +219,13 @@ def runs(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def test_a_server_that_nobody_asked_for_anything_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    server = ForkServer("json")
+    server.start()
+    assert server._control is not None and server._process is not None
+    process = server._process
+    select.select([server._control], [], [], 60)  # it has said that it has imported, and nobody reads that
+    server.stop()
+    assert (process.wait(), capfd.readouterr().err) == (0, "")
