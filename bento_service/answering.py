@@ -22,14 +22,14 @@ from bento_service.release_cache import LiveRelease
 from bento_service.schemas.recommendations import FallbackReason, RecommendationRequest, SimilarRequest
 from bento_service.services import Services
 from bento_service.tenant_states import TenantStates
+from resources.base.tenant import TenantId
 from resources.decisions.decision import Decision, DecisionKind, new_recommendation_id, shown_items
-from resources.live_reads import Latest, Touches
-from resources.ranker.filters import Filters
+from resources.events.recent import Latest, Touches
+from resources.ranker.eligibility.filters import Filters
 from resources.ranker.fold_in import event_weight
 from resources.ranker.ranking import Ranking
+from resources.recommendations.tenant_state import TenantState
 from resources.release.load import LoadedRelease
-from resources.tenant import TenantId
-from resources.tenant_state import TenantState
 
 INLINE_ITEMS = 50_000
 """Up to this many items an answer is ranked on the event loop: handing it to a thread costs more than ranking it."""

@@ -62,14 +62,14 @@ from bento_service.threads import Threads
 from bento_service.turns import Turns
 from bento_service.upload_slots import UploadSlots
 from bento_service.upload_worker import UploadWorker
-from resources.code_version import code_version
+from resources.base.code_version import code_version
+from resources.base.settings import Settings
+from resources.catalogue.items import ItemCatalogue
 from resources.control_db.engine import ControlDb
 from resources.decisions.store import open_decisions
-from resources.event_log import EventLog
-from resources.item_catalogue import ItemCatalogue
-from resources.lake import Lake
-from resources.live_reads import live_reads
-from resources.settings import Settings
+from resources.events.log import EventLog
+from resources.events.recent import live_reads
+from resources.storage.lake import Lake
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorBody, "description": "The body cannot be read"},

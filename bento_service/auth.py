@@ -19,10 +19,10 @@ from bento_service.costs import cost_of
 from bento_service.errors import Busy
 from bento_service.requests import media_type
 from bento_service.threads import Lane
+from resources.base.errors import Forbidden, Unauthenticated
+from resources.base.tenant import TenantId
 from resources.control_db.api_keys import ApiKey, authenticate, hash_secret
 from resources.control_db.engine import ControlDb
-from resources.errors import Forbidden, Unauthenticated
-from resources.tenant import TenantId
 
 if TYPE_CHECKING:
     from bento_service.services import Services

@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bento_service.front import Front
 from bento_service.guarded_protocol import guarded
-from resources.errors import ConfigurationError
-from resources.settings import Settings
+from resources.base.errors import ConfigurationError
+from resources.base.settings import Settings
 
 BENTOML_PATHS = frozenset({"/livez", "/healthz", "/readyz", "/schema.json", "/recommend", "/similar"})
 """What BentoML answers itself: its probes, and the endpoints of its own clients with their schema."""

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 
 from starlette.types import Scope
 
-from resources.errors import ConfigurationError
+from resources.base.errors import ConfigurationError
 
 _FORWARDED = b"x-forwarded-for"
 _NOWHERE = "unknown"

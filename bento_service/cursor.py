@@ -20,14 +20,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bento_service.errors import invalid_fields
 from bento_service.schemas.recommendations import MAX_CURSOR, RecommendationRequest
-from resources.errors import CorruptArtifact, FieldProblem, InvalidInput, ReleaseNotFound
-from resources.lake import Lake, read_parquet
-from resources.ranker.filters import Filters
+from resources.base.errors import CorruptArtifact, FieldProblem, InvalidInput, ReleaseNotFound
+from resources.base.tenant import TenantId
+from resources.ranker.eligibility.filters import Filters
 from resources.ranker.ranking import RankedItem, Ranking
 from resources.release.contents import ITEMS
 from resources.release.load import LoadedRelease
 from resources.release.store import ReleaseStore
-from resources.tenant import TenantId
+from resources.storage.lake import Lake, read_parquet
 
 MAX_DEPTH = 1_000
 """How many items all pages of one recommendation hold together."""

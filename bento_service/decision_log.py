@@ -19,9 +19,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bento_service.metrics import Metrics
 from bento_service.threads import Lane
+from resources.base.tenant import TenantId
 from resources.decisions.decision import Decision, time_of_id
 from resources.decisions.store import DecisionStore
-from resources.tenant import TenantId
 
 FLUSH_SECONDS = 0.2
 """Longest time that a decision waits to be written, while the log can be written to."""

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from bento_service.services import Clock
+from resources.base.errors import NotFound
+from resources.base.settings import Settings
+from resources.base.tenant import TenantId
 from resources.control_db.api_keys import authenticate, create_api_key
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import active_tenant
-from resources.disk import written_whole
-from resources.errors import NotFound
 from resources.release.folder import locked
 from resources.release.load import LoadedRelease
-from resources.settings import Settings
-from resources.tenant import TenantId
+from resources.storage.disk import written_whole
 
 BROWSER_SCOPES = ("recommendations:read", "interactions:write")
 """All that a key in a page may do: everybody can read it there."""

@@ -22,8 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 
-from resources.disk import says_full
-from resources.errors import (
+from resources.base.errors import (
     Conflict,
     CorruptArtifact,
     CorruptRelease,
@@ -38,6 +37,7 @@ from resources.errors import (
     Unauthenticated,
     UploadRefused,
 )
+from resources.storage.disk import says_full
 
 RETRY_AFTER_SECONDS = 10
 _MAX_DETAILS = 50

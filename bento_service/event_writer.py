@@ -11,8 +11,8 @@ from anyio import CapacityLimiter, to_thread
 from sqlalchemy.exc import OperationalError
 
 from bento_service.fair_queue import FairQueue
-from resources.event_log import Append, AppendResult, Event, EventLog
-from resources.tenant import TenantId
+from resources.base.tenant import TenantId
+from resources.events.log import Append, AppendResult, Event, EventLog
 
 MOST_EVENTS = 5_000
 """In one transaction, unless one request alone has more: others wait for its end."""

@@ -11,11 +11,11 @@ from typing import Protocol
 import structlog
 
 from bento_service.job_worker import JobWorker
-from resources.claims import OUTAGES, Clock
 from resources.control_db.engine import ControlDb
 from resources.control_db.recommendation_exports import RecommendationExport
-from resources.lake import Lake
-from resources.recommendation_exports import ExportRunner, remove_old_exports
+from resources.jobs.claims import OUTAGES, Clock
+from resources.recommendations.exports import ExportRunner, remove_old_exports
+from resources.storage.lake import Lake
 
 _TIDY_SECONDS = 600.0
 _log = structlog.get_logger("recsaas.exports")

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from resources.errors import ConfigurationError
+from resources.base.errors import ConfigurationError
 
 
 class JsonAnswer(Response):

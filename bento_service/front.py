@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from bento_service.client_address import ClientAddress, proxies_of
-from resources.settings import Settings
+from resources.base.settings import Settings
 
 NEVER = math.inf
 """A deadline for what may take as long as it does."""

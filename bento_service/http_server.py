@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from bento_service.front import Front
 from bento_service.guarded_protocol import guarded
-from resources.settings import load_settings
+from resources.base.settings import load_settings
 
 BACKLOG = 2048
 """Connections that may wait until a worker takes them."""

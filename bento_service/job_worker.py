@@ -12,8 +12,8 @@ from typing import Generic, TypeVar
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from resources.child import STOP_SECONDS
-from resources.claims import OUTAGES, RENEW_SECONDS, claimant_name, kept_claim
+from resources.jobs.claims import OUTAGES, RENEW_SECONDS, claimant_name, kept_claim
+from resources.processes.interpreter import STOP_SECONDS
 
 _POLL_SECONDS = 1.0
 _log = structlog.get_logger("recsaas.jobs")

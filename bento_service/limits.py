@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from bento_service.errors import Busy, RateLimited
 from bento_service.shared_store import SharedStore
-from resources.settings import Settings
+from resources.base.settings import Settings
 
 _MOST_BUCKETS = 20_000
 _LEASES_A_SECOND = 20

@@ -6,7 +6,7 @@ import base64
 from datetime import UTC, datetime
 
 from bento_service.errors import invalid_fields
-from resources.errors import FieldProblem, InvalidInput
+from resources.base.errors import FieldProblem, InvalidInput
 
 
 def cursor_after(text: str, *, kind: str) -> str:

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from resources.control_db.upload_jobs import JobStatus
-from resources.uploads.report import UploadReport
+from resources.uploads.contract.report import UploadReport
 
 MAX_TENANT_LABELS = 1000
 _OTHER = "other"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import Request
 
 from bento_service.errors import encoded_slashes, invalid_fields
-from resources.errors import FieldProblem, NotFound
-from resources.ids import checked_id
+from resources.base.errors import FieldProblem, NotFound
+from resources.base.ids import checked_id
 
 
 def path_id(request: Request, name: str, value: str) -> str:

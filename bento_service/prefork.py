@@ -18,7 +18,7 @@ from types import FrameType
 
 import structlog
 
-from resources.process import end_with_parent
+from resources.processes.process import end_with_parent
 
 Started = Callable[[], None]
 """To be called by a worker when it answers."""

@@ -9,15 +9,15 @@ from bento_service.auth import Principal
 from bento_service.schemas.uploads import UploadAnswer, UploadJobAnswer
 from bento_service.services import Services
 from bento_service.upload_stream import ReceivedFile, received_file
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.control_db.upload_jobs import UploadJob
 from resources.control_db.uploads import counting_uploads
-from resources.readiness import Readiness, measure_readiness
-from resources.tenant import TenantId
-from resources.upload_jobs import submit_upload
-from resources.uploads.contract import Kind
-from resources.uploads.limits import TakesLong, UploadLimits
-from resources.uploads.report import UploadReport
+from resources.training.readiness import Readiness, measure_readiness
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.limits import TakesLong, UploadLimits
+from resources.uploads.contract.report import UploadReport
+from resources.uploads.jobs import submit_upload
 from resources.uploads.store import stored_report
 from resources.uploads.store_in_child import store_in_child
 

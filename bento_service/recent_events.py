@@ -8,10 +8,10 @@ from typing import NamedTuple
 from bento_service.errors import invalid_fields
 from bento_service.schemas.recommendations import RecentEvent
 from bento_service.tracking import SHOWN
-from resources.errors import FieldProblem
-from resources.event_log import IMPRESSION
-from resources.tenant_settings import TenantSettings
-from resources.uploads.parsing import interaction_type_map
+from resources.base.errors import FieldProblem
+from resources.events.log import IMPRESSION
+from resources.tenants.settings import TenantSettings
+from resources.uploads.parsing.mapping import interaction_type_map
 
 _SHOWN = frozenset({SHOWN, IMPRESSION})
 

@@ -19,13 +19,13 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 
 from bento_service.metrics import Metrics
-from resources.errors import ConfigurationError, CorruptRelease, LakeUnavailable, NoRelease, NotReady, RecsaasError
-from resources.lake import Lake
+from resources.base.errors import ConfigurationError, CorruptRelease, LakeUnavailable, NoRelease, NotReady, RecsaasError
+from resources.base.tenant import TenantId
 from resources.ranker.ranker import Ranker
 from resources.release.load import load_release
 from resources.release.pointer import Pointer
 from resources.release.store import ReleaseStore
-from resources.tenant import TenantId
+from resources.storage.lake import Lake
 
 RETRY_BROKEN_SECONDS = 30.0
 """How long a release that could not be loaded is left alone: trying again reads all of its bytes."""

@@ -23,7 +23,7 @@ from bento_service.errors import (
     invalid_fields,
     problems_of,
 )
-from resources.errors import TooLarge
+from resources.base.errors import TooLarge
 
 MAX_JSON_BYTES = 4 * 1024 * 1024
 Model = TypeVar("Model", bound=BaseModel)

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from bento_service.http_server import BACKLOG, serve, server_config
 from bento_service.prefork import NoWorkerStarted, Started, Workers
-from resources.process import begin_process, private_folder, set_variables
-from resources.settings import Settings, load_settings
+from resources.base.settings import Settings, load_settings
+from resources.processes.process import begin_process, private_folder, set_variables
 
 _IN_MEMORY = Path("/dev/shm")
 

@@ -24,13 +24,13 @@ from bento_service.threads import Threads
 from bento_service.turns import Turns
 from bento_service.upload_slots import UploadSlots
 from bento_service.upload_worker import UploadWorker
+from resources.base.errors import Forbidden
+from resources.base.settings import Settings
+from resources.catalogue.items import ItemCatalogue
 from resources.control_db.engine import ControlDb
-from resources.errors import Forbidden
-from resources.event_log import EventLog
-from resources.item_catalogue import ItemCatalogue
-from resources.lake import Lake
-from resources.live_reads import LiveReads
-from resources.settings import Settings
+from resources.events.log import EventLog
+from resources.events.recent import LiveReads
+from resources.storage.lake import Lake
 
 Clock = Callable[[], datetime]
 

@@ -8,11 +8,11 @@ from time import monotonic
 from typing import TypeVar
 
 from bento_service.threads import Lane
+from resources.base.errors import InvalidInput
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import get_tenant
-from resources.errors import InvalidInput
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
+from resources.tenants.settings import TenantSettings
 
 SETTINGS_SECONDS = 3.0
 """How long settings are believed without asking the control DB, as long as an API key."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from bento_service.metrics import Metrics
-from resources.errors import ConfigurationError
+from resources.base.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

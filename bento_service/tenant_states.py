@@ -7,10 +7,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from bento_service.threads import Lane
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.recommendations.tenant_state import TenantState
 from resources.release.load import LoadedRelease
-from resources.tenant import TenantId
-from resources.tenant_state import TenantState
 
 _MOST_TENANTS = 2048
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from bento_service.errors import invalid_fields
 from bento_service.schemas.interactions import EventBody
-from resources.errors import Conflict, FieldProblem
-from resources.event_log import IMPRESSION, Event, EventLog
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
-from resources.uploads.parsing import interaction_type_map
-from resources.uploads.rules import EARLIEST, FUTURE_ALLOWANCE
+from resources.base.errors import Conflict, FieldProblem
+from resources.base.tenant import TenantId
+from resources.events.log import IMPRESSION, Event, EventLog
+from resources.tenants.settings import TenantSettings
+from resources.uploads.parsing.mapping import interaction_type_map
+from resources.uploads.parsing.validation import EARLIEST, FUTURE_ALLOWANCE
 
 SHOWN = "recommendations_shown"
 

@@ -16,9 +16,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from bento_service.fair_queue import FairQueue
-from resources.errors import TooManyRequests
-from resources.tenant import TenantId
-from resources.uploads.source import is_small_text
+from resources.base.errors import TooManyRequests
+from resources.base.tenant import TenantId
+from resources.uploads.parsing.source import is_small_text
 
 PLACES = 2
 """In each of the two lanes."""

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from bento_service.errors import Malformed, RequestTimeout, UnsupportedMediaType, invalid_fields
 from bento_service.requests import media_type
-from resources.errors import FieldProblem, TooLarge
+from resources.base.errors import FieldProblem, TooLarge
 
 FIELD = "file"
 _MOST_OF_NAME = 255

@@ -9,11 +9,11 @@ import structlog
 
 from bento_service.job_worker import JobWorker
 from bento_service.metrics import Metrics
-from resources.claims import OUTAGES, Clock
 from resources.control_db.engine import ControlDb
 from resources.control_db.upload_jobs import UploadJob, count_unfinished
-from resources.lake import Lake
-from resources.upload_jobs import FinishedJob, JobRunner
+from resources.jobs.claims import OUTAGES, Clock
+from resources.storage.lake import Lake
+from resources.uploads.jobs import FinishedJob, JobRunner
 
 _log = structlog.get_logger("recsaas.uploads")
 

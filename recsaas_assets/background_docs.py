@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from recsaas_assets.dbt_manifest import docs_are_current
 from recsaas_assets.supervisor import end_process, python, start_process
-from resources.settings import Settings
+from resources.base.settings import Settings
 
 _WRITE = "from recsaas_assets.cli import main; main()"
 

@@ -10,7 +10,7 @@ import warnings
 import click
 
 from recsaas_assets.commands.lazy_group import LazyGroup
-from resources.process import begin_process
+from resources.processes.process import begin_process
 
 _COMMANDS = {
     "demo": "recsaas_assets.commands.demo:demo",

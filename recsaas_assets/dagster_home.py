@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resources.base.settings import Settings
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.runs import note_end
-from resources.settings import Settings
-from resources.tenant import TenantId
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance

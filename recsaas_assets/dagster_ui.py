@@ -15,8 +15,8 @@ from pathlib import Path
 import uvicorn
 
 from recsaas_assets.ui_guard import UiGuard
-from resources.process import begin_process
-from resources.settings import load_settings
+from resources.base.settings import load_settings
+from resources.processes.process import begin_process
 
 # As Dagster's own command does.
 _STATEMENT_MILLISECONDS, _POOL_RECYCLE_SECONDS, _POOL_OVERFLOW = 15_000, 3_600, 20

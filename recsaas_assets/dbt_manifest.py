@@ -11,8 +11,8 @@ from pathlib import Path
 from upath import UPath
 
 from recsaas_assets.dbt_invocation import PARTIAL_PARSE, PROJECT_DIR, Invocation, dbt_session
-from resources.errors import ConfigurationError
-from resources.lake import write_bytes
+from resources.base.errors import ConfigurationError
+from resources.storage.lake import write_bytes
 
 _MANIFEST = "manifest.json"
 _PARSED_FROM = "parsed_from"

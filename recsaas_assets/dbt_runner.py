@@ -23,10 +23,10 @@ from upath import UPath
 
 from recsaas_assets.dbt_invocation import PROJECT_DIR, dbt_session
 from recsaas_assets.dbt_manifest import parse_manifest, project_hash
-from resources.disk import work_folder
-from resources.errors import CorruptArtifact, RecsaasError
-from resources.lake import TenantLake, fetch_file, put_file, read_json, read_parquet, sync, write_json
-from resources.listing import StoredFile, list_files
+from resources.base.errors import CorruptArtifact, RecsaasError
+from resources.storage.disk import work_folder
+from resources.storage.lake import TenantLake, fetch_file, put_file, read_json, read_parquet, sync, write_json
+from resources.storage.listing import StoredFile, list_files
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult

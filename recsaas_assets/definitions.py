@@ -29,7 +29,7 @@ from recsaas_assets.defs.training import evaluation, lightgcn_model, training_se
 from recsaas_assets.defs.training_sensor import training_jobs
 from recsaas_assets.defs.two_tower import training_features, two_tower_model
 from resources.dagster_resources import PlatformResource, TenantRunResource
-from resources.process import begin_process
+from resources.processes.process import begin_process
 
 begin_process()  # whoever loads this: the code server, a run, `dagster dev`
 

@@ -12,7 +12,7 @@ import psutil
 from sqlalchemy import make_url
 
 from recsaas_assets.platform_processes import LOCK
-from resources.settings import Settings
+from resources.base.settings import Settings
 
 _BY_OTHERS, _BY_ALL = 0o077, 0o007
 

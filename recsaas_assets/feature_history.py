@@ -10,8 +10,8 @@ from upath import UPath
 from recsaas_assets.point_in_time import features_as_of
 from recsaas_assets.recommender.dataset import TrainingSet
 from recsaas_assets.recommender.feature_tables import FeatureHistory, Features
-from resources.disk import work_folder
-from resources.lake import TenantLake, read_parquet
+from resources.storage.disk import work_folder
+from resources.storage.lake import TenantLake, read_parquet
 
 
 def build_feature_history(

@@ -15,18 +15,18 @@ from types import TracebackType
 import polars as pl
 from upath import UPath
 
-from resources.claims import OUTAGES
+from resources.base.errors import CorruptArtifact, InvalidInput, RecsaasError, TooLarge, UploadRefused
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import Tenant
-from resources.disk import work_folder
-from resources.errors import CorruptArtifact, InvalidInput, RecsaasError, TooLarge, UploadRefused
-from resources.lake import Lake, fetch_file, read_json, write_json
-from resources.landing_folders import NOTICE, list_landing, remove_notice, several_names, shown, take_out
-from resources.listing import StoredFile, list_files, stored_file
-from resources.refused_files import code_of, set_aside
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
-from resources.uploads.report import UploadReport
+from resources.jobs.claims import OUTAGES
+from resources.landing.folders import NOTICE, list_landing, remove_notice, several_names, shown, take_out
+from resources.landing.refused import code_of, set_aside
+from resources.storage.disk import work_folder
+from resources.storage.lake import Lake, fetch_file, read_json, write_json
+from resources.storage.listing import StoredFile, list_files, stored_file
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.report import UploadReport
 from resources.uploads.store_in_child import store_in_child
 
 _TAKING = ".taking"

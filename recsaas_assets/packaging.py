@@ -12,16 +12,16 @@ from datetime import datetime
 from pathlib import Path
 
 from recsaas_assets.supervisor import python, start_process
+from resources.base.errors import ConfigurationError, Conflict, InvalidInput, NoRelease, RecsaasError
+from resources.base.tenant import TenantId
 from resources.control_db.copies import take_over
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import list_tenants
-from resources.errors import ConfigurationError, Conflict, InvalidInput, NoRelease, RecsaasError
-from resources.lake import Lake, fetch_file
-from resources.packaged import CONTENTS, CONTROL_DB, FOLDER, LAKE, PackageContents
+from resources.recommendations.packaged import CONTENTS, CONTROL_DB, FOLDER, LAKE, PackageContents
 from resources.release.contents import MANIFEST, known_names
 from resources.release.manifest import ReleaseManifest
 from resources.release.store import ReleaseStore
-from resources.tenant import TenantId
+from resources.storage.lake import Lake, fetch_file
 
 _ROOT = Path(__file__).parents[1]
 _SOURCES = ("bento_service", "resources")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from recsaas_assets.dagster_home import GROUPS, RunOutcome
 from recsaas_assets.supervisor import end_process, python, signal_group, start_process
-from resources.tenant import TenantId
+from resources.base.tenant import TenantId
 
 _STOP_SECONDS = 10.0
 

@@ -16,9 +16,9 @@ import httpx
 from recsaas_assets.dagster_home import dagster_instance, prepare_dagster_home
 from recsaas_assets.ports import listener
 from recsaas_assets.supervisor import Program, Supervisor, python
-from resources.errors import Conflict
-from resources.process import NO_TELEMETRY, private_folder
-from resources.settings import Settings
+from resources.base.errors import Conflict
+from resources.base.settings import Settings
+from resources.processes.process import NO_TELEMETRY, private_folder
 
 LOCK = "platform.lock"
 """Held while the platform runs; it names the process that started all others."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from upath import UPath
 
 from recsaas_assets.dbt_runner import DbtResult, PointInTime, run_dbt
-from resources.errors import InvalidInput
-from resources.lake import TenantLake
+from resources.base.errors import InvalidInput
+from resources.storage.lake import TenantLake
 
 # `data_quality` judges uploads, not users or items: it has no "as of".
 _SELECTION = ("+user_features", "+item_features", "+popular_items", "+interaction_weights", "+int_sessions")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from resources.errors import ConfigurationError
+from resources.base.errors import ConfigurationError
 
 _BACKLOG = 2048
 

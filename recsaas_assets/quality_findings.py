@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from resources.data_quality import MeasuredUpload, TenantQuality
-from resources.readiness import Readiness
-from resources.uploads.contract import Kind
-from resources.uploads.quality import (
+from resources.training.readiness import Readiness
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.quality import (
     MAX_FRESHNESS_HOURS,
     MAX_UNKNOWN_ITEM_SHARE,
     MIN_COMPLETENESS,
     MIN_UNIQUENESS,
     MIN_VALIDITY,
 )
+from resources.uploads.tenant_quality import MeasuredUpload, TenantQuality
 
 Figure = float | int | str
 

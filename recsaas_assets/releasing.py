@@ -15,10 +15,9 @@ from recsaas_assets.recommender.lifecycle import TrainedModel
 from recsaas_assets.recommender.live_release import DamagedRelease, LiveRelease
 from recsaas_assets.recommender.report import DECIDING, EvaluationReport
 from recsaas_assets.recommender.report_text import report_markdown
+from resources.base.errors import CorruptArtifact, CorruptRelease, InvalidInput, ReleaseNotFound
+from resources.catalogue.rows import ITEM_CHANGES_ID
 from resources.control_db.uploads import UploadRecord
-from resources.errors import CorruptArtifact, CorruptRelease, InvalidInput, ReleaseNotFound
-from resources.item_rows import ITEM_CHANGES_ID
-from resources.lake import read_json
 from resources.release.contents import (
     EVALUATION_JSON,
     EVALUATION_PLOT,
@@ -36,6 +35,7 @@ from resources.release.manifest import (
     UploadReference,
 )
 from resources.release.store import ReleaseStore
+from resources.storage.lake import read_json
 
 _SHOWN = ("title", "category", "brand", "price", "tags", "image_url", "available")
 CATALOGUE_COLUMNS = ("item_id", *_SHOWN, "received_at", "upload_id", "row_number")

@@ -10,10 +10,10 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import RunFailureReason
 from dagster._utils.error import SerializableErrorInfo
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.runs import note_end
-from resources.run_lock import dead_run
-from resources.tenant import TenantId
+from resources.storage.run_lock import dead_run
 
 _PARTITION_TAG = "dagster/partition"
 _DIED = (
@@ -74,5 +74,5 @@ def _words(error: SerializableErrorInfo | None) -> str:
     if error.cls_name == DagsterExecutionInterruptedError.__name__:
         return INTERRUPTED
     words = error.message.strip()
-    head, _, tail = words.partition(": ")  # `resources.errors.InvalidInput: Tenant …`
+    head, _, tail = words.partition(": ")  # `resources.base.errors.InvalidInput: Tenant …`
     return tail if tail and " " not in head else words

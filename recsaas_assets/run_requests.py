@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from resources.errors import InvalidInput
-from resources.tenant import TenantId
+from resources.base.errors import InvalidInput
+from resources.base.tenant import TenantId
 
 Outcome = Literal["succeeded", "failed", "unknown"]
 """How the run of a request ended; `unknown`: there is no such run."""

@@ -14,7 +14,7 @@ from dataclasses import asdict
 
 from recsaas_assets.commands.console import Installation
 from recsaas_assets.dagster_home import run_tenant
-from resources.tenant import TenantId
+from resources.base.tenant import TenantId
 
 
 def main(start_from: str) -> None:

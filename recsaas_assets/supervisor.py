@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from resources.errors import RecsaasError
-from resources.process import end_with_parent
+from resources.base.errors import RecsaasError
+from resources.processes.process import end_with_parent
 
 _STOP_SECONDS = 15.0
 _TAIL_LINES = 15

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from resources.lake import TenantLake
-from resources.tenant_settings import TrainingSettings
+from resources.storage.lake import TenantLake
+from resources.tenants.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from recsaas_assets.recommender.dataset import TrainingSet

@@ -18,7 +18,7 @@ from bento_service.requests import json_body, read_json
 from bento_service.schemas.decisions import BatchAnswer, BatchRequest
 from bento_service.schemas.recommendations import RecommendationRequest
 from bento_service.services import WithServices
-from resources.errors import RecsaasError, TooLarge
+from resources.base.errors import RecsaasError, TooLarge
 
 router = APIRouter(tags=["recommendations"])
 Reader = Annotated[Principal, Depends(require("recommendations:read"))]

@@ -7,7 +7,7 @@ from starlette.responses import FileResponse
 
 from bento_service.page_headers import DATA_DOCS
 from bento_service.services import WithServices
-from resources.errors import NotReady
+from resources.base.errors import NotReady
 
 router = APIRouter(include_in_schema=False)
 _HEADERS = {**DATA_DOCS, "Cache-Control": "public, max-age=300"}

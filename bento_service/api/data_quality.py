@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends
 from bento_service.auth import Principal, require
 from bento_service.services import WithServices
 from bento_service.threads import threaded
-from resources.data_quality import TenantQuality, tenant_quality
-from resources.readiness import Readiness, measure_readiness
+from resources.training.readiness import Readiness, measure_readiness
+from resources.uploads.tenant_quality import TenantQuality, tenant_quality
 
 router = APIRouter(tags=["uploads"])
 Reader = Annotated[Principal, Depends(require("uploads:write", "analytics:read"))]

@@ -13,9 +13,9 @@ from starlette.responses import Response
 from bento_service.auth import authenticated, bearer
 from bento_service.schemas.common import Answer
 from bento_service.services import Services, WithServices
+from resources.base.errors import CorruptRelease, LakeUnavailable, NoRelease
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.errors import CorruptRelease, LakeUnavailable, NoRelease
-from resources.tenant import TenantId
 
 router = APIRouter(tags=["health"])
 

@@ -23,8 +23,8 @@ from bento_service.schemas.interactions import (
 from bento_service.schemas.uploads import UploadAnswer
 from bento_service.services import Services, WithServices
 from bento_service.tracking import check_retry, events_of
-from resources.event_log import AppendResult
-from resources.uploads.contract import Kind
+from resources.events.log import AppendResult
+from resources.uploads.contract.columns import Kind
 
 router = APIRouter(tags=["events"])
 Writer = Annotated[Principal, Depends(require("interactions:write"))]

@@ -29,13 +29,13 @@ from bento_service.schemas.items import (
 from bento_service.schemas.uploads import UploadAnswer
 from bento_service.services import Services, WithServices
 from bento_service.threads import threaded
+from resources.base.errors import CorruptRelease, ItemNotFound, NotReady
+from resources.base.tenant import TenantId
+from resources.catalogue.edits import patch_edit, put_edits
+from resources.catalogue.items import ItemQuery
+from resources.control_db.idempotency import WriteKey
 from resources.control_db.items import ItemEdit, append_item_changes, list_item_changes
-from resources.control_db.write_keys import WriteKey
-from resources.errors import CorruptRelease, ItemNotFound, NotReady
-from resources.item_catalogue import ItemQuery
-from resources.item_edits import patch_edit, put_edits
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.uploads.contract.columns import Kind
 
 router = APIRouter(tags=["items"])
 _CURSOR = "i"

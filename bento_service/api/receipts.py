@@ -10,7 +10,7 @@ from starlette.responses import Response
 from bento_service.auth import Principal, require
 from bento_service.schemas.decisions import Lineage, Receipt
 from bento_service.services import WithServices
-from resources.errors import CorruptRelease, NotFound, ReleaseNotFound
+from resources.base.errors import CorruptRelease, NotFound, ReleaseNotFound
 from resources.release.manifest import ReleaseManifest
 from resources.release.store import ReleaseStore
 

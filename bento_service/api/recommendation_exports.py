@@ -24,10 +24,10 @@ from bento_service.schemas.recommendation_exports import (
 )
 from bento_service.services import WithServices
 from bento_service.threads import threaded
+from resources.base.errors import Conflict, ExportNotFound
+from resources.control_db.idempotency import WriteKey
 from resources.control_db.recommendation_exports import ExportFormat, get_export, list_exports
-from resources.control_db.write_keys import WriteKey
-from resources.errors import Conflict, ExportNotFound
-from resources.recommendation_exports import export_file, remove_export, submit_export
+from resources.recommendations.exports import export_file, remove_export, submit_export
 
 router = APIRouter(tags=["recommendations"])
 # Not `recommendations:read`: shops put keys with it into their pages, and an export names every user.

@@ -20,8 +20,8 @@ from bento_service.schemas.recommendations import (
     SimilarRequest,
 )
 from bento_service.services import Services
-from resources.errors import FieldProblem
-from resources.ids import checked_id
+from resources.base.errors import FieldProblem
+from resources.base.ids import checked_id
 
 router = APIRouter(tags=["recommendations"], dependencies=[Depends(bearer)])
 

@@ -15,9 +15,9 @@ from bento_service.requests import json_body, read_json
 from bento_service.schemas.rules import RuleAnswer, RuleBody, RulePage, RulePatch, RuleRemoved
 from bento_service.services import WithServices
 from bento_service.threads import threaded
+from resources.control_db.idempotency import WriteKey
 from resources.control_db.rules import add_rule, change_rule, get_rule, list_rules, remove_rule
-from resources.control_db.write_keys import WriteKey
-from resources.merchandising import draft_of
+from resources.merchandising.rules import draft_of
 
 router = APIRouter(tags=["rules"])
 RuleWriter = Annotated[Principal, Depends(require("items:write"))]

@@ -20,9 +20,9 @@ from bento_service.schemas.common import Answer
 from bento_service.schemas.items import ItemAnswer, ItemPage
 from bento_service.services import Services, WithServices
 from bento_service.threads import threaded
-from resources.errors import CorruptRelease, FieldProblem, NotReady
-from resources.ids import checked_id
-from resources.item_catalogue import ItemQuery
+from resources.base.errors import CorruptRelease, FieldProblem, NotReady
+from resources.base.ids import checked_id
+from resources.catalogue.items import ItemQuery
 from resources.release.load import LoadedRelease
 
 router = APIRouter(include_in_schema=False)

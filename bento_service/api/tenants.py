@@ -12,10 +12,10 @@ from bento_service.auth import Principal, require
 from bento_service.schemas.api_keys import TenantStatus
 from bento_service.services import WithServices
 from bento_service.threads import threaded
+from resources.base.errors import Forbidden
+from resources.base.tenant import TenantId
 from resources.control_db.api_keys import PLATFORM
 from resources.control_db.tenants import Tenant, resume_tenant, suspend_tenant
-from resources.errors import Forbidden
-from resources.tenant import TenantId
 
 router = APIRouter(tags=["tenants"])
 Stopper = Annotated[Principal, Depends(require(PLATFORM, "admin"))]

@@ -24,17 +24,17 @@ from bento_service.schemas.training import (
 )
 from bento_service.services import Services, WithServices
 from bento_service.threads import threaded
+from resources.base.errors import Conflict, CorruptRelease, ReleaseNotFound
+from resources.control_db.idempotency import WriteKey
 from resources.control_db.runs import find_run
 from resources.control_db.tenants import get_tenant
 from resources.control_db.training_jobs import TrainingJob, add_job, ask_to_cancel, get_job, list_jobs
-from resources.control_db.write_keys import WriteKey
-from resources.errors import Conflict, CorruptRelease, ReleaseNotFound
-from resources.hyperparameters import own_hyperparameters
 from resources.release.manifest import ReleaseManifest
 from resources.release.store import ReleaseStore
-from resources.training_estimate import estimated_seconds
-from resources.training_progress import Progress, progress_of
-from resources.training_request import JobKind, TrainingRequest
+from resources.tenants.hyperparameters import own_hyperparameters
+from resources.tenants.training_request import JobKind, TrainingRequest
+from resources.training.estimate import estimated_seconds
+from resources.training.progress import Progress, progress_of
 
 router = APIRouter(tags=["training"])
 Trainer = Annotated[Principal, Depends(require("training:write"))]

@@ -25,12 +25,12 @@ from bento_service.schemas.uploads import (
 from bento_service.services import WithServices
 from bento_service.threads import threaded
 from bento_service.upload_stream import FIELD
+from resources.base.errors import FieldProblem, NotFound
 from resources.control_db.upload_jobs import JobStatus, get_job
 from resources.control_db.uploads import get_upload, list_uploads_page
-from resources.errors import FieldProblem, NotFound
-from resources.upload_trace import UploadTrace, trace_upload
-from resources.uploads.contract import Kind
-from resources.uploads.report import UploadReport
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.report import UploadReport
+from resources.uploads.lineage import UploadTrace, trace_upload
 from resources.uploads.store import read_report, rejected_csv
 from resources.uploads.withdraw import withdraw
 

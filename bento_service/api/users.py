@@ -13,11 +13,11 @@ from bento_service.path_ids import path_id
 from bento_service.schemas.users import ErasureAnswer, PendingErasure
 from bento_service.services import WithServices
 from bento_service.threads import threaded
+from resources.base.errors import RecsaasError
 from resources.control_db.erasures import get_erasure, request_erasure
 from resources.erasure.certificate import Certificate
 from resources.erasure.export import UserExport, export_user
 from resources.erasure.perform import perform_erasure
-from resources.errors import RecsaasError
 
 WAIT_SECONDS = 2.0
 """How long an answer waits for a run of the tenant to end, and for the decision log to be written."""

@@ -14,11 +14,11 @@ from bento_service.errors import invalid_fields
 from bento_service.schemas.common import MAX_COUNT
 from bento_service.schemas.decisions import WhyNot
 from bento_service.services import WithServices
-from resources.errors import FieldProblem
-from resources.ids import checked_id
-from resources.ranker.asked import Asked
-from resources.ranker.filters import Filters
+from resources.base.errors import FieldProblem
+from resources.base.ids import checked_id
+from resources.ranker.eligibility.filters import Filters
 from resources.ranker.fold_in import event_weight
+from resources.ranker.query import Asked
 
 router = APIRouter(tags=["recommendations"])
 Reader = Annotated[Principal, Depends(require("recommendations:read"))]

@@ -20,9 +20,9 @@ import uvicorn
 
 from bento_service.app import create_app
 from bento_service.logs import configure_logging
+from resources.base.settings import load_settings
 from resources.control_db.engine import open_control_db
-from resources.lake import Lake
-from resources.settings import load_settings
+from resources.storage.lake import Lake
 
 EVERY_SECONDS = 0.002
 HTTP_SERVER = "http_server"
@@ -34,9 +34,9 @@ LAYERS = (
     ("resources.control_db", "auth"),
     ("bento_service.requests", "request_body"),
     ("bento_service.schemas", "request_body"),
-    ("resources.live_reads", "live_reads"),
+    ("resources.events.recent", "live_reads"),
     ("bento_service.tenant_states", "live_reads"),
-    ("resources.tenant_state", "live_reads"),
+    ("resources.recommendations.tenant_state", "live_reads"),
     ("bento_service.release_cache", "live_reads"),
     ("resources.ranker", "ranking"),
     ("resources.release", "ranking"),

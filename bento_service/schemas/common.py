@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from resources.ids import checked_id
-from resources.uploads.contract import MAX_ID_BYTES
+from resources.base.ids import checked_id
+from resources.uploads.contract.columns import MAX_ID_BYTES
 
 MAX_COUNT = 100
 

@@ -44,10 +44,10 @@ def ann(items: int, dimensions: int, seed: int, as_json: bool) -> None:
 def measure(items: int, dimensions: int, seed: int) -> dict[str, Any]:
     """Return the figures of one catalogue."""
     from recsaas_assets.benchmarks.ann_release import loaded, made_up
-    from resources.ranker.filters import Filters
-    from resources.ranker.index import build_index
+    from resources.ranker.eligibility.filters import Filters
     from resources.ranker.ranker import Ranker
-    from resources.ranker.search import VectorSearch
+    from resources.ranker.retrieval.index import build_index
+    from resources.ranker.retrieval.search import VectorSearch
 
     notes.print("vectors …")
     vectors = made_up(items, _USERS, dimensions, seed)
@@ -99,7 +99,7 @@ def _searched(search: Callable[[Any], Rows], exact: Callable[[Any], Rows], queri
 
 def _filtered(ranker: Any, filters: Any) -> dict[str, float]:
     """Ask the ranker as the service does: seen items are left out, and answers have their reasons."""
-    from resources.ranker.asked import Asked
+    from resources.ranker.query import Asked
 
     users = [f"u{row}" for row in range(1, _USERS, 2)]
     recall = []

@@ -12,8 +12,8 @@ from scipy import sparse
 from recsaas_assets.benchmarks.datasets import Prepared, dataset_option, print_measured
 from recsaas_assets.benchmarks.ranked import ranked
 from recsaas_assets.commands.console import json_option
-from resources.lake import read_parquet
 from resources.ranker.fold_in import folded_vector
+from resources.storage.lake import read_parquet
 
 if TYPE_CHECKING:
     from recsaas_assets.recommender.dataset import TrainingSet

@@ -13,13 +13,13 @@ import click
 from recsaas_assets.benchmarks.machine import machine
 from recsaas_assets.benchmarks.workplace import LAST_DAY, Workplace, workplace
 from recsaas_assets.commands.console import notes, print_json, results
+from resources.base.errors import InvalidInput
+from resources.base.settings import load_settings
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import list_uploads
-from resources.errors import InvalidInput
-from resources.lake import TenantLake, read_parquet, write_parquet
-from resources.settings import load_settings
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.storage.lake import TenantLake, read_parquet, write_parquet
+from resources.uploads.contract.columns import Kind
 
 if TYPE_CHECKING:
     from recsaas_assets.recommender.dataset import TrainingSet

@@ -15,11 +15,11 @@ from recsaas_assets.benchmarks.workplace import LAST_DAY, Workplace, workplace
 from recsaas_assets.commands.console import json_option, notes, print_json, results
 from recsaas_assets.platform_processes import running_platform
 from recsaas_assets.sample.shop import SampleShop, generate_shop
+from resources.base.errors import NotReady
+from resources.base.tenant import TenantId
 from resources.control_db.api_keys import create_api_key
 from resources.control_db.runs import list_runs
-from resources.errors import NotReady
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.uploads.contract.columns import Kind
 
 BAR_SECONDS, SMALL_BAR_SECONDS = 60.0, 3.0
 _LONGEST_SECONDS = 900.0

@@ -15,11 +15,11 @@ from rich.table import Table
 
 from recsaas_assets.benchmarks.machine import machine
 from recsaas_assets.commands.console import json_option, notes, print_json, results
-from resources.lake import Lake, TenantLake, sink_parquet, write_parquet
-from resources.settings import load_settings
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import TIME, Kind, accepted_schema
+from resources.base.settings import load_settings
+from resources.base.tenant import TenantId
+from resources.storage.lake import Lake, TenantLake, sink_parquet, write_parquet
+from resources.tenants.settings import TenantSettings
+from resources.uploads.contract.columns import TIME, Kind, accepted_schema
 
 _DAYS = 365
 _TYPES = ("view", "click", "add_to_cart", "purchase")

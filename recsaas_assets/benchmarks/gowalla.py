@@ -14,7 +14,7 @@ from recsaas_assets.commands.console import json_option, notes, print_json, resu
 
 if TYPE_CHECKING:
     from recsaas_assets.benchmarks.gowalla_measure import PaperSplit
-    from resources.model_configs import LightGCNConfig
+    from resources.tenants.model_configs import LightGCNConfig
 
 _REFERENCE_STEPS = 5
 _LOOK_EVERY = 20
@@ -22,7 +22,7 @@ _LOOK_EVERY = 20
 
 def gowalla_config(steps: int = 300) -> LightGCNConfig:
     """Chosen on a validation tenth of the training pairs; docs/benchmarks.md has the search."""
-    from resources.model_configs import LightGCNConfig
+    from resources.tenants.model_configs import LightGCNConfig
 
     return LightGCNConfig(
         steps=steps,

@@ -21,8 +21,8 @@ from recsaas_assets.recommender.sampled_softmax import SampledSoftmax
 from recsaas_assets.recommender.scorers import VectorScorer
 from recsaas_assets.recommender.trainer import fit
 from recsaas_assets.recommender.vectors import ModelVectors
-from resources.errors import InvalidInput
-from resources.model_configs import LightGCNConfig
+from resources.base.errors import InvalidInput
+from resources.tenants.model_configs import LightGCNConfig
 
 PUBLISHED = {"recall@20": 0.1830, "ndcg@20": 0.1554}
 """LightGCN with three layers and 64 dimensions (He et al. 2020, table 3, with the evaluation of their repository)."""

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
-from resources.lake import Lake
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
-from resources.uploads.compare import inspect_upload
-from resources.uploads.contract import Kind
-from resources.uploads.report import UploadReport
+from resources.storage.lake import Lake
+from resources.tenants.settings import TenantSettings
+from resources.uploads.checking.compare import inspect_upload
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.report import UploadReport
 from resources.uploads.store import store_upload
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -30,7 +30,7 @@ from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.presets import adapted
 from recsaas_assets.recommender.scorers import Scorer, VectorScorer
 from recsaas_assets.recommender.trainer import EpochProgress, FitResult
-from resources.errors import TooLarge
+from resources.base.errors import TooLarge
 
 DEFAULTS = "lightgcn"
 TUNED = "lightgcn_tuned"

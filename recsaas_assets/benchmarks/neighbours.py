@@ -20,7 +20,7 @@ from recsaas_assets.benchmarks.serve_process import Served, service
 from recsaas_assets.benchmarks.serve_requests import requests_by_kind
 from recsaas_assets.benchmarks.workplace import Workplace, workplace
 from recsaas_assets.commands.console import json_option, notes, print_json, results
-from resources.uploads.contract import Kind
+from resources.uploads.contract.columns import Kind
 
 QUIET = "quiet"
 _REST_SECONDS = 1.0

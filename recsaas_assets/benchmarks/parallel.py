@@ -36,7 +36,7 @@ def parallel(processes: int, times: int, steps: int, as_json: bool) -> None:
     from recsaas_assets.recommender.data_parallel import fit_in_processes
     from recsaas_assets.recommender.parallel_job import ParallelFit
     from recsaas_assets.recommender.trainer import fit
-    from resources.model_configs import LightGCNConfig
+    from resources.tenants.model_configs import LightGCNConfig
 
     pairs, held_back = _graph(_USERS * times, _PAIRS * times)
     # No look stops the fit, and the last one measures it.

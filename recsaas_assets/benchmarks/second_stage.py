@@ -119,12 +119,12 @@ def _ranker(dataset: Prepared, model: TrainedModel, stage: SecondStageModel | No
     from recsaas_assets.recommender.report import EvaluationReport, SplitSummary
     from recsaas_assets.recommender.second_stage.release import with_second_stage
     from recsaas_assets.releasing import contents_of, item_table, release_vectors
-    from resources.lake import read_parquet
-    from resources.ranker.index import build_index
     from resources.ranker.ranker import Ranker
+    from resources.ranker.retrieval.index import build_index
     from resources.release.load import load_release
     from resources.release.manifest import GateDecision, ManifestDraft
     from resources.release.store import ReleaseStore, new_version
+    from resources.storage.lake import read_parquet
 
     data, lake, now = dataset.training_set, dataset.tenant, LAST_DAY
     popular = read_parquet(lake.dbt / "item_features.parquet").select("item_id", popularity="popularity_score")

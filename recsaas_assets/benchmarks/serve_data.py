@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from recsaas_assets.benchmarks.workplace import LAST_DAY
 from recsaas_assets.sample.shop import generate_shop
+from resources.base.tenant import TenantId
 from resources.control_db.api_keys import SCOPES, create_api_key
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import create_tenant
-from resources.lake import Lake
-from resources.ranker.index import build_index
+from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
 from resources.release.manifest import GateDecision, ManifestDraft
 from resources.release.store import ReleaseStore, new_version
-from resources.tenant import TenantId
+from resources.storage.lake import Lake
 
 DIMENSIONS = 64
 

@@ -11,7 +11,7 @@ from typing import Any
 from recsaas_assets.benchmarks.serve_data import ServedTenant
 from recsaas_assets.benchmarks.serve_process import Served
 from recsaas_assets.benchmarks.serve_requests import EVENT, RECOMMEND
-from resources.errors import NotReady
+from resources.base.errors import NotReady
 
 _CONNECTIONS = 64
 

@@ -15,7 +15,7 @@ import numpy as np
 from recsaas_assets.benchmarks.serve_load import Load, LoadResult, percentiles, run_load
 from recsaas_assets.benchmarks.serve_process import Served, sampled
 from recsaas_assets.benchmarks.workplace import Workplace
-from resources.errors import NotReady
+from resources.base.errors import NotReady
 
 
 class Client:

@@ -18,7 +18,7 @@ import psutil
 from recsaas_assets.benchmarks.workplace import Workplace
 from recsaas_assets.ports import free_port
 from recsaas_assets.supervisor import end_process, python, signal_group, start_process
-from resources.errors import NotReady
+from resources.base.errors import NotReady
 
 _START_SECONDS = 300.0
 _HOST = "127.0.0.1"

@@ -13,8 +13,8 @@ from recsaas_assets.benchmarks.machine import machine
 from recsaas_assets.benchmarks.workplace import LAST_DAY, Workplace, workplace
 from recsaas_assets.commands.console import json_option, notes, print_json, results
 from recsaas_assets.sample.shop import SampleShop, generate_shop
+from resources.base.tenant import TenantId
 from resources.release.store import ReleaseStore
-from resources.tenant import TenantId
 
 _ALONE = TenantId("alone")
 _USERS, _ITEMS = 150, 60

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from recsaas_assets.benchmarks.workplace import Workplace
 from recsaas_assets.dagster_home import dagster_instance
+from resources.base.errors import NotReady
+from resources.base.tenant import TenantId
 from resources.control_db.runs import list_runs
-from resources.errors import NotReady
 from resources.release.pointer import POINTER
-from resources.tenant import TenantId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,8 +18,8 @@ from recsaas_assets.benchmarks.datasets import Prepared, dataset_option, prepare
 from recsaas_assets.benchmarks.machine import machine
 from recsaas_assets.benchmarks.ranked import ranked
 from recsaas_assets.commands.console import json_option, notes, print_json, results
-from resources.lake import read_parquet
-from resources.tenant_settings import InteractionWeights
+from resources.storage.lake import read_parquet
+from resources.tenants.settings import InteractionWeights
 
 if TYPE_CHECKING:
     from recsaas_assets.recommender.dataset import TrainingSet

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from resources.base.errors import InvalidInput
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.decisions.table import DECISION_SCHEMA, as_tables
-from resources.errors import InvalidInput
-from resources.table_file import check_table_file, write_table
-from resources.tenant import TenantId
+from resources.storage.table_file import check_table_file, write_table
 
 
 @click.group()

@@ -17,12 +17,12 @@ from recsaas_assets.commands.run import run_with_progress
 from recsaas_assets.commands.up import SAMPLE, say, show_addresses, stoppable
 from recsaas_assets.commands.upload import show_report, upload_file
 from recsaas_assets.platform_processes import Addresses, running_platform
+from resources.base.errors import InvalidInput, NotReady, TenantNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.api_keys import create_api_key, list_api_keys, revoke_api_key
 from resources.control_db.tenants import create_tenant, get_tenant
-from resources.errors import InvalidInput, NotReady, TenantNotFound
-from resources.lake import read_parquet
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.storage.lake import read_parquet
+from resources.uploads.contract.columns import Kind
 
 _KEY_NAME = "demo"
 _ENDINGS = (".csv", ".csv.gz", ".tsv", ".parquet")

@@ -17,13 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from recsaas_assets.commands.console import Installation, json_option, notes, print_json, results
 from recsaas_assets.exposure import open_doors, readable_by_others
+from resources.base.errors import ConfigurationError, RecsaasError
+from resources.base.settings import Settings
 from resources.control_db.tenants import list_tenants
-from resources.errors import ConfigurationError, RecsaasError
-from resources.lake import Lake, read_bytes, write_bytes
-from resources.listing import list_files, remove_folder
-from resources.process import private_folder
+from resources.processes.process import private_folder
 from resources.release.store import ReleaseStore
-from resources.settings import Settings
+from resources.storage.lake import Lake, read_bytes, write_bytes
+from resources.storage.listing import list_files, remove_folder
 
 _FREE_BYTES = 2 * 1024**3
 

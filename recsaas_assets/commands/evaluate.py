@@ -6,13 +6,13 @@ import click
 from rich.markdown import Markdown
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from resources.base.errors import NotFound
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
-from resources.errors import NotFound
-from resources.lake import TenantLake, read_json
 from resources.release.contents import EVALUATION_JSON, EVALUATION_MARKDOWN
 from resources.release.live import live_version
 from resources.release.store import ReleaseStore
-from resources.tenant import TenantId
+from resources.storage.lake import TenantLake, read_json
 
 
 @click.command()

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import click
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from resources.base.tenant import TenantId
 from resources.control_db.event_exports import list_event_exports
 from resources.control_db.tenants import get_tenant
-from resources.event_export import export_events, forget_damaged_pieces
-from resources.run_lock import tenant_run_lock
-from resources.tenant import TenantId
+from resources.events.export import export_events, forget_damaged_pieces
+from resources.storage.run_lock import tenant_run_lock
 
 
 @click.group()

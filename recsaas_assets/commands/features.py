@@ -9,9 +9,9 @@ import click
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
+from resources.base.errors import InvalidInput
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
-from resources.errors import InvalidInput
-from resources.tenant import TenantId
 
 
 @click.command()

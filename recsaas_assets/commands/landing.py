@@ -8,11 +8,11 @@ from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
 from recsaas_assets.landing import WaitingFile, waiting_files
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
-from resources.landing_folders import linked_folders, shown
-from resources.refused_files import RefusedFile, forget_refused, list_refused
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.landing.folders import linked_folders, shown
+from resources.landing.refused import RefusedFile, forget_refused, list_refused
+from resources.uploads.contract.columns import Kind
 
 _SHOWN = 20
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
-from resources.tenant import TenantId
+from resources.base.tenant import TenantId
 
 
 @click.command()

@@ -8,9 +8,9 @@ import click
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
-from resources.data_quality import TenantQuality, tenant_quality
-from resources.readiness import Readiness, measure_readiness
-from resources.tenant import TenantId
+from resources.base.tenant import TenantId
+from resources.training.readiness import Readiness, measure_readiness
+from resources.uploads.tenant_quality import TenantQuality, tenant_quality
 
 _SHOWN = 20
 

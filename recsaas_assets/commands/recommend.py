@@ -8,12 +8,12 @@ import click
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
-from resources.as_served import as_served
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.ranker.live import live_ranker
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
-from resources.tenant import TenantId
+from resources.recommendations.offline import as_served
 
 count_option = click.option("-k", "--count", default=10, show_default=True, type=click.IntRange(1, 100))
 

@@ -10,9 +10,9 @@ from rich.progress import Progress
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
 from recsaas_assets.commands.recommend import ranker_of
-from resources.recommend_all import RECOMMENDATION_SCHEMA, recommend_all, users_of
-from resources.table_file import check_table_file, write_table
-from resources.tenant import TenantId
+from resources.base.tenant import TenantId
+from resources.recommendations.batch import RECOMMENDATION_SCHEMA, recommend_all, users_of
+from resources.storage.table_file import check_table_file, write_table
 
 
 @click.group()

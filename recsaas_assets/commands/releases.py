@@ -10,11 +10,11 @@ import click
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.release.live import live_version
 from resources.release.pointer import Pointer, PointerMove
 from resources.release.store import ReleaseStore, ReleaseSummary
-from resources.tenant import TenantId
 
 
 @click.group()

@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from resources.base.tenant import TenantId
 from resources.control_db.rules import add_rule, list_rules, remove_rule
 from resources.control_db.tenants import get_tenant
-from resources.merchandising import Rule, draft_of
-from resources.tenant import TenantId
+from resources.merchandising.rules import Rule, draft_of
 
 
 @click.group()

@@ -14,10 +14,10 @@ from rich.table import Table
 from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
 from recsaas_assets.dagster_home import GROUPS, RunOutcome, run_tenant
 from recsaas_assets.parallel_runs import run_in_parallel
+from resources.base.tenant import TenantId
 from resources.control_db.runs import RunRecord, list_runs
 from resources.control_db.tenants import active_tenant, list_tenants
 from resources.release.store import ReleaseStore
-from resources.tenant import TenantId
 
 _POLL_SECONDS = 0.2
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
 from recsaas_assets.commands.tenant_key import key
+from resources.base.tenant import TenantId
 from resources.control_db.api_keys import SCOPES, create_api_key
 from resources.control_db.tenants import (
     Tenant,
@@ -23,9 +24,8 @@ from resources.control_db.tenants import (
     resume_tenant,
     suspend_tenant,
 )
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings, TrainingSettings, changed
-from resources.uploads.contract import Kind
+from resources.tenants.settings import TenantSettings, TrainingSettings, changed
+from resources.uploads.contract.columns import Kind
 
 _ANY_SIZE = 1000, 1000, 10_000
 

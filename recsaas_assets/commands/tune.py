@@ -8,10 +8,10 @@ import click
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
+from resources.base.errors import InvalidInput
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
-from resources.errors import InvalidInput
-from resources.run_lock import tenant_run_lock
-from resources.tenant import TenantId
+from resources.storage.run_lock import tenant_run_lock
 
 if TYPE_CHECKING:
     from recsaas_assets.recommender.search_result import SearchResult, Study, Trial

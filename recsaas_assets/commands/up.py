@@ -11,10 +11,10 @@ import click
 from recsaas_assets.background_docs import docs_in_background
 from recsaas_assets.commands.console import Installation, notes, results
 from recsaas_assets.platform_processes import Addresses, running_platform
+from resources.base.errors import TenantNotFound
+from resources.base.settings import Settings
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
-from resources.errors import TenantNotFound
-from resources.settings import Settings
-from resources.tenant import TenantId
 
 SAMPLE = TenantId("sample")
 """The tenant of the invented shop that `recsaas demo` makes."""

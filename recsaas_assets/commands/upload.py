@@ -12,12 +12,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
-from resources.uploads.limits import UploadLimits
-from resources.uploads.quality import UploadQuality
-from resources.uploads.report import UploadReport
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.limits import UploadLimits
+from resources.uploads.contract.quality import UploadQuality
+from resources.uploads.contract.report import UploadReport
 from resources.uploads.store import read_report, rejected_csv
 from resources.uploads.store_in_child import store_in_child
 

@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import UploadRecord, get_upload, list_uploads
-from resources.tenant import TenantId
 from resources.uploads.withdraw import withdraw as withdraw_upload
 
 

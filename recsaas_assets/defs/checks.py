@@ -18,11 +18,11 @@ from recsaas_assets.defs.partitions import tenants_partitions
 from recsaas_assets.defs.serving import release
 from recsaas_assets.defs.training import evaluation, training_set
 from recsaas_assets.quality_findings import QUESTIONS, findings
+from resources.base.errors import CorruptRelease, InvalidInput
 from resources.dagster_resources import TenantRunResource
-from resources.data_quality import tenant_quality
-from resources.errors import CorruptRelease, InvalidInput
-from resources.lake import read_json, scan_parquet
-from resources.readiness import measure_readiness
+from resources.storage.lake import read_json, scan_parquet
+from resources.training.readiness import measure_readiness
+from resources.uploads.tenant_quality import tenant_quality
 
 _DATA_QUALITY = AssetKey("data_quality")
 

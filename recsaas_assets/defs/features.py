@@ -27,9 +27,9 @@ from recsaas_assets.dbt_runner import DbtResult, FeatureBuildFailed, NodeResult,
 from recsaas_assets.defs.metadata import preview, table
 from recsaas_assets.defs.partitions import tenants_partitions
 from recsaas_assets.ingestion import set_giant_aside
+from resources.base.settings import load_settings
 from resources.dagster_resources import TenantRunResource
-from resources.lake import scan_parquet
-from resources.settings import load_settings
+from resources.storage.lake import scan_parquet
 
 _UNIQUE_ID = "dagster_dbt/unique_id"
 # Tests of the SQL itself run in CI: they say nothing about a tenant's data.

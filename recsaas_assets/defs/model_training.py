@@ -9,8 +9,8 @@ from dagster import AssetExecutionContext, AssetObservation, MaterializeResult, 
 from recsaas_assets.defs.metadata import picture
 from resources.control_db.runs import note_epoch
 from resources.dagster_resources import TenantRunResource
-from resources.lake import TenantLake, read_parquet
-from resources.tenant_settings import ModelType
+from resources.storage.lake import TenantLake, read_parquet
+from resources.tenants.settings import ModelType
 
 SEED = 7
 # Epochs take milliseconds: more rows than a person can read would only slow the fit down.

@@ -14,9 +14,9 @@ from resources.control_db.event_exports import list_event_exports
 from resources.control_db.items import mark_items_taken_in
 from resources.control_db.uploads import list_uploads, mark_ingested, mark_left_out
 from resources.dagster_resources import TenantRunResource
-from resources.event_export import export_events
-from resources.lake import scan_parquet, write_parquet
-from resources.uploads.contract import Kind
+from resources.events.export import export_events
+from resources.storage.lake import scan_parquet, write_parquet
+from resources.uploads.contract.columns import Kind
 
 RAW_COMMON: dict[str, Any] = {
     "partitions_def": tenants_partitions,

@@ -4,9 +4,9 @@ from dagster import AssetExecutionContext, AssetObservation, MaterializeResult, 
 
 from recsaas_assets.defs.metadata import picture, table
 from recsaas_assets.defs.training import TRAINING_COMMON, training_set
+from resources.base.errors import InvalidInput
 from resources.control_db.runs import note_epoch
 from resources.dagster_resources import TenantRunResource
-from resources.errors import InvalidInput
 
 _SHOWN_TRIALS = 20
 

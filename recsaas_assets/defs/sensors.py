@@ -24,17 +24,17 @@ from recsaas_assets.defs.partitions import tenants_partitions
 from recsaas_assets.landing import refuse_misplaced, settled, waiting_by_tenant, with_left_behind
 from recsaas_assets.run_failures import fail_dead_runs, failure_of
 from recsaas_assets.run_requests import Outcome, decide, digest, from_cursor, to_cursor
-from resources.code_version import code_version
+from resources.base.code_version import code_version
+from resources.base.tenant import TenantId
 from resources.control_db.erasures import tenants_to_retrain
 from resources.control_db.items import PendingItemChanges, pending_item_changes
 from resources.control_db.runs import newest_failed_under_other_code, note_end
 from resources.control_db.tenants import list_tenants
 from resources.control_db.uploads import UploadRecord, counting_uploads, pending_uploads
 from resources.dagster_resources import PlatformResource
-from resources.event_log import EventLog
-from resources.landing_folders import linked_folders, shown
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.events.log import EventLog
+from resources.landing.folders import linked_folders, shown
+from resources.uploads.contract.columns import Kind
 
 _PARTITION_TAG = "dagster/partition"
 _RUN_KEY_TAG = "dagster/run_key"

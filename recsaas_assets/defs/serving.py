@@ -11,11 +11,11 @@ from recsaas_assets.defs.metadata import preview
 from recsaas_assets.defs.partitions import tenants_partitions
 from recsaas_assets.defs.raw import raw_interactions, raw_items, raw_users
 from recsaas_assets.defs.training import evaluation, lightgcn_model, training_set
-from resources.code_version import code_version
+from resources.base.code_version import code_version
 from resources.control_db.erasures import mark_retrained
 from resources.control_db.uploads import list_uploads
 from resources.dagster_resources import TenantRunResource
-from resources.lake import read_bytes, read_json, read_parquet, scan_parquet, write_bytes, write_json
+from resources.storage.lake import read_bytes, read_json, read_parquet, scan_parquet, write_bytes, write_json
 
 SERVING_COMMON: dict[str, Any] = {
     "partitions_def": tenants_partitions,
@@ -37,7 +37,7 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     from recsaas_assets.recommender.dataset import TrainingSet
     from recsaas_assets.recommender.lifecycle import TrainedModel
     from recsaas_assets.releasing import release_vectors
-    from resources.ranker.index import build_index
+    from resources.ranker.retrieval.index import build_index
 
     tenant_run.stage("faiss_index")
     data = TrainingSet.load(tenant_run.lake.training)

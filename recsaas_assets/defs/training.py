@@ -8,9 +8,9 @@ from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ass
 from recsaas_assets.defs.metadata import picture, preview, table
 from recsaas_assets.defs.model_training import SEED, train_model
 from recsaas_assets.defs.partitions import tenants_partitions
+from resources.base.errors import CorruptArtifact, InvalidInput
 from resources.dagster_resources import TenantRunResource
-from resources.errors import CorruptArtifact, InvalidInput
-from resources.lake import read_parquet, scan_parquet, write_bytes, write_json
+from resources.storage.lake import read_parquet, scan_parquet, write_bytes, write_json
 
 TRAINING_COMMON: dict[str, Any] = {
     "partitions_def": tenants_partitions,

@@ -25,7 +25,7 @@ from recsaas_assets.training_jobs import End, JobRun, Start, next_step
 from resources.control_db.tenants import list_tenants
 from resources.control_db.training_jobs import TrainingJob, end_job, list_unfinished_jobs
 from resources.dagster_resources import TRAINING_JOB_TAG, PlatformResource
-from resources.training_request import JobKind
+from resources.tenants.training_request import JobKind
 
 REINDEXED = (faiss_index.key, release.key)
 """The index and what comes after it."""

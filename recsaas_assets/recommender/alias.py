@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from resources.errors import InvalidInput
+from resources.base.errors import InvalidInput
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from recsaas_assets.recommender.graph import edge_weights
 from recsaas_assets.recommender.negatives import UserNegatives
 from recsaas_assets.recommender.objective import LossGradient, Poll, Step
 from recsaas_assets.recommender.pairs import Pairs
-from resources.model_configs import LightGCNConfig
+from resources.tenants.model_configs import LightGCNConfig
 
 
 def paper_config() -> LightGCNConfig:

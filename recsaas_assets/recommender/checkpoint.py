@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from upath import UPath
 
-from resources.errors import RecsaasError
-from resources.lake import read_bytes, write_bytes
+from resources.base.errors import RecsaasError
+from resources.storage.lake import read_bytes, write_bytes
 
 _DOCUMENT = "document"
 _ENDING = ".fit.npz"

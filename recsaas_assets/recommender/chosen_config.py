@@ -10,8 +10,8 @@ from upath import UPath
 from recsaas_assets.recommender.model_config import ModelConfig, default_config, parse_config
 from recsaas_assets.recommender.presets import ADAPTED_FIELDS
 from recsaas_assets.recommender.search_result import SearchResult
-from resources.errors import CorruptArtifact, FieldProblem, InvalidInput
-from resources.tenant_settings import TrainingSettings
+from resources.base.errors import CorruptArtifact, FieldProblem, InvalidInput
+from resources.tenants.settings import TrainingSettings
 
 _SETTING = "training.hyperparameters"
 

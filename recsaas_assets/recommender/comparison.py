@@ -19,7 +19,7 @@ from recsaas_assets.recommender.live_release import LiveRelease
 from recsaas_assets.recommender.model_config import fit_model
 from recsaas_assets.recommender.report import DECIDING, POPULARITY, Comparison, Difference
 from recsaas_assets.recommender.scorers import Scorer, VectorScorer
-from resources.errors import RecsaasError
+from resources.base.errors import RecsaasError
 
 CANDIDATE, LIVE = "candidate", "live"
 COHORT_LEVEL = 0.99

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from recsaas_assets.recommender.checkpoint import Checkpoint
-from resources.errors import ConfigurationError
+from resources.base.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The hyper-parameters of LightGCN to start from at a given data size."""
 
-from resources.model_configs import LightGCNConfig
+from resources.tenants.model_configs import LightGCNConfig
 
 
 def defaults_for(n_users: int, n_items: int, n_pairs: int) -> LightGCNConfig:

@@ -25,9 +25,9 @@ import torch
 from recsaas_assets.recommender.parallel_job import ParallelFit, collected
 from recsaas_assets.recommender.trainer import EpochProgress, FitResult, TrainingCancelled
 from recsaas_assets.supervisor import ProcessFailed, end_process, python, signal_group, start_process
-from resources.disk import work_folder
-from resources.errors import InvalidInput
-from resources.model_configs import LightGCNConfig
+from resources.base.errors import InvalidInput
+from resources.storage.disk import work_folder
+from resources.tenants.model_configs import LightGCNConfig
 
 MIN_PAIRS = 2_000_000
 """Below, starting processes takes longer than what they save."""

@@ -11,8 +11,8 @@ from upath import UPath
 
 from recsaas_assets.recommender.id_map import IdMap
 from recsaas_assets.recommender.pairs import Pairs
-from resources.errors import InvalidInput
-from resources.lake import read_json, read_parquet, write_json, write_parquet
+from resources.base.errors import InvalidInput
+from resources.storage.lake import read_json, read_parquet, write_json, write_parquet
 
 _PARTS = ("train", "validation", "before_test", "test", "full")
 _LIVE_PARTS = ("before_live", "since_live")

@@ -13,8 +13,8 @@ from upath import UPath
 
 from recsaas_assets.recommender.dataset import TrainingSet
 from recsaas_assets.recommender.id_map import IdMap
-from resources.errors import CorruptArtifact
-from resources.lake import read_json, read_parquet, scan_parquet, write_json, write_parquet
+from resources.base.errors import CorruptArtifact
+from resources.storage.lake import read_json, read_parquet, scan_parquet, write_json, write_parquet
 
 Floats = npt.NDArray[np.float32]
 Part = Literal["train", "before_test", "full"]

@@ -16,8 +16,8 @@ from recsaas_assets.recommender.objective import LossGradient
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.user_share import UserShare
 from recsaas_assets.recommender.vectors import Vectors
-from resources.errors import InvalidInput
-from resources.model_configs import LightGCNConfig
+from resources.base.errors import InvalidInput
+from resources.tenants.model_configs import LightGCNConfig
 
 HistoryEntry = tuple[int, int, float, float, dict[str, float]]
 """The fields of an `EpochProgress`."""

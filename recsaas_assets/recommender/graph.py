@@ -10,7 +10,7 @@ from scipy import sparse
 
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.sparse_rows import SparseRows
-from resources.model_configs import EdgeWeight
+from resources.tenants.model_configs import EdgeWeight
 
 _MOST_HALVINGS = 40
 

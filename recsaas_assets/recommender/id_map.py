@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from resources.errors import InvalidInput
+from resources.base.errors import InvalidInput
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsaas_assets.recommender.pairs import Pairs
-from resources.errors import InvalidInput
+from resources.base.errors import InvalidInput
 
 Keys = npt.NDArray[np.int64]
 

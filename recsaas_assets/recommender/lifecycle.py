@@ -35,8 +35,8 @@ from recsaas_assets.recommender.presets import adapted
 from recsaas_assets.recommender.trainer import EpochProgress, FitResult
 from recsaas_assets.recommender.vectors import ModelVectors, Vectors
 from recsaas_assets.recommender.warm_start import PreviousModel, StartReport, going_on_from, incremental, start_of
-from resources.errors import CorruptArtifact
-from resources.lake import read_bytes, read_json, write_bytes, write_json, write_parquet
+from resources.base.errors import CorruptArtifact
+from resources.storage.lake import read_bytes, read_json, write_bytes, write_json, write_parquet
 
 OnEpoch = Callable[[str, EpochProgress], None]
 

@@ -17,8 +17,8 @@ from recsaas_assets.recommender.trainer import EpochProgress, FitResult, fit
 from recsaas_assets.recommender.two_tower.config import two_tower_defaults
 from recsaas_assets.recommender.two_tower.trainer import fit_two_tower
 from recsaas_assets.recommender.vectors import Vectors
-from resources.model_configs import LightGCNConfig, TwoTowerConfig
-from resources.tenant_settings import ModelType
+from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
+from resources.tenants.settings import ModelType
 
 ModelConfig = Annotated[LightGCNConfig | TwoTowerConfig, Field(discriminator="model_type")]
 """Configuration of any model type; `model_type` tells which."""

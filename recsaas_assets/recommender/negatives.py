@@ -14,7 +14,7 @@ import numpy.typing as npt
 from recsaas_assets.recommender.alias import AliasTable
 from recsaas_assets.recommender.known_pairs import KnownPairs
 from recsaas_assets.recommender.pairs import Pairs, Rows
-from resources.errors import InvalidInput
+from resources.base.errors import InvalidInput
 
 Mode = Literal["uniform", "popularity"]
 

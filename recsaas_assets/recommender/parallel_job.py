@@ -15,7 +15,7 @@ from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.trainer import EpochProgress, FitResult, fit
 from recsaas_assets.recommender.user_share import shares
 from recsaas_assets.recommender.vectors import ModelVectors, Vectors
-from resources.model_configs import LightGCNConfig
+from resources.tenants.model_configs import LightGCNConfig
 
 _RESULT = "result.json"
 _PAIRS = ("user_row", "item_row", "weight", "age_days")

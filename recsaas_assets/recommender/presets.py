@@ -22,7 +22,7 @@ from recsaas_assets.recommender.readout import Readout
 from recsaas_assets.recommender.trainer import fit
 from recsaas_assets.recommender.validation_users import ValidationUsers, clearly_ahead
 from recsaas_assets.recommender.vectors import Vectors
-from resources.model_configs import LightGCNConfig
+from resources.tenants.model_configs import LightGCNConfig
 
 STEADY: dict[str, Any] = {
     "layer_weights": (0.0, 0.3, 0.7),

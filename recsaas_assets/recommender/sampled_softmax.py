@@ -19,7 +19,7 @@ from recsaas_assets.recommender.objective import LossGradient, Poll, Step
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.propagation import normalise, normalise_backward
 from recsaas_assets.recommender.user_share import UserShare, everybody
-from resources.model_configs import LightGCNConfig
+from resources.tenants.model_configs import LightGCNConfig
 
 
 class NegativeSampler:

@@ -6,7 +6,7 @@ import polars as pl
 
 from recsaas_assets.recommender.dataset import TrainingSet
 from recsaas_assets.recommender.id_map import IdMap
-from resources.errors import FieldProblem, InvalidInput
+from resources.base.errors import FieldProblem, InvalidInput
 
 
 def id_map_schema(id_column: str, row_column: str) -> pa.DataFrameSchema:

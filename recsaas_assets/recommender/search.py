@@ -25,7 +25,7 @@ from recsaas_assets.recommender.search_space import Hyperparameters, Space, deco
 from recsaas_assets.recommender.trainer import EpochProgress, TrainingCancelled
 from recsaas_assets.recommender.validation_users import ValidationUsers, clearly_ahead
 from recsaas_assets.recommender.vectors import Diverged
-from resources.errors import InvalidInput
+from resources.base.errors import InvalidInput
 
 if TYPE_CHECKING:
     import optuna

@@ -7,9 +7,9 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from upath import UPath
 
-from resources.errors import CorruptArtifact
-from resources.lake import read_json, write_json
-from resources.tenant_settings import ModelType
+from resources.base.errors import CorruptArtifact
+from resources.storage.lake import read_json, write_json
+from resources.tenants.settings import ModelType
 
 _SIMILAR = 2.0
 

@@ -21,8 +21,8 @@ from recsaas_assets.recommender.readout import Readout
 from recsaas_assets.recommender.sampled_softmax import SampledSoftmax
 from recsaas_assets.recommender.user_share import UserShare, everybody
 from recsaas_assets.recommender.vectors import ModelVectors, Vectors
-from resources.errors import InvalidInput, RecsaasError
-from resources.model_configs import LightGCNConfig
+from resources.base.errors import InvalidInput, RecsaasError
+from resources.tenants.model_configs import LightGCNConfig
 
 _SECONDS_BETWEEN_POLLS = 0.2
 

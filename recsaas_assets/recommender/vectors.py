@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from resources.errors import InvalidInput
+from resources.base.errors import InvalidInput
 
 Vectors = npt.NDArray[np.float32]
 

@@ -21,8 +21,8 @@ from recsaas_assets.recommender.id_map import IdMap
 from recsaas_assets.recommender.model_config import ModelConfig, parse_config
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.vectors import Vectors
-from resources.errors import CorruptArtifact, InvalidInput
-from resources.lake import read_bytes, read_json, read_parquet
+from resources.base.errors import CorruptArtifact, InvalidInput
+from resources.storage.lake import read_bytes, read_json, read_parquet
 
 MOST_IN_A_ROW = 20
 """After so many incremental runs the next one is full, whatever the settings say, so that errors do not add up."""

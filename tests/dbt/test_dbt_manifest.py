@@ -13,7 +13,7 @@ import pytest
 from recsaas_assets.dbt_invocation import PROJECT_DIR
 from recsaas_assets.dbt_manifest import docs_are_current, generate_docs, parse_manifest, project_hash
 from recsaas_assets.dbt_runner import run_dbt
-from resources.errors import ConfigurationError
+from resources.base.errors import ConfigurationError
 
 
 def test_an_unchanged_project_is_not_parsed_again(target_dir: Path) -> None:

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 from recsaas_assets.dbt_runner import DbtResult, run_dbt
-from resources.lake import TenantLake, read_parquet
-from resources.tenant_settings import InteractionWeights, TenantSettings
-from resources.uploads.quality import volume_of
+from resources.storage.lake import TenantLake, read_parquet
+from resources.tenants.settings import InteractionWeights, TenantSettings
+from resources.uploads.contract.quality import volume_of
 
 MODELS = {
     "stg_items": 13,

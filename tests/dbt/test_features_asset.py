@@ -14,9 +14,9 @@ import pytest
 from dagster import AssetCheckSeverity, AssetKey, AssetSelection, DagsterInstance, ExecuteInProcessResult, materialize
 
 from recsaas_assets.defs.partitions import tenants_partitions
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import create_tenant
 from resources.dagster_resources import PlatformResource, TenantRunResource
-from resources.tenant import TenantId
 
 pytestmark = [
     # Importing dagster_dbt imports sqlglot, which warns about its own accelerator package.

@@ -17,7 +17,7 @@ from recsaas_assets.dagster_home import dagster_instance
 from recsaas_assets.dbt_invocation import PROJECT_DIR
 from recsaas_assets.dbt_manifest import parse_manifest
 from recsaas_assets.dbt_runner import run_dbt
-from resources.lake import read_parquet
+from resources.storage.lake import read_parquet
 from tests.defs.site import Site, open_shop, recsaas_home
 
 APPLE, BERRY = "apple", "berry"

@@ -15,7 +15,7 @@ from dagster._core.storage.schedules import SqliteScheduleStorage
 
 from recsaas_assets.dagster_home import dagster_instance, prepare_dagster_home
 from recsaas_assets.dagster_storage import OpenEventLogStorage, RunStorage, ScheduleStorage
-from resources.settings import load_settings
+from resources.base.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 

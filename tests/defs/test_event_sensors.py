@@ -11,7 +11,7 @@ import pytest
 from dagster import AssetMaterialization, DagsterInstance, Definitions, SensorResult, SkipReason, build_sensor_context
 
 from recsaas_assets.defs.metadata import preview
-from resources import event_export
+from resources.base.tenant import TenantId
 from resources.control_db.erasures import (
     Erasure,
     complete_erasure,
@@ -24,10 +24,10 @@ from resources.control_db.erasures import (
 from resources.control_db.event_exports import list_event_exports
 from resources.control_db.uploads import list_uploads, mark_ingested
 from resources.dagster_resources import PlatformResource
-from resources.event_log import Event, EventLog
-from resources.run_lock import tenant_run_lock
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.events import export as event_export
+from resources.events.log import Event, EventLog
+from resources.storage.run_lock import tenant_run_lock
+from resources.uploads.contract.columns import Kind
 from tests.defs.site import FIRST_DAY, Site, interactions_csv
 
 APPLE, BERRY, CHERRY = (TenantId(name) for name in ("apple", "berry", "cherry"))

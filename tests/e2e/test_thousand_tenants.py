@@ -13,10 +13,10 @@ import pytest
 
 from bento_service.metrics import Metrics
 from bento_service.release_cache import ReleaseCache
+from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
-from resources.lake import Lake
 from resources.ranker.ranker import Ranker
-from resources.tenant import TenantId
+from resources.storage.lake import Lake
 from tests.unit.bento_service.shop import open_shop
 
 pytestmark = pytest.mark.e2e

@@ -19,10 +19,10 @@ from dagster import AssetKey
 from recsaas_assets.dagster_home import dagster_instance
 from recsaas_assets.dbt_invocation import PROJECT_DIR
 from recsaas_assets.dbt_manifest import parse_manifest
+from resources.base.tenant import TenantId
 from resources.control_db.uploads import list_uploads
-from resources.lake import read_json, read_parquet
-from resources.refused_files import list_refused
-from resources.tenant import TenantId
+from resources.landing.refused import list_refused
+from resources.storage.lake import read_json, read_parquet
 from tests.defs.site import Site, interactions_csv, items_csv
 
 APPLE, BERRY = TenantId("apple"), TenantId("berry")

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from recsaas_assets.exposure import open_doors
-from resources.settings import Settings
+from resources.base.settings import Settings
 from tests.e2e.test_journey import RECSAAS, processes_of
 
 START_SECONDS = 240

@@ -11,7 +11,7 @@ import pytest
 from recsaas_assets.benchmarks.gowalla import gowalla_config, measure
 from recsaas_assets.benchmarks.gowalla_measure import PaperSplit, rank_everybody
 from recsaas_assets.recommender.vectors import ModelVectors
-from resources.errors import InvalidInput
+from resources.base.errors import InvalidInput
 
 
 def _write(folder: Path, name: str, pairs: list[tuple[int, int]]) -> None:

@@ -15,7 +15,7 @@ from recsaas_assets import parallel_runs
 from recsaas_assets.dagster_home import RunOutcome
 from recsaas_assets.parallel_runs import run_in_parallel
 from recsaas_assets.supervisor import python
-from resources.tenant import TenantId
+from resources.base.tenant import TenantId
 
 _WORKER = """
 import json, os, sys, time

@@ -28,18 +28,18 @@ from recsaas_assets.releasing import (
     manifest_draft,
     release_vectors,
 )
+from resources.base.errors import InvalidInput
+from resources.base.tenant import TenantId
 from resources.control_db.uploads import UploadRecord
-from resources.erasure.releases import contents_without, read_contents, seen_items_in
-from resources.errors import InvalidInput
-from resources.lake import TenantLake
-from resources.model_configs import LightGCNConfig
-from resources.ranker.index import build_index
+from resources.erasure.places.releases import contents_without, read_contents, seen_items_in
 from resources.ranker.ranker import Ranker
+from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
 from resources.release.load import load_release
 from resources.release.manifest import IndexInfo, ManifestDraft
 from resources.release.store import ReleaseStore, new_version
-from resources.tenant import TenantId
+from resources.storage.lake import TenantLake
+from resources.tenants.model_configs import LightGCNConfig
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = datetime(2024, 2, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ import torch
 
 from recsaas_assets.recommender.baselines.dense import DenseScorer, Rows, binary_matrix
 from recsaas_assets.recommender.pairs import Pairs
-from resources.errors import TooLarge
+from resources.base.errors import TooLarge
 
 MAX_BYTES = 1024**3
 _COPIES = 3

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from recsaas_assets.recommender.baselines.dense import DenseScorer, Rows, binary_matrix
 from recsaas_assets.recommender.pairs import Pairs
-from resources.errors import NotReady
+from resources.base.errors import NotReady
 
 
 def implicit_installed() -> bool:

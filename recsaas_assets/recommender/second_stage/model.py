@@ -18,8 +18,8 @@ from recsaas_assets.recommender.second_stage.examples import examples_of
 from recsaas_assets.recommender.second_stage.retrieval import Retrieval, SecondStageScorer
 from recsaas_assets.recommender.second_stage.sides import Sides
 from recsaas_assets.recommender.second_stage.trees import NothingToLearn, fit_trees
-from resources.errors import CorruptArtifact
-from resources.lake import read_bytes, read_json, write_bytes, write_json
+from resources.base.errors import CorruptArtifact
+from resources.storage.lake import read_bytes, read_json, write_bytes, write_json
 
 _MOST_USERS = 3000
 """More users of the validation period teach little more and take longer."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from recsaas_assets.recommender.metrics import Judged, Values, ndcg
 from recsaas_assets.recommender.second_stage.examples import Examples
-from resources.errors import RecsaasError
+from resources.base.errors import RecsaasError
 from resources.ranker.second_stage import start_scores
 
 if TYPE_CHECKING:

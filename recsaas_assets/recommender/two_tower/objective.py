@@ -24,7 +24,7 @@ from recsaas_assets.recommender.graph import edge_weights
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.sampled_softmax import NegativeSampler
 from recsaas_assets.recommender.two_tower.towers import History, Towers
-from resources.model_configs import TwoTowerConfig
+from resources.tenants.model_configs import TwoTowerConfig
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,8 @@ from recsaas_assets.recommender.two_tower.encoding import encode
 from recsaas_assets.recommender.two_tower.objective import Objective, PairBlocks, shuffled_blocks
 from recsaas_assets.recommender.two_tower.towers import History, Layer, Towers
 from recsaas_assets.recommender.vectors import ModelVectors
-from resources.errors import InvalidInput
-from resources.model_configs import TwoTowerConfig
+from resources.base.errors import InvalidInput
+from resources.tenants.model_configs import TwoTowerConfig
 
 
 def fit_two_tower(

@@ -16,8 +16,8 @@ from uvicorn.server import ServerState
 
 from bento_service.bentoml_fit import MountedApp, NoTimeout, StraightToApp, forwarded, guard_connections
 from bento_service.guarded_protocol import GuardedProtocol
-from resources.errors import ConfigurationError
-from resources.settings import Settings
+from resources.base.errors import ConfigurationError
+from resources.base.settings import Settings
 
 
 class Route:

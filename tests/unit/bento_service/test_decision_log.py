@@ -13,9 +13,9 @@ import pytest
 from bento_service.decision_log import DecisionLog
 from bento_service.metrics import Metrics
 from bento_service.threads import Threads
+from resources.base.tenant import TenantId
 from resources.decisions.decision import Decision, ShownItem, new_recommendation_id
 from resources.decisions.store import DecisionStore, open_decisions
-from resources.tenant import TenantId
 from tests.unit.bento_service.shop import NOW
 
 BLUE = TenantId("blue")

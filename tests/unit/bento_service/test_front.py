@@ -7,7 +7,7 @@ import resource
 import pytest
 
 from bento_service.front import FrontLimits
-from resources.settings import Settings
+from resources.base.settings import Settings
 from tests.unit.bento_service.wire import GET, Worker, on_worker
 
 

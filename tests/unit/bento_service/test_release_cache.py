@@ -9,11 +9,11 @@ import pytest
 from bento_service import release_cache
 from bento_service.metrics import Metrics
 from bento_service.release_cache import RETRY_BROKEN_SECONDS, ReleaseCache
-from resources.errors import CorruptRelease, LakeUnavailable, NoRelease, NotReady
-from resources.lake import Lake
+from resources.base.errors import CorruptRelease, LakeUnavailable, NoRelease, NotReady
 from resources.release.load import LoadedRelease, load_release
 from resources.release.pointer import Pointer
 from resources.release.store import ReleaseStore
+from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import NOW, Shop
 

@@ -11,7 +11,7 @@ from starlette.types import Message
 
 from bento_service.errors import Busy, RequestTimeout
 from bento_service.requests import MAX_JSON_BYTES, Bodies
-from resources.errors import TooLarge
+from resources.base.errors import TooLarge
 
 MB = 1024 * 1024
 

@@ -17,10 +17,10 @@ from bento_service.errors import RateLimited
 from bento_service.limits import RateLimit
 from bento_service.metrics import Metrics
 from bento_service.shared_store import REST_SECONDS, SharedStore
+from resources.base.errors import ConfigurationError
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
-from resources.errors import ConfigurationError
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop
 

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from bento_service.app import create_app
 from bento_service.cors import origins_of
 from bento_service.demo_shop import BROWSER_SCOPES, DemoShop
+from resources.base.settings import Settings
 from resources.control_db.api_keys import authenticate, list_api_keys, revoke_api_key
 from resources.control_db.engine import ControlDb
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop
 

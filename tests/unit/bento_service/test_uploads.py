@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 
 from bento_service.app import create_app
-from resources.lake import write_parquet
+from resources.base.settings import Settings
 from resources.release.manifest import UploadReference
-from resources.settings import Settings
+from resources.storage.lake import write_parquet
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import MAX_UPLOAD_BYTES, NOW, Shop
 

@@ -12,7 +12,7 @@ from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.lifecycle import TrainedModel
 from recsaas_assets.recommender.live_release import LiveRelease
 from recsaas_assets.recommender.pairs import Pairs
-from resources.model_configs import LightGCNConfig
+from resources.tenants.model_configs import LightGCNConfig
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CONFIG = LightGCNConfig(dim=8, steps=12, negatives=16, evaluate_every=4)

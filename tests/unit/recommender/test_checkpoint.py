@@ -13,7 +13,7 @@ from recsaas_assets.recommender.checkpoint import Checkpoint, Snapshot
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.trainer import EpochProgress, FitResult, fit
 from recsaas_assets.recommender.vectors import ModelVectors
-from resources.model_configs import LightGCNConfig
+from resources.tenants.model_configs import LightGCNConfig
 
 SOFTMAX = LightGCNConfig(dim=4, steps=40, negatives=8, evaluate_every=3, patience=4)
 SHORT = SOFTMAX.model_copy(update={"steps": 6})
@@ -119,7 +119,7 @@ _ENDLESS = """
 import sys
 from upath import UPath
 from recsaas_assets.recommender.checkpoint import Checkpoint
-from resources.model_configs import LightGCNConfig
+from resources.tenants.model_configs import LightGCNConfig
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.trainer import fit
 config = LightGCNConfig(dim=4, steps=120, negatives=8)

@@ -19,8 +19,8 @@ from recsaas_assets.recommender.trainer import EpochProgress, FitResult, Trainin
 from recsaas_assets.recommender.user_share import UserShare, everybody, shares
 from recsaas_assets.recommender.vectors import ModelVectors
 from recsaas_assets.supervisor import ProcessFailed
-from resources.errors import InvalidInput
-from resources.model_configs import LightGCNConfig
+from resources.base.errors import InvalidInput
+from resources.tenants.model_configs import LightGCNConfig
 
 USERS, ITEMS = 60, 24
 # Blocks of users that lie across the borders of the shares, and every part of the readout.

@@ -12,7 +12,7 @@ from recsaas_assets.recommender.dataset import TrainingSet, build_training_set, 
 from recsaas_assets.recommender.id_map import IdMap
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.schemas import validate_training_set
-from resources.errors import InvalidInput
+from resources.base.errors import InvalidInput
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NO_CATALOGUE = pl.Series("item_id", [], dtype=pl.String)

@@ -13,7 +13,7 @@ from recsaas_assets.recommender.config import defaults_for
 from recsaas_assets.recommender.model_config import ModelConfig, fit_model
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.scorers import Scorer, VectorScorer
-from resources.model_configs import LightGCNConfig, TwoTowerConfig
+from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
 
 Fit = Callable[[Pairs, int, int, int], Scorer]
 """Pairs, n_users, n_items and seed to a ranker."""

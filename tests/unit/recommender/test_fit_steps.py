@@ -11,7 +11,7 @@ from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.propagation import through_graph
 from recsaas_assets.recommender.sampled_softmax import SampledSoftmax
 from recsaas_assets.recommender.trainer import fit
-from resources.model_configs import LightGCNConfig
+from resources.tenants.model_configs import LightGCNConfig
 
 N_USERS, N_ITEMS = 12, 9
 SOFTMAX = LightGCNConfig(dim=4, steps=5, negatives=6, user_block=5, edge_weight="log", schedule="linear")

@@ -11,8 +11,8 @@ from recsaas_assets.recommender.graph import bipartite, edge_weights, normalised
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.propagation import propagate
 from recsaas_assets.recommender.trainer import fit
-from resources.model_configs import LightGCNConfig
 from resources.ranker.fold_in import folded_vector
+from resources.tenants.model_configs import LightGCNConfig
 
 WEIGHTS = (0.1, 0.3, 0.6)
 PAIRS = Pairs.of([0, 0, 1, 2, 2, 2], [0, 1, 1, 2, 0, 3], [1, 2, 3, 1, 1, 4])

@@ -15,8 +15,8 @@ from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.lifecycle import TrainedModel, train
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.trainer import fit
-from resources.errors import CorruptArtifact
-from resources.model_configs import LightGCNConfig
+from resources.base.errors import CorruptArtifact
+from resources.tenants.model_configs import LightGCNConfig
 
 CONFIG = LightGCNConfig(dim=4, steps=12, negatives=8, evaluate_every=2, patience=3)
 N_USERS, N_ITEMS, N_ROWS = 6, 9, 120

@@ -17,8 +17,8 @@ from recsaas_assets.recommender.lifecycle import TrainedModel, train
 from recsaas_assets.recommender.model_report import report_on
 from recsaas_assets.recommender.trainer import EpochProgress, TrainingCancelled
 from recsaas_assets.recommender.vectors import ModelVectors
-from resources.errors import CorruptArtifact
-from resources.model_configs import LightGCNConfig
+from resources.base.errors import CorruptArtifact
+from resources.tenants.model_configs import LightGCNConfig
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CONFIG = LightGCNConfig(dim=4, steps=12, negatives=8, evaluate_every=2, patience=2)

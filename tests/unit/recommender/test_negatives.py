@@ -10,7 +10,7 @@ from recsaas_assets.recommender.alias import AliasTable
 from recsaas_assets.recommender.known_pairs import KnownPairs
 from recsaas_assets.recommender.negatives import Mode, UserNegatives
 from recsaas_assets.recommender.pairs import Pairs
-from resources.errors import InvalidInput
+from resources.base.errors import InvalidInput
 
 MODES: tuple[Mode, ...] = ("uniform", "popularity")
 by_mode = pytest.mark.parametrize("mode", MODES)

@@ -8,7 +8,7 @@ from recsaas_assets.recommender.graph import bipartite, edge_weights, normalised
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.propagation import normalise, propagate
 from recsaas_assets.recommender.sampled_softmax import NegativeSampler, SampledSoftmax
-from resources.model_configs import LightGCNConfig
+from resources.tenants.model_configs import LightGCNConfig
 
 N_USERS, N_ITEMS, DIM = 7, 5, 3
 

@@ -18,9 +18,9 @@ from recsaas_assets.recommender.search_result import SearchResult, Study, Trial,
 from recsaas_assets.recommender.search_space import Choice, Numbers, decode, encode, space_of
 from recsaas_assets.recommender.trainer import EpochProgress, TrainingCancelled
 from recsaas_assets.recommender.vectors import Diverged
-from resources.errors import CorruptArtifact, InvalidInput
-from resources.model_configs import LightGCNConfig
-from resources.tenant_settings import TrainingSettings
+from resources.base.errors import CorruptArtifact, InvalidInput
+from resources.tenants.model_configs import LightGCNConfig
+from resources.tenants.settings import TrainingSettings
 from tests.unit.recommender.communities import shop
 
 # A weak start: much better configurations are near.

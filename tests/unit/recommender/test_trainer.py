@@ -9,8 +9,8 @@ from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.plots import curves_png
 from recsaas_assets.recommender.scorers import VectorScorer
 from recsaas_assets.recommender.trainer import EpochProgress, FitResult, fit
-from resources.errors import InvalidInput
-from resources.model_configs import LightGCNConfig
+from resources.base.errors import InvalidInput
+from resources.tenants.model_configs import LightGCNConfig
 
 SMALL = LightGCNConfig(dim=8, steps=40, negatives=32)
 

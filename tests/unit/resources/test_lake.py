@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from resources.errors import ConfigurationError, CorruptArtifact
-from resources.lake import Lake, read_json, read_parquet, write_bytes, write_json, write_parquet
-from resources.tenant import TenantId
+from resources.base.errors import ConfigurationError, CorruptArtifact
+from resources.base.tenant import TenantId
+from resources.storage.lake import Lake, read_json, read_parquet, write_bytes, write_json, write_parquet
 
 BLUE, GREEN = TenantId("blue"), TenantId("green")
 

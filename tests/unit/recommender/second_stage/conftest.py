@@ -13,7 +13,7 @@ from recsaas_assets.recommender.id_map import IdMap
 from recsaas_assets.recommender.lifecycle import TrainedModel
 from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.vectors import ModelVectors
-from resources.model_configs import LightGCNConfig
+from resources.tenants.model_configs import LightGCNConfig
 
 USERS, ITEMS, DIM = 80, 60, 4
 

@@ -12,8 +12,8 @@ from recsaas_assets.recommender.pairs import Pairs
 from recsaas_assets.recommender.trainer import FitResult, TrainingCancelled
 from recsaas_assets.recommender.two_tower.objective import shuffled_blocks
 from recsaas_assets.recommender.two_tower.trainer import _Fit, fit_two_tower
-from resources.errors import InvalidInput
-from resources.model_configs import TwoTowerConfig
+from resources.base.errors import InvalidInput
+from resources.tenants.model_configs import TwoTowerConfig
 
 SMALL = TwoTowerConfig(dim=8, hidden=8, steps=20, negatives=16, user_block=16)
 

@@ -5,8 +5,8 @@ import pytest
 from scipy import sparse
 
 from recsaas_assets.recommender.scorers import VectorScorer
-from resources.errors import CorruptRelease, InvalidInput, ItemNotFound
-from resources.ranker.filters import Filters
+from resources.base.errors import CorruptRelease, InvalidInput, ItemNotFound
+from resources.ranker.eligibility.filters import Filters
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
 
