@@ -106,7 +106,7 @@ def service(
 def yardstick(place: Workplace, *, workers: int, size: int) -> Iterator[Served]:
     """Run a bare FastAPI route that answers `size` bytes."""
     options = ["--workers", str(workers), "--bytes", str(size)]
-    command = python("-m", "bento_service.measuring.yardstick", *options)
+    command = python("-m", "bento_service.benchmarking.yardstick", *options)
     log = place.settings.home / "yardstick.log"
     with _running(log, command, {}, lambda served: _status(f"{served.url}/") == 405) as served:
         yield served
@@ -119,7 +119,7 @@ def sampled(place: Workplace) -> Iterator[tuple[Served, Callable[[], dict[str, d
     Samples count from the first SIGUSR1 on.
     """
     environment = {**place.environment, "RECSAAS_ANSWER_CACHE_BYTES": "0", "RECSAAS_RATE_LIMIT": "10000000"}
-    command = python("-m", "bento_service.measuring.sampled")
+    command = python("-m", "bento_service.benchmarking.sampled")
     log = place.settings.home / "sampled.log"
     with _running(log, command, environment, lambda served: _status(f"{served.url}/health") == 200) as served:
 

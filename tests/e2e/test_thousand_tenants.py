@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bento_service.metrics import Metrics
-from bento_service.release_cache import ReleaseCache
+from bento_service.recommending.release_cache import ReleaseCache
+from bento_service.telemetry.metrics import Metrics
 from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.ranker.ranker import Ranker

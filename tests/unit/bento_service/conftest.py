@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from bento_service.app import create_app
-from bento_service.logs import configure_logging
+from bento_service.telemetry.logs import configure_logging
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.storage.lake import Lake

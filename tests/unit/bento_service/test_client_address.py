@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bento_service.client_address import ClientAddress, proxies_of
+from bento_service.http.client_address import ClientAddress, proxies_of
 from resources.base.errors import ConfigurationError
 
 

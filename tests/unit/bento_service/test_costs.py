@@ -11,8 +11,8 @@ from fastapi.routing import APIRoute
 
 import bento_service
 from bento_service import api
-from bento_service.auth import bearer
-from bento_service.costs import COSTS, cost_of
+from bento_service.api.auth import bearer
+from bento_service.http.costs import COSTS, cost_of
 from bento_service.middleware import WITH_KEY
 
 # A file of a form is parsed as it comes in, upload by upload; the others hold limiters of their own.
@@ -62,7 +62,7 @@ def test_a_route_with_a_key_blocks_in_a_lane_of_its_own() -> None:
     blocking = [
         route.path for route in routes() if needs_key(route) and not inspect.iscoroutinefunction(route.endpoint)
     ]
-    assert not blocking, "decorate the handler with bento_service.threads.threaded, below the route"
+    assert not blocking, "decorate the handler with bento_service.scheduling.threads.threaded, below the route"
 
 
 def test_nothing_else_uses_the_threads_that_all_share() -> None:

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from bento_service.front import FrontLimits
+from bento_service.server.front import FrontLimits
 from resources.base.settings import Settings
 from tests.unit.bento_service.wire import GET, Worker, on_worker
 

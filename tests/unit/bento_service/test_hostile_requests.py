@@ -12,9 +12,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bento_service.answer_json import MAX_TITLE
-from bento_service.api import batch
+from bento_service.api.recommending import batch
 from bento_service.app import create_app
+from bento_service.recommending.answer_json import MAX_TITLE
 from bento_service.schemas import items as item_schemas
 from bento_service.schemas.interactions import MAX_EXTRA_BYTES
 from resources.base.settings import Settings

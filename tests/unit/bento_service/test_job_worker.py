@@ -12,10 +12,10 @@ from threading import Event, Thread
 import psutil
 import pytest
 
-from bento_service import job_worker
-from bento_service.job_worker import JobWorker
-from bento_service.metrics import Metrics
-from bento_service.upload_worker import UploadWorker
+from bento_service.telemetry.metrics import Metrics
+from bento_service.workers import job_worker
+from bento_service.workers.job_worker import JobWorker
+from bento_service.workers.upload_worker import UploadWorker
 from resources.base.errors import NotReady
 from resources.base.settings import load_settings
 from resources.base.tenant import TenantId

@@ -11,10 +11,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from bento_service.access.limits import Buckets, Company, RateLimit, SlowRefusals, Strangers
 from bento_service.app import create_app
-from bento_service.errors import RateLimited
-from bento_service.limits import Buckets, Company, RateLimit, SlowRefusals, Strangers
-from bento_service.threads import Lane
+from bento_service.http.errors import RateLimited
+from bento_service.scheduling.threads import Lane
 from resources.base.settings import RATE_PER_WORKER, Settings
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.events.log import EventLog

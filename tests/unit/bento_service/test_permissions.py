@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from bento_service.demo_shop import BROWSER_SCOPES
+from bento_service.demo.catalogue import BROWSER_SCOPES
 from resources.control_db.api_keys import PLATFORM, SCOPES
 from resources.release.manifest import UploadReference
 from resources.tenants.settings import TenantSettings

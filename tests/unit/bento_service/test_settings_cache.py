@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from bento_service.settings_cache import SETTINGS_SECONDS, SettingsCache
-from bento_service.threads import Threads
+from bento_service.recommending.settings_cache import SETTINGS_SECONDS, SettingsCache
+from bento_service.scheduling.threads import Threads
 from resources.base.errors import InvalidInput, TenantNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from bento_service.upload_slots import UploadSlots
+from bento_service.scheduling.upload_slots import UploadSlots
 from resources.base.errors import TooManyRequests
 from resources.base.tenant import TenantId
 from resources.uploads.parsing.source import SMALL_TEXT_BYTES

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from fastapi import FastAPI
 
-from bento_service.api import users
+from bento_service.api.data import users
 from resources.base.settings import Settings
 from resources.control_db.erasures import pending_erasures
 from resources.events.log import EventLog
