@@ -22,7 +22,7 @@ from resources.storage.lake import TenantLake, read_parquet, write_parquet
 from resources.uploads.contract.columns import Kind
 
 if TYPE_CHECKING:
-    from recsaas_assets.recommender.dataset import TrainingSet
+    from recsaas_assets.recommender.data.dataset import TrainingSet
 
 SAMPLE = "sample"
 PUBLIC = ("online-retail", "movielens-100k")
@@ -59,9 +59,9 @@ def prepared(name: str) -> Iterator[Prepared]:
     Raises:
         InvalidInput: the data set is not there.
     """
-    from recsaas_assets.dbt_runner import run_dbt
-    from recsaas_assets.ingestion import settings_table, uploads_table, write_raw_table
-    from recsaas_assets.recommender.dataset import build_training_set
+    from recsaas_assets.features.dbt_runner import run_dbt
+    from recsaas_assets.ingestion.raw_tables import settings_table, uploads_table, write_raw_table
+    from recsaas_assets.recommender.data.dataset import build_training_set
 
     tenant = TenantId(name)
     with workplace() as site:

@@ -15,12 +15,12 @@ from typing import Any
 import polars as pl
 
 from recsaas_assets.sample.shop import SampleShop
-from recsaas_assets.supervisor import end_process, python, start_process
 from resources.base.errors import NotReady
 from resources.base.settings import Settings, load_settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import create_tenant, get_tenant
+from resources.processes.supervisor import end_process, python, start_process
 from resources.storage.lake import Lake, TenantLake
 from resources.uploads.contract.columns import Kind
 from resources.uploads.store import store_upload

@@ -1,7 +1,7 @@
 """The ranker: one loaded release answers.
 
 Evaluation ranks the same vectors exactly, for many users at once and without a release around them
-(`recsaas_assets.recommender.scorers`); a test holds that the two give the same lists.
+(`recsaas_assets.recommender.metrics.scorers`); a test holds that the two give the same lists.
 """
 
 from __future__ import annotations

@@ -19,11 +19,11 @@ MAX_LINES = 400
 ENVIRONMENT_READERS = frozenset({"resources/base/settings.py", "resources/processes/process.py"})
 """One reads our settings, the other sets what libraries take in no other way."""
 ENVIRONMENT_PASSED_ON = frozenset(
-    {"recsaas_assets/supervisor.py", "resources/processes/forked.py", "resources/processes/fork_server.py"}
+    {"resources/processes/supervisor.py", "resources/processes/forked.py", "resources/processes/fork_server.py"}
 )
 """May hand `os.environ` as a whole to a child process, or take over what was handed on, and look nothing up in it."""
 LAST_RESORT = frozenset(
-    {"bento_service/middleware.py", "bento_service/workers/job_worker.py", "recsaas_assets/defs/event_sensors.py"}
+    {"bento_service/middleware.py", "bento_service/workers/job_worker.py", "recsaas_assets/defs/data/event_sensors.py"}
 )
 """The edges: whatever goes wrong, the client gets an answer (or its job an end, or the next tenant its turn) and the
 log says so."""

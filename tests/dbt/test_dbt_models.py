@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsaas_assets.dbt_runner import DbtResult, run_dbt
+from recsaas_assets.features.dbt_runner import DbtResult, run_dbt
 from resources.storage.lake import TenantLake, read_parquet
 from resources.tenants.settings import InteractionWeights, TenantSettings
 from resources.uploads.contract.quality import volume_of

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsaas_assets.dbt_runner import FeatureBuildFailed, read_build, run_dbt
+from recsaas_assets.features.dbt_runner import FeatureBuildFailed, read_build, run_dbt
 from resources.base.errors import CorruptArtifact
 from resources.storage.lake import TenantLake, read_parquet, write_parquet
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recsaas_assets.dagster_home import RunOutcome, run_tenant
+from recsaas_assets.instance.home import RunOutcome, run_tenant
 from resources.base.settings import Settings, load_settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from dagster import AssetKey, Definitions
 
-from recsaas_assets.dagster_home import dagster_instance
+from recsaas_assets.instance.home import dagster_instance
 from resources.base.tenant import TenantId
 from resources.control_db.items import (
     Action,

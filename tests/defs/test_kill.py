@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, DagsterRunStatus, Definitions
 
-from recsaas_assets.dagster_home import dagster_instance
-from recsaas_assets.run_failures import INTERRUPTED
+from recsaas_assets.instance.home import dagster_instance
+from recsaas_assets.runs.run_failures import INTERRUPTED
 from resources.base.tenant import TenantId
 from resources.control_db.runs import list_runs
 from resources.dagster_resources import TenantRunResource

@@ -7,7 +7,7 @@ from typing import Any
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRequest
 
-from recsaas_assets.run_requests import Request, digest, to_cursor
+from recsaas_assets.runs.run_requests import Request, digest, to_cursor
 from resources.base.tenant import TenantId
 from resources.storage.lake import write_bytes, write_json
 from resources.storage.listing import list_files

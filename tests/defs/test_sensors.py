@@ -21,7 +21,7 @@ from dagster import (
 )
 from sqlalchemy import update
 
-from recsaas_assets.run_failures import failure_of
+from recsaas_assets.runs.run_failures import failure_of
 from resources.base.tenant import TenantId
 from resources.control_db.items import ItemEdit, append_item_changes, mark_items_taken_in
 from resources.control_db.runs import list_runs, note_end

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from dagster import AssetCheckSeverity, AssetKey, DagsterInstance, Definitions
 
-from recsaas_assets.dagster_home import dagster_instance
+from recsaas_assets.instance.home import dagster_instance
 from resources.base.tenant import TenantId
 from resources.control_db.runs import list_runs
 from resources.control_db.uploads import pending_uploads

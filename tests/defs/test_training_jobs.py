@@ -25,9 +25,9 @@ from dagster import (
 from dagster._daemon.monitoring.run_monitoring import monitor_starting_run
 from sqlalchemy import update
 
-from recsaas_assets.dagster_home import dagster_instance
-from recsaas_assets.defs import model_training
-from recsaas_assets.defs.training_sensor import REINDEXED
+from recsaas_assets.defs.models import model_training
+from recsaas_assets.defs.runs.training_sensor import REINDEXED
+from recsaas_assets.instance.home import dagster_instance
 from resources import dagster_resources
 from resources.base.tenant import TenantId
 from resources.control_db.runs import find_run, list_runs

@@ -9,7 +9,7 @@ import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 from sqlalchemy import update
 
-import recsaas_assets.defs.sensors as sensors_module
+import recsaas_assets.defs.runs.sensors as sensors_module
 import resources.control_db.runs as runs_module
 from resources.base.tenant import TenantId
 from resources.control_db.runs import list_runs, note_end

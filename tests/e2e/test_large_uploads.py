@@ -17,7 +17,7 @@ import polars as pl
 import psutil
 import pytest
 
-from recsaas_assets.ports import free_port
+from recsaas_assets.platform.ports import free_port
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.upload_jobs import get_job

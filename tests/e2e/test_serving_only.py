@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from recsaas_assets.ports import free_port
+from recsaas_assets.platform.ports import free_port
 from resources.base.settings import Settings
 from resources.control_db.engine import open_control_db
 from resources.storage.lake import Lake

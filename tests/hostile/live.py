@@ -12,7 +12,7 @@ from statistics import quantiles
 
 import httpx
 
-from recsaas_assets.benchmarks.serve_process import Served, service
+from recsaas_assets.benchmarks.serving.serve_process import Served, service
 from recsaas_assets.benchmarks.workplace import Workplace
 from resources.base.settings import Settings
 from resources.control_db.engine import open_control_db

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from recsaas_assets.dbt_invocation import PROJECT_DIR
-from recsaas_assets.dbt_manifest import parse_manifest
+from recsaas_assets.features.dbt_invocation import PROJECT_DIR
+from recsaas_assets.features.dbt_manifest import parse_manifest
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import change_settings
 from resources.uploads.contract.columns import Kind

@@ -21,8 +21,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recsaas_assets.dbt_invocation import PROJECT_DIR
-from recsaas_assets.dbt_manifest import parse_manifest
+from recsaas_assets.features.dbt_invocation import PROJECT_DIR
+from recsaas_assets.features.dbt_manifest import parse_manifest
 from resources.base.tenant import TenantId
 from resources.control_db.uploads import UploadRecord, list_uploads, record_upload
 from resources.release.load import load_release

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recsaas_assets.dbt_runner import SOURCE_FILES, _work_folders
+from recsaas_assets.features.dbt_runner import SOURCE_FILES, _work_folders
 from resources.base.tenant import TenantId
 from resources.storage.lake import Lake, write_bytes
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-import recsaas_assets.landing as landing
-from recsaas_assets.landing import (
+import recsaas_assets.ingestion.landing as landing
+from recsaas_assets.ingestion.landing import (
     LandedFile,
     refuse_misplaced,
     settled,

@@ -5,8 +5,8 @@ import json
 import numpy as np
 from click.testing import CliRunner
 
-from recsaas_assets.benchmarks import ann as command
-from recsaas_assets.benchmarks.ann_release import made_up
+from recsaas_assets.benchmarks.serving import ann as command
+from recsaas_assets.benchmarks.serving.ann_release import made_up
 from resources.ranker.retrieval.index import build_index
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsaas_assets.benchmarks.gowalla import gowalla_config, measure
-from recsaas_assets.benchmarks.gowalla_measure import PaperSplit, rank_everybody
-from recsaas_assets.recommender.vectors import ModelVectors
+from recsaas_assets.benchmarks.models.gowalla import gowalla_config, measure
+from recsaas_assets.benchmarks.models.gowalla_measure import PaperSplit, rank_everybody
+from recsaas_assets.recommender.data.vectors import ModelVectors
 from resources.base.errors import InvalidInput
 
 

@@ -11,10 +11,10 @@ from threading import Lock, Thread
 import numpy as np
 
 from bento_service.benchmarking.sampled import layer_of
-from recsaas_assets.benchmarks.serve_data import invented_contents
-from recsaas_assets.benchmarks.serve_load import Load, LoadRun, Seen, http_request, run_load
-from recsaas_assets.benchmarks.serve_measure import figures
-from recsaas_assets.benchmarks.soak import Memory
+from recsaas_assets.benchmarks.serving.serve_data import invented_contents
+from recsaas_assets.benchmarks.serving.serve_load import Load, LoadRun, Seen, http_request, run_load
+from recsaas_assets.benchmarks.serving.serve_measure import figures
+from recsaas_assets.benchmarks.serving.soak import Memory
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recsaas_assets.ingestion import (
+from recsaas_assets.ingestion.raw_tables import (
     GIANT_ROWS,
     RawTable,
     event_rows,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import recsaas_assets.landing as landing
-from recsaas_assets.landing import LandedFile, take_landed_files
+import recsaas_assets.ingestion.landing as landing
+from recsaas_assets.ingestion.landing import LandedFile, take_landed_files
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import Tenant, get_tenant

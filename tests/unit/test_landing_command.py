@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from recsaas_assets.cli import cli
-from recsaas_assets.landing import take_landed_files
+from recsaas_assets.ingestion.landing import take_landed_files
 from resources.base.settings import load_settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db

@@ -13,13 +13,13 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
-from recsaas_assets.recommender.gate import Outcome, Verdict
-from recsaas_assets.recommender.lifecycle import TrainedModel
-from recsaas_assets.recommender.live_release import DamagedRelease, LiveRelease
-from recsaas_assets.recommender.report import Cohort, EvaluationReport, LiveSummary, SplitSummary
-from recsaas_assets.recommender.vectors import ModelVectors
-from recsaas_assets.releasing import (
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.evaluation.gate import Outcome, Verdict
+from recsaas_assets.recommender.evaluation.live_release import DamagedRelease, LiveRelease
+from recsaas_assets.recommender.evaluation.report import Cohort, EvaluationReport, LiveSummary, SplitSummary
+from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+from recsaas_assets.release.releasing import (
     check_belongs,
     contents_of,
     histories,

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from recsaas_assets.recommender import trainer
-from recsaas_assets.recommender.bpr import paper_config
-from recsaas_assets.recommender.model_config import ModelConfig, fit_model
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.trainer import TrainingCancelled, fit
-from recsaas_assets.recommender.vectors import Diverged
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.data.vectors import Diverged
+from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
+from recsaas_assets.recommender.lightgcn import trainer
+from recsaas_assets.recommender.lightgcn.bpr import paper_config
+from recsaas_assets.recommender.lightgcn.trainer import TrainingCancelled, fit
 from resources.base.errors import InvalidInput
 from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
 

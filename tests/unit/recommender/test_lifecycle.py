@@ -12,11 +12,11 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
-from recsaas_assets.recommender.lifecycle import TrainedModel, train
-from recsaas_assets.recommender.model_report import report_on
-from recsaas_assets.recommender.trainer import EpochProgress, TrainingCancelled
-from recsaas_assets.recommender.vectors import ModelVectors
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.evaluation.model_report import report_on
+from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel, train
+from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, TrainingCancelled
 from resources.base.errors import CorruptArtifact
 from resources.tenants.model_configs import LightGCNConfig
 

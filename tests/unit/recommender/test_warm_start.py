@@ -13,11 +13,11 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from recsaas_assets.recommender import lifecycle
-from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
-from recsaas_assets.recommender.lifecycle import train
-from recsaas_assets.recommender.vectors import ModelVectors
-from recsaas_assets.recommender.warm_start import MOST_IN_A_ROW, PreviousModel, incremental
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.lifecycle.trained_model import train
+from recsaas_assets.recommender.lifecycle.trained_model import trained_model as lifecycle
+from recsaas_assets.recommender.lifecycle.warm_start import MOST_IN_A_ROW, PreviousModel, incremental
 from resources.tenants.model_configs import LightGCNConfig
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

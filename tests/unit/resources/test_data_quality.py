@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsaas_assets.quality_findings import QUESTIONS, findings
+from recsaas_assets.features.quality_findings import QUESTIONS, findings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import create_tenant

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from recsaas_assets.recommender.model_config import parse_config
+from recsaas_assets.recommender.lifecycle.model_config import parse_config
 from resources.base.errors import InvalidInput
 from resources.tenants.hyperparameters import USUAL_NAMES, accepted_names, layer_weights, own_hyperparameters
 from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from recsaas_assets.recommender.feature_tables import Features, FeatureTable
-from recsaas_assets.recommender.model_config import default_config, fit_model, parse_config
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.trainer import FitResult, TrainingCancelled
+from recsaas_assets.recommender.data.feature_tables import Features, FeatureTable
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.lifecycle.model_config import default_config, fit_model, parse_config
+from recsaas_assets.recommender.lightgcn.trainer import FitResult, TrainingCancelled
 from recsaas_assets.recommender.two_tower.objective import shuffled_blocks
 from recsaas_assets.recommender.two_tower.trainer import _Fit, fit_two_tower
 from resources.base.errors import InvalidInput

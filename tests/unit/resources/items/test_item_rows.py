@@ -10,7 +10,7 @@ import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recsaas_assets.ingestion import write_raw_table
+from recsaas_assets.ingestion.raw_tables import write_raw_table
 from resources.catalogue.rows import ROW_SCHEMA, change_rows, newest_rows
 from resources.control_db.idempotency import WriteKey
 from resources.control_db.items import ItemChange, ItemEdit, append_item_changes, list_item_changes

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsaas_assets.recommender.scorers import VectorScorer
+from recsaas_assets.recommender.metrics.scorers import VectorScorer
 from resources.base.errors import CorruptRelease, InvalidInput, ItemNotFound
 from resources.ranker.eligibility.filters import Filters
 from resources.ranker.ranker import Ranker

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recsaas_assets.ingestion import taken_in, uploads_table, write_raw_table
+from recsaas_assets.ingestion.raw_tables import taken_in, uploads_table, write_raw_table
 from resources.base.errors import Conflict, TooLarge, UploadNotFound
 from resources.base.settings import Settings
 from resources.catalogue.items import ItemCatalogue, ItemQuery
