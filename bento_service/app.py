@@ -11,10 +11,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from bento_service.access.key_cache import KeyCache
 from bento_service.access.limits import Limits
 from bento_service.access.redis import SharedStore
 from bento_service.api.admin import api_keys, rules, tenants, training
-from bento_service.api.auth import KeyCache
 from bento_service.api.data import data_docs, data_quality, interactions, items, uploads, users
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget

@@ -9,9 +9,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from bento_service.access.key_cache import KeyCache
 from bento_service.access.limits import Limits
 from bento_service.access.redis import SharedStore
-from bento_service.api.auth import KeyCache
 from bento_service.events.decision_log import DecisionLog
 from bento_service.events.writer import EventWriter
 from bento_service.http.client_address import ClientAddress

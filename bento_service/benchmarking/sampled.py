@@ -1,7 +1,7 @@
 """The service's app in one process that watches where its processor time goes: for `recsaas bench serve`.
 
-`python -m bento_service.benchmarking.sampled --port 9000`. SIGUSR1 starts the samples; when the process is told to stop it
-writes them to stdout, as JSON: samples by layer, and by function of ours. A sample is taken after so much processor
+`python -m bento_service.benchmarking.sampled --port 9000`. SIGUSR1 starts the samples; when the process is told to
+stop it writes them to stdout, as JSON: samples by layer, and by function of ours. A sample is taken after so much processor
 time of the process, not of the clock, so waiting does not count, and is a look at the stack of the event loop.
 """
 
@@ -31,6 +31,7 @@ LAYERS = (
     ("bento_service.middleware", "middleware"),
     ("bento_service.access.limits", "limits"),
     ("bento_service.api.auth", "auth"),
+    ("bento_service.access.key_cache", "auth"),
     ("resources.control_db", "auth"),
     ("bento_service.http.json_body", "request_body"),
     ("bento_service.schemas", "request_body"),

@@ -1,7 +1,7 @@
 """The yardstick of `recsaas bench serve`: uvicorn and one FastAPI route that answers constant bytes.
 
-`python -m bento_service.benchmarking.yardstick --port 9000 --workers 2 --bytes 3000`. No access log and no middleware: it
-is what the stack costs by itself.
+`python -m bento_service.benchmarking.yardstick --port 9000 --workers 2 --bytes 3000`. No access log and no middleware:
+it is what the stack costs by itself.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
 
-PROJECT_DIR = Path(__file__).parent.parent / "dbt_project"
+PROJECT_DIR = Path(__file__).parents[2] / "dbt_project"
 PARTIAL_PARSE = "partial_parse.msgpack"
 
 # dbt keeps flags, adapters and the DuckDB connection in module globals.

@@ -1,4 +1,6 @@
-"""A process that runs tenants one after the other, as `parallel_runs` tells it: `python -m recsaas_assets.instance.run_worker`.
+"""A process that runs tenants one after the other, as `parallel_runs` tells it.
+
+Started by `python -m recsaas_assets.instance.run_worker`.
 
 It reads a tenant id a line and answers each with one line, the run's outcome as JSON. Loading Dagster, dbt and torch
 takes longer than the run of a small shop, so that a process for each tenant would mostly load.

@@ -23,7 +23,7 @@ from resources.release.manifest import ReleaseManifest
 from resources.release.store import ReleaseStore
 from resources.storage.lake import Lake, fetch_file
 
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _SOURCES = ("bento_service", "resources")
 _FILES = ("bentofile.yaml", "requirements-bento.txt", "pyproject.toml", "README.md", "LICENSE")
 _SECONDS = 600

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-from resources.uploads.contract.columns import MAX_ID_BYTES
+MAX_ID_BYTES = 256
+"""UTF-8 bytes of an id of a user, an item or a session."""
 
 
 def checked_id(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The program of the fork server: it forks children and says how they ended. `resources/processes/forked.py` is its other side.
+"""The program of the fork server: it forks children and says how they ended. `forked.py` is its other side.
 
 It has one thread of Python and never computes anything, so that no lock of a library is held when it forks.
 """

@@ -2,8 +2,8 @@
 
 A process of its own, the fork server, has imported the modules once and does nothing but fork; so a child starts
 without their import time, and without the threads and locks of whoever asks. It may crash, hang or grow: the kernel
-ends it at its limits, and it ends with its parent. Where a second does not matter, `resources/processes/interpreter.py` starts a fresh
-interpreter.
+ends it at its limits, and it ends with its parent. Where a second does not matter, `interpreter.py` starts a
+fresh one.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class ForkServer:
             self._control.close()
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         control.settimeout(_HEAR_SECONDS)
-        package = str(Path(__file__).absolute().parents[1])
+        package = str(Path(__file__).absolute().parents[2])
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _START, package, str(theirs.fileno()), *self._modules],

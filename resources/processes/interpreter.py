@@ -47,7 +47,7 @@ def run_in_child(module: str, arguments: Sequence[str], *, stop: threading.Event
     Raises:
         ChildBroke: there is no outcome.
     """
-    package = str(Path(__file__).absolute().parents[1])
+    package = str(Path(__file__).absolute().parents[2])
     listening, held = os.pipe()
     with open(held, "wb") as lifeline:
         try:

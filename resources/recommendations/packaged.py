@@ -55,7 +55,7 @@ class Package:
     contents: PackageContents
 
     @classmethod
-    def beside_sources(cls, root: Path = Path(__file__).parents[1]) -> Package | None:
+    def beside_sources(cls, root: Path = Path(__file__).parents[2]) -> Package | None:
         """Return the package that lies beside the sources; `None` when there is none, as in a checkout.
 
         Raises:

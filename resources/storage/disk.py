@@ -1,4 +1,4 @@
-"""Files of this machine that are whole or absent, also after a power cut; the local half of `resources/storage/lake.py`."""
+"""Files of this machine that are whole or absent, also after a power cut; the local half of `lake.py`."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from bento_service.http.page_headers import of_page
 
 router = APIRouter(include_in_schema=False)
-_STATIC = Path(__file__).parent.parent / "static"
+_STATIC = Path(__file__).parents[2] / "static"
 
 
 @router.get("/docs")

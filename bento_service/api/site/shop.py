@@ -26,7 +26,7 @@ from resources.catalogue.items import ItemQuery
 from resources.release.load import LoadedRelease
 
 router = APIRouter(include_in_schema=False)
-_PAGES = Path(__file__).parent.parent / "pages" / "shop"
+_PAGES = Path(__file__).parents[2] / "demo" / "shop"
 _HEADERS = {**SHOP, "Cache-Control": "no-cache"}
 _MOST = 60
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import FileResponse
 
 router = APIRouter(include_in_schema=False)
-_SCRIPT = Path(__file__).parent.parent / "static" / "recsaas.js"
+_SCRIPT = Path(__file__).parents[2] / "static" / "recsaas.js"
 # Any page may load it: there is nothing in it that is not public.
 _HEADERS = {
     "Cache-Control": "public, max-age=3600",

@@ -1,7 +1,7 @@
 """One process of a fit that several do together: `python -m …share_worker FOLDER RANK PROCESSES`.
 
 On several machines torchrun starts it with FOLDER alone, a folder that all of them see, and tells it the rest:
-`torchrun --nnodes 2 --rdzv-backend c10d --rdzv-endpoint HOST:PORT -m recsaas_assets.recommender.data_parallel.share_worker FOLDER`.
+`torchrun --nnodes 2 --rdzv-backend c10d --rdzv-endpoint HOST:PORT -m MODULE FOLDER`, where MODULE is this one.
 `ParallelFit.save` writes the folder, `collected` reads the result. The first process says its progress on stdout, one
 JSON array an epoch.
 """

@@ -7,7 +7,6 @@ from enum import StrEnum
 
 import polars as pl
 
-MAX_ID_BYTES = 256
 MAX_TEXT_BYTES = 100_000
 """Bytes of a text that says no less, such as a description, or of a column that is not listed."""
 INTERACTION_TYPES = ("view", "click", "add_to_cart", "purchase", "rating", "like", "dislike")

@@ -14,10 +14,10 @@ from pandera.api.polars.types import PolarsData
 from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaErrors
 
+from resources.base.ids import MAX_ID_BYTES
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import (
     DELETED,
-    MAX_ID_BYTES,
     MAX_TEXT_BYTES,
     ColumnSpec,
     Kind,

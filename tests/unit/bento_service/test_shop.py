@@ -89,7 +89,7 @@ def test_the_widget_is_small_and_any_page_may_load_it(client: Client) -> None:
 @pytest.mark.parametrize(
     "way", ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("]
 )
-@pytest.mark.parametrize("script", [WIDGET, *(WIDGET.parents[1] / "pages" / "shop").glob("*.js")], ids=lambda p: p.name)
+@pytest.mark.parametrize("script", [WIDGET, *(WIDGET.parents[1] / "demo" / "shop").glob("*.js")], ids=lambda p: p.name)
 def test_no_script_makes_markup_of_data(script: Path, way: str) -> None:
     assert way not in script.read_text(encoding="utf-8")
 

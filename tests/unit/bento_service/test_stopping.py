@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from bento_service.api.auth import KEY_TTL_SECONDS, KeyCache
+from bento_service.access.key_cache import KEY_TTL_SECONDS, KeyCache
 from bento_service.app import create_app
 from bento_service.demo.catalogue import BROWSER_SCOPES
 from bento_service.scheduling.threads import Threads

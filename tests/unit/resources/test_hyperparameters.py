@@ -76,7 +76,8 @@ def test_a_name_of_the_other_model_is_refused_with_those_that_there_are() -> Non
 
 
 def test_checking_loads_neither_torch_nor_the_pipeline() -> None:
-    code = "import sys, resources.tenants.hyperparameters; print([n for n in ('torch', 'recsaas_assets') if n in sys.modules])"
+    loaded = "print([n for n in ('torch', 'recsaas_assets') if n in sys.modules])"
+    code = f"import sys, resources.tenants.hyperparameters; {loaded}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
