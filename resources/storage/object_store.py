@@ -1,6 +1,7 @@
 """The object store below a lake at `s3://…`: one connection per process, and errors that say what to do.
 
-It is imported for such a lake alone: a lake in a folder needs neither s3fs nor its import time. Credentials come from where all AWS tools look for them: `AWS_…` variables, profiles, the machine's role.
+It is imported for such a lake alone: a lake in a folder needs neither s3fs nor its import time.
+Credentials come from where all AWS tools look for them: `AWS_…` variables, profiles, the machine's role.
 """
 
 from __future__ import annotations

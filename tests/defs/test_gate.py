@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from recsaas_assets.cli import cli
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.lifecycle.trained_model import trained_model as lifecycle
+from recsaas_assets.recommender.lifecycle import trained_model as lifecycle
 from resources.base.errors import Conflict
 from resources.ranker.ranker import Ranker
 from resources.release.load import load_release

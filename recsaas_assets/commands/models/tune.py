@@ -35,7 +35,7 @@ _WAIT_SECONDS = 60.0
 @json_option
 def tune(tenant_id: TenantId, trials: int | None, minutes: float | None, forget: bool, as_json: bool) -> None:
     """Search better hyper-parameters for TENANT on its validation period; the runs that follow train with them."""
-    from recsaas_assets.recommender.search.search import search_result
+    from recsaas_assets.recommender.search import search_result
 
     site = Installation()
     settings = get_tenant(site.db, tenant_id).settings.training

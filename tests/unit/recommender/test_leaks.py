@@ -11,8 +11,8 @@ from upath import UPath
 
 from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.lifecycle import trained_model as lifecycle
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel, train
-from recsaas_assets.recommender.lifecycle.trained_model import trained_model as lifecycle
 from recsaas_assets.recommender.lightgcn.bpr import paper_config
 from recsaas_assets.recommender.lightgcn.trainer import fit
 from resources.base.errors import CorruptArtifact

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.evaluation.evaluate import model_report
+from recsaas_assets.recommender.evaluation import model_report
 from recsaas_assets.recommender.evaluation.live_release import DamagedRelease
 from recsaas_assets.recommender.evaluation.model_report import report_on
 from recsaas_assets.recommender.evaluation.plots import evaluation_png

@@ -15,8 +15,8 @@ from upath import UPath
 
 from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.lifecycle import trained_model as lifecycle
 from recsaas_assets.recommender.lifecycle.trained_model import train
-from recsaas_assets.recommender.lifecycle.trained_model import trained_model as lifecycle
 from recsaas_assets.recommender.lifecycle.warm_start import MOST_IN_A_ROW, PreviousModel, incremental
 from resources.tenants.model_configs import LightGCNConfig
 

@@ -20,7 +20,7 @@ BLUE, GREEN = TenantId("blue"), TenantId("green")
 _DIES_BEFORE_THE_RENAME = """
 import os, signal, sys
 from upath import UPath
-from resources import lake
+from resources.storage import lake
 lake.disk.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 lake.write_bytes(UPath(sys.argv[1]), b"new " * 1000)
 """

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from recsaas_assets.recommender.lifecycle.trained_model import trained_model as lifecycle
+from recsaas_assets.recommender.lifecycle import trained_model as lifecycle
 from resources.base.tenant import TenantId
 from resources.control_db.runs import RunRecord
 from resources.control_db.training_jobs import JobStatus, TrainingJob

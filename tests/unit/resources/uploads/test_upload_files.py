@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from resources.base.errors import TooLarge, UploadRefused
-from resources.uploads.parsing.mapping import csv_reader, reader
+from resources.uploads.parsing import csv_reader, reader
 
 HEADER = "user_id,item_id,interaction_type,timestamp"
 ALL_EMPTY = tuple(f"{column}.empty" for column in HEADER.split(","))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from resources.uploads.checking import parts
 from resources.uploads.contract.columns import Kind, ValueType, columns
 from resources.uploads.deduplication import entries, pairs
-from resources.uploads.parsing.mapping import csv_reader
+from resources.uploads.parsing import csv_reader
 from resources.uploads.parsing.validation import rule_table
 
 TIMES = {
