@@ -29,8 +29,9 @@ def invented(seed: int) -> list[Question]:
 
 def _round(dice: Dice, number: int, start: int) -> list[Question]:
     """Return a hundred questions; `start` is the number of the first."""
-    asked = [_recommend(dice) for _ in range(44)]
-    asked += dice.some(asked, 6)  # asked again, they are answered from what is kept
+    asked = [_recommend(dice) for _ in range(38)]
+    asked += dice.some(asked, 3)  # asked again, they are answered from what is kept
+    asked += [_nearly(dice, each) for each in dice.some(asked, 9)]
     asked += [_similar(dice) for _ in range(11)]
     asked += [_why_not(dice) for _ in range(11)]
     asked += [_batch(dice) for _ in range(2)]
@@ -136,6 +137,26 @@ def _recommend(dice: Dice) -> Question:
     tenant = dice.pick(_TENANTS)
     by = "blue page" if tenant == "blue" and dice.chance(0.1) else tenant
     return {"by": by, "do": _RECOMMEND, "body": _body(dice, tenant)}
+
+
+def _nearly(dice: Dice, question: Question) -> Question:
+    """Return the question with one thing changed, so that what is kept of the one must not answer the other."""
+    body = {**question["body"]}
+    name = dice.pick(("explain", "exclude_seen", "diversity", "max_per_category", "scenario", "count", "filters"))
+    if name in ("explain", "exclude_seen"):
+        body[name] = not body.get(name, True)
+    elif name == "diversity":
+        body[name] = 0.6 if body.get(name) != 0.6 else 0.2
+    elif name == "max_per_category":
+        body[name] = body.get(name, 0) + 1
+    elif name == "scenario":
+        body[name] = "home" if body.get(name) != "home" else "checkout"
+    elif name == "count":
+        body[name] = body.get(name, 10) + 1
+    else:
+        wanted = body.get(name, {})
+        body[name] = {**wanted, "include_unavailable": not wanted.get("include_unavailable", False)}
+    return {**question, "body": body}
 
 
 def _alike(dice: Dice, tenant: str) -> dict[str, Any]:
