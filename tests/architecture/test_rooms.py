@@ -83,7 +83,7 @@ def test_a_project_that_keeps_the_rules(tmp_path: Path) -> None:
             "resources.storage: imports resources.control_db from its own floor (resources/storage/lake.py:1)",
         ),
         ({"resources/times/__init__.py": DOC, "resources/times/t.py": ""}, "resources.times: has no floor"),
-        ({"resources/lake.py": ""}, "resources.lake: has no floor"),
+        ({"resources/loose.py": ""}, "resources.loose: has no floor"),
         (MODULES, f"resources.base: has {MAX_MODULES + 1} modules"),
         (
             {f"bento_service/{name}.py": "" for name in "abcdefghijkl"},
