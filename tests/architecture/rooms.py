@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ MAX_DOCSTRING_LINES = 8
 
 @dataclass(frozen=True)
 class Rooms:
-    """The rooms of a checkout.
+    """The rooms of a checkout; a package that only holds other packages is none.
 
     `modules` has the files of each room, `__init__.py` left out; `imports` has, of each room, the rooms that it imports
     and the lines that do so (`file:line`).
@@ -46,19 +46,15 @@ def room_files(root: Path) -> list[SourceFile]:
 
 def read_rooms(files: Sequence[SourceFile]) -> Rooms:
     """Find the rooms of `files` and what they import."""
-    packages = {file.package for file in files}
-    known = {file.module for file in files} | packages
+    rooms = {file.module: _room(file) for file in files if not file.is_initial}
     modules: dict[str, list[str]] = {}
     arrows: dict[str, dict[str, list[str]]] = {}
-    for file in files:
-        room = _room(file.module, packages)
-        if room in PROGRAM:  # its `__init__.py`, which holds no code
-            continue
-        modules.setdefault(room, []).extend([] if file.is_initial else [file.name])
-        for line, module in _imported(file, known):
-            target = _room(module, packages)
-            if target != room and target not in PROGRAM:
-                arrows.setdefault(room, {}).setdefault(target, []).append(f"{file.name}:{line}")
+    for file in (each for each in files if not each.is_initial):
+        room = rooms[file.module]
+        modules.setdefault(room, []).append(file.name)
+        for line, module in _imported(file, rooms):
+            if rooms[module] != room:
+                arrows.setdefault(room, {}).setdefault(rooms[module], []).append(f"{file.name}:{line}")
     return Rooms(
         {room: tuple(modules[room]) for room in sorted(modules)},
         {
@@ -102,20 +98,17 @@ def _same_top(room: str, other: str) -> bool:
     return room.split(".")[0] == other.split(".")[0]
 
 
-def _room(module: str, packages: set[str]) -> str:
-    if module in packages:
-        return module
-    parent = module.rpartition(".")[0]
-    return module if parent in PROGRAM else parent
+def _room(file: SourceFile) -> str:
+    return file.module if file.package in PROGRAM else file.package
 
 
-def _imported(file: SourceFile, known: set[str]) -> Iterator[tuple[int, str]]:
+def _imported(file: SourceFile, known: Container[str]) -> Iterator[tuple[int, str]]:
     """Our modules that `file` imports, with the line: `from a import b` is `a.b` where that is a module, else `a`."""
     for each in imports(file.tree):
-        submodules = [f"{each.module}.{name}" for name in each.names if f"{each.module}.{name}" in known]
-        if each.module in known and len(submodules) < max(1, len(each.names)):
-            yield each.line, each.module
-        yield from ((each.line, submodule) for submodule in submodules)
+        modules = {name for name in (f"{each.module}.{name}" for name in each.names) if name in known}
+        if each.module in known:
+            modules.add(each.module)
+        yield from ((each.line, module) for module in sorted(modules))
 
 
 def _shortest_cycle(rooms: Rooms, start: str) -> list[str]:

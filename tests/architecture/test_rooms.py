@@ -106,6 +106,11 @@ def test_each_rule_can_fail(tmp_path: Path, files: dict[str, str], problem: str)
     assert found[0].startswith(problem)
 
 
+def test_a_package_of_packages_is_no_room_and_says_what_lives_there(tmp_path: Path) -> None:
+    root = write(tmp_path, {**GOOD, "bento_service/api/__init__.py": DOC, "bento_service/api/site/__init__.py": ""})
+    assert room_violations(root, FLOORS) == ["bento_service.api.site: its __init__.py does not say what lives there"]
+
+
 def test_a_package_without_init_and_a_place_without_a_room(tmp_path: Path) -> None:
     root = write(tmp_path, {**GOOD, "resources/tenants/rows.py": ""})
     floors = {**FLOORS, "recsaas_assets": (("runs",),), "resources": (*FLOORS["resources"], ("tenants",))}
