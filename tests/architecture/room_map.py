@@ -1,6 +1,6 @@
 """The map of the rooms in docs/architecture.md: `python -m tests.architecture.room_map` writes it anew.
 
-Made of the floors in rooms.py and of what each room says of itself in the first sentence of its docstring.
+Made of the floors in rooms.py, the first sentence of the docstring of each room, and its imports.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import ast
 import re
 from pathlib import Path
 
-from tests.architecture.rooms import FLOORS, Floors, room_files
+from tests.architecture.rooms import FLOORS, Floors, Rooms, read_rooms, room_files
 from tests.architecture.source import SourceFile
 
 PAGE = Path("docs/architecture.md")
@@ -18,8 +18,10 @@ BEGIN, END = "<!-- rooms -->\n", "<!-- /rooms -->\n"
 
 def room_map(root: Path, floors: Floors = FLOORS) -> str:
     """Return one table for each top-level package of the checkout at `root`, the highest floor first."""
-    files = {file.module: file for file in room_files(root)}
-    return "\n".join(_table(top, levels, files) for top, levels in floors.items())
+    files = room_files(root)
+    rooms = read_rooms(files)
+    said = {file.module: file for file in files}
+    return "\n".join(_table(top, levels, said, rooms) for top, levels in floors.items())
 
 
 def page_with_map(text: str, tables: str) -> str:
@@ -35,24 +37,20 @@ def first_sentence(docstring: str) -> str:
     return re.split(r"(?<=\w|\)|`)\.(?: |$)", line, maxsplit=1)[0]
 
 
-def _table(top: str, levels: tuple[tuple[str, ...], ...], files: dict[str, SourceFile]) -> str:
-    rows = [
-        f"### `{top}/`",
-        "",
-        first_sentence(_docstring(files[top])) + ".",
-        "",
-        "| floor | room | what lives there |",
-    ]
-    rows.append("|---|---|---|")
+def _table(top: str, levels: tuple[tuple[str, ...], ...], said: dict[str, SourceFile], rooms: Rooms) -> str:
+    rows = [f"### `{top}/`", "", f"{first_sentence(_docstring(said[top]))}.", ""]
+    rows += ["| floor | room | what lives there | imports |", "|---|---|---|---|"]
     for level in range(len(levels) - 1, -1, -1):
         for name in sorted(levels[level]):
-            rows.append(_row(level, name, files[f"{top}.{name}"]))
+            imported = [other for other in rooms.imports[f"{top}.{name}"] if other.startswith(f"{top}.")]
+            rows.append(_row(level, name, said[f"{top}.{name}"], imported))
     return "\n".join(rows) + "\n"
 
 
-def _row(level: int, name: str, file: SourceFile) -> str:
+def _row(level: int, name: str, file: SourceFile, imported: list[str]) -> str:
     place = file.name.removesuffix("__init__.py")
-    return f"| {level} | [`{name}`](../{place}) | {first_sentence(_docstring(file))} |"
+    below = ", ".join(other.partition(".")[2] for other in imported) or "–"
+    return f"| {level} | [`{name}`](../{place}) | {first_sentence(_docstring(file))} | {below} |"
 
 
 def _docstring(file: SourceFile) -> str:

@@ -15,7 +15,7 @@ FILES = {
     "resources/__init__.py": '"""What both programs share. Plain Python."""\n',
     "resources/base/__init__.py": '"""Errors and ids,\nfrom errors.py and ids.py on. Imports nothing."""\n',
     "resources/base/ids.py": "",
-    "resources/dagster_resources.py": '"""The lake as Dagster sees it."""\n',
+    "resources/dagster_resources.py": '"""The lake as Dagster sees it."""\nfrom resources.base.ids import X\n',
 }
 MOST_HOPS = 12
 
@@ -39,9 +39,9 @@ def test_a_map_has_the_highest_floor_first(tmp_path: Path) -> None:
     tables = room_map(write(tmp_path, FILES), floors)
     assert tables == (
         "### `resources/`\n\nWhat both programs share.\n\n"
-        "| floor | room | what lives there |\n|---|---|---|\n"
-        "| 1 | [`dagster_resources`](../resources/dagster_resources.py) | The lake as Dagster sees it |\n"
-        "| 0 | [`base`](../resources/base/) | Errors and ids, from errors.py and ids.py on |\n"
+        "| floor | room | what lives there | imports |\n|---|---|---|---|\n"
+        "| 1 | [`dagster_resources`](../resources/dagster_resources.py) | The lake as Dagster sees it | base |\n"
+        "| 0 | [`base`](../resources/base/) | Errors and ids, from errors.py and ids.py on | – |\n"
     )
     assert page_with_map(f"a\n{BEGIN}old\n{END}b\n", tables) == f"a\n{BEGIN}{tables}{END}b\n"
 

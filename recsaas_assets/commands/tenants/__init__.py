@@ -1,0 +1,2 @@
+"""Commands about tenants, their keys and their users. May import what the commands share and the recommender's search.
+"""
