@@ -1,3 +1,3 @@
-"""Decisions about runs, without Dagster: which tenants need one, why one failed, how a training job becomes one.
-Imports no other package of the pipeline.
+"""Decisions about Dagster runs: which tenants need one, why one failed, how a training job becomes one. Imports no
+other package of the pipeline.
 """
