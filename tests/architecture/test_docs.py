@@ -16,12 +16,12 @@ import pytest
 
 from bento_service.app import create_app
 from recsaas_assets.cli import cli
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.lake import Lake
-from resources.settings import Settings
-from resources.tenant_settings import TenantSettings, TrainingSettings
-from resources.uploads.contract import Kind
-from resources.uploads.rules import rule_table
+from resources.storage.lake import Lake
+from resources.tenants.settings import TenantSettings, TrainingSettings
+from resources.uploads.contract.columns import Kind
+from resources.uploads.parsing.validation import rule_table
 
 ROOT = Path(__file__).parents[2]
 # Loading the graph takes seconds: one worker of pytest-xdist does it for all tests that need it.
@@ -160,6 +160,21 @@ def test_links_between_pages_lead_somewhere() -> None:
     for name in ("settings", "cli", "api", "assets", "snippets"):
         for target in re.findall(r"\]\(([^)#]+)\)", page(f"docs/{name}.md")):
             assert (ROOT / "docs" / target).exists(), f"docs/{name}.md links to {target}"
+
+
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+THAT_WAS = ("CHANGELOG.md", "docs/adr/")
+"""Pages that tell of a time, and may name a file of that time."""
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if not name.startswith(THAT_WAS)])
+def test_every_file_that_a_page_names_exists(name: str) -> None:
+    """A page may name a file by the end of its path: `answer_json.py`, `ranker/index.py`."""
+    folders = ("resources", "recsaas_assets", "bento_service", "dbt_project", "tests", "docs")
+    known = [path.relative_to(ROOT).as_posix() for folder in folders for path in (ROOT / folder).rglob("*.*")]
+    named = re.findall(r"`([\w./-]+\.(?:py|sql))`|(?<!\w)(tests/[\w/]+\.py)", page(name))
+    for mention in sorted({first or second for first, second in named}):
+        assert any(f"/{path}".endswith(f"/{mention}") for path in known), mention
 
 
 def test_the_readme_names_the_two_commands_that_matter() -> None:

@@ -14,14 +14,14 @@ from click.testing import CliRunner
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from bento_service.bentoml_fit import forwarded
+from bento_service.bentoml_adapter.adapter import forwarded
 from recsaas_assets.cli import cli
-from resources.as_served import as_served
-from resources.errors import RecsaasError
+from resources.base.errors import RecsaasError
+from resources.base.tenant import TenantId
 from resources.ranker.live import live_ranker
 from resources.ranker.ranking import Ranking
-from resources.recommend_all import recommend_all
-from resources.tenant import TenantId
+from resources.recommendations.batch import recommend_all
+from resources.recommendations.offline import as_served
 from tests.recorded.release import NOW
 from tests.recorded.site import Site
 

@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from bento_service.logs import configure_logging
+from bento_service.telemetry.logs import configure_logging
 from tests.recorded.ask import SCORE, Asking, Question
 from tests.recorded.invented import invented
 from tests.recorded.site import opened

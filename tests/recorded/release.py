@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from resources.ranker.index import build_index
+from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
 from resources.release.manifest import GateDecision, IndexInfo, ManifestDraft, UploadReference
 from tests.recorded.dice import Dice

@@ -13,14 +13,14 @@ import pytest
 from fastapi import FastAPI
 
 from bento_service.app import create_app
+from resources.base.settings import load_settings
+from resources.base.tenant import TenantId
 from resources.control_db.api_keys import SCOPES, create_api_key
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import create_tenant, suspend_tenant
-from resources.lake import Lake
 from resources.release.store import ReleaseStore, new_version
-from resources.settings import load_settings
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
+from resources.storage.lake import Lake
+from resources.tenants.settings import TenantSettings
 from tests.recorded.dice import Dice
 from tests.recorded.release import BRANDS, CATEGORIES, NOW, TAGS, Plan, contents_of, draft_of
 from tests.unit.bento_service.client import Client, client_of
