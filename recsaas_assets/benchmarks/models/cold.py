@@ -39,12 +39,12 @@ def cold(names: tuple[str, ...], seed: int, as_json: bool) -> None:
 def _measure(prepared_data: Prepared, seed: int) -> dict[str, Any]:
     from recsaas_assets.recommender.data.content import content_matrix
     from recsaas_assets.recommender.lifecycle.model_config import default_config
-    from recsaas_assets.recommender.lifecycle.trained_model import train
+    from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
 
     data, lake = prepared_data.training_set, prepared_data.tenant
     content = content_matrix(read_parquet(lake.dbt / "stg_items.parquet"), data.items.ids)
     config = default_config("lightgcn", data.n_users, data.n_items, len(data.full))
-    model = train(data, config, seed=seed, content=content)
+    model = train(TrainingInputs(data, content=content), config, seed=seed)
     signals = read_parquet(lake.dbt / "int_interaction_signals.parquet")
     return {
         "new_users": {f"{n}_events": _new_users(data, model, signals, n, seed) for n in _EVENTS},
@@ -109,13 +109,15 @@ def _new_items(data: TrainingSet, model: TrainedModel, seed: int) -> dict[str, A
 
 def _hidden_items(data: TrainingSet, model: TrainedModel, content: sparse.csr_array, seed: int) -> dict[str, Any]:
     """A tenth of the known items made new: their pairs are taken out of everything before the test."""
+    from recsaas_assets.recommender.fitting.inputs import FitInputs
     from recsaas_assets.recommender.lifecycle.cold_items import with_cold_items
     from recsaas_assets.recommender.lifecycle.model_config import fit_model
 
     learned = data.before_test.users_per_item(data.n_items) > 0
     hidden = learned & (np.random.default_rng(seed).random(data.n_items) < _HIDDEN_SHARE)
     pairs = data.before_test.of_items(~hidden)
-    fitted = fit_model(model.config, pairs, data.n_users, data.n_items, seed=seed, stop_after=model.epochs)
+    inputs = FitInputs(pairs, data.n_users, data.n_items, seed, stop_after=model.epochs)
+    fitted = fit_model(inputs, model.config)
     vectors, _ = with_cold_items(fitted.vectors, pairs, content, seed=seed)
     return _as_new(data, vectors, pairs, hidden & vectors.items.any(axis=1), seed)
 

@@ -15,6 +15,7 @@ import torch
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.fitting.adam import Adam
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.graph import bipartite, edge_weights, normalised_adjacency
 from recsaas_assets.recommender.lightgcn.propagation import propagate
 from recsaas_assets.recommender.lightgcn.sampled_softmax import SampledSoftmax
@@ -80,7 +81,7 @@ def rank_everybody(split: PaperSplit, vectors: ModelVectors) -> dict[str, float]
 def run_once(split: PaperSplit, config: LightGCNConfig, *, seed: int, stop_after: int | None = None) -> Run:
     """Fit on the training pairs, for ``stop_after`` steps of the schedule or all, and rank the test pairs."""
     cpu = time.process_time()
-    fitted = fit(split.train, split.n_users, split.n_items, config, seed=seed, stop_after=stop_after)
+    fitted = fit(FitInputs(split.train, split.n_users, split.n_items, seed, stop_after=stop_after), config)
     cpu = time.process_time() - cpu
     started = time.perf_counter()
     metrics = rank_everybody(split, fitted.vectors)

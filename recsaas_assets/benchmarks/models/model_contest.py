@@ -23,6 +23,7 @@ from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.feature_tables import FeatureHistory
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.evaluation.evaluator import Judge
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, default_config, fit_model
 from recsaas_assets.recommender.lifecycle.presets import adapted
 from recsaas_assets.recommender.lightgcn.config import defaults_for
@@ -109,12 +110,9 @@ class Contest:
         assert best is not None
         value, config, epochs = best
         final = fit_model(
+            FitInputs(self._data.before_test, *self._size, self._seed, stop_after=epochs),
             config,
-            self._data.before_test,
-            *self._size,
-            seed=self._seed,
             features=None if self._features is None else self._features.before_test,
-            stop_after=epochs,
         )
         test = _per_user(self.test, _scorer(final, self._data.before_test, self._size[1]))
         chosen = config.model_dump(mode="json") | {"epochs": epochs}
@@ -123,12 +121,9 @@ class Contest:
     def search_fit(self, config: ModelConfig, on_epoch: Callable[[EpochProgress], None] | None = None) -> FitResult:
         """The fit on train that stops by itself on validation, as every training begins."""
         return fit_model(
+            FitInputs(self._data.train, *self._size, self._seed, validation=self._data.validation),
             config,
-            self._data.train,
-            *self._size,
-            seed=self._seed,
             features=None if self._features is None else self._features.train,
-            validation=self._data.validation,
             on_epoch=on_epoch,
         )
 

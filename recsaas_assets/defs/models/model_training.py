@@ -34,7 +34,7 @@ def train_model(
     from recsaas_assets.recommender.evaluation.plots import curves_png
     from recsaas_assets.recommender.fitting.checkpoint import Checkpoint
     from recsaas_assets.recommender.fitting.compute import Compute, device_named
-    from recsaas_assets.recommender.lifecycle.trained_model import train
+    from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
     from recsaas_assets.recommender.lifecycle.warm_start import PreviousModel
     from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, TrainingCancelled
     from recsaas_assets.recommender.search.chosen_config import chosen_config, usable_result
@@ -84,12 +84,14 @@ def train_model(
     found, search = usable_result(lake.search, settings, *size)
     try:
         model = train(
-            data,
+            TrainingInputs(
+                data,
+                features=FeatureHistory.load(lake.features_at, data) if model_type == "two_tower" else None,
+                content=content_matrix(_described(lake), data.items.ids),
+                previous=PreviousModel.load(lake.model) if settings.mode == "incremental" else None,
+            ),
             chosen_config(settings, found, *size),
             seed=SEED,
-            features=FeatureHistory.load(lake.features_at, data) if model_type == "two_tower" else None,
-            content=content_matrix(_described(lake), data.items.ids),
-            previous=PreviousModel.load(lake.model) if settings.mode == "incremental" else None,
             compute=compute,
             on_epoch=on_epoch,
             should_stop=tenant_run.should_stop,

@@ -15,6 +15,7 @@ from recsaas_assets.recommender.data.feature_tables import FeatureHistory
 from recsaas_assets.recommender.evaluation.evaluator import Judge, Rankings, intervals
 from recsaas_assets.recommender.evaluation.live_release import LiveRelease
 from recsaas_assets.recommender.evaluation.report import DECIDING, POPULARITY, Comparison, Difference
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import fit_model
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.recommender.metrics.holdout import MIN_USERS, Holdout, is_comparable
@@ -132,13 +133,8 @@ def _on_the_test_period(
         raise NotComparable(f"release {live.version} is a two-tower model, and this run has no features to repeat it.")
     if model.start.mode == "full" and (config, epochs, live.seed) == (model.config, model.epochs, model.seed):
         return contest
-    again = fit_model(
-        config,
-        training_set.before_test,
-        training_set.n_users,
-        training_set.n_items,
-        seed=live.seed,
-        stop_after=epochs,
-        features=None if features is None else features.before_test,
-    ).vectors
+    inputs = FitInputs(
+        training_set.before_test, training_set.n_users, training_set.n_items, live.seed, stop_after=epochs
+    )
+    again = fit_model(inputs, config, features=None if features is None else features.before_test).vectors
     return replace(contest, live=VectorScorer(again.users, again.items, holdout.known_items), same_recipe=False)
