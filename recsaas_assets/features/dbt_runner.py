@@ -333,7 +333,7 @@ def _publish(result: DbtResult, staging: Path, target: UPath) -> None:
     for node in built:
         file = staging / f"{node.name}.parquet"
         if beside:
-            os.replace(file, target / file.name)
+            os.replace(file, str(target / file.name))
         else:
             put_file(file, target / file.name)
     if built:

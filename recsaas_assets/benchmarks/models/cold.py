@@ -16,6 +16,7 @@ from resources.ranker.fold_in import folded_vector
 from resources.storage.lake import read_parquet
 
 if TYPE_CHECKING:
+    from recsaas_assets.benchmarks.models.ranked import Scorers
     from recsaas_assets.recommender.data.dataset import TrainingSet
     from recsaas_assets.recommender.data.pairs import Pairs
     from recsaas_assets.recommender.data.vectors import ModelVectors
@@ -86,7 +87,7 @@ def _new_users(data: TrainingSet, model: TrainedModel, signals: pl.DataFrame, n:
         rows = events["item_row"].to_numpy()
         folded = folded_vector(vectors.fold_in, rows, None, users.shape[1])
         users[int(str(row))] = 0 if folded is None else folded
-    scorers = {
+    scorers: dict[str, Scorers] = {
         "popularity": popularity_scorer(data.before_test, data.n_items),
         "recent_popularity": VectorScorer(vectors.users, vectors.items, learned),  # no taste: zeros, and popularity
         "fold_in": VectorScorer(users, vectors.items, learned),
@@ -133,11 +134,11 @@ def _as_new(data: TrainingSet, vectors: ModelVectors, history: Pairs, new: Mask,
     rng = np.random.default_rng(seed)
     draws = [np.where(new, rng.random(data.n_items), -np.inf).astype(np.float32) for _ in range(_DRAWS)]
     learned = history.users_per_item(data.n_items) > 0
-    among_new = {
+    among_new: dict[str, Scorers] = {
         "chance": [ItemScorer(draw) for draw in draws],
         "content": VectorScorer(vectors.users, vectors.items, new),
     }
-    among_all = {
+    among_all: dict[str, Scorers] = {
         "popularity": popularity_scorer(history, data.n_items),
         "content": VectorScorer(vectors.users, vectors.items, learned | new),
     }
@@ -155,7 +156,7 @@ def _warm_items(data: TrainingSet, model: TrainedModel, seed: int) -> dict[str, 
     vectors = model.holdout
     learned = data.before_test.users_per_item(data.n_items) > 0
     served = learned | vectors.items.any(axis=1)
-    scorers = {
+    scorers: dict[str, Scorers] = {
         "without_content": VectorScorer(vectors.users, vectors.items, learned),
         "with_content": VectorScorer(vectors.users, vectors.items, served),
     }

@@ -35,7 +35,7 @@ def gowalla_config(steps: int = 300) -> LightGCNConfig:
     )
 
 
-class _Seeds(click.ParamType):
+class _Seeds(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
     name = "seeds"
 
     def convert(

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from recsaas_assets.recommender.data.pairs import Pairs
     from recsaas_assets.recommender.metrics.scorers import Scorer
 
+    Scorers = Scorer | Sequence[Scorer]
+    """A scorer, or several of which each user gets the mean."""
+
 _DEPTH = 20
 
 
 def ranked(
-    scorers: Mapping[str, Scorer | Sequence[Scorer]],
+    scorers: Mapping[str, Scorers],
     truth: Pairs,
     seen: Pairs,
     data: TrainingSet,

@@ -7,7 +7,7 @@ from typing import Any
 from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, MetadataValue, asset
 
 from recsaas_assets.defs.common.metadata import PREVIEW_ROWS, exported, preview, table
-from recsaas_assets.defs.common.partitions import tenants_partitions
+from recsaas_assets.defs.common.partitions import AssetOptions, tenants_partitions
 from recsaas_assets.ingestion.landing import LandedFile, take_landed_files
 from recsaas_assets.ingestion.raw_tables import (
     RawTable,
@@ -27,7 +27,7 @@ from resources.uploads.contract.columns import Kind
 
 _SHOWN = 20
 
-RAW_COMMON: dict[str, Any] = {
+RAW_COMMON: AssetOptions = {
     "partitions_def": tenants_partitions,
     "group_name": "raw",
     "owners": ["team:data"],

@@ -1,18 +1,16 @@
 """Training set, model and evaluation of one tenant."""
 
-from typing import Any
-
 import polars as pl
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
 from recsaas_assets.defs.common.metadata import picture, preview, table
-from recsaas_assets.defs.common.partitions import tenants_partitions
+from recsaas_assets.defs.common.partitions import AssetOptions, tenants_partitions
 from recsaas_assets.defs.models.model_training import SEED, train_model
 from resources.base.errors import CorruptArtifact, InvalidInput
 from resources.dagster_resources import TenantRunResource
 from resources.storage.lake import read_parquet, scan_parquet, write_bytes, write_json
 
-TRAINING_COMMON: dict[str, Any] = {
+TRAINING_COMMON: AssetOptions = {
     "partitions_def": tenants_partitions,
     "group_name": "training",
     "owners": ["team:recommendations"],

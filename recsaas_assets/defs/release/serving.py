@@ -2,13 +2,13 @@
 
 import secrets
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 from dagster import MaterializeResult, MetadataValue, asset
 
 from recsaas_assets.defs.common.metadata import preview
-from recsaas_assets.defs.common.partitions import tenants_partitions
+from recsaas_assets.defs.common.partitions import AssetOptions, tenants_partitions
 from recsaas_assets.defs.data.raw import raw_interactions, raw_items, raw_users
 from recsaas_assets.defs.models.training import evaluation, lightgcn_model, training_set
 from recsaas_assets.features.dbt_runner import read_build
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from resources.release.contents import ReleaseContents
     from resources.release.store import ReleaseStore
 
-SERVING_COMMON: dict[str, Any] = {
+SERVING_COMMON: AssetOptions = {
     "partitions_def": tenants_partitions,
     "group_name": "serving",
     "owners": ["team:recommendations"],
