@@ -13,7 +13,7 @@ from recsaas_assets.features.dbt_runner import BuildRecord
 from recsaas_assets.ingestion.raw_tables import EVENTS_UPLOAD_ID
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.evaluation.gate import Outcome, Verdict
-from recsaas_assets.recommender.evaluation.live_release import DamagedRelease, LiveRelease
+from recsaas_assets.recommender.evaluation.live_model import DamagedRelease, LiveModel
 from recsaas_assets.recommender.evaluation.report import DECIDING, EvaluationReport
 from recsaas_assets.recommender.evaluation.report_text import report_markdown
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
@@ -62,7 +62,7 @@ def live_until(store: ReleaseStore) -> datetime | None:
         return None
 
 
-def live_release(store: ReleaseStore) -> LiveRelease | DamagedRelease | None:
+def live_model(store: ReleaseStore) -> LiveModel | DamagedRelease | None:
     """What the gate compares a candidate with; None without a live release."""
     version = store.current()
     if version is None:
@@ -71,7 +71,7 @@ def live_release(store: ReleaseStore) -> LiveRelease | DamagedRelease | None:
         loaded = load_release(store.directory(version), cache=store.cache)
     except (CorruptRelease, ReleaseNotFound) as error:
         return DamagedRelease(version, error.message)
-    return LiveRelease(
+    return LiveModel(
         version=version,
         algorithm=loaded.manifest.algorithm,
         hyperparameters=loaded.manifest.hyperparameters,

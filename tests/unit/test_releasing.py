@@ -17,7 +17,7 @@ from recsaas_assets.features.dbt_runner import BuildRecord
 from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.evaluation.gate import Outcome, Verdict
-from recsaas_assets.recommender.evaluation.live_release import DamagedRelease, LiveRelease
+from recsaas_assets.recommender.evaluation.live_model import DamagedRelease, LiveModel
 from recsaas_assets.recommender.evaluation.report import Cohort, EvaluationReport, LiveSummary, SplitSummary
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.release.releasing import (
@@ -27,7 +27,7 @@ from recsaas_assets.release.releasing import (
     contents_of,
     histories,
     item_table,
-    live_release,
+    live_model,
     manifest_draft,
     release_vectors,
 )
@@ -291,13 +291,13 @@ def released(
 
 def test_the_live_release_is_what_the_gate_has_to_know(tmp_path: Path, data: TrainingSet, model: TrainedModel) -> None:
     store, _ = released(tmp_path, data, model, staged=True)
-    live = live_release(store)
-    assert isinstance(live, LiveRelease)
+    live = live_model(store)
+    assert isinstance(live, LiveModel)
     assert (live.start, live.measured, live.events_until) == ("full", True, START + timedelta(days=9))
     assert live.second_stage == pytest.approx(0.01)
     assert live.recipe() == (model.config, 9)
     (store.directory(live.version) / "items.parquet").unlink()
-    damaged = live_release(store)
+    damaged = live_model(store)
     assert isinstance(damaged, DamagedRelease)
     assert (damaged.version, "items.parquet" in damaged.problem) == (live.version, True)
 

@@ -102,7 +102,7 @@ def evaluation(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     from recsaas_assets.recommender.evaluation.plots import evaluation_png
     from recsaas_assets.recommender.evaluation.report_text import report_markdown
     from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
-    from recsaas_assets.release.releasing import live_release
+    from recsaas_assets.release.releasing import live_model
     from resources.release.contents import EVALUATION_JSON, EVALUATION_MARKDOWN, EVALUATION_PLOT
     from resources.release.store import ReleaseStore
 
@@ -115,7 +115,7 @@ def evaluation(tenant_run: TenantRunResource) -> MaterializeResult[None]:
         features = FeatureHistory.load(lake.features_at, data)
     except CorruptArtifact:
         features = None
-    report = report_on(data, model, seed=SEED, live=live_release(ReleaseStore(lake)), features=features)
+    report = report_on(data, model, seed=SEED, live=live_model(ReleaseStore(lake)), features=features)
     plot = evaluation_png(report)
     write_json(lake.evaluation / EVALUATION_JSON, report.model_dump(mode="json"))
     write_bytes(lake.evaluation / EVALUATION_MARKDOWN, report_markdown(report, plot=EVALUATION_PLOT).encode())

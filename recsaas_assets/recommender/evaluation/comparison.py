@@ -12,8 +12,8 @@ import numpy as np
 from recsaas_assets.recommender.baselines.popularity import popularity_scorer
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.feature_tables import FeatureHistory
-from recsaas_assets.recommender.evaluation.evaluator import Judge, Rankings, intervals
-from recsaas_assets.recommender.evaluation.live_release import LiveRelease
+from recsaas_assets.recommender.evaluation.evaluator import Evaluator, Rankings, intervals
+from recsaas_assets.recommender.evaluation.live_model import LiveModel
 from recsaas_assets.recommender.evaluation.report import DECIDING, POPULARITY, Comparison, Difference
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import fit_model
@@ -46,7 +46,7 @@ class _Contest:
 def compare_with_live(
     training_set: TrainingSet,
     model: TrainedModel,
-    live: LiveRelease,
+    live: LiveModel,
     *,
     seed: int,
     features: FeatureHistory | None = None,
@@ -62,15 +62,15 @@ def compare_with_live(
         NotComparable: nobody can be evaluated, or the release's recipe cannot be repeated.
     """
     contest = _contest(training_set, model, live, features)
-    holdout, judge = contest.holdout, Judge(contest.holdout, seed=seed)
+    holdout, evaluator = contest.holdout, Evaluator(contest.holdout, seed=seed)
     popularity = popularity_scorer(holdout.history, training_set.n_items)
     scorers = {CANDIDATE: contest.candidate, LIVE: contest.live, POPULARITY: popularity}
-    rankings = {name: judge.rank(scorer, holdout.targets) for name, scorer in scorers.items()}
-    measured = {name: judge.measure(each) for name, each in rankings.items()}
+    rankings = {name: evaluator.rank(scorer, holdout.targets) for name, scorer in scorers.items()}
+    measured = {name: evaluator.measure(each) for name, each in rankings.items()}
     ours, theirs = measured[CANDIDATE].per_user, measured[LIVE].per_user
-    metrics = list(judge.quality(rankings[CANDIDATE]))
-    found = judge.differences([ours[name] for name in metrics], [theirs[name] for name in metrics])
-    (lead,) = judge.differences([ours[DECIDING]], [measured[POPULARITY].per_user[DECIDING]])
+    metrics = list(evaluator.quality(rankings[CANDIDATE]))
+    found = evaluator.differences([ours[name] for name in metrics], [theirs[name] for name in metrics])
+    (lead,) = evaluator.differences([ours[DECIDING]], [measured[POPULARITY].per_user[DECIDING]])
     return Comparison(
         release=live.version,
         holdout=contest.name,
@@ -79,24 +79,24 @@ def compare_with_live(
         live_start=live.start,
         users=holdout.evaluated_users,
         models={name: each.figures() for name, each in measured.items()},
-        intervals=intervals(measured, judge.resamples(holdout.evaluated_users)),
+        intervals=intervals(measured, evaluator.resamples(holdout.evaluated_users)),
         differences=dict(zip(metrics, found, strict=True)),
-        cohorts=_cohorts(judge, rankings),
+        cohorts=_cohorts(evaluator, rankings),
         against_popularity=lead,
     )
 
 
-def _cohorts(judge: Judge, rankings: Mapping[str, Rankings]) -> dict[str, Difference]:
+def _cohorts(evaluator: Evaluator, rankings: Mapping[str, Rankings]) -> dict[str, Difference]:
     found: dict[str, Difference] = {}
-    for name, part in judge.cohorts(judge.holdout.targets).items():
+    for name, part in evaluator.cohorts(evaluator.holdout.targets).items():
         if len(np.unique(part.user_row)) >= MIN_USERS:
-            ours, theirs = (judge.quality(rankings[each].cut(part))[DECIDING] for each in (CANDIDATE, LIVE))
-            (found[name],) = judge.differences([ours], [theirs], level=COHORT_LEVEL)
+            ours, theirs = (evaluator.quality(rankings[each].cut(part))[DECIDING] for each in (CANDIDATE, LIVE))
+            (found[name],) = evaluator.differences([ours], [theirs], level=COHORT_LEVEL)
     return found
 
 
 def _contest(
-    training_set: TrainingSet, model: TrainedModel, live: LiveRelease, features: FeatureHistory | None
+    training_set: TrainingSet, model: TrainedModel, live: LiveModel, features: FeatureHistory | None
 ) -> _Contest:
     split = training_set.split
     if split.test_start is None:
@@ -115,7 +115,7 @@ def _contest(
 
 
 def _on_the_test_period(
-    training_set: TrainingSet, model: TrainedModel, live: LiveRelease, features: FeatureHistory | None, since: datetime
+    training_set: TrainingSet, model: TrainedModel, live: LiveModel, features: FeatureHistory | None, since: datetime
 ) -> _Contest:
     holdout = Holdout.of_test(training_set)
     if holdout.evaluated_users == 0:

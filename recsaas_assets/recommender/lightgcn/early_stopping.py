@@ -9,7 +9,7 @@ from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.objective import Poll
 from recsaas_assets.recommender.lightgcn.propagation import Embeddings
 from recsaas_assets.recommender.lightgcn.user_share import UserShare, everybody
-from recsaas_assets.recommender.metrics.ranking import judge, ndcg, recall
+from recsaas_assets.recommender.metrics.ranking import mark_relevant, ndcg, recall
 from recsaas_assets.recommender.metrics.scorers import VectorScorer
 
 Vectors = npt.NDArray[np.float32]
@@ -51,9 +51,9 @@ class ValidationProbe:
             poll()
             users = self._users[start : start + _BLOCK]
             ranked, _ = scorer.top_k(users, 20, self._seen)
-            judged = judge(users, ranked, self._targets, *self._seen.shape)
-            ndcgs += float(ndcg(judged, 10).sum())
-            recalls += float(recall(judged, 20).sum())
+            relevance = mark_relevant(users, ranked, self._targets, *self._seen.shape)
+            ndcgs += float(ndcg(relevance, 10).sum())
+            recalls += float(recall(relevance, 20).sum())
         ndcgs, recalls, count = self._share.total(ndcgs, recalls, len(self._users))
         return {"ndcg@10": ndcgs / count, "recall@20": recalls / count}
 

@@ -11,10 +11,10 @@ from recsaas_assets.recommender.baselines.item_knn import item_knn
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
-from recsaas_assets.recommender.lightgcn.bpr import paper_config
 from recsaas_assets.recommender.lightgcn.config import defaults_for
 from recsaas_assets.recommender.metrics.scorers import Scorer, VectorScorer
 from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
+from tests.unit.recommender.paper import paper_config
 
 Fit = Callable[[Pairs, int, int, int], Scorer]
 """Pairs, n_users, n_items and seed to a ranker."""

@@ -12,10 +12,10 @@ from recsaas_assets.recommender.data.vectors import Diverged
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
 from recsaas_assets.recommender.lightgcn import trainer
-from recsaas_assets.recommender.lightgcn.bpr import paper_config
 from recsaas_assets.recommender.lightgcn.trainer import TrainingCancelled, fit
 from resources.base.errors import InvalidInput
 from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
+from tests.unit.recommender.paper import paper_config
 
 SMALL = LightGCNConfig(dim=8, steps=40, negatives=32)
 TWO_TOWER = TwoTowerConfig(dim=8, hidden=8, negatives=32, user_block=20, steps=10)

@@ -15,10 +15,10 @@ from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle import train as lifecycle
 from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
-from recsaas_assets.recommender.lightgcn.bpr import paper_config
 from recsaas_assets.recommender.lightgcn.trainer import FitResult, fit
 from resources.base.errors import CorruptArtifact
 from resources.tenants.model_configs import LightGCNConfig
+from tests.unit.recommender.paper import paper_config
 
 CONFIG = LightGCNConfig(dim=4, steps=12, negatives=8, evaluate_every=2, patience=3)
 N_USERS, N_ITEMS, N_ROWS = 6, 9, 120

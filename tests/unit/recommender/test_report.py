@@ -8,7 +8,7 @@ import pytest
 
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.evaluation import model_report
-from recsaas_assets.recommender.evaluation.live_release import DamagedRelease
+from recsaas_assets.recommender.evaluation.live_model import DamagedRelease
 from recsaas_assets.recommender.evaluation.model_report import report_on
 from recsaas_assets.recommender.evaluation.plots import evaluation_png
 from recsaas_assets.recommender.evaluation.report import EvaluationReport, LiveSummary
