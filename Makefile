@@ -14,7 +14,7 @@ export UV_TORCH_BACKEND ?= cpu
 endif
 endif
 
-.PHONY: help install demo up test test-all unit lint format lock clean
+.PHONY: help install demo up test test-all unit lint counts format lock clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -50,6 +50,9 @@ lint: install ## ruff and mypy
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+counts: install ## Sizes of the code: files, rooms, longest functions; ROOT=PATH counts another checkout
+	@$(PY) -m tests.architecture.counts --root $(or $(ROOT),.)
 
 format: install ## Let ruff rewrite
 	@$(PY) -m ruff check --fix .

@@ -77,8 +77,8 @@ def fit(
         device: ``cpu`` or ``cuda``. All draws are made on the CPU, so that both see the same; on CUDA sums are in no
             fixed order, so that two fits agree to rounding only.
         checkpoint: where to keep the state of a long fit, and to go on from.
-        share: the users that this process holds, when several fit one model (see `data_parallel`); the vectors of
-            users in the result are theirs alone.
+        share: the users that this process holds, when several fit one model (see `data_parallel/processes.py`);
+            the vectors of users in the result are theirs alone.
         should_stop: asked before every epoch and, at most five times a second, within one.
 
     Raises:
