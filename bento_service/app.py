@@ -11,42 +11,28 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from bento_service.answering import Answering
-from bento_service.api import (
-    api_keys,
-    batch,
-    data_docs,
-    data_quality,
-    docs,
-    health,
-    interactions,
-    items,
-    receipts,
-    recommendation_exports,
-    recommendations,
-    rules,
-    shop,
-    tenants,
-    training,
-    uploads,
-    users,
-    why_not,
-    widget,
-)
-from bento_service.auth import KeyCache
-from bento_service.client_address import ClientAddress, proxies_of
-from bento_service.cors import ApiCors, origins_of
-from bento_service.decision_log import DecisionLog
-from bento_service.errors import ErrorBody, install_error_handlers
-from bento_service.event_writer import EventWriter
-from bento_service.export_worker import ExportWorker, WriteExport
-from bento_service.fast_routes import fast_routes
-from bento_service.limits import Limits
-from bento_service.logs import RequestLog
-from bento_service.metrics import Metrics
+from bento_service.access.key_cache import KeyCache
+from bento_service.access.limits import Limits
+from bento_service.access.redis import SharedStore
+from bento_service.api.admin import api_keys, rules, tenants, training
+from bento_service.api.data import data_docs, data_quality, interactions, items, uploads, users
+from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
+from bento_service.api.site import docs, health, shop, widget
+from bento_service.dependencies import Clock, Services
+from bento_service.events.decision_log import DecisionLog
+from bento_service.events.writer import EventWriter
+from bento_service.http.client_address import ClientAddress, proxies_of
+from bento_service.http.cors import ApiCors, origins_of
+from bento_service.http.errors import ErrorBody, install_error_handlers
+from bento_service.http.fast_routes import fast_routes
+from bento_service.http.json_body import Bodies
 from bento_service.middleware import RequestMiddleware
-from bento_service.release_cache import ReleaseCache
-from bento_service.requests import Bodies
+from bento_service.recommending.answering import Answering
+from bento_service.recommending.release_cache import ReleaseCache
+from bento_service.recommending.settings_cache import SettingsCache
+from bento_service.scheduling.threads import Threads
+from bento_service.scheduling.turns import Turns
+from bento_service.scheduling.upload_slots import UploadSlots
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
@@ -55,21 +41,18 @@ from bento_service.schemas.recommendation_exports import ExportBody
 from bento_service.schemas.recommendations import RecommendationRequest, SimilarRequest
 from bento_service.schemas.rules import RuleBody, RulePatch
 from bento_service.schemas.training import ReindexRequest, TrainRequest
-from bento_service.services import Clock, Services
-from bento_service.settings_cache import SettingsCache
-from bento_service.shared_store import SharedStore
-from bento_service.threads import Threads
-from bento_service.turns import Turns
-from bento_service.upload_slots import UploadSlots
-from bento_service.upload_worker import UploadWorker
-from resources.code_version import code_version
+from bento_service.telemetry.logs import RequestLog
+from bento_service.telemetry.metrics import Metrics
+from bento_service.workers.export_worker import ExportWorker, WriteExport
+from bento_service.workers.upload_worker import UploadWorker
+from resources.base.code_version import code_version
+from resources.base.settings import Settings
+from resources.catalogue.items import ItemCatalogue
 from resources.control_db.engine import ControlDb
 from resources.decisions.store import open_decisions
-from resources.event_log import EventLog
-from resources.item_catalogue import ItemCatalogue
-from resources.lake import Lake
-from resources.live_reads import live_reads
-from resources.settings import Settings
+from resources.events.log import EventLog
+from resources.events.recent import live_reads
+from resources.storage.lake import Lake
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorBody, "description": "The body cannot be read"},

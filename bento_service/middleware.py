@@ -11,14 +11,14 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bento_service.client_address import ClientAddress
-from bento_service.costs import cost_of
-from bento_service.errors import Busy, RateLimited, answer_to, answer_to_expected, internal_error
-from bento_service.fast_routes import FastRoute, FastRoutes
-from bento_service.limits import Limits
-from bento_service.logs import RequestLog, current_request
-from bento_service.metrics import Metrics, known_method
-from bento_service.turns import Turns
+from bento_service.access.limits import Limits
+from bento_service.http.client_address import ClientAddress
+from bento_service.http.costs import cost_of
+from bento_service.http.errors import Busy, RateLimited, answer_to, answer_to_expected, internal_error
+from bento_service.http.fast_routes import FastRoute, FastRoutes
+from bento_service.scheduling.turns import Turns
+from bento_service.telemetry.logs import RequestLog, current_request
+from bento_service.telemetry.metrics import Metrics, known_method
 
 REQUEST_ID_HEADER = "X-Request-ID"
 UNMATCHED = "unmatched"

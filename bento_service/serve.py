@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from bento_service.http_server import BACKLOG, serve, server_config
-from bento_service.prefork import NoWorkerStarted, Started, Workers
-from resources.process import begin_process, private_folder, set_variables
-from resources.settings import Settings, load_settings
+from bento_service.server.http_server import BACKLOG, serve, server_config
+from bento_service.server.prefork import NoWorkerStarted, Started, Workers
+from resources.base.settings import Settings, load_settings
+from resources.processes.process import begin_process, private_folder, set_variables
 
 _IN_MEMORY = Path("/dev/shm")
 
@@ -43,8 +43,8 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
     from bentoml._internal.log import configure_server_logging
     from prometheus_client.multiprocess import mark_process_dead
 
-    from bento_service.logs import configure_logging
     from bento_service.service import asgi_app, import_parts
+    from bento_service.telemetry.logs import configure_logging
 
     configure_server_logging()  # type: ignore[no-untyped-call]
     configure_logging(settings.log_level)

@@ -19,8 +19,8 @@ from bentoml._internal.context import server_context
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from bento_service.api.health import control_db_answers
-from bento_service.bentoml_fit import (
+from bento_service.api.site.health import control_db_answers
+from bento_service.bentoml_adapter.adapter import (
     MountedApp,
     NoTimeout,
     StraightToApp,
@@ -28,16 +28,16 @@ from bento_service.bentoml_fit import (
     forwarded,
     guard_connections,
 )
-from bento_service.logs import configure_logging
-from bento_service.native import RecommendInput, SimilarInput
+from bento_service.bentoml_adapter.endpoints import RecommendInput, SimilarInput
+from bento_service.dependencies import Services
+from bento_service.http.multipart import remove_stale_files
 from bento_service.schemas.recommendations import RecommendationAnswer, SimilarAnswer
-from bento_service.services import Services
-from bento_service.upload_stream import remove_stale_files
+from bento_service.telemetry.logs import configure_logging
+from resources.base.settings import Settings, load_settings
 from resources.control_db.engine import SERVICE_SECONDS, ControlDb, open_control_db
-from resources.lake import Lake
-from resources.packaged import Package, packaged_settings
-from resources.process import begin_process
-from resources.settings import Settings, load_settings
+from resources.processes.process import begin_process
+from resources.recommendations.packaged import Package, packaged_settings
+from resources.storage.lake import Lake
 
 begin_process()
 forget_tracking()
@@ -96,8 +96,8 @@ class RecsaasService:
         """Open what the app works with. An error here stops the process, with its message in the log."""
         import_parts()
         from bento_service.app import create_app
-        from bento_service.metrics import Metrics
-        from resources.recommendation_export_child import export_in_child
+        from bento_service.telemetry.metrics import Metrics
+        from resources.recommendations.export_process import export_in_child
         from resources.uploads.store_in_child import children
 
         configure_logging(self._settings.log_level)
@@ -168,7 +168,7 @@ def import_parts() -> None:
 
     for module in (
         "bento_service.app",
-        "resources.recommendation_export_child",
+        "resources.recommendations.export_process",
         # What BentoML and anyio import when a worker begins.
         "_bentoml_impl.client.proxy2",
         "anyio._backends._asyncio",

@@ -2,20 +2,23 @@
 
 from dagster import Definitions, in_process_executor
 
-from recsaas_assets.defs.checks import (
+from recsaas_assets.defs.common.jobs import tenant_pipeline
+from recsaas_assets.defs.data.event_sensors import event_export, pending_erasures
+from recsaas_assets.defs.data.features import features
+from recsaas_assets.defs.data.raw import raw_interactions, raw_items, raw_uploads, raw_users, tracked_events
+from recsaas_assets.defs.models.search import hyperparameter_search
+from recsaas_assets.defs.models.second_stage import second_stage_model
+from recsaas_assets.defs.models.training import evaluation, lightgcn_model, training_set
+from recsaas_assets.defs.models.two_tower import training_features, two_tower_model
+from recsaas_assets.defs.release.checks import (
     data_quality_checks,
     gate_checks,
     live_release_is_intact,
     training_set_is_valid,
     training_set_matches_interaction_weights,
 )
-from recsaas_assets.defs.event_sensors import event_export, pending_erasures
-from recsaas_assets.defs.features import features
-from recsaas_assets.defs.jobs import tenant_pipeline
-from recsaas_assets.defs.raw import raw_interactions, raw_items, raw_uploads, raw_users, tracked_events
-from recsaas_assets.defs.search import hyperparameter_search
-from recsaas_assets.defs.second_stage import second_stage_model
-from recsaas_assets.defs.sensors import (
+from recsaas_assets.defs.release.serving import faiss_index, release
+from recsaas_assets.defs.runs.sensors import (
     dead_runs,
     misplaced_files,
     new_uploads,
@@ -24,12 +27,9 @@ from recsaas_assets.defs.sensors import (
     record_finished_runs,
     tenant_mirror,
 )
-from recsaas_assets.defs.serving import faiss_index, release
-from recsaas_assets.defs.training import evaluation, lightgcn_model, training_set
-from recsaas_assets.defs.training_sensor import training_jobs
-from recsaas_assets.defs.two_tower import training_features, two_tower_model
+from recsaas_assets.defs.runs.training_sensor import training_jobs
 from resources.dagster_resources import PlatformResource, TenantRunResource
-from resources.process import begin_process
+from resources.processes.process import begin_process
 
 begin_process()  # whoever loads this: the code server, a run, `dagster dev`
 

@@ -13,18 +13,18 @@ from dagster import ConfigurableResource, DagsterInstance, InitResourceContext
 from dagster._core.errors import DagsterExecutionInterruptedError
 from pydantic import PrivateAttr
 
+from resources.base.settings import Settings, load_settings
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.runs import note_stage
 from resources.control_db.tenants import Tenant, get_tenant
 from resources.control_db.training_jobs import TrainingJob, begin_job, is_cancelled, note_release
 from resources.decisions.store import DecisionStore, open_decisions
-from resources.lake import Lake, TenantLake
-from resources.landing_folders import list_landing
-from resources.listing import StoredFile, objects_as_files
-from resources.run_lock import tenant_run_lock
-from resources.settings import Settings, load_settings
-from resources.tenant import TenantId
-from resources.tenant_settings import TrainingSettings
+from resources.landing.folders import list_landing
+from resources.storage.lake import Lake, TenantLake
+from resources.storage.listing import StoredFile, objects_as_files
+from resources.storage.run_lock import tenant_run_lock
+from resources.tenants.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from dagster_aws.s3 import S3Resource
@@ -74,7 +74,7 @@ class PlatformResource(ConfigurableResource):  # type: ignore[type-arg]
         if isinstance(root, Path):
             yield from list_landing(self.lake)
             return
-        from resources.object_store import bucket_and_prefix, explained
+        from resources.storage.object_store import bucket_and_prefix, explained
 
         bucket, prefix = bucket_and_prefix(root)
         with explained():

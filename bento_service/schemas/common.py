@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from resources.ids import checked_id
-from resources.uploads.contract import MAX_ID_BYTES
+from resources.base.ids import MAX_ID_BYTES, checked_id
 
 MAX_COUNT = 100
 

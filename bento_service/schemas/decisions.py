@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from bento_service.errors import ErrorInfo
+from bento_service.http.errors import ErrorInfo
 from bento_service.schemas.common import Answer, Body
 from bento_service.schemas.recommendations import RecommendationAnswer
 from resources.decisions.decision import Decision, DecisionKind

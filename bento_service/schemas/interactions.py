@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, RootModel, model_validator
 
 from bento_service.schemas.common import Answer, Body, Id, JsonObject, PlainText, Text, check_size
-from resources.times import in_utc
+from resources.base.times import in_utc
 
 MAX_EVENTS = 1000
 MAX_EXTRA_BYTES = 8 * 1024

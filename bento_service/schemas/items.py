@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, RootModel, model_validator
 
 from bento_service.schemas.common import Answer, Body, Id, PlainText, Text
-from resources.item_catalogue import Item
-from resources.item_edits import ItemFields
-from resources.times import in_utc
-from resources.uploads.contract import MAX_TEXT_BYTES
+from resources.base.times import in_utc
+from resources.catalogue.edits import ItemFields
+from resources.catalogue.items import Item
+from resources.uploads.contract.columns import MAX_TEXT_BYTES
 
 MAX_ITEMS = 1000
 MAX_TAGS = 1000

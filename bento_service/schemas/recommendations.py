@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from bento_service.schemas.common import MAX_COUNT, Answer, Body, Id, JsonObject, Text, check_size
-from resources.ids import checked_id
-from resources.ranker.filters import Filters
+from resources.base.ids import checked_id
+from resources.base.times import in_utc
+from resources.ranker.eligibility.filters import Filters
 from resources.ranker.ranking import Fallback, Source
-from resources.times import in_utc
 
 _Texts = Annotated[tuple[Text, ...], Field(max_length=100)]
 _Ids = Annotated[tuple[Id, ...], Field(max_length=1000)]

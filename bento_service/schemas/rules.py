@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from bento_service.schemas.common import Answer, Body, Text
-from resources.merchandising import Rule, RuleKind, RuleTarget
-from resources.times import in_utc
+from resources.base.times import in_utc
+from resources.merchandising.rules import Rule, RuleKind, RuleTarget
 
 _Time = Annotated[datetime, AfterValidator(in_utc)]
 

@@ -11,9 +11,9 @@ from pydantic import Field, JsonValue
 from bento_service.schemas.common import Answer, Body, JsonObject, Text
 from resources.control_db.training_jobs import JobStatus, TrainingJob
 from resources.release.manifest import ReleaseManifest
-from resources.tenant_settings import ModelType
-from resources.training_progress import Phase, Progress
-from resources.training_request import JobKind, TrainingMode
+from resources.tenants.settings import ModelType
+from resources.tenants.training_request import JobKind, TrainingMode
+from resources.training.progress import Phase, Progress
 
 DeploymentStatus = Literal["deployed", "held", "not_requested"]
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from bento_service.schemas.common import Answer
 from resources.control_db.upload_jobs import JobStatus, UploadJob
 from resources.control_db.uploads import UploadRecord
-from resources.readiness import Readiness
-from resources.uploads.report import UploadReport
+from resources.training.readiness import Readiness
+from resources.uploads.contract.report import UploadReport
 
 
 class UploadSummary(Answer):

@@ -13,16 +13,16 @@ import click
 from recsaas_assets.benchmarks.machine import machine
 from recsaas_assets.benchmarks.workplace import LAST_DAY, Workplace, workplace
 from recsaas_assets.commands.console import notes, print_json, results
+from resources.base.errors import InvalidInput
+from resources.base.settings import load_settings
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import list_uploads
-from resources.errors import InvalidInput
-from resources.lake import TenantLake, read_parquet, write_parquet
-from resources.settings import load_settings
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.storage.lake import TenantLake, read_parquet, write_parquet
+from resources.uploads.contract.columns import Kind
 
 if TYPE_CHECKING:
-    from recsaas_assets.recommender.dataset import TrainingSet
+    from recsaas_assets.recommender.data.dataset import TrainingSet
 
 SAMPLE = "sample"
 PUBLIC = ("online-retail", "movielens-100k")
@@ -59,9 +59,9 @@ def prepared(name: str) -> Iterator[Prepared]:
     Raises:
         InvalidInput: the data set is not there.
     """
-    from recsaas_assets.dbt_runner import run_dbt
-    from recsaas_assets.ingestion import settings_table, uploads_table, write_raw_table
-    from recsaas_assets.recommender.dataset import build_training_set
+    from recsaas_assets.features.dbt_runner import run_dbt
+    from recsaas_assets.ingestion.raw_tables import settings_table, uploads_table, write_raw_table
+    from recsaas_assets.recommender.data.dataset import build_training_set
 
     tenant = TenantId(name)
     with workplace() as site:

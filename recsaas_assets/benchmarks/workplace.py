@@ -15,14 +15,14 @@ from typing import Any
 import polars as pl
 
 from recsaas_assets.sample.shop import SampleShop
-from recsaas_assets.supervisor import end_process, python, start_process
+from resources.base.errors import NotReady
+from resources.base.settings import Settings, load_settings
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import create_tenant, get_tenant
-from resources.errors import NotReady
-from resources.lake import Lake, TenantLake
-from resources.settings import Settings, load_settings
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.processes.supervisor import end_process, python, start_process
+from resources.storage.lake import Lake, TenantLake
+from resources.uploads.contract.columns import Kind
 from resources.uploads.store import store_upload
 
 LAST_DAY = datetime(2026, 1, 1, tzinfo=UTC)

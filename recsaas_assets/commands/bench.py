@@ -7,22 +7,22 @@ import click
 from recsaas_assets.commands.lazy_group import LazyGroup
 
 _BENCHMARKS = {
-    "ingest": "recsaas_assets.benchmarks.ingest:ingest",
-    "e2e": "recsaas_assets.benchmarks.e2e:e2e",
-    "tenants": "recsaas_assets.benchmarks.tenants:tenants",
-    "features": "recsaas_assets.benchmarks.features:features",
-    "negatives": "recsaas_assets.benchmarks.negatives:negatives",
-    "parallel": "recsaas_assets.benchmarks.parallel:parallel",
-    "models": "recsaas_assets.benchmarks.models:models",
-    "gowalla": "recsaas_assets.benchmarks.gowalla:gowalla",
-    "second-stage": "recsaas_assets.benchmarks.second_stage:second_stage",
-    "cold": "recsaas_assets.benchmarks.cold:cold",
-    "warm": "recsaas_assets.benchmarks.warm:warm",
-    "serve": "recsaas_assets.benchmarks.serve:serve",
-    "soak": "recsaas_assets.benchmarks.soak:soak",
-    "neighbours": "recsaas_assets.benchmarks.neighbours:neighbours",
-    "ann": "recsaas_assets.benchmarks.ann:ann",
-    "returning": "recsaas_assets.benchmarks.returning:returning",
+    "ingest": "recsaas_assets.benchmarks.pipeline.ingest:ingest",
+    "e2e": "recsaas_assets.benchmarks.pipeline.e2e:e2e",
+    "tenants": "recsaas_assets.benchmarks.pipeline.tenants:tenants",
+    "features": "recsaas_assets.benchmarks.pipeline.features:features",
+    "negatives": "recsaas_assets.benchmarks.models.negatives:negatives",
+    "parallel": "recsaas_assets.benchmarks.models.parallel:parallel",
+    "models": "recsaas_assets.benchmarks.models.models:models",
+    "gowalla": "recsaas_assets.benchmarks.models.gowalla:gowalla",
+    "second-stage": "recsaas_assets.benchmarks.models.second_stage:second_stage",
+    "cold": "recsaas_assets.benchmarks.models.cold:cold",
+    "warm": "recsaas_assets.benchmarks.models.warm:warm",
+    "serve": "recsaas_assets.benchmarks.serving.serve:serve",
+    "soak": "recsaas_assets.benchmarks.serving.soak:soak",
+    "neighbours": "recsaas_assets.benchmarks.serving.neighbours:neighbours",
+    "ann": "recsaas_assets.benchmarks.serving.ann:ann",
+    "returning": "recsaas_assets.benchmarks.models.returning:returning",
 }
 
 

@@ -13,12 +13,12 @@ import click
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
+from resources.base.errors import RecsaasError
+from resources.base.settings import Settings, load_settings
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.decisions.store import DecisionStore, open_decisions
-from resources.errors import RecsaasError
-from resources.lake import Lake
-from resources.settings import Settings, load_settings
-from resources.tenant import TenantId
+from resources.storage.lake import Lake
 
 # Progress and tables go to stderr when a script reads stdout; results go to stdout.
 # A pipe has no width; 80 columns would cut versions and ids in two.

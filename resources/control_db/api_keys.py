@@ -15,11 +15,11 @@ from typing import Literal, get_args
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from resources.base.errors import Conflict, InvalidInput, NotFound, TenantNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import ApiKeyRow, TenantRow
 from resources.control_db.tenants import take_turns
-from resources.errors import Conflict, InvalidInput, NotFound, TenantNotFound
-from resources.tenant import TenantId
 
 Scope = Literal[
     "recommendations:read",

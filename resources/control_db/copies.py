@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import delete, insert, select, text
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import ApiKeyRow, Base, ItemChangeRow, RuleRow, TenantRow, TenantVersionRow
-from resources.tenant import TenantId
 
 _FIRST_NUMBER = """
 INSERT INTO sqlite_sequence (name, seq) SELECT :table, 0 WHERE :table NOT IN (SELECT name FROM sqlite_sequence)

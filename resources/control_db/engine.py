@@ -18,7 +18,7 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
-from resources.errors import ConfigurationError
+from resources.base.errors import ConfigurationError
 
 PATIENT_SECONDS = 30.0
 """How long a command or a run waits for the write lock of SQLite."""

@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 from sqlalchemy import delete, func, select, update
 
+from resources.base.errors import ErasureNotFound, TenantNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.recommendation_exports import restart_running
 from resources.control_db.tables import ErasureRow, EventRow, TenantRow, UploadJobRow, UploadRow
 from resources.control_db.tenants import take_turns
 from resources.control_db.upload_jobs import UNFINISHED
-from resources.errors import ErasureNotFound, TenantNotFound
-from resources.tenant import TenantId
 
 NOT_NEEDED = "not needed"
 """In place of a run: nothing that was trained had seen the user."""

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import delete, func, select
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import EventExportRow, EventRow, TenantRow
 from resources.control_db.tenants import take_turns
-from resources.tenant import TenantId
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from pydantic import JsonValue
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session, aliased
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
 from resources.control_db.tables import ItemChangeRow, ItemIntakeRow, TenantRow, UploadRow
 from resources.control_db.tenants import take_turns
 from resources.control_db.versions import raise_state_version
-from resources.control_db.write_keys import WriteKey, earlier_answer, remember_answer
-from resources.tenant import TenantId
 
 Action = Literal["put", "patch", "delete"]
 _MOMENT = timedelta(microseconds=1)

@@ -12,13 +12,13 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from resources.control_db.claims import JobQueue, changes
+from resources.base.errors import Conflict, ExportNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
+from resources.control_db.job_queue import JobQueue, changes
 from resources.control_db.tables import RecommendationExportRow as Row
 from resources.control_db.tenants import take_turns
-from resources.control_db.write_keys import WriteKey, earlier_answer, remember_answer
-from resources.errors import Conflict, ExportNotFound
-from resources.tenant import TenantId
 
 _MOMENT = timedelta(microseconds=1)
 

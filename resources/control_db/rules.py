@@ -11,14 +11,14 @@ from pydantic import JsonValue
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from resources.base.errors import Conflict, RuleNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
 from resources.control_db.tables import RuleRow
 from resources.control_db.tenants import take_turns
 from resources.control_db.versions import raise_state_version
-from resources.control_db.write_keys import WriteKey, earlier_answer, remember_answer
-from resources.errors import Conflict, RuleNotFound
-from resources.merchandising import MAX_RULES, MAX_TARGETS_IN_ALL, Rule, RuleDraft, changed_draft
-from resources.tenant import TenantId
+from resources.merchandising.rules import MAX_RULES, MAX_TARGETS_IN_ALL, Rule, RuleDraft, changed_draft
 
 _MOMENT = timedelta(microseconds=1)
 

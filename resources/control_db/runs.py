@@ -12,12 +12,12 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
-from resources.code_version import code_version
+from resources.base.code_version import code_version
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import RunRow, TenantRow, TrainingJobRow
 from resources.control_db.training_jobs import end_jobs_of_run
-from resources.tenant import TenantId
-from resources.training_request import JobKind
+from resources.tenants.training_request import JobKind
 
 
 @dataclass(frozen=True, slots=True)

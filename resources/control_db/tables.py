@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from resources.times import in_utc
+from resources.base.times import in_utc
 
 # SQLite numbers rows by itself only for a plain INTEGER primary key.
 _Serial = BigInteger().with_variant(Integer, "sqlite")

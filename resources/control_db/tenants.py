@@ -11,11 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from resources.base.errors import Conflict, Forbidden, InvalidInput, TenantNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import TenantRow
-from resources.errors import Conflict, Forbidden, InvalidInput, TenantNotFound
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings, changed
+from resources.tenants.settings import TenantSettings, changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,19 +15,19 @@ from pydantic import JsonValue
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from resources.base.errors import Conflict, FieldProblem, TrainingJobNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
 from resources.control_db.tables import TrainingJobRow
 from resources.control_db.tenants import take_turns
-from resources.control_db.write_keys import WriteKey, earlier_answer, remember_answer
-from resources.errors import Conflict, FieldProblem, TrainingJobNotFound
-from resources.tenant import TenantId
-from resources.training_request import JobKind, TrainingRequest
+from resources.tenants.training_request import JobKind, TrainingRequest
 
 _MOMENT = timedelta(microseconds=1)
 
 
 class JobStatus(StrEnum):
-    """Where a job is; how far a running one is stands with its run (see `resources.training_progress`)."""
+    """Where a job is; how far a running one is stands with its run (see `resources.training.progress`)."""
 
     QUEUED = "queued"
     RUNNING = "running"

@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import delete, func, select
 
-from resources.control_db.claims import JobQueue
+from resources.base.errors import TooManyRequests, UploadJobNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.job_queue import JobQueue
 from resources.control_db.tables import UploadJobRow
 from resources.control_db.tenants import take_turns
-from resources.errors import TooManyRequests, UploadJobNotFound
-from resources.tenant import TenantId
 
 
 class JobStatus(StrEnum):

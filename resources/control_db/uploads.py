@@ -10,11 +10,11 @@ from sqlalchemy import and_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from resources.base.errors import UploadNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import UploadRow
 from resources.control_db.tenants import get_tenant
-from resources.errors import UploadNotFound
-from resources.tenant import TenantId
 
 _COUNTS = and_(UploadRow.withdrawn_at.is_(None), UploadRow.set_aside_at.is_(None))
 

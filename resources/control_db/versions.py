@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import TenantVersionRow
-from resources.tenant import TenantId
 
 STATE_VERSION_SQL = "SELECT version FROM tenant_versions WHERE tenant_id = ?"
 """What `state_version` asks, for a reader with a connection of its own; no row means 0."""

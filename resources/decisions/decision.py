@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
+from resources.base.tenant import TenantId
 from resources.ranker.ranking import RankedItem
-from resources.tenant import TenantId
 
 DecisionKind = Literal["recommend", "similar"]
 _TIME_DIGITS = 12  # of hex: milliseconds until the year 10889

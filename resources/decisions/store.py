@@ -16,10 +16,10 @@ from sqlalchemy import Connection, Engine, RowMapping, create_engine, delete, ev
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from resources.base.errors import ConfigurationError
+from resources.base.tenant import TenantId
 from resources.decisions.decision import Decision, ShownItem
 from resources.decisions.tables import decisions, erased_users, metadata
-from resources.errors import ConfigurationError
-from resources.tenant import TenantId
 
 _PRUNED_AT_ONCE = 5_000
 _ERASED_KEPT = timedelta(hours=1)

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from resources.control_db.erasures import Erasure
-from resources.erasure.trace import Finding
+from resources.erasure.places.trace import Finding
 
 
 class Certificate(BaseModel):

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from resources.base.errors import Conflict
 from resources.control_db.engine import ControlDb
 from resources.control_db.erasures import (
     Erasure,
@@ -25,20 +26,19 @@ from resources.control_db.erasures import (
 from resources.control_db.upload_jobs import list_unfinished
 from resources.decisions.store import DecisionStore
 from resources.erasure.certificate import Certificate, certificate_of
-from resources.erasure.databases import remove_deleted_bytes
-from resources.erasure.decisions import keep_out, traces_in_decisions
-from resources.erasure.events import EVENTS, traces_in_events
-from resources.erasure.exports import traces_in_exports
-from resources.erasure.landed import traces_in_refused_files, waiting_mentions
-from resources.erasure.releases import traces_in_releases
-from resources.erasure.tables import traces_in_tables, traces_in_training, traces_of_dead_processes
-from resources.erasure.trace import Finding, Subject, Trace, merged
-from resources.erasure.uploads import REWRITTEN, traces_in_job_reports, traces_in_uploads
-from resources.errors import Conflict
-from resources.lake import Lake
-from resources.recommendation_exports import export_lock
-from resources.run_lock import tenant_run_lock
-from resources.uploads.upload_lock import upload_lock
+from resources.erasure.places.databases import remove_deleted_bytes
+from resources.erasure.places.decisions import keep_out, traces_in_decisions
+from resources.erasure.places.events import EVENTS, traces_in_events
+from resources.erasure.places.exports import traces_in_exports
+from resources.erasure.places.landed import traces_in_refused_files, waiting_mentions
+from resources.erasure.places.releases import traces_in_releases
+from resources.erasure.places.tables import traces_in_tables, traces_in_training, traces_of_dead_processes
+from resources.erasure.places.trace import Finding, Subject, Trace, merged
+from resources.erasure.places.uploads import REWRITTEN, traces_in_job_reports, traces_in_uploads
+from resources.recommendations.exports import export_lock
+from resources.storage.lake import Lake
+from resources.storage.run_lock import tenant_run_lock
+from resources.storage.upload_lock import upload_lock
 
 _ROUNDS = 5
 

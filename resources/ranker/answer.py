@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.ranker.candidates import Source as Candidates
-from resources.ranker.items_now import ItemsNow
+from resources.ranker.eligibility.current_items import ItemsNow
 from resources.ranker.ranking import Fallback, RankedItem, Ranking, Source
 from resources.ranker.reasons import popularity_reason
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.ranker.diversity import POOL, marginal_relevance
-from resources.ranker.items_now import ItemsNow, Patch
-from resources.ranker.row_rules import RowRules
-from resources.ranker.search import Found
+from resources.ranker.eligibility.current_items import ItemsNow, Patch
+from resources.ranker.eligibility.row_rules import RowRules
+from resources.ranker.retrieval.search import Found
 from resources.ranker.second_stage import CANDIDATES
 
 Source = Callable[[int], Found]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.errors import FieldProblem, InvalidInput
+from resources.base.errors import FieldProblem, InvalidInput
 
 
 def folded_vector(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from resources.lake import Lake
+from resources.base.tenant import TenantId
 from resources.ranker.ranker import Ranker
 from resources.release.live import live_version
 from resources.release.load import load_release
 from resources.release.store import ReleaseStore
-from resources.tenant import TenantId
+from resources.storage.lake import Lake
 
 
 def live_ranker(lake: Lake, tenant: TenantId) -> Ranker:

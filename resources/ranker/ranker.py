@@ -1,7 +1,7 @@
 """The ranker: one loaded release answers.
 
 Evaluation ranks the same vectors exactly, for many users at once and without a release around them
-(`recsaas_assets.recommender.scorers`); a test holds that the two give the same lists.
+(`recsaas_assets.recommender.metrics.scorers`); a test holds that the two give the same lists.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.errors import ConfigurationError, CorruptRelease, ItemNotFound
+from resources.base.errors import ConfigurationError, CorruptRelease, ItemNotFound
 from resources.ranker.answer import Answer
-from resources.ranker.asked import NO_FILTERS, Asked, Events, require_at_least
 from resources.ranker.candidates import ByVector, Diversified, WithTrending
 from resources.ranker.candidates import Source as Candidates
-from resources.ranker.filters import Filters, FilterViews
+from resources.ranker.eligibility.current_items import ItemsNow, OverlaidItems
+from resources.ranker.eligibility.filters import Filters, FilterViews
+from resources.ranker.eligibility.overlay import ItemOverlay
+from resources.ranker.eligibility.row_rules import RulesByRow
+from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.fold_in import distinct, folded_vector, known_events, recomputed_vector
-from resources.ranker.index import load_index
-from resources.ranker.items_now import ItemsNow, OverlaidItems
-from resources.ranker.overlay import ItemOverlay
+from resources.ranker.query import NO_FILTERS, Asked, Events, require_at_least
 from resources.ranker.ranking import Fallback, Place, Ranking, Source, cosine_scores, model_scores
 from resources.ranker.reasons import HISTORY_LIMIT, Interests, interest_reasons, similarity_reason
-from resources.ranker.row_rules import RulesByRow
-from resources.ranker.rules import RankRules
+from resources.ranker.retrieval.index import load_index
+from resources.ranker.retrieval.search import VectorSearch, length
 from resources.ranker.scope import NO_ROWS, Scope
-from resources.ranker.search import VectorSearch, length
 from resources.ranker.second_stage import SecondStage
 from resources.release.contents import INDEX
 from resources.release.load import LoadedRelease

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.ranker.items_now import ItemsNow
+from resources.ranker.eligibility.current_items import ItemsNow
 
 HISTORY_LIMIT = 200
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.ranker.candidates import ByPopularity
-from resources.ranker.filters import Filters, FilterView, FilterViews
-from resources.ranker.items_now import ItemsNow, Patch
-from resources.ranker.row_rules import RowRules
+from resources.ranker.eligibility.current_items import ItemsNow, Patch
+from resources.ranker.eligibility.filters import Filters, FilterView, FilterViews
+from resources.ranker.eligibility.row_rules import RowRules
 
 NO_ROWS = np.empty(0, dtype=np.int32)
 

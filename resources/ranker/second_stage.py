@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.errors import ConfigurationError, CorruptRelease
+from resources.base.errors import ConfigurationError, CorruptRelease
 from resources.release.contents import SECOND_STAGE
 from resources.release.load import LoadedRelease
 

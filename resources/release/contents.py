@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from resources.errors import CorruptArtifact
+from resources.base.errors import CorruptArtifact
 
 MANIFEST = "manifest.json"
 USER_IDS = "user_ids.parquet"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from resources.errors import NoRelease
+from resources.base.errors import NoRelease
+from resources.base.tenant import TenantId
 from resources.release.store import ReleaseStore
-from resources.tenant import TenantId
 
 
 def live_version(store: ReleaseStore, tenant: TenantId) -> str:

@@ -14,9 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 from upath import UPath
 
-from resources.disk import work_folder
-from resources.errors import ConfigurationError, CorruptArtifact, CorruptRelease
-from resources.lake import fetch_file
+from resources.base.errors import ConfigurationError, CorruptArtifact, CorruptRelease
 from resources.release.catalogue import Catalogue
 from resources.release.contents import (
     ITEM_SCHEMA,
@@ -36,6 +34,8 @@ from resources.release.contents import (
 from resources.release.folder import local_path
 from resources.release.manifest import ReleaseManifest
 from resources.release.verified import verify_once
+from resources.storage.disk import work_folder
+from resources.storage.lake import fetch_file
 
 _COPIES_KEPT = 3  # the live one, the one before it, and the one that is being loaded
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from resources.errors import CorruptRelease
+from resources.base.errors import CorruptRelease
 
 FORMAT_VERSION = 1
 

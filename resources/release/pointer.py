@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from upath import UPath
 
-from resources.errors import CorruptRelease, NotFound
-from resources.lake import read_bytes, write_bytes, write_bytes_if_unchanged
+from resources.base.errors import CorruptRelease, NotFound
+from resources.storage.lake import read_bytes, write_bytes, write_bytes_if_unchanged
 
 POINTER = "current.json"
 _MARKER = ".promoted"

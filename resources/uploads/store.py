@@ -14,27 +14,27 @@ import polars as pl
 from pydantic import ValidationError
 from upath import UPath
 
+from resources.base.errors import Conflict, CorruptArtifact, TooLarge, UploadNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.items import ItemChange, newest_item_change
 from resources.control_db.uploads import UploadRecord, counting_uploads, list_uploads, record_upload
-from resources.disk import work_folder
-from resources.errors import Conflict, CorruptArtifact, TooLarge, UploadNotFound
-from resources.lake import Lake, part_name, parts, put_file, read_json, scan_parquet, write_bytes, write_json
-from resources.listing import remove_folder
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
-from resources.uploads.compare import compare_with_stored
-from resources.uploads.contract import Kind
-from resources.uploads.inspect import inspect_source
-from resources.uploads.keys import KEYS_FILE, write_keys
-from resources.uploads.limits import DEFAULT_LIMITS, UploadLimits
-from resources.uploads.quality import upload_quality
-from resources.uploads.rejected import rejected_csv_chunks
-from resources.uploads.report import UploadReport
-from resources.uploads.rules import rules_fingerprint
-from resources.uploads.settle import Settled
-from resources.uploads.source import Source, identify
-from resources.uploads.upload_lock import upload_lock
+from resources.storage.disk import work_folder
+from resources.storage.lake import Lake, part_name, parts, put_file, read_json, scan_parquet, write_bytes, write_json
+from resources.storage.listing import remove_folder
+from resources.storage.upload_lock import upload_lock
+from resources.tenants.settings import TenantSettings
+from resources.uploads.checking.assemble import Settled
+from resources.uploads.checking.compare import compare_with_stored
+from resources.uploads.checking.inspect import inspect_source
+from resources.uploads.checking.rejected import rejected_csv_chunks
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.limits import DEFAULT_LIMITS, UploadLimits
+from resources.uploads.contract.quality import upload_quality
+from resources.uploads.contract.report import UploadReport
+from resources.uploads.deduplication.keys import KEYS_FILE, write_keys
+from resources.uploads.parsing.source import Source, identify
+from resources.uploads.parsing.validation import rules_fingerprint
 
 UploadOrigin = Literal["http", "cli", "landing"]
 _UPLOAD_ID = re.compile(r"(items|users|interactions)-[0-9a-f]{16}")

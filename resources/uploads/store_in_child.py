@@ -15,20 +15,20 @@ from typing import Any
 import polars as pl
 from sqlalchemy.exc import OperationalError
 
-from resources import errors
-from resources.child import NICENESS
+from resources.base import errors
+from resources.base.errors import FieldProblem, RecsaasError, UploadRefused
+from resources.base.settings import load_settings
+from resources.base.tenant import TenantId
 from resources.control_db.engine import PATIENT_SECONDS, SERVICE_SECONDS, ControlDb, open_control_db
-from resources.disk import says_full
-from resources.errors import FieldProblem, RecsaasError, UploadRefused
-from resources.forked import ChildDied, ForkServer, Limits
-from resources.lake import Lake
-from resources.settings import load_settings
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import Kind
-from resources.uploads.limits import TakesLong, UploadLimits
-from resources.uploads.report import UploadReport
-from resources.uploads.source import Format, display_name, format_of, is_small_text, size_of
+from resources.processes.forked import ChildDied, ForkServer, Limits
+from resources.processes.interpreter import NICENESS
+from resources.storage.disk import says_full
+from resources.storage.lake import Lake
+from resources.tenants.settings import TenantSettings
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.limits import TakesLong, UploadLimits
+from resources.uploads.contract.report import UploadReport
+from resources.uploads.parsing.source import Format, display_name, format_of, is_small_text, size_of
 from resources.uploads.store import UploadOrigin, store_upload, upload_folder
 
 _NICENESS_AT_ONCE = 5
@@ -43,7 +43,7 @@ _IMPORTED_LATE = (
     "polars._utils.parquet",
 )
 """What the libraries would import anew in every child, when they are first used: half a second."""
-_IF_IMPORTED = ("resources.object_store",)
+_IF_IMPORTED = ("resources.storage.object_store",)
 _ADVICE = "split it into smaller files, write Parquet with smaller row groups, or send plain CSV."
 
 

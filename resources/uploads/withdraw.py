@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from resources.base.errors import Conflict
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.upload_jobs import list_unfinished
 from resources.control_db.uploads import UploadRecord, counting_uploads, find_upload, withdraw_upload
-from resources.errors import Conflict
-from resources.tenant import TenantId
 
 
 @dataclass(frozen=True, slots=True)

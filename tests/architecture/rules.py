@@ -16,12 +16,14 @@ MADE_BY_TOOLS = frozenset({"var", "build", "dist", "logs", "__pycache__"})
 PIPELINE_ONLY = frozenset({"torch", "dagster", "dagster_dbt", "dagster_aws", "dagster_webserver", "dbt", "duckdb"})
 MAX_LINES = 400
 
-ENVIRONMENT_READERS = frozenset({"resources/settings.py", "resources/process.py"})
+ENVIRONMENT_READERS = frozenset({"resources/base/settings.py", "resources/processes/process.py"})
 """One reads our settings, the other sets what libraries take in no other way."""
-ENVIRONMENT_PASSED_ON = frozenset({"recsaas_assets/supervisor.py", "resources/forked.py", "resources/fork_server.py"})
+ENVIRONMENT_PASSED_ON = frozenset(
+    {"resources/processes/supervisor.py", "resources/processes/forked.py", "resources/processes/fork_server.py"}
+)
 """May hand `os.environ` as a whole to a child process, or take over what was handed on, and look nothing up in it."""
 LAST_RESORT = frozenset(
-    {"bento_service/middleware.py", "bento_service/job_worker.py", "recsaas_assets/defs/event_sensors.py"}
+    {"bento_service/middleware.py", "bento_service/workers/job_worker.py", "recsaas_assets/defs/data/event_sensors.py"}
 )
 """The edges: whatever goes wrong, the client gets an answer (or its job an end, or the next tenant its turn) and the
 log says so."""

@@ -16,12 +16,12 @@ import pytest
 
 from bento_service.app import create_app
 from recsaas_assets.cli import cli
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.lake import Lake
-from resources.settings import Settings
-from resources.tenant_settings import TenantSettings, TrainingSettings
-from resources.uploads.contract import Kind
-from resources.uploads.rules import rule_table
+from resources.storage.lake import Lake
+from resources.tenants.settings import TenantSettings, TrainingSettings
+from resources.uploads.contract.columns import Kind
+from resources.uploads.parsing.validation import rule_table
 
 ROOT = Path(__file__).parents[2]
 # Loading the graph takes seconds: one worker of pytest-xdist does it for all tests that need it.

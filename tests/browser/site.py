@@ -15,10 +15,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from bento_service.app import create_app
+from resources.base.settings import Settings
 from resources.control_db.engine import open_control_db
-from resources.event_log import EventLog
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.events.log import EventLog
+from resources.storage.lake import Lake
 from tests.unit.bento_service.shop import Shop, open_shop
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)

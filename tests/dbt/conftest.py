@@ -10,13 +10,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsaas_assets.dbt_invocation import PROJECT_DIR
-from recsaas_assets.dbt_manifest import parse_manifest
-from recsaas_assets.ingestion import settings_table, uploads_table
-from resources.lake import Lake, TenantLake, write_parquet
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import TIME, Kind, accepted_schema
+from recsaas_assets.features.dbt_invocation import PROJECT_DIR
+from recsaas_assets.features.dbt_manifest import parse_manifest
+from recsaas_assets.ingestion.raw_tables import settings_table, uploads_table
+from resources.base.tenant import TenantId
+from resources.storage.lake import Lake, TenantLake, write_parquet
+from resources.tenants.settings import TenantSettings
+from resources.uploads.contract.columns import TIME, Kind, accepted_schema
 
 Row = dict[str, Any]
 MakeTenant = Callable[..., TenantLake]

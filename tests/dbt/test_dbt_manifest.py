@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from recsaas_assets.dbt_invocation import PROJECT_DIR
-from recsaas_assets.dbt_manifest import docs_are_current, generate_docs, parse_manifest, project_hash
-from recsaas_assets.dbt_runner import run_dbt
-from resources.errors import ConfigurationError
+from recsaas_assets.features.dbt_invocation import PROJECT_DIR
+from recsaas_assets.features.dbt_manifest import docs_are_current, generate_docs, parse_manifest, project_hash
+from recsaas_assets.features.dbt_runner import run_dbt
+from resources.base.errors import ConfigurationError
 
 
 def test_an_unchanged_project_is_not_parsed_again(target_dir: Path) -> None:

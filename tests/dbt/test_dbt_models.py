@@ -12,10 +12,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsaas_assets.dbt_runner import DbtResult, run_dbt
-from resources.lake import TenantLake, read_parquet
-from resources.tenant_settings import InteractionWeights, TenantSettings
-from resources.uploads.quality import volume_of
+from recsaas_assets.features.dbt_runner import DbtResult, run_dbt
+from resources.storage.lake import TenantLake, read_parquet
+from resources.tenants.settings import InteractionWeights, TenantSettings
+from resources.uploads.contract.quality import volume_of
 
 MODELS = {
     "stg_items": 13,

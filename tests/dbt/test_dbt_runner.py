@@ -10,9 +10,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsaas_assets.dbt_runner import FeatureBuildFailed, read_build, run_dbt
-from resources.errors import CorruptArtifact
-from resources.lake import TenantLake, read_parquet, write_parquet
+from recsaas_assets.features.dbt_runner import FeatureBuildFailed, read_build, run_dbt
+from resources.base.errors import CorruptArtifact
+from resources.storage.lake import TenantLake, read_parquet, write_parquet
 
 BUILD = ["build", "--exclude-resource-type", "unit_test"]
 

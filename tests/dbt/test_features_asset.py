@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from dagster import AssetCheckSeverity, AssetKey, AssetSelection, DagsterInstance, ExecuteInProcessResult, materialize
 
-from recsaas_assets.defs.partitions import tenants_partitions
+from recsaas_assets.defs.common.partitions import tenants_partitions
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import create_tenant
 from resources.dagster_resources import PlatformResource, TenantRunResource
-from resources.tenant import TenantId
 
 pytestmark = [
     # Importing dagster_dbt imports sqlglot, which warns about its own accelerator package.
@@ -43,7 +43,7 @@ def features(home: Path) -> ModuleType:
     before = os.environ.get("RECSAAS_HOME")
     os.environ["RECSAAS_HOME"] = str(home)
     try:
-        from recsaas_assets.defs import features
+        from recsaas_assets.defs.data import features
     finally:
         if before is None:
             del os.environ["RECSAAS_HOME"]

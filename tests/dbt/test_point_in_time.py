@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from recsaas_assets.dbt_runner import run_dbt
-from recsaas_assets.point_in_time import features_as_of
-from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
-from resources.errors import InvalidInput
-from resources.lake import TenantLake, read_parquet
+from recsaas_assets.features.dbt_runner import run_dbt
+from recsaas_assets.features.point_in_time import features_as_of
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
+from resources.base.errors import InvalidInput
+from resources.storage.lake import TenantLake, read_parquet
 
 SPLIT = datetime(2026, 2, 1, tzinfo=UTC)
 Row = dict[str, Any]

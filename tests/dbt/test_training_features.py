@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from dagster import DagsterInstance, MetadataValue, materialize
 
-from recsaas_assets.dbt_runner import run_dbt
-from recsaas_assets.defs.two_tower import training_features, two_tower_model
-from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
-from recsaas_assets.recommender.feature_tables import FeatureHistory
-from recsaas_assets.recommender.lifecycle import TrainedModel
+from recsaas_assets.defs.models.two_tower import training_features, two_tower_model
+from recsaas_assets.features.dbt_runner import run_dbt
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
+from recsaas_assets.recommender.data.feature_tables import FeatureHistory
+from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import create_tenant
 from resources.dagster_resources import PlatformResource, TenantRunResource
-from resources.lake import TenantLake, read_parquet
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
+from resources.storage.lake import TenantLake, read_parquet
+from resources.tenants.settings import TenantSettings
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning"),

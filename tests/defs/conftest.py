@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance, Definitions, SensorResult, build_sensor_context
 
-from recsaas_assets.dbt_invocation import PROJECT_DIR
-from recsaas_assets.dbt_manifest import parse_manifest
+from recsaas_assets.features.dbt_invocation import PROJECT_DIR
+from recsaas_assets.features.dbt_manifest import parse_manifest
 from resources.dagster_resources import PlatformResource
 from tests.defs.site import Site, recsaas_home
 

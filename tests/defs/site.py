@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from recsaas_assets.dagster_home import RunOutcome, run_tenant
+from recsaas_assets.instance.home import RunOutcome, run_tenant
+from resources.base.settings import Settings, load_settings
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import create_tenant, get_tenant
-from resources.lake import Lake, TenantLake
 from resources.release.store import ReleaseStore
-from resources.settings import Settings, load_settings
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
-from resources.uploads.report import UploadReport
+from resources.storage.lake import Lake, TenantLake
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.report import UploadReport
 from resources.uploads.store import store_upload
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)

@@ -13,11 +13,11 @@ from click.testing import CliRunner
 from dagster import AssetKey, Definitions
 
 from recsaas_assets.cli import cli
-from recsaas_assets.dagster_home import dagster_instance
-from recsaas_assets.dbt_invocation import PROJECT_DIR
-from recsaas_assets.dbt_manifest import parse_manifest
-from recsaas_assets.dbt_runner import run_dbt
-from resources.lake import read_parquet
+from recsaas_assets.features.dbt_invocation import PROJECT_DIR
+from recsaas_assets.features.dbt_manifest import parse_manifest
+from recsaas_assets.features.dbt_runner import run_dbt
+from recsaas_assets.instance.home import dagster_instance
+from resources.storage.lake import read_parquet
 from tests.defs.site import Site, open_shop, recsaas_home
 
 APPLE, BERRY = "apple", "berry"
@@ -70,7 +70,7 @@ def changed_project(tmp_path: Path) -> Path:
 def test_a_changed_model_is_rebuilt_for_one_tenant_only(
     shops: Site, definitions: Definitions, changed_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recsaas_assets.defs import features
+    from recsaas_assets.defs.data import features
 
     before = {tenant: files(shops, tenant) for tenant in (APPLE, BERRY)}
     assert read_parquet(shops.lake(APPLE).dbt / f"{MODEL}.parquet").height > 9

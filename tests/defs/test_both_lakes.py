@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from bento_service.app import create_app
+from resources.base.tenant import TenantId
 from resources.control_db.api_keys import SCOPES, create_api_key
 from resources.control_db.uploads import list_uploads
-from resources.lake import read_parquet, write_bytes
-from resources.listing import list_files
-from resources.refused_files import list_refused
-from resources.tenant import TenantId
+from resources.landing.refused import list_refused
+from resources.storage.lake import read_parquet, write_bytes
+from resources.storage.listing import list_files
 from tests.defs.site import FIRST_DAY, Site, interactions_csv, items_csv, users_csv
 from tests.s3.server import ACCESS_KEY, SECRET_KEY, S3Server
 from tests.unit.bento_service.client import Client, client_of

@@ -13,9 +13,9 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
 
-from recsaas_assets.dagster_home import dagster_instance, prepare_dagster_home
-from recsaas_assets.dagster_storage import OpenEventLogStorage, RunStorage, ScheduleStorage
-from resources.settings import load_settings
+from recsaas_assets.instance.home import dagster_instance, prepare_dagster_home
+from recsaas_assets.instance.storage import OpenEventLogStorage, RunStorage, ScheduleStorage
+from resources.base.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from dagster import AssetMaterialization, DagsterInstance, Definitions, SensorResult, SkipReason, build_sensor_context
 
-from recsaas_assets.defs.metadata import preview
-from resources import event_export
+from recsaas_assets.defs.common.metadata import preview
+from resources.base.tenant import TenantId
 from resources.control_db.erasures import (
     Erasure,
     complete_erasure,
@@ -24,10 +24,10 @@ from resources.control_db.erasures import (
 from resources.control_db.event_exports import list_event_exports
 from resources.control_db.uploads import list_uploads, mark_ingested
 from resources.dagster_resources import PlatformResource
-from resources.event_log import Event, EventLog
-from resources.run_lock import tenant_run_lock
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.events import export as event_export
+from resources.events.log import Event, EventLog
+from resources.storage.run_lock import tenant_run_lock
+from resources.uploads.contract.columns import Kind
 from tests.defs.site import FIRST_DAY, Site, interactions_csv
 
 APPLE, BERRY, CHERRY = (TenantId(name) for name in ("apple", "berry", "cherry"))
@@ -128,7 +128,7 @@ def test_an_error_nobody_expected_holds_back_no_other_tenant(site: Site, tick: T
 def test_a_short_tick_begins_where_the_last_one_stopped(
     site: Site, tick: Tick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recsaas_assets.defs.event_sensors.EXPORTS_PER_TICK", 1)
+    monkeypatch.setattr("recsaas_assets.defs.data.event_sensors.EXPORTS_PER_TICK", 1)
     monkeypatch.setattr(event_export, "EVENTS_AT_ONCE", 1)
     site.create("apple", "berry", "cherry")
     for tenant in (APPLE, BERRY, CHERRY):
@@ -163,7 +163,7 @@ def test_an_erasure_that_fails_slowly_holds_back_nobody(
     first, second = (request_erasure(site.db, tenant, "u", FIRST_DAY) for tenant in (APPLE, BERRY))
     first, second = sorted((first, second), key=lambda each: each.id)
     clock = iter(range(0, 1000, 15))
-    monkeypatch.setattr("recsaas_assets.defs.event_sensors.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("recsaas_assets.defs.data.event_sensors.time.monotonic", lambda: next(clock))
     with tenant_run_lock(site.home, first.tenant, wait_seconds=0):
         result, cursor = tick("pending_erasures")
         assert first.id in result.skip_message and second.id not in result.skip_message

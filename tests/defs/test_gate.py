@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from recsaas_assets.cli import cli
-from recsaas_assets.recommender import lifecycle
-from recsaas_assets.recommender.pairs import Pairs
-from resources.errors import Conflict
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.lifecycle import trained_model as lifecycle
+from resources.base.errors import Conflict
 from resources.ranker.ranker import Ranker
 from resources.release.load import load_release
-from resources.uploads.contract import Kind
+from resources.uploads.contract.columns import Kind
 from tests.defs.site import Site, interactions_csv, open_shop, recsaas_home
 
 SHOP = "pear"

@@ -10,7 +10,7 @@ from typing import Any
 from dagster import AssetKey, DefaultSensorStatus, Definitions, in_process_executor
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
-from recsaas_assets.defs.partitions import tenants_partitions
+from recsaas_assets.defs.common.partitions import tenants_partitions
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "graph.json"
 UPDATE = "RECSAAS_UPDATE_SNAPSHOTS"

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from dagster import AssetKey, Definitions
 
-from recsaas_assets.dagster_home import dagster_instance
+from recsaas_assets.instance.home import dagster_instance
+from resources.base.tenant import TenantId
 from resources.control_db.items import (
     Action,
     ItemEdit,
@@ -17,12 +18,11 @@ from resources.control_db.items import (
     list_item_changes,
     pending_item_changes,
 )
-from resources.lake import read_parquet
-from resources.ranker.overlay import ItemOverlay
+from resources.ranker.eligibility.overlay import ItemOverlay
+from resources.recommendations.tenant_state import TenantState
 from resources.release.load import LoadedRelease, load_release
-from resources.tenant import TenantId
-from resources.tenant_state import TenantState
-from resources.uploads.contract import Kind
+from resources.storage.lake import read_parquet
+from resources.uploads.contract.columns import Kind
 from tests.defs.site import Site, open_shop, recsaas_home
 
 APPLE, BERRY = TenantId("apple"), TenantId("berry")

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, DagsterRunStatus, Definitions
 
-from recsaas_assets.dagster_home import dagster_instance
-from recsaas_assets.run_failures import INTERRUPTED
+from recsaas_assets.instance.home import dagster_instance
+from recsaas_assets.runs.run_failures import INTERRUPTED
+from resources.base.tenant import TenantId
 from resources.control_db.runs import list_runs
 from resources.dagster_resources import TenantRunResource
 from resources.release import pointer
-from resources.run_lock import dead_run, tenant_run_lock
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.storage.run_lock import dead_run, tenant_run_lock
+from resources.uploads.contract.columns import Kind
 from tests.defs.site import INTERACTION_COLUMNS, Site, interactions_csv, recsaas_home
 
 APPLE = TenantId("apple")

@@ -7,10 +7,10 @@ from typing import Any
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRequest
 
-from recsaas_assets.run_requests import Request, digest, to_cursor
-from resources.lake import write_bytes, write_json
-from resources.listing import list_files
-from resources.tenant import TenantId
+from recsaas_assets.runs.run_requests import Request, digest, to_cursor
+from resources.base.tenant import TenantId
+from resources.storage.lake import write_bytes, write_json
+from resources.storage.listing import list_files
 from tests.defs.site import Site, interactions_csv
 from tests.defs.ticks import LONG_AGO, requested, run_of
 

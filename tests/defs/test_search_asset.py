@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, DagsterInstance, materialize
 
-from recsaas_assets.defs.partitions import tenants_partitions
-from recsaas_assets.defs.search import hyperparameter_search
-from recsaas_assets.recommender.search_result import SearchResult, best_file
+from recsaas_assets.defs.common.partitions import tenants_partitions
+from recsaas_assets.defs.models.search import hyperparameter_search
+from recsaas_assets.recommender.search.search_result import SearchResult, best_file
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import change_settings, create_tenant
 from resources.dagster_resources import PlatformResource, TenantRunResource
-from resources.tenant import TenantId
 from tests.defs.site import Site, recsaas_home
 from tests.unit.recommender.communities import shop
 

@@ -25,18 +25,18 @@ from dagster import (
 from dagster._daemon.monitoring.run_monitoring import monitor_starting_run
 from sqlalchemy import update
 
-from recsaas_assets.dagster_home import dagster_instance
-from recsaas_assets.defs import model_training
-from recsaas_assets.defs.training_sensor import REINDEXED
+from recsaas_assets.defs.models import model_training
+from recsaas_assets.defs.runs.training_sensor import REINDEXED
+from recsaas_assets.instance.home import dagster_instance
 from resources import dagster_resources
+from resources.base.tenant import TenantId
 from resources.control_db.runs import find_run, list_runs
 from resources.control_db.tables import TenantRow
 from resources.control_db.tenants import get_tenant
 from resources.control_db.training_jobs import TrainingJob, add_job, ask_to_cancel, begin_job, get_job
 from resources.dagster_resources import TRAINING_JOB_TAG, PlatformResource
-from resources.tenant import TenantId
-from resources.training_progress import progress_of
-from resources.training_request import JobKind, TrainingRequest
+from resources.tenants.training_request import JobKind, TrainingRequest
+from resources.training.progress import progress_of
 from tests.defs.site import FIRST_DAY, Site, open_shop, recsaas_home
 
 APPLE, BERRY = TenantId("apple"), TenantId("berry")

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
+from resources.base.tenant import TenantId
 from resources.control_db.uploads import get_upload, list_uploads
-from resources.data_quality import tenant_quality
 from resources.decisions.store import open_decisions
-from resources.lake import read_parquet
-from resources.tenant import TenantId
-from resources.upload_trace import trace_upload
-from resources.uploads.contract import Kind
+from resources.storage.lake import read_parquet
+from resources.uploads.contract.columns import Kind
+from resources.uploads.lineage import trace_upload
+from resources.uploads.tenant_quality import tenant_quality
 from resources.uploads.withdraw import withdraw
 from tests.defs.site import Site, items_csv, open_shop, users_csv
 

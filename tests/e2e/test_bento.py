@@ -21,10 +21,10 @@ import httpx
 import pytest
 from bentoml.exceptions import BentoMLException
 
+from resources.base.settings import Settings
 from resources.control_db.engine import open_control_db
 from resources.control_db.items import ItemEdit, append_item_changes
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 from tests.e2e.test_service import free_port, wait_until_ready
 from tests.unit.bento_service.shop import NOW, Shop, open_shop
 

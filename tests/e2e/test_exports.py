@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.recommendation_exports import get_export
-from resources.lake import Lake
-from resources.listing import list_files
-from resources.recommend_all import RECOMMENDATION_SCHEMA
+from resources.recommendations.batch import RECOMMENDATION_SCHEMA
 from resources.release.store import new_version
-from resources.settings import Settings
+from resources.storage.lake import Lake
+from resources.storage.listing import list_files
 from tests.e2e.test_large_uploads import asked, kill_all, service
 from tests.unit.bento_service.shop import NOW, Shop, contents, draft, open_shop
 

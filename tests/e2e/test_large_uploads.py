@@ -17,14 +17,14 @@ import polars as pl
 import psutil
 import pytest
 
-from recsaas_assets.ports import free_port
+from recsaas_assets.platform.ports import free_port
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.upload_jobs import get_job
 from resources.control_db.uploads import list_uploads
-from resources.lake import Lake
-from resources.settings import Settings
-from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import Kind
+from resources.storage.lake import Lake
+from resources.tenants.settings import TenantSettings
+from resources.uploads.contract.columns import Kind
 from resources.uploads.store import store_upload
 from tests.unit.bento_service.shop import Shop, open_shop
 

@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
+from resources.base.settings import Settings
 from resources.control_db.engine import open_control_db
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 from tests.unit.bento_service.shop import Shop, open_shop
 
 pytestmark = pytest.mark.e2e

@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from recsaas_assets.ports import free_port
+from recsaas_assets.platform.ports import free_port
+from resources.base.settings import Settings
 from resources.control_db.engine import open_control_db
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 from tests.unit.bento_service.shop import open_shop
 
 pytestmark = pytest.mark.e2e

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from recsaas_assets.benchmarks.serve_process import Served, service
+from recsaas_assets.benchmarks.serving.serve_process import Served, service
 from recsaas_assets.benchmarks.workplace import Workplace
-from recsaas_assets.supervisor import python
+from resources.base.settings import Settings
 from resources.control_db.api_keys import list_api_keys
 from resources.control_db.engine import open_control_db
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.processes.supervisor import python
+from resources.storage.lake import Lake
 from tests.unit.bento_service.shop import Shop, open_shop
 
 pytestmark = pytest.mark.e2e

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recsaas_assets.benchmarks.tenants import measure
+from recsaas_assets.benchmarks.pipeline.tenants import measure
 from recsaas_assets.benchmarks.workplace import workplace
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bento_service.metrics import Metrics
-from bento_service.release_cache import ReleaseCache
+from bento_service.recommending.release_cache import ReleaseCache
+from bento_service.telemetry.metrics import Metrics
+from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
-from resources.lake import Lake
 from resources.ranker.ranker import Ranker
-from resources.tenant import TenantId
+from resources.storage.lake import Lake
 from tests.unit.bento_service.shop import open_shop
 
 pytestmark = pytest.mark.e2e

@@ -14,15 +14,15 @@ from typing import Any
 import httpx
 import pytest
 
-from recsaas_assets.benchmarks.serve_data import ServedTenant, invented_contents, serve_tenant
-from recsaas_assets.benchmarks.serve_events import event_to_answer
-from recsaas_assets.benchmarks.serve_load import Load, LoadResult, LoadRun, Seen
-from recsaas_assets.benchmarks.serve_process import Served, service
-from recsaas_assets.benchmarks.serve_requests import requests_by_kind
+from recsaas_assets.benchmarks.serving.serve_data import ServedTenant, invented_contents, serve_tenant
+from recsaas_assets.benchmarks.serving.serve_events import event_to_answer
+from recsaas_assets.benchmarks.serving.serve_load import Load, LoadResult, LoadRun, Seen
+from recsaas_assets.benchmarks.serving.serve_process import Served, service
+from recsaas_assets.benchmarks.serving.serve_requests import requests_by_kind
 from recsaas_assets.benchmarks.workplace import Workplace
+from resources.base.settings import Settings
 from resources.control_db.engine import open_control_db
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 
 pytestmark = pytest.mark.e2e
 CLIENTS = 200

@@ -12,11 +12,11 @@ from statistics import quantiles
 
 import httpx
 
-from recsaas_assets.benchmarks.serve_process import Served, service
+from recsaas_assets.benchmarks.serving.serve_process import Served, service
 from recsaas_assets.benchmarks.workplace import Workplace
+from resources.base.settings import Settings
 from resources.control_db.engine import open_control_db
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 from tests.unit.bento_service.shop import Shop, open_shop
 
 WORKERS = 2

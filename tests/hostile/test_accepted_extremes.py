@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from recsaas_assets.dbt_invocation import PROJECT_DIR
-from recsaas_assets.dbt_manifest import parse_manifest
+from recsaas_assets.features.dbt_invocation import PROJECT_DIR
+from recsaas_assets.features.dbt_manifest import parse_manifest
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import change_settings
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.uploads.contract.columns import Kind
 from tests.defs.site import Site, open_shop
 
 ITEMS = [

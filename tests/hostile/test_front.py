@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from recsaas_assets.benchmarks.serve_data import ServedTenant, invented_contents, serve_tenant
-from recsaas_assets.benchmarks.serve_process import Served, service
+from recsaas_assets.benchmarks.serving.serve_data import ServedTenant, invented_contents, serve_tenant
+from recsaas_assets.benchmarks.serving.serve_process import Served, service
 from recsaas_assets.benchmarks.workplace import Workplace
+from resources.base.settings import Settings
 from resources.control_db.engine import open_control_db
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 from tests.hostile.floods import FLOODS, flooded
 
 QUESTIONS = 120

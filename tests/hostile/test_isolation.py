@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
-from resources.tenant import TenantId
 from tests.hostile.live import Live, in_error_shape, live_service
 
 SECRET = "gsecret"

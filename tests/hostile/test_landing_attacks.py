@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from dagster import AssetKey
 
-from recsaas_assets.dagster_home import dagster_instance
-from recsaas_assets.dbt_invocation import PROJECT_DIR
-from recsaas_assets.dbt_manifest import parse_manifest
+from recsaas_assets.features.dbt_invocation import PROJECT_DIR
+from recsaas_assets.features.dbt_manifest import parse_manifest
+from recsaas_assets.instance.home import dagster_instance
+from resources.base.tenant import TenantId
 from resources.control_db.uploads import list_uploads
-from resources.lake import read_json, read_parquet
-from resources.refused_files import list_refused
-from resources.tenant import TenantId
+from resources.landing.refused import list_refused
+from resources.storage.lake import read_json, read_parquet
 from tests.defs.site import Site, interactions_csv, items_csv
 
 APPLE, BERRY = TenantId("apple"), TenantId("berry")
@@ -30,7 +30,7 @@ _LONGEST_SECONDS = 240
 _RUN = "from recsaas_assets.cli import main; main()"
 _RUN_THAT_A_FILE_KILLS = f"""
 import os, signal
-import recsaas_assets.landing as landing
+import recsaas_assets.ingestion.landing as landing
 store = landing.store_in_child
 def store_or_die(*arguments, **options):
     if options["filename"] == "bad.parquet":

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import httpx
 
-from recsaas_assets.benchmarks.neighbours import QUIET, measure
-from recsaas_assets.benchmarks.serve_data import invented_contents, serve_tenant
-from recsaas_assets.benchmarks.serve_process import service
+from recsaas_assets.benchmarks.serving.neighbours import QUIET, measure
+from recsaas_assets.benchmarks.serving.serve_data import invented_contents, serve_tenant
+from recsaas_assets.benchmarks.serving.serve_process import service
 from recsaas_assets.benchmarks.workplace import workplace
 
 FACTOR = 2.5

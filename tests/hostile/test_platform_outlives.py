@@ -17,15 +17,15 @@ import httpx
 import psutil
 import pytest
 
-from recsaas_assets.exposure import open_doors
-from resources.settings import Settings
+from recsaas_assets.platform.exposure import open_doors
+from resources.base.settings import Settings
 from tests.e2e.test_journey import RECSAAS, processes_of
 
 START_SECONDS = 240
 AGAIN_SECONDS = 240
 WORKER_SECONDS = 10  # the bar is 3; a test must not fail because the machine is busy
 PARTS = {
-    "dagster-ui": "recsaas_assets.dagster_ui",
+    "dagster-ui": "recsaas_assets.platform.dagster_ui",
     "dagster-daemon": "dagster._daemon",
     "code-server": "grpc",
     "service": "bento_service.serve",

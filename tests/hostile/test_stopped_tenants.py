@@ -21,14 +21,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recsaas_assets.dbt_invocation import PROJECT_DIR
-from recsaas_assets.dbt_manifest import parse_manifest
+from recsaas_assets.features.dbt_invocation import PROJECT_DIR
+from recsaas_assets.features.dbt_manifest import parse_manifest
+from resources.base.tenant import TenantId
 from resources.control_db.uploads import UploadRecord, list_uploads, record_upload
-from resources.lake import part_name
 from resources.release.load import load_release
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind, accepted_schema
-from resources.uploads.report import UploadReport, UploadStatus
+from resources.storage.lake import part_name
+from resources.uploads.contract.columns import Kind, accepted_schema
+from resources.uploads.contract.report import UploadReport, UploadStatus
 from tests.defs.site import Site, open_shop
 
 BLUE = TenantId("blue")

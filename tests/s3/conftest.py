@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.lake import Lake
+from resources.storage.lake import Lake
 from tests.s3.server import S3Server
 
 BACKENDS = ["folder", pytest.param("s3", marks=pytest.mark.xdist_group("s3"))]

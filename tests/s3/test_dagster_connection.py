@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from resources.base.errors import ConfigurationError, LakeUnavailable
 from resources.dagster_resources import PlatformResource
-from resources.errors import ConfigurationError, LakeUnavailable
-from resources.lake import Lake, write_bytes
-from resources.listing import list_files
+from resources.storage.lake import Lake, write_bytes
+from resources.storage.listing import list_files
 from tests.s3.server import S3Server
 
 pytestmark = pytest.mark.xdist_group("s3")

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
 from resources.erasure.export import export_user
-from resources.event_export import export_events, scan_exported_events
-from resources.lake import Lake
+from resources.events.export import export_events, scan_exported_events
 from resources.release.load import load_release
-from resources.tenant import TenantId
+from resources.storage.lake import Lake
 from tests.unit.resources.erasure.world import NOW, ZOE, World
 
 BLUE = TenantId("blue")

@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from resources.errors import Conflict, CorruptArtifact
-from resources.lake import (
+from resources.base.errors import Conflict, CorruptArtifact
+from resources.base.tenant import TenantId
+from resources.storage.lake import (
     Lake,
     fetch_file,
     local_file,
@@ -28,8 +29,7 @@ from resources.lake import (
     write_json,
     write_parquet,
 )
-from resources.listing import list_files, remove_folder, stored_file
-from resources.tenant import TenantId
+from resources.storage.listing import list_files, remove_folder, stored_file
 
 FRAME = pl.DataFrame({"a": [1, 2, 3], "b": ["ü", None, "日本"]})
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-import recsaas_assets.landing as landing
-from recsaas_assets.landing import (
+import recsaas_assets.ingestion.landing as landing
+from recsaas_assets.ingestion.landing import (
     LandedFile,
     refuse_misplaced,
     settled,
@@ -19,15 +19,15 @@ from recsaas_assets.landing import (
     waiting_by_tenant,
     waiting_files,
 )
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import Tenant, create_tenant, get_tenant
 from resources.control_db.uploads import list_uploads
-from resources.lake import Lake, read_bytes, read_json, write_bytes
-from resources.landing_folders import list_landing
-from resources.listing import StoredFile, list_files, stored_file
-from resources.refused_files import list_refused
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.landing.folders import list_landing
+from resources.landing.refused import list_refused
+from resources.storage.lake import Lake, read_bytes, read_json, write_bytes
+from resources.storage.listing import StoredFile, list_files, stored_file
+from resources.uploads.contract.columns import Kind
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 ITEMS = "item_id,title,farbe\na,Lampe,rot\nb,Tür 日本,\n"

@@ -14,10 +14,19 @@ import pytest
 from click.testing import CliRunner
 
 from recsaas_assets.cli import cli
-from resources.disk import work_folder
-from resources.errors import ConfigurationError, LakeUnavailable
-from resources.lake import Lake, parts, put_file, read_bytes, read_json, scan_parquet, write_bytes, write_parquet
-from resources.listing import list_files, remove_folder, stored_file
+from resources.base.errors import ConfigurationError, LakeUnavailable
+from resources.storage.disk import work_folder
+from resources.storage.lake import (
+    Lake,
+    parts,
+    put_file,
+    read_bytes,
+    read_json,
+    scan_parquet,
+    write_bytes,
+    write_parquet,
+)
+from resources.storage.listing import list_files, remove_folder, stored_file
 from tests.s3.server import S3Server
 
 pytestmark = pytest.mark.xdist_group("s3")
@@ -37,7 +46,7 @@ ACTIONS: dict[str, Callable[[Lake], Any]] = {
 @pytest.fixture
 def fresh_connections() -> Iterator[None]:
     """Connections keep the credentials they were made with."""
-    from resources.object_store import ObjectStore
+    from resources.storage.object_store import ObjectStore
 
     ObjectStore.clear_instance_cache()
     yield
@@ -86,8 +95,8 @@ def test_an_address_without_a_bucket(tmp_path: Path, url: str) -> None:
 
 def test_a_missing_client_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    monkeypatch.delitem(sys.modules, "resources.object_store", raising=False)
-    monkeypatch.delattr("resources.object_store", raising=False)
+    monkeypatch.delitem(sys.modules, "resources.storage.object_store", raising=False)
+    monkeypatch.delattr("resources.storage.object_store", raising=False)
     with pytest.raises(ConfigurationError, match=r"needs the package s3fs\. Install recsaas\[pipeline\]"):
         Lake.open("s3://lake/x", scratch=tmp_path)
 
@@ -101,8 +110,8 @@ def test_another_process_s_files_are_seen_at_once(s3_lake: Lake, tmp_path: Path)
 
 
 def test_a_listing_and_a_removal_of_many_pages(s3_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resources.object_store._PAGE", 2)
-    monkeypatch.setattr("resources.listing._DELETED_AT_ONCE", 3)
+    monkeypatch.setattr("resources.storage.object_store._PAGE", 2)
+    monkeypatch.setattr("resources.storage.listing._DELETED_AT_ONCE", 3)
     for number in range(7):
         write_bytes(s3_lake.root / "rows" / str(number), b"x")
     assert sorted(file.name for file in list_files(s3_lake.root)) == [f"rows/{number}" for number in range(7)]

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from bento_service.app import create_app
+from resources.base.settings import Settings
 from resources.control_db.engine import open_control_db
-from resources.lake import Lake
-from resources.listing import list_files
-from resources.recommend_all import RECOMMENDATION_SCHEMA
-from resources.settings import Settings
+from resources.recommendations.batch import RECOMMENDATION_SCHEMA
+from resources.storage.lake import Lake
+from resources.storage.listing import list_files
 from tests.unit.bento_service.client import client_of
 from tests.unit.bento_service.shop import NOW, open_shop
 from tests.unit.bento_service.test_recommendation_exports import PATH, file, made, state

@@ -10,15 +10,15 @@ from datetime import timedelta
 import pytest
 
 import resources.release.store as store_module
-from resources.errors import Conflict, CorruptRelease, LakeUnavailable, ReleaseNotFound
-from resources.lake import Lake, TenantLake, mark_of, read_bytes, write_bytes
-from resources.listing import list_files
+from resources.base.errors import Conflict, CorruptRelease, LakeUnavailable, ReleaseNotFound
+from resources.base.tenant import TenantId
 from resources.ranker.ranker import Ranker
 from resources.release.contents import FILE_NAMES, ITEM_VECTORS, MANIFEST
 from resources.release.load import load_release
 from resources.release.pointer import POINTER
 from resources.release.store import ReleaseStore, new_version
-from resources.tenant import TenantId
+from resources.storage.lake import Lake, TenantLake, mark_of, read_bytes, write_bytes
+from resources.storage.listing import list_files
 from tests.unit.bento_service.shop import NOW, contents, draft
 
 BLUE = TenantId("blue")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
 from resources.control_db.upload_jobs import JobStatus
-from resources.lake import Lake
-from resources.tenant import TenantId
+from resources.storage.lake import Lake
 from tests.unit.resources.test_upload_jobs import ITEMS, Desk
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import create_tenant
-from resources.lake import Lake
-from resources.listing import list_files
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import Kind
-from resources.uploads.report import UploadReport
+from resources.storage.lake import Lake
+from resources.storage.listing import list_files
+from resources.tenants.settings import TenantSettings
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.report import UploadReport
 from resources.uploads.store import read_report, rejected_csv, scan_accepted, store_upload
 
 BLUE = TenantId("blue")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import create_tenant
-from resources.tenant import TenantId
 
 BLUE, GREEN = TenantId("blue"), TenantId("green")
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 from click.testing import CliRunner
 
-from recsaas_assets.benchmarks import ann as command
-from recsaas_assets.benchmarks.ann_release import made_up
-from resources.ranker.index import build_index
+from recsaas_assets.benchmarks.serving import ann as command
+from recsaas_assets.benchmarks.serving.ann_release import made_up
+from resources.ranker.retrieval.index import build_index
 
 
 def test_a_small_catalogue_is_searched_exactly_and_says_so(monkeypatch) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsaas_assets.benchmarks.gowalla import gowalla_config, measure
-from recsaas_assets.benchmarks.gowalla_measure import PaperSplit, rank_everybody
-from recsaas_assets.recommender.vectors import ModelVectors
-from resources.errors import InvalidInput
+from recsaas_assets.benchmarks.models.gowalla import gowalla_config, measure
+from recsaas_assets.benchmarks.models.gowalla_measure import PaperSplit, rank_everybody
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from resources.base.errors import InvalidInput
 
 
 def _write(folder: Path, name: str, pairs: list[tuple[int, int]]) -> None:

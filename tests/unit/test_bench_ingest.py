@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from recsaas_assets.benchmarks import ingest as command
-from recsaas_assets.benchmarks.ingest_measure import IngestFigures, measure_ingest, write_interactions
+from recsaas_assets.benchmarks.pipeline import ingest as command
+from recsaas_assets.benchmarks.pipeline.ingest_measure import IngestFigures, measure_ingest, write_interactions
 
 FIGURES = IngestFigures(
     rows=1000,

@@ -10,11 +10,11 @@ from threading import Lock, Thread
 
 import numpy as np
 
-from bento_service.measuring.sampled import layer_of
-from recsaas_assets.benchmarks.serve_data import invented_contents
-from recsaas_assets.benchmarks.serve_load import Load, LoadRun, Seen, http_request, run_load
-from recsaas_assets.benchmarks.serve_measure import figures
-from recsaas_assets.benchmarks.soak import Memory
+from bento_service.benchmarking.sampled import layer_of
+from recsaas_assets.benchmarks.serving.serve_data import invented_contents
+from recsaas_assets.benchmarks.serving.serve_load import Load, LoadRun, Seen, http_request, run_load
+from recsaas_assets.benchmarks.serving.serve_measure import figures
+from recsaas_assets.benchmarks.serving.soak import Memory
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -99,8 +99,8 @@ def test_an_invented_release_is_one_and_names_its_items() -> None:
 
 def test_a_layer_is_that_of_the_module_or_of_its_package() -> None:
     assert layer_of("resources.ranker.ranker") == "ranking"
-    assert layer_of("bento_service.answering") == "answering"
-    assert layer_of("bento_service.answer_json") == "encoding"
+    assert layer_of("bento_service.recommending.answering") == "answering"
+    assert layer_of("bento_service.recommending.answer_json") == "encoding"
     assert layer_of("numpy.linalg") is None
 
 

@@ -14,11 +14,11 @@ from fastapi import FastAPI
 
 from bento_service.app import create_app
 from recsaas_assets.cli import cli
+from resources.base.settings import load_settings
 from resources.control_db.engine import ControlDb
 from resources.control_db.erasures import request_erasure
-from resources.lake import Lake
-from resources.recommend_all import RECOMMENDATION_SCHEMA
-from resources.settings import load_settings
+from resources.recommendations.batch import RECOMMENDATION_SCHEMA
+from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop, open_shop
 
@@ -56,7 +56,7 @@ def answers(client: Client, shop: Shop, user: str, k: int) -> list[dict[str, Any
 def test_the_file_holds_for_every_user_what_the_service_answers(
     service: tuple[FastAPI, Client], shop: Shop, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.recommend_all.USERS_AT_ONCE", 2)
+    monkeypatch.setattr("resources.recommendations.batch.USERS_AT_ONCE", 2)
     client = service[1]
     for user, item in ((USERS[0], "b2"), (USERS[2], "b4")):
         event = {"user_id": user, "item_id": item, "interaction_type": "view"}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from recsaas_assets.exposure import Door, open_doors, readable_by_others
-from recsaas_assets.platform_processes import LOCK
-from resources.settings import Settings
+from recsaas_assets.platform.exposure import Door, open_doors, readable_by_others
+from recsaas_assets.platform.processes import LOCK
+from resources.base.settings import Settings
 
 
 def folder(path: Path, mode: int) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recsaas_assets.ingestion import (
+from recsaas_assets.ingestion.raw_tables import (
     GIANT_ROWS,
     RawTable,
     event_rows,
@@ -19,6 +19,7 @@ from recsaas_assets.ingestion import (
     uploads_table,
     write_raw_table,
 )
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.erasures import request_erasure
 from resources.control_db.tenants import Tenant, get_tenant
@@ -30,12 +31,11 @@ from resources.control_db.uploads import (
     pending_uploads,
     record_upload,
 )
-from resources.event_export import export_events
-from resources.event_log import IMPRESSION, Event, EventLog
-from resources.lake import Lake, read_parquet
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import Kind
+from resources.events.export import export_events
+from resources.events.log import IMPRESSION, Event, EventLog
+from resources.storage.lake import Lake, read_parquet
+from resources.tenants.settings import TenantSettings
+from resources.uploads.contract.columns import Kind
 from resources.uploads.store import store_upload
 
 WHEN = datetime(2025, 5, 1, 10, tzinfo=UTC)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-import recsaas_assets.landing as landing
-from recsaas_assets.landing import LandedFile, take_landed_files
+import recsaas_assets.ingestion.landing as landing
+from recsaas_assets.ingestion.landing import LandedFile, take_landed_files
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import Tenant, get_tenant
 from resources.control_db.uploads import list_uploads
-from resources.lake import Lake
-from resources.listing import list_files
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.storage.lake import Lake
+from resources.storage.listing import list_files
+from resources.uploads.contract.columns import Kind
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 OURS = "item_id,title\na,Lamp\n"

@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from recsaas_assets.cli import cli
-from recsaas_assets.landing import take_landed_files
+from recsaas_assets.ingestion.landing import take_landed_files
+from resources.base.settings import load_settings
+from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant, get_tenant
-from resources.lake import Lake
-from resources.settings import load_settings
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.storage.lake import Lake
+from resources.uploads.contract.columns import Kind
 
 BLUE = TenantId("blue")
 NOW = datetime(2025, 6, 1, tzinfo=UTC)

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from recsaas_assets.cli import cli
+from resources.base.settings import Settings
 from resources.control_db.engine import open_control_db
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 from tests.unit.bento_service.shop import open_shop
 
 

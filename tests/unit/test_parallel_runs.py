@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from recsaas_assets import parallel_runs
-from recsaas_assets.dagster_home import RunOutcome
-from recsaas_assets.parallel_runs import run_in_parallel
-from recsaas_assets.supervisor import python
-from resources.tenant import TenantId
+from recsaas_assets.instance import parallel_runs
+from recsaas_assets.instance.home import RunOutcome
+from recsaas_assets.instance.parallel_runs import run_in_parallel
+from resources.base.tenant import TenantId
+from resources.processes.supervisor import python
 
 _WORKER = """
 import json, os, sys, time

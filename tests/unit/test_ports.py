@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from recsaas_assets.ports import free_port, listener
-from resources.errors import ConfigurationError
+from recsaas_assets.platform.ports import free_port, listener
+from resources.base.errors import ConfigurationError
 
 LOCAL = "127.0.0.1"
 

@@ -13,13 +13,13 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
-from recsaas_assets.recommender.gate import Outcome, Verdict
-from recsaas_assets.recommender.lifecycle import TrainedModel
-from recsaas_assets.recommender.live_release import DamagedRelease, LiveRelease
-from recsaas_assets.recommender.report import Cohort, EvaluationReport, LiveSummary, SplitSummary
-from recsaas_assets.recommender.vectors import ModelVectors
-from recsaas_assets.releasing import (
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.evaluation.gate import Outcome, Verdict
+from recsaas_assets.recommender.evaluation.live_release import DamagedRelease, LiveRelease
+from recsaas_assets.recommender.evaluation.report import Cohort, EvaluationReport, LiveSummary, SplitSummary
+from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+from recsaas_assets.release.releasing import (
     check_belongs,
     contents_of,
     histories,
@@ -28,18 +28,18 @@ from recsaas_assets.releasing import (
     manifest_draft,
     release_vectors,
 )
+from resources.base.errors import InvalidInput
+from resources.base.tenant import TenantId
 from resources.control_db.uploads import UploadRecord
-from resources.erasure.releases import contents_without, read_contents, seen_items_in
-from resources.errors import InvalidInput
-from resources.lake import TenantLake
-from resources.model_configs import LightGCNConfig
-from resources.ranker.index import build_index
+from resources.erasure.places.releases import contents_without, read_contents, seen_items_in
 from resources.ranker.ranker import Ranker
+from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
 from resources.release.load import load_release
 from resources.release.manifest import IndexInfo, ManifestDraft
 from resources.release.store import ReleaseStore, new_version
-from resources.tenant import TenantId
+from resources.storage.lake import TenantLake
+from resources.tenants.model_configs import LightGCNConfig
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = datetime(2024, 2, 1, tzinfo=UTC)

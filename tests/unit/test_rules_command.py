@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsaas_assets.cli import cli
+from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.rules import list_rules
 from resources.control_db.tenants import create_tenant
-from resources.merchandising import Rule
-from resources.tenant import TenantId
+from resources.merchandising.rules import Rule
 from tests.unit.bento_service.shop import NOW
 
 

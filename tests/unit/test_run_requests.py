@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from recsaas_assets.run_requests import Decision, Outcome, Request, decide, digest, from_cursor, to_cursor
-from resources.tenant import TenantId
+from recsaas_assets.runs.run_requests import Decision, Outcome, Request, decide, digest, from_cursor, to_cursor
+from resources.base.tenant import TenantId
 
 BLUE, GREEN = TenantId("blue"), TenantId("green")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-import recsaas_assets.supervisor as supervisor_module
-from recsaas_assets.supervisor import LOG, ProcessFailed, Program, Supervisor, python
+import resources.processes.supervisor as supervisor_module
+from resources.processes.supervisor import LOG, ProcessFailed, Program, Supervisor, python
 
 _DEAF = """
 import pathlib, signal, time

@@ -10,11 +10,11 @@ from click.testing import CliRunner, Result
 
 from recsaas_assets.cli import cli
 from recsaas_assets.commands.console import Installation
-from recsaas_assets.commands.up import with_sample_shop
+from recsaas_assets.commands.platform.up import with_sample_shop
+from resources.base.tenant import TenantId
 from resources.control_db.api_keys import authenticate, list_api_keys
 from resources.control_db.engine import open_control_db
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
+from resources.tenants.settings import TenantSettings
 
 
 @pytest.fixture(autouse=True)

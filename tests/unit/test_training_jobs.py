@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from recsaas_assets.training_jobs import MOST_STARTS, End, JobRun, RunState, Start, Wait, next_step
+from recsaas_assets.runs.training_jobs import MOST_STARTS, End, JobRun, RunState, Start, Wait, next_step
 from resources.control_db.training_jobs import JobStatus, TrainingJob
 from tests.unit.resources.test_training_progress import JOB
 

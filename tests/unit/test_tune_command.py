@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsaas_assets.cli import cli
+from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
-from resources.lake import Lake, TenantLake
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings, TrainingSettings
+from resources.storage.lake import Lake, TenantLake
+from resources.tenants.settings import TenantSettings, TrainingSettings
 from tests.unit.recommender.communities import shop
 from tests.unit.resources.erasure.world import NOW
 

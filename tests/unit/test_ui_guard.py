@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from recsaas_assets.ui_guard import UiGuard
+from recsaas_assets.platform.ui_guard import UiGuard
 
 UI = "127.0.0.1:3000"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from recsaas_assets.commands import upload
+from recsaas_assets.commands.data import upload
+from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
-from resources.tenant import TenantId
 
 
 @pytest.fixture

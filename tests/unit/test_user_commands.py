@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsaas_assets.cli import cli
+from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
-from resources.lake import Lake
-from resources.tenant import TenantId
+from resources.storage.lake import Lake
 from tests.unit.resources.erasure.world import NOW, ZOE, World
 
 

@@ -10,8 +10,8 @@ import torch
 from scipy import sparse
 
 from recsaas_assets.recommender.baselines.popularity import recent_popularity
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.scorers import BlockScores, rank_blocks
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.metrics.scorers import BlockScores, rank_blocks
 
 Rows = npt.NDArray[np.int32]
 Scores = npt.NDArray[np.float32]

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from recsaas_assets.recommender.baselines.dense import DenseScorer, Rows, binary_matrix
-from recsaas_assets.recommender.pairs import Pairs
-from resources.errors import TooLarge
+from recsaas_assets.recommender.data.pairs import Pairs
+from resources.base.errors import TooLarge
 
 MAX_BYTES = 1024**3
 _COPIES = 3

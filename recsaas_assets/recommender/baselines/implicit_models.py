@@ -12,8 +12,8 @@ import torch
 from scipy import sparse
 
 from recsaas_assets.recommender.baselines.dense import DenseScorer, Rows, binary_matrix
-from recsaas_assets.recommender.pairs import Pairs
-from resources.errors import NotReady
+from recsaas_assets.recommender.data.pairs import Pairs
+from resources.base.errors import NotReady
 
 
 def implicit_installed() -> bool:

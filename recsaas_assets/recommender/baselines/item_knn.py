@@ -7,7 +7,7 @@ import torch
 from scipy import sparse
 
 from recsaas_assets.recommender.baselines.dense import DenseScorer, Rows, binary_matrix
-from recsaas_assets.recommender.pairs import Pairs
+from recsaas_assets.recommender.data.pairs import Pairs
 
 _BLOCK = 512
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.scorers import ItemScorer
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.metrics.scorers import ItemScorer
 
 Scores = npt.NDArray[np.float32]
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, ValidationError
 from upath import UPath
 
-from recsaas_assets.recommender.dataset import TrainingSet
-from recsaas_assets.recommender.feature_tables import FeatureHistory
-from recsaas_assets.recommender.holdout import MIN_USERS, Holdout
-from recsaas_assets.recommender.judging import Judge
-from recsaas_assets.recommender.lifecycle import TrainedModel
-from recsaas_assets.recommender.report import DECIDING, Difference, Figures
-from recsaas_assets.recommender.scorers import Scorer
+from recsaas_assets.recommender.data.dataset import TrainingSet
+from recsaas_assets.recommender.data.feature_tables import FeatureHistory
+from recsaas_assets.recommender.evaluation.evaluator import Judge
+from recsaas_assets.recommender.evaluation.report import DECIDING, Difference, Figures
+from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+from recsaas_assets.recommender.metrics.holdout import MIN_USERS, Holdout
+from recsaas_assets.recommender.metrics.scorers import Scorer
 from recsaas_assets.recommender.second_stage.examples import examples_of
 from recsaas_assets.recommender.second_stage.retrieval import Retrieval, SecondStageScorer
 from recsaas_assets.recommender.second_stage.sides import Sides
 from recsaas_assets.recommender.second_stage.trees import NothingToLearn, fit_trees
-from resources.errors import CorruptArtifact
-from resources.lake import read_bytes, read_json, write_bytes, write_json
+from resources.base.errors import CorruptArtifact
+from resources.storage.lake import read_bytes, read_json, write_bytes, write_json
 
 _MOST_USERS = 3000
 """More users of the validation period teach little more and take longer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from recsaas_assets.recommender.feature_tables import FeatureHistory
+from recsaas_assets.recommender.data.feature_tables import FeatureHistory
 from recsaas_assets.recommender.second_stage.model import SecondStageModel
 from recsaas_assets.recommender.second_stage.sides import Sides
 from resources.release.contents import ReleaseContents

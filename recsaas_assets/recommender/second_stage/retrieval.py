@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recsaas_assets.recommender.feature_tables import Floats
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.scorers import Rows, Scores, VectorScorer
+from recsaas_assets.recommender.data.feature_tables import Floats
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.metrics.scorers import Rows, Scores, VectorScorer
 from recsaas_assets.recommender.second_stage.sides import Sides
-from recsaas_assets.recommender.vectors import ModelVectors
 from resources.ranker.second_stage import CANDIDATES, CandidateFeatures, SecondStage
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsaas_assets.recommender.feature_tables import Features, FeatureTable, Floats
+from recsaas_assets.recommender.data.feature_tables import Features, FeatureTable, Floats
 from resources.ranker.second_stage import CATEGORY, MISSING
 
 _CATEGORY_COLUMNS = "category="

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from recsaas_assets.recommender.metrics import Judged, Values, ndcg
+from recsaas_assets.recommender.metrics.ranking import Judged, Values, ndcg
 from recsaas_assets.recommender.second_stage.examples import Examples
-from resources.errors import RecsaasError
+from resources.base.errors import RecsaasError
 from resources.ranker.second_stage import start_scores
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from resources.model_configs import TwoTowerConfig
+from resources.tenants.model_configs import TwoTowerConfig
 
 
 def two_tower_defaults(n_users: int, n_items: int, n_pairs: int) -> TwoTowerConfig:

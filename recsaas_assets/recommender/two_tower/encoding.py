@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recsaas_assets.recommender.feature_tables import FeatureTable
+from recsaas_assets.recommender.data.feature_tables import FeatureTable
 
 _CLIP = 5.0
 

@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recsaas_assets.recommender.graph import edge_weights
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.sampled_softmax import NegativeSampler
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.lightgcn.graph import edge_weights
+from recsaas_assets.recommender.lightgcn.sampled_softmax import NegativeSampler
 from recsaas_assets.recommender.two_tower.towers import History, Towers
-from resources.model_configs import TwoTowerConfig
+from resources.tenants.model_configs import TwoTowerConfig
 
 
 @dataclass(frozen=True, eq=False)

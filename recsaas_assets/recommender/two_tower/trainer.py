@@ -10,19 +10,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recsaas_assets.recommender.adam import Adam
-from recsaas_assets.recommender.early_stopping import EarlyStopping, ValidationProbe
-from recsaas_assets.recommender.feature_tables import Features, FeatureTable
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.propagation import Embeddings
-from recsaas_assets.recommender.readout import Readout
-from recsaas_assets.recommender.trainer import EpochProgress, FitResult, TrainingCancelled
+from recsaas_assets.recommender.data.feature_tables import Features, FeatureTable
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.fitting.adam import Adam
+from recsaas_assets.recommender.lightgcn.early_stopping import EarlyStopping, ValidationProbe
+from recsaas_assets.recommender.lightgcn.propagation import Embeddings
+from recsaas_assets.recommender.lightgcn.readout import Readout
+from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult, TrainingCancelled
 from recsaas_assets.recommender.two_tower.encoding import encode
 from recsaas_assets.recommender.two_tower.objective import Objective, PairBlocks, shuffled_blocks
 from recsaas_assets.recommender.two_tower.towers import History, Layer, Towers
-from recsaas_assets.recommender.vectors import ModelVectors
-from resources.errors import InvalidInput
-from resources.model_configs import TwoTowerConfig
+from resources.base.errors import InvalidInput
+from resources.tenants.model_configs import TwoTowerConfig
 
 
 def fit_two_tower(

@@ -10,10 +10,10 @@ import pytest
 from fastapi import FastAPI
 
 from bento_service.app import create_app
-from bento_service.logs import configure_logging
+from bento_service.telemetry.logs import configure_logging
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import INLINE_UPLOAD_BYTES, MAX_UPLOAD_BYTES, NOW, Shop, open_shop
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from resources.base.tenant import TenantId
 from resources.control_db.api_keys import SCOPES, create_api_key
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import create_tenant
-from resources.lake import Lake
-from resources.ranker.index import build_index
+from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
 from resources.release.manifest import GateDecision, ManifestDraft, UploadReference
 from resources.release.store import ReleaseStore, new_version
-from resources.tenant import TenantId
+from resources.storage.lake import Lake
 
 MAX_UPLOAD_BYTES = 100_000
 INLINE_UPLOAD_BYTES = 4_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bento_service.answer_cache import AnswerCache, KeptAnswer
-from bento_service.metrics import Metrics
+from bento_service.recommending.answer_cache import AnswerCache, KeptAnswer
+from bento_service.telemetry.metrics import Metrics
 from resources.ranker.ranking import Ranking
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import Shop

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bento_service.answer_json import AnswerWriter
+from bento_service.recommending.answer_json import AnswerWriter
 from bento_service.schemas.recommendations import Recommendation, RecommendationAnswer, SimilarAnswer, SimilarItem
 from resources.ranker.ranking import RankedItem
 from resources.release.catalogue import ItemCard

@@ -13,10 +13,10 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from bento_service.app import create_app
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import TenantRow
-from resources.lake import Lake, write_json
-from resources.settings import Settings
+from resources.storage.lake import Lake, write_json
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop
 

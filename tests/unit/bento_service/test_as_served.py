@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from resources.as_served import as_served
-from resources.errors import ItemNotFound
+from resources.base.errors import ItemNotFound
 from resources.ranker.live import live_ranker
+from resources.recommendations.offline import as_served
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import NOW, Shop
 

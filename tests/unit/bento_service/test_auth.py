@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
-from bento_service.auth import KEY_TTL_SECONDS, KeyCache
-from bento_service.threads import Threads
+from bento_service.access.key_cache import KEY_TTL_SECONDS, KeyCache
+from bento_service.scheduling.threads import Threads
 from resources.control_db.api_keys import list_api_keys, revoke_api_key
 from tests.unit.bento_service.shop import NOW, Shop
 

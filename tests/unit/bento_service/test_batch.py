@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from bento_service.app import create_app
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop
 

@@ -14,10 +14,10 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from bento_service.bentoml_fit import MountedApp, NoTimeout, StraightToApp, forwarded, guard_connections
-from bento_service.guarded_protocol import GuardedProtocol
-from resources.errors import ConfigurationError
-from resources.settings import Settings
+from bento_service.bentoml_adapter.adapter import MountedApp, NoTimeout, StraightToApp, forwarded, guard_connections
+from bento_service.server.guarded_protocol import GuardedProtocol
+from resources.base.errors import ConfigurationError
+from resources.base.settings import Settings
 
 
 class Route:

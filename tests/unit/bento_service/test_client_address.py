@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bento_service.client_address import ClientAddress, proxies_of
-from resources.errors import ConfigurationError
+from bento_service.http.client_address import ClientAddress, proxies_of
+from resources.base.errors import ConfigurationError
 
 
 def address(peer: str | None, *forwarded: str, trusted: str = "") -> str:

@@ -5,31 +5,32 @@ from __future__ import annotations
 import inspect
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 from fastapi.routing import APIRoute
 
 import bento_service
 from bento_service import api
-from bento_service.auth import bearer
-from bento_service.costs import COSTS, cost_of
+from bento_service.api.auth import bearer
+from bento_service.http.costs import COSTS, cost_of
 from bento_service.middleware import WITH_KEY
 
 # A file of a form is parsed as it comes in, upload by upload; the others hold limiters of their own.
 MAY_USE_THREADS = {
     "threads.py",
-    "event_writer.py",
+    "writer.py",
     "release_cache.py",
     "upload_slots.py",
-    "upload_stream.py",
-    "cursor.py",
+    "multipart.py",
+    "page.py",
 }
 
 
 def routes() -> list[APIRoute]:
     """Every route of the modules of the API, as `create_app` takes them in."""
-    modules = [import_module(f"bento_service.api.{found.name}") for found in iter_modules(api.__path__)]
-    found = [route for module in modules for route in module.router.routes if isinstance(route, APIRoute)]
+    names = [found.name for found in walk_packages(api.__path__, "bento_service.api.") if not found.ispkg]
+    routers = [module.router for module in map(import_module, names) if hasattr(module, "router")]
+    found = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
     assert len(found) > 40
     return found
 
@@ -62,7 +63,7 @@ def test_a_route_with_a_key_blocks_in_a_lane_of_its_own() -> None:
     blocking = [
         route.path for route in routes() if needs_key(route) and not inspect.iscoroutinefunction(route.endpoint)
     ]
-    assert not blocking, "decorate the handler with bento_service.threads.threaded, below the route"
+    assert not blocking, "decorate the handler with bento_service.scheduling.threads.threaded, below the route"
 
 
 def test_nothing_else_uses_the_threads_that_all_share() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from resources.settings import Settings
+from resources.base.settings import Settings
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import Shop
 

@@ -10,12 +10,12 @@ from time import monotonic, sleep
 
 import pytest
 
-from bento_service.decision_log import DecisionLog
-from bento_service.metrics import Metrics
-from bento_service.threads import Threads
+from bento_service.events.decision_log import DecisionLog
+from bento_service.scheduling.threads import Threads
+from bento_service.telemetry.metrics import Metrics
+from resources.base.tenant import TenantId
 from resources.decisions.decision import Decision, ShownItem, new_recommendation_id
 from resources.decisions.store import DecisionStore, open_decisions
-from resources.tenant import TenantId
 from tests.unit.bento_service.shop import NOW
 
 BLUE = TenantId("blue")
@@ -138,7 +138,7 @@ def test_a_log_that_cannot_be_written_keeps_what_fits_and_counts_the_rest(
 def test_a_failed_batch_is_written_later(
     log: DecisionLog, store: DecisionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bento_service.decision_log._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("bento_service.events.decision_log._RETRY_SECONDS", 0.01)
     with store.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE decisions RENAME TO elsewhere")
     made = decision()

@@ -10,10 +10,10 @@ from datetime import datetime
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from bento_service.event_writer import MOST_EVENTS, EventWriter
+from bento_service.events.writer import MOST_EVENTS, EventWriter
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.event_log import Append, AppendResult, Event, EventLog
-from resources.tenant import TenantId
+from resources.events.log import Append, AppendResult, Event, EventLog
 
 NOBODY = TenantId("nobody")
 

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import pytest
 
-from bento_service.errors import Busy
-from bento_service.fair_queue import FairQueue
-from bento_service.threads import Lane
-from bento_service.turns import Turns
+from bento_service.http.errors import Busy
+from bento_service.scheduling.fair_queue import FairQueue
+from bento_service.scheduling.threads import Lane
+from bento_service.scheduling.turns import Turns
 
 
 def test_names_take_turns_however_much_one_has_put_in() -> None:

@@ -6,8 +6,8 @@ import resource
 
 import pytest
 
-from bento_service.front import FrontLimits
-from resources.settings import Settings
+from bento_service.server.front import FrontLimits
+from resources.base.settings import Settings
 from tests.unit.bento_service.wire import GET, Worker, on_worker
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bento_service.guarded_protocol import (
+from bento_service.server.guarded_protocol import (
     LINGER_BYTES,
     LINGER_SECONDS,
     MAX_AHEAD,

@@ -12,21 +12,21 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bento_service.answer_json import MAX_TITLE
-from bento_service.api import batch
+from bento_service.api.recommending import batch
 from bento_service.app import create_app
+from bento_service.recommending.answer_json import MAX_TITLE
 from bento_service.schemas import items as item_schemas
 from bento_service.schemas.interactions import MAX_EXTRA_BYTES
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import RuleRow
-from resources.lake import Lake
-from resources.merchandising import MAX_RULES, MAX_TARGETS, MAX_TARGETS_IN_ALL, Rule, RuleDraft, RuleTarget
-from resources.ranker.overlay import ChangedItem, ItemOverlay
+from resources.merchandising.rules import MAX_RULES, MAX_TARGETS, MAX_TARGETS_IN_ALL, Rule, RuleDraft, RuleTarget
+from resources.merchandising.targets import rank_rules
+from resources.ranker.eligibility.overlay import ChangedItem, ItemOverlay
 from resources.release.catalogue import Catalogue
 from resources.release.store import new_version
-from resources.rule_targets import rank_rules
-from resources.settings import Settings
-from resources.uploads.contract import Kind, columns
+from resources.storage.lake import Lake
+from resources.uploads.contract.columns import Kind, columns
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop, contents, draft
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from resources.event_log import EventLog
+from resources.events.log import EventLog
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import Shop
 

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from resources.base.ids import MAX_ID_BYTES
 from resources.control_db.engine import ControlDb
 from resources.control_db.items import list_item_changes
-from resources.uploads.contract import MAX_ID_BYTES
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import Shop
 

@@ -12,21 +12,21 @@ from threading import Event, Thread
 import psutil
 import pytest
 
-from bento_service import job_worker
-from bento_service.job_worker import JobWorker
-from bento_service.metrics import Metrics
-from bento_service.upload_worker import UploadWorker
-from resources.child import ChildBroke, run_in_child
-from resources.claims import LEASE, MAX_ATTEMPTS
+from bento_service.telemetry.metrics import Metrics
+from bento_service.workers import job_worker
+from bento_service.workers.job_worker import JobWorker
+from bento_service.workers.upload_worker import UploadWorker
+from resources.base.errors import NotReady
+from resources.base.settings import load_settings
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tables import UploadJobRow
 from resources.control_db.upload_jobs import JobStatus, UploadJob, get_job
-from resources.errors import NotReady
-from resources.lake import Lake
-from resources.settings import load_settings
-from resources.tenant import TenantId
-from resources.upload_jobs import FinishedJob, JobRunner, submit_upload
-from resources.uploads.contract import Kind
+from resources.jobs.claims import LEASE, MAX_ATTEMPTS
+from resources.processes.interpreter import ChildBroke, run_in_child
+from resources.storage.lake import Lake
+from resources.uploads.contract.columns import Kind
+from resources.uploads.jobs import FinishedJob, JobRunner, submit_upload
 from tests.unit.bento_service.shop import NOW, open_shop
 
 DEADLINE_SECONDS = 120

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
+from bento_service.access.limits import Concurrency, RateLimit
 from bento_service.app import create_app
-from bento_service.errors import Busy, RateLimited
-from bento_service.limits import Concurrency, RateLimit
+from bento_service.http.errors import Busy, RateLimited
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop
 

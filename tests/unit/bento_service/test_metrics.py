@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bento_service.metrics import MAX_TENANT_LABELS, Metrics
+from bento_service.telemetry.metrics import MAX_TENANT_LABELS, Metrics
 
 
 def test_tenants_beyond_the_limit_share_one_label() -> None:

@@ -11,14 +11,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from bento_service.access.limits import Buckets, Company, RateLimit, SlowRefusals, Strangers
 from bento_service.app import create_app
-from bento_service.errors import RateLimited
-from bento_service.limits import Buckets, Company, RateLimit, SlowRefusals, Strangers
-from bento_service.threads import Lane
+from bento_service.http.errors import RateLimited
+from bento_service.scheduling.threads import Lane
+from resources.base.settings import RATE_PER_WORKER, Settings
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.event_log import EventLog
-from resources.lake import Lake
-from resources.settings import RATE_PER_WORKER, Settings
+from resources.events.log import EventLog
+from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop
 

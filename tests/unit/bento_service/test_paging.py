@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from resources.ranker.index import build_index
+from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
 from resources.release.store import new_version
 from tests.unit.bento_service.client import Client

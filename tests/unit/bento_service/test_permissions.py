@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from bento_service.demo_shop import BROWSER_SCOPES
+from bento_service.demo.catalogue import BROWSER_SCOPES
 from resources.control_db.api_keys import PLATFORM, SCOPES
 from resources.release.manifest import UploadReference
-from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import Kind
+from resources.tenants.settings import TenantSettings
+from resources.uploads.contract.columns import Kind
 from resources.uploads.store import store_upload
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import MAX_UPLOAD_BYTES, NOW, Shop

@@ -19,8 +19,8 @@ import pytest
 ROOT = Path(__file__).parents[3]
 _PARENT = """
 import contextlib, os, pathlib, signal, sys, time
-from bento_service.logs import configure_logging
-from bento_service.prefork import NoWorkerStarted, Workers
+from bento_service.telemetry.logs import configure_logging
+from bento_service.server.prefork import NoWorkerStarted, Workers
 
 configure_logging("INFO")
 

@@ -12,11 +12,11 @@ import pytest
 from fastapi import FastAPI
 
 from bento_service.app import create_app
-from resources import recommendation_exports
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
-from resources.lake import Lake
-from resources.recommend_all import RECOMMENDATION_SCHEMA
-from resources.settings import Settings
+from resources.recommendations import exports as recommendation_exports
+from resources.recommendations.batch import RECOMMENDATION_SCHEMA
+from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from bento_service import release_cache
-from bento_service.metrics import Metrics
-from bento_service.release_cache import RETRY_BROKEN_SECONDS, ReleaseCache
-from resources.errors import CorruptRelease, LakeUnavailable, NoRelease, NotReady
-from resources.lake import Lake
+from bento_service.recommending import release_cache
+from bento_service.recommending.release_cache import RETRY_BROKEN_SECONDS, ReleaseCache
+from bento_service.telemetry.metrics import Metrics
+from resources.base.errors import CorruptRelease, LakeUnavailable, NoRelease, NotReady
 from resources.release.load import LoadedRelease, load_release
 from resources.release.pointer import Pointer
 from resources.release.store import ReleaseStore
+from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import NOW, Shop
 
@@ -121,7 +121,7 @@ def test_after_a_pause_nobody_waits_long_for_a_lake_that_does_not_answer(
     async def run() -> None:
         cache = cache_of(blue.lake, time)
         good = await cache.get(blue.tenant)
-        monkeypatch.setattr("bento_service.release_cache._LONGEST_WAIT_SECONDS", 0.05)
+        monkeypatch.setattr("bento_service.recommending.release_cache._LONGEST_WAIT_SECONDS", 0.05)
         monkeypatch.setattr(ReleaseStore, "pointer", never_answers)
         time.now += 60
         assert await cache.get(blue.tenant) is good
@@ -285,7 +285,7 @@ async def look_once(cache: ReleaseCache) -> None:
             raise asyncio.CancelledError
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("bento_service.release_cache.asyncio.sleep", sleep)
+        patched.setattr("bento_service.recommending.release_cache.asyncio.sleep", sleep)
         with pytest.raises(asyncio.CancelledError):
             await cache.watch()
 

@@ -9,9 +9,9 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from bento_service.errors import Busy, RequestTimeout
-from bento_service.requests import MAX_JSON_BYTES, Bodies
-from resources.errors import TooLarge
+from bento_service.http.errors import Busy, RequestTimeout
+from bento_service.http.json_body import MAX_JSON_BYTES, Bodies
+from resources.base.errors import TooLarge
 
 MB = 1024 * 1024
 

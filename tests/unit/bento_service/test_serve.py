@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bento_service import serve
-from resources.settings import Settings
+from resources.base.settings import Settings
 
 _IN_MEMORY = Path("/dev/shm")
 

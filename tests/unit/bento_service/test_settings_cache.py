@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from bento_service.settings_cache import SETTINGS_SECONDS, SettingsCache
-from bento_service.threads import Threads
+from bento_service.recommending.settings_cache import SETTINGS_SECONDS, SettingsCache
+from bento_service.scheduling.threads import Threads
+from resources.base.errors import InvalidInput, TenantNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import change_settings
-from resources.errors import InvalidInput, TenantNotFound
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
+from resources.tenants.settings import TenantSettings
 
 
 def test_settings_are_read_again_after_a_while_and_before_anything_is_refused(

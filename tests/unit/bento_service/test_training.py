@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from bento_service.app import create_app
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
 from resources.control_db.runs import note_end, note_epoch, note_stage
 from resources.control_db.tenants import change_settings
 from resources.control_db.training_jobs import begin_job, get_job, note_release
-from resources.lake import Lake, write_json
-from resources.settings import Settings
+from resources.storage.lake import Lake, write_json
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop
 

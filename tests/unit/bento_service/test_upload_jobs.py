@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from resources import upload_jobs
-from resources.upload_jobs import MAX_UNFINISHED
+from resources.uploads import jobs as upload_jobs
+from resources.uploads.jobs import MAX_UNFINISHED
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import INLINE_UPLOAD_BYTES, Shop
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from bento_service.upload_slots import UploadSlots
-from resources.errors import TooManyRequests
-from resources.tenant import TenantId
-from resources.uploads.source import SMALL_TEXT_BYTES
+from bento_service.scheduling.upload_slots import UploadSlots
+from resources.base.errors import TooManyRequests
+from resources.base.tenant import TenantId
+from resources.uploads.parsing.source import SMALL_TEXT_BYTES
 
 A, B, C = (TenantId(name) for name in ("a-shop", "b-shop", "c-shop"))
 

@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 
 from bento_service.app import create_app
-from resources.lake import write_parquet
+from resources.base.settings import Settings
 from resources.release.manifest import UploadReference
-from resources.settings import Settings
+from resources.storage.lake import write_parquet
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import MAX_UPLOAD_BYTES, NOW, Shop
 
@@ -226,7 +226,7 @@ def test_a_client_that_sends_byte_by_byte_is_given_up(blue: Shop, settings: Sett
     ("number", "code"),
     [(errno.ENOSPC, "storage_full"), (errno.EIO, "lake_unavailable"), (errno.ESTALE, "lake_unavailable")],
 )
-@pytest.mark.parametrize("place", ["bento_service.upload_stream.os.fdopen", "bento_service.receiving.submit_upload"])
+@pytest.mark.parametrize("place", ["bento_service.http.multipart.os.fdopen", "bento_service.api.intake.submit_upload"])
 def test_a_storage_that_fails_gets_a_clear_answer(
     client: Client, blue: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch, number: int, code: str, place: str
 ) -> None:
@@ -244,7 +244,7 @@ def test_a_full_disk_is_told_whoever_notices_it(client: Client, blue: Shop, monk
     def fails(*_: Any, **__: Any) -> None:
         raise pl.exceptions.ComputeError("parquet: underlying IO error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("bento_service.receiving.submit_upload", fails)
+    monkeypatch.setattr("bento_service.api.intake.submit_upload", fails)
     answer = send(client, blue, ITEMS + "i4,Lamp,1\n" * 500)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "storage_full")
 

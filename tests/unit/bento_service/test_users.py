@@ -7,11 +7,11 @@ from urllib.parse import quote
 import pytest
 from fastapi import FastAPI
 
-from bento_service.api import users
+from bento_service.api.data import users
+from resources.base.settings import Settings
 from resources.control_db.erasures import pending_erasures
-from resources.event_log import EventLog
-from resources.run_lock import tenant_run_lock
-from resources.settings import Settings
+from resources.events.log import EventLog
+from resources.storage.run_lock import tenant_run_lock
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import Shop
 

@@ -13,9 +13,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from bento_service.client_address import ClientAddress
-from bento_service.front import Front, FrontLimits
-from bento_service.guarded_protocol import GuardedProtocol
+from bento_service.http.client_address import ClientAddress
+from bento_service.server.front import Front, FrontLimits
+from bento_service.server.guarded_protocol import GuardedProtocol
 
 LIMITS = FrontLimits(header_bytes=4096, header_seconds=10, idle_seconds=15, connections=64, address_connections=32)
 GET = b"GET /items HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
 
 
 def shop(*, hours_later: int = 0, n_users: int = 30, rows: int = 500) -> TrainingSet:

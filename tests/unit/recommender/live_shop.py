@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
-from recsaas_assets.recommender.lifecycle import TrainedModel
-from recsaas_assets.recommender.live_release import LiveRelease
-from recsaas_assets.recommender.pairs import Pairs
-from resources.model_configs import LightGCNConfig
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.evaluation.live_release import LiveRelease
+from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+from resources.tenants.model_configs import LightGCNConfig
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CONFIG = LightGCNConfig(dim=8, steps=12, negatives=16, evaluate_every=4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsaas_assets.recommender.bootstrap import Resamples
+from recsaas_assets.recommender.metrics.bootstrap import Resamples
 
 
 def test_the_same_samples_each_time_and_every_sample_as_large_as_the_users() -> None:
@@ -37,7 +37,7 @@ def test_a_paired_difference_is_narrower_than_its_parts() -> None:
 
 def test_blocks_do_not_change_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = np.concatenate(list(Resamples(5, seed=3, n=9).counts()))
-    monkeypatch.setattr("recsaas_assets.recommender.bootstrap._DRAWS_AT_ONCE", 10)
+    monkeypatch.setattr("recsaas_assets.recommender.metrics.bootstrap._DRAWS_AT_ONCE", 10)
     assert len(blocks := list(Resamples(5, seed=3, n=9).counts())) == 5
     assert np.array_equal(np.concatenate(blocks), whole)
 

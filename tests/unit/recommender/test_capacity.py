@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from recsaas_assets.recommender.capacity import Fitting, Room, most_active
-from recsaas_assets.recommender.dataset import build_training_set
+from recsaas_assets.recommender.data.dataset import build_training_set
+from recsaas_assets.recommender.fitting.capacity import Fitting, Room, most_active
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CATALOGUE = pl.Series("item_id", ["a", "b", "never"])

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from upath import UPath
 
-from recsaas_assets.recommender.checkpoint import Checkpoint, Snapshot
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.trainer import EpochProgress, FitResult, fit
-from recsaas_assets.recommender.vectors import ModelVectors
-from resources.model_configs import LightGCNConfig
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.fitting.checkpoint import Checkpoint, Snapshot
+from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult, fit
+from resources.tenants.model_configs import LightGCNConfig
 
 SOFTMAX = LightGCNConfig(dim=4, steps=40, negatives=8, evaluate_every=3, patience=4)
 SHORT = SOFTMAX.model_copy(update={"steps": 6})
@@ -118,10 +118,10 @@ def test_a_damaged_file_is_said_and_not_used(keep: int, tmp_path: Path) -> None:
 _ENDLESS = """
 import sys
 from upath import UPath
-from recsaas_assets.recommender.checkpoint import Checkpoint
-from resources.model_configs import LightGCNConfig
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.trainer import fit
+from recsaas_assets.recommender.fitting.checkpoint import Checkpoint
+from resources.tenants.model_configs import LightGCNConfig
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.lightgcn.trainer import fit
 config = LightGCNConfig(dim=4, steps=120, negatives=8)
 pairs = Pairs.of(range(10), range(10))
 told = lambda progress: print(progress.epoch, flush=True)

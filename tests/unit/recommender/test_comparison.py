@@ -8,14 +8,14 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from recsaas_assets.recommender.comparison import NotComparable, compare_with_live
-from recsaas_assets.recommender.dataset import TrainingSet
-from recsaas_assets.recommender.gate import decide
-from recsaas_assets.recommender.lifecycle import TrainedModel, train
-from recsaas_assets.recommender.model_config import default_config
-from recsaas_assets.recommender.model_report import report_on
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.report_text import how_compared
+from recsaas_assets.recommender.data.dataset import TrainingSet
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.evaluation.comparison import NotComparable, compare_with_live
+from recsaas_assets.recommender.evaluation.gate import decide
+from recsaas_assets.recommender.evaluation.model_report import report_on
+from recsaas_assets.recommender.evaluation.report_text import how_compared
+from recsaas_assets.recommender.lifecycle.model_config import default_config
+from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel, train
 from tests.unit.recommender.live_shop import CONFIG, START, as_live, shuffled, two_communities
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsaas_assets.recommender.cold_items import fit_content_map, measure, with_cold_items
-from recsaas_assets.recommender.content import content_matrix
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.vectors import ModelVectors
+from recsaas_assets.recommender.data.content import content_matrix
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.lifecycle.cold_items import fit_content_map, measure, with_cold_items
 
 
 def catalogue(**columns: list[Any]) -> pl.DataFrame:

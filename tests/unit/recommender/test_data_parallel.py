@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from recsaas_assets.recommender import data_parallel
-from recsaas_assets.recommender.data_parallel import MIN_PAIRS, fit_in_processes, processes_for
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.parallel_job import ParallelFit
-from recsaas_assets.recommender.trainer import EpochProgress, FitResult, TrainingCancelled, fit
-from recsaas_assets.recommender.user_share import UserShare, everybody, shares
-from recsaas_assets.recommender.vectors import ModelVectors
-from recsaas_assets.supervisor import ProcessFailed
-from resources.errors import InvalidInput
-from resources.model_configs import LightGCNConfig
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.data_parallel import processes as data_parallel
+from recsaas_assets.recommender.data_parallel.parallel_job import ParallelFit
+from recsaas_assets.recommender.data_parallel.processes import MIN_PAIRS, fit_in_processes, processes_for
+from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult, TrainingCancelled, fit
+from recsaas_assets.recommender.lightgcn.user_share import UserShare, everybody, shares
+from resources.base.errors import InvalidInput
+from resources.processes.supervisor import ProcessFailed
+from resources.tenants.model_configs import LightGCNConfig
 
 USERS, ITEMS = 60, 24
 # Blocks of users that lie across the borders of the shares, and every part of the readout.

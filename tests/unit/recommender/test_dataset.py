@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from recsaas_assets.recommender.dataset import TrainingSet, build_training_set, pair_weights
-from recsaas_assets.recommender.id_map import IdMap
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.schemas import validate_training_set
-from resources.errors import InvalidInput
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set, pair_weights
+from recsaas_assets.recommender.data.id_map import IdMap
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.data.schemas import validate_training_set
+from resources.base.errors import InvalidInput
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NO_CATALOGUE = pl.Series("item_id", [], dtype=pl.String)

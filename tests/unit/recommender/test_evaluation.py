@@ -5,14 +5,14 @@ import polars as pl
 import pytest
 
 from recsaas_assets.recommender.baselines.popularity import popularity_scorer
-from recsaas_assets.recommender.dataset import TimeSplit, TrainingSet
-from recsaas_assets.recommender.evaluation import evaluate
-from recsaas_assets.recommender.gate import decide
-from recsaas_assets.recommender.id_map import IdMap
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.report import EvaluationReport
-from recsaas_assets.recommender.report_text import report_markdown
-from recsaas_assets.recommender.scorers import VectorScorer
+from recsaas_assets.recommender.data.dataset import TimeSplit, TrainingSet
+from recsaas_assets.recommender.data.id_map import IdMap
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.evaluation.evaluate import evaluate
+from recsaas_assets.recommender.evaluation.gate import decide
+from recsaas_assets.recommender.evaluation.report import EvaluationReport
+from recsaas_assets.recommender.evaluation.report_text import report_markdown
+from recsaas_assets.recommender.metrics.scorers import VectorScorer
 
 
 def _world() -> TrainingSet:

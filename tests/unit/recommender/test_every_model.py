@@ -8,12 +8,12 @@ import pytest
 from recsaas_assets.recommender.baselines.ease import ease
 from recsaas_assets.recommender.baselines.implicit_models import implicit_als, implicit_bpr
 from recsaas_assets.recommender.baselines.item_knn import item_knn
-from recsaas_assets.recommender.bpr import paper_config
-from recsaas_assets.recommender.config import defaults_for
-from recsaas_assets.recommender.model_config import ModelConfig, fit_model
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.scorers import Scorer, VectorScorer
-from resources.model_configs import LightGCNConfig, TwoTowerConfig
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
+from recsaas_assets.recommender.lightgcn.bpr import paper_config
+from recsaas_assets.recommender.lightgcn.config import defaults_for
+from recsaas_assets.recommender.metrics.scorers import Scorer, VectorScorer
+from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
 
 Fit = Callable[[Pairs, int, int, int], Scorer]
 """Pairs, n_users, n_items and seed to a ranker."""

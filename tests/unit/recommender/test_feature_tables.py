@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
-from recsaas_assets.recommender.feature_tables import PARTS, FeatureHistory, Features, FeatureTable
-from recsaas_assets.recommender.id_map import IdMap
-from resources.errors import CorruptArtifact
-from resources.lake import read_parquet, write_parquet
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
+from recsaas_assets.recommender.data.feature_tables import PARTS, FeatureHistory, Features, FeatureTable
+from recsaas_assets.recommender.data.id_map import IdMap
+from resources.base.errors import CorruptArtifact
+from resources.storage.lake import read_parquet, write_parquet
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

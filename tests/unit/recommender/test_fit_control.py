@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from recsaas_assets.recommender import trainer
-from recsaas_assets.recommender.bpr import paper_config
-from recsaas_assets.recommender.model_config import ModelConfig, fit_model
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.trainer import TrainingCancelled, fit
-from recsaas_assets.recommender.vectors import Diverged
-from resources.errors import InvalidInput
-from resources.model_configs import LightGCNConfig, TwoTowerConfig
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.data.vectors import Diverged
+from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
+from recsaas_assets.recommender.lightgcn import trainer
+from recsaas_assets.recommender.lightgcn.bpr import paper_config
+from recsaas_assets.recommender.lightgcn.trainer import TrainingCancelled, fit
+from resources.base.errors import InvalidInput
+from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
 
 SMALL = LightGCNConfig(dim=8, steps=40, negatives=32)
 TWO_TOWER = TwoTowerConfig(dim=8, hidden=8, negatives=32, user_block=20, steps=10)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from recsaas_assets.recommender.bpr import Bpr
-from recsaas_assets.recommender.fit_state import FitState
-from recsaas_assets.recommender.graph import bipartite, edge_weights, normalised_adjacency
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.propagation import through_graph
-from recsaas_assets.recommender.sampled_softmax import SampledSoftmax
-from recsaas_assets.recommender.trainer import fit
-from resources.model_configs import LightGCNConfig
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.lightgcn.bpr import Bpr
+from recsaas_assets.recommender.lightgcn.fit_state import FitState
+from recsaas_assets.recommender.lightgcn.graph import bipartite, edge_weights, normalised_adjacency
+from recsaas_assets.recommender.lightgcn.propagation import through_graph
+from recsaas_assets.recommender.lightgcn.sampled_softmax import SampledSoftmax
+from recsaas_assets.recommender.lightgcn.trainer import fit
+from resources.tenants.model_configs import LightGCNConfig
 
 N_USERS, N_ITEMS = 12, 9
 SOFTMAX = LightGCNConfig(dim=4, steps=5, negatives=6, user_block=5, edge_weight="log", schedule="linear")

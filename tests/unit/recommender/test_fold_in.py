@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from recsaas_assets.recommender.fold_in import fold_in_vectors, graph_part
-from recsaas_assets.recommender.graph import bipartite, edge_weights, normalised_adjacency
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.propagation import propagate
-from recsaas_assets.recommender.trainer import fit
-from resources.model_configs import LightGCNConfig
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.lightgcn.fold_in import fold_in_vectors, graph_part
+from recsaas_assets.recommender.lightgcn.graph import bipartite, edge_weights, normalised_adjacency
+from recsaas_assets.recommender.lightgcn.propagation import propagate
+from recsaas_assets.recommender.lightgcn.trainer import fit
 from resources.ranker.fold_in import folded_vector
+from resources.tenants.model_configs import LightGCNConfig
 
 WEIGHTS = (0.1, 0.3, 0.6)
 PAIRS = Pairs.of([0, 0, 1, 2, 2, 2], [0, 1, 1, 2, 0, 3], [1, 2, 3, 1, 1, 4])

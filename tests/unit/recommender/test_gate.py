@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from recsaas_assets.recommender.comparison import COHORT_LEVEL
-from recsaas_assets.recommender.gate import decide
-from recsaas_assets.recommender.report import Comparison, Difference, EvaluationReport, LiveSummary, SplitSummary
+from recsaas_assets.recommender.evaluation.comparison import COHORT_LEVEL
+from recsaas_assets.recommender.evaluation.gate import decide
+from recsaas_assets.recommender.evaluation.report import (
+    Comparison,
+    Difference,
+    EvaluationReport,
+    LiveSummary,
+    SplitSummary,
+)
 from tests.unit.recommender.live_shop import START
 
 LIVE = LiveSummary(version="R1", algorithm="lightgcn")

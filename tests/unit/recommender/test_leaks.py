@@ -9,14 +9,14 @@ import pytest
 import torch
 from upath import UPath
 
-from recsaas_assets.recommender import lifecycle
-from recsaas_assets.recommender.bpr import paper_config
-from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
-from recsaas_assets.recommender.lifecycle import TrainedModel, train
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.trainer import fit
-from resources.errors import CorruptArtifact
-from resources.model_configs import LightGCNConfig
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.lifecycle import trained_model as lifecycle
+from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel, train
+from recsaas_assets.recommender.lightgcn.bpr import paper_config
+from recsaas_assets.recommender.lightgcn.trainer import fit
+from resources.base.errors import CorruptArtifact
+from resources.tenants.model_configs import LightGCNConfig
 
 CONFIG = LightGCNConfig(dim=4, steps=12, negatives=8, evaluate_every=2, patience=3)
 N_USERS, N_ITEMS, N_ROWS = 6, 9, 120

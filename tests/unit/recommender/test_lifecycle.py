@@ -12,13 +12,13 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
-from recsaas_assets.recommender.lifecycle import TrainedModel, train
-from recsaas_assets.recommender.model_report import report_on
-from recsaas_assets.recommender.trainer import EpochProgress, TrainingCancelled
-from recsaas_assets.recommender.vectors import ModelVectors
-from resources.errors import CorruptArtifact
-from resources.model_configs import LightGCNConfig
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.evaluation.model_report import report_on
+from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel, train
+from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, TrainingCancelled
+from resources.base.errors import CorruptArtifact
+from resources.tenants.model_configs import LightGCNConfig
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CONFIG = LightGCNConfig(dim=4, steps=12, negatives=8, evaluate_every=2, patience=2)

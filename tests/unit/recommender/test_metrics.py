@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from recsaas_assets.recommender.metrics import (
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.metrics.ranking import (
     Judged,
     coverage,
     judge,
@@ -13,7 +14,6 @@ from recsaas_assets.recommender.metrics import (
     recall,
     reciprocal_rank,
 )
-from recsaas_assets.recommender.pairs import Pairs
 
 # User 0 likes items 1 and 4, user 1 likes item 0. The lists hold three places; user 1's list is one short.
 TRUTH = Pairs.of([0, 0, 1], [1, 4, 0])

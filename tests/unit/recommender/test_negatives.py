@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from recsaas_assets.recommender.alias import AliasTable
-from recsaas_assets.recommender.known_pairs import KnownPairs
-from recsaas_assets.recommender.negatives import Mode, UserNegatives
-from recsaas_assets.recommender.pairs import Pairs
-from resources.errors import InvalidInput
+from recsaas_assets.recommender.data.alias import AliasTable
+from recsaas_assets.recommender.data.known_pairs import KnownPairs
+from recsaas_assets.recommender.data.negatives import Mode, UserNegatives
+from recsaas_assets.recommender.data.pairs import Pairs
+from resources.base.errors import InvalidInput
 
 MODES: tuple[Mode, ...] = ("uniform", "popularity")
 by_mode = pytest.mark.parametrize("mode", MODES)

@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsaas_assets.recommender.chosen_config import replaced
-from recsaas_assets.recommender.config import defaults_for
-from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
-from recsaas_assets.recommender.presets import ADAPTED_FIELDS, adapted
-from recsaas_assets.recommender.trainer import TrainingCancelled
-from resources.model_configs import LightGCNConfig
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
+from recsaas_assets.recommender.lifecycle.presets import ADAPTED_FIELDS, adapted
+from recsaas_assets.recommender.lightgcn.config import defaults_for
+from recsaas_assets.recommender.lightgcn.trainer import TrainingCancelled
+from recsaas_assets.recommender.search.chosen_config import replaced
+from resources.tenants.model_configs import LightGCNConfig
 
 CONFIG = defaults_for(120, 160, 3000).model_copy(update={"dim": 8})
 START = datetime(2025, 1, 1, tzinfo=UTC)

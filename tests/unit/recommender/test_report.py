@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from recsaas_assets.recommender import model_report
-from recsaas_assets.recommender.lifecycle import train
-from recsaas_assets.recommender.live_release import DamagedRelease
-from recsaas_assets.recommender.model_report import report_on
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.plots import evaluation_png
-from recsaas_assets.recommender.report import EvaluationReport, LiveSummary
-from recsaas_assets.recommender.report_text import report_markdown
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.evaluation import model_report
+from recsaas_assets.recommender.evaluation.live_release import DamagedRelease
+from recsaas_assets.recommender.evaluation.model_report import report_on
+from recsaas_assets.recommender.evaluation.plots import evaluation_png
+from recsaas_assets.recommender.evaluation.report import EvaluationReport, LiveSummary
+from recsaas_assets.recommender.evaluation.report_text import report_markdown
+from recsaas_assets.recommender.lifecycle.trained_model import train
 from tests.unit.recommender.live_shop import CONFIG, as_live, two_communities
 
 PNG = b"\x89PNG"

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from recsaas_assets.recommender.graph import bipartite, edge_weights, normalised_adjacency
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.propagation import normalise, propagate
-from recsaas_assets.recommender.sampled_softmax import NegativeSampler, SampledSoftmax
-from resources.model_configs import LightGCNConfig
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.lightgcn.graph import bipartite, edge_weights, normalised_adjacency
+from recsaas_assets.recommender.lightgcn.propagation import normalise, propagate
+from recsaas_assets.recommender.lightgcn.sampled_softmax import NegativeSampler, SampledSoftmax
+from resources.tenants.model_configs import LightGCNConfig
 
 N_USERS, N_ITEMS, DIM = 7, 5, 3
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from recsaas_assets.recommender.baselines.item_knn import item_knn
 from recsaas_assets.recommender.baselines.popularity import popularity_scorer, recent_popularity
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.scorers import VectorScorer
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.metrics.scorers import VectorScorer
 
 USERS = np.array([[1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
 ITEMS = np.array([[3.0, 1.0], [1.0, 1.0], [2.0, 9.0], [3.0, 0.0]], dtype=np.float32)

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from recsaas_assets.recommender.chosen_config import chosen_config, usable_result
-from recsaas_assets.recommender.config import defaults_for
-from recsaas_assets.recommender.dataset import TrainingSet
-from recsaas_assets.recommender.model_config import default_config
-from recsaas_assets.recommender.search import Budget, search
-from recsaas_assets.recommender.search_report import HEADER, rows, trials_png
-from recsaas_assets.recommender.search_result import SearchResult, Study, Trial, best_file, forget, study_file
-from recsaas_assets.recommender.search_space import Choice, Numbers, decode, encode, space_of
-from recsaas_assets.recommender.trainer import EpochProgress, TrainingCancelled
-from recsaas_assets.recommender.vectors import Diverged
-from resources.errors import CorruptArtifact, InvalidInput
-from resources.model_configs import LightGCNConfig
-from resources.tenant_settings import TrainingSettings
+from recsaas_assets.recommender.data.dataset import TrainingSet
+from recsaas_assets.recommender.data.vectors import Diverged
+from recsaas_assets.recommender.lifecycle.model_config import default_config
+from recsaas_assets.recommender.lightgcn.config import defaults_for
+from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, TrainingCancelled
+from recsaas_assets.recommender.search.chosen_config import chosen_config, usable_result
+from recsaas_assets.recommender.search.search import Budget, search
+from recsaas_assets.recommender.search.search_report import HEADER, rows, trials_png
+from recsaas_assets.recommender.search.search_result import SearchResult, Study, Trial, best_file, forget, study_file
+from recsaas_assets.recommender.search.search_space import Choice, Numbers, decode, encode, space_of
+from resources.base.errors import CorruptArtifact, InvalidInput
+from resources.tenants.model_configs import LightGCNConfig
+from resources.tenants.settings import TrainingSettings
 from tests.unit.recommender.communities import shop
 
 # A weak start: much better configurations are near.
@@ -74,7 +74,7 @@ def test_what_was_compared_once_is_not_fitted_again(
 ) -> None:
     result, study, folder = searched
     assert study.verdict is not None and (study.verdict.trial, study.verdict.clear) == (study.best().number, False)
-    monkeypatch.setattr("recsaas_assets.recommender.search.fit_model", None)  # a fit would fail
+    monkeypatch.setattr("recsaas_assets.recommender.search.search.fit_model", None)  # a fit would fail
     assert run(data, folder) == (result, study)
 
 
@@ -147,7 +147,7 @@ def test_a_start_that_diverges_is_said(data: TrainingSet, tmp_path: Path, monkey
     def diverges(*_: object, **__: object) -> None:
         raise Diverged("not finite")
 
-    monkeypatch.setattr("recsaas_assets.recommender.search.fit_model", diverges)
+    monkeypatch.setattr("recsaas_assets.recommender.search.search.fit_model", diverges)
     with pytest.raises(InvalidInput, match="lower its learning_rate"):
         run(data, tmp_path)
 

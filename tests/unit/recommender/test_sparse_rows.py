@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from recsaas_assets.recommender.sparse_rows import SparseRows
+from recsaas_assets.recommender.data.sparse_rows import SparseRows
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 7), (0, 3), (5, 0)])

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from recsaas_assets.recommender.config import defaults_for
-from recsaas_assets.recommender.early_stopping import ValidationProbe
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.plots import curves_png
-from recsaas_assets.recommender.scorers import VectorScorer
-from recsaas_assets.recommender.trainer import EpochProgress, FitResult, fit
-from resources.errors import InvalidInput
-from resources.model_configs import LightGCNConfig
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.evaluation.plots import curves_png
+from recsaas_assets.recommender.lightgcn.config import defaults_for
+from recsaas_assets.recommender.lightgcn.early_stopping import ValidationProbe
+from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult, fit
+from recsaas_assets.recommender.metrics.scorers import VectorScorer
+from resources.base.errors import InvalidInput
+from resources.tenants.model_configs import LightGCNConfig
 
 SMALL = LightGCNConfig(dim=8, steps=40, negatives=32)
 

@@ -13,12 +13,12 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from recsaas_assets.recommender import lifecycle
-from recsaas_assets.recommender.dataset import TrainingSet, build_training_set
-from recsaas_assets.recommender.lifecycle import train
-from recsaas_assets.recommender.vectors import ModelVectors
-from recsaas_assets.recommender.warm_start import MOST_IN_A_ROW, PreviousModel, incremental
-from resources.model_configs import LightGCNConfig
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.lifecycle import trained_model as lifecycle
+from recsaas_assets.recommender.lifecycle.trained_model import train
+from recsaas_assets.recommender.lifecycle.warm_start import MOST_IN_A_ROW, PreviousModel, incremental
+from resources.tenants.model_configs import LightGCNConfig
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CONFIG = LightGCNConfig(dim=4, steps=24, negatives=8, evaluate_every=4, learning_rate=0.1)

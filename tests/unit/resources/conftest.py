@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from resources.control_db.engine import ControlDb
-from resources.lake import Lake
+from resources.storage.lake import Lake
 from tests.unit.bento_service.shop import open_shop
 from tests.unit.resources.exporting import Desk
 

@@ -10,22 +10,22 @@ from typing import Any
 import polars as pl
 import pytest
 
-from resources import recommendation_exports
+from resources.control_db.idempotency import WriteKey
 from resources.control_db.recommendation_exports import (
     ExportFormat,
     ExportRequest,
     RecommendationExport,
     get_export,
 )
-from resources.control_db.write_keys import WriteKey
-from resources.listing import list_files
-from resources.recommend_all import RECOMMENDATION_SCHEMA
-from resources.recommendation_exports import (
+from resources.recommendations import exports as recommendation_exports
+from resources.recommendations.batch import RECOMMENDATION_SCHEMA
+from resources.recommendations.exports import (
     ExportRunner,
     export_file,
     remove_export,
     submit_export,
 )
+from resources.storage.listing import list_files
 from tests.unit.bento_service.shop import NOW, Shop
 
 CSV = ExportRequest(count=3, scenario=None, format=ExportFormat.CSV)

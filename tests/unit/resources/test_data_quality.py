@@ -9,16 +9,16 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsaas_assets.quality_findings import QUESTIONS, findings
+from recsaas_assets.features.quality_findings import QUESTIONS, findings
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import create_tenant
-from resources.data_quality import MART, QualitySummary, TenantQuality, tenant_quality
-from resources.lake import Lake, write_parquet
-from resources.readiness import measure_readiness
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import Kind
+from resources.storage.lake import Lake, write_parquet
+from resources.tenants.settings import TenantSettings
+from resources.training.readiness import measure_readiness
+from resources.uploads.contract.columns import Kind
 from resources.uploads.store import store_upload
+from resources.uploads.tenant_quality import MART, QualitySummary, TenantQuality, tenant_quality
 
 BLUE = TenantId("blue")
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

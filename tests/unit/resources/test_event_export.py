@@ -11,14 +11,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import resources.event_export as event_export
+import resources.events.export as event_export
+from resources.base.errors import CorruptArtifact
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.event_exports import list_event_exports, replace_event_export, tenants_with_new_events
-from resources.errors import CorruptArtifact
-from resources.event_export import export_events, forget_damaged_pieces, scan_exported_events, write_piece
-from resources.event_log import EVENT_SCHEMA, Event, EventLog
-from resources.lake import Lake
-from resources.tenant import TenantId
+from resources.events.export import export_events, forget_damaged_pieces, scan_exported_events, write_piece
+from resources.events.log import EVENT_SCHEMA, Event, EventLog
+from resources.storage.lake import Lake
 
 Shops = tuple[TenantId, TenantId]
 
@@ -169,10 +169,10 @@ def _continue(lake: Lake, db: ControlDb, tenant: TenantId, now: datetime) -> Non
 _KILLED = """
 import os, signal, sys
 from datetime import UTC, datetime
-import resources.event_export as event_export
+import resources.events.export as event_export
 from resources.control_db.engine import open_control_db
-from resources.lake import Lake
-from resources.tenant import TenantId
+from resources.storage.lake import Lake
+from resources.base.tenant import TenantId
 from pathlib import Path
 
 def killing(name, *, before):

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import EventRow
-from resources.event_log import EVENT_SCHEMA, Event, EventLog
-from resources.tenant import TenantId
+from resources.events.log import EVENT_SCHEMA, Event, EventLog
 
 Shops = tuple[TenantId, TenantId]
 WHEN = datetime(2025, 6, 1, 10, tzinfo=UTC)
@@ -145,8 +145,8 @@ _APPENDER = """
 import sys
 from datetime import UTC, datetime
 from resources.control_db.engine import open_control_db
-from resources.event_log import Event, EventLog
-from resources.tenant import TenantId
+from resources.events.log import Event, EventLog
+from resources.base.tenant import TenantId
 log, now = EventLog(open_control_db(sys.argv[1])), datetime.now(UTC)
 for n in range(10):
     events = [Event(event_id=i, user_id="u", item_id="i", interaction_type="view", timestamp=now)

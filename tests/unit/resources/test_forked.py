@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from resources import forked
-from resources.child import ChildBroke
-from resources.forked import ChildDied, ForkServer, Limits
+from resources.processes import forked
+from resources.processes.forked import ChildDied, ForkServer, Limits
+from resources.processes.interpreter import ChildBroke
 
 ROOT = Path(__file__).parents[3]
 PLENTY = Limits(memory_bytes=2**30, cpu_seconds=60, wall_seconds=600, niceness=0)
@@ -184,7 +184,7 @@ def test_a_child_that_is_stopped_is_given_up(server: ForkServer, monkeypatch: py
 
 
 _PARENT = """
-import sys, resources.forked as forked
+import sys, resources.processes.forked as forked
 def tell(told):
     if told is not None:
         print(told, flush=True)

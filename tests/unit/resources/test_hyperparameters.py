@@ -8,12 +8,12 @@ from typing import Any, get_args
 
 import pytest
 
-from recsaas_assets.recommender.model_config import parse_config
-from resources.errors import InvalidInput
-from resources.hyperparameters import USUAL_NAMES, accepted_names, layer_weights, own_hyperparameters
-from resources.model_configs import LightGCNConfig, TwoTowerConfig
-from resources.tenant_settings import ModelType, TrainingSettings
-from resources.training_request import JobKind, TrainingRequest
+from recsaas_assets.recommender.lifecycle.model_config import parse_config
+from resources.base.errors import InvalidInput
+from resources.tenants.hyperparameters import USUAL_NAMES, accepted_names, layer_weights, own_hyperparameters
+from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
+from resources.tenants.settings import ModelType, TrainingSettings
+from resources.tenants.training_request import JobKind, TrainingRequest
 
 
 @pytest.mark.parametrize(("model_type", "config"), [("lightgcn", LightGCNConfig), ("two_tower", TwoTowerConfig)])
@@ -76,7 +76,8 @@ def test_a_name_of_the_other_model_is_refused_with_those_that_there_are() -> Non
 
 
 def test_checking_loads_neither_torch_nor_the_pipeline() -> None:
-    code = "import sys, resources.hyperparameters; print([n for n in ('torch', 'recsaas_assets') if n in sys.modules])"
+    loaded = "print([n for n in ('torch', 'recsaas_assets') if n in sys.modules])"
+    code = f"import sys, resources.tenants.hyperparameters; {loaded}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -11,16 +11,16 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from resources.errors import ConfigurationError, CorruptArtifact
-from resources.lake import Lake, read_json, read_parquet, write_bytes, write_json, write_parquet
-from resources.tenant import TenantId
+from resources.base.errors import ConfigurationError, CorruptArtifact
+from resources.base.tenant import TenantId
+from resources.storage.lake import Lake, read_json, read_parquet, write_bytes, write_json, write_parquet
 
 BLUE, GREEN = TenantId("blue"), TenantId("green")
 
 _DIES_BEFORE_THE_RENAME = """
 import os, signal, sys
 from upath import UPath
-from resources import lake
+from resources.storage import lake
 lake.disk.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 lake.write_bytes(UPath(sys.argv[1]), b"new " * 1000)
 """

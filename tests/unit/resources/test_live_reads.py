@@ -7,11 +7,11 @@ from datetime import datetime
 
 import pytest
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.items import ItemEdit, append_item_changes
-from resources.event_log import IMPRESSION, Event, EventLog
-from resources.live_reads import LIMIT, NO_TOUCHES, Latest, LiveReads, SqliteReads, SqlReads, Touches, live_reads
-from resources.tenant import TenantId
+from resources.events.log import IMPRESSION, Event, EventLog
+from resources.events.recent import LIMIT, NO_TOUCHES, Latest, LiveReads, SqliteReads, SqlReads, Touches, live_reads
 
 Shops = tuple[TenantId, TenantId]
 
@@ -91,7 +91,7 @@ def test_events_are_found_by_an_index(db: ControlDb, shops: Shops) -> None:
     """A visitor costs two searches, whatever the number of events."""
     from sqlalchemy import text
 
-    from resources.live_reads import _USER, _VISITOR
+    from resources.events.recent import _USER, _VISITOR
 
     values = {"tenant": "blue", "user": "u", "session": "s", "after": 0, "impression": IMPRESSION, "most": LIMIT}
     with db.engine.connect() as connection:

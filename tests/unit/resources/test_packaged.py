@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from resources.base.errors import ConfigurationError
+from resources.base.settings import Settings
+from resources.base.tenant import TenantId
 from resources.control_db.api_keys import authenticate, create_api_key, revoke_api_key
 from resources.control_db.copies import take_over
 from resources.control_db.engine import ControlDb, open_control_db
@@ -16,11 +19,8 @@ from resources.control_db.items import ItemEdit, append_item_changes, list_item_
 from resources.control_db.tables import TenantRow
 from resources.control_db.tenants import create_tenant
 from resources.control_db.versions import state_version
-from resources.errors import ConfigurationError
-from resources.event_log import Event, EventLog
-from resources.packaged import Package, PackageContents, packaged_settings
-from resources.settings import Settings
-from resources.tenant import TenantId
+from resources.events.log import Event, EventLog
+from resources.recommendations.packaged import Package, PackageContents, packaged_settings
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 BLUE, GREEN = TenantId("blue"), TenantId("green")

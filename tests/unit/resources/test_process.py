@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.process import NO_TELEMETRY, private_folder
+from resources.processes.process import NO_TELEMETRY, private_folder
 
 ROOT = Path(__file__).parents[3]
 
@@ -33,7 +33,7 @@ print(json.dumps(answers))
 @pytest.mark.parametrize(
     "begin",
     [
-        "from resources.process import begin_process; begin_process()",
+        "from resources.processes.process import begin_process; begin_process()",
         "import bento_service.service",
         "import recsaas_assets.definitions",
         # `bentoml serve` looks before it imports us, and remembers what it saw.

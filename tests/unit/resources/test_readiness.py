@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from resources import readiness
+from resources.base.errors import TenantNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import create_tenant
-from resources.errors import TenantNotFound
-from resources.event_log import IMPRESSION, Event, EventLog
-from resources.lake import Lake
-from resources.readiness import Counts, measure_readiness
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import Kind
+from resources.events.log import IMPRESSION, Event, EventLog
+from resources.storage.lake import Lake
+from resources.tenants.settings import TenantSettings
+from resources.training import readiness
+from resources.training.readiness import Counts, measure_readiness
+from resources.uploads.contract.columns import Kind
 from resources.uploads.store import store_upload
 
 BLUE = TenantId("blue")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.child import NICENESS, ChildBroke, run_in_child
+from resources.base.settings import load_settings
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.recommendation_exports import (
     ExportFormat,
@@ -20,13 +20,13 @@ from resources.control_db.recommendation_exports import (
     claim_export,
     get_export,
 )
-from resources.lake import Lake
-from resources.recommendation_export_child import export_in_child
-from resources.recommendation_exports import export_file, submit_export
-from resources.settings import load_settings
+from resources.processes.interpreter import NICENESS, ChildBroke, run_in_child
+from resources.recommendations.export_process import export_in_child
+from resources.recommendations.exports import export_file, submit_export
+from resources.storage.lake import Lake
 from tests.unit.bento_service.shop import Shop, open_shop
 
-CHILD = "resources.recommendation_export_child"
+CHILD = "resources.recommendations.export_process"
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_child_that_does_not_have_the_claim_changes_nothing(shop: Shop, claime
 
 def test_a_child_that_breaks_says_how(shop: Shop) -> None:
     with pytest.raises(ChildBroke, match="no export 'nothing'"):
-        run_in_child("resources.recommendation_export_child", ["blue", "nothing", "me"], stop=threading.Event())
+        run_in_child("resources.recommendations.export_process", ["blue", "nothing", "me"], stop=threading.Event())
 
 
 def test_every_thread_of_a_child_has_stepped_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

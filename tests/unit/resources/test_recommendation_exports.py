@@ -9,19 +9,19 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
-from resources import recommendation_exports
-from resources.claims import LEASE, MAX_ATTEMPTS
+from resources.base.errors import Conflict, ExportNotFound, NoRelease
 from resources.control_db.erasures import request_erasure
+from resources.control_db.idempotency import WriteKey
 from resources.control_db.recommendation_exports import (
     ExportRequest,
     ExportStatus,
     list_exports,
 )
-from resources.control_db.write_keys import WriteKey
-from resources.errors import Conflict, ExportNotFound, NoRelease
+from resources.jobs.claims import LEASE, MAX_ATTEMPTS
 from resources.ranker.live import live_ranker
-from resources.recommend_all import RECOMMENDATION_SCHEMA, recommend_all
-from resources.recommendation_exports import (
+from resources.recommendations import exports as recommendation_exports
+from resources.recommendations.batch import RECOMMENDATION_SCHEMA, recommend_all
+from resources.recommendations.exports import (
     MAX_KEPT,
     export_file,
     remove_old_exports,

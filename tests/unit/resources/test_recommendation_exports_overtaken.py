@@ -10,24 +10,24 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
-from resources import recommendation_exports
-from resources.claims import LONGEST_REST, MAX_ATTEMPTS
+from resources.base.errors import ExportNotFound, LakeUnavailable
+from resources.base.tenant import TenantId
 from resources.control_db.erasures import forget_user, request_erasure
 from resources.control_db.recommendation_exports import (
     ExportStatus,
     get_export,
     list_exports,
 )
-from resources.errors import ExportNotFound, LakeUnavailable
-from resources.lake import Lake
+from resources.jobs.claims import LONGEST_REST, MAX_ATTEMPTS
 from resources.ranker.live import live_ranker
 from resources.ranker.ranker import Ranker
-from resources.recommend_all import RECOMMENDATION_SCHEMA
-from resources.recommendation_exports import (
+from resources.recommendations import exports as recommendation_exports
+from resources.recommendations.batch import RECOMMENDATION_SCHEMA
+from resources.recommendations.exports import (
     remove_export,
     submit_export,
 )
-from resources.tenant import TenantId
+from resources.storage.lake import Lake
 from tests.unit.bento_service.shop import NOW, open_shop
 from tests.unit.resources.exporting import CSV, Desk, before_publishing, table
 

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from resources.errors import Conflict
-from resources.run_lock import dead_run, tenant_run_lock
-from resources.tenant import TenantId
+from resources.base.errors import Conflict
+from resources.base.tenant import TenantId
+from resources.storage.run_lock import dead_run, tenant_run_lock
 
 BLUE, GREEN = TenantId("blue"), TenantId("green")
 
 _HOLDER = """
 import sys, time
 from pathlib import Path
-from resources.run_lock import tenant_run_lock
-from resources.tenant import TenantId
+from resources.storage.run_lock import tenant_run_lock
+from resources.base.tenant import TenantId
 with tenant_run_lock(Path(sys.argv[1]), TenantId("blue"), wait_seconds=0, run_id="run-1"):
     sys.stdout.write("held\\n")
     sys.stdout.flush()

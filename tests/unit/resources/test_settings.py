@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from resources.errors import ConfigurationError
-from resources.settings import Settings, load_settings
+from resources.base.errors import ConfigurationError
+from resources.base.settings import Settings, load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from resources.errors import InvalidInput
-from resources.tenant import TenantId
+from resources.base.errors import InvalidInput
+from resources.base.tenant import TenantId
 
 
 @pytest.mark.parametrize("text", ["a", "7", "blue-shop", "a--b", "x" * 63])

@@ -5,8 +5,8 @@ import math
 import pytest
 from pydantic import JsonValue, ValidationError
 
-from resources.errors import InvalidInput
-from resources.tenant_settings import InteractionWeights, TenantSettings, changed
+from resources.base.errors import InvalidInput
+from resources.tenants.settings import InteractionWeights, TenantSettings, changed
 
 
 def test_the_defaults_are_those_of_the_data_contract() -> None:

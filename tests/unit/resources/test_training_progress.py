@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from recsaas_assets.recommender import lifecycle
+from recsaas_assets.recommender.lifecycle import trained_model as lifecycle
+from resources.base.tenant import TenantId
 from resources.control_db.runs import RunRecord
 from resources.control_db.training_jobs import JobStatus, TrainingJob
-from resources.tenant import TenantId
-from resources.training_progress import FITS, progress_of
-from resources.training_request import JobKind, TrainingRequest
+from resources.tenants.training_request import JobKind, TrainingRequest
+from resources.training.progress import FITS, progress_of
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 BLUE = TenantId("blue")

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from resources import upload_jobs
-from resources.claims import MAX_ATTEMPTS
+from resources.base.errors import LakeUnavailable, TooManyRequests, UploadJobNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.upload_jobs import JobStatus, UploadJob, get_job
 from resources.control_db.uploads import list_uploads
-from resources.errors import LakeUnavailable, TooManyRequests, UploadJobNotFound
-from resources.lake import Lake
-from resources.listing import list_files
-from resources.tenant import TenantId
-from resources.upload_jobs import MAX_UNFINISHED, FinishedJob, JobRunner, job_file, submit_upload
-from resources.uploads.contract import Kind
-from resources.uploads.source import identify
+from resources.jobs.claims import MAX_ATTEMPTS
+from resources.storage.lake import Lake
+from resources.storage.listing import list_files
+from resources.uploads import jobs as upload_jobs
+from resources.uploads.contract.columns import Kind
+from resources.uploads.jobs import MAX_UNFINISHED, FinishedJob, JobRunner, job_file, submit_upload
+from resources.uploads.parsing.source import identify
 from resources.uploads.store import read_report
 from resources.uploads.store_in_child import store_in_child
 

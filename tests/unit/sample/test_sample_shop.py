@@ -12,10 +12,10 @@ import pytest
 
 from recsaas_assets.sample.shop import SampleShop, generate_shop
 from recsaas_assets.sample.writer import write_shop
-from resources.tenant_settings import TenantSettings
-from resources.uploads.compare import inspect_upload
-from resources.uploads.contract import Kind
-from resources.uploads.report import UploadReport
+from resources.tenants.settings import TenantSettings
+from resources.uploads.checking.compare import inspect_upload
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.report import UploadReport
 
 END = datetime(2025, 6, 1, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ from recsaas_assets.recommender.baselines.dense import DenseScorer
 from recsaas_assets.recommender.baselines.ease import ease, ease_bytes
 from recsaas_assets.recommender.baselines.implicit_models import implicit_als, implicit_bpr, implicit_installed
 from recsaas_assets.recommender.baselines.item_knn import item_knn
-from recsaas_assets.recommender.pairs import Pairs
-from resources.errors import NotReady, TooLarge
+from recsaas_assets.recommender.data.pairs import Pairs
+from resources.base.errors import NotReady, TooLarge
 
 Fit = Callable[[Pairs, int, int], DenseScorer]
 

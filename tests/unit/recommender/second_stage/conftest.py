@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from recsaas_assets.recommender.dataset import TimeSplit, TrainingSet
-from recsaas_assets.recommender.feature_tables import FeatureHistory, Features, FeatureTable
-from recsaas_assets.recommender.id_map import IdMap
-from recsaas_assets.recommender.lifecycle import TrainedModel
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.vectors import ModelVectors
-from resources.model_configs import LightGCNConfig
+from recsaas_assets.recommender.data.dataset import TimeSplit, TrainingSet
+from recsaas_assets.recommender.data.feature_tables import FeatureHistory, Features, FeatureTable
+from recsaas_assets.recommender.data.id_map import IdMap
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+from resources.tenants.model_configs import LightGCNConfig
 
 USERS, ITEMS, DIM = 80, 60, 4
 

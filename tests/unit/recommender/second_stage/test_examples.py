@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsaas_assets.recommender.holdout import Holdout
-from recsaas_assets.recommender.pairs import Pairs
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.metrics.holdout import Holdout
 from recsaas_assets.recommender.second_stage.examples import Examples, examples_of
 from recsaas_assets.recommender.second_stage.retrieval import Retrieval
 from recsaas_assets.recommender.second_stage.sides import Sides
 from recsaas_assets.recommender.second_stage.trees import ndcg_of
-from recsaas_assets.recommender.vectors import ModelVectors
 
 
 def test_candidates_are_unseen_learned_items_labelled_by_what_came_later() -> None:

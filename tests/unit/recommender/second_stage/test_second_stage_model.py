@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from upath import UPath
 
-from recsaas_assets.recommender.feature_tables import FeatureHistory
-from recsaas_assets.recommender.pairs import Pairs
+from recsaas_assets.recommender.data.feature_tables import FeatureHistory
+from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.second_stage.examples import Examples
 from recsaas_assets.recommender.second_stage.model import SecondStageModel, train_second_stage
 from recsaas_assets.recommender.second_stage.trees import NothingToLearn, fit_trees
-from resources.errors import CorruptArtifact
+from resources.base.errors import CorruptArtifact
 from tests.unit.recommender.second_stage.conftest import Case
 
 

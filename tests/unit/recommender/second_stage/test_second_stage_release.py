@@ -13,15 +13,15 @@ from upath import UPath
 
 from recsaas_assets.recommender.second_stage.model import SecondStageModel, SecondStageVerdict
 from recsaas_assets.recommender.second_stage.release import with_second_stage
-from resources.erasure.releases import contents_without, read_contents
-from resources.errors import CorruptRelease
-from resources.lake import TenantLake
-from resources.ranker.index import build_index
+from resources.base.errors import CorruptRelease
+from resources.base.tenant import TenantId
+from resources.erasure.places.releases import contents_without, read_contents
+from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
 from resources.release.load import load_release
 from resources.release.manifest import GateDecision, ManifestDraft
 from resources.release.store import ReleaseStore, new_version
-from resources.tenant import TenantId
+from resources.storage.lake import TenantLake
 from tests.unit.recommender.second_stage.conftest import ITEMS, USERS, Case
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

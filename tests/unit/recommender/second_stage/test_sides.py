@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsaas_assets.recommender.feature_tables import Features, FeatureTable
+from recsaas_assets.recommender.data.feature_tables import Features, FeatureTable
 from recsaas_assets.recommender.second_stage.sides import Sides
 
 NAN = np.nan

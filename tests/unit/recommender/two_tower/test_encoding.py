@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsaas_assets.recommender.feature_tables import FeatureTable
+from recsaas_assets.recommender.data.feature_tables import FeatureTable
 from recsaas_assets.recommender.two_tower.encoding import encode
 
 ALL = np.ones(4, dtype=bool)

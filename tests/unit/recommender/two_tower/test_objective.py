@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from recsaas_assets.recommender.pairs import Pairs
+from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.two_tower.objective import Objective, PairBlocks, shuffled_blocks
 from recsaas_assets.recommender.two_tower.towers import History, Layer, Towers
-from resources.model_configs import TwoTowerConfig
+from resources.tenants.model_configs import TwoTowerConfig
 
 N_USERS, N_ITEMS, DIM = 12, 9, 4
 CONFIG = TwoTowerConfig(

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from recsaas_assets.recommender.feature_tables import Features, FeatureTable
-from recsaas_assets.recommender.model_config import default_config, fit_model, parse_config
-from recsaas_assets.recommender.pairs import Pairs
-from recsaas_assets.recommender.trainer import FitResult, TrainingCancelled
+from recsaas_assets.recommender.data.feature_tables import Features, FeatureTable
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.lifecycle.model_config import default_config, fit_model, parse_config
+from recsaas_assets.recommender.lightgcn.trainer import FitResult, TrainingCancelled
 from recsaas_assets.recommender.two_tower.objective import shuffled_blocks
 from recsaas_assets.recommender.two_tower.trainer import _Fit, fit_two_tower
-from resources.errors import InvalidInput
-from resources.model_configs import TwoTowerConfig
+from resources.base.errors import InvalidInput
+from resources.tenants.model_configs import TwoTowerConfig
 
 SMALL = TwoTowerConfig(dim=8, hidden=8, steps=20, negatives=16, user_block=16)
 

@@ -14,11 +14,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 
 import resources.control_db.engine as engine_module
+from resources.base.errors import ConfigurationError
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tables import Base, TenantRow
 from resources.control_db.tenants import create_tenant, list_tenants
-from resources.errors import ConfigurationError
-from resources.tenant import TenantId
 from tests.unit.conftest import BLUE
 
 _OPENER = """
@@ -26,7 +26,7 @@ import sys
 from datetime import UTC, datetime
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
-from resources.tenant import TenantId
+from resources.base.tenant import TenantId
 sys.stdin.readline()
 db = open_control_db(sys.argv[1])
 create_tenant(db, TenantId(sys.argv[2]), name="x", now=datetime.now(UTC))

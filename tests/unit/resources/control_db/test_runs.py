@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from resources.code_version import code_version
+from resources.base.code_version import code_version
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.runs import list_runs, newest_failed_under_other_code, note_end, note_epoch, note_stage
 from resources.control_db.tables import RunRow
 from resources.control_db.tenants import resume_tenant, suspend_tenant
 from resources.control_db.training_jobs import add_job, begin_job
-from resources.tenant import TenantId
-from resources.training_request import JobKind, TrainingRequest
+from resources.tenants.training_request import JobKind, TrainingRequest
 
 Shops = tuple[TenantId, TenantId]
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from sqlalchemy.exc import StatementError
 
+from resources.base.errors import Conflict, InvalidInput, TenantNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import change_settings, create_tenant, get_tenant, list_tenants
-from resources.errors import Conflict, InvalidInput, TenantNotFound
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
+from resources.tenants.settings import TenantSettings
 from tests.unit.conftest import BLUE, GREEN
 
 

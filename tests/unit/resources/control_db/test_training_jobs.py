@@ -6,7 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from resources.base.errors import Conflict, TrainingJobNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.idempotency import WriteKey
 from resources.control_db.runs import note_end, note_stage
 from resources.control_db.training_jobs import (
     JobStatus,
@@ -21,11 +24,8 @@ from resources.control_db.training_jobs import (
     list_unfinished_jobs,
     note_release,
 )
-from resources.control_db.write_keys import WriteKey
-from resources.errors import Conflict, TrainingJobNotFound
-from resources.tenant import TenantId
-from resources.training_estimate import estimated_seconds
-from resources.training_request import JobKind, TrainingRequest
+from resources.tenants.training_request import JobKind, TrainingRequest
+from resources.training.estimate import estimated_seconds
 
 Shops = tuple[TenantId, TenantId]
 REQUEST = TrainingRequest(

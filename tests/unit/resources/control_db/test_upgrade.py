@@ -12,6 +12,7 @@ from threading import Event as Flag
 import pytest
 from sqlalchemy import text
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.erasures import get_erasure, pending_erasures
 from resources.control_db.recommendation_exports import claim_export
@@ -19,10 +20,9 @@ from resources.control_db.upload_jobs import JobStatus, list_unfinished
 from resources.control_db.uploads import counting_uploads
 from resources.decisions.store import open_decisions
 from resources.erasure.perform import perform_erasure
-from resources.event_log import EventLog
-from resources.lake import Lake
-from resources.tenant import TenantId
-from resources.upload_jobs import JobRunner, job_file
+from resources.events.log import EventLog
+from resources.storage.lake import Lake
+from resources.uploads.jobs import JobRunner, job_file
 
 BLUE, GREEN = TenantId("blue"), TenantId("green")
 WRITTEN = Path(__file__).with_name("written_before_0008.sql")

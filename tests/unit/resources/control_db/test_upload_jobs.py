@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from resources.claims import claimant_name, lives_here
+from resources.base.errors import TooManyRequests, UploadJobNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.upload_jobs import (
     JobStatus,
@@ -27,8 +28,7 @@ from resources.control_db.upload_jobs import (
     release_claim,
     renew_claim,
 )
-from resources.errors import TooManyRequests, UploadJobNotFound
-from resources.tenant import TenantId
+from resources.jobs.claims import claimant_name, lives_here
 
 Shops = tuple[TenantId, TenantId]
 LEASE = timedelta(seconds=10)
@@ -148,7 +148,7 @@ def test_a_claim_lost_by_a_process_that_lives_is_no_attempt(db: ControlDb, shops
 
 
 def test_a_process_that_lives_is_told_from_one_that_died() -> None:
-    tell = "import sys, resources.claims as c; print(c.claimant_name(), flush=True); sys.stdin.read()"
+    tell = "import sys, resources.jobs.claims as c; print(c.claimant_name(), flush=True); sys.stdin.read()"
     child = subprocess.Popen([sys.executable, "-c", tell], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     with child:

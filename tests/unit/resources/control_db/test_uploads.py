@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from resources.base.errors import TenantNotFound, UploadNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.uploads import (
     UploadRecord,
@@ -22,8 +24,6 @@ from resources.control_db.uploads import (
     set_aside_upload,
     withdraw_upload,
 )
-from resources.errors import TenantNotFound, UploadNotFound
-from resources.tenant import TenantId
 
 Shops = tuple[TenantId, TenantId]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from resources.base.errors import ConfigurationError, InvalidInput
 from resources.decisions.decision import Decision, ShownItem, new_recommendation_id, time_of_id
 from resources.decisions.store import DecisionStore, open_decisions
 from resources.decisions.table import DECISION_SCHEMA, as_tables
-from resources.errors import ConfigurationError, InvalidInput
-from resources.table_file import write_table
+from resources.storage.table_file import write_table
 from tests.unit.conftest import BLUE, GREEN
 
 AT = datetime(2025, 6, 1, 12, 0, 0, 123456, tzinfo=UTC)

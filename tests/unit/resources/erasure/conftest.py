@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.lake import Lake
-from resources.tenant import TenantId
+from resources.storage.lake import Lake
 from tests.unit.resources.erasure.world import World
 
 

@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 from sqlalchemy import update
 
+from resources.base.errors import Conflict, CorruptRelease, ErasureNotFound, NotFound, TenantNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.erasures import (
     NOT_NEEDED,
     get_erasure,
@@ -23,15 +25,13 @@ from resources.control_db.tables import UploadJobRow
 from resources.control_db.upload_jobs import JobStatus, UploadJob, enqueue_job
 from resources.control_db.uploads import list_uploads
 from resources.erasure.perform import perform_erasure
-from resources.errors import Conflict, CorruptRelease, ErasureNotFound, NotFound, TenantNotFound
-from resources.event_export import export_events, scan_exported_events
-from resources.event_log import EventLog
-from resources.lake import parts, read_json, read_parquet, scan_parquet, write_bytes, write_parquet
+from resources.events.export import export_events, scan_exported_events
+from resources.events.log import EventLog
 from resources.release.contents import FILE_NAMES
 from resources.release.load import load_release
-from resources.run_lock import tenant_run_lock
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
+from resources.storage.lake import parts, read_json, read_parquet, scan_parquet, write_bytes, write_parquet
+from resources.storage.run_lock import tenant_run_lock
+from resources.uploads.contract.columns import Kind
 from tests.unit.resources.erasure.world import INTERACTIONS, NOW, ZOE, World
 
 TIME = "2024-05-01T10:00:00Z"

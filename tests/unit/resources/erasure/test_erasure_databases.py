@@ -13,10 +13,10 @@ import pytest
 
 from resources.control_db.erasures import forget_user, get_erasure
 from resources.decisions.store import open_decisions
-from resources.erasure import databases
 from resources.erasure.certificate import certificate_of
-from resources.erasure.databases import remove_deleted_bytes
 from resources.erasure.perform import perform_erasure
+from resources.erasure.places import databases
+from resources.erasure.places.databases import remove_deleted_bytes
 from tests.unit.resources.erasure.world import NOW, World, bytes_with
 
 NEEDLE = "needle-7f3a9c1e"
@@ -28,8 +28,8 @@ from pathlib import Path
 from resources.control_db.engine import open_control_db
 from resources.control_db.erasures import pending_erasures
 from resources.decisions.store import open_decisions
-from resources.event_log import EventLog
-from resources.tenant import TenantId
+from resources.events.log import EventLog
+from resources.base.tenant import TenantId
 
 home, tenant = Path(sys.argv[1]), TenantId(sys.argv[2])
 db = open_control_db(f"sqlite:///{home}/control.db", migrate=False)

@@ -14,9 +14,9 @@ from resources.control_db.recommendation_exports import (
     RecommendationExport,
     get_export,
 )
-from resources.lake import put_file
-from resources.listing import list_files
-from resources.recommendation_exports import ExportRunner, export_file, submit_export
+from resources.recommendations.exports import ExportRunner, export_file, submit_export
+from resources.storage.lake import put_file
+from resources.storage.listing import list_files
 from tests.unit.resources.erasure.world import NOW, ZOE, World
 
 

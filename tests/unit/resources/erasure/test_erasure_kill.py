@@ -24,7 +24,7 @@ from resources.control_db.engine import open_control_db
 from resources.control_db.erasures import pending_erasures
 from resources.decisions.store import open_decisions
 from resources.erasure.perform import perform_erasure
-from resources.lake import Lake
+from resources.storage.lake import Lake
 
 home, changes = Path(sys.argv[1]), 0
 

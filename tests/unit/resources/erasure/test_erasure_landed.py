@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import resources.erasure.landed as landed
-from resources.errors import UploadRefused
-from resources.lake import write_bytes
-from resources.refused_files import list_refused, set_aside
+import resources.erasure.places.landed as landed
+from resources.base.errors import UploadRefused
+from resources.landing.refused import list_refused, set_aside
+from resources.storage.lake import write_bytes
 from tests.unit.resources.erasure.world import ZOE, World
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from resources.base.errors import UserNotFound
 from resources.erasure.export import export_user
-from resources.errors import UserNotFound
 from tests.unit.resources.erasure.world import NOW, ZOE, World
 
 SHOWN = {"item_id": "b1", "position": 1, "score": 0.5, "source": "model", "propensity": 1.0}

@@ -16,20 +16,20 @@ import numpy as np
 import polars as pl
 from sqlalchemy import text
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.erasures import Erasure, request_erasure
 from resources.decisions.decision import Decision, ShownItem, new_recommendation_id
 from resources.decisions.store import DecisionStore, open_decisions
 from resources.erasure.certificate import Certificate
 from resources.erasure.perform import perform_erasure
-from resources.event_export import export_events
-from resources.event_log import Event, EventLog
-from resources.lake import Lake, TenantLake, read_bytes, write_bytes, write_json, write_parquet
-from resources.listing import list_files
+from resources.events.export import export_events
+from resources.events.log import Event, EventLog
 from resources.release.store import ReleaseStore, new_version
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import Kind
+from resources.storage.lake import Lake, TenantLake, read_bytes, write_bytes, write_json, write_parquet
+from resources.storage.listing import list_files
+from resources.tenants.settings import TenantSettings
+from resources.uploads.contract.columns import Kind
 from resources.uploads.store import store_upload
 from tests.unit.bento_service.shop import contents, draft
 

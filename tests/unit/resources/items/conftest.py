@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from resources.base.tenant import TenantId
+from resources.catalogue.items import ItemCatalogue, ItemQuery
 from resources.control_db.engine import ControlDb
 from resources.control_db.items import AppendedItems, ItemEdit, append_item_changes
-from resources.item_catalogue import ItemCatalogue, ItemQuery
-from resources.lake import Lake
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import Kind
-from resources.uploads.report import UploadReport
+from resources.storage.lake import Lake
+from resources.tenants.settings import TenantSettings
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.report import UploadReport
 from resources.uploads.store import store_upload
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)

@@ -10,12 +10,12 @@ import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recsaas_assets.ingestion import write_raw_table
+from recsaas_assets.ingestion.raw_tables import write_raw_table
+from resources.catalogue.rows import ROW_SCHEMA, change_rows, newest_rows
+from resources.control_db.idempotency import WriteKey
 from resources.control_db.items import ItemChange, ItemEdit, append_item_changes, list_item_changes
 from resources.control_db.versions import state_version
-from resources.control_db.write_keys import WriteKey
-from resources.item_rows import ROW_SCHEMA, change_rows, newest_rows
-from resources.uploads.contract import Kind
+from resources.uploads.contract.columns import Kind
 from tests.unit.resources.items.conftest import NOW, ItemShop
 
 HEADER = "item_id,title,price,category\n"

@@ -11,17 +11,17 @@ from typing import Any, cast
 import polars as pl
 import pytest
 
+from resources.base.errors import Conflict, InvalidInput, RuleNotFound
 from resources.control_db.items import mark_items_taken_in, pending_item_changes, read_item_changes
 from resources.control_db.rules import add_rule, change_rule, list_rules, remove_rule
 from resources.control_db.versions import state_version
-from resources.errors import Conflict, InvalidInput, RuleNotFound
-from resources.merchandising import Rule, draft_of
-from resources.ranker.overlay import ALL_FIELDS, NO_CHANGES
-from resources.ranker.rules import NO_RULES, RankRules
+from resources.merchandising.rules import Rule, draft_of
+from resources.ranker.eligibility.overlay import ALL_FIELDS, NO_CHANGES
+from resources.ranker.eligibility.rules import NO_RULES, RankRules
+from resources.recommendations.tenant_state import TenantState
 from resources.release.catalogue import Catalogue
 from resources.release.contents import ITEM_SCHEMA
 from resources.release.load import LoadedRelease
-from resources.tenant_state import TenantState
 from tests.unit.resources.items.conftest import NOW, ItemShop
 
 ITEMS = [("a", "Audio", "Acme", "new|red"), ("b", "audio ", "Bolt", "red"), ("c", "Kitchen", "acme", None)]
@@ -113,7 +113,7 @@ def test_a_state_goes_on_from_the_one_before_on_the_same_release(
     shop.delete("c")
     read: list[int] = []
     monkeypatch.setattr(
-        "resources.tenant_state.read_item_changes",
+        "resources.recommendations.tenant_state.read_item_changes",
         lambda session, tenant, *, after: read.append(after) or read_item_changes(session, tenant, after=after),
     )
     third = TenantState.load(shop.db, shop.tenant, release(), before=second)

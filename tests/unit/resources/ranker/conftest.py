@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from resources.lake import TenantLake
-from resources.ranker.index import build_index
+from resources.base.tenant import TenantId
 from resources.ranker.ranker import Ranker
+from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
 from resources.release.load import load_release
 from resources.release.manifest import GateDecision, IndexInfo, ManifestDraft
 from resources.release.store import ReleaseStore, new_version
-from resources.tenant import TenantId
+from resources.storage.lake import TenantLake
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 Shop = Callable[..., Ranker]

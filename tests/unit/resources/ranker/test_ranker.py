@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsaas_assets.recommender.scorers import VectorScorer
-from resources.errors import CorruptRelease, InvalidInput, ItemNotFound
-from resources.ranker.filters import Filters
+from recsaas_assets.recommender.metrics.scorers import VectorScorer
+from resources.base.errors import CorruptRelease, InvalidInput, ItemNotFound
+from resources.ranker.eligibility.filters import Filters
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
 

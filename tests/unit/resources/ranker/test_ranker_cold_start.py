@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from resources.errors import InvalidInput
-from resources.ranker.filters import Filters
+from resources.base.errors import InvalidInput
+from resources.ranker.eligibility.filters import Filters
 from resources.ranker.fold_in import event_weight, folded_vector
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking

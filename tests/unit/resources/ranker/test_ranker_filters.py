@@ -1,7 +1,7 @@
 import pytest
 
-from resources.errors import InvalidInput
-from resources.ranker.filters import Filters, FilterViews
+from resources.base.errors import InvalidInput
+from resources.ranker.eligibility.filters import Filters, FilterViews
 from resources.release.catalogue import Catalogue
 
 

@@ -4,9 +4,9 @@ import faiss
 import numpy as np
 import pytest
 
-from resources.errors import CorruptRelease
-from resources.ranker.euclidean import EuclideanIndex
-from resources.ranker.index import build_index, load_index
+from resources.base.errors import CorruptRelease
+from resources.ranker.retrieval.euclidean import EuclideanIndex
+from resources.ranker.retrieval.index import build_index, load_index
 
 RNG_SEED = 3
 

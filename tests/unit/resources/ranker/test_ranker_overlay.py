@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from resources.ranker.filters import Filters
-from resources.ranker.overlay import ChangedItem, ItemField, ItemOverlay
+from resources.ranker.eligibility.filters import Filters
+from resources.ranker.eligibility.overlay import ChangedItem, ItemField, ItemOverlay
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from resources.ranker.asked import Asked
-from resources.ranker.filters import Filters
+from resources.ranker.eligibility.filters import Filters
+from resources.ranker.eligibility.overlay import ChangedItem, ItemOverlay
+from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.fold_in import recomputed_vector
-from resources.ranker.overlay import ChangedItem, ItemOverlay
+from resources.ranker.query import Asked
 from resources.ranker.ranker import Ranker
-from resources.ranker.rules import RankRules
 
 
 @pytest.fixture

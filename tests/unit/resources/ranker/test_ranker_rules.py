@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from resources.errors import InvalidInput
+from resources.base.errors import InvalidInput
 from resources.ranker.diversity import marginal_relevance
-from resources.ranker.filters import Filters
-from resources.ranker.overlay import ItemOverlay
+from resources.ranker.eligibility.filters import Filters
+from resources.ranker.eligibility.overlay import ItemOverlay
+from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
-from resources.ranker.rules import RankRules
 
 
 def ids(ranking: Ranking) -> list[str]:

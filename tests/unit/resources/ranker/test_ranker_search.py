@@ -2,7 +2,7 @@ import faiss
 import numpy as np
 import pytest
 
-from resources.ranker.search import VectorSearch
+from resources.ranker.retrieval.search import VectorSearch
 
 
 def _expected(vectors: np.ndarray, query: np.ndarray, k: int, allowed: np.ndarray) -> list[int]:

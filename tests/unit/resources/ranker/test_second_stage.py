@@ -10,7 +10,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from resources.errors import ConfigurationError, CorruptRelease
+from resources.base.errors import ConfigurationError, CorruptRelease
 from resources.ranker.ranker import Ranker
 from resources.ranker.second_stage import PAIR_FEATURES, CandidateFeatures, SecondStage
 from tests.unit.resources.ranker.conftest import Shop

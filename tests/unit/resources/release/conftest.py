@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from resources.lake import TenantLake
-from resources.ranker.index import build_index
+from resources.base.tenant import TenantId
+from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
 from resources.release.manifest import GateDecision, IndexInfo, ManifestDraft, ReleaseMetrics, UploadReference
 from resources.release.store import ReleaseStore
-from resources.tenant import TenantId
+from resources.storage.lake import TenantLake
 
 
 @pytest.fixture

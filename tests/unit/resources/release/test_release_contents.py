@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from resources.errors import CorruptArtifact
+from resources.base.errors import CorruptArtifact
 from resources.release.contents import FOLD_IN, ReleaseContents
 
 F = np.float32

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from upath import UPath
 
-from resources.errors import ConfigurationError, CorruptRelease
+from resources.base.errors import ConfigurationError, CorruptRelease
 from resources.release.contents import ReleaseContents
 from resources.release.folder import describe
 from resources.release.load import load_release

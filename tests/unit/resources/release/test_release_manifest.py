@@ -3,7 +3,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from resources.errors import CorruptRelease
+from resources.base.errors import CorruptRelease
 from resources.release.manifest import ManifestDraft, ReleaseFile, ReleaseManifest, ReleaseMetrics
 
 

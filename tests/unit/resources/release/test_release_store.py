@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.errors import (
+from resources.base.errors import (
     Conflict,
     CorruptArtifact,
     CorruptRelease,
@@ -15,11 +15,11 @@ from resources.errors import (
     NotFound,
     ReleaseNotFound,
 )
-from resources.lake import TenantLake
 from resources.release.contents import FILE_NAMES, MANIFEST, ReleaseContents
 from resources.release.load import load_release
 from resources.release.manifest import GateDecision, ManifestDraft
 from resources.release.store import ReleaseStore, new_version
+from resources.storage.lake import TenantLake
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 A, B, C = (new_version(NOW + timedelta(days=day), f"0000000{day}") for day in range(3))
@@ -191,7 +191,7 @@ class TestPointer:
     ) -> None:
         abc.promote(A, NOW, "ann")
         with monkeypatch.context() as patch:
-            patch.setattr("resources.lake.os.replace", _raise)
+            patch.setattr("resources.storage.lake.os.replace", _raise)
             with pytest.raises(OSError, match="disk full"):
                 abc.promote(B, NOW, "ann")
         assert abc.current() == A

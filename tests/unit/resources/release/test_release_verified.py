@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.errors import CorruptRelease
+from resources.base.errors import CorruptRelease
 from resources.release import verified
 from resources.release.contents import ReleaseContents
 from resources.release.load import load_release

@@ -12,15 +12,15 @@ from typing import Any, Protocol
 import polars as pl
 import pytest
 
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.event_log import Event, EventLog
-from resources.lake import Lake, scan_parquet
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
-from resources.uploads.compare import inspect_upload
-from resources.uploads.contract import Kind
-from resources.uploads.rejected import rejected_csv_chunks
-from resources.uploads.report import UploadReport
+from resources.events.log import Event, EventLog
+from resources.storage.lake import Lake, scan_parquet
+from resources.tenants.settings import TenantSettings
+from resources.uploads.checking.compare import inspect_upload
+from resources.uploads.checking.rejected import rejected_csv_chunks
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.report import UploadReport
 from resources.uploads.store import scan_accepted, store_upload
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)

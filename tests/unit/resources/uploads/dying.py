@@ -18,14 +18,14 @@ from typing import Any
 import hypothesis  # noqa: F401 (pandera imports it at the first check, which would be in every child anew)
 import polars as pl
 
-from resources import lake, listing
+from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
 from resources.control_db.uploads import list_uploads
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
+from resources.storage import lake, listing
+from resources.tenants.settings import TenantSettings
 from resources.uploads import store
-from resources.uploads.contract import Kind
+from resources.uploads.contract.columns import Kind
 
 SHOP = TenantId("blue")
 NOW = datetime(2025, 6, 1, tzinfo=UTC)

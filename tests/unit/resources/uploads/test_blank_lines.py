@@ -6,11 +6,11 @@ from time import process_time
 
 import pytest
 
-from resources.errors import UploadRefused
-from resources.uploads.contract import Kind
-from resources.uploads.limits import DEFAULT_LIMITS
-from resources.uploads.reader import open_table
-from resources.uploads.source import identify
+from resources.base.errors import UploadRefused
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.limits import DEFAULT_LIMITS
+from resources.uploads.parsing.reader import open_table
+from resources.uploads.parsing.source import identify
 
 HEADER = b"user_id,item_id,interaction_type,timestamp\n"
 ROW = b"a,b,view,1700000000\n"

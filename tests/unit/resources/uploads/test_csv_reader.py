@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resources.uploads import csv_reader
-from resources.uploads.csv_reader import CsvHeader, read_batches
+from resources.uploads.parsing import csv_reader
+from resources.uploads.parsing.csv_reader import CsvHeader, read_batches
 
 PIECES = ["a", "é ", ",", ",", '"', '""', "\n", "\r\n", '"c"', '"c\nd"', ' "']
 

@@ -10,7 +10,7 @@ from time import process_time
 import polars as pl
 import pytest
 
-from resources.uploads.parquet_footer import BadFooter, Footer, read_footer
+from resources.uploads.parsing.parquet_footer import BadFooter, Footer, read_footer
 
 
 def footer(data: bytes) -> Footer:

@@ -16,16 +16,16 @@ import polars as pl
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from resources.base.errors import TenantNotFound, TooLarge, UploadRefused
+from resources.base.settings import Settings
+from resources.base.tenant import TenantId
 from resources.control_db.engine import PATIENT_SECONDS
 from resources.control_db.uploads import list_uploads
-from resources.errors import TenantNotFound, TooLarge, UploadRefused
-from resources.settings import Settings
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import Kind
-from resources.uploads.limits import AT_ONCE_ROWS, TakesLong, UploadLimits
-from resources.uploads.report import UploadReport
-from resources.uploads.source import SMALL_TEXT_BYTES
+from resources.tenants.settings import TenantSettings
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.limits import AT_ONCE_ROWS, TakesLong, UploadLimits
+from resources.uploads.contract.report import UploadReport
+from resources.uploads.parsing.source import SMALL_TEXT_BYTES
 from resources.uploads.store import store_upload
 from resources.uploads.store_in_child import children, main, store_in_child
 from tests.unit.resources.uploads.conftest import NOW, Shop

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from resources.uploads.contract import Kind, accepted_schema
-from resources.uploads.report import UploadReport
+from resources.uploads.contract.columns import Kind, accepted_schema
+from resources.uploads.contract.report import UploadReport
 
 HEADER = "user_id,item_id,interaction_type,timestamp,quantity,event_id"
 T = "2024-05-01T10:00:00Z"

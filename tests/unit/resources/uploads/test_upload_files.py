@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from resources.errors import TooLarge, UploadRefused
-from resources.uploads import csv_reader, reader
+from resources.base.errors import TooLarge, UploadRefused
+from resources.uploads.parsing import csv_reader, reader
 
 HEADER = "user_id,item_id,interaction_type,timestamp"
 ALL_EMPTY = tuple(f"{column}.empty" for column in HEADER.split(","))

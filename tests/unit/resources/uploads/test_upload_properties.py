@@ -15,9 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.uploads import csv_reader, entries, pairs, parts
-from resources.uploads.contract import Kind, ValueType, columns
-from resources.uploads.rules import rule_table
+from resources.uploads.checking import parts
+from resources.uploads.contract.columns import Kind, ValueType, columns
+from resources.uploads.deduplication import entries, pairs
+from resources.uploads.parsing import csv_reader
+from resources.uploads.parsing.validation import rule_table
 
 TIMES = {
     "2024-05-01T10:00:00Z": 0,

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from resources.base.tenant import TenantId
 from resources.control_db.uploads import UploadRecord
-from resources.tenant import TenantId
-from resources.uploads.contract import Kind
-from resources.uploads.quality import UploadQuality, upload_quality, volume_of
-from resources.uploads.report import UploadReport, UploadStatistics, status_of
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.quality import UploadQuality, upload_quality, volume_of
+from resources.uploads.contract.report import UploadReport, UploadStatistics, status_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

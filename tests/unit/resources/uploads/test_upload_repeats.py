@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from resources.control_db.uploads import list_uploads
-from resources.event_log import Event
-from resources.lake import write_parquet
-from resources.tenant_settings import TenantSettings
-from resources.uploads import keys
-from resources.uploads.report import UploadReport
+from resources.events.log import Event
+from resources.storage.lake import write_parquet
+from resources.tenants.settings import TenantSettings
+from resources.uploads.contract.report import UploadReport
+from resources.uploads.deduplication import keys
 from resources.uploads.store import rejected_csv, scan_accepted
 
 HEADER = "user_id,item_id,interaction_type,timestamp,quantity,event_id,deleted"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from resources.tenant_settings import TenantSettings
-from resources.uploads.contract import Kind, columns
-from resources.uploads.rules import rule_table
+from resources.tenants.settings import TenantSettings
+from resources.uploads.contract.columns import Kind, columns
+from resources.uploads.parsing.validation import rule_table
 
 HEADER = "user_id,item_id,interaction_type,timestamp,rating,price,event_id"
 T = "2024-05-01T10:00:00Z"

@@ -14,16 +14,16 @@ from typing import Any
 import polars as pl
 import pytest
 
+from resources.base.errors import CorruptArtifact, TenantNotFound, UploadNotFound, UploadRefused
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import create_tenant
 from resources.control_db.uploads import list_uploads
-from resources.errors import CorruptArtifact, TenantNotFound, UploadNotFound, UploadRefused
-from resources.lake import Lake
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
+from resources.storage.lake import Lake
+from resources.tenants.settings import TenantSettings
 from resources.uploads import store
-from resources.uploads.contract import Kind
-from resources.uploads.report import UploadReport
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.report import UploadReport
 from resources.uploads.store import read_report, scan_accepted, scan_rejected, store_upload
 
 BLUE, GREEN = TenantId("blue"), TenantId("green")

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from recsaas_assets.ingestion import taken_in, uploads_table, write_raw_table
+from recsaas_assets.ingestion.raw_tables import taken_in, uploads_table, write_raw_table
+from resources.base.errors import Conflict, TooLarge, UploadNotFound
+from resources.base.settings import Settings
+from resources.catalogue.items import ItemCatalogue, ItemQuery
 from resources.control_db.uploads import find_upload, list_uploads, mark_ingested, mark_left_out
-from resources.data_quality import tenant_quality
 from resources.decisions.store import open_decisions
-from resources.errors import Conflict, TooLarge, UploadNotFound
-from resources.item_catalogue import ItemCatalogue, ItemQuery
-from resources.lake import scan_parquet
-from resources.readiness import measure_readiness
-from resources.settings import Settings
-from resources.upload_jobs import submit_upload
-from resources.upload_trace import trace_upload
-from resources.uploads.contract import Kind
-from resources.uploads.limits import DEFAULT_LIMITS, UploadLimits
+from resources.storage.lake import scan_parquet
+from resources.training.readiness import measure_readiness
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.limits import DEFAULT_LIMITS, UploadLimits
+from resources.uploads.jobs import submit_upload
+from resources.uploads.lineage import trace_upload
+from resources.uploads.tenant_quality import tenant_quality
 from resources.uploads.withdraw import Withdrawal, withdraw
 from tests.unit.resources.uploads.conftest import NOW
 

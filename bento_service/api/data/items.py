@@ -1,0 +1,208 @@
+"""The catalogue, item by item: durable before the answer, and in the next answer of every worker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.responses import Response
+
+from bento_service.api.auth import Principal, require, require_for_body
+from bento_service.api.data.interactions import IdempotencyKey
+from bento_service.api.data.uploads import MAX_LIMIT, QUEUED, ValidateOnly
+from bento_service.api.intake import receive_upload
+from bento_service.dependencies import Services, WithServices
+from bento_service.http.json_body import json_body, media_type, read_json
+from bento_service.http.pagination import cursor_after, text_of
+from bento_service.http.path_ids import path_id
+from bento_service.scheduling.threads import threaded
+from bento_service.schemas.items import (
+    ItemAnswer,
+    ItemBatch,
+    ItemBody,
+    ItemDeleted,
+    ItemPage,
+    ItemPatch,
+    ItemsRequest,
+    ItemsStored,
+)
+from bento_service.schemas.uploads import UploadAnswer
+from resources.base.errors import CorruptRelease, ItemNotFound, NotReady
+from resources.base.tenant import TenantId
+from resources.catalogue.edits import patch_edit, put_edits
+from resources.catalogue.items import ItemQuery
+from resources.control_db.idempotency import WriteKey
+from resources.control_db.items import ItemEdit, append_item_changes, list_item_changes
+from resources.uploads.contract.columns import Kind
+
+router = APIRouter(tags=["items"])
+_CURSOR = "i"
+ItemWriter = Annotated[Principal, Depends(require("items:write"))]
+ItemWriterOrUploader = Annotated[Principal, Depends(require_for_body("items:write"))]
+Containing = Annotated[
+    str | None, Query(max_length=200, description="Only items with this in id, title, brand or tags.")
+]
+
+
+def _item(request: Request, item_id: Annotated[str, Path(description="Your id of the item.")]) -> str:
+    return path_id(request, "item_id", item_id)
+
+
+ItemId = Annotated[str, Depends(_item)]
+
+_EXAMPLES = {
+    "one item": {"item_id": "lamp", "title": "Lamp", "category": "Light", "price": 39.9, "tags": ["new", "brass"]},
+    "many items": {"items": [{"item_id": "mug", "title": "Mug"}, {"item_id": "pen", "deleted": True}]},
+}
+
+
+@router.post(
+    "/api/v1/items",
+    response_model=ItemsStored | UploadAnswer,
+    responses=QUEUED,
+    summary="Add or replace items, or upload a file of items",
+    openapi_extra=json_body(ItemsRequest, _EXAMPLES, file_field="file"),
+)
+async def put_items(
+    request: Request,
+    principal: ItemWriterOrUploader,
+    services: WithServices,
+    idempotency_key: IdempotencyKey = None,
+    validate_only: ValidateOnly = False,
+) -> Response:
+    """Store one item, or up to 1,000 of them, all or none; a multipart body with a `file` is an upload.
+
+    An item that is there already is described anew: fields that are left out become empty.
+    """
+    if media_type(request) == "multipart/form-data":
+        return await receive_upload(request, principal, services, Kind.ITEMS, validate_only=validate_only)
+    services.require_writable_lake()
+    body = (await read_json(request, ItemsRequest, services.bodies)).root
+    batch = not isinstance(body, ItemBody)
+    bodies = (body,) if isinstance(body, ItemBody) else body.items if isinstance(body, ItemBatch) else body
+    principal.check_tenant(body.tenant_id if isinstance(body, ItemBatch) else None)
+    for each in bodies:
+        principal.check_tenant(each.tenant_id)
+    answer = await services.threads.writes.run(
+        principal.tenant.value,
+        _store,
+        services,
+        principal.tenant,
+        bodies,
+        key=idempotency_key,
+        batch=batch,
+        store=not validate_only,
+    )
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+@router.get("/api/v1/items", response_model=ItemPage, summary="List items")
+@threaded("heavy")
+def items(
+    principal: ItemWriter,
+    services: WithServices,
+    category: Annotated[str | None, Query(max_length=500, description="Only items of this category.")] = None,
+    q: Containing = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
+    cursor: Annotated[str | None, Query(max_length=500, description="The `next_cursor` of the page before.")] = None,
+) -> Response:
+    """List the catalogue as it is now, by id: what was uploaded and what was changed, in the model already or not."""
+    query = ItemQuery(
+        category=category, text=q, after=text_of(cursor, kind=_CURSOR) if cursor is not None else None, limit=limit
+    )
+    found = services.items.page(principal.tenant, replace(query, limit=limit + 1))
+    page = ItemPage.of(found, limit=limit, cursor_after=partial(cursor_after, kind=_CURSOR))
+    return Response(page.model_dump_json(), media_type="application/json")
+
+
+@router.get("/api/v1/items/{item_id:path}", response_model=ItemAnswer, summary="Show an item")
+@threaded("reads")
+def item(principal: ItemWriter, services: WithServices, item_id: ItemId) -> Response:
+    """Show an item of the catalogue as it is now."""
+    answer = ItemAnswer.of(services.items.get(principal.tenant, item_id))
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+@router.patch(
+    "/api/v1/items/{item_id:path}",
+    response_model=ItemAnswer,
+    summary="Change an item",
+    openapi_extra=json_body(ItemPatch, {"a new price": {"price": 29.9}, "sold out": {"available": False}}),
+)
+async def patch_item(
+    request: Request,
+    principal: ItemWriter,
+    services: WithServices,
+    item_id: ItemId,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Change some fields of an item; null empties one. What is left out stays."""
+    services.require_writable_lake()
+    body = await read_json(request, ItemPatch, services.bodies)
+    principal.check_tenant(body.tenant_id)
+    answer = await services.threads.writes.run(
+        principal.tenant.value, _patch, services, principal.tenant, item_id, body, key=idempotency_key
+    )
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+@router.delete("/api/v1/items/{item_id:path}", response_model=ItemDeleted, summary="Delete an item")
+async def delete_item(
+    principal: ItemWriter, services: WithServices, item_id: ItemId, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Take an item out of the catalogue: no answer shows it any more. Deleting it again changes nothing."""
+    services.require_writable_lake()
+    served = await _is_served(services, principal.tenant, item_id)
+    answer = await services.threads.writes.run(
+        principal.tenant.value, _delete, services, principal.tenant, item_id, served=served, key=idempotency_key
+    )
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+def _store(
+    services: Services, tenant: TenantId, bodies: tuple[ItemBody, ...], *, key: str | None, batch: bool, store: bool
+) -> ItemsStored:
+    """Check and store the items; blocks on the control DB."""
+    now = services.clock()
+    edits = put_edits([body.fields() for body in bodies], now=now, place="items." if batch else "")
+    duplicate = False
+    if store:
+        write_key = WriteKey.of(key, "items", [(e.item_id, e.action, dict(e.fields)) for e in edits])
+        duplicate = append_item_changes(services.db, tenant, edits, now=now, key=write_key).repeated
+    deleted = sum(edit.action == "delete" for edit in edits)
+    return ItemsStored(items=len(edits) - deleted, deleted=deleted, duplicate=duplicate, processed_at=services.clock())
+
+
+def _patch(services: Services, tenant: TenantId, item_id: str, body: ItemPatch, *, key: str | None) -> ItemAnswer:
+    now = services.clock()
+    services.items.get(tenant, item_id)  # what is not there cannot be changed
+    edit = patch_edit(item_id, body.fields(), now=now)
+    write_key = WriteKey.of(key, "patch", item_id, dict(edit.fields))
+    append_item_changes(services.db, tenant, [edit], now=now, key=write_key)
+    return ItemAnswer.of(services.items.get(tenant, item_id))
+
+
+def _delete(services: Services, tenant: TenantId, item_id: str, *, served: bool, key: str | None) -> ItemDeleted:
+    now = services.clock()
+    try:
+        services.items.get(tenant, item_id)
+    except ItemNotFound:
+        changes = list_item_changes(services.db, tenant, item_ids=[item_id])
+        if changes and changes[-1].action == "delete":
+            return ItemDeleted(item_id=item_id, processed_at=now)
+        if not served:
+            raise
+    edit = ItemEdit(item_id, "delete", {})
+    append_item_changes(services.db, tenant, [edit], now=now, key=WriteKey.of(key, "delete", item_id))
+    return ItemDeleted(item_id=item_id, processed_at=services.clock())
+
+
+async def _is_served(services: Services, tenant: TenantId, item_id: str) -> bool:
+    """Whether the live release knows the item: a shop without a catalogue has items that were only interacted with."""
+    try:
+        live = await services.releases.get(tenant)
+    except (NotReady, CorruptRelease):
+        return False
+    return item_id in live.ranker.release.item_rows

@@ -1,0 +1,87 @@
+"""One user of the tenant: everything that is stored about them, and their erasure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Depends, Path, Request
+from starlette.responses import Response
+
+from bento_service.api.auth import Principal, require
+from bento_service.dependencies import WithServices
+from bento_service.http.path_ids import path_id
+from bento_service.scheduling.threads import threaded
+from bento_service.schemas.users import ErasureAnswer, PendingErasure
+from resources.base.errors import RecsaasError
+from resources.control_db.erasures import get_erasure, request_erasure
+from resources.erasure.certificate import Certificate
+from resources.erasure.export import UserExport, export_user
+from resources.erasure.perform import perform_erasure
+
+WAIT_SECONDS = 2.0
+"""How long an answer waits for a run of the tenant to end, and for the decision log to be written."""
+router = APIRouter(tags=["users"])
+Admin = Annotated[Principal, Depends(require("admin"))]
+_log = structlog.get_logger("recsaas.users")
+
+
+def _user(request: Request, user_id: Annotated[str, Path(description="Your id of the user.")]) -> str:
+    return path_id(request, "user_id", user_id)
+
+
+UserId = Annotated[str, Depends(_user)]
+_PENDING: dict[int | str, dict[str, Any]] = {
+    202: {
+        "model": PendingErasure,
+        "description": "Acknowledged; a run of the tenant has to end first. `Location` leads to its state",
+        "headers": {"Location": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.delete("/api/v1/users/{user_id:path}", response_model=Certificate, responses=_PENDING, summary="Erase a user")
+@threaded("long")
+def erase(principal: Admin, services: WithServices, user_id: UserId) -> Response:
+    """Remove everything that is stored about the user, and answer with a certificate of what was found where."""
+    services.require_writable_lake()
+    erasure = request_erasure(services.db, principal.tenant, user_id, services.clock())
+    services.decisions.flush(WAIT_SECONDS)  # so that the certificate counts the answers of this moment
+    try:
+        certificate = perform_erasure(
+            services.lake,
+            services.db,
+            services.decisions.store,
+            erasure,
+            services.clock(),
+            home=services.settings.home,
+            wait_seconds=WAIT_SECONDS,
+        )
+    except RecsaasError as reason:
+        # The request is stored, so it is not refused any more: the pipeline goes on with it.
+        _log.warning("erasure_waits", tenant=principal.tenant.value, erasure=erasure.id, reason=reason.message)
+        url = f"/api/v1/erasures/{erasure.id}"
+        waiting = PendingErasure(erasure_id=erasure.id, status_url=url, message=reason.message)
+        return Response(
+            waiting.model_dump_json(), status_code=202, media_type="application/json", headers={"Location": url}
+        )
+    return Response(certificate.model_dump_json(), media_type="application/json")
+
+
+@router.get("/api/v1/erasures/{erasure_id}", response_model=ErasureAnswer, summary="Show an erasure")
+@threaded("reads")
+def erasure(principal: Admin, services: WithServices, erasure_id: str) -> Response:
+    """Tell where an erasure stands; in the end with its certificate."""
+    answer = ErasureAnswer.of(get_erasure(services.db, principal.tenant, erasure_id))
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+@router.get("/api/v1/users/{user_id:path}/export", response_model=UserExport, summary="Export a user")
+@threaded("long")
+def export(principal: Admin, services: WithServices, user_id: UserId) -> Response:
+    """Show everything that is stored about the user: rows of files, events, answers, features, releases, history."""
+    services.decisions.flush(WAIT_SECONDS)
+    found = export_user(
+        services.lake, services.db, services.decisions.store, principal.tenant, user_id, now=services.clock()
+    )
+    return Response(found.model_dump_json(), media_type="application/json")

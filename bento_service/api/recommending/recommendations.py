@@ -1,0 +1,96 @@
+"""Recommendations and similar items."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.responses import Response
+
+from bento_service.api.auth import Principal, allowed, bearer, require
+from bento_service.dependencies import Services
+from bento_service.http.errors import invalid_fields
+from bento_service.http.fast_routes import JsonAnswer
+from bento_service.http.json_body import json_body, read_json
+from bento_service.recommending.answering import Answering, Caller
+from bento_service.schemas.common import MAX_COUNT
+from bento_service.schemas.recommendations import (
+    RecommendationAnswer,
+    RecommendationRequest,
+    SimilarAnswer,
+    SimilarRequest,
+)
+from resources.base.errors import FieldProblem
+from resources.base.ids import checked_id
+
+router = APIRouter(tags=["recommendations"], dependencies=[Depends(bearer)])
+
+_SCOPE = "recommendations:read"
+Reader = Annotated[Principal, Depends(require(_SCOPE))]
+_ASK = {
+    "for a user": {"user_id": "u1", "count": 10},
+    "filtered": {"user_id": "u1", "count": 5, "filters": {"category": "Audio", "max_price": 100}},
+    "for a visitor": {"count": 10},
+}
+
+
+@router.post(
+    "/api/v1/recommendations",
+    response_model=RecommendationAnswer,
+    summary="Recommend items",
+    openapi_extra=json_body(RecommendationRequest, _ASK),
+)
+async def recommend(request: Request) -> Response:
+    """Recommend items to a user; to one that the release does not know by the events so far, or else popular ones."""
+    services: Services = request.app.state.services
+    principal = await allowed(request, services, _SCOPE)
+    asked = await read_json(request, RecommendationRequest, services.bodies)
+    principal.check_tenant(asked.tenant_id)
+    return await _recommend(request, principal, asked)
+
+
+@router.get("/recommend/{user_id:path}", response_model=RecommendationAnswer, summary="Recommend items, short form")
+async def recommend_short(
+    request: Request,
+    principal: Reader,
+    user_id: Annotated[str, Path(description="Your id of the user.")],
+    k: Annotated[int, Query(ge=1, le=MAX_COUNT, description="How many items.")] = 10,
+) -> Response:
+    """Answer what `POST /api/v1/recommendations` answers for `{user_id, count: k}`."""
+    try:
+        user_id = checked_id(user_id)
+    except ValueError as error:
+        raise invalid_fields([FieldProblem("user_id", str(error))]) from error
+    return await _recommend(request, principal, RecommendationRequest(user_id=user_id, count=k))
+
+
+@router.post(
+    "/api/v1/recommendations/similar",
+    response_model=SimilarAnswer,
+    summary="Find similar items",
+    openapi_extra=json_body(SimilarRequest, {"like one item": {"item_id": "i1", "count": 10}}),
+)
+async def similar(request: Request) -> Response:
+    """Find the items most like one item; for an item the model does not know, popular ones of its category."""
+    services: Services = request.app.state.services
+    principal = await allowed(request, services, _SCOPE)
+    asked = await read_json(request, SimilarRequest, services.bodies)
+    principal.check_tenant(asked.tenant_id)
+    answering: Answering = request.app.state.answering
+    answered = await answering.similar(caller_of(request, principal), asked)
+    return JsonAnswer(answered.body)
+
+
+FAST = (recommend, similar)
+
+
+def caller_of(request: Request, principal: Principal) -> Caller:
+    """Return who asks, for `Answering`."""
+    state = request.scope["state"]
+    return Caller(principal.tenant, principal.key_id, state["request_id"], state["started"])
+
+
+async def _recommend(request: Request, principal: Principal, asked: RecommendationRequest) -> Response:
+    answering: Answering = request.app.state.answering
+    answered = await answering.recommend(caller_of(request, principal), asked)
+    return JsonAnswer(answered.body)

@@ -1,0 +1,168 @@
+"""`recsaas bench cold`: what new users and new items get, against popularity and chance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from recsaas_assets.benchmarks.datasets import Prepared, dataset_option, print_measured
+from recsaas_assets.benchmarks.models.ranked import ranked
+from recsaas_assets.commands.console import json_option
+from resources.ranker.fold_in import folded_vector
+from resources.storage.lake import read_parquet
+
+if TYPE_CHECKING:
+    from recsaas_assets.recommender.data.dataset import TrainingSet
+    from recsaas_assets.recommender.data.pairs import Pairs
+    from recsaas_assets.recommender.data.vectors import ModelVectors
+    from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+    from recsaas_assets.recommender.metrics.holdout import Mask
+
+_EVENTS = (1, 3, 5)
+_HIDDEN_SHARE = 0.1
+_DRAWS = 20
+
+
+@click.command()
+@dataset_option
+@click.option("--seed", default=7, show_default=True, help="Seed of the fits and of the intervals.")
+@json_option
+def cold(names: tuple[str, ...], seed: int, as_json: bool) -> None:
+    """Users folded in from 1, 3 and 5 events, and items by their content, on the test period of a split by time."""
+    print_measured(names, lambda data: _measure(data, seed), seed=seed, as_json=as_json)
+
+
+def _measure(prepared_data: Prepared, seed: int) -> dict[str, Any]:
+    from recsaas_assets.recommender.data.content import content_matrix
+    from recsaas_assets.recommender.lifecycle.model_config import default_config
+    from recsaas_assets.recommender.lifecycle.trained_model import train
+
+    data, lake = prepared_data.training_set, prepared_data.tenant
+    content = content_matrix(read_parquet(lake.dbt / "stg_items.parquet"), data.items.ids)
+    config = default_config("lightgcn", data.n_users, data.n_items, len(data.full))
+    model = train(data, config, seed=seed, content=content)
+    signals = read_parquet(lake.dbt / "int_interaction_signals.parquet")
+    return {
+        "new_users": {f"{n}_events": _new_users(data, model, signals, n, seed) for n in _EVENTS},
+        "new_items": _new_items(data, model, seed),
+        "hidden_items": _hidden_items(data, model, content, seed),
+        "content_explains": model.content_explained,
+        "warm_items": _warm_items(data, model, seed),
+    }
+
+
+def _new_users(data: TrainingSet, model: TrainedModel, signals: pl.DataFrame, n: int, seed: int) -> dict[str, Any]:
+    """Users without any pair before the test: ``n`` items they touched first are given, the others are the targets."""
+    from recsaas_assets.recommender.baselines.popularity import popularity_scorer
+    from recsaas_assets.recommender.data.pairs import Pairs
+    from recsaas_assets.recommender.metrics.scorers import VectorScorer
+
+    learned = data.before_test.users_per_item(data.n_items) > 0
+    new = data.before_test.items_per_user(data.n_users) == 0
+    known = data.test.of_users(new).of_items(learned)
+    first_touch = (
+        signals.filter(pl.col("timestamp") >= data.split.test_start)
+        .group_by("user_id", "item_id")
+        .agg(pl.col("timestamp").min())
+    )
+    ordered = (
+        first_touch.with_columns(
+            user_row=pl.Series(data.users.rows(first_touch["user_id"])),
+            item_row=pl.Series(data.items.rows(first_touch["item_id"])),
+        )
+        .join(known.to_polars(), on=["user_row", "item_row"])
+        .sort("user_row", "timestamp", "item_row")
+        .with_columns(place=pl.int_range(pl.len()).over("user_row"), touched=pl.len().over("user_row"))
+        .filter(pl.col("touched") > n)
+    )
+    given, targets = ordered.filter(pl.col("place") < n), ordered.filter(pl.col("place") >= n)
+    vectors = model.holdout
+    users = vectors.users.copy()
+    for (row,), events in given.group_by("user_row", maintain_order=True):
+        rows = events["item_row"].to_numpy()
+        folded = folded_vector(vectors.fold_in, rows, None, users.shape[1])
+        users[int(str(row))] = 0 if folded is None else folded
+    scorers = {
+        "popularity": popularity_scorer(data.before_test, data.n_items),
+        "recent_popularity": VectorScorer(vectors.users, vectors.items, learned),  # no taste: zeros, and popularity
+        "fold_in": VectorScorer(users, vectors.items, learned),
+    }
+    seen = Pairs.of(given["user_row"], given["item_row"])
+    truth = Pairs.of(targets["user_row"], targets["item_row"])
+    return ranked(scorers, truth, seen, data, against="popularity", seed=seed)
+
+
+def _new_items(data: TrainingSet, model: TrainedModel, seed: int) -> dict[str, Any]:
+    """Items without any pair before the test, for users with some."""
+    vectors = model.holdout
+    learned = data.before_test.users_per_item(data.n_items) > 0
+    with_vector = vectors.items.any(axis=1)
+    return {
+        "items_without_vector": int((~learned & ~with_vector).sum()),
+        **_as_new(data, vectors, data.before_test, ~learned & with_vector, seed),
+    }
+
+
+def _hidden_items(data: TrainingSet, model: TrainedModel, content: sparse.csr_array, seed: int) -> dict[str, Any]:
+    """A tenth of the known items made new: their pairs are taken out of everything before the test."""
+    from recsaas_assets.recommender.lifecycle.cold_items import with_cold_items
+    from recsaas_assets.recommender.lifecycle.model_config import fit_model
+
+    learned = data.before_test.users_per_item(data.n_items) > 0
+    hidden = learned & (np.random.default_rng(seed).random(data.n_items) < _HIDDEN_SHARE)
+    pairs = data.before_test.of_items(~hidden)
+    fitted = fit_model(model.config, pairs, data.n_users, data.n_items, seed=seed, stop_after=model.epochs)
+    vectors, _ = with_cold_items(fitted.vectors, pairs, content, seed=seed)
+    return _as_new(data, vectors, pairs, hidden & vectors.items.any(axis=1), seed)
+
+
+def _as_new(data: TrainingSet, vectors: ModelVectors, history: Pairs, new: Mask, seed: int) -> dict[str, Any]:
+    """New items in the test period, ranked among each other, and among all items."""
+    from recsaas_assets.recommender.baselines.popularity import popularity_scorer
+    from recsaas_assets.recommender.data.pairs import Pairs
+    from recsaas_assets.recommender.metrics.scorers import ItemScorer, VectorScorer
+
+    known_users = history.items_per_user(data.n_users) > 0
+    truth = data.test.of_users(known_users).of_items(new).without(data.before_test, data.n_items)
+    rng = np.random.default_rng(seed)
+    draws = [np.where(new, rng.random(data.n_items), -np.inf).astype(np.float32) for _ in range(_DRAWS)]
+    learned = history.users_per_item(data.n_items) > 0
+    among_new = {
+        "chance": [ItemScorer(draw) for draw in draws],
+        "content": VectorScorer(vectors.users, vectors.items, new),
+    }
+    among_all = {
+        "popularity": popularity_scorer(history, data.n_items),
+        "content": VectorScorer(vectors.users, vectors.items, learned | new),
+    }
+    return {
+        "items": int(new.sum()),
+        "among_new_items": ranked(among_new, truth, Pairs.empty(), data, against="chance", seed=seed),
+        "among_all_items": ranked(among_all, truth, history, data, against="popularity", seed=seed),
+    }
+
+
+def _warm_items(data: TrainingSet, model: TrainedModel, seed: int) -> dict[str, Any]:
+    """What the main metric pays for new items among the candidates, and what all targets together gain."""
+    from recsaas_assets.recommender.metrics.scorers import VectorScorer
+
+    vectors = model.holdout
+    learned = data.before_test.users_per_item(data.n_items) > 0
+    served = learned | vectors.items.any(axis=1)
+    scorers = {
+        "without_content": VectorScorer(vectors.users, vectors.items, learned),
+        "with_content": VectorScorer(vectors.users, vectors.items, served),
+    }
+    later = data.test.of_users(data.before_test.items_per_user(data.n_users) > 0).without(
+        data.before_test, data.n_items
+    )
+    return {
+        "known_targets": ranked(
+            scorers, later.of_items(learned), data.before_test, data, against="without_content", seed=seed
+        ),
+        "all_targets": ranked(scorers, later, data.before_test, data, against="without_content", seed=seed),
+    }

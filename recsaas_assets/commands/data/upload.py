@@ -1,0 +1,148 @@
+"""`recsaas upload`: check a file against the contract and store it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
+from resources.base.tenant import TenantId
+from resources.control_db.tenants import get_tenant
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.limits import UploadLimits
+from resources.uploads.contract.quality import UploadQuality
+from resources.uploads.contract.report import UploadReport
+from resources.uploads.store import read_report, rejected_csv
+from resources.uploads.store_in_child import store_in_child
+
+_ERRORS_SHOWN = 10
+_PROGRESS_FROM_BYTES = 32 * 1024**2
+"""A shorter file is stored before anybody has read how far it is."""
+
+
+@click.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.argument("kind", type=click.Choice([kind.value for kind in Kind]))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--validate-only", is_flag=True, help="Check the file and store nothing.")
+@json_option
+def upload(tenant_id: TenantId, kind: str, file: Path, validate_only: bool, as_json: bool) -> None:
+    """Check FILE and store what can be accepted; say row by row what cannot.
+
+    Exits with 1 when the file is refused or all its rows are rejected.
+    """
+    report = upload_file(Installation(), tenant_id, Kind(kind), file, validate_only=validate_only)
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    else:
+        show_report(report, tenant_id)
+    if report.status == "rejected":
+        raise SystemExit(1)
+
+
+@click.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.argument("upload_id", metavar="UPLOAD")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write; standard output if none.")
+@json_option
+def rejected(tenant_id: TenantId, upload_id: str, out: Path | None, as_json: bool) -> None:
+    """Write the rejected rows of UPLOAD as CSV, each with its line and reasons, to mend and upload alone."""
+    site = Installation()
+    get_tenant(site.db, tenant_id)
+    if as_json and out is None:
+        raise click.UsageError("Name a file with --out: the rows themselves are CSV.")
+    rows = read_report(site.lake, tenant_id, upload_id).rows_rejected
+    chunks = rejected_csv(site.lake, tenant_id, upload_id)
+    with click.open_file("-" if out is None else str(out), "wb") as target:
+        for chunk in chunks:
+            target.write(chunk)
+    if as_json:
+        print_json({"upload_id": upload_id, "rows": rows, "file": str(out)})
+    elif out is not None:
+        results.print(f"{rows:,} rejected rows of {upload_id} are in {escape(str(out))}.")
+
+
+def upload_file(
+    site: Installation, tenant: TenantId, kind: Kind, file: Path, *, validate_only: bool = False
+) -> UploadReport:
+    """Store one local file as an upload of `tenant`; a large one shows how far it is on stderr.
+
+    Raises:
+        TenantNotFound, UploadRefused, TooLarge: nothing was stored.
+    """
+    record = get_tenant(site.db, tenant)
+
+    def store(on_progress: Callable[[int], None] | None) -> UploadReport:
+        return store_in_child(
+            site.lake,
+            site.db,
+            tenant,
+            kind,
+            file,
+            filename=file.name,
+            source="cli",
+            settings=record.settings,
+            now=datetime.now(UTC),
+            max_bytes=site.settings.max_upload_bytes,
+            validate_only=validate_only,
+            limits=UploadLimits.of(site.settings),
+            on_progress=on_progress,
+        )
+
+    size = file.stat().st_size
+    if size < _PROGRESS_FROM_BYTES:
+        return store(None)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=notes, transient=True) as progress:
+        task = progress.add_task(f"Checking {escape(file.name)}", total=size)
+
+        def show(done: int) -> None:
+            verb = "Checking" if done < size else "Comparing and storing"
+            progress.update(task, completed=done, description=f"{verb} {escape(file.name)}")
+
+        return store(show)
+
+
+def show_report(report: UploadReport, tenant: TenantId) -> None:
+    """Print a report for a person."""
+    filename = escape(report.filename)
+    if report.already_stored:
+        results.print(f"{filename} is stored already as {report.upload_id}; nothing changed. It was:")
+    verb = "Checked" if report.validate_only else "Uploaded"
+    results.print(
+        f"{verb} {filename}: {report.rows_total:,} rows, [green]{report.rows_accepted:,} accepted[/], "
+        f"{report.rows_rejected:,} rejected, {report.rows_duplicate:,} duplicate ({report.status})."
+    )
+    for rule, count in report.errors_by_rule.items():
+        results.print(f"  {count:,} × {escape(rule)}")
+    if report.validation_errors:
+        table = Table("line", "column", "error", "value")
+        for error in report.validation_errors[:_ERRORS_SHOWN]:
+            cells = (error.column or "", error.error, error.value or "")
+            table.add_row(str(error.row), *map(escape, cells))  # "[/b]" in a file is no markup of ours
+        results.print(table)
+    if report.rows_rejected and not report.validate_only:
+        results.print(f"All rejected rows, to mend and upload alone: recsaas rejected {tenant} {report.upload_id}")
+    if report.quality is not None:
+        _show_quality(report.quality)
+
+
+def _show_quality(quality: UploadQuality) -> None:
+    shares = {
+        "valid": quality.validity,
+        "new": quality.uniqueness,
+        "optional values filled": quality.completeness,
+        "items unknown": quality.unknown_item_share,
+    }
+    shown = [f"{share:.1%} {name}" for name, share in shares.items() if share is not None]
+    if quality.freshness_hours is not None:
+        shown.append(f"newest interaction {quality.freshness_hours:,.0f} hours old")
+    results.print(f"Quality: {', '.join(shown)}.")
+    for warning in quality.warnings:
+        results.print(f"  [yellow]![/] {escape(warning)}")

@@ -1,0 +1,208 @@
+"""`recsaas doctor`: checks the installation and says what to do."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import click
+from packaging.requirements import Requirement
+from sqlalchemy.exc import SQLAlchemyError
+
+from recsaas_assets.commands.console import Installation, json_option, notes, print_json, results
+from recsaas_assets.platform.exposure import open_doors, readable_by_others
+from resources.base.errors import ConfigurationError, RecsaasError
+from resources.base.settings import Settings
+from resources.control_db.tenants import list_tenants
+from resources.processes.process import private_folder
+from resources.release.store import ReleaseStore
+from resources.storage.lake import Lake, read_bytes, write_bytes
+from resources.storage.listing import list_files, remove_folder
+
+_FREE_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check. `advice` says what to do when it failed."""
+
+    check: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Check the installation and say what to do. Exits with 1 when something is wrong."""
+    findings = []
+    for finding in _findings():
+        findings.append(finding)
+        if not as_json:
+            mark = "[green]ok  [/]" if finding.ok else "[bold red]FAIL[/]"
+            results.print(f"{mark} {finding.check}: {finding.found}", soft_wrap=True)
+            if not finding.ok:
+                results.print(f"       → {finding.advice}", soft_wrap=True)
+    healthy = all(f.ok for f in findings)
+    if as_json:
+        checks = [{"check": f.check, "ok": f.ok, "found": f.found, "advice": f.advice} for f in findings]
+        print_json({"healthy": healthy, "checks": checks})
+    elif healthy:
+        notes.print("Everything is in order.")
+    if not healthy:
+        raise SystemExit(1)
+
+
+def _findings() -> Iterator[Finding]:
+    found = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("Python", sys.version_info >= (3, 11), found, "Install Python 3.11 or newer and run make install.")
+    yield _packages()
+    site = Installation()
+    yield _guarded("settings", lambda: f"state in {site.settings.home}", "See docs/settings.md.")
+    try:
+        home = site.settings.home
+    except RecsaasError:
+        return
+    yield _writable(home)
+    yield _disk(home)
+    yield _private(site.settings)
+    yield from _doors(site.settings)
+    lake = _guarded("lake", lambda: _round_trip(site.lake), "Check RECSAAS_LAKE; docs/settings.md has what S3 needs.")
+    yield lake
+    database = _guarded(
+        "control DB", lambda: f"{len(list_tenants(site.db))} tenants", "Check RECSAAS_DATABASE and the folder's rights."
+    )
+    yield database
+    yield _guarded("dbt project", lambda: _parse(site), "Read the message; a model or a macro was changed.")
+    yield _guarded("asset graph", _load_graph, "Read the message; recsaas_assets does not load.")
+    yield _guarded("service", _load_service, "Run make install: the serving extra is missing or broken.")
+    if database.ok and lake.ok:
+        for tenant in list_tenants(site.db):
+            store = ReleaseStore(site.lake.tenant(tenant.id))
+
+            def check(store: ReleaseStore = store) -> str:
+                current = store.current()
+                return "none yet" if current is None else f"{store.verify(current).version} is intact"
+
+            yield _guarded(
+                f"release of {tenant.id}", check, f"recsaas releases rollback {tenant.id}, or recsaas run {tenant.id}"
+            )
+
+
+def _packages() -> Finding:
+    """Every pinned requirement of the extras this command needs is there in the right version."""
+    wrong = []
+    for text in requires("recsaas") or []:
+        requirement = Requirement(text)
+        if requirement.marker and not any(
+            requirement.marker.evaluate({"extra": extra}) for extra in ("", "pipeline", "serving")
+        ):
+            continue
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            wrong.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(installed, prereleases=True):
+            wrong.append(f"{requirement.name} is {installed}, needed {requirement.specifier}")
+    return Finding("packages", not wrong, "; ".join(wrong) or "all there", "Run make install.")
+
+
+def _writable(home: Path) -> Finding:
+    try:
+        if not home.exists():
+            private_folder(home)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        return Finding(
+            "state folder", False, f"{home}: {error.strerror}", "Set RECSAAS_HOME to a folder you may write."
+        )
+    return Finding("state folder", True, str(home))
+
+
+def _private(settings: Settings) -> Finding:
+    found = readable_by_others(settings)
+    listed = ", ".join(map(str, found))
+    return Finding(
+        "files",
+        not found,
+        f"other users of this machine can get at {listed}" if found else "nobody else can read them",
+        " && ".join(f"chmod {'go' if path == settings.home else 'o'}-rwx {path}" for path in found),
+    )
+
+
+def _doors(settings: Settings) -> Iterator[Finding]:
+    """Where a running platform listens; the service asks for a key everywhere, the Dagster UI nowhere."""
+    local = settings.dagster_host in ("127.0.0.1", "::1", "localhost")
+    yield Finding(
+        "Dagster UI",
+        local,
+        f"listens on {settings.dagster_host} and asks for no login"
+        + (": whoever works on this machine can use it" if local else ""),
+        "Leave RECSAAS_DAGSTER_HOST at 127.0.0.1 and put a proxy with a login in front of it; see SECURITY.md.",
+    )
+    doors = open_doors(settings)
+    if doors:
+        expected = len(doors) <= 2
+        yield Finding(
+            "ports",
+            expected,
+            ", ".join(map(str, doors)),
+            "Only the service and the Dagster UI should listen; see SECURITY.md for what each process opens.",
+        )
+
+
+def _disk(home: Path) -> Finding:
+    free = shutil.disk_usage(home if home.exists() else home.parent).free
+    return Finding("disk", free >= _FREE_BYTES, f"{free / 1024**3:.1f} GiB free", "Free some space; 2 GiB are needed.")
+
+
+def _guarded(check: str, work: Callable[[], str], advice: str) -> Finding:
+    try:
+        return Finding(check, True, work())
+    except (RecsaasError, SQLAlchemyError, OSError, ImportError) as error:
+        return Finding(check, False, str(error), advice)
+
+
+def _round_trip(lake: Lake) -> str:
+    """Write, list, read and remove a file."""
+    folder = lake.root / f".doctor-{uuid.uuid4().hex}"
+    try:
+        write_bytes(folder / "probe", b"probe")
+        listed = [file.name for file in list_files(folder)]
+        if listed != ["probe"] or read_bytes(folder / "probe") != b"probe":
+            raise ConfigurationError(f"{lake.root} does not give back what was written to it.")
+    finally:
+        remove_folder(folder)
+    return f"{lake.root}, written and read"
+
+
+def _parse(site: Installation) -> str:
+    from recsaas_assets.features.dbt_invocation import PROJECT_DIR
+    from recsaas_assets.features.dbt_manifest import parse_manifest
+
+    return f"parsed, manifest at {parse_manifest(PROJECT_DIR, site.settings.dbt_target)}"
+
+
+def _load_graph() -> str:
+    from recsaas_assets.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    return f"{len(graph.get_all_asset_keys())} assets, {len(graph.asset_check_keys)} checks"
+
+
+def _load_service() -> str:
+    import importlib.util
+
+    missing = [name for name in ("bentoml", "fastapi", "prometheus_client") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(f"missing: {', '.join(missing)}")
+    return f"BentoML {version('bentoml')}"

@@ -1,0 +1,174 @@
+"""`recsaas tenant`: create, list, suspend and resume tenants, their keys, see and change their settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from recsaas_assets.commands.tenants.tenant_key import key
+from resources.base.tenant import TenantId
+from resources.control_db.api_keys import SCOPES, create_api_key
+from resources.control_db.tenants import (
+    Tenant,
+    change_settings,
+    create_tenant,
+    get_tenant,
+    list_tenants,
+    resume_tenant,
+    suspend_tenant,
+)
+from resources.tenants.settings import TenantSettings, TrainingSettings, changed
+from resources.uploads.contract.columns import Kind
+
+_ANY_SIZE = 1000, 1000, 10_000
+
+
+@click.group()
+def tenant() -> None:
+    """Create, list, suspend and resume tenants, their API keys, see and change their settings."""
+
+
+@tenant.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.option("--name", help="Name for people; the id when left out.")
+@json_option
+def create(tenant_id: TenantId, name: str | None, as_json: bool) -> None:
+    """Create a tenant and an API key for it. The key is shown once."""
+    site, now = Installation(), datetime.now(UTC)
+    made = create_tenant(site.db, tenant_id, name=name or str(tenant_id), now=now)
+    _, secret = create_api_key(site.db, tenant_id, name="first key", scopes=SCOPES, now=now)
+    for kind in Kind:
+        folder = site.lake.landing(tenant_id, kind.value)
+        if isinstance(folder, Path):  # an object store has no folders
+            folder.mkdir(parents=True, exist_ok=True)
+    if as_json:
+        print_json({"tenant": str(made.id), "name": made.name, "status": made.status, "api_key": secret})
+    else:
+        results.print(f"Tenant [bold]{made.id}[/] is ready. Its API key, shown only now:\n\n  {secret}\n")
+        results.print(f"Next: recsaas upload {made.id} items items.csv")
+
+
+@tenant.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List all tenants."""
+    tenants = list_tenants(Installation().db)
+    if as_json:
+        fields = [
+            {"tenant": str(t.id), "name": t.name, "status": t.status, "created_at": t.created_at.isoformat()}
+            for t in tenants
+        ]
+        print_json({"tenants": fields})
+        return
+    if not tenants:
+        results.print("There are no tenants yet. Make one: recsaas tenant create my-shop")
+        return
+    table = Table("tenant", "name", "status", "created")
+    for t in tenants:
+        table.add_row(str(t.id), t.name, t.status, f"{t.created_at:%Y-%m-%d %H:%M}")
+    results.print(table)
+
+
+tenant.add_command(key)
+
+
+@tenant.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def suspend(tenant_id: TenantId, yes: bool, as_json: bool) -> None:
+    """Stop TENANT: within 5 seconds no worker takes its keys, and no run of it starts. What it has sent waits."""
+    db = Installation().db
+    get_tenant(db, tenant_id)
+    if not yes:
+        click.confirm(f"Suspend tenant {tenant_id}? Its shop gets no recommendations then.", abort=True, err=True)
+    _tell_status(suspend_tenant(db, tenant_id), as_json)
+
+
+@tenant.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def resume(tenant_id: TenantId, yes: bool, as_json: bool) -> None:
+    """Let a suspended TENANT go on: its keys are taken again, and what waited is done."""
+    db = Installation().db
+    get_tenant(db, tenant_id)
+    if not yes:
+        click.confirm(f"Resume tenant {tenant_id}?", abort=True, err=True)
+    _tell_status(resume_tenant(db, tenant_id), as_json)
+
+
+@tenant.command()
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.option("--set", "wanted", metavar="NAME=VALUE", multiple=True, help="Change a setting; may be repeated.")
+@click.option("--unset", "unwanted", metavar="NAME", multiple=True, help="Go back to the default; may be repeated.")
+@json_option
+def settings(tenant_id: TenantId, wanted: tuple[str, ...], unwanted: tuple[str, ...], as_json: bool) -> None:
+    """Show the settings of TENANT, after changing some. Runs that start later use them.
+
+    A VALUE is JSON, or else text: --set training.model_type=two_tower --set training.hyperparameters.dim=32
+    """
+    db = Installation().db
+    changes = {name: _value(text) for name, text in map(_assignment, wanted)} | dict.fromkeys(unwanted)
+    if changes:
+        _check_training(changed(get_tenant(db, tenant_id).settings, changes).training, changes)
+    current = (change_settings(db, tenant_id, changes) if changes else get_tenant(db, tenant_id)).settings
+    fields = current.model_dump(mode="json")
+    if as_json:
+        print_json({"tenant": str(tenant_id), "settings": fields})
+        return
+    defaults = dict(_flat(TenantSettings().model_dump(mode="json")))
+    table = Table("setting", "value", "default")
+    for name, value in _flat(fields):
+        default = defaults.get(name)
+        table.add_row(name, json.dumps(value), "" if value == default else json.dumps(default))
+    results.print(table)
+
+
+def _tell_status(changed: Tenant, as_json: bool) -> None:
+    if as_json:
+        print_json({"tenant": str(changed.id), "name": changed.name, "status": changed.status})
+    else:
+        results.print(f"Tenant [bold]{changed.id}[/] is {changed.status}.")
+
+
+def _check_training(training: TrainingSettings, changes: Mapping[str, Any]) -> None:
+    """Refuse hyper-parameters that the model does not have, before anything is stored."""
+    if not training.hyperparameters or not any(name.split(".")[0] == "training" for name in changes):
+        return
+    from recsaas_assets.recommender.search.chosen_config import chosen_config  # loads PyTorch
+
+    # Which values fit does not depend on the tenant's size.
+    chosen_config(training, None, *_ANY_SIZE)
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE.", param_hint="--set")
+    return name, value
+
+
+def _value(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    if value is None:
+        raise click.BadParameter("null is no value; use --unset NAME.", param_hint="--set")
+    return value
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in fields.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -1,0 +1,123 @@
+"""What the model assets share: one of them trains, the one that the tenant's settings choose."""
+
+import time
+from typing import Any
+
+import polars as pl
+from dagster import AssetExecutionContext, AssetObservation, MaterializeResult, MetadataValue
+
+from recsaas_assets.defs.common.metadata import picture
+from resources.control_db.runs import note_epoch
+from resources.dagster_resources import TenantRunResource
+from resources.storage.lake import TenantLake, read_parquet
+from resources.tenants.settings import ModelType
+
+SEED = 7
+# Epochs take milliseconds: more rows than a person can read would only slow the fit down.
+_SECONDS_BETWEEN_PROGRESS = 0.5
+
+
+def train_model(
+    context: AssetExecutionContext, tenant_run: TenantRunResource, model_type: ModelType
+) -> MaterializeResult[None]:
+    """Train the tenant's model and store it, if its settings ask for this type."""
+    settings, lake = tenant_run.training(), tenant_run.lake
+    if settings.model_type != model_type:
+        command = f"recsaas tenant settings {tenant_run.tenant_id} --set training.model_type={model_type}"
+        return off(command)
+
+    import torch
+
+    from recsaas_assets.recommender.data.content import content_matrix
+    from recsaas_assets.recommender.data.dataset import TrainingSet
+    from recsaas_assets.recommender.data.feature_tables import FeatureHistory
+    from recsaas_assets.recommender.evaluation.plots import curves_png
+    from recsaas_assets.recommender.fitting.checkpoint import Checkpoint
+    from recsaas_assets.recommender.fitting.compute import Compute, device_named
+    from recsaas_assets.recommender.lifecycle.trained_model import train
+    from recsaas_assets.recommender.lifecycle.warm_start import PreviousModel
+    from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, TrainingCancelled
+    from recsaas_assets.recommender.search.chosen_config import chosen_config, usable_result
+
+    tenant_run.stage(context.asset_key.path[-1])
+    if tenant_run.settings.training_threads:
+        torch.set_num_threads(tenant_run.settings.training_threads)
+    data = TrainingSet.load(lake.training)
+    checkpoint = Checkpoint(lake.model / "fits")  # in the model's folder, so that an erasure takes it along
+    compute = Compute(
+        device_named(tenant_run.settings.training_device),
+        tenant_run.settings.training_processes,
+        lake.scratch,
+        checkpoint,
+    )
+    shown = 0.0
+    measured: dict[str, float] = {}
+
+    def on_epoch(fit: str, progress: EpochProgress) -> None:
+        nonlocal shown
+        measured.update(progress.metrics)  # only some epochs of the first fit are measured
+        last = progress.epoch == progress.total
+        if not last and time.monotonic() - shown < _SECONDS_BETWEEN_PROGRESS:
+            return
+        shown = time.monotonic()
+        figures = {"loss": progress.loss, **progress.metrics}
+        note_epoch(
+            tenant_run.db,
+            tenant_run.run_id,
+            epoch=progress.epoch,
+            total_epochs=progress.total,
+            metrics={**measured, **figures},
+            fit=fit,
+        )
+        observed: dict[str, Any] = {
+            "fit": fit,
+            "epoch": progress.epoch,
+            "epochs": progress.total,
+            "eta_seconds": progress.eta_seconds,
+            **figures,
+        }
+        context.log_event(
+            AssetObservation(asset_key=context.asset_key, partition=context.partition_key, metadata=observed)
+        )
+
+    size = data.n_users, data.n_items, len(data.full)
+    found, search = usable_result(lake.search, settings, *size)
+    try:
+        model = train(
+            data,
+            chosen_config(settings, found, *size),
+            seed=SEED,
+            features=FeatureHistory.load(lake.features_at, data) if model_type == "two_tower" else None,
+            content=content_matrix(_described(lake), data.items.ids),
+            previous=PreviousModel.load(lake.model) if settings.mode == "incremental" else None,
+            compute=compute,
+            on_epoch=on_epoch,
+            should_stop=tenant_run.should_stop,
+        )
+    except TrainingCancelled:
+        tenant_run.end_cancelled()
+    model.save(lake.model)
+    checkpoint.clear()
+    return MaterializeResult(
+        metadata={
+            "epochs": model.epochs,
+            "training_seconds": round(model.seconds, 2),
+            "dimension": model.config.dim,
+            "start": MetadataValue.json(model.start.model_dump(mode="json")),
+            "search": search,
+            "hyperparameters": MetadataValue.json(model.config.model_dump(mode="json")),
+            "curves": picture(curves_png(model.history), alt="loss and validation NDCG@10 by epoch"),
+        }
+    )
+
+
+def _described(lake: TenantLake) -> pl.DataFrame:
+    """What content says of items; descriptions may be pages long, and are not among it."""
+    from recsaas_assets.recommender.data.content import CONTENT_COLUMNS
+
+    return read_parquet(lake.dbt / "stg_items.parquet", columns=["item_id", *CONTENT_COLUMNS])
+
+
+def off(command: str) -> MaterializeResult[None]:
+    """What an optional asset says of a tenant that has not asked for it."""
+    return MaterializeResult(metadata={"status": f"off; switch it on with: {command}"})

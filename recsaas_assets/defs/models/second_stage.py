@@ -1,0 +1,48 @@
+"""The second-stage ranker: for the tenants whose settings ask for it."""
+
+from dagster import MaterializeResult, MetadataValue, asset
+
+from recsaas_assets.defs.common.metadata import table
+from recsaas_assets.defs.models.model_training import SEED, off
+from recsaas_assets.defs.models.training import TRAINING_COMMON, lightgcn_model, training_set
+from recsaas_assets.defs.models.two_tower import training_features, two_tower_model
+from resources.dagster_resources import TenantRunResource
+
+_SHOWN_FEATURES = 15
+
+
+@asset(
+    name="second_stage_model",
+    deps=[training_set, training_features, lightgcn_model, two_tower_model],
+    kinds={"lightgbm"},
+    description="Boosted trees that order the model's best candidates, if they do it better. Off unless asked for.",
+    **TRAINING_COMMON,
+)
+def second_stage_model(tenant_run: TenantRunResource) -> MaterializeResult[None]:
+    """One partition: the trees, and whether they go live."""
+    if not tenant_run.training().second_stage:
+        return off(f"recsaas tenant settings {tenant_run.tenant_id} --set training.second_stage=true")
+
+    from recsaas_assets.recommender.data.dataset import TrainingSet
+    from recsaas_assets.recommender.data.feature_tables import FeatureHistory
+    from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+    from recsaas_assets.recommender.second_stage.model import train_second_stage
+
+    tenant_run.stage("second_stage_model")
+    lake = tenant_run.lake
+    data = TrainingSet.load(lake.training)
+    model = TrainedModel.load(lake.model, data)
+    trained = train_second_stage(data, model, FeatureHistory.load(lake.features_at, data), seed=SEED)
+    trained.save(lake.second_stage)
+    verdict = trained.verdict
+    gains = sorted(verdict.gains.items(), key=lambda pair: -pair[1])[:_SHOWN_FEATURES]
+    return MaterializeResult(
+        metadata={
+            "status": verdict.reason,
+            "goes_live": verdict.goes_live,
+            "trees": verdict.trees,
+            "training_users": verdict.training_users,
+            "figures": MetadataValue.json(verdict.model_dump(mode="json", exclude={"gains"})),
+            "gains": table(["feature", "share of gain"], [[name, f"{share:.1%}"] for name, share in gains]),
+        }
+    )

@@ -1,0 +1,169 @@
+"""Index and release of one tenant: what goes online."""
+
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from dagster import MaterializeResult, MetadataValue, asset
+
+from recsaas_assets.defs.common.metadata import preview
+from recsaas_assets.defs.common.partitions import tenants_partitions
+from recsaas_assets.defs.data.raw import raw_interactions, raw_items, raw_users
+from recsaas_assets.defs.models.training import evaluation, lightgcn_model, training_set
+from recsaas_assets.features.dbt_runner import read_build
+from resources.base.code_version import code_version
+from resources.control_db.erasures import mark_retrained
+from resources.control_db.uploads import list_uploads
+from resources.dagster_resources import TenantRunResource
+from resources.storage.lake import read_bytes, read_json, read_parquet, scan_parquet, write_bytes, write_json
+
+SERVING_COMMON: dict[str, Any] = {
+    "partitions_def": tenants_partitions,
+    "group_name": "serving",
+    "owners": ["team:recommendations"],
+    "code_version": "1",
+}
+
+
+@asset(
+    name="faiss_index",
+    deps=[training_set, lightgcn_model, "two_tower_model"],
+    kinds={"faiss"},
+    description="The retrieval index over one tenant's item vectors; position in the index is the item row.",
+    **SERVING_COMMON,
+)
+def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
+    """One partition: the serialised index and its measured recall."""
+    from recsaas_assets.recommender.data.dataset import TrainingSet
+    from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+    from recsaas_assets.release.releasing import release_vectors
+    from resources.ranker.retrieval.index import build_index
+
+    tenant_run.stage("faiss_index")
+    data = TrainingSet.load(tenant_run.lake.training)
+    model = TrainedModel.load(tenant_run.lake.model, data)
+    users, items = release_vectors(data, model)
+    index, info = build_index(items, user_vectors=users)
+    write_bytes(tenant_run.lake.index / "index.faiss", index)
+    document = {"model_digest": model.digest, "index": info.model_dump(mode="json")}
+    write_json(tenant_run.lake.index / "index.json", document)
+    return MaterializeResult(
+        metadata={
+            "index_type": info.type,
+            "items": len(items),
+            "bytes": len(index),
+            "recall_at_20": info.recall,
+            "parameters": MetadataValue.json(info.parameters),
+        }
+    )
+
+
+@asset(
+    name="release",
+    deps=[
+        raw_items,
+        raw_users,
+        raw_interactions,
+        "stg_items",
+        "item_features",
+        training_set,
+        lightgcn_model,
+        "two_tower_model",
+        "second_stage_model",
+        evaluation,
+        faiss_index,
+    ],
+    kinds={"release"},
+    description="Model, index, id maps, catalogue and evaluation of one tenant: one checksummed unit with lineage.",
+    **SERVING_COMMON,
+)
+def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
+    """One partition: the releases of one tenant. The pointer to the live one moves last, if the gate lets it."""
+    from recsaas_assets.recommender.data.dataset import TrainingSet
+    from recsaas_assets.recommender.data.feature_tables import FeatureHistory
+    from recsaas_assets.recommender.evaluation.gate import decide
+    from recsaas_assets.recommender.evaluation.report import EvaluationReport
+    from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+    from recsaas_assets.recommender.second_stage.model import SecondStageModel
+    from recsaas_assets.recommender.second_stage.release import with_second_stage
+    from recsaas_assets.release.releasing import (
+        CATALOGUE_COLUMNS,
+        check_belongs,
+        contents_of,
+        item_table,
+        item_watermark,
+        manifest_draft,
+        release_vectors,
+    )
+    from resources.release.contents import EVALUATION_JSON, EVALUATION_PLOT
+    from resources.release.manifest import IndexInfo
+    from resources.release.store import ReleaseStore, new_version
+
+    tenant_run.stage("release")
+    lake, store, now = tenant_run.lake, ReleaseStore(tenant_run.lake), datetime.now(UTC)
+    data = TrainingSet.load(lake.training)
+    model = TrainedModel.load(lake.model, data)
+    report = EvaluationReport.model_validate(read_json(lake.evaluation / EVALUATION_JSON))
+    indexed = read_json(lake.index / "index.json")
+    tenant = str(tenant_run.tenant_id)
+    check_belongs(report, model, index_of=indexed.get("model_digest", ""), store=store, tenant=tenant)
+    features = read_parquet(
+        lake.dbt / "item_features.parquet", columns=["item_id", "popularity_score", "trending_score"]
+    )
+    popular = features.select("item_id", popularity="popularity_score", trending="trending_score")
+    _, vectors = release_vectors(data, model)
+    catalogue = read_parquet(lake.dbt / "stg_items.parquet", columns=list(CATALOGUE_COLUMNS))
+    items = item_table(data, vectors, catalogue, popular)
+    live = store.current()
+    wanted = tenant_run.training()
+    stage = SecondStageModel.load(lake.second_stage, model) if wanted.second_stage else None
+    verdict = decide(report, tolerance=wanted.tolerance, second_stage=None if stage is None else stage.gain)
+    if stage is not None:
+        served = stage.verdict.with_second_stage if stage.verdict.goes_live else {}
+        report = report.model_copy(update={"second_stage": served})
+        verdict = verdict.model_copy(update={"reasons": (*verdict.reasons, stage.verdict.reason)})
+    build = read_build(lake)
+    raw = {kind: scan_parquet([lake.raw(kind)]) for kind in ("items", "users", "interactions")}
+    taken_in = {each for table in raw.values() for each in table.select("upload_id").unique().collect().to_series()}
+    draft = manifest_draft(
+        tenant=tenant,
+        training_set=data,
+        model=model,
+        report=report,
+        verdict=verdict,
+        raw_interactions=raw["interactions"],
+        uploads=tuple(u for u in list_uploads(tenant_run.db, tenant_run.tenant_id) if u.upload_id in taken_in),
+        index=IndexInfo.model_validate(indexed["index"]),
+        dbt_project_hash=build.project_hash,
+        dbt_invocation_id=build.invocation_id,
+        code_version=code_version(),
+        run_id=tenant_run.run_id,
+        replaces=live,
+        now=now,
+        item_changes_seen=item_watermark(raw["items"], catalogue),
+    )
+    index, plot = read_bytes(lake.index / "index.faiss"), read_bytes(lake.evaluation / EVALUATION_PLOT)
+    contents = contents_of(data, model, items, report, index, plot=plot)
+    if stage is not None:
+        contents = with_second_stage(contents, stage, FeatureHistory.load(lake.features_at, data))
+    manifest = store.write(new_version(now, secrets.token_hex(4)), contents, draft)
+    goes_live = verdict.outcome != "hold" and tenant_run.auto_deploy
+    if goes_live:
+        store.promote(manifest.version, now=now, actor=f"run {tenant_run.run_id}")
+    tenant_run.note_release(manifest.version, live=goes_live)
+    mark_retrained(tenant_run.db, tenant_run.tenant_id, tenant_run.run_id)
+    return MaterializeResult(
+        metadata={
+            "version": manifest.version,
+            "live": goes_live,
+            "auto_deploy": tenant_run.auto_deploy,
+            "gate": MetadataValue.md("\n".join(f"- {reason}" for reason in verdict.reasons)),
+            "replaces": live or "nothing",
+            "algorithm": manifest.algorithm,
+            "dagster/row_count": items.height,
+            "uploads": MetadataValue.json([u.model_dump(mode="json") for u in manifest.uploads]),
+            "manifest": MetadataValue.json(manifest.model_dump(mode="json")),
+            "items": preview(items),
+            "path": MetadataValue.path(str(store.directory(manifest.version))),
+        }
+    )

@@ -1,0 +1,144 @@
+"""Candidate against live release on the newest interactions, which neither of them has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+
+from recsaas_assets.recommender.baselines.popularity import popularity_scorer
+from recsaas_assets.recommender.data.dataset import TrainingSet
+from recsaas_assets.recommender.data.feature_tables import FeatureHistory
+from recsaas_assets.recommender.evaluation.evaluator import Judge, Rankings, intervals
+from recsaas_assets.recommender.evaluation.live_release import LiveRelease
+from recsaas_assets.recommender.evaluation.report import DECIDING, POPULARITY, Comparison, Difference
+from recsaas_assets.recommender.lifecycle.model_config import fit_model
+from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+from recsaas_assets.recommender.metrics.holdout import MIN_USERS, Holdout, is_comparable
+from recsaas_assets.recommender.metrics.scorers import Scorer, VectorScorer
+from resources.base.errors import RecsaasError
+
+CANDIDATE, LIVE = "candidate", "live"
+COHORT_LEVEL = 0.99
+"""Four cohorts are looked at: at 99 % they raise a false alarm together about as often as one interval at 95 %."""
+
+
+class NotComparable(RecsaasError):
+    """There is no fair way to compare the candidate with the live release."""
+
+    code = "not_comparable"
+
+
+@dataclass(frozen=True, eq=False)
+class _Contest:
+    name: Literal["since_live", "test"]
+    since: datetime
+    holdout: Holdout
+    candidate: Scorer
+    live: Scorer
+    same_recipe: bool = False
+
+
+def compare_with_live(
+    training_set: TrainingSet,
+    model: TrainedModel,
+    live: LiveRelease,
+    *,
+    seed: int,
+    features: FeatureHistory | None = None,
+) -> Comparison:
+    """Measure both on the same newest holdout; ``seed`` only moves the intervals.
+
+    When at least 20 users can be evaluated on what is newer than the release, its stored vectors answer, and the
+    candidate's recipe fitted on the same past (``model.before_live``). Otherwise, and when ``training_set`` was split
+    for another release, the release's recipe is fitted on what came before the test period, and both are measured
+    there.
+
+    Raises:
+        NotComparable: nobody can be evaluated, or the release's recipe cannot be repeated.
+    """
+    contest = _contest(training_set, model, live, features)
+    holdout, judge = contest.holdout, Judge(contest.holdout, seed=seed)
+    popularity = popularity_scorer(holdout.history, training_set.n_items)
+    scorers = {CANDIDATE: contest.candidate, LIVE: contest.live, POPULARITY: popularity}
+    rankings = {name: judge.rank(scorer, holdout.targets) for name, scorer in scorers.items()}
+    measured = {name: judge.measure(each) for name, each in rankings.items()}
+    ours, theirs = measured[CANDIDATE].per_user, measured[LIVE].per_user
+    metrics = list(judge.quality(rankings[CANDIDATE]))
+    found = judge.differences([ours[name] for name in metrics], [theirs[name] for name in metrics])
+    (lead,) = judge.differences([ours[DECIDING]], [measured[POPULARITY].per_user[DECIDING]])
+    return Comparison(
+        release=live.version,
+        holdout=contest.name,
+        since=contest.since,
+        same_recipe=contest.same_recipe,
+        live_start=live.start,
+        users=holdout.evaluated_users,
+        models={name: each.figures() for name, each in measured.items()},
+        intervals=intervals(measured, judge.resamples(holdout.evaluated_users)),
+        differences=dict(zip(metrics, found, strict=True)),
+        cohorts=_cohorts(judge, rankings),
+        against_popularity=lead,
+    )
+
+
+def _cohorts(judge: Judge, rankings: Mapping[str, Rankings]) -> dict[str, Difference]:
+    found: dict[str, Difference] = {}
+    for name, part in judge.cohorts(judge.holdout.targets).items():
+        if len(np.unique(part.user_row)) >= MIN_USERS:
+            ours, theirs = (judge.quality(rankings[each].cut(part))[DECIDING] for each in (CANDIDATE, LIVE))
+            (found[name],) = judge.differences([ours], [theirs], level=COHORT_LEVEL)
+    return found
+
+
+def _contest(
+    training_set: TrainingSet, model: TrainedModel, live: LiveRelease, features: FeatureHistory | None
+) -> _Contest:
+    split = training_set.split
+    if split.test_start is None:
+        raise NotComparable(split.reason)
+    same_past = split.live_until is not None and split.live_until == live.events_until
+    if model.before_live is None or split.live_until is None or not same_past or not is_comparable(training_set):
+        return _on_the_test_period(training_set, model, live, features, split.test_start)
+    holdout = Holdout.since_live(training_set)
+    return _Contest(
+        "since_live",
+        max(split.test_start, split.live_until),
+        holdout,
+        VectorScorer(model.before_live.users, model.before_live.items, holdout.known_items),
+        live.scorer(training_set, holdout.known_items),
+    )
+
+
+def _on_the_test_period(
+    training_set: TrainingSet, model: TrainedModel, live: LiveRelease, features: FeatureHistory | None, since: datetime
+) -> _Contest:
+    holdout = Holdout.of_test(training_set)
+    if holdout.evaluated_users == 0:
+        raise NotComparable("nobody can be evaluated on the test period.")
+    candidate = VectorScorer(model.holdout.users, model.holdout.items, holdout.known_items)
+    contest = _Contest("test", since, holdout, candidate, candidate, same_recipe=True)
+    if live.serves_popularity:
+        popularity = popularity_scorer(training_set.before_test, training_set.n_items)
+        return replace(contest, live=popularity, same_recipe=False)
+    recipe = live.recipe()
+    if recipe is None:
+        raise NotComparable(f"release {live.version} records a recipe that this version of recsaas cannot repeat.")
+    config, epochs = recipe
+    if config.model_type == "two_tower" and features is None:
+        raise NotComparable(f"release {live.version} is a two-tower model, and this run has no features to repeat it.")
+    if model.start.mode == "full" and (config, epochs, live.seed) == (model.config, model.epochs, model.seed):
+        return contest
+    again = fit_model(
+        config,
+        training_set.before_test,
+        training_set.n_users,
+        training_set.n_items,
+        seed=live.seed,
+        stop_after=epochs,
+        features=None if features is None else features.before_test,
+    ).vectors
+    return replace(contest, live=VectorScorer(again.users, again.items, holdout.known_items), same_recipe=False)

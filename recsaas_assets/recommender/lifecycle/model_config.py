@@ -1,0 +1,90 @@
+"""One door to every model type: its configuration, its defaults, and its fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from recsaas_assets.recommender.data.feature_tables import Features
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.data.vectors import Vectors
+from recsaas_assets.recommender.data_parallel.parallel_job import ParallelFit
+from recsaas_assets.recommender.data_parallel.processes import fit_in_processes, processes_for
+from recsaas_assets.recommender.fitting.compute import Compute
+from recsaas_assets.recommender.lightgcn.config import defaults_for
+from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult, fit
+from recsaas_assets.recommender.two_tower.config import two_tower_defaults
+from recsaas_assets.recommender.two_tower.trainer import fit_two_tower
+from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
+from resources.tenants.settings import ModelType
+
+ModelConfig = Annotated[LightGCNConfig | TwoTowerConfig, Field(discriminator="model_type")]
+"""Configuration of any model type; `model_type` tells which."""
+
+
+def parse_config(fields: Any) -> ModelConfig:
+    """Read what ``model_dump`` wrote. Raises pydantic's ValidationError."""
+    config: ModelConfig = TypeAdapter(ModelConfig).validate_python(fields)
+    return config
+
+
+def default_config(model_type: ModelType, n_users: int, n_items: int, n_pairs: int) -> ModelConfig:
+    """What a tenant of this size starts from."""
+    if model_type == "two_tower":
+        return two_tower_defaults(n_users, n_items, n_pairs)
+    return defaults_for(n_users, n_items, n_pairs)
+
+
+def fit_model(
+    config: ModelConfig,
+    pairs: Pairs,
+    n_users: int,
+    n_items: int,
+    *,
+    seed: int,
+    features: Features | None = None,
+    validation: Pairs | None = None,
+    stop_after: int | None = None,
+    initial: tuple[Vectors, Vectors] | None = None,
+    compute: Compute | None = None,
+    on_epoch: Callable[[EpochProgress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> FitResult:
+    """Fit the model that ``config`` describes; the arguments are those of `trainer.fit`.
+
+    Only LightGCN starts from ``initial`` and heeds ``compute``.
+    """
+    if isinstance(config, TwoTowerConfig):
+        return fit_two_tower(
+            pairs,
+            n_users,
+            n_items,
+            config,
+            seed=seed,
+            features=features,
+            validation=validation,
+            stop_after=stop_after,
+            on_epoch=on_epoch,
+            should_stop=should_stop,
+        )
+    compute = compute or Compute()
+    processes = processes_for(config, len(pairs), compute.processes)
+    if processes > 1:
+        job = ParallelFit(pairs, n_users, n_items, config, seed, validation, stop_after, initial, compute.device)
+        return fit_in_processes(job, processes, scratch=compute.scratch, on_epoch=on_epoch, should_stop=should_stop)
+    return fit(
+        pairs,
+        n_users,
+        n_items,
+        config,
+        seed=seed,
+        validation=validation,
+        stop_after=stop_after,
+        initial=initial,
+        device=compute.device,
+        checkpoint=compute.checkpoint,
+        on_epoch=on_epoch,
+        should_stop=should_stop,
+    )

@@ -1,0 +1,282 @@
+"""The fits behind a release, and how they are kept.
+
+1. on train, stopping early on validation: finds the number of epochs;
+2. on train and validation, for that many epochs: what is measured on the test period;
+3. on everything, for that many epochs: what goes live;
+4. on what the live release could have seen, when enough has happened since: what the gate compares with that release.
+
+A fit whose part of the split holds no pair (dislikes can remove all of them) is left out; the later ones take over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import ValidationError
+from scipy import sparse
+from upath import UPath
+
+from recsaas_assets.recommender.data.dataset import TimeSplit, TrainingSet
+from recsaas_assets.recommender.data.feature_tables import FeatureHistory, Part
+from recsaas_assets.recommender.data.id_map import IdMap
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.data.vectors import ModelVectors, Vectors
+from recsaas_assets.recommender.fitting.compute import Compute
+from recsaas_assets.recommender.lifecycle.cold_items import ContentQuality, with_cold_items
+from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model, parse_config
+from recsaas_assets.recommender.lifecycle.presets import adapted
+from recsaas_assets.recommender.lifecycle.warm_start import (
+    PreviousModel,
+    StartReport,
+    going_on_from,
+    incremental,
+    start_of,
+)
+from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult
+from recsaas_assets.recommender.metrics.holdout import is_comparable
+from resources.base.errors import CorruptArtifact
+from resources.storage.lake import read_bytes, read_json, write_bytes, write_json, write_parquet
+
+OnEpoch = Callable[[str, EpochProgress], None]
+
+SEARCH, HOLDOUT, RELEASE, BEFORE_LIVE = "search", "holdout", "release", "before_live"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """Vectors of the holdout fit and of the release fit.
+
+    The holdout fit has seen nothing of the test period. Where there is no split, or no pair before the test period, it
+    has seen nothing at all, and its vectors are zeros. `before_live` is None unless the training set holds enough that
+    is newer than the live release. `history` is that of the first fit; only the search fit has validation figures.
+
+    `epochs` are those of a full fit, also when this run was incremental: with `config` and `seed` they are the recipe
+    that leads to a model like this one from nothing. `content_explained` is the share of the variance of held-out
+    items' vectors that content explains, None when no item was cold.
+    """
+
+    config: ModelConfig
+    seed: int
+    epochs: int
+    seconds: float
+    fingerprint: str
+    holdout: ModelVectors
+    release: ModelVectors
+    history: tuple[EpochProgress, ...]
+    before_live: ModelVectors | None = None
+    live_fingerprint: str = ""
+    """Which live release `before_live` belongs to."""
+    search: ModelVectors | None = None
+    """None without a split. A second stage learns from what this fit answers to the users of the validation period."""
+    start: StartReport = field(default_factory=StartReport)
+    content_explained: float | None = None
+    users: IdMap = field(default_factory=lambda: IdMap(()))
+    items: IdMap = field(default_factory=lambda: IdMap(()))
+    split: TimeSplit = field(default_factory=lambda: TimeSplit(evaluable=False))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) over the recipe, the training set and every vector that is measured or released."""
+        digest = hashlib.sha256(self.config.model_dump_json().encode())
+        digest.update(f";{self.seed};{self.epochs};{self.fingerprint};{self.live_fingerprint}".encode())
+        for vectors in (self.holdout, self.release, self.before_live):
+            for name in ("users", "items", "fold_in") if vectors is not None else ():
+                digest.update(getattr(vectors, name).tobytes())
+        return digest.hexdigest()
+
+    def save(self, directory: UPath) -> None:
+        """Write the arrays and the ids, then `model.json`, each atomically.
+
+        An older `model.json` goes first, so that it never describes arrays of another fit, and arrays of a fit that
+        this model does not have go, too.
+        """
+        (directory / "model.json").unlink(missing_ok=True)
+        write_parquet(directory / "users.parquet", self.users.to_polars(id_column="user_id", row_column="user_row"))
+        write_parquet(directory / "items.parquet", self.items.to_polars(id_column="item_id", row_column="item_row"))
+        for fit in (HOLDOUT, RELEASE, BEFORE_LIVE, SEARCH):
+            vectors: ModelVectors | None = getattr(self, fit)
+            for name in ModelVectors.names():
+                path = directory / f"{fit}_{name}.npy"
+                if vectors is None:
+                    path.unlink(missing_ok=True)
+                    continue
+                buffer = io.BytesIO()
+                np.save(buffer, getattr(vectors, name), allow_pickle=False)
+                write_bytes(path, buffer.getvalue())
+        document: dict[str, Any] = {
+            "config": self.config.model_dump(mode="json"),
+            "seed": self.seed,
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "fingerprint": self.fingerprint,
+            "live_fingerprint": self.live_fingerprint if self.before_live is not None else "",
+            "search_is_kept": self.search is not None,
+            "start": self.start.model_dump(mode="json"),
+            "content_explained": self.content_explained,
+            "split": self.split.model_dump(mode="json"),
+            "history": [[e.epoch, e.total, e.loss, e.eta_seconds, e.metrics] for e in self.history],
+        }
+        write_json(directory / "model.json", document)
+
+    @classmethod
+    def load(cls, directory: UPath, training_set: TrainingSet) -> TrainedModel:
+        """Read what `save` wrote.
+
+        Raises:
+            CorruptArtifact: a file is missing or damaged, or the model was fitted on another training set.
+        """
+        document = read_json(directory / "model.json")
+        try:
+            fingerprint = document["fingerprint"]
+            described: dict[str, Any] = {
+                "config": parse_config(document["config"]),
+                "seed": document["seed"],
+                "epochs": document["epochs"],
+                "seconds": document["seconds"],
+                "history": tuple(EpochProgress(*entry) for entry in document["history"]),
+                "start": StartReport.model_validate(document["start"]),
+                "content_explained": document["content_explained"],
+            }
+        except (KeyError, TypeError, ValidationError) as error:
+            raise CorruptArtifact("model.json is damaged; materialise the model again.") from error
+        if fingerprint != training_set.fingerprint:
+            raise CorruptArtifact(
+                "The model was trained on another training set than the one stored; materialise the model again."
+            )
+        kept = document.get("live_fingerprint", "")
+        with_live = bool(kept) and kept == training_set.live_fingerprint
+        optional = {BEFORE_LIVE: with_live, SEARCH: document.get("search_is_kept", False)}
+        for fit in (HOLDOUT, RELEASE, *(name for name, is_kept in optional.items() if is_kept)):
+            described[fit] = _read_vectors(directory, fit, training_set, described["config"])
+        return cls(
+            fingerprint=fingerprint,
+            live_fingerprint=kept if with_live else "",
+            users=training_set.users,
+            items=training_set.items,
+            split=training_set.split,
+            **described,
+        )
+
+
+def train(
+    training_set: TrainingSet,
+    config: ModelConfig,
+    *,
+    seed: int,
+    features: FeatureHistory | None = None,
+    content: sparse.csr_array | None = None,
+    previous: PreviousModel | str | None = None,
+    compute: Compute | None = None,
+    on_epoch: OnEpoch | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> TrainedModel:
+    """Run the fits; `on_epoch` is told the fit's name and its progress.
+
+    Args:
+        features: for the model types that read them.
+        content: (n_items, f), from which items without interactions get vectors (see `content.py`).
+        previous: the model to start from, where that is possible, or the reason why there is none; None: a full fit.
+        compute: the device, the number of processes, and where a long fit keeps its state.
+
+    Raises:
+        InvalidInput: there is no pair to fit on.
+        TrainingCancelled: `should_stop` said so.
+    """
+    split = training_set.split
+    before = going_on_from(training_set, previous)
+    config = adapted(config, training_set, seed=seed, previous=before, should_stop=should_stop)
+    start, earlier = start_of(training_set, config, previous)
+    quality: ContentQuality | None = None
+
+    def run(
+        name: str,
+        part: Part | Literal["before_live"],
+        *,
+        cutoff: datetime | None = None,
+        validation: Pairs | None = None,
+        stop_after: int | None = None,
+    ) -> FitResult:
+        nonlocal quality
+        pairs = training_set.parts[part]
+        known = None if earlier is None else earlier.newest_before(cutoff)
+        initial = None if earlier is None or known is None else earlier.initial(known, training_set, pairs)
+        if earlier is not None and initial is None:
+            stop_after = earlier.epochs
+        fitted = fit_model(
+            config if initial is None else incremental(config),
+            pairs,
+            training_set.n_users,
+            training_set.n_items,
+            seed=seed,
+            # Never later than what is measured: the targets since the live release lie in the test period.
+            features=None if features is None else features.of("before_test" if part == "before_live" else part),
+            validation=validation,
+            stop_after=stop_after,
+            initial=initial,
+            compute=compute,
+            on_epoch=None if on_epoch is None else lambda progress: on_epoch(name, progress),
+            should_stop=should_stop,
+        )
+        if content is None:
+            return fitted
+        vectors, quality = with_cold_items(fitted.vectors, pairs, content, seed=seed, quality=quality)
+        return replace(fitted, vectors=vectors)
+
+    search = holdout = before_live = None
+    as_long: int | None = None
+    if split.evaluable and len(training_set.train):
+        search = run(SEARCH, "train", cutoff=split.validation_start, validation=training_set.validation)
+        as_long = search.best_epoch
+    if split.evaluable and len(training_set.before_test):
+        holdout = run(HOLDOUT, "before_test", cutoff=split.test_start, stop_after=as_long)
+        as_long = as_long or holdout.best_epoch
+        if is_comparable(training_set):
+            before_live = run(BEFORE_LIVE, "before_live", cutoff=split.live_until, stop_after=as_long)
+    release = run(RELEASE, "full", stop_after=as_long)
+    first = search or holdout or release
+    nothing = ModelVectors.nothing(
+        training_set.n_users, training_set.n_items, dim=config.dim, learned_dim=config.learned_dim
+    )
+    return TrainedModel(
+        config=config,
+        seed=seed,
+        epochs=first.best_epoch if earlier is None else earlier.epochs,
+        seconds=sum(each.seconds for each in (search, holdout, before_live, release) if each is not None),
+        fingerprint=training_set.fingerprint,
+        holdout=nothing if holdout is None else holdout.vectors,
+        release=release.vectors,
+        history=first.history,
+        before_live=None if before_live is None else before_live.vectors,
+        live_fingerprint="" if before_live is None else training_set.live_fingerprint,
+        search=None if search is None else search.vectors,
+        start=start.model_copy(update={"epochs": first.best_epoch}),
+        content_explained=None if quality is None else quality.best,
+        users=training_set.users,
+        items=training_set.items,
+        split=split,
+    )
+
+
+def _read_vectors(directory: UPath, fit: str, training_set: TrainingSet, config: ModelConfig) -> ModelVectors:
+    arrays = {name: _read_array(directory / f"{fit}_{name}.npy") for name in ModelVectors.names()}
+    for name, array in arrays.items():
+        rows = training_set.n_users if name in ModelVectors.OF_USERS else training_set.n_items
+        width = config.dim if name in ("users", "items") else config.learned_dim
+        if array.shape != (rows, width):
+            raise CorruptArtifact(f"{fit}_{name}.npy does not belong to this model; materialise the model again.")
+    return ModelVectors(**arrays)
+
+
+def _read_array(path: UPath) -> Vectors:
+    try:
+        array: Vectors = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
+    except (FileNotFoundError, EOFError, ValueError) as error:
+        raise CorruptArtifact(f"{path.name} is missing or damaged; materialise the model again.") from error
+    return array

@@ -1,0 +1,54 @@
+"""NDCG@10 of each validation user, and whether one configuration is clearly ahead of another."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recsaas_assets.recommender.data.dataset import TrainingSet
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.data.vectors import Vectors
+from recsaas_assets.recommender.metrics.holdout import Holdout
+from recsaas_assets.recommender.metrics.ranking import Values, judge, ndcg
+from recsaas_assets.recommender.metrics.scorers import VectorScorer
+
+STANDARD_ERRORS = 3.0
+"""The best of thirty configurations that are all alike is some two standard errors ahead by luck alone."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ValidationUsers:
+    """What users took up in the validation period that they had not seen before."""
+
+    users: npt.NDArray[np.int32]
+    targets: Pairs
+    history: Pairs
+    n_users: int
+    n_items: int
+
+    @classmethod
+    def of(cls, data: TrainingSet, seed: int, *, limit: int) -> ValidationUsers:
+        """At most ``limit`` of them, drawn by the seed."""
+        holdout = Holdout(data.train, data.validation, data.n_users, data.n_items)
+        users = np.unique(holdout.targets.user_row).astype(np.int32)
+        if len(users) > limit:
+            users = np.sort(np.random.default_rng(seed).choice(users, limit, replace=False))
+        return cls(users, holdout.targets, data.train, data.n_users, data.n_items)
+
+    def ndcg_at_10(self, users: Vectors, items: Vectors) -> Values:
+        """Of each user, with what they had seen left out of the ranking."""
+        scorer = VectorScorer(users, items, self.history.users_per_item(self.n_items) > 0)
+        ranked, _ = scorer.top_k(self.users, 10, self.history.csr(self.n_users, self.n_items))
+        return ndcg(judge(self.users, ranked, self.targets, self.n_users, self.n_items), 10)
+
+
+def clearly_ahead(candidate: Values, reference: Values) -> bool:
+    """Whether the mean difference, user by user, is more than three standard errors; never with one user or none."""
+    if len(candidate) < 2:
+        return False
+    difference = candidate - reference
+    error = float(difference.std(ddof=1)) / math.sqrt(len(difference))
+    return float(difference.mean()) > STANDARD_ERRORS * error

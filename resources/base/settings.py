@@ -1,0 +1,223 @@
+"""The only reader of the environment: every `RECSAAS_…` variable, typed and documented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from resources.base.errors import ConfigurationError, FieldProblem
+
+_SQLITE = "sqlite:///"
+RATE_PER_WORKER = 200.0
+"""What a tenant may send to each worker where nothing else is set: a third of what a worker answers when it makes every
+answer anew, so that no tenant can fill it."""
+
+
+class Settings(BaseSettings):
+    """Settings of one installation. Each field is read from `RECSAAS_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="RECSAAS_", frozen=True, extra="ignore")
+
+    home: Path = Field(default=Path("var"), description="The folder that holds all state.")
+    lake: str = Field(default="", description="Root of the lake: a folder or s3://bucket/prefix. Empty: `<home>/lake`.")
+    lake_read_only: bool = Field(
+        default=False, description="The service writes nothing into the lake: it refuses files, exports and erasures."
+    )
+    s3_endpoint: str = Field(
+        default="", pattern=r"^(https?://[^\s/]+/?)?$", description="Address of the object store. Empty: AWS."
+    )
+    database: str = Field(default="", description="SQLAlchemy URL of the control DB. Empty: SQLite in `<home>`.")
+    decisions: str = Field(
+        default="", description="SQLAlchemy URL of the decision log. Empty: a SQLite file of its own in `<home>`."
+    )
+    decision_days: int = Field(default=90, ge=1, description="How many days decisions are kept.")
+    host: str = Field(default="127.0.0.1", description="Address the service binds to.")
+    service_port: int = Field(default=8000, ge=0, le=65535, description="Port of the service; busy: the next free one.")
+    dagster_port: int = Field(default=3000, ge=0, le=65535, description="Port of the Dagster UI; busy: the next free.")
+    dagster_host: str = Field(
+        default="127.0.0.1", description="Address the Dagster UI binds to; it has no login of its own."
+    )
+    dagster_names: str = Field(
+        default="", description="Host names, separated by commas, under which the Dagster UI is reached. Empty: local."
+    )
+    service_workers: int = Field(default=1, ge=1, le=64, description="Worker processes of the service.")
+    max_upload_bytes: int = Field(default=2 * 1024**3, ge=1, description="Largest accepted upload, in bytes.")
+    max_tenant_rows: int = Field(
+        default=100_000_000, ge=1, description="Accepted rows of one tenant's uploads together; more are refused."
+    )
+    inline_upload_bytes: int = Field(
+        default=32 * 1024**2, ge=0, description="Uploads over this many bytes are answered at once and checked later."
+    )
+    inline_upload_cpu_seconds: int = Field(
+        default=30, ge=1, description="Processor time for reading an upload that is checked before it is answered."
+    )
+    max_upload_rows: int = Field(default=50_000_000, ge=1, description="Most rows of an upload.")
+    upload_cpu_seconds: int = Field(
+        default=900, ge=1, description="Processor time for reading any other upload, in seconds of all threads."
+    )
+    upload_memory_bytes: int = Field(
+        default=2 * 1024**3, ge=256 * 1024**2, description="Memory of the process that reads an upload."
+    )
+    export_days: int = Field(
+        default=7, ge=1, description="How many days the recommendations of all users are kept for a download."
+    )
+    release_cache_bytes: int = Field(default=2 * 1024**3, ge=1, description="Memory for loaded releases per worker.")
+    pointer_check_seconds: float = Field(default=1.0, ge=0, description="How often a release pointer is looked at.")
+    answer_cache_bytes: int = Field(
+        default=32 * 1024**2, ge=0, description="Memory for repeated answers per worker; 0: every answer is made anew."
+    )
+    redis_url: str = Field(
+        default="",
+        pattern=r"^((redis|rediss|valkey|valkeys|unix)://.+)?$",
+        description="Redis or Valkey that workers share answers and limits through. Empty: each worker for itself.",
+    )
+    rate_limit: float | None = Field(
+        default=None,
+        ge=0,
+        description="Requests a second that one tenant may send; 0: any number. Not set: 200 for each worker, "
+        "and more while no other tenant asks.",
+    )
+    key_rate_limit: float = Field(
+        default=0, ge=0, description="Requests a second that may be sent with one API key; 0: any number."
+    )
+    address_rate_limit: float = Field(
+        default=50, ge=0, description="Answers a second to one address without a valid API key; 0: any number."
+    )
+    max_concurrency: int = Field(
+        default=1024, ge=2, description="Requests in flight per worker; one tenant may have half of them."
+    )
+    max_body_bytes_in_flight: int = Field(
+        default=64 * 1024**2,
+        ge=8 * 1024**2,
+        description="Bytes of JSON bodies that are arriving, per worker; one tenant may have half of them.",
+    )
+    max_header_bytes: int = Field(
+        default=32 * 1024, ge=4096, le=1024**2, description="Largest request line and headers together, in bytes."
+    )
+    header_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="Longest wait for the headers of a request, and for a connection's first one."
+    )
+    idle_timeout_seconds: float = Field(
+        default=15.0, gt=0, description="How long a connection is kept open for the next request."
+    )
+    max_connections: int = Field(default=2048, ge=2, description="Connections per worker.")
+    max_address_connections: int = Field(
+        default=512, ge=1, description="Connections of one address per worker; trusted proxies may have all."
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas.",
+    )
+    request_timeout_seconds: float = Field(
+        default=60.0, gt=0, description="Longest wait for a JSON body, or for more of a file."
+    )
+    upload_settle_seconds: float = Field(
+        default=3.0, ge=0, description="Quiet time after the newest upload before the sensor starts a run."
+    )
+    item_changes_wait_seconds: float = Field(
+        default=300.0, ge=0, description="How long changes of items by API wait for a run; answers show them at once."
+    )
+    dbt_memory_bytes: int = Field(
+        default=2 * 1024**3, ge=128 * 1024**2, description="Memory for building one tenant's features; more is spilled."
+    )
+    max_training_users: int = Field(
+        default=2_000_000, ge=1, description="Users in one model; beyond, the most active ones are kept."
+    )
+    max_training_items: int = Field(
+        default=1_000_000, ge=1, description="Items in one model and release; beyond, the most active ones are kept."
+    )
+    training_threads: int = Field(default=0, ge=0, description="Threads for training; 0: all cores.")
+    training_device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$", description="Where models are trained.")
+    training_processes: int = Field(default=1, ge=1, le=64, description="Processes that train one model together.")
+    bench_data: str = Field(default="", description="Public data sets for benchmarks; empty: beside the checkout.")
+    cors_origins: str = Field(
+        default="",
+        pattern=r"^(\*|https?://[^\s/,*]+/?(\s*,\s*https?://[^\s/,*]+/?)*)?$",
+        description="Web origins whose pages may call the API, separated by commas, or `*`. Empty: none.",
+    )
+    demo_tenant: str = Field(default="", description="Tenant that the demo shop at /shop sells for. Empty: no shop.")
+    tracing: bool = Field(default=False, description="Requests are traced with OpenTelemetry, by BentoML's exporters.")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level logged.")
+
+    @property
+    def lake_url(self) -> str:
+        """Root of the lake, resolved."""
+        return self.lake or str(self.home / "lake")
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the control DB, resolved."""
+        return self.database or f"sqlite:///{self.home / 'control.db'}"
+
+    @property
+    def decisions_url(self) -> str:
+        """SQLAlchemy URL of the decision log, resolved."""
+        return self.decisions or f"sqlite:///{self.home / 'decisions.db'}"
+
+    @property
+    def tenant_rate(self) -> float:
+        """Requests a second that one tenant may send, resolved; 0: any number."""
+        return self.rate_limit if self.rate_limit is not None else RATE_PER_WORKER * self.service_workers
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for work in progress and for locks, on this machine."""
+        return self.home / "scratch"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Folder of the Dagster instance."""
+        return self.home / "dagster"
+
+    @property
+    def dbt_target(self) -> Path:
+        """Folder for everything dbt writes besides the marts."""
+        return self.home / "dbt"
+
+    @property
+    def data_docs(self) -> Path:
+        """The documentation of the models, one page; `recsaas docs` writes it and the service shows it."""
+        return self.dbt_target / "docs" / "index.html"
+
+
+def load_settings(home: Path | None = None) -> Settings:
+    """Read the environment; `home` overrides `RECSAAS_HOME`. Paths in the result are absolute.
+
+    Raises:
+        ConfigurationError: a variable has a value that does not fit.
+    """
+    try:
+        settings = Settings() if home is None else Settings(home=home)
+    except ValidationError as error:
+        problems = tuple(
+            FieldProblem(f"RECSAAS_{'_'.join(str(part) for part in e['loc']).upper()}", e["msg"])
+            for e in error.errors()
+        )
+        listed = "; ".join(f"{p.field}: {p.message}" for p in problems)
+        raise ConfigurationError(f"Settings are wrong. {listed}. See docs/settings.md.", details=problems) from error
+    return settings.model_copy(
+        update={
+            "home": _absolute(settings.home),
+            "lake": _absolute_lake(settings.lake),
+            "database": _absolute_database(settings.database),
+            "decisions": _absolute_database(settings.decisions),
+        }
+    )
+
+
+# The platform's processes work in another folder than the CLI, and all must mean the same files.
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _absolute_lake(lake: str) -> str:
+    return str(_absolute(Path(lake))) if lake and "://" not in lake else lake
+
+
+def _absolute_database(url: str) -> str:
+    file = url.removeprefix(_SQLITE)
+    if file == url or not file or file.startswith(("/", ":memory:", "file:")):
+        return url
+    return f"{_SQLITE}{_absolute(Path(file))}"

@@ -1,0 +1,75 @@
+"""Idempotency keys of writes: a request that comes again with its key changes nothing and has the same answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from resources.base.errors import Conflict
+from resources.base.tenant import TenantId
+from resources.control_db.tables import WriteKeyRow
+
+REMEMBERED = timedelta(days=7)
+"""How long a key is known after it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteKey:
+    """The key of a request and a hash of what it asks for; a key is the tenant's own."""
+
+    key: str
+    request_hash: str
+
+    @classmethod
+    def of(cls, key: str | None, *request: object) -> WriteKey | None:
+        """Return the key of a request that consists of these parts (JSON); None without a key."""
+        if key is None:
+            return None
+        text = json.dumps(request, sort_keys=True, ensure_ascii=True, default=str)
+        return cls(key, hashlib.sha256(text.encode()).hexdigest())
+
+    @property
+    def hash(self) -> str:
+        """What is stored of the key: clients may put anything into it."""
+        return hashlib.sha256(self.key.encode(errors="surrogatepass")).hexdigest()
+
+
+def earlier_answer(session: Session, tenant: TenantId, key: WriteKey | None) -> dict[str, Any] | None:
+    """Return what the request was answered when it came before; None when it did not, or has no key.
+
+    The caller has taken its turn for the tenant.
+
+    Raises:
+        Conflict: the key came before with another request.
+    """
+    row = None if key is None else session.get(WriteKeyRow, (tenant.value, key.hash))
+    if row is None or key is None:
+        return None
+    if row.request_hash != key.request_hash:
+        raise Conflict("This Idempotency-Key came before with another request, and nothing was stored. Use a new key.")
+    return row.answer
+
+
+def remember_answer(
+    session: Session, tenant: TenantId, key: WriteKey | None, answer: Mapping[str, Any], *, now: datetime
+) -> None:
+    """Store the answer with the write itself, and forget keys that are older than `REMEMBERED`."""
+    if key is None:
+        return
+    session.execute(delete(WriteKeyRow).where(WriteKeyRow.created_at < now - REMEMBERED))
+    session.add(
+        WriteKeyRow(
+            tenant_id=tenant.value,
+            key_hash=key.hash,
+            request_hash=key.request_hash,
+            answer=dict(answer),
+            created_at=now,
+        )
+    )

@@ -1,0 +1,106 @@
+"""Recognising a user's id in tables and in text files."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import sys
+from typing import IO, cast
+
+import polars as pl
+from upath import UPath
+
+from resources.storage.lake import scan_parquet
+from resources.uploads.contract.columns import REJECTED_REASON, Kind, internal_names
+
+USER = "user_id"
+_BLOCK = 1 << 20
+# What may stand beside a cell: separators, quotes, blanks, line ends, the mark at the start of a file.
+_BESIDE = rb"[^,;\t\"' \r\n\xbf]"
+_RAGGED = "fields and the header has"
+
+
+def rows_of(user_id: str) -> pl.Expr:
+    """Rows of a table of ours that are the user's."""
+    return pl.col(USER).eq_missing(pl.lit(user_id))
+
+
+def user_column(headers: tuple[str, ...], kind: Kind) -> str | None:
+    """The header under which a file has the user's id."""
+    names = internal_names(kind, headers)
+    return headers[names.index(USER)] if USER in names else None
+
+
+def raw_rows_of(user_id: str, headers: tuple[str, ...], kind: Kind) -> pl.Expr:
+    """Rows of a table with a file's own columns, as text, that are the user's.
+
+    In a row with too few or too many cells the id may stand under any header.
+    """
+    column = user_column(headers, kind)
+    theirs = _is(pl.col(column), user_id) if column is not None else pl.lit(False)
+    if REJECTED_REASON not in headers:
+        return theirs
+    cells = [pl.col(name) for name in headers if not name.startswith("rejected_")]
+    ragged = pl.col(REJECTED_REASON).str.contains(_RAGGED, literal=True)
+    return theirs | (ragged & pl.any_horizontal(pl.lit(False), *(_is(cell, user_id) for cell in cells)))
+
+
+def names_user(text: str, user_id: str) -> bool:
+    """Whether the id stands in a text by itself, and not as a part of a longer one."""
+    return _pattern(user_id).search(text.encode()) is not None
+
+
+def without_user(text: str, user_id: str) -> str:
+    """The text with the id blotted out."""
+    return _pattern(user_id).sub(b"[erased]", text.encode()).decode()
+
+
+def count_in_table(path: UPath, user_id: str) -> int:
+    """Rows of the user in a Parquet file of ours; 0 when it has no user column."""
+    table = scan_parquet([path])
+    if USER not in table.collect_schema():
+        return 0
+    return cast("int", table.filter(rows_of(user_id)).select(pl.len()).collect().item())
+
+
+def file_names_user(path: UPath, user_id: str, kind: Kind) -> bool:
+    """Whether a file as the shop sent it (CSV or TSV, also gzipped, or Parquet) names the user."""
+    if path.name.endswith(".parquet"):
+        table = scan_parquet([path])
+        headers = tuple(table.collect_schema())
+        column = user_column(headers, kind)
+        if column is None:
+            return False
+        found = table.filter(_is(pl.col(column), user_id)).select(pl.len()).collect().item()
+        return bool(found)
+    with path.open("rb") as handle:
+        if path.name.endswith(".gz"):
+            with gzip.open(handle) as unpacked:
+                return bool(stream_names_user(cast("IO[bytes]", unpacked), user_id))
+        return bool(stream_names_user(cast("IO[bytes]", handle), user_id))
+
+
+def stream_names_user(handle: IO[bytes], user_id: str, *, most: int = sys.maxsize) -> bool | None:
+    """Whether a text names the user in its first `most` bytes; None when it goes on after them."""
+    pattern, overlap = _pattern(user_id), 2 * len(user_id.encode()) + 2
+    kept = b""
+    while block := handle.read(_BLOCK):
+        window = kept + block
+        # A hit that touches the end of the window may be the beginning of a longer id: the next window decides.
+        if any(hit.end() < len(window) for hit in pattern.finditer(window)):
+            return True
+        most -= len(block)
+        if most < 0:
+            return None
+        kept = window[-overlap:]
+    return pattern.search(kept) is not None
+
+
+def _pattern(user_id: str) -> re.Pattern[bytes]:
+    forms = {user_id.encode(), user_id.replace('"', '""').encode()}
+    wanted = b"|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+    return re.compile(rb"(?<!%s)(?:%s)(?!%s)" % (_BESIDE, wanted, _BESIDE))
+
+
+def _is(cell: pl.Expr, user_id: str) -> pl.Expr:
+    return cell.cast(pl.String).str.strip_chars().eq_missing(pl.lit(user_id))

@@ -1,0 +1,214 @@
+"""The event log: tracked interactions, durable before they are acknowledged, in the order of acknowledgement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+
+import polars as pl
+from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
+
+from resources.base.tenant import TenantId
+from resources.control_db.engine import ControlDb
+from resources.control_db.tables import EventRow
+from resources.control_db.tenants import take_turns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One tracked interaction. `item_id` is None for an impression of a list."""
+
+    event_id: str
+    user_id: str
+    item_id: str | None
+    interaction_type: str
+    timestamp: datetime
+    rating: float | None = None
+    quantity: float | None = None
+    price: float | None = None
+    duration_seconds: float | None = None
+    session_id: str | None = None
+    recommendation_id: str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events of one request."""
+
+    tenant: TenantId
+    events: Sequence[Event]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AppendResult:
+    """Where an event stands in the log; `duplicate` when its `event_id` was there already."""
+
+    event_id: str
+    seq: int
+    duplicate: bool
+
+
+EVENT_SCHEMA = pl.Schema(
+    {
+        "seq": pl.Int64(),
+        "event_id": pl.String(),
+        "user_id": pl.String(),
+        "item_id": pl.String(),
+        "interaction_type": pl.String(),
+        "timestamp": pl.Datetime("us", "UTC"),
+        "rating": pl.Float64(),
+        "quantity": pl.Float64(),
+        "price": pl.Float64(),
+        "duration_seconds": pl.Float64(),
+        "session_id": pl.String(),
+        "recommendation_id": pl.String(),
+        "extra": pl.String(),
+        "received_at": pl.Datetime("us", "UTC"),
+    }
+)
+"""Events as a table, one row each. `seq` is the place in the log, `extra` JSON or null."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """Events of all tenants in the control DB; every call names its tenant."""
+
+    db: ControlDb
+
+    def append(self, tenant: TenantId, events: Sequence[Event], *, now: datetime) -> tuple[AppendResult, ...]:
+        """Store `events` in one transaction: all or none; an `event_id` seen before changes nothing."""
+        return self.append_all([Append(tenant, events, now)])[0]
+
+    def append_all(self, appends: Sequence[Append]) -> list[tuple[AppendResult, ...]]:
+        """Store the events of several requests in one transaction, all or none; return the results of each."""
+        found: dict[int, tuple[AppendResult, ...]] = {}
+        with self.db.write() as session:
+            # Always in the order of the tenants: two transactions that wait for each other's would wait for ever.
+            for place, append in sorted(enumerate(appends), key=lambda each: each[1].tenant.value):
+                take_turns(session, append.tenant)  # else a reader could see a later number and never the earlier one
+                found[place] = _append(session, append)
+        return [found[place] for place in range(len(appends))]
+
+    def users_after(self, tenant: TenantId, after: int) -> frozenset[str]:
+        """Users who did something with an item since `after`."""
+        statement = (
+            select(EventRow.user_id)
+            .where(
+                EventRow.tenant_id == tenant.value,
+                EventRow.seq > after,
+                EventRow.item_id.is_not(None),
+                EventRow.interaction_type != IMPRESSION,
+            )
+            .distinct()
+        )
+        with self.db.engine.connect() as connection:
+            return frozenset(connection.scalars(statement))
+
+    def export_after(self, tenant: TenantId, after: int = 0, *, limit: int = 100_000) -> pl.DataFrame:
+        """Up to `limit` events with a sequence above `after`, in order, as `EVENT_SCHEMA`; impressions included."""
+        return self._table(EventRow.tenant_id == tenant.value, EventRow.seq > after, limit=limit)
+
+    def keys_between(
+        self, tenant: TenantId, first: datetime | None, last: datetime | None, *, after: int = 0, limit: int = 200_000
+    ) -> pl.DataFrame:
+        """What tells interactions apart, up to `limit` of them above `after`, in order; impressions left out.
+
+        `first` and `last` are the times to look at, None for no bound. Columns: seq, user_id, item_id,
+        interaction_type, timestamp, event_id, received_at.
+        """
+        times = [] if first is None else [EventRow.timestamp >= first]
+        times += [] if last is None else [EventRow.timestamp <= last]
+        return self._table(
+            EventRow.tenant_id == tenant.value,
+            EventRow.seq > after,
+            EventRow.item_id.is_not(None),
+            EventRow.interaction_type != IMPRESSION,
+            *times,
+            names=("seq", "user_id", "item_id", "interaction_type", "timestamp", "event_id", "received_at"),
+            limit=limit,
+        )
+
+    def events_of_user(self, tenant: TenantId, user_id: str) -> pl.DataFrame:
+        """Every event of the user, in order, as `EVENT_SCHEMA`."""
+        return self._table(EventRow.tenant_id == tenant.value, EventRow.user_id == user_id)
+
+    def events_with_ids(self, tenant: TenantId, event_ids: Sequence[str]) -> pl.DataFrame:
+        """Those of the named events that are stored, in order, as `EVENT_SCHEMA`."""
+        return self._table(EventRow.tenant_id == tenant.value, EventRow.event_id.in_(event_ids))
+
+    def _table(
+        self, *conditions: ColumnElement[bool], limit: int | None = None, names: Sequence[str] = tuple(EVENT_SCHEMA)
+    ) -> pl.DataFrame:
+        columns = [EventRow.created_at if name == "received_at" else getattr(EventRow, name) for name in names]
+        statement = select(*columns).where(*conditions).order_by(EventRow.seq).limit(limit)
+        schema = {name: EVENT_SCHEMA[name] for name in names}
+        with self.db.engine.connect() as connection:
+            rows = [tuple(row) for row in connection.execute(statement)]
+        if "extra" in names:
+            place = names.index("extra")
+            rows = [(*row[:place], _json(row[place]), *row[place + 1 :]) for row in rows]
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def last_seq(self, tenant: TenantId) -> int:
+        """Sequence of the tenant's newest event; 0 when there is none."""
+        with self.db.read() as session:
+            return session.scalar(select(func.max(EventRow.seq)).where(EventRow.tenant_id == tenant.value)) or 0
+
+
+IMPRESSION = "impression"
+"""Type of an event that says a list was shown; it is not an interaction and trains nothing."""
+
+
+def _json(extra: object) -> str | None:
+    return json.dumps(extra, ensure_ascii=False) if extra else None
+
+
+def _append(session: Session, append: Append) -> tuple[AppendResult, ...]:
+    ids = [event.event_id for event in append.events]
+    statement = select(EventRow.event_id, EventRow.seq).where(
+        EventRow.tenant_id == append.tenant.value, EventRow.event_id.in_(ids)
+    )
+    known = {event_id: seq for event_id, seq in session.execute(statement)}
+    results: list[AppendResult] = []
+    for event in append.events:
+        seq = known.get(event.event_id)
+        if seq is None:
+            added = session.execute(_insert(), _row(append.tenant, event, append.now)).scalar_one()
+            known[event.event_id] = added
+            results.append(AppendResult(event.event_id, added, duplicate=False))
+        else:
+            results.append(AppendResult(event.event_id, seq, duplicate=True))
+    return tuple(results)
+
+
+@cache
+def _insert() -> ReturningInsert[int]:
+    # Of the table and not of the class, which takes twice as long.
+    table = EventRow.__table__
+    return insert(table).returning(table.c.seq)  # type: ignore[arg-type]
+
+
+def _row(tenant: TenantId, event: Event, now: datetime) -> dict[str, object]:
+    return {
+        "tenant_id": tenant.value,
+        "event_id": event.event_id,
+        "user_id": event.user_id,
+        "item_id": event.item_id,
+        "interaction_type": event.interaction_type,
+        "timestamp": event.timestamp,
+        "rating": event.rating,
+        "quantity": event.quantity,
+        "price": event.price,
+        "duration_seconds": event.duration_seconds,
+        "session_id": event.session_id,
+        "recommendation_id": event.recommendation_id,
+        "extra": dict(event.extra),
+        "created_at": now,
+    }

@@ -1,0 +1,251 @@
+"""Is there enough to train on? What a tenant has, what each level needs, and what is missing, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import select
+
+from resources.base.tenant import TenantId
+from resources.control_db.engine import ControlDb
+from resources.control_db.tables import EventRow
+from resources.control_db.tenants import get_tenant
+from resources.control_db.uploads import UploadRecord, counting_uploads
+from resources.events.log import IMPRESSION
+from resources.storage.lake import Lake
+from resources.tenants.settings import InteractionWeights
+from resources.uploads.contract.columns import INTERACTION_TYPES, TIME, Kind
+from resources.uploads.store import scan_accepted
+
+Level = Literal["not_ready", "trainable", "evaluable", "good"]
+
+CERTAIN_ROWS = 2_000_000
+"""More rows than this are not all read if the newest of them reach the highest level alone: counts only grow."""
+CERTAIN_EVENTS = 200_000
+"""The same for tracked events, which come row by row from the control DB."""
+_KEY = ("user_id", "item_id", "interaction_type", "timestamp")
+_ROWS = pl.Schema(
+    {
+        **dict.fromkeys(("user_id", "item_id", "interaction_type"), pl.String()),
+        "timestamp": TIME,
+        "event_id": pl.String(),
+        "received_at": TIME,
+        "sequence": pl.Int64(),
+    }
+)
+
+
+class Counts(BaseModel):
+    """What a tenant has. Only interactions count that train: with a positive signal, of a pair nobody disliked."""
+
+    model_config = ConfigDict(frozen=True)
+
+    interactions: int = 0
+    users: int = 0
+    users_with_two_items: int = 0
+    items: int = 0
+    times: int = 0
+    days: int = 0
+
+
+# One interaction is enough for the graph to run through; what it recommends then is what is popular.
+TRAINABLE = Counts(interactions=1)
+# The split by time needs three different times. The gate compares from 20 test users on, each with something bought
+# before and something new; the test period is a tenth of the interactions.
+EVALUABLE = Counts(interactions=200, users=20, users_with_two_items=20, items=10, times=3)
+# From about a thousand users with a history, a tenth of whom are in the test period, the measured NDCG@10 is certain
+# to a few hundredths, which is how far models lie apart. Trends compare the newest week with the one before it.
+GOOD = Counts(interactions=10_000, users=1_000, users_with_two_items=1_000, items=50, times=3, days=14)
+
+_LEVELS: tuple[tuple[Level, Counts], ...] = (("trainable", TRAINABLE), ("evaluable", EVALUABLE), ("good", GOOD))
+_WORDS = {
+    "interactions": ("interaction that is more than a dislike", "interactions that are more than dislikes"),
+    "users": ("user", "users"),
+    "users_with_two_items": ("user with two different items", "users with two different items"),
+    "items": ("item with interactions", "items with interactions"),
+    "times": ("time of an interaction", "different times of interactions"),
+    "days": ("day with interactions", "days with interactions"),
+}
+_USE = {
+    "trainable": "to train at all",
+    "evaluable": "to measure the model against popularity",
+    "good": "for recommendations that can be trusted",
+}
+
+
+class Readiness(BaseModel):
+    """How far a tenant is. `missing` lists what the next level needs; at the highest level nothing is missing.
+
+    `exact` is false when there was so much that only the newest rows were counted: then the counts are at least these.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    level: Level
+    next_level: Level | None
+    counts: Counts
+    exact: bool
+    thresholds: dict[str, Counts]
+    missing: tuple[str, ...]
+
+
+def measure_readiness(lake: Lake, db: ControlDb, tenant: TenantId) -> Readiness:
+    """Count the tenant's accepted interactions, uploaded and tracked, less deleted ones, and judge them.
+
+    Raises:
+        TenantNotFound: there is no such tenant.
+    """
+    weights = get_tenant(db, tenant).settings.weights
+    uploads = [u for u in counting_uploads(db, tenant, kind=Kind.INTERACTIONS.value) if u.rows_accepted]
+    scans = [(u, _upload_rows(lake, u)) for u in reversed(uploads)]
+    events = _event_rows(db, tenant, limit=CERTAIN_EVENTS + 1)
+    if sum(u.rows_accepted for u in uploads) > CERTAIN_ROWS or events.height > CERTAIN_EVENTS:
+        newest = _judge(_count(list(_newest(scans)), _deletions(scans), events, weights), exact=False)
+        if newest.level == "good":
+            return newest
+        events = _event_rows(db, tenant)
+    return _judge(_count([rows for _, rows in scans], _deletions(scans), events, weights), exact=True)
+
+
+def _newest(scans: list[tuple[UploadRecord, pl.LazyFrame]]) -> Iterator[pl.LazyFrame]:
+    left = CERTAIN_ROWS
+    for record, rows in scans:
+        if left > 0:
+            yield rows.head(left)
+            left -= record.rows_accepted
+
+
+def _upload_rows(lake: Lake, upload: UploadRecord) -> pl.LazyFrame:
+    rows = scan_accepted(lake, upload.tenant, upload.upload_id)
+    return rows.select(
+        *_KEY,
+        "event_id",
+        "deleted",
+        received_at=pl.lit(upload.created_at, TIME),
+        sequence=pl.lit(upload.sequence, pl.Int64),
+    )
+
+
+def _deletions(scans: list[tuple[UploadRecord, pl.LazyFrame]]) -> pl.DataFrame:
+    """Rows that take earlier ones back; few, and skipped by Parquet's statistics where a file has none."""
+    parts = [rows.filter("deleted").drop("deleted") for _, rows in scans]
+    return pl.concat([pl.LazyFrame(schema=_ROWS), *parts]).collect(engine="streaming")
+
+
+def _event_rows(db: ControlDb, tenant: TenantId, *, limit: int | None = None) -> pl.DataFrame:
+    statement = (
+        select(
+            EventRow.user_id,
+            EventRow.item_id,
+            EventRow.interaction_type,
+            EventRow.timestamp,
+            EventRow.event_id,
+            EventRow.created_at,
+        )
+        .where(
+            EventRow.tenant_id == tenant.value,
+            EventRow.item_id.is_not(None),
+            EventRow.interaction_type != IMPRESSION,
+        )
+        .order_by(EventRow.seq.desc())
+        .limit(limit)
+    )
+    with db.engine.connect() as connection:
+        rows = connection.execute(statement).fetchall()
+    # Events have no place in the order of uploads: their time of arrival decides.
+    schema = {name: dtype for name, dtype in _ROWS.items() if name != "sequence"}
+    frame = pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
+    return frame.with_columns(sequence=pl.lit(2**63 - 1, pl.Int64))
+
+
+def _count(
+    uploads: list[pl.LazyFrame], deletions: pl.DataFrame, events: pl.DataFrame, weights: InteractionWeights
+) -> Counts:
+    kept = [pl.LazyFrame(schema=_ROWS), *(rows.filter(~pl.col("deleted")).drop("deleted") for rows in uploads)]
+    uploaded = _without_deleted(pl.concat(kept), deletions)
+    tracked = _without_deleted(events.lazy(), deletions)
+    if events.height:
+        # Uploads are free of duplicates; an event may be in an upload, too.
+        tracked = tracked.unique(_KEY)
+        tracked = tracked.join(uploaded, on=_KEY, how="anti").join(uploaded, on="event_id", how="anti")
+    rows = pl.concat([uploaded, tracked])
+    kind = pl.col("interaction_type")
+    training = [name for name in INTERACTION_TYPES if _trains(name, weights)]
+    pairs = (
+        rows.group_by("user_id", "item_id")
+        .agg(interactions=kind.is_in(training).sum(), disliked=(kind == "dislike").any())
+        .filter(~pl.col("disliked") & (pl.col("interactions") > 0))
+    )
+    per_user = pairs.group_by("user_id").agg(pl.len().alias("items"), pl.col("interactions").sum())
+    time = pl.col("timestamp")
+    users, items, times = pl.collect_all(
+        [
+            per_user.select(
+                interactions=pl.col("interactions").sum(),
+                users=pl.len(),
+                users_with_two_items=(pl.col("items") >= 2).sum(),
+            ),
+            pairs.select(items=pl.col("item_id").n_unique()),
+            rows.select(times=time.n_unique(), days=time.dt.date().n_unique()),
+        ],
+        engine="streaming",
+    )
+    return Counts(**users.row(0, named=True), **items.row(0, named=True), **times.row(0, named=True))
+
+
+def _without_deleted(rows: pl.LazyFrame, deletions: pl.DataFrame) -> pl.LazyFrame:
+    """Drop rows that a later deletion names by its event id, or by user, item, type and time."""
+    for key in (("event_id",), _KEY):
+        last = (
+            deletions.drop_nulls(key)
+            .sort("received_at", "sequence")
+            .group_by(key)
+            .agg(pl.col("received_at").last().alias("deleted_at"), pl.col("sequence").last().alias("deleted_in"))
+        )
+        if last.height:
+            later = (pl.col("deleted_at") > pl.col("received_at")) | (
+                (pl.col("deleted_at") == pl.col("received_at")) & (pl.col("deleted_in") > pl.col("sequence"))
+            )
+            joined = rows.join(last.lazy(), on=key, how="left")
+            rows = joined.filter(~later.fill_null(False)).drop("deleted_at", "deleted_in")
+    return rows
+
+
+def _trains(interaction_type: str, weights: InteractionWeights) -> bool:
+    if interaction_type == "rating":
+        return weights.rating_max > 0
+    return float(getattr(weights, interaction_type)) > 0
+
+
+def _judge(counts: Counts, *, exact: bool) -> Readiness:
+    level: Level = "not_ready"
+    missing: tuple[str, ...] = ()
+    following: Level | None = None
+    for name, needed in _LEVELS:
+        missing = _missing(counts, needed, name)
+        if missing:
+            following = name
+            break
+        level = name
+    return Readiness(
+        level=level,
+        next_level=following,
+        counts=counts,
+        exact=exact,
+        thresholds=dict(_LEVELS),
+        missing=missing,
+    )
+
+
+def _missing(counts: Counts, needed: Counts, level: Level) -> tuple[str, ...]:
+    found = []
+    for name, least in needed:
+        short = least - getattr(counts, name)
+        if short > 0:
+            one, many = _WORDS[name]
+            needs = "is needed" if least == 1 else "are needed"
+            found.append(f"{short:,} more {one if short == 1 else many} ({least:,} {needs} {_USE[level]})")
+    return tuple(found)

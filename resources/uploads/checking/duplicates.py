@@ -1,0 +1,92 @@
+"""Rows that repeat each other or what is stored. Only valid rows are compared, so validity never depends on order.
+
+A deletion repeats nothing and nothing repeats a deletion: what it takes away may have come again in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from resources.uploads.checking.inspect import Inspection
+from resources.uploads.contract.columns import DELETED, Kind
+from resources.uploads.deduplication.earlier import EarlierRows
+from resources.uploads.deduplication.entries import ENTRY, Entries
+from resources.uploads.deduplication.pairs import OWN_FILE, Lines, Mask, PairFiles, compare
+
+CONFLICT = np.dtype([("row", "<i8"), ("first_row", "<i8")])
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """`gone` says for each line whether its row is to be left out (Boolean, shape (last line + 1,)).
+
+    `duplicates` of the rows that are gone say what an earlier one says. The others are `conflicts`, to be rejected:
+    they have the id of the row on the line `first_row` and say something else (type `CONFLICT`, sorted by `row`).
+    """
+
+    gone: Mask
+    duplicates: int
+    conflicts: npt.NDArray[np.void]
+
+
+def find_repeats(inspection: Inspection, earlier: EarlierRows, *, work: Path) -> Repeats:
+    """Find the rows that repeat an earlier one of the file, or a stored one.
+
+    Interactions repeat one that has their `event_id`, whatever else it says. Of the others, those equal in user, item,
+    type and timestamp are one: quantity, price and the other columns do not count, so two equal lines of one basket are
+    one interaction. Items and users repeat a row of the file with their id and the same contents, or the newest stored
+    row of their id when it has the same contents.
+    """
+    kind, files = inspection.kind, [part.path for part in inspection.valid]
+    gone = np.zeros(max(part.last_row for part in inspection.valid) + 1, dtype=bool)
+    conflicts: list[npt.NDArray[np.void]] = []
+    for name, entries in (("event", inspection.by_event), ("key", inspection.by_key)):
+        pairs = PairFiles(work, f"pairs-{name}")
+        for bucket in entries.buckets:
+            if earlier.nothing and entries.all_differ(bucket):
+                continue
+            firsts = _first_of_each(entries.read(bucket), gone, pairs)
+            if len(firsts):
+                for rows, sources, their_rows in earlier.search(firsts):
+                    pairs.add(rows, sources, their_rows)
+        for window in pairs.windows():
+            equal = compare(kind, window, files, earlier.files)
+            if kind is Kind.INTERACTIONS:
+                gone[window["row"][equal.other if name == "event" else equal.key]] = True
+                continue
+            gone[window["row"][equal.key & equal.other]] = True
+            other = equal.key & ~equal.other & (window["source"] == OWN_FILE)
+            gone[window["row"][other]] = True
+            conflicts.append(_conflicts(window["row"][other], window["their_row"][other]))
+    conflicting = np.concatenate(conflicts) if conflicts else np.zeros(0, dtype=CONFLICT)
+    return Repeats(gone, int(gone.sum()) - len(conflicting), conflicting)
+
+
+def _first_of_each(chunks: Iterator[Entries], gone: Mask, pairs: PairFiles) -> Entries:
+    """Return the first entry of each hash, sorted by hash, and note every later one as a pair with the first."""
+    firsts = np.zeros(0, dtype=ENTRY)
+    for chunk in chunks:
+        left_out = chunk[DELETED] | gone[chunk["row"]]
+        entries = chunk[~left_out] if left_out.any() else chunk
+        entries = np.concatenate([firsts, entries]) if len(firsts) else entries
+        entries = entries[np.argsort(entries["hash"])]
+        starts = np.flatnonzero(np.concatenate([[True], entries["hash"][1:] != entries["hash"][:-1]]))
+        if len(starts) < len(entries):
+            first_row = np.minimum.reduceat(entries["row"], starts)
+            first_row = np.repeat(first_row, np.diff(starts, append=len(entries)))
+            later = entries["row"] != first_row
+            pairs.add(entries["row"][later], OWN_FILE, first_row[later])
+            entries = entries[~later]
+        firsts = entries
+    return firsts
+
+
+def _conflicts(rows: Lines, first_rows: Lines) -> npt.NDArray[np.void]:
+    found = np.empty(len(rows), dtype=CONFLICT)
+    found["row"], found["first_row"] = rows, first_rows
+    return found

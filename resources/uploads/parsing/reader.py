@@ -1,0 +1,220 @@
+"""An upload as a table of text: checked headers, and batches of rows under the names of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from resources.base.errors import TooLarge, UploadRefused
+from resources.uploads.contract.columns import DELETED, Kind, ValueType, columns, internal_names
+from resources.uploads.contract.limits import TakesLong, UploadLimits
+from resources.uploads.parsing.csv_reader import ROW_NUMBER, CsvHeader, TextBatch, read_batches, read_header
+from resources.uploads.parsing.parquet_footer import BadFooter, Footer, read_footer
+from resources.uploads.parsing.source import Format, LimitedStream, Source, refuse_what_is_not_text, text_exceeds
+
+MAX_COLUMNS = 1000
+_HEADER_BYTES = 64 * 1024
+_PARQUET_ROWS = 200_000
+_FIRST_PARQUET_ROWS = 20_000
+_PARQUET_TEXT_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """Headers as the file spells them, the internal name of each, and the rows as batches of text, read once.
+
+    `consumed` tells how many bytes of the source the batches so far have taken.
+    """
+
+    headers: tuple[str, ...]
+    names: tuple[str, ...]
+    batches: Iterator[TextBatch]
+    consumed: Callable[[], int]
+
+
+@contextmanager
+def open_table(source: Source, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
+    """Open an upload of any accepted format.
+
+    Raises:
+        TooLarge: the text is over `max_bytes`, compressed or not, or there are too many rows.
+        TakesLong: it is too much work for the answer that `limits` say somebody waits for.
+        UploadRefused: the file cannot be read at all. All of them may also be raised while batches are read.
+    """
+    table = _open_parquet if source.format is Format.PARQUET else _open_text
+    with table(source, kind, max_bytes=max_bytes, limits=limits) as opened:
+        yield replace(opened, batches=_counted(opened.batches, limits, source.filename))
+
+
+def _counted(batches: Iterator[TextBatch], limits: UploadLimits, filename: str) -> Iterator[TextBatch]:
+    rows = 0
+    for batch in batches:
+        rows += batch.frame.height + len(batch.ragged)
+        limits.check_rows(rows, filename)
+        yield batch
+
+
+@contextmanager
+def _open_parquet(source: Source, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
+    yield _parquet_table(source, kind, max_bytes=max_bytes, limits=limits)
+
+
+@contextmanager
+def _open_text(source: Source, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
+    if limits.at_once_bytes is not None and text_exceeds(source, limits.at_once_bytes):
+        raise TakesLong
+    with source.open() as raw:
+        stream = LimitedStream(raw, source=source, max_bytes=max_bytes)
+        start = stream.read(_HEADER_BYTES)
+        refuse_what_is_not_text(start, source.filename)
+        tabbed = source.format in (Format.TSV, Format.TSV_GZ)
+        header = read_header(stream, start=start, tabbed=tabbed, filename=source.filename)
+        names = _checked_names(kind, header, source.filename)
+        yield TextTable(header.fields, names, read_batches(stream, header, names, source.filename), raw.tell)
+
+
+def _checked_names(kind: Kind, header: CsvHeader, filename: str) -> tuple[str, ...]:
+    if not 0 < len(header.fields) <= MAX_COLUMNS:
+        raise UploadRefused(
+            "too_many_columns" if header.fields else "no_header",
+            f"{filename} has {len(header.fields):,} columns, not 1 to {MAX_COLUMNS:,}; send those needed.",
+        )
+    names = internal_names(kind, header.fields)
+    missing = [column for column in columns(kind) if column.required and column.name not in names]
+    if DELETED in names:  # a file that only deletes needs no titles
+        missing = [column for column in missing if column.value_type is not ValueType.TEXT]
+    if missing:
+        wanted = ", ".join(f"{c.name} (or {c.alias})" if c.alias else c.name for c in missing)
+        found = ", ".join(field.strip()[:60] for field in header.fields[:30])
+        if not any(column.name in names for column in columns(kind)):
+            hint = " It looks separated by semicolons: use commas." if ";" in header.fields[0] else ""
+            raise UploadRefused(
+                "no_header",
+                f"{filename}: the first line is not a header for {kind}; it reads: {found}.{hint} "
+                f"Put the column names on the first line; required are: {_required(kind)}.",
+            )
+        raise UploadRefused(
+            "missing_column", f"{filename} lacks the required column {wanted}. Found: {found}. Add it or rename one."
+        )
+    twice = sorted({name.removeprefix("extra_") for name in names if names.count(name) > 1})
+    if twice:
+        raise UploadRefused(
+            "duplicate_header",
+            f"{filename} names {', '.join(twice)} more than once (case and blanks do not count); rename or remove one.",
+        )
+    return names
+
+
+def _required(kind: Kind) -> str:
+    return ", ".join(column.name for column in columns(kind) if column.required)
+
+
+def _parquet_table(source: Source, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> TextTable:
+    footer = _judged_footer(source, max_bytes=max_bytes, limits=limits)
+    # A path, so that only the row groups at hand are read.
+    lazy = pl.scan_parquet(source.content, glob=False)
+    with _readable(source):
+        schema = lazy.collect_schema()
+        height = lazy.select(pl.len()).collect().item()
+    if height != footer.rows:
+        raise _not_parquet(source)
+    unreadable = [name for name, dtype in schema.items() if _as_text(name, dtype) is None]
+    if unreadable:
+        raise UploadRefused(
+            "not_parquet",
+            f"{source.filename}: the column {unreadable[0]} has the type {schema[unreadable[0]]}, which is not a plain "
+            "value; export it as text, number, time or true/false.",
+        )
+    headers = tuple(schema)
+    names = _checked_names(kind, CsvHeader(headers, ",", first_line=2, rest=b""), source.filename)
+    done = 0
+
+    def batches() -> Iterator[TextBatch]:
+        nonlocal done
+        texts = [_as_text(header, dtype) for header, dtype in schema.items()]
+        cells = [text.alias(name) for text, name in zip(texts, names, strict=True) if text is not None]
+        read, rows = 0, _rows_at_once(_FIRST_PARQUET_ROWS, footer.rows, footer.bytes)
+        while done < height:
+            with _readable(source):
+                frame = lazy.slice(done, rows).select(cells).collect()
+            if frame.is_empty():
+                raise _not_parquet(source)
+            # A short file may hold one long text many times over.
+            lengths = frame.select(pl.sum_horizontal(pl.all().str.len_bytes().cast(pl.UInt64))).to_series()
+            length = int(lengths.sum())
+            read += length
+            if read > max_bytes:
+                raise TooLarge(f"{source.filename} holds more than {max_bytes:,} bytes of text; split it.")
+            limits.check_text(read)
+            numbered = frame.with_row_index(ROW_NUMBER, done + 2).cast({ROW_NUMBER: pl.Int64})
+            done += frame.height
+            rows = _rows_at_once(_PARQUET_ROWS, frame.height, length)
+            for piece in _pieces(numbered, lengths):
+                yield TextBatch(piece)
+
+    return TextTable(headers, names, batches(), lambda: source.size * done // height)
+
+
+def _judged_footer(source: Source, *, max_bytes: int, limits: UploadLimits) -> Footer:
+    """Read the footer and refuse what would cost too much, before anything is decoded."""
+    try:
+        with source.open() as raw:
+            footer = read_footer(raw, size=source.size)
+    except BadFooter as error:
+        raise _not_parquet(source, f" ({error})") from error
+    limits.check_rows(footer.rows, source.filename)
+    # The smallest cell of CSV is one byte: a table with more cells than that is over the limit when written out.
+    cells = footer.rows * max(1, footer.columns)
+    if cells > max_bytes:
+        raise TooLarge(
+            f"{source.filename} holds {footer.rows:,} rows, over the limit of {max_bytes:,} bytes; split it."
+        )
+    limits.check_text(cells)
+    for group in footer.row_groups:
+        limits.check_row_group(group.rows, footer.columns, group.bytes, source.filename)
+    return footer
+
+
+@contextmanager
+def _readable(source: Source) -> Iterator[None]:
+    """Say of a file that the reader of Parquet fails at, or panics, that it is none."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise _not_parquet(source) from error
+
+
+def _not_parquet(source: Source, why: str = "") -> UploadRefused:
+    return UploadRefused(
+        "not_parquet", f"{source.filename} is not a readable Parquet file{why}; export it again, or send CSV."
+    )
+
+
+def _rows_at_once(most: int, rows: int, length: int) -> int:
+    """Return how many rows to read next, where `rows` took `length` bytes."""
+    return max(1, min(most, _PARQUET_TEXT_BYTES * rows // max(1, length)))
+
+
+def _pieces(frame: pl.DataFrame, lengths: pl.Series) -> Iterator[pl.DataFrame]:
+    """Cut a frame whose rows have such lengths where it holds too much text: it may be one text that all rows share."""
+    pieces = (lengths.cum_sum() // _PARQUET_TEXT_BYTES).rle()
+    start = 0
+    for rows in pieces.struct.field("len"):
+        yield frame.slice(start, rows)
+        start += rows
+
+
+def _as_text(name: str, dtype: pl.DataType) -> pl.Expr | None:
+    """Return the column as text that reads back as the same value; None when its type has no such text."""
+    column = pl.col(name)
+    if isinstance(dtype, pl.Datetime):
+        utc = column if dtype.time_zone is None else column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        return utc.dt.cast_time_unit("us").dt.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").fill_null("")
+    if isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.String):
+        return column.list.join("|", ignore_nulls=True).fill_null("")
+    if dtype.is_nested() or isinstance(dtype, (pl.Binary, pl.Object, pl.Duration, pl.Time)):
+        return None
+    return column.cast(pl.String).fill_null("")
