@@ -1,4 +1,4 @@
-"""Stands in for a training process: the first says one epoch; then one is killed, or all others fail and it loses them."""
+"""Stands in for a training process: the first says one epoch; then one is killed, or the others fail and lose it."""
 
 from __future__ import annotations
 
