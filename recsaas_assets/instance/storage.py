@@ -1,9 +1,9 @@
 """Where Dagster keeps runs, ticks and events: its own SQLite files, opened and looked at less often.
 
 Dagster opens its storages anew for every tick of a sensor, and each time has Alembic read all migrations to find that
-there is nothing to do: 90 ms of processor time a tick, a third of a core while nothing happens. Here a process looks at
-a file once. And it makes an engine and opens a file some seven times per event, which is a quarter of the processor
-time of a small tenant's run. Each run has a file of its own, so only those used last stay open.
+there is nothing to do. Here a process looks at a file once. And it makes an engine and opens a file some seven times
+per event. Each run has a file of its own, so only those used last stay open. A run takes half of Dagster's own
+processor time with that, and the platform at rest a third less (ADR 18).
 """
 
 from __future__ import annotations
