@@ -245,7 +245,7 @@ def _run_values(
 
 @contextmanager
 def _work_folders(tenant_lake: TenantLake, args: Sequence[str]) -> Iterator[_Folders]:
-    """The folders that dbt reads and writes: in a lake that is a folder, so that publishing is a rename, else copies."""
+    """The folders that dbt works on: in a lake that is a folder, so that publishing is a rename, else copies."""
     if isinstance(tenant_lake.root, Path):
         tenant_lake.dbt.mkdir(parents=True, exist_ok=True)
         root = Path(tenant_lake.root).absolute()
