@@ -24,8 +24,6 @@ from resources.uploads.contract.columns import Kind
 from resources.uploads.parsing.validation import rule_table
 
 ROOT = Path(__file__).parents[2]
-# Loading the graph takes seconds: one worker of pytest-xdist does it for all tests that need it.
-needs_graph = pytest.mark.xdist_group("asset_graph")
 NOT_IN_OPENAPI = {"GET /docs", "GET /", "GET /openapi.json", "GET /data-docs", "GET /shop", "GET /static/recsaas.js"}
 
 # In a process of its own: it parses the dbt project into RECSAAS_HOME, and Dagster's preview warnings are not ours.
@@ -134,14 +132,12 @@ def test_every_route_is_documented(tmp_path: Path, db: ControlDb) -> None:
             assert ("| none |" in row) == (path in ("/health", "/metrics")), operation["summary"]
 
 
-@needs_graph
 @pytest.mark.parametrize("kind", ["assets", "sensors", "jobs", "schedules"])
 def test_every_part_of_the_graph_is_documented(graph: dict[str, list[str]], kind: str) -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", page("docs/assets.md"), re.MULTILINE))
     assert set(graph[kind]) - rows == set()
 
 
-@needs_graph
 def test_every_check_is_documented(graph: dict[str, list[str]]) -> None:
     text = page("docs/assets.md")
     names = set(re.findall(r"`(\w+)`", text))
@@ -150,7 +146,6 @@ def test_every_check_is_documented(graph: dict[str, list[str]]) -> None:
     assert missing == []
 
 
-@needs_graph
 def test_nothing_is_documented_that_the_graph_does_not_have(graph: dict[str, list[str]]) -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", page("docs/assets.md"), re.MULTILINE))
     assert rows - {name for names in graph.values() for name in names} == set()

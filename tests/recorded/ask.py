@@ -89,14 +89,19 @@ class Asking:
         self._given.append({"id": given.get("recommendation_id") or "none", "cursor": given.get("next_cursor") or ""})
 
     def _stripped(self, text: str) -> str:
-        for pattern, replacement in _STRIPPED:
-            text = pattern.sub(replacement, text)
         for random, name in self._site.rules.items():
             text = text.replace(random, name)
-        if self._exact:
-            return text
-        text = re.sub(r'"next_cursor":"[^"]*"', '"next_cursor":"*"', text)
-        return SCORE.sub(lambda found: f"{found[1]}{round(float(found[2]), DECIMALS)!r}", text)
+        return stripped(text, exact=self._exact)
+
+
+def stripped(text: str, *, exact: bool = False) -> str:
+    """Return an answer without what is random or of the clock; unless `exact`, scores rounded and without cursors."""
+    for pattern, replacement in _STRIPPED:
+        text = pattern.sub(replacement, text)
+    if exact:
+        return text
+    text = re.sub(r'"next_cursor":"[^"]*"', '"next_cursor":"*"', text)
+    return SCORE.sub(lambda found: f"{found[1]}{round(float(found[2]), DECIMALS)!r}", text)
 
 
 @contextmanager
