@@ -129,6 +129,7 @@ fit(pairs, 10, 10, config, seed=1, checkpoint=Checkpoint(UPath(sys.argv[1]), 0),
 """
 
 
+@pytest.mark.e2e
 def test_kill_minus_nine(tmp_path: Path) -> None:
     """A real process, killed while it writes its state after every step."""
     process = subprocess.Popen([sys.executable, "-c", _ENDLESS, str(tmp_path)], stdout=subprocess.PIPE, text=True)
