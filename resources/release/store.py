@@ -225,6 +225,20 @@ class ReleaseStore:
         pointer = self.pointer()
         return pointer.version if pointer else None
 
+    def live_version(self) -> str:
+        """Return the version of the release that the tenant is answered from now; raises as `pointer` does.
+
+        Raises:
+            NoRelease: nothing is live yet.
+        """
+        version = self.current()
+        if version is None:
+            raise NoRelease(
+                f"Tenant {self._tenant} has no release yet. Upload interactions (and items) and wait for the pipeline "
+                f"to finish, or make one: recsaas run {self._tenant}"
+            )
+        return version
+
     def list(self, *, most: int | None = None) -> tuple[ReleaseSummary, ...]:
         """Return the `most` newest releases, or all; one that cannot be read is listed with its problem."""
         current = self.current()
