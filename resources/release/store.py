@@ -18,10 +18,10 @@ from upath import UPath
 
 from resources.base.errors import Conflict, CorruptRelease, InvalidInput, NoRelease, ReleaseNotFound
 from resources.release.contents import MANIFEST, ReleaseContents, known_names
-from resources.release.folder import describe, local_path, locked
+from resources.release.folder import describe, locked
 from resources.release.manifest import ManifestDraft, ReleaseFile, ReleaseManifest
 from resources.release.pointer import POINTER, Pointer, PointerMove, moved, read_pointer, write_pointer
-from resources.storage.lake import TenantLake, mark_of, put_file, read_bytes, sync, write_bytes
+from resources.storage.lake import TenantLake, local_path, mark_of, put_file, read_bytes, sync, write_bytes
 from resources.storage.listing import list_files, remove_folder
 
 _VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")

@@ -23,6 +23,8 @@ from resources.dagster_resources import TenantRunResource
 from resources.events.export import export_events
 from resources.storage.lake import scan_parquet, write_parquet
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import UploadPolicy
+from resources.uploads.contract.limits import UploadLimits
 
 RAW_COMMON: dict[str, Any] = {
     "partitions_def": tenants_partitions,
@@ -41,7 +43,7 @@ RAW_COMMON: dict[str, Any] = {
 def tracked_events(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """One partition: the tenant's event log in pieces. A sensor exports between runs, and a run what is left."""
     tenant_run.stage("tracked_events")
-    while export_events(tenant_run.whole_lake, tenant_run.db, tenant_run.tenant_id, now=datetime.now(UTC)):
+    while export_events(tenant_run.store, now=datetime.now(UTC)):
         pass
     ledger = list_event_exports(tenant_run.db, tenant_run.tenant_id)
     return MaterializeResult(metadata=exported(ledger, tenant_run.lake.events))
@@ -53,22 +55,17 @@ def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] 
     @asset(name=f"raw_{kind.value}", description=description, deps=deps, kinds={"polars", "parquet"}, **RAW_COMMON)
     def _raw(context: AssetExecutionContext, tenant_run: TenantRunResource) -> MaterializeResult[None]:
         tenant_run.stage(f"raw_{kind.value}")
-        landed = take_landed_files(
-            tenant_run.whole_lake,
-            tenant_run.db,
-            tenant_run.tenant(),
-            kind,
-            now=datetime.now(UTC),
-            max_bytes=tenant_run.settings.max_upload_bytes,
-            settle_seconds=tenant_run.settings.upload_settle_seconds,
-        )
+        settings = tenant_run.settings
+        policy = UploadPolicy(tenant_run.tenant().settings, settings.max_upload_bytes, UploadLimits.of(settings))
+        quiet = settings.upload_settle_seconds
+        landed = take_landed_files(tenant_run.store, kind, policy, now=datetime.now(UTC), settle_seconds=quiet)
         for file in landed:
             if file.code is not None:  # the reason itself may quote the file, and an erasure does not reach this log
                 why = f"recsaas landing {tenant_run.tenant_id}"
                 context.log.warning(f"Dropped file {file.name} was refused ({file.code}); {why} says why.")
         most_rows = tenant_run.settings.max_tenant_rows
         set_excess_aside(tenant_run.db, tenant_run.tenant_id, most_rows=most_rows, now=datetime.now(UTC))
-        raw = write_raw_table(tenant_run.whole_lake, tenant_run.db, tenant_run.tenant_id, kind)
+        raw = write_raw_table(tenant_run.store, kind)
         upload_ids = [upload.upload_id for upload in raw.uploads]
         mark_ingested(tenant_run.db, tenant_run.tenant_id, upload_ids, run_id=tenant_run.run_id)
         mark_left_out(
