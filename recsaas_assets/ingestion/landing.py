@@ -260,7 +260,7 @@ def _reserve(lake: Lake, tenant: TenantId, file: WaitingFile) -> _Reserved | Non
     path = lake.landing(tenant, file.kind.value) / file.path
     if local_path(path) is None:
         return _Reserved(path, file.mark)
-    if os.path.lexists(taking):  # its turn comes when the one before it is gone
+    if os.path.lexists(str(taking)):  # its turn comes when the one before it is gone
         problem = _problem(taking)
         return None if problem is None else _Reserved(taking, "", problem)
     try:

@@ -21,7 +21,7 @@ from resources.control_db.uploads import UploadRecord, counting_uploads, list_up
 from resources.storage.disk import work_folder
 from resources.storage.lake import Lake, part_name, parts, put_file, read_json, scan_parquet, write_bytes, write_json
 from resources.storage.listing import remove_folder
-from resources.storage.upload_lock import upload_lock
+from resources.storage.tenant_lock import upload_lock
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.checking.assemble import CheckedUpload
