@@ -137,7 +137,7 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def store(self) -> TenantStore:
-        """What is stored of the tenant."""
+        """The stored data of the tenant."""
         return TenantStore(self.platform.lake, self.platform.db, self._tenant)
 
     @property
@@ -150,7 +150,7 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
         return get_tenant(self.db, self._tenant)
 
     def training(self) -> TrainingSettings:
-        """What this run trains with: the tenant's settings, and above them what its training job asks for."""
+        """Training settings of this run: the tenant's, and above them what its training job asks for."""
         settings = self.tenant().settings.training
         return settings if self._job is None else self._job.request.over(settings)
 

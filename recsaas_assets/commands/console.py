@@ -51,7 +51,7 @@ class Installation:
         return open_control_db(self.settings.database_url)
 
     def store(self, tenant: TenantId) -> TenantStore:
-        """What is stored of one tenant."""
+        """The stored data of one tenant."""
         return TenantStore(self.lake, self.db, tenant)
 
     @cached_property

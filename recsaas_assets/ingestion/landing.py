@@ -40,7 +40,7 @@ _MISPLACED_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class LandedFile:
-    """What became of one dropped file: a report, or the reason why it was refused, with its stable code.
+    """Outcome of one dropped file: a report, or the reason why it was refused, with its stable code.
 
     The reason may quote the file, so it belongs where an erasure reaches.
     """

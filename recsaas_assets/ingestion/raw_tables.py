@@ -31,7 +31,7 @@ _WITHDRAW = "Withdraw it and send less, or ask the operator"
 
 @dataclass(frozen=True, slots=True)
 class RawTable:
-    """What a raw table holds: its rows, the uploads they are from, and up to which change of an item by API.
+    """Contents of a raw table: its rows, the uploads they are from, and up to which change of an item by API.
 
     `left_out` are the uploads that do not count, withdrawn or set aside.
     """

@@ -59,7 +59,7 @@ class ReleaseWithUser(_Part):
 
 
 class UserExport(_Part):
-    """What is stored about one user.
+    """Everything that is stored about one user.
 
     `decisions` are the answers that the user was given; `features` has the rows of each table that the features of the
     shop are made of; `in_training_set` says whether the newest model was trained with the user; `seen_items` is what

@@ -43,12 +43,12 @@ _OUT_OF_MEMORY = re.compile(r"memory allocation of (\d+) bytes|MemoryError|bad_a
 _CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
 _MUCH = 4
 _NO_SIZE = 1 << 40
-"""Whoever asks for that much has read a length that is none."""
+"""Bytes of one request for memory that say that its size was read from damaged data."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildLimits:
-    """What a child may take: memory beyond that of its start in bytes, CPU seconds of all its threads, seconds.
+    """Limits of a child: memory beyond that of its start in bytes, CPU seconds of all its threads, seconds.
 
     `niceness` is how far it steps back for others that want the processor.
     """
@@ -60,7 +60,7 @@ class ChildLimits:
 
 
 class ChildDied(Exception):
-    """What the child worked on has ended it; `limit` says which limit was hit, or is None after a crash.
+    """The death of a child by what it worked on; `limit` says which limit was hit, or is None after a crash.
 
     The message is what the child said last.
     """

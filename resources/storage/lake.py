@@ -182,7 +182,7 @@ class Lake:
 
     @property
     def address(self) -> dict[str, str]:
-        """What `at` takes to open this lake in another process."""
+        """Address of this lake, with which `at` opens it in another process."""
         endpoint = store_of(self.root).endpoint(self.root)
         return {"url": str(self.root), "scratch": str(self.scratch), "s3_endpoint": endpoint}
 
@@ -245,7 +245,7 @@ def read_bytes(path: UPath) -> bytes:
 
 
 def mark_of(path: UPath) -> str | None:
-    """What to hand to `write_bytes_if_unchanged` later; None on a disk, and for a file that is not there."""
+    """Mark of a file as it is now, for `write_bytes_if_unchanged`; None on a disk, and for a file that is not there."""
     return store_of(path).mark_of(path)
 
 

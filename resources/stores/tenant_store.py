@@ -11,7 +11,7 @@ from resources.storage.lake import Lake, TenantLake
 
 @dataclass(frozen=True, slots=True)
 class TenantStore:
-    """What is stored of one tenant: its part of the lake, and its rows of the control DB."""
+    """The stored data of one tenant: its part of the lake, and its rows of the control DB."""
 
     lake: Lake
     db: ControlDb

@@ -40,7 +40,7 @@ class ReleaseUse(_Frozen):
 
 
 class UploadTrace(_Frozen):
-    """What an upload influenced.
+    """The influence of an upload on runs, releases and answers.
 
     `rows_current` counts the rows that no later upload replaced or deleted and that no earlier one had, as of the
     newest run; null before the first one. Of an upload that was withdrawn or set aside, none do from the next run on.

@@ -92,7 +92,7 @@ def store_in_child(
 
 @cache
 def children() -> ForkServer:
-    """Where children for uploads come from; `start` it ahead of time where the first one is not to wait."""
+    """The fork server of uploads; `start` it ahead of time where the first one is not to wait."""
     return ForkServer(__name__, *_IMPORTED_LATE, *(name for name in _IF_IMPORTED if name in sys.modules))
 
 

@@ -53,7 +53,7 @@ class FileCheck:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What the rules say of a file, before anything is compared. The files lie in the work folder.
+    """The result of the rules on a file, before anything is compared. The files lie in the work folder.
 
     The `valid` parts have the columns of `accepted_schema(kind)` with `extra_<name>` before `upload_id`, the `rejected`
     ones `rejected_row` (the line), `rejected_reason` and the columns of the file as text; both in file order.
@@ -72,7 +72,7 @@ class Inspection:
 
     @property
     def kind(self) -> Kind:
-        """What the rows of the file are."""
+        """Kind of the rows."""
         return self.check.kind
 
     @property
@@ -115,7 +115,7 @@ def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], N
 
 
 class _Gathered:
-    """What the batches of a file leave: parts and entries in the work folder, and counts."""
+    """Everything gathered from the batches of a file: parts and entries in the work folder, and counts."""
 
     def __init__(self, check: FileCheck, table: TextTable, *, work: Path, pool: Executor) -> None:
         self._check = check

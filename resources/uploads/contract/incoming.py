@@ -33,7 +33,7 @@ class IncomingUpload:
 
 @dataclass(frozen=True, slots=True)
 class UploadPolicy:
-    """What a file has to keep to: its tenant's settings, the most bytes of its text, and what its check may cost."""
+    """Requirements on a file: its tenant's settings, the most bytes of its text, and what its check may cost."""
 
     settings: TenantSettings
     max_bytes: int

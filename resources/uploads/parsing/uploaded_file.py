@@ -54,7 +54,7 @@ class Format(StrEnum):
 
 
 class Readable(Protocol):
-    """What the readers need of a stream."""
+    """A stream of bytes, as far as the readers need one."""
 
     def read(self, size: int, /) -> bytes: ...
 

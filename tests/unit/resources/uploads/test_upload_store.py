@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,17 @@ def test_the_same_file_again_changes_nothing(lake: Lake, db: ControlDb, now: dat
     assert again == first.model_copy(update={"already_stored": True})
     assert {path: path.stat().st_mtime_ns for path in lake.root.rglob("*")} == before
     assert len(list_uploads(db, BLUE)) == 1
+
+
+def test_a_checksum_that_is_known_is_not_computed_again(
+    lake: Lake, db: ControlDb, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload, policy = incoming("items", FILE, now=now)
+    sha256 = hashlib.sha256(FILE).hexdigest()
+    monkeypatch.setattr(hashlib, "file_digest", None)
+    report = store_upload(TenantStore(lake, db, BLUE), replace(upload, sha256=sha256), policy)
+    assert report.sha256 == sha256
+    assert report.upload_id == f"items-{sha256[:16]}"
 
 
 def test_tenants_do_not_share_uploads(lake: Lake, db: ControlDb, now: datetime) -> None:
