@@ -24,6 +24,7 @@ FLOORS: Floors = {
         ("ranker.eligibility", "ranker.retrieval"),
         ("merchandising", "ranker"),
         ("control_db", "decisions"),
+        ("stores",),
         ("events", "uploads.contract"),
         ("uploads.parsing",),
         ("uploads.deduplication",),
