@@ -17,7 +17,7 @@ endif
 # Where bytecode is not kept, each of the many processes of a test compiles anew what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo up test test-all unit coverage lint format lock clean
+.PHONY: help install demo up test test-all unit coverage lint counts format lock clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -66,6 +66,9 @@ lint: install ## ruff and mypy
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+counts: install ## Sizes of the code: files, rooms, longest functions; ROOT=PATH counts another checkout
+	@$(PY) -m tests.architecture.counts --root $(or $(ROOT),.)
 
 format: install ## Let ruff rewrite
 	@$(PY) -m ruff check --fix .

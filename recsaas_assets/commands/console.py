@@ -1,4 +1,4 @@
-"""What all commands share: the installation they work on, and how they speak to people and to scripts."""
+"""The installation that commands work on, and their output for people and for scripts."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Installation:
         return open_decisions(self.settings.decisions_url)
 
 
-class TenantParameter(click.ParamType):
+class TenantParameter(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
     """A tenant id on the command line."""
 
     name = "tenant"

@@ -1,4 +1,4 @@
-"""Where Dagster keeps runs, ticks and events: its own SQLite files, opened and looked at less often.
+"""Storages of Dagster for runs, ticks and events: its own SQLite files, opened and looked at less often.
 
 Dagster opens its storages anew for every tick of a sensor, and each time has Alembic read all migrations to find that
 there is nothing to do: 90 ms of processor time a tick, a third of a core while nothing happens. Here a process looks at
@@ -35,7 +35,7 @@ def _opened(storage: type[Storage], name: str, base_dir: str, inst_data: Any) ->
     """Open the file of this name; Dagster's own look at its tables only where this process has not looked yet."""
     file = os.path.join(base_dir, f"{name}.db")
     if _is_ready(file):
-        return storage(create_db_conn_string(base_dir, name), inst_data)
+        return cast(Storage, storage(create_db_conn_string(base_dir, name), inst_data))
     opened = storage.from_local(base_dir, inst_data)
     _looked_at.add(file)
     return cast(Storage, opened)
@@ -46,7 +46,7 @@ class RunStorage(SqliteRunStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> RunStorage:
-        """What Dagster calls with the `config` of dagster.yaml."""
+        """Open the storage; Dagster calls this with the `config` of dagster.yaml."""
         return _opened(cls, "runs", config_value["base_dir"], inst_data)
 
 
@@ -55,7 +55,7 @@ class ScheduleStorage(SqliteScheduleStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> ScheduleStorage:
-        """What Dagster calls with the `config` of dagster.yaml."""
+        """Open the storage; Dagster calls this with the `config` of dagster.yaml."""
         return _opened(cls, "schedules", config_value["base_dir"], inst_data)
 
 
@@ -68,7 +68,7 @@ class OpenEventLogStorage(SqliteEventLogStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> OpenEventLogStorage:
-        """What Dagster calls with the `config` of dagster.yaml."""
+        """Open the storage; Dagster calls this with the `config` of dagster.yaml."""
         return cls(inst_data=inst_data, **config_value)
 
     @contextmanager

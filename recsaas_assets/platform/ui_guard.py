@@ -1,4 +1,4 @@
-"""What stands before Dagster's web interface: requests that another web site may have made are refused."""
+"""The guard before Dagster's web interface: it refuses requests that another web site may have made."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class UiGuard:
         if refusal is None:
             await self._app(scope, receive, _with_headers(send) if scope["type"] == "http" else send)
         elif scope["type"] == "websocket":
-            await WebSocketClose(code=1008, reason=refusal.body.decode())(scope, receive, send)
+            await WebSocketClose(code=1008, reason=bytes(refusal.body).decode())(scope, receive, send)
         else:
             await refusal(scope, receive, send)
 

@@ -160,6 +160,21 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (ROOT / "docs" / target).exists(), f"docs/{name}.md links to {target}"
 
 
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+THAT_WAS = ("CHANGELOG.md", "docs/adr/")
+"""Pages that tell of a time, and may name a file of that time."""
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if not name.startswith(THAT_WAS)])
+def test_every_file_that_a_page_names_exists(name: str) -> None:
+    """A page may name a file by the end of its path: `answer_json.py`, `ranker/index.py`."""
+    folders = ("resources", "recsaas_assets", "bento_service", "dbt_project", "tests", "docs")
+    known = [path.relative_to(ROOT).as_posix() for folder in folders for path in (ROOT / folder).rglob("*.*")]
+    named = re.findall(r"`([\w./-]+\.(?:py|sql))`|(?<!\w)(tests/[\w/]+\.py)", page(name))
+    for mention in sorted({first or second for first, second in named}):
+        assert any(f"/{path}".endswith(f"/{mention}") for path in known), mention
+
+
 def test_the_readme_names_the_two_commands_that_matter() -> None:
     text = page("README.md")
     assert "make demo" in text

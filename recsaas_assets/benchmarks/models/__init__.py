@@ -1,0 +1,3 @@
+"""Benchmarks of models: quality on public data, against baselines, for new users and items. May import release and the
+recommender, and no other benchmarks.
+"""

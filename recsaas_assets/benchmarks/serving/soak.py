@@ -44,7 +44,7 @@ class Memory:
 
     @property
     def growth(self) -> float:
-        """How much more the last fifth took than the second; the first is warming up."""
+        """Growth of memory from the second fifth of the time to the last; the first is warming up."""
         fifth = max(1, len(self.bytes) // 5)
         before, after = self.bytes[fifth : 2 * fifth] or self.bytes[:1], self.bytes[-fifth:]
         return float(np.median(after) / np.median(before)) - 1
@@ -69,7 +69,8 @@ def soak(
         shops = [serve_tenant(f"soak-{n}", contents, lake=place.lake, db=place.db) for n in range(tenants)]
         limit = cached * _size(shops[0])
         requests = mixed_requests(shops)
-        with service(place, workers=workers, RECSAAS_RELEASE_CACHE_BYTES=str(limit), **NO_CACHE) as server:
+        variables = {"RECSAAS_RELEASE_CACHE_BYTES": str(limit), **NO_CACHE}
+        with service(place, workers=workers, variables=variables) as server:
             notes.print("Looking for saturation …")
             with load_client(seconds=min(15.0, 30 * minutes), connections=connections) as client:
                 saturation = figures(client.send(server.port, requests))
