@@ -194,9 +194,10 @@ def test_a_stop_answers_what_is_in_flight_and_writes_down_what_was_decided(packe
     host, port = serving.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         head = f"POST /api/v1/recommendations HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {packed.blue.key}\r\n"
-        connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100")  # a worker has taken it, and waits for the rest
         connection.sendall(body[:10])
-        time.sleep(0.5)  # a worker has taken the request, and waits for the rest
         serving.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
         connection.sendall(body[10:])
