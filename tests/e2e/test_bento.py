@@ -106,7 +106,7 @@ def serving(packed: Packed, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             yield Serving(http, url, home / "state", process, log)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 @contextmanager
@@ -204,7 +204,7 @@ def test_a_stop_answers_what_is_in_flight_and_writes_down_what_was_decided(packe
         answer = b""
         while piece := connection.recv(65536):
             answer += piece
-    assert serving.process.wait(timeout=30) is not None
+    assert serving.process.wait(timeout=120) is not None
     head_of_answer, _, text = answer.partition(b"\r\n\r\n")
     assert head_of_answer.startswith(b"HTTP/1.1 200")
     recommendation_id = json.loads(text)["recommendation_id"]
