@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from recsaas_assets.recommender.data.arrays import Values, Vectors
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.data.vectors import Vectors
 from recsaas_assets.recommender.metrics.holdout import Holdout
-from recsaas_assets.recommender.metrics.ranking import Values, mark_relevant, ndcg
+from recsaas_assets.recommender.metrics.ranking import mark_relevant, ndcg
 from recsaas_assets.recommender.metrics.scorers import VectorScorer
 
 STANDARD_ERRORS = 3.0

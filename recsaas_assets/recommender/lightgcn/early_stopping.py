@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from recsaas_assets.recommender.data.arrays import Vectors
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.objective import Poll
@@ -12,7 +13,6 @@ from recsaas_assets.recommender.lightgcn.user_share import UserShare, everybody
 from recsaas_assets.recommender.metrics.ranking import mark_relevant, ndcg, recall
 from recsaas_assets.recommender.metrics.scorers import VectorScorer
 
-Vectors = npt.NDArray[np.float32]
 _BLOCK = 512
 
 

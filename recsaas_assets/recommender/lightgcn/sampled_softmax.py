@@ -15,7 +15,12 @@ import numpy as np
 import torch
 
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.lightgcn.graph import Bipartite, bipartite, edge_weights, to_csr
+from recsaas_assets.recommender.lightgcn.graph import (
+    Bipartite,
+    bipartite,
+    edge_weights,
+    to_csr,
+)
 from recsaas_assets.recommender.lightgcn.objective import LossGradient, Poll, Step
 from recsaas_assets.recommender.lightgcn.propagation import normalise, normalise_backward
 from recsaas_assets.recommender.lightgcn.user_share import UserShare, everybody

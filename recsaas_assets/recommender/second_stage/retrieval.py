@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recsaas_assets.recommender.data.feature_tables import Floats
+from recsaas_assets.recommender.data.arrays import Floats, Rows, Scores
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import ModelVectors
-from recsaas_assets.recommender.metrics.scorers import Rows, Scores, VectorScorer
+from recsaas_assets.recommender.metrics.scorers import VectorScorer
 from recsaas_assets.recommender.second_stage.sides import Sides
 from resources.ranker.second_stage import CANDIDATES, CandidateFeatures, SecondStage
 
