@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from dagster import DagsterInstance, RunRequest, SensorResult, build_sensor_context
 
 from recsaas_assets.cli import cli
-from recsaas_assets.dagster_home import dagster_instance
+from recsaas_assets.instance.home import dagster_instance
+from resources.base.settings import load_settings
 from resources.dagster_resources import PlatformResource
-from resources.settings import load_settings
 from tests.defs.site import recsaas_home
 from tests.recorded.filling import TENANTS, Filling, served
 from tests.recorded.installation import Recorded, asked, unpack
