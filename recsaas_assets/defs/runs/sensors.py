@@ -80,13 +80,9 @@ def new_uploads(context: SensorEvaluationContext, platform: PlatformResource) ->
         known={TenantId.parse(name) for name in instance.get_dynamic_partitions(str(tenants_partitions.name))},
         outcome_of=partial(_outcome, instance),
     )
-    requests = [
-        RunRequest(run_key=request.key, partition_key=str(tenant)) for tenant, request in plan.requests.items()
-    ]
+    requests = [RunRequest(run_key=request.key, partition_key=str(tenant)) for tenant, request in plan.requests.items()]
     reason = "; ".join(plan.notes) or "No uploads are waiting."
-    return SensorResult(
-        run_requests=requests, skip_reason=None if requests else reason, cursor=to_cursor(plan.cursor)
-    )
+    return SensorResult(run_requests=requests, skip_reason=None if requests else reason, cursor=to_cursor(plan.cursor))
 
 
 @sensor(

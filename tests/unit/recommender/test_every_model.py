@@ -54,7 +54,7 @@ EVERY = SEEDED | {
 every_model = pytest.mark.parametrize("fit", EVERY.values(), ids=EVERY.keys())
 
 
-def _rows(n: int) -> np.ndarray:  # type: ignore[type-arg]
+def _rows(n: int) -> np.ndarray:
     return np.arange(n, dtype=np.int32)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import polars as pl
 import pytest
+from upath import UPath
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -54,10 +55,11 @@ def inspect() -> Iterator[Inspect]:
         data = content.encode() if isinstance(content, str) else content
         with tempfile.TemporaryDirectory() as work:
             settled = inspect_upload(Kind(kind), data, work=Path(work), **{**settings, **options})
+            rejected = [UPath(each) for each in settled.rejected]
             return Inspected(
-                accepted=scan_parquet(settled.accepted).collect(),
-                rejected=scan_parquet(settled.rejected).collect(),
-                csv=b"".join(rejected_csv_chunks(settled.rejected)),
+                accepted=scan_parquet([UPath(each) for each in settled.accepted]).collect(),
+                rejected=scan_parquet(rejected).collect(),
+                csv=b"".join(rejected_csv_chunks(rejected)),
                 report=settled.report,
             )
 
