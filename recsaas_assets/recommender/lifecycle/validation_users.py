@@ -39,14 +39,17 @@ class ValidationUsers:
         return cls(users, holdout.targets, data.train, data.n_users, data.n_items)
 
     def ndcg_at_10(self, users: Vectors, items: Vectors) -> Values:
-        """Of each user, with what they had seen left out of the ranking."""
+        """NDCG@10 of each user, (n,), by ``users`` (n_users, d) and ``items`` (n_items, d); seen items are left out."""
         scorer = VectorScorer(users, items, self.history.users_per_item(self.n_items) > 0)
         ranked, _ = scorer.top_k(self.users, 10, self.history.csr(self.n_users, self.n_items))
         return ndcg(mark_relevant(self.users, ranked, self.targets, self.n_users, self.n_items), 10)
 
 
 def clearly_ahead(candidate: Values, reference: Values) -> bool:
-    """Whether the mean difference, user by user, is more than three standard errors; never with one user or none."""
+    """Whether the mean of ``candidate`` − ``reference``, both (n,) over the same users, is above three standard errors.
+
+    Never with one user or none.
+    """
     if len(candidate) < 2:
         return False
     difference = candidate - reference

@@ -78,7 +78,10 @@ class SampledSoftmax:
     def loss_and_gradient(
         self, users: torch.Tensor, items: torch.Tensor, generator: torch.Generator, poll: Poll = lambda: None
     ) -> LossGradient:
-        """Loss and gradient for one fresh draw of negatives per block of users, with a ``poll`` before each."""
+        """Loss and gradient at final embeddings (n_users, d), (n_items, d): one fresh draw of negatives per block of users.
+
+        ``poll`` is called before each block.
+        """
         tau = self._temperature
         unit_users, user_lengths = normalise(users)
         unit_items, item_lengths = normalise(items)

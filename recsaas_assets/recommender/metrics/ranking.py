@@ -51,7 +51,7 @@ def reciprocal_rank(relevance: Relevance) -> Values:
 
 
 def coverage(ranked: Rows, k: int, n_rankable: int) -> float:
-    """Share of the ``n_rankable`` items that anybody got among the first k."""
+    """Share of the ``n_rankable`` items that are among the first k of any list in ``ranked`` (n, ≥ k)."""
     shown = np.unique(ranked[:, :k])
     return float((shown >= 0).sum() / n_rankable) if n_rankable else 0.0
 

@@ -43,7 +43,7 @@ class Retrieval:
     def candidates(
         self, users: Rows, k: int, seen: sparse.csr_array | None
     ) -> Iterator[tuple[int, Rows, npt.NDArray[np.float64]]]:
-        """Each user's row, the best item rows of at most ``k``, and their inner products."""
+        """For each of ``users`` (n,): its row, the best item rows, at most ``k``, and their inner products."""
         for user, rows, scores in zip(users.tolist(), *self.scorer.top_k(users, k, seen), strict=True):
             n = int((rows >= 0).sum())
             yield user, rows[:n], scores[:n].astype(np.float64)
@@ -57,7 +57,7 @@ class Retrieval:
         return self.describe(user, self._vectors.users[user], rows, scores, self.history(user))
 
     def order(self, stage: SecondStage, user: int, rows: Rows, scores: npt.NDArray[np.float64]) -> Rows:
-        """A user's candidates in the order of ``stage``."""
+        """A user's candidates ``rows`` (n,), which have ``scores`` (n,), in the order of ``stage``."""
         return stage.order(user, self._vectors.users[user], rows, scores, self.history(user))
 
     def with_trees(self, trees: bytes) -> SecondStageScorer:
