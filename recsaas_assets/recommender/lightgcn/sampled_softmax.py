@@ -78,7 +78,7 @@ class SampledSoftmax:
     def loss_and_gradient(
         self, users: torch.Tensor, items: torch.Tensor, generator: torch.Generator, poll: Poll = lambda: None
     ) -> LossGradient:
-        """Loss and gradient at final embeddings (n_users, d), (n_items, d): one fresh draw of negatives per block of users.
+        """Loss and gradient at final embeddings (n_users, d), (n_items, d), with fresh negatives per block of users.
 
         ``poll`` is called before each block.
         """
