@@ -22,7 +22,6 @@ from bento_service.http.errors import invalid_fields
 from bento_service.schemas.recommendations import MAX_CURSOR, RecommendationRequest
 from resources.base.errors import CorruptArtifact, FieldProblem, InvalidInput, ReleaseNotFound
 from resources.base.tenant import TenantId
-from resources.ranker.eligibility.filters import Filters
 from resources.ranker.ranking import RankedItem, Ranking
 from resources.release.contents import ITEMS
 from resources.release.load import LoadedRelease
@@ -80,9 +79,10 @@ class Page:
         """How many items to rank: one more than shown tells whether there is a next page."""
         return self.count + 1
 
-    def filters(self, asked: Filters) -> Filters:
-        """Return the request's filters without the items of the pages before."""
-        return replace(asked, exclude_ids=(*asked.exclude_ids, *self.shown)) if self.shown else asked
+    @property
+    def place(self) -> tuple[float, int, bool]:
+        """Return what the items of the page depend on besides the query."""
+        return self.ceiling, len(self.shown), self.again
 
     def cut(self, ranking: Ranking) -> tuple[Ranking, bool]:
         """Return the page of a ranking of `fetched` items, and whether there is a next one.

@@ -149,11 +149,6 @@ class ReleaseCache:
         return len(self._sizes)
 
     @property
-    def bytes_loaded(self) -> int:
-        """Bytes of the releases in memory, mapped files included."""
-        return self._size
-
-    @property
     def broken(self) -> int:
         """How many tenants in use are not answered by the release their pointer names."""
         return sum(state.broken_at is not None for state in self._states.values())

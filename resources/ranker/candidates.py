@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.ranker.diversity import POOL, marginal_relevance
-from resources.ranker.eligibility.current_items import ItemsNow, Patch
+from resources.ranker.eligibility.current_items import CurrentItems, Patch
 from resources.ranker.eligibility.row_rules import RowRules
 from resources.ranker.retrieval.search import Found
 from resources.ranker.second_stage import CANDIDATES
 
-Source = Callable[[int], Found]
+Candidates = Callable[[int], Found]
+"""Gives its best rows, at most as many as it is asked for, and their values; see above."""
 Reorder = Callable[[NDArray[np.int32], NDArray[np.float64]], NDArray[np.int32]]
 """Takes rows, best first, with their products, and returns them in another order."""
 
@@ -86,7 +87,7 @@ class ByPopularity:
         allowed: `(items.size,)` bool.
     """
 
-    items: ItemsNow
+    items: CurrentItems
     popular: NDArray[np.int32]
     patch: Patch
     allowed: NDArray[np.bool_]
@@ -141,7 +142,7 @@ class WithTrending:
         trends: the rows that are in a place for trending items, of the deepest call so far.
     """
 
-    def __init__(self, popular: Source, trending: NDArray[np.int32]) -> None:
+    def __init__(self, popular: Candidates, trending: NDArray[np.int32]) -> None:
         self._popular = popular
         self._trending = trending
         self.trends: set[int] = set()
@@ -168,7 +169,7 @@ class Diversified:
         vectors: `(n_items, d)`, in which two items are alike.
     """
 
-    source: Source
+    source: Candidates
     vectors: NDArray[np.float32]
     diversity: float
 

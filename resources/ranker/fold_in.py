@@ -31,12 +31,12 @@ def folded_vector(
         `None` when the events say nothing: there is none, or the model knows none of the items.
     """
     strength = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
-    taste = strength @ fold_in[rows]
-    length = float(np.linalg.norm(taste))
+    preference = strength @ fold_in[rows]
+    length = float(np.linalg.norm(preference))
     if length == 0:
         return None
     vector = np.ones(dim, dtype=np.float32)
-    vector[: fold_in.shape[1]] = taste / length
+    vector[: fold_in.shape[1]] = preference / length
     return vector
 
 
@@ -59,17 +59,17 @@ def recomputed_vector(
     if length == 0:
         return trained
     so_far = float(np.linalg.norm(fold_in[history].sum(axis=0)))
-    taste = before * (so_far / length) + weights @ fold_in[rows]
-    now = float(np.linalg.norm(taste))
+    preference = before * (so_far / length) + weights @ fold_in[rows]
+    now = float(np.linalg.norm(preference))
     if now == 0:
         return trained
     vector = trained.copy()
-    vector[:learned] = taste * (length / now)
+    vector[:learned] = preference * (length / now)
     return vector
 
 
 def event_weight(interaction_type: str | None) -> float:
-    """What one event counts in the taste of a new user: a dislike speaks against the item."""
+    """Return what one interaction weighs in the vector of a user: a dislike speaks against the item."""
     return -1.0 if interaction_type == "dislike" else 1.0
 
 
@@ -91,7 +91,7 @@ def known_events(
     """
     if weights is not None and (len(weights) != len(item_ids) or not np.isfinite(weights).all()):
         problem = f"must be {len(item_ids)} finite numbers, one for each item"
-        raise InvalidInput(f"live_weights {problem}.", details=(FieldProblem("live_weights", problem),))
+        raise InvalidInput(f"recent_weights {problem}.", details=(FieldProblem("recent_weights", problem),))
     pairs = zip(map(row_of, item_ids), weights or [1.0] * len(item_ids), strict=True)
     kept = [(row, weight) for row, weight in pairs if row is not None]
     return np.array([row for row, _ in kept], dtype=np.int32), np.array([weight for _, weight in kept])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from resources.release.catalogue import ItemCard
 
-Source = Literal["model", "fold_in", "content", "popular", "trending", "pinned"]
+ItemSource = Literal["model", "fold_in", "content", "popular", "trending", "pinned"]
 """How an item came into an answer:
 
 - `model`: ranked for a user that the model was trained with, or like an item that it was trained with
@@ -55,7 +55,7 @@ class RankedItem(NamedTuple):
     card: ItemCard
     score: float
     rank: int
-    source: Source
+    source: ItemSource
     reason: str | None
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.ranker.eligibility.current_items import ItemsNow
+from resources.ranker.eligibility.current_items import CurrentItems
 
 HISTORY_LIMIT = 200
 
@@ -41,7 +41,7 @@ class Interests:
 
 
 def interest_reasons(
-    items: ItemsNow, vectors: NDArray[np.float32], rows: NDArray[np.int32], interests: Interests
+    items: CurrentItems, vectors: NDArray[np.float32], rows: NDArray[np.int32], interests: Interests
 ) -> list[str]:
     """Name for each recommended row the item of the history that speaks most for it.
 
@@ -63,7 +63,7 @@ def interest_reasons(
     ]
 
 
-def popularity_reason(items: ItemsNow, row: int) -> str:
+def popularity_reason(items: CurrentItems, row: int) -> str:
     """Say where the item is popular: in the upper half of its category or of the shop; else only that it is there."""
     catalogue = items.catalogue
     if row >= items.release_size:
@@ -74,7 +74,7 @@ def popularity_reason(items: ItemsNow, row: int) -> str:
     return "Popular in this shop" if catalogue.popular_overall[row] else "Available in this shop"
 
 
-def similarity_reason(items: ItemsNow, row: int) -> str:
+def similarity_reason(items: CurrentItems, row: int) -> str:
     """Name the item that the answer's items are similar to."""
     return f"Similar to {items.name(row)}"
 

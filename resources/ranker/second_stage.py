@@ -73,8 +73,8 @@ class CandidateFeatures:
         )
         self.widths = len(user_names), len(item_names)
         self._users, self._items = users, items
-        self._taste = item_vectors[:, :taste_dimensions]
-        self._norms = np.maximum(np.linalg.norm(self._taste, axis=1), 1e-12)
+        self._learned = item_vectors[:, :taste_dimensions]
+        self._norms = np.maximum(np.linalg.norm(self._learned, axis=1), 1e-12)
         unknown = np.full(len(items), MISSING, dtype=np.float32)
         self._category = items[:, item_names.index(CATEGORY)] if CATEGORY in item_names else unknown
         self._price = items[:, item_names.index(PRICE)] if PRICE in item_names else unknown
@@ -101,9 +101,9 @@ class CandidateFeatures:
         described[:, 1] = np.arange(len(rows))
         described[:, 2] = (scores - scores.mean()) / spread
         described[:, 3] = scores[0] - scores
-        taste = self._taste[rows]
-        described[:, 4] = taste @ user_vector[: taste.shape[1]]
-        described[:, 5:8] = self._likeness(taste, rows, history[-RECENT:])
+        learned = self._learned[rows]
+        described[:, 4] = learned @ user_vector[: learned.shape[1]]
+        described[:, 5:8] = self._likeness(learned, rows, history[-RECENT:])
         described[:, 8] = self._share_of_category(rows, history[-RECENT:])
         described[:, 9] = self._price_to_usual(user_row, rows)
         end = len(PAIR_FEATURES) + self._users.shape[1]
@@ -111,11 +111,11 @@ class CandidateFeatures:
         described[:, end:] = self._items[rows]
         return described
 
-    def _likeness(self, taste: Floats, rows: NDArray[np.int32], newest: NDArray[np.int32]) -> Floats:
+    def _likeness(self, learned: Floats, rows: NDArray[np.int32], newest: NDArray[np.int32]) -> Floats:
         """Cosines to the newest item, the greatest and the mean one to the newest items; MISSING without any."""
         if not len(newest):
             return np.full((len(rows), 3), MISSING, dtype=np.float32)
-        cosines = taste @ self._taste[newest].T / self._norms[rows][:, None] / self._norms[newest]
+        cosines = learned @ self._learned[newest].T / self._norms[rows][:, None] / self._norms[newest]
         return np.column_stack([cosines[:, -1], cosines.max(axis=1), cosines.mean(axis=1)])
 
     def _share_of_category(self, rows: NDArray[np.int32], newest: NDArray[np.int32]) -> Floats:

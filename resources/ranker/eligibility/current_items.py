@@ -47,7 +47,7 @@ class Patch:
 NO_PATCH = Patch(_NO_ROWS, _NO_ROWS, _NO_ROWS)
 
 
-class ItemsNow:
+class CurrentItems:
     """Items by row: those below `release_size` are the release's, the others were added since. Safe to share.
 
     Attributes:
@@ -160,21 +160,21 @@ class ItemsNow:
 
 
 class OverlaidItems:
-    """`ItemsNow` of one release for the overlays used last; an overlay is known by its identity."""
+    """`CurrentItems` of one release for the overlays used last; an overlay is known by its identity."""
 
     def __init__(self, release: LoadedRelease) -> None:
         self._release = release
-        self.as_released = ItemsNow(release)
-        self._made: list[ItemsNow] = []
+        self.as_released = CurrentItems(release)
+        self._made: list[CurrentItems] = []
 
-    def under(self, overlay: ItemOverlay | None) -> ItemsNow:
+    def under(self, overlay: ItemOverlay | None) -> CurrentItems:
         """Return the items under `overlay`."""
         if not overlay:
             return self.as_released
         for each in self._made:  # at most a handful: one overlay is live, and the one before it for a moment
             if each.overlay is overlay:
                 return each
-        made = ItemsNow(self._release, overlay)
+        made = CurrentItems(self._release, overlay)
         self._made = [made, *self._made[: _MAX_OVERLAYS - 1]]
         return made
 

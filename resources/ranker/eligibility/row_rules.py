@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.ranker.eligibility.current_items import ItemsNow
+from resources.ranker.eligibility.current_items import CurrentItems
 from resources.ranker.eligibility.rules import NO_RULES, RankRules
 
 _MAX_RULES = 16
@@ -27,7 +27,7 @@ class RowRules:
     groups: tuple[tuple[float, NDArray[np.int32]], ...]
 
     @classmethod
-    def of(cls, rules: RankRules, items: ItemsNow) -> RowRules:
+    def of(cls, rules: RankRules, items: CurrentItems) -> RowRules:
         """Resolve the ids; those that nobody knows do nothing."""
         by_factor: dict[float, list[str]] = {}
         for item_id, factor in rules.boosts.items():
@@ -44,11 +44,11 @@ class RowRules:
 class RulesByRow:
     """`RowRules` of the rules used last; rules, and the items they are resolved on, are known by their identity."""
 
-    def __init__(self, as_released: ItemsNow) -> None:
+    def __init__(self, as_released: CurrentItems) -> None:
         self._none = RowRules.of(NO_RULES, as_released)
-        self._made: list[tuple[RankRules, ItemsNow, RowRules]] = []
+        self._made: list[tuple[RankRules, CurrentItems, RowRules]] = []
 
-    def under(self, rules: RankRules | None, items: ItemsNow) -> RowRules:
+    def under(self, rules: RankRules | None, items: CurrentItems) -> RowRules:
         """Return `rules` in terms of the rows of `items`."""
         if rules is None or rules is NO_RULES:
             return self._none

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.ranker.candidates import ByPopularity
-from resources.ranker.eligibility.current_items import ItemsNow, Patch
+from resources.ranker.eligibility.current_items import CurrentItems, Patch
 from resources.ranker.eligibility.filters import Filters, FilterView, FilterViews
 from resources.ranker.eligibility.row_rules import RowRules
 
@@ -16,7 +16,7 @@ NO_ROWS = np.empty(0, dtype=np.int32)
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class EligibleItems:
     """The items that one answer may contain.
 
     Attributes:
@@ -27,7 +27,7 @@ class Scope:
         pinned: rows to begin with, in their order.
     """
 
-    items: ItemsNow
+    items: CurrentItems
     view: FilterView
     patch: Patch
     rules: RowRules
@@ -38,12 +38,12 @@ class Scope:
     def of(
         cls,
         views: FilterViews,
-        items: ItemsNow,
+        items: CurrentItems,
         rules: RowRules,
         filters: Filters,
         *,
         also_removed: NDArray[np.int32] = NO_ROWS,
-    ) -> Scope:
+    ) -> EligibleItems:
         """Put together what an answer may contain; `also_removed` are rows to leave out."""
         removed = also_removed
         if filters.exclude_ids or len(rules.hidden):
