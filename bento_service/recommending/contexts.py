@@ -1,4 +1,4 @@
-"""What answers are made from, for every tenant of a service, with as little reading as each answer needs."""
+"""Contexts of answers for every tenant of a service, with as little reading as each answer needs."""
 
 from __future__ import annotations
 

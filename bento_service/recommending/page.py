@@ -36,7 +36,7 @@ _ENDED = f"is past the last page: all pages together hold at most {MAX_DEPTH} it
 
 
 class _Cursor(BaseModel):
-    """What a cursor says; short names because every answer carries one.
+    """The contents of a cursor; short names because every answer carries one.
 
     Attributes:
         r: release that the rows are of.
@@ -137,7 +137,7 @@ async def page_of(asked: RecommendationRequest, tenant: TenantId, release: Loade
 
 
 def _asked(asked: RecommendationRequest, tenant: TenantId) -> str:
-    """What must stay the same from page to page. How many, with which reasons, and what happened since may change."""
+    """Return what must stay the same from page to page. How many, the reasons and what happened since may change."""
     how = (asked.scenario, asked.exclude_seen, asked.diversity, asked.max_per_category)
     filters = asked.filters.model_dump_json(exclude_defaults=True) if asked.filters.model_fields_set else ""
     return f"{(tenant.value, asked.user_id, asked.session_id)!r}{how!r}{filters}"

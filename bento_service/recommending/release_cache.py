@@ -48,7 +48,7 @@ class LiveRelease:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What is known of one tenant's release: a live one, or the error to answer with."""
+    """The release of one tenant as last seen: a live one, or the error to answer with."""
 
     checked_at: float
     pointed_at: str | None

@@ -62,7 +62,7 @@ NO_INTERACTIONS = RecentInteractions(0, (), ())
 
 
 class Latest(NamedTuple):
-    """What is newest for one answer: `state_version` grows with every change of the tenant's items and rules."""
+    """The newest state for one answer: `state_version` grows with every change of the tenant's items and rules."""
 
     state_version: int
     interactions: RecentInteractions

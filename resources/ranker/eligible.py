@@ -23,8 +23,8 @@ class EligibleItems:
         view: what passes the filters in the release.
         patch: what the changes since do to that.
         rules: of the shop; hidden items are in `removed`.
-        removed: rows that are not to be answered, for whatever reason; not sorted, with repeats.
-        pinned: rows to begin with, in their order.
+        removed: `(n,)`, rows that are not to be answered, for whatever reason; not sorted, with repeats.
+        pinned: `(m,)`, rows to begin with, in their order.
     """
 
     items: CurrentItems
@@ -44,7 +44,7 @@ class EligibleItems:
         *,
         also_removed: NDArray[np.int32] = NO_ROWS,
     ) -> EligibleItems:
-        """Put together what an answer may contain; `also_removed` are rows to leave out."""
+        """Put together what an answer may contain; `also_removed` `(n,)` are rows to leave out."""
         removed = also_removed
         if filters.exclude_ids or len(rules.hidden):
             removed = np.concatenate([also_removed, items.rows(filters.exclude_ids), rules.hidden])
@@ -90,7 +90,7 @@ class EligibleItems:
         return mask
 
     def popular(self, taken: NDArray[np.int32], *, only: NDArray[np.bool_] | None = None) -> ByPopularity:
-        """Return what is popular, without the rows in `taken`, and of the items `only`, `(items.size,)`, if given."""
+        """Return what is popular, without the rows `taken` `(n,)`, of the items `only` `(items.size,)` if given."""
         allowed = self.mask()
         allowed[taken] = False
         if only is not None:

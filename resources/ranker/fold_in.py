@@ -1,4 +1,4 @@
-"""Users that the release has no vector for: one from a few events, without training.
+"""Vectors of users whom the release has none for, from a few events and without training.
 
 The sum of `fold_in[item]` over the events, each times its weight, is divided by its length; the coordinates that were
 not learned are 1, as they are for every user. Why this is the model's own vector of a user with these events is in
@@ -52,6 +52,12 @@ def recomputed_vector(
     Σ fold_in over the history and the new events, in which the trained vector stands for the sum over the history, at
     that sum's length: the events move what was learned as much as they would have moved the sum. Coordinates that were
     not learned stay.
+
+    Args:
+        trained: `(dim,)`.
+        fold_in: `(n_items, t)`, t ≤ dim.
+        history: `(m,)` rows of the items that the trained vector was made with.
+        weights: `(n,)`, one for each of `rows`.
     """
     learned = fold_in.shape[1]
     before = trained[:learned]
@@ -74,7 +80,7 @@ def event_weight(interaction_type: str | None) -> float:
 
 
 def distinct(rows: NDArray[np.int32], weights: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Return each row once, in the order of its last event, with the sum of its weights."""
+    """Return each of `rows` `(n,)` once, in the order of its last event, with the sum of its `weights` `(n,)`."""
     totals: dict[int, float] = {}
     for row, weight in zip(rows.tolist(), weights.tolist(), strict=True):
         totals[row] = totals.pop(row, 0.0) + weight
@@ -84,7 +90,7 @@ def distinct(rows: NDArray[np.int32], weights: NDArray[np.float64]) -> tuple[NDA
 def known_events(
     row_of: Callable[[str], int | None], item_ids: Sequence[str], weights: Sequence[float] | None
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Return the rows of the items that are known, and the weights of their events, 1 each when they are not given.
+    """Return the rows `(n,)` of the items that are known, and the weights `(n,)` of their events, 1 each by default.
 
     Raises:
         InvalidInput: there is not one finite weight for each item.

@@ -46,11 +46,9 @@ class RankingQuery:
     max_per_category: int | None = None
 
     def __post_init__(self) -> None:
-        _require_at_least(1, "count", self.count)
-        _require_at_least(0, "offset", self.offset)
-        _require_share("diversity", self.diversity)
-        if self.max_per_category is not None:
-            _require_at_least(1, "max_per_category", self.max_per_category)
+        _check(self.count, self.offset, self.diversity)
+        if self.max_per_category is not None and self.max_per_category < 1:
+            raise _out_of_range("max_per_category", "must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +72,7 @@ class SimilarQuery:
     diversity: float | None = None
 
     def __post_init__(self) -> None:
-        _require_at_least(1, "count", self.count)
-        _require_at_least(0, "offset", self.offset)
-        _require_share("diversity", self.diversity)
+        _check(self.count, self.offset, self.diversity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +102,13 @@ class UserHistory:
         return np.concatenate([self.items, self.disliked])
 
 
-def _require_at_least(least: int, name: str, number: int) -> None:
-    if number < least:
-        raise _out_of_range(name, f"must be at least {least}")
-
-
-def _require_share(name: str, share: float | None) -> None:
-    if share is not None and not 0 <= share <= 1:
-        raise _out_of_range(name, "must be between 0 and 1")
+def _check(count: int, offset: int, diversity: float | None) -> None:
+    if count < 1:
+        raise _out_of_range("count", "must be at least 1")
+    if offset < 0:
+        raise _out_of_range("offset", "must be at least 0")
+    if diversity is not None and not 0 <= diversity <= 1:
+        raise _out_of_range("diversity", "must be between 0 and 1")
 
 
 def _out_of_range(name: str, problem: str) -> InvalidInput:

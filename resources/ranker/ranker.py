@@ -45,7 +45,7 @@ class _Shop:
 
 @dataclass(frozen=True, slots=True)
 class _Preference:
-    """What the model goes by for one user.
+    """The preference vector of one user, and where it comes from.
 
     Attributes:
         vector: `(d,)`; `None` for a user of whom nothing is known, who is answered by popularity.
@@ -234,7 +234,7 @@ class Ranker:
         return found.ranking(fallback, self._algorithm, offset=query.offset, reasons=reasons, degraded=degraded)
 
     def _seen_again(self, query: RankingQuery, shop: _Shop, history: UserHistory) -> RankingBuilder:
-        """What was seen may come again, what is disliked only where there is nothing else: no answer is empty."""
+        """Fill an answer with what was seen, and what is disliked only where there is nothing else: none is empty."""
         eligible = self._eligible(query, shop, also_removed=history.disliked)
         if not eligible.mask().any():
             eligible = self._eligible(query, shop)

@@ -14,7 +14,7 @@ from resources.ranker.ranking import Fallback, ItemSource, RankedItem, Ranking
 from resources.ranker.reasons import popularity_reason
 
 Reasons = Callable[[NDArray[np.int32]], list[str]]
-"""Says for each row why it is in the answer."""
+"""Says for each of the rows `(n,)` why it is in the answer."""
 _PINNED = "Chosen by this shop"
 _TRENDING = "Trending in this shop"
 _DEEPER = 4
@@ -44,11 +44,11 @@ class RankingBuilder:
         return self._wanted - len(self.rows)
 
     def taken(self) -> NDArray[np.int32]:
-        """Return the rows in the answer so far."""
+        """Return the rows `(n,)` in the answer so far."""
         return np.array(self.rows, dtype=np.int32)
 
     def add_pinned(self, rows: NDArray[np.int32]) -> None:
-        """Add the rows that rules put first; their score is 1."""
+        """Add the rows `(n,)` that rules put first; their score is 1."""
         if not len(rows):
             return
         kept = rows[self._within_cap(rows)][: self.missing]

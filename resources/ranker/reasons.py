@@ -14,7 +14,7 @@ HISTORY_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class Interests:
-    """What a user's items say for an item: that of item j for item i is weight_j · voice_j · vector_i.
+    """The support of a user's items for an item: that of item j for item i is weight_j · voice_j · vector_i.
 
     For a user vector made from events at answer time, with `fold_in` as voices, these products add up to the item's own
     product, so the greatest is what contributed most. (In a recomputed one the trained vector stands for the sum over
@@ -43,9 +43,10 @@ class Interests:
 def interest_reasons(
     items: CurrentItems, vectors: NDArray[np.float32], rows: NDArray[np.int32], interests: Interests
 ) -> list[str]:
-    """Name for each recommended row the item of the history that speaks most for it.
+    """Name for each recommended row of `rows` `(n,)` the item of the history that speaks most for it.
 
-    Without an item that does (product above 0) the sentence claims nothing beyond the model.
+    Without an item that does (product above 0) the sentence claims nothing beyond the model. `vectors` are
+    `(n_items, d)`.
     """
     newest = interests.rows[-HISTORY_LIMIT:]
     if not len(newest):

@@ -33,9 +33,9 @@ PAIR_FEATURES = (
     "share_of_category",
     "price_to_usual",
 )
-"""What is worked out for a user and a candidate; the user's and the item's own features follow."""
+"""Features that are worked out for a user and a candidate; the user's and the item's own features follow."""
 USER, ITEM = "user_", "item_"
-"""What the names of these features begin with."""
+"""The beginnings of the names of these features."""
 CATEGORY, PRICE = "category", "price"
 """Columns of the item features that pair features are made of."""
 USUAL_PRICE = "avg_purchase_price"
@@ -90,7 +90,7 @@ class CandidateFeatures:
     ) -> Floats:
         """Describe one user's candidates `rows` `(n,)`, best first, with their inner products `scores` `(n,)`.
 
-        `history` are the rows of the user's items, most recent last.
+        `user_vector` is `(d,)`; `history` `(m,)` are the rows of the user's items, most recent last.
 
         Returns:
             `(n, len(names))`.
@@ -134,7 +134,10 @@ class CandidateFeatures:
 
 
 def start_scores(described: Floats) -> NDArray[np.float64]:
-    """Return what the trees correct: the retrieval's own scores, so that few trees change the order only a little."""
+    """Return what the trees correct, `(n,)` for candidates described as `(n, features)`: the retrieval's own scores.
+
+    So few trees change the order only a little.
+    """
     return _RETRIEVAL_WEIGHT * described[:, PAIR_FEATURES.index("standard_score")].astype(np.float64)
 
 
@@ -224,9 +227,9 @@ class SecondStage:
         scores: NDArray[np.float64],
         history: NDArray[np.int32],
     ) -> NDArray[np.int32]:
-        """Return `rows` (best first, with their `scores`) with the first `CANDIDATES` of them in the trees' order.
+        """Return `rows` `(n,)`, best first by `scores` `(n,)`, with the first `CANDIDATES` of them in the trees' order.
 
-        Ties keep the retrieval's order.
+        `user_vector` is `(d,)`, `history` `(m,)`. Ties keep the retrieval's order.
         """
         if len(rows) < 2:
             return rows
@@ -236,7 +239,7 @@ class SecondStage:
         return np.concatenate([first[order], rows[CANDIDATES:]])
 
     def predict(self, described: Floats) -> NDArray[np.float64]:
-        """Return the scores `(n,)` of described candidates; only their order within one user means anything."""
+        """Return the scores `(n,)` of candidates described as `(n, features)`; only the order for a user matters."""
         # One thread: a request has a hundred rows, and threads that wait for each other are the tail of the latency.
         corrections = np.asarray(self._trees.predict(described, raw_score=True, num_threads=1), dtype=np.float64)
         return start_scores(described) + corrections

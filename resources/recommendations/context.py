@@ -1,7 +1,7 @@
-"""What an answer is made from: a release, what its tenant changed since, the rules in force, what the user did since.
+"""The context of an answer: a release, what its tenant changed since, the rules in force, what the user did since.
 
 Every answer is made from what `serving_context` returns: those of the HTTP routes, of batches, of BentoML's endpoints,
-of why-not, of the commands and of exports.
+of why-not, of packages, of commands and of exports.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from resources.release.load import LoadedRelease
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """The one whom an answer is for: a user of the tenant, a visit of a shop, both, or neither."""
+    """A user of a tenant, a visit of its shop, both, or a stranger: whom an answer is for."""
 
     tenant: TenantId
     user_id: str | None = None
@@ -31,7 +31,7 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServingContext:
-    """What one answer is made from, as it was at one moment.
+    """Everything that one answer depends on besides its query, as it was at one moment.
 
     Attributes:
         ranker: over the release that answers.

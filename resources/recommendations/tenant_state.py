@@ -1,4 +1,4 @@
-"""What a tenant has changed since its release was made, which holds at once: items, and merchandising rules.
+"""Changes of a tenant since its release was made, which hold at once: of items, and of merchandising rules.
 
 Immutable. A worker keeps the state of a tenant for as long as `state_version` and the release stay the same.
 """

@@ -31,12 +31,12 @@ _NO_ROWS: Rows = np.empty(0, dtype=np.int32)
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What an overlay does to the items that pass a filter.
+    """The effect of an overlay on the items that pass a filter.
 
     Attributes:
-        shut: rows of the release that the filter's own view may hold, and that now speak for themselves.
-        opened: those of the changed and new items that pass, ascending.
-        opened_with_vector: those of them that have a vector.
+        shut: `(n,)`, rows of the release that the filter's own view may hold, and that now speak for themselves.
+        opened: `(m,)`, those of the changed and new items that pass, ascending.
+        opened_with_vector: `(k,)`, those of them that have a vector.
     """
 
     shut: Rows
@@ -80,7 +80,7 @@ class CurrentItems:
         return self._added.get(item_id) if row is None else row
 
     def rows(self, item_ids: Iterable[str]) -> Rows:
-        """Return the rows of those items that are known, in the order given."""
+        """Return the rows `(n,)` of those items that are known, in the order given."""
         if not self._added:
             known = self._release_rows
             return np.array([known[item_id] for item_id in item_ids if item_id in known], dtype=np.int32)
@@ -114,14 +114,14 @@ class CurrentItems:
         return patch
 
     def popularity(self, rows: Rows) -> NDArray[np.float64]:
-        """Return the popularity of `rows` `(n,)`; an item added since the release has none yet."""
+        """Return the popularity `(n,)` of `rows` `(n,)`; an item added since the release has none yet."""
         if not self._added:
             return self.catalogue.popularity[rows]
         inside = rows < self.release_size
         return np.where(inside, self.catalogue.popularity[np.where(inside, rows, 0)], 0.0) if len(rows) else np.zeros(0)
 
     def categories(self, rows: NDArray[np.integer]) -> list[str | int | None]:
-        """Return for each row what says whether two items have one category; `None` for an item without any."""
+        """Return for each of `rows` `(n,)` a value that items of one category share; `None` for an item without any."""
         codes: list[str | int | None] = []
         known = self.catalogue.category
         for row in rows.tolist():

@@ -18,8 +18,8 @@ class RowRules:
     """`RankRules` by row.
 
     Attributes:
-        pinned, hidden: rows int32; the pinned ones in their order, without hidden ones.
-        groups: for each factor other than 1, the rows (ascending) of the items that it applies to.
+        pinned, hidden: `(n,)` int32 each; the pinned ones in their order, without hidden ones.
+        groups: for each factor other than 1, the rows `(n,)`, ascending, of the items that it applies to.
     """
 
     pinned: NDArray[np.int32]
@@ -28,7 +28,7 @@ class RowRules:
 
     @classmethod
     def of(cls, rules: RankRules, items: CurrentItems) -> RowRules:
-        """Resolve the ids; those that nobody knows do nothing."""
+        """Resolve the ids; unknown ones do nothing."""
         by_factor: dict[float, list[str]] = {}
         for item_id, factor in rules.boosts.items():
             if factor != 1:

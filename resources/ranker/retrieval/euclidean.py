@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 Neighbours = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""Products `(1, k)` and rows `(1, k)`, as FAISS returns them."""
 
 _WIDER = 4
 
@@ -52,7 +53,7 @@ class EuclideanIndex:
         return self._products(queries, self._index.search(as_query(queries), k)[1][0])
 
     def search_among(self, query: Vectors, k: int, allowed: NDArray[np.bool_], share: float) -> Neighbours:
-        """Search the rows of a mask `(n_items,)` of which about `share` are allowed; `k` of them if there are as many.
+        """Search the rows of a mask `(n_items,)`, of which about `share` are allowed, for `k` near to a query `(d,)`.
 
         It looks into probes / share³ lists: as many allowed vectors are expected in probes / share of them as a search
         without a mask meets, and the fewer pass, the farther they may be from what the user likes (a category that is
