@@ -17,6 +17,7 @@ from recsaas_assets.recommender.lifecycle import train as lifecycle
 from recsaas_assets.recommender.lifecycle.model_config import fit_model
 from recsaas_assets.recommender.lightgcn.trainer import FitResult
 from resources.base.errors import Conflict
+from resources.ranker.query import RankingQuery
 from resources.ranker.ranker import Ranker
 from resources.release.load import load_release
 from resources.uploads.contract.columns import Kind
@@ -29,7 +30,7 @@ def answers(site: Site) -> list[str]:
     version = site.releases(SHOP).current()
     assert version is not None
     ranker = Ranker(load_release(site.releases(SHOP).directory(version)))
-    return [item.item_id for item in ranker.recommend("p-u001", 5).items]
+    return [item.item_id for item in ranker.recommend(RankingQuery("p-u001", 5)).items]
 
 
 def test_shuffled_labels_are_held_and_can_be_forced(shared_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,7 @@ from resources.base.errors import InvalidInput
 from resources.base.tenant import TenantId
 from resources.control_db.uploads import UploadRecord
 from resources.erasure.places.releases import contents_without, read_contents, seen_items_in
+from resources.ranker.query import RankingQuery
 from resources.ranker.ranker import Ranker
 from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
@@ -183,7 +184,7 @@ def test_what_a_user_dislikes_is_not_answered_after_training(
         return store.directory(version)
 
     def answers(contents: ReleaseContents, user: str, *, exclude_seen: bool = True) -> set[str]:
-        ranking = Ranker(load_release(written(contents))).recommend(user, 10, exclude_seen=exclude_seen)
+        ranking = Ranker(load_release(written(contents))).recommend(RankingQuery(user, 10, exclude_seen=exclude_seen))
         return {item.item_id for item in ranking.items}
 
     assert answers(contents, "none") == {"y", "cold"}
