@@ -1,7 +1,8 @@
 """CSV text to polars frames of text, with the line of every row as a person counts it.
 
 Blocks of whole lines go through polars. A block that is not plain (ragged, blank lines, stray carriage returns, quotes
-over line ends or amid text) goes through the slower `csv` module, with the next one when its last row runs on.
+over line ends or amid text) goes through the slower `csv` module, with the next one when its last row runs on. DuckDB's
+reader gives rows no line numbers and refuses some of these files (ADR 16).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from resources.base.errors import UploadRefused
-from resources.uploads.parsing.source import Readable, not_utf8, refuse_nul
+from resources.uploads.parsing.uploaded_file import Readable, not_utf8, refuse_nul
 
 BLOCK_BYTES = 16 * 1024 * 1024
 MAX_LINE_BYTES = 64 * 1024 * 1024
