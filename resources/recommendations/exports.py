@@ -41,8 +41,7 @@ from resources.control_db.recommendation_exports import (
 )
 from resources.jobs.claims import LEASE, MAX_ATTEMPTS, OUTAGES, RENEW_SECONDS, Clock, kept_claim, rest_after
 from resources.ranker.live import live_ranker
-from resources.recommendations.batch import RECOMMENDATION_SCHEMA, recommend_all
-from resources.release.live import live_version
+from resources.recommendations.batch import RECOMMENDATION_SCHEMA, ListsOfAll, recommend_all
 from resources.release.store import ReleaseStore
 from resources.storage.disk import work_folder
 from resources.storage.lake import Lake, put_file
@@ -140,10 +139,8 @@ class ExportRunner:
                 self.db,
                 tenant,
                 ranker,
-                request.count,
+                ListsOfAll(request.count, request.scenario, without=erased),
                 now=self.clock(),
-                scenario=request.scenario,
-                without=erased,
                 on_progress=lambda done, total: work.note(replace(work.export, users_done=done, users_total=total)),
             )
             rows = write_table(file, blocks, RECOMMENDATION_SCHEMA)
@@ -218,7 +215,7 @@ def submit_export(
         NoRelease: the tenant has nothing to recommend from yet.
         Conflict, ExportNotFound: see `add_export`.
     """
-    live_version(ReleaseStore(lake.tenant(tenant)), tenant)
+    ReleaseStore(lake.tenant(tenant)).live_version()
     export = add_export(db, tenant, request, now=now, key=key)
     finished = [each for each in list_exports(db, tenant, limit=_LISTED) if each.finished]
     for old in finished[MAX_KEPT:]:

@@ -21,7 +21,7 @@ from resources.control_db.engine import ControlDb, open_control_db
 from resources.storage.lake import Lake
 from resources.tenants.settings import TenantSettings, TrainingSettings
 from resources.uploads.contract.columns import Kind
-from resources.uploads.parsing.validation import rule_table
+from tests.contract_table import rule_table
 
 ROOT = Path(__file__).parents[2]
 NOT_IN_OPENAPI = {"GET /docs", "GET /", "GET /openapi.json", "GET /data-docs", "GET /shop", "GET /static/recsaas.js"}
@@ -132,12 +132,14 @@ def test_every_route_is_documented(tmp_path: Path, db: ControlDb) -> None:
             assert ("| none |" in row) == (path in ("/health", "/metrics")), operation["summary"]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("kind", ["assets", "sensors", "jobs", "schedules"])
 def test_every_part_of_the_graph_is_documented(graph: dict[str, list[str]], kind: str) -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", page("docs/assets.md"), re.MULTILINE))
     assert set(graph[kind]) - rows == set()
 
 
+@pytest.mark.e2e
 def test_every_check_is_documented(graph: dict[str, list[str]]) -> None:
     text = page("docs/assets.md")
     names = set(re.findall(r"`(\w+)`", text))
@@ -146,6 +148,7 @@ def test_every_check_is_documented(graph: dict[str, list[str]]) -> None:
     assert missing == []
 
 
+@pytest.mark.e2e
 def test_nothing_is_documented_that_the_graph_does_not_have(graph: dict[str, list[str]]) -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", page("docs/assets.md"), re.MULTILINE))
     assert rows - {name for names in graph.values() for name in names} == set()
