@@ -1,4 +1,8 @@
-"""The real service with two workers, over HTTP: with workers of our own, and with BentoML's."""
+"""The real service with two workers, over HTTP: with workers of our own, and with BentoML's.
+
+What stops a tenant or a key is seen by every worker; that it takes at most five seconds is shown by
+tests/unit/bento_service/test_auth.py, with a clock of its own.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,11 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from recsaas_assets.commands.tenants.tenant import tenant
 from resources.base.settings import Settings
+from resources.control_db.api_keys import list_api_keys
 from resources.control_db.engine import open_control_db
 from resources.storage.lake import Lake
 from tests.unit.bento_service.shop import Shop, open_shop
@@ -25,6 +32,9 @@ from tests.unit.bento_service.shop import Shop, open_shop
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 600
+STOP_SECONDS = 120
+REQUESTS = 40
+"""Each on a connection of its own, so that both workers get some."""
 WORKERS = 2
 OURS = ("bento_service.serve",)
 BENTOMLS = ("bentoml", "serve", "bento_service.service:RecsaasService")
@@ -42,17 +52,41 @@ print([name for name in ("torch", "dagster", "dbt") if name in sys.modules])
 
 @dataclass(frozen=True)
 class Running:
-    """A service that answers, and two shops in it."""
+    """A service that answers, and three shops in it; one of them is stopped."""
 
     http: httpx.Client
+    home: Path
     blue: Shop
     green: Shop
+    red: Shop
     log: Path
 
     def ask(self, shop: Shop, user: str = "u1", k: int = 1) -> Any:
         answer = self.http.get(f"/recommend/{user}?k={k}", headers=shop.headers)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def statuses(self, shop: Shop) -> set[int]:
+        """Ask often, by our route and by BentoML's own, and return how that was answered."""
+        paths = ("/recommend", "/api/v1/recommendations") * (REQUESTS // 2)
+        answers = [self.http.post(path, json={"user_id": "u1"}, headers=shop.headers) for path in paths]
+        return {answer.status_code for answer in answers}
+
+    def await_statuses(self, shop: Shop, expected: set[int]) -> None:
+        """Ask until every answer of every worker has such a status."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while (found := self.statuses(shop)) != expected:
+            assert time.monotonic() < deadline, found
+
+    def command(self, *arguments: str) -> None:
+        """Call `recsaas tenant`."""
+        done = CliRunner(env={"RECSAAS_HOME": str(self.home)}).invoke(tenant, arguments)
+        assert done.exit_code == 0, done.output
+
+    def stopped(self, shop: Shop) -> int:
+        """How many workers have said in the log that they take a key of the tenant no more."""
+        lines = self.log.read_text().splitlines()
+        return sum("key_stopped" in line and f'"tenant": "{shop.tenant}"' in line for line in lines)
 
 
 @pytest.fixture(scope="module", params=[OURS, BENTOMLS], ids=["our workers", "BentoML's workers"])
@@ -61,9 +95,9 @@ def service(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     settings = Settings(home=home)
     db = open_control_db(settings.database_url)
     lake = Lake.open(settings.lake_url, scratch=settings.scratch)
-    blue, green = (open_shop(name, lake=lake, db=db, prefix=name[0]) for name in ("blue", "green"))
-    blue.release()
-    green.release()
+    shops = [open_shop(name, lake=lake, db=db, prefix=name[0]) for name in ("blue", "green", "red")]
+    for shop in shops:
+        shop.release()
     log = home / "service.log"
     port = free_port()
     command = ["-m", *request.param, "--host", "127.0.0.1", "--port", str(port)]
@@ -83,7 +117,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         limits = httpx.Limits(max_keepalive_connections=0)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=30) as http:
             wait_until_ready(http, process, log)
-            yield Running(http, blue, green, log)
+            yield Running(http, home, *shops, log)
     finally:
         process.terminate()
         assert process.wait(timeout=120) is not None
@@ -228,6 +262,21 @@ def answers_counted(service: Running) -> float:
     start = 'recsaas_tenant_requests_total{route="/recommend/{user_id}",status="200",tenant="blue"}'
     lines = service.http.get("/metrics").text.splitlines()
     return next(float(line.removeprefix(start)) for line in lines if line.startswith(start))
+
+
+def test_a_suspended_tenant_and_a_revoked_key_stop_on_every_worker(service: Running) -> None:
+    assert service.statuses(service.red) == {200}
+    for command, expected in (("suspend", {403}), ("resume", {200})):
+        service.command(command, "red", "--yes")
+        service.await_statuses(service.red, expected)
+        assert service.statuses(service.green) == {200}
+    assert service.stopped(service.red) >= 1
+    (key,) = list_api_keys(service.red.db, service.red.tenant)
+    service.command("key", "revoke", "red", key.id, "--yes")
+    service.await_statuses(service.red, {401})
+    assert service.statuses(service.green) == {200}
+    assert service.stopped(service.red) >= 2
+    assert service.stopped(service.green) == 0
 
 
 def test_no_key_is_in_the_log(service: Running) -> None:
