@@ -87,8 +87,8 @@ class EarlierRows:
     def search(self, firsts: Entries) -> Iterator[tuple[Lines, Any, Lines]]:
         """Yield lines of the new file, the source and the line there of a stored row with the same hash.
 
-        `firsts` (shape (n,)) are sorted by hash; the three arrays have the same length. Of several stored rows the newest
-        counts, and only those that were not deleted.
+        `firsts` (shape (n,)) are sorted by hash; the three arrays have the same length. Of several stored rows the
+        newest counts, and only those that were not deleted.
         """
         pending = np.ones(len(firsts), dtype=bool)
         for start in range(0, len(self._sources), _SEARCHED_AT_ONCE):
