@@ -145,7 +145,7 @@ class RecsaasService:
                 workers = (self._services.upload_worker, self._services.export_worker)
                 await asyncio.gather(*(asyncio.to_thread(worker.stop) for worker in workers))
                 await asyncio.to_thread(children().stop)  # workers that were forked call nothing at their exit
-            self._services.reads.close()
+            self._services.contexts.close()
             if self._services.shared is not None:
                 await self._services.shared.close()
         if self._db is not None:

@@ -41,7 +41,7 @@ from resources.control_db.recommendation_exports import (
 )
 from resources.jobs.claims import LEASE, MAX_ATTEMPTS, OUTAGES, RENEW_SECONDS, Clock, kept_claim, rest_after
 from resources.ranker.live import live_ranker
-from resources.recommendations.batch import RECOMMENDATION_SCHEMA, recommend_all
+from resources.recommendations.batch import RECOMMENDATION_SCHEMA, ListsOfAll, recommend_all
 from resources.release.store import ReleaseStore
 from resources.storage.disk import work_folder
 from resources.storage.lake import Lake, put_file
@@ -139,10 +139,8 @@ class ExportRunner:
                 self.db,
                 tenant,
                 ranker,
-                request.count,
+                ListsOfAll(request.count, request.scenario, without=erased),
                 now=self.clock(),
-                scenario=request.scenario,
-                without=erased,
                 on_progress=lambda done, total: work.note(replace(work.export, users_done=done, users_total=total)),
             )
             rows = write_table(file, blocks, RECOMMENDATION_SCHEMA)

@@ -17,11 +17,11 @@ from resources.storage.lake import read_parquet
 
 if TYPE_CHECKING:
     from recsaas_assets.benchmarks.models.ranked import Scorers
+    from recsaas_assets.recommender.data.arrays import Mask
     from recsaas_assets.recommender.data.dataset import TrainingSet
     from recsaas_assets.recommender.data.pairs import Pairs
     from recsaas_assets.recommender.data.vectors import ModelVectors
     from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
-    from recsaas_assets.recommender.metrics.holdout import Mask
 
 _EVENTS = (1, 3, 5)
 _HIDDEN_SHARE = 0.1
@@ -150,7 +150,7 @@ def _as_new(data: TrainingSet, vectors: ModelVectors, history: Pairs, new: Mask,
 
 
 def _warm_items(data: TrainingSet, model: TrainedModel, seed: int) -> dict[str, Any]:
-    """What the main metric pays for new items among the candidates, and what all targets together gain."""
+    """Loss of the main metric by new items among the candidates, and gain over all targets together."""
     from recsaas_assets.recommender.metrics.scorers import VectorScorer
 
     vectors = model.holdout

@@ -22,7 +22,7 @@ _LENGTH = b"\r\ncontent-length:"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to send, and how.
+    """A load for a service: the requests, and how they are sent.
 
     Attributes:
         requests: whole HTTP/1.1 requests, sent in turn, from the start again after the last.
@@ -229,7 +229,7 @@ def http_request(method: str, path: str, *, key: str = "", body: bytes = b"") ->
 
 
 def percentiles(milliseconds: NDArray[np.float64] | Sequence[float]) -> dict[str, float]:
-    """Return `p50_ms`, `p95_ms` and `p99_ms`; NaN without an answer."""
+    """Return `p50_ms`, `p95_ms` and `p99_ms` of `milliseconds` (n,); NaN without an answer."""
     if not len(milliseconds):
         return {f"p{level}_ms": float("nan") for level in (50, 95, 99)}
     return {f"p{level}_ms": round(float(np.percentile(milliseconds, level)), 3) for level in (50, 95, 99)}

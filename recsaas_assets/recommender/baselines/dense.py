@@ -1,20 +1,17 @@
-"""What the personal baselines share: scores of all items for a block of users, with or without recent popularity."""
+"""Scorer of the personal baselines: scores of all items for a block of users, with or without recent popularity."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy import sparse
 
 from recsaas_assets.recommender.baselines.popularity import recent_popularity
+from recsaas_assets.recommender.data.arrays import Rows, Scores
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.metrics.scorers import BlockScores, rank_blocks
-
-Rows = npt.NDArray[np.int32]
-Scores = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,13 +11,11 @@ import numpy.typing as npt
 from pydantic import JsonValue, ValidationError
 from scipy import sparse
 
+from recsaas_assets.recommender.data.arrays import Mask, Rows, Scores, Vectors
 from recsaas_assets.recommender.data.dataset import TrainingSet
-from recsaas_assets.recommender.data.vectors import Vectors
 from recsaas_assets.recommender.evaluation.report import POPULARITY, LiveSummary
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, parse_config
-from recsaas_assets.recommender.metrics.scorers import ItemScorer, Rows, Scores, VectorScorer
-
-Mask = npt.NDArray[np.bool_]
+from recsaas_assets.recommender.metrics.scorers import ItemScorer, VectorScorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class DamagedRelease:
 
 @dataclass(frozen=True, eq=False)
 class LiveModel:
-    """What the gate needs of the live release, in the release's own rows.
+    """The model of the live release, in the release's own rows, as the gate compares with it.
 
     Attributes:
         algorithm: what it serves; "popularity" when no model does.
@@ -58,7 +56,7 @@ class LiveModel:
 
     @property
     def summary(self) -> LiveSummary:
-        """What the gate has to know of it."""
+        """The facts about it that the gate decides by."""
         return LiveSummary(
             version=self.version, algorithm=self.algorithm, measured=self.measured, second_stage=self.second_stage
         )

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from recsaas_assets.recommender.evaluation.report import Comparison, Difference, EvaluationReport, Figures, Intervals
+from recsaas_assets.recommender.evaluation.report import (
+    Comparison,
+    Difference,
+    EvaluationReport,
+    Figures,
+    Intervals,
+)
 
 QUALITY = ("ndcg@10", "recall@20", "precision@10", "mrr")
 LISTS = ("coverage@10", "novelty@10", "popularity_percentile@10", "head_share@10", "gini@10")
@@ -66,7 +72,7 @@ def difference_text(difference: Difference) -> str:
 
 
 def how_compared(comparison: Comparison) -> str:
-    """Which fits were compared on what, as one sentence."""
+    """One sentence on which fits were compared on which holdout."""
     if comparison.holdout == "since_live":
         return (
             f"Both were measured on what happened after {comparison.since:%Y-%m-%d %H:%M} UTC, which neither has seen: "

@@ -1,11 +1,11 @@
-"""What a model of any type is fitted on."""
+"""The inputs of a fit, whatever the type of the model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recsaas_assets.recommender.data.arrays import Vectors
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.data.vectors import Vectors
 from resources.base.errors import InvalidInput
 
 
@@ -31,7 +31,7 @@ class FitInputs:
     initial: tuple[Vectors, Vectors] | None = None
 
     def epochs(self, configured: int) -> int:
-        """How many epochs the fit takes at most when its configuration says `configured`."""
+        """The most epochs that the fit may take when its configuration says `configured`."""
         return min(configured, self.stop_after or configured)
 
     def require_pairs(self) -> None:

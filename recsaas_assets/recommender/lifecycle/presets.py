@@ -1,4 +1,4 @@
-"""Which of a few configurations a tenant's training starts from: chosen on its validation period, in seconds.
+"""The choice between a few configurations to start a tenant's training from: on its validation period, in seconds.
 
 Two shops of one size may need opposite settings: in one the season decides what sells, in the other lasting taste. A
 short fit of each preset, read out in several ways, tells them apart before the first full fit. Anything other than the
@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from recsaas_assets.recommender.data.arrays import Values, Vectors
 from recsaas_assets.recommender.data.dataset import TrainingSet
-from recsaas_assets.recommender.data.vectors import Vectors
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig
 from recsaas_assets.recommender.lifecycle.validation_users import ValidationUsers, clearly_ahead
 from recsaas_assets.recommender.lightgcn.readout import Readout
 from recsaas_assets.recommender.lightgcn.trainer import fit
-from recsaas_assets.recommender.metrics.ranking import Values
 from resources.tenants.model_configs import LightGCNConfig
 
 STEADY: dict[str, Any] = {

@@ -18,7 +18,13 @@ from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.cold_items import ContentQuality, with_cold_items
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
 from recsaas_assets.recommender.lifecycle.presets import adapted
-from recsaas_assets.recommender.lifecycle.trained_model import BEFORE_LIVE, HOLDOUT, RELEASE, SEARCH, TrainedModel
+from recsaas_assets.recommender.lifecycle.trained_model import (
+    BEFORE_LIVE,
+    HOLDOUT,
+    RELEASE,
+    SEARCH,
+    TrainedModel,
+)
 from recsaas_assets.recommender.lifecycle.warm_start import (
     PreviousModel,
     StartReport,
@@ -105,7 +111,7 @@ class _Fits:
         self._run(RELEASE, "full", stop_after=as_long)
 
     def model(self, start: StartReport) -> TrainedModel:
-        """What the fits together give."""
+        """The trained model that the fits together give."""
         data, config, earlier = self.inputs.training_set, self.config, self.earlier
         first = next(iter(self.done.values()))
         vectors = {name: fitted.vectors for name, fitted in self.done.items()}

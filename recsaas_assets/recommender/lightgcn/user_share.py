@@ -36,7 +36,7 @@ class UserShare:
         return slice(self.first, self.last)
 
     def local(self, start: int, stop: int) -> slice:
-        """Where the rows ``start`` ≤ row < ``stop`` of all users are among those held here; may be empty."""
+        """The slice of the rows held here with ``start`` ≤ row < ``stop`` among all users; may be empty."""
         return slice(
             min(max(start, self.first), self.last) - self.first, max(min(stop, self.last), self.first) - self.first
         )
@@ -54,7 +54,7 @@ class UserShare:
         return part if self.processes == 1 else Bipartite(part.user_item, _Summed(part.item_user, self))
 
     def summed(self, tensor: torch.Tensor) -> torch.Tensor:
-        """``tensor``, overwritten by its sum over the processes: bit for bit the same in all of them."""
+        """``tensor`` (of any shape), overwritten by its sum over the processes: bit for bit the same in all of them."""
         if self.processes > 1:
             torch.distributed.all_reduce(tensor)
         return tensor

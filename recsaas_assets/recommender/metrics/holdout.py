@@ -1,4 +1,4 @@
-"""What a model is measured on: pairs that came later than everything it has seen, and its known users and items."""
+"""Holdouts: pairs that came later than everything it has seen, and its known users and items."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from recsaas_assets.recommender.data.arrays import Mask
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.metrics.exposure import head_items
-
-Mask = npt.NDArray[np.bool_]
 
 MIN_USERS = 20
 """Below this many evaluated users a comparison says nothing."""
@@ -37,7 +36,7 @@ class Holdout:
 
     @classmethod
     def since_live(cls, training_set: TrainingSet) -> Holdout:
-        """What neither the live release nor a fit on ``before_live`` has seen."""
+        """The pairs that neither the live release nor a fit on ``before_live`` has seen."""
         return cls(training_set.before_live, training_set.since_live, training_set.n_users, training_set.n_items)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What the second stage learns from: candidates of the retrieval, described, with what became of them."""
+"""Training examples of the second stage: candidates of the retrieval with their features and labels."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recsaas_assets.recommender.data.feature_tables import Floats
+from recsaas_assets.recommender.data.arrays import Counts, Floats
 from recsaas_assets.recommender.metrics.holdout import Holdout
 from recsaas_assets.recommender.second_stage.retrieval import Retrieval
 from resources.ranker.second_stage import CANDIDATES
-
-Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
