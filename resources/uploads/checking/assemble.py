@@ -36,7 +36,7 @@ class CheckedUpload:
 def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | None, work: Path) -> CheckedUpload:
     """Leave the repeats out of the accepted rows, add the conflicts to the rejected ones, and count.
 
-    Only parts that change are written again.
+    Only parts that change are written again. `catalogue` has the hashed ids of the tenant's items, shape (n_items,).
     """
     kind, file = inspection.kind, inspection.check.file
     accepted = _without(inspection, repeats.gone, work / "accepted")

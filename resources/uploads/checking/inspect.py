@@ -164,7 +164,7 @@ class _Gathered:
 
 
 def text_of_rows(inspection: Inspection, rows: Lines) -> Iterator[pl.DataFrame]:
-    """Read the file again and yield the text of the rows on these lines (sorted), a batch at a time."""
+    """Read the file again and yield the text of the rows on these lines (sorted, shape (n,)), a batch at a time."""
     wanted = pl.Series(ROW_NUMBER, rows, dtype=pl.Int64).to_frame()
     with inspection.check.open() as table:
         for batch in table.batches:

@@ -40,7 +40,7 @@ class Deletions:
     source: npt.NDArray[np.int32]
 
     def newest(self, hashes: Hashes) -> npt.NDArray[np.int32]:
-        """Return for each hash the number of the newest source that deletes it, a very high one for none."""
+        """Return the number of the newest source that deletes each hash, a very high one for none; both shape (n,)."""
         if not len(self.hashes):
             return np.full(len(hashes), _NEVER, dtype=np.int32)
         place = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
@@ -72,7 +72,10 @@ class EarlierRows:
         self._events = events
 
     def deleted_since(self, entries: Entries, received_at: npt.NDArray[np.datetime64]) -> Mask:
-        """Say which entries of events, received at these times, an upload or the new file has deleted since."""
+        """Say which events an upload or the new file has deleted since they came (Boolean, shape (n,)).
+
+        `entries` and the times `received_at`, in UTC, have shape (n,) too.
+        """
         newest = np.minimum(self._deletions.newest(entries["hash"]), self._deletions.newest(entries["other"]))
         times = [np.datetime64(source.received_at.replace(tzinfo=None), "us") for source in self._uploads]
         deleted_at = np.array(
@@ -84,7 +87,8 @@ class EarlierRows:
     def search(self, firsts: Entries) -> Iterator[tuple[Lines, Any, Lines]]:
         """Yield lines of the new file, the source and the line there of a stored row with the same hash.
 
-        `firsts` are sorted by hash. Of several stored rows the newest counts, and only those that were not deleted.
+        `firsts` (shape (n,)) are sorted by hash; the three arrays have the same length. Of several stored rows the
+        newest counts, and only those that were not deleted.
         """
         pending = np.ones(len(firsts), dtype=bool)
         for start in range(0, len(self._sources), _SEARCHED_AT_ONCE):

@@ -44,7 +44,7 @@ class EntryFiles:
         return range(len(self._files))
 
     def add(self, entries: Entries) -> None:
-        """Append entries to the files of their buckets."""
+        """Append entries, shape (n,), to the files of their buckets."""
         if not len(entries):
             return
         self.rows += len(entries)

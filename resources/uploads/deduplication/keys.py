@@ -33,7 +33,10 @@ _ROW_GROUP = 128 * 1024
 
 
 def write_keys(entries: Sequence[EntryFiles], *, gone: Mask | None, work: Path) -> Path:
-    """Write the entries whose rows are not `gone`, sorted by hash, and return the file. All have the same buckets."""
+    """Write the entries whose rows are not `gone`, sorted by hash, and return the file. All have the same buckets.
+
+    `gone` is as in `Repeats`: Boolean, shape (last line + 1,).
+    """
     buckets = []
     for number in entries[0].buckets:
         chunks = [
@@ -96,7 +99,7 @@ def with_changed_items(
 
 
 def catalogue_of(items: Sequence[StoredRows]) -> Hashes | None:
-    """Return the hashed ids of the items in the catalogue; None when no item was ever uploaded.
+    """Return the hashed ids of the catalogue, sorted, shape (n_items,); None when no item was ever uploaded.
 
     `items` are the uploads of items, newest first, with the changes by API between them.
     """

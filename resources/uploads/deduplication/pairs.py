@@ -38,7 +38,7 @@ class PairFiles:
         self._windows: set[int] = set()
 
     def add(self, rows: Lines, source: int | Any, their_rows: Lines) -> None:
-        """Append pairs, in any order."""
+        """Append pairs of lines, both shape (n,), in any order. `source` is one for all of them, or an array (n,)."""
         pairs = np.empty(len(rows), dtype=PAIR)
         pairs["row"], pairs["source"], pairs["their_row"] = rows, source, their_rows
         window = rows // _WINDOW_LINES

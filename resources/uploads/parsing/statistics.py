@@ -54,12 +54,15 @@ def summarise(kind: Kind, frame: pl.DataFrame) -> PartSummary:
 
 
 def hashed_ids(ids: pl.Series, column: str) -> Hashes:
-    """Return the different ids as `PartSummary` holds them."""
+    """Return the hashes of the different ids, shape (n_ids,), as `PartSummary` holds them."""
     return _different(ids.alias(column).to_frame(), column)
 
 
 def add_up(kind: Kind, summaries: Sequence[PartSummary], catalogue: Hashes | None) -> UploadStatistics:
-    """Add up the parts. `catalogue` holds the tenant's items; with it, `unknown_items` counts those it lacks."""
+    """Add up the parts.
+
+    `catalogue` (hashes, shape (n_items,)) holds the tenant's items; with it, `unknown_items` counts those it lacks.
+    """
     rows = sum(each.rows for each in summaries)
     types = Counter[str]()
     for each in summaries:
