@@ -18,11 +18,16 @@ from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.evaluation.gate import Outcome, Verdict
 from recsaas_assets.recommender.evaluation.live_model import DamagedRelease, LiveModel
-from recsaas_assets.recommender.evaluation.report import Cohort, EvaluationReport, LiveSummary, SplitSummary
+from recsaas_assets.recommender.evaluation.report import (
+    Cohort,
+    EvaluationReport,
+    LiveSummary,
+    SplitSummary,
+)
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.release.releasing import (
-    Candidate,
-    Lineage,
+    ReleaseCandidate,
+    ReleaseOrigin,
     check_belongs,
     contents_of,
     histories,
@@ -217,7 +222,7 @@ def draft(
         rows_duplicate=0,
         created_at=START,
     )
-    lineage = Lineage(
+    origin = ReleaseOrigin(
         raw_interactions=(interactions() if raw is None else raw).lazy(),
         uploads=(upload,),
         build=BuildRecord(invocation_id="invocation", project_hash="hash"),
@@ -225,9 +230,9 @@ def draft(
         run_id="run",
         replaces="before",
     )
-    candidate = Candidate(data, model, REPORT, Verdict(outcome=outcome, reasons=("because",)))
+    candidate = ReleaseCandidate(data, model, REPORT, Verdict(outcome=outcome, reasons=("because",)))
     index = IndexInfo.model_validate(build_index(model.release.items)[1].model_dump())
-    return manifest_draft("blue", candidate, lineage, index=index, now=NOW)
+    return manifest_draft("blue", candidate, origin, index=index, now=NOW)
 
 
 def test_the_manifest_leads_back_to_the_origin(data: TrainingSet, model: TrainedModel) -> None:
