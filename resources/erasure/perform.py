@@ -38,7 +38,7 @@ from resources.erasure.places.uploads import REWRITTEN, traces_in_job_reports, t
 from resources.recommendations.exports import export_lock
 from resources.storage.lake import Lake
 from resources.storage.run_lock import tenant_run_lock
-from resources.storage.upload_lock import upload_lock
+from resources.storage.tenant_lock import upload_lock
 
 _ROUNDS = 5
 

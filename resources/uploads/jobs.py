@@ -25,6 +25,7 @@ from resources.base.errors import (
     TooLarge,
     UploadRefused,
 )
+from resources.base.settings import load_settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import get_tenant
@@ -43,9 +44,11 @@ from resources.control_db.upload_jobs import (
 from resources.jobs.claims import LEASE, MAX_ATTEMPTS, OUTAGES, RENEW_SECONDS, Clock, kept_claim, rest_after
 from resources.storage.lake import Lake, local_file, put_file
 from resources.storage.listing import list_files
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadOrigin, UploadPolicy
+from resources.uploads.contract.limits import UploadLimits
 from resources.uploads.contract.report import UploadReport
-from resources.uploads.store import UploadOrigin
 from resources.uploads.store_in_child import store_in_child
 
 MAX_UNFINISHED = 10
@@ -131,20 +134,8 @@ class JobRunner:
         file = job_file(self.lake, job)
         try:
             with local_file(file) as path:
-                report = store_in_child(
-                    self.lake,
-                    self.db,
-                    job.tenant,
-                    Kind(job.kind),
-                    path,
-                    filename=job.filename,
-                    source=cast(UploadOrigin, job.source),
-                    settings=get_tenant(self.db, job.tenant).settings,
-                    now=job.created_at,  # when it was acknowledged: what came by API since is later
-                    max_bytes=self.max_bytes,
-                    validate_only=job.validate_only,
-                    on_progress=on_progress,
-                )
+                store = TenantStore(self.lake, self.db, job.tenant)
+                report = store_in_child(store, _upload(job, path), self._policy(job.tenant), on_progress=on_progress)
         except FileNotFoundError:
             if file.exists():
                 raise
@@ -171,6 +162,10 @@ class JobRunner:
             report=report.model_dump(mode="json") if job.validate_only else None,
         )
         return FinishedJob(done, report)
+
+    def _policy(self, tenant: TenantId) -> UploadPolicy:
+        settings = get_tenant(self.db, tenant).settings
+        return UploadPolicy(settings, self.max_bytes, UploadLimits.of(load_settings()))
 
     @contextmanager
     def _watched(self, job: UploadJob) -> Iterator[Callable[[int], None]]:
@@ -266,6 +261,18 @@ def _tidy(lake: Lake, db: ControlDb, tenant: TenantId, unfinished: tuple[UploadJ
     for file in list_files(folder):
         if file.name not in wanted and file.name.lstrip(".") < _stamp(now - _STALE):
             (folder / file.name).unlink(missing_ok=True)
+
+
+def _upload(job: UploadJob, file: Path) -> IncomingUpload:
+    return IncomingUpload(
+        Kind(job.kind),
+        file,
+        filename=job.filename,
+        origin=cast(UploadOrigin, job.source),
+        received_at=job.created_at,  # when it was acknowledged: what came by API since is later
+        sha256=job.sha256,
+        validate_only=job.validate_only,
+    )
 
 
 def _stamp(time: datetime) -> str:

@@ -23,12 +23,14 @@ from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.upload_jobs import get_job
 from resources.control_db.uploads import list_uploads
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.store import store_upload
 from tests.unit.bento_service.shop import Shop, open_shop
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 ROOT = Path(__file__).parents[2]
 ROWS = 300_000
 DEADLINE_SECONDS = 600  # work beside the answers steps back for everything else on the machine
@@ -153,15 +155,8 @@ def posted(http: httpx.Client, file: Path, shop: Shop) -> httpx.Response:
 def stored_at_once(shop: Shop, file: Path) -> Any:
     """The report of the same file, stored without a job."""
     report = store_upload(
-        shop.lake,
-        shop.db,
-        shop.tenant,
-        Kind.INTERACTIONS,
-        file,
-        filename="events.csv",
-        source="http",
-        settings=TenantSettings(),
-        now=datetime.now(UTC),
-        max_bytes=2**31,
+        TenantStore(shop.lake, shop.db, shop.tenant),
+        IncomingUpload(Kind.INTERACTIONS, file, filename="events.csv", origin="http", received_at=datetime.now(UTC)),
+        UploadPolicy(TenantSettings(), max_bytes=2**31),
     )
     return report.model_dump(mode="json")

@@ -19,7 +19,7 @@ from resources.ranker.ranker import Ranker
 from resources.storage.lake import Lake
 from tests.unit.bento_service.shop import open_shop
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 TENANTS = 1000
 ROOM = 20
 MOST_GROWTH = 40 * 2**20  # bytes while 800 releases of 20 KB come and go: what the process really holds

@@ -22,7 +22,7 @@ from resources.storage.listing import list_files
 from resources.uploads import jobs as upload_jobs
 from resources.uploads.contract.columns import Kind
 from resources.uploads.jobs import MAX_UNFINISHED, FinishedJob, JobRunner, job_file, submit_upload
-from resources.uploads.parsing.source import identify
+from resources.uploads.parsing.uploaded_file import identify
 from resources.uploads.store import read_report
 from resources.uploads.store_in_child import store_in_child
 

@@ -15,6 +15,7 @@ from resources.catalogue.items import ItemCatalogue, ItemQuery
 from resources.control_db.uploads import find_upload, list_uploads, mark_ingested, mark_left_out
 from resources.decisions.store import open_decisions
 from resources.storage.lake import scan_parquet
+from resources.stores.tenant_store import TenantStore
 from resources.training.readiness import measure_readiness
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.limits import DEFAULT_LIMITS, UploadLimits
@@ -38,7 +39,7 @@ def take_back(shop: Any, upload_id: str, minutes: int) -> Withdrawal:
 
 
 def raw_ids(shop: Any, kind: Kind) -> list[str]:
-    write_raw_table(shop.lake, shop.db, shop.tenant, kind)
+    write_raw_table(TenantStore(shop.lake, shop.db, shop.tenant), kind)
     column = "item_id" if kind is Kind.ITEMS else "user_id"
     rows = scan_parquet([shop.lake.tenant(shop.tenant).raw(kind.value)]).select(column).collect()
     return list(rows[column])
@@ -56,7 +57,7 @@ def test_rows_of_a_withdrawn_upload_are_in_no_table_and_count_nowhere(shop: Any)
     assert raw_ids(shop, Kind.ITEMS) == []
     assert measure_readiness(shop.lake, shop.db, shop.tenant).counts.interactions == 1
     assert ItemCatalogue(shop.lake, shop.db).page(shop.tenant, ItemQuery()) == ()
-    quality = tenant_quality(shop.lake, shop.db, shop.tenant, now=after(4))
+    quality = tenant_quality(TenantStore(shop.lake, shop.db, shop.tenant), now=after(4))
     assert [each.rows_accepted for each in quality.uploads] == [1]
 
 
@@ -116,12 +117,12 @@ def test_a_check_that_began_before_the_withdrawal_does_not_undo_it(shop: Any) ->
 
 def test_a_withdrawal_while_a_run_goes_on_is_for_the_next_one(shop: Any) -> None:
     first = shop.put("interactions", HEADER + A)
-    taken = write_raw_table(shop.lake, shop.db, shop.tenant, Kind.INTERACTIONS).uploads
+    taken = write_raw_table(TenantStore(shop.lake, shop.db, shop.tenant), Kind.INTERACTIONS).uploads
     take_back(shop, first.upload_id, 1)
     mark_ingested(shop.db, shop.tenant, [each.upload_id for each in taken], run_id="one")
     (record,) = list_uploads(shop.db, shop.tenant)
     assert (taken_in(record), record.ingested_run, record.left_out_run) == (True, "one", None)
-    raw = write_raw_table(shop.lake, shop.db, shop.tenant, Kind.INTERACTIONS)
+    raw = write_raw_table(TenantStore(shop.lake, shop.db, shop.tenant), Kind.INTERACTIONS)
     assert (raw.rows, raw.uploads, [each.upload_id for each in raw.left_out]) == (0, (), [first.upload_id])
     mark_left_out(shop.db, shop.tenant, [first.upload_id], run_id="two")
     assert uploads_table([u for u in list_uploads(shop.db, shop.tenant) if taken_in(u)]).height == 0
@@ -131,7 +132,7 @@ def test_history_and_trace_stay(shop: Any, tmp_path: Path) -> None:
     first = shop.put("interactions", HEADER + A)
     take_back(shop, first.upload_id, 1)
     decisions = open_decisions(f"sqlite:///{tmp_path}/decisions.db")
-    trace = trace_upload(shop.lake, shop.db, decisions, shop.tenant, first.upload_id)
+    trace = trace_upload(TenantStore(shop.lake, shop.db, shop.tenant), decisions, first.upload_id)
     assert (trace.withdrawn_at, trace.rows_accepted, trace.live) == (after(1), 1, False)
     assert "withdrawn" in trace.notes[0]
     decisions.close()
