@@ -78,9 +78,9 @@ def inspect() -> Iterator[Inspect]:
     def run(kind: str, content: str | bytes | Path, **options: Any) -> Inspected:
         with tempfile.TemporaryDirectory() as work:
             checked = inspect_upload(*incoming(kind, content, **options), work=Path(work), **left(options))
-            rejected = [UPath(each) for each in checked.rejected]
+            accepted, rejected = ([UPath(each) for each in files] for files in (checked.accepted, checked.rejected))
             return Inspected(
-                accepted=scan_parquet([UPath(each) for each in checked.accepted]).collect(),
+                accepted=scan_parquet(accepted).collect(),
                 rejected=scan_parquet(rejected).collect(),
                 csv=b"".join(rejected_csv_chunks(rejected)),
                 report=checked.report,
