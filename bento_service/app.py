@@ -43,8 +43,8 @@ from bento_service.schemas.rules import RuleBody, RulePatch
 from bento_service.schemas.training import ReindexRequest, TrainRequest
 from bento_service.telemetry.logs import RequestLog
 from bento_service.telemetry.metrics import Metrics
-from bento_service.workers.export_worker import ExportWorker, WriteExport
-from bento_service.workers.upload_worker import UploadWorker
+from bento_service.workers.job_worker import RunJob
+from bento_service.workers.service_jobs import service_worker
 from resources.base.code_version import code_version
 from resources.base.settings import Settings
 from resources.catalogue.items import ItemCatalogue
@@ -112,11 +112,11 @@ def create_app(
     clock: Clock,
     *,
     metrics: Metrics | None = None,
-    write_export: WriteExport | None = None,
+    run_export: RunJob | None = None,
 ) -> FastAPI:
     """Build the app that answers everything.
 
-    `metrics` says how they are shared between workers, `write_export` where exports are written; without them that
+    `metrics` says how they are shared between workers, `run_export` where exports are written; without them that
     happens in this process.
     """
     metrics = metrics or Metrics()
@@ -166,10 +166,7 @@ def create_app(
         shared=shared,
         metrics=metrics,
         upload_slots=UploadSlots(),
-        upload_worker=UploadWorker(
-            lake, db, clock, metrics, max_bytes=settings.max_upload_bytes, processes=settings.service_workers
-        ),
-        export_worker=ExportWorker(lake, db, clock, keep_days=settings.export_days, write=write_export),
+        job_worker=service_worker(settings, lake, db, clock, metrics, run_export=run_export),
     )
     app.state.routes = [route for module in _MODULES for route in module.router.routes]
     for module in _MODULES:

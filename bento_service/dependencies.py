@@ -22,8 +22,7 @@ from bento_service.scheduling.threads import Threads
 from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
 from bento_service.telemetry.metrics import Metrics
-from bento_service.workers.export_worker import ExportWorker
-from bento_service.workers.upload_worker import UploadWorker
+from bento_service.workers.job_worker import JobWorker
 from resources.base.errors import Forbidden
 from resources.base.settings import Settings
 from resources.catalogue.items import ItemCatalogue
@@ -59,8 +58,7 @@ class Services:
     shared: SharedStore | None
     metrics: Metrics
     upload_slots: UploadSlots
-    upload_worker: UploadWorker
-    export_worker: ExportWorker
+    job_worker: JobWorker
 
     def require_writable_lake(self) -> None:
         """Refuse what changes the lake where it is only read.

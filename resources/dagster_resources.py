@@ -16,15 +16,15 @@ from pydantic import PrivateAttr
 from resources.base.settings import Settings, load_settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.control_db.runs import note_stage
 from resources.control_db.tenants import Tenant, get_tenant
-from resources.control_db.training_jobs import TrainingJob, begin_job, is_cancelled, note_release
 from resources.decisions.store import DecisionStore, open_decisions
+from resources.jobs.kinds.training import TrainingJob, begin_training_job, is_cancelled, note_release
 from resources.landing.folders import list_landing
 from resources.storage.lake import Lake, TenantLake
 from resources.storage.listing import StoredFile, objects_as_files
 from resources.storage.run_lock import tenant_run_lock
 from resources.tenants.settings import TrainingSettings
+from resources.training.runs import note_stage
 
 if TYPE_CHECKING:
     from dagster_aws.s3 import S3Resource
@@ -136,7 +136,7 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
             on_wait=log.info if log is not None else None,
         ):
             if (job_id := run.tags.get(TRAINING_JOB_TAG)) is not None:
-                self._job = begin_job(self.db, self._tenant, job_id, run_id=run.run_id, now=datetime.now(UTC))
+                self._job = begin_training_job(self.db, self._tenant, job_id, run_id=run.run_id, now=datetime.now(UTC))
             yield self
 
     @property
@@ -205,7 +205,7 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
             return False
         if not self._stop and now - self._looked_at >= _SECONDS_BETWEEN_LOOKS:
             self._looked_at = now
-            self._stop = is_cancelled(self.db, job.id)
+            self._stop = is_cancelled(self.db, self._tenant, job.id)
         return self._stop
 
     def end_cancelled(self) -> NoReturn:

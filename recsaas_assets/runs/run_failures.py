@@ -12,8 +12,8 @@ from dagster._utils.error import SerializableErrorInfo
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.runs import note_end
 from resources.storage.run_lock import dead_run
+from resources.training.runs import note_end
 
 _PARTITION_TAG = "dagster/partition"
 _DIED = (

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from resources.control_db.erasures import Erasure
 from resources.erasure.places.trace import Finding
+from resources.jobs.kinds.erasures import Erasure
 
 
 class Certificate(BaseModel):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from resources.control_db.runs import RunRecord
-from resources.control_db.training_jobs import JobStatus, TrainingJob
-from resources.tenants.training_request import JobKind
+from resources.jobs.kinds.training import TrainingJob, TrainingStatus
+from resources.tenants.training_request import TrainingKind
+from resources.training.runs import RunRecord
 
 Phase = Literal["queued", "training", "evaluating", "indexing", "completed", "failed", "cancelled"]
 
@@ -42,11 +42,11 @@ _PHASES: Mapping[str, Phase] = {
     "second_stage_model": "indexing",
     "release": "indexing",
 }
-_SETTLED: Mapping[JobStatus, Phase] = {
-    JobStatus.QUEUED: "queued",
-    JobStatus.COMPLETED: "completed",
-    JobStatus.FAILED: "failed",
-    JobStatus.CANCELLED: "cancelled",
+_SETTLED: Mapping[TrainingStatus, Phase] = {
+    TrainingStatus.QUEUED: "queued",
+    TrainingStatus.COMPLETED: "completed",
+    TrainingStatus.FAILED: "failed",
+    TrainingStatus.CANCELLED: "cancelled",
 }
 
 
@@ -69,7 +69,7 @@ class Progress:
 
 def progress_of(job: TrainingJob, run: RunRecord | None, *, now: datetime) -> Progress:
     """Where the job stands; `run` is what its run has noted, if it has begun."""
-    share = 1.0 if job.status is JobStatus.COMPLETED else _share(job.request.kind, run)
+    share = 1.0 if job.status is TrainingStatus.COMPLETED else _share(job.request.kind, run)
     fit = None if run is None else run.fit
     return Progress(
         phase=_phase(job, run),
@@ -86,14 +86,14 @@ def progress_of(job: TrainingJob, run: RunRecord | None, *, now: datetime) -> Pr
 def _phase(job: TrainingJob, run: RunRecord | None) -> Phase:
     if (known := _SETTLED.get(job.status)) is not None:
         return known
-    first: Phase = "indexing" if job.request.kind is JobKind.REINDEX else "training"
+    first: Phase = "indexing" if job.request.kind is TrainingKind.REINDEX else "training"
     return first if run is None or run.stage is None else _PHASES.get(run.stage, first)
 
 
-def _share(kind: JobKind, run: RunRecord | None) -> float:
+def _share(kind: TrainingKind, run: RunRecord | None) -> float:
     if run is None or run.stage is None:
         return 0.0
-    share = (_REINDEX if kind is JobKind.REINDEX else _TRAIN).get(run.stage, 0.0)
+    share = (_REINDEX if kind is TrainingKind.REINDEX else _TRAIN).get(run.stage, 0.0)
     if run.stage in _MODELS and run.fit in FITS and run.epoch is not None and run.total_epochs:
         within = (FITS.index(run.fit) + min(1.0, run.epoch / run.total_epochs)) / len(FITS)
         share += _MODEL_SHARE * within
@@ -102,7 +102,7 @@ def _share(kind: JobKind, run: RunRecord | None) -> float:
 
 def _end(job: TrainingJob, share: float, now: datetime) -> datetime | None:
     """By the estimate as long as it holds, then by the time that the job has taken so far."""
-    if job.status is not JobStatus.RUNNING or job.started_at is None:
+    if job.status is not TrainingStatus.RUNNING or job.started_at is None:
         return None
     elapsed = max(0.0, (now - job.started_at).total_seconds())
     left = job.estimated_seconds - elapsed

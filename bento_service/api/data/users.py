@@ -14,10 +14,10 @@ from bento_service.http.path_ids import path_id
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.users import ErasureAnswer, PendingErasure
 from resources.base.errors import RecsaasError
-from resources.control_db.erasures import get_erasure, request_erasure
 from resources.erasure.certificate import Certificate
 from resources.erasure.export import UserExport, export_user
 from resources.erasure.perform import perform_erasure
+from resources.jobs.kinds.erasures import get_erasure, request_erasure
 
 WAIT_SECONDS = 2.0
 """How long an answer waits for a run of the tenant to end, and for the decision log to be written."""

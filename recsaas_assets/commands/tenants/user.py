@@ -11,10 +11,10 @@ from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
 from resources.base.tenant import TenantId
-from resources.control_db.erasures import list_erasures, request_erasure
 from resources.control_db.tenants import get_tenant
 from resources.erasure.export import export_user
 from resources.erasure.perform import perform_erasure
+from resources.jobs.kinds.erasures import list_erasures, request_erasure
 
 
 @click.group()

@@ -17,11 +17,11 @@ from dagster import (
 from recsaas_assets.defs.common.metadata import exported
 from resources.base.errors import Conflict, RecsaasError
 from resources.base.tenant import TenantId
-from resources.control_db.erasures import pending_erasures as list_pending
 from resources.control_db.event_exports import list_event_exports, tenants_with_new_events
 from resources.dagster_resources import PlatformResource
 from resources.erasure.perform import perform_erasure
 from resources.events.export import export_events
+from resources.jobs.kinds.erasures import pending_erasures as list_pending
 from resources.storage.run_lock import tenant_run_lock
 
 # A tick is cut off after a minute, and a small machine has other things to do.

@@ -5,8 +5,8 @@ from dagster import AssetExecutionContext, AssetObservation, MaterializeResult, 
 from recsaas_assets.defs.common.metadata import picture, table
 from recsaas_assets.defs.models.training import TRAINING_COMMON, training_set
 from resources.base.errors import InvalidInput
-from resources.control_db.runs import note_epoch
 from resources.dagster_resources import TenantRunResource
+from resources.training.runs import note_epoch
 
 _SHOWN_TRIALS = 20
 

@@ -26,14 +26,14 @@ from recsaas_assets.runs.run_failures import fail_dead_runs, failure_of
 from recsaas_assets.runs.run_requests import Outcome, decide, digest, from_cursor, to_cursor
 from resources.base.code_version import code_version
 from resources.base.tenant import TenantId
-from resources.control_db.erasures import tenants_to_retrain
 from resources.control_db.items import PendingItemChanges, pending_item_changes
-from resources.control_db.runs import newest_failed_under_other_code, note_end
 from resources.control_db.tenants import list_tenants
 from resources.control_db.uploads import UploadRecord, counting_uploads, pending_uploads
 from resources.dagster_resources import PlatformResource
 from resources.events.log import EventLog
+from resources.jobs.kinds.erasures import tenants_to_retrain
 from resources.landing.folders import linked_folders, shown
+from resources.training.runs import newest_failed_under_other_code, note_end
 from resources.uploads.contract.columns import Kind
 
 _PARTITION_TAG = "dagster/partition"

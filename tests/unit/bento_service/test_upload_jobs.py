@@ -23,7 +23,7 @@ def send(client: Client, shop: Shop, file: str = LARGE, path: str = PATH) -> Any
 
 def work(app: FastAPI) -> bool:
     """Do what the thread of the service does."""
-    worked: bool = app.state.services.upload_worker.run_next()
+    worked: bool = app.state.services.job_worker.run_next()
     return worked
 
 
@@ -168,7 +168,7 @@ def test_the_metrics_count_jobs(client: Client, app: FastAPI, blue: Shop) -> Non
 
 
 def test_the_worker_runs_and_stops(client: Client, app: FastAPI, blue: Shop) -> None:
-    worker = app.state.services.upload_worker
+    worker = app.state.services.job_worker
     worker.start()
     try:
         job = send(client, blue).json()
