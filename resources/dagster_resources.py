@@ -29,7 +29,8 @@ from resources.training.runs import note_stage
 if TYPE_CHECKING:
     from dagster_aws.s3 import S3Resource
 
-_PARTITION_TAG = "dagster/partition"
+PARTITION_TAG = "dagster/partition"
+"""The tag of a run of one tenant; its value is the id of the tenant. Dagster exports no name for it."""
 _LONGEST_WAIT_SECONDS = 3600.0
 TRAINING_JOB_TAG = "recsaas/training_job"
 """The tag of a run that a training job asked for; its value is the id of the job."""
@@ -122,9 +123,9 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[TenantRunResource]:
         """Take the tenant's run lock for as long as the run's process works."""
         run = context.run
-        if run is None or _PARTITION_TAG not in run.tags:
+        if run is None or PARTITION_TAG not in run.tags:
             raise ValueError("This asset is materialised per tenant: choose a partition, or use `recsaas run TENANT`.")
-        self._tenant = TenantId.parse(run.tags[_PARTITION_TAG])
+        self._tenant = TenantId.parse(run.tags[PARTITION_TAG])
         self._run_id = run.run_id
         self._instance = context.instance
         log = context.log

@@ -60,14 +60,14 @@ class JobQueue:
                 return job
         return None
 
-    def claim_job(self, job: Job) -> bool:
-        """Take this job, if it is free: whether it is this worker's now."""
+    def claim_job(self, job: Job) -> Job | None:
+        """Take this job and return it as it is now; None when it is not free."""
         with self.db.read() as session:
             row = session.get(JobRow, (job.tenant.value, job.id))
         if row is None:
-            return False
+            return None
         found = _Waiting(row.tenant_id, row.id, row.kind, row.priority, row.rests, row.claimed_by)
-        return self._take(found, None) is not None
+        return self._take(found, None)
 
     def holds(self, job: Job) -> bool:
         """Whether the job is still this worker's to do. Only reads."""

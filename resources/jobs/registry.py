@@ -28,6 +28,8 @@ class JobPolicy:
         rotates: whether one that was put back goes behind the others of its tenant; else they keep their order.
         resumes: whether the next process goes on with what the one before has noted; others begin anew.
         ordered: whether no two of a tenant are of one age, so that a list by time has an order.
+        broke_off: the message of a job that ended too many processes; of kinds whose attempts have an end.
+        unexpected: the message of one whose attempts an error has used up that nobody expected.
         cancelling: of a running one: it `ends` at once, its run is asked (`asks`), or it goes on (`never`).
         cancellable: whether a queued one can be cancelled.
         again: what to do in place of a retry where a finished one cannot be tried again; None where it can.
@@ -42,6 +44,8 @@ class JobPolicy:
     rotates: bool = False
     resumes: bool = False
     ordered: bool = False
+    broke_off: str = ""
+    unexpected: str = ""
     cancellable: bool = True
     cancelling: Cancelling = "ends"
     again: str | None = None
@@ -50,11 +54,24 @@ class JobPolicy:
 POLICIES: Mapping[JobKind, JobPolicy] = MappingProxyType(
     {
         # Their files hold disk, and each makes the others wait. The end of a job removes its file.
-        JobKind.UPLOAD: JobPolicy(program="service", max_unfinished=10, again="Send the file again."),
-        JobKind.EXPORT: JobPolicy(program="service", max_unfinished=1, ordered=True),
+        JobKind.UPLOAD: JobPolicy(
+            program="service",
+            max_unfinished=10,
+            broke_off="The check of this file broke off again and again. Split the file.",
+            unexpected="Something went wrong on our side. Send the file again; if it stays, tell us.",
+            again="Send the file again.",
+        ),
+        JobKind.EXPORT: JobPolicy(
+            program="service",
+            max_unfinished=1,
+            ordered=True,
+            broke_off="This export broke off again and again. Tell us its id.",
+            unexpected="Something went wrong on our side. Ask for a new export; if it stays, tell us the id.",
+        ),
         JobKind.TRAINING: JobPolicy(
             program="pipeline",
             max_unfinished=1,
+            max_attempts=None,  # Dagster starts its runs, and says when they have failed
             ordered=True,
             cancelling="asks",
             again="Ask for a new one: POST /api/v1/train",

@@ -76,14 +76,6 @@ class JobControl:
 class JobHandler(Protocol):
     """What does the jobs of one kind."""
 
-    @property
-    def broke_off(self) -> Outcome:
-        """The end of a job that ended too many processes."""
-
-    @property
-    def unexpected(self) -> Outcome:
-        """The end of a job whose attempts an error has used up that nobody expected."""
-
     def work(self, job: Job, control: JobControl) -> Outcome:
         """Do a claimed job.
 
@@ -125,7 +117,7 @@ class JobRunner:
             most = POLICIES[job.kind].max_attempts
             if most is None or job.attempts <= most:
                 return job
-            self._end(job, self.handlers[job.kind].broke_off)
+            self._end(job, failed("internal_error", POLICIES[job.kind].broke_off))
         return None
 
     def run(self, job: Job) -> Outcome | None:
@@ -162,7 +154,7 @@ class JobRunner:
         elif isinstance(error, OUTAGES):
             self.queue.rest(job)
         elif not self.queue.try_again(job):
-            self._end(job, self.handlers[job.kind].unexpected)
+            self._end(job, failed("internal_error", POLICIES[job.kind].unexpected))
 
     def _end(self, job: Job, outcome: Outcome) -> Outcome | None:
         if not self.queue.end(job, outcome):

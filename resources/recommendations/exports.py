@@ -53,17 +53,6 @@ class ExportWriter:
     db: ControlDb
     clock: Clock
 
-    @property
-    def broke_off(self) -> Outcome:
-        """The end of an export that ended too many processes."""
-        return failed("internal_error", "This export broke off again and again. Tell us its id.")
-
-    @property
-    def unexpected(self) -> Outcome:
-        """The end of an export whose attempts an error has used up that nobody expected."""
-        message = "Something went wrong on our side. Ask for a new export; if it stays, tell us the id."
-        return failed("internal_error", message)
-
     def work(self, job: Job, control: JobControl) -> Outcome:
         """Write the file of a claimed export, put it into the lake and end the job.
 

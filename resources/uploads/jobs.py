@@ -62,16 +62,6 @@ class UploadChecker:
     db: ControlDb
     max_bytes: int
 
-    @property
-    def broke_off(self) -> Outcome:
-        """The end of a file that ended too many processes."""
-        return _failed("The check of this file broke off again and again. Split the file.")
-
-    @property
-    def unexpected(self) -> Outcome:
-        """The end of a file whose attempts an error has used up that nobody expected."""
-        return _failed("Something went wrong on our side. Send the file again; if it stays, tell us.")
-
     def work(self, job: Job, control: JobControl) -> Outcome:
         """Check and store the file of a claimed job.
 

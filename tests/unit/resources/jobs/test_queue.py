@@ -311,7 +311,8 @@ def test_a_job_that_has_ended_is_not_cancelled(office: Office, shops: Shops) -> 
 
 def test_a_job_that_this_worker_wants_is_claimed_once(office: Office, shops: Shops) -> None:
     job = office.add(shops[0], "a")
-    assert office.queue("one").claim_job(job)
-    assert not office.queue("two").claim_job(job)
-    office.queue("one").put_back(office.job(job))
-    assert office.queue("two").claim_job(job)
+    taken = office.queue("one").claim_job(job)
+    assert taken == office.job(job) and taken.attempts == 1
+    assert office.queue("two").claim_job(job) is None
+    office.queue("one").put_back(taken)
+    assert office.queue("two").claim_job(job) is not None
