@@ -14,7 +14,10 @@ export UV_TORCH_BACKEND ?= cpu
 endif
 endif
 
-.PHONY: help install demo up test test-all unit lint format lock clean
+# Where bytecode is not kept, each of the many processes of a test compiles anew what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help install demo up test test-all unit coverage lint counts format lock clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -26,8 +29,8 @@ $(STAMP): requirements.txt requirements-torch.txt pyproject.toml
 	@test -x $(PY) || { echo "Making $(VENV) …"; $(PYTHON) -m venv $(VENV); }
 	@echo "Installing the pinned packages (half a minute when the cache is warm, minutes when it is not) …"
 	@$(PY) -m pip install --quiet --disable-pip-version-check "uv==0.13.8" || { echo "pip could not install uv: is the package registry reachable?"; exit 1; }
-	@$(VENV)/bin/uv pip install --python $(PY) --require-hashes -r requirements.txt || { echo "uv failed; trying pip, which is slower …"; $(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements.txt; }
-	@$(VENV)/bin/uv pip install --python $(PY) --no-deps -r requirements-torch.txt || $(PY) -m pip install --disable-pip-version-check --no-deps -r requirements-torch.txt
+	@$(VENV)/bin/uv pip install --compile-bytecode --python $(PY) --require-hashes -r requirements.txt || { echo "uv failed; trying pip, which is slower …"; $(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements.txt; }
+	@$(VENV)/bin/uv pip install --compile-bytecode --python $(PY) --no-deps -r requirements-torch.txt || $(PY) -m pip install --disable-pip-version-check --no-deps -r requirements-torch.txt
 	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --editable . || $(PY) -m pip install --quiet --no-deps --editable .
 	@touch $(STAMP)
 
@@ -37,19 +40,26 @@ demo: install ## From nothing to live recommendations; ONCE=1 exits after printi
 up: install ## Start the Dagster UI, its daemon and the service
 	@$(VENV)/bin/recsaas up
 
+# Whole files, in the order of tests/conftest.py. Not `loadgroup`: with this pytest it passes over the marks of groups
+# (https://github.com/pytest-dev/pytest-xdist/issues/1386).
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
+
 test: install lint ## What must be green before a commit
-	$(PY) -m pytest -n 2 --dist loadgroup -m "not long" --durations=10
+	$(PYTEST) -m "not long"
 
 test-all: install ## The long tests beside those of `make test`: attacks, floods, kills, fuzzing; one at a time, as they measure
-	$(PY) -m pytest -m long --durations=10 tests/hostile
+	$(PY) -m pytest -m long --durations=10
 
-unit: install ## The fast tests alone
-	$(PY) -m pytest -n 2 tests/unit tests/architecture
+unit: install ## The fast tests alone: none of them starts a process that takes seconds
+	$(PYTEST) -m "not e2e and not long" tests/unit tests/architecture
 
 lint: install ## ruff and mypy
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+counts: install ## Sizes of the code: files, rooms, longest functions; ROOT=PATH counts another checkout
+	@$(PY) -m tests.architecture.counts --root $(or $(ROOT),.)
 
 format: install ## Let ruff rewrite
 	@$(PY) -m ruff check --fix .

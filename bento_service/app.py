@@ -6,10 +6,11 @@ import json
 from functools import cache
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.routing import BaseRoute
 
 from bento_service.access.key_cache import KeyCache
 from bento_service.access.limits import Limits
@@ -134,7 +135,6 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses=_ERRORS,
     )
     events = EventLog(db)
     threads = Threads()
@@ -169,8 +169,7 @@ def create_app(
         job_worker=service_worker(settings, lake, db, clock, metrics, run_export=run_export),
     )
     app.state.routes = [route for module in _MODULES for route in module.router.routes]
-    for module in _MODULES:
-        app.include_router(module.router)
+    app.router.routes.extend(_routes())
     app.state.answering = Answering(app.state.services)
     install_error_handlers(app)
     app.add_middleware(
@@ -187,6 +186,15 @@ def create_app(
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.state.openapi_json = cache(lambda: json.dumps(app.openapi(), ensure_ascii=False).encode())
     return app
+
+
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """The routes of all modules: FastAPI would make those of an included router anew for every app."""
+    router = APIRouter(responses=_ERRORS)
+    for module in _MODULES:
+        router.include_router(module.router)
+    return tuple(router.routes)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -148,7 +148,7 @@ class NoTimeout(float):
     """A timeout that BentoML (1.4.39) leaves out: its configuration refuses "none", its server tests for truth.
 
     Its timeout would cut long uploads, answer in another shape, and hold a timer for every request until it has run
-    out. Slow bodies are given up by our own (`requests.py`).
+    out. Slow bodies are given up by our own (`json_body.py`).
     """
 
     def __bool__(self) -> bool:

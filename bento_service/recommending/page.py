@@ -7,8 +7,6 @@ another release is live by now, that one ranks the next page, and the rows are l
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Callable
@@ -19,6 +17,7 @@ from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bento_service.http.errors import invalid_fields
+from bento_service.http.pagination import decoded, encoded
 from bento_service.schemas.recommendations import MAX_CURSOR, RecommendationRequest
 from resources.base.errors import CorruptArtifact, FieldProblem, InvalidInput, ReleaseNotFound
 from resources.base.tenant import TenantId
@@ -109,7 +108,7 @@ class Page:
         if page.fallback_reason == "all_seen":
             fields["a"] = True
         body = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
-        token = base64.urlsafe_b64encode(_check(body, self.key) + body).rstrip(b"=").decode()
+        token = encoded(_check(body, self.key) + body)
         return token if len(token) <= MAX_CURSOR else None  # hundreds of long ids that the release does not know
 
     def _moved(self, item: RankedItem) -> RankedItem:
@@ -146,10 +145,10 @@ def _asked(asked: RecommendationRequest, tenant: TenantId) -> str:
 
 def _read(token: str, key: str) -> _Cursor:
     try:
-        decoded = base64.b64decode(f"{token}{'=' * (-len(token) % 4)}", altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
+        content = decoded(token)
+    except ValueError:
         raise _refused(_FOREIGN) from None
-    check, body = decoded[:_CHECK_BYTES], decoded[_CHECK_BYTES:]
+    check, body = content[:_CHECK_BYTES], content[_CHECK_BYTES:]
     if check != _check(body, key):
         raise _refused(_FOREIGN)
     try:

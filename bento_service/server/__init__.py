@@ -1,0 +1,3 @@
+"""Below the app: the worker processes, the HTTP server of each, and the end of connections that cost others something.
+May import http.
+"""

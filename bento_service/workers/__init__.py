@@ -1,0 +1,1 @@
+"""Threads of the service that work on jobs, behind everything that a client waits for. May import telemetry."""

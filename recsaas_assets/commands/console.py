@@ -55,7 +55,7 @@ class Installation:
         return open_decisions(self.settings.decisions_url)
 
 
-class TenantParameter(click.ParamType):
+class TenantParameter(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
     """A tenant id on the command line."""
 
     name = "tenant"

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,57 +139,52 @@ def run_dbt(
     """
     _check_sources(tenant_lake)
     parse_manifest(project_dir, target_dir)
-    build = partial(
-        _run,
-        args,
-        tenant_lake=tenant_lake,
-        target_dir=target_dir,
-        project_dir=project_dir,
-        memory_bytes=memory_bytes,
-        point_in_time=point_in_time,
-    )
+    build = _Build(tuple(args), tenant_lake, target_dir, project_dir, memory_bytes, point_in_time)
     try:
-        return build(threads=threads, alone=False)
+        return build.run(threads=threads, alone=False)
     except FeatureBuildFailed as failure:
         if not failure.out_of_memory:
             raise
-    return build(threads=1, alone=True)
+    return build.run(threads=1, alone=True)
 
 
-def _run(
-    args: Sequence[str],
-    *,
-    tenant_lake: TenantLake,
-    target_dir: Path,
-    project_dir: Path,
-    threads: int,
-    memory_bytes: int,
-    point_in_time: PointInTime | None,
-    alone: bool,
-) -> DbtResult:
-    tenant = str(tenant_lake.tenant)
-    started = time.monotonic()
-    logs = target_dir / "logs" / tenant
-    with _work_folders(tenant_lake, args) as folders:
-        with dbt_session(
-            project_dir=project_dir,
-            target_dir=target_dir,
-            logs=logs,
-            run_values=_run_values(folders, memory_bytes, point_in_time, alone=alone),
-        ) as dbt:
-            invocation = dbt.invoke([*args, "--threads", str(threads)])
-        result = DbtResult(
-            tenant=tenant,
-            invocation_id=invocation.invocation_id,
-            project_hash=project_hash(project_dir),
-            seconds=time.monotonic() - started,
-            nodes=_node_results(invocation.outcome, folders.staging),
-        )
-        _raise_if_failed(invocation.outcome, result, logs)
-        if not result.nodes:
-            raise FeatureBuildFailed(f"dbt {' '.join(args)} selects no node. Name a model or a test of dbt_project.")
-        _publish(result, folders.staging, tenant_lake.dbt if point_in_time is None else point_in_time.out)
-    return result
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """A dbt command over one tenant's files, see `run_dbt`."""
+
+    args: tuple[str, ...]
+    tenant_lake: TenantLake
+    target_dir: Path
+    project_dir: Path
+    memory_bytes: int
+    point_in_time: PointInTime | None
+
+    def run(self, *, threads: int, alone: bool) -> DbtResult:
+        """Invoke dbt once and publish what it has built; `alone`: one model at a time."""
+        tenant = str(self.tenant_lake.tenant)
+        started = time.monotonic()
+        logs = self.target_dir / "logs" / tenant
+        with _work_folders(self.tenant_lake, self.args) as folders:
+            with dbt_session(
+                project_dir=self.project_dir,
+                target_dir=self.target_dir,
+                logs=logs,
+                run_values=_run_values(folders, self.memory_bytes, self.point_in_time, alone=alone),
+            ) as dbt:
+                invocation = dbt.invoke([*self.args, "--threads", str(threads)])
+            result = DbtResult(
+                tenant=tenant,
+                invocation_id=invocation.invocation_id,
+                project_hash=project_hash(self.project_dir),
+                seconds=time.monotonic() - started,
+                nodes=_node_results(invocation.outcome, folders.staging),
+            )
+            _raise_if_failed(invocation.outcome, result, logs)
+            if not result.nodes:
+                command = " ".join(self.args)
+                raise FeatureBuildFailed(f"dbt {command} selects no node. Name a model or a test of dbt_project.")
+            _publish(result, folders.staging, self.point_in_time.out if self.point_in_time else self.tenant_lake.dbt)
+        return result
 
 
 def read_build(tenant_lake: TenantLake) -> BuildRecord:
@@ -333,7 +327,7 @@ def _publish(result: DbtResult, staging: Path, target: UPath) -> None:
     for node in built:
         file = staging / f"{node.name}.parquet"
         if beside:
-            os.replace(file, target / file.name)
+            os.replace(file, str(target / file.name))
         else:
             put_file(file, target / file.name)
     if built:

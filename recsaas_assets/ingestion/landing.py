@@ -296,7 +296,7 @@ def _reserve(lake: Lake, tenant: TenantId, file: WaitingFile) -> _Reserved | Non
 
 def _problem(taken: UPath) -> UploadRefused | None:
     """What a look at the moved file itself says: its name may have been given to something else since it was listed."""
-    found = os.lstat(taken)
+    found = os.lstat(str(taken))
     if not stat.S_ISREG(found.st_mode):
         return UploadRefused(
             "not_a_file", f"{shown(taken.name)} is no file but a link or a folder. Drop the file itself."

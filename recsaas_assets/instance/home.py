@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from resources.base.settings import Settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.storage.file_lock import file_lock
 from resources.training.runs import note_end
 
 if TYPE_CHECKING:
@@ -102,9 +102,8 @@ def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
     from dagster import DagsterInstance
 
     home = prepare_dagster_home(settings)
-    with open(home / ".opening.lock", "w") as lock:
-        # Dagster does not: processes that create the tables at the same time break each other.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    # Dagster does not: processes that create the tables at the same time break each other.
+    with file_lock(home / ".opening.lock"):
         opened = DagsterInstance.from_config(str(home))
     with opened as instance:
         yield instance

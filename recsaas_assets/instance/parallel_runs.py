@@ -111,10 +111,11 @@ def _processes(jobs: int, logs: Path, start_from: str) -> Iterator[Callable[[], 
         raise
     finally:
         for process in started:
-            assert process.stdin is not None and process.stdout is not None
+            assert process.stdin is not None
             with suppress(BrokenPipeError):
                 process.stdin.close()
         deadline = time.monotonic() + _STOP_SECONDS
         for process in started:
             end_process(process, seconds=max(0.1, deadline - time.monotonic()))
+            assert process.stdout is not None
             process.stdout.close()

@@ -35,7 +35,7 @@ def _opened(storage: type[Storage], name: str, base_dir: str, inst_data: Any) ->
     """Open the file of this name; Dagster's own look at its tables only where this process has not looked yet."""
     file = os.path.join(base_dir, f"{name}.db")
     if _is_ready(file):
-        return storage(create_db_conn_string(base_dir, name), inst_data)
+        return cast(Storage, storage(create_db_conn_string(base_dir, name), inst_data))
     opened = storage.from_local(base_dir, inst_data)
     _looked_at.add(file)
     return cast(Storage, opened)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 from sqlalchemy import make_url
 
 from recsaas_assets.platform.processes import LOCK
 from resources.base.settings import Settings
+from resources.storage.file_lock import try_lock
 
 _BY_OTHERS, _BY_ALL = 0o077, 0o007
 
@@ -53,15 +53,13 @@ def open_doors(settings: Settings) -> list[Door]:
 
 def _processes(lock: Path) -> list[psutil.Process]:
     """The process that holds the lock and all that it has started."""
-    try:
-        with open(lock, "rb") as held:
-            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return []  # nobody holds it: the number in it is of a process that has ended
-    except FileNotFoundError:
+    if not lock.exists():
         return []
-    except BlockingIOError:
-        first = psutil.Process(int(lock.read_text()))
-        return [first, *first.children(recursive=True)]
+    with open(lock) as handle:
+        if try_lock(handle, shared=True):
+            return []  # nobody holds it: the number in it is of a process that has ended
+        first = psutil.Process(int(handle.read()))
+    return [first, *first.children(recursive=True)]
 
 
 def _file_of(url: str) -> Path | None:

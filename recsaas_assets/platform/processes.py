@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import tempfile
@@ -19,6 +18,7 @@ from resources.base.errors import Conflict
 from resources.base.settings import Settings
 from resources.processes.process import NO_TELEMETRY, private_folder
 from resources.processes.supervisor import Program, Supervisor, python
+from resources.storage.file_lock import try_lock
 
 LOCK = "platform.lock"
 """Held while the platform runs; it names the process that started all others."""
@@ -174,12 +174,10 @@ def _sockets(home: Path) -> Iterator[Path]:
 def _only_one(home: Path) -> Iterator[None]:
     """Two daemons on one instance would start every run twice."""
     with open(home / LOCK, "a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not try_lock(lock):
             raise Conflict(
                 f"recsaas is running on {home} already. Stop it, or choose another folder with RECSAAS_HOME."
-            ) from error
+            )
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

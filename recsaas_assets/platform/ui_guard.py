@@ -41,7 +41,7 @@ class UiGuard:
         if refusal is None:
             await self._app(scope, receive, _with_headers(send) if scope["type"] == "http" else send)
         elif scope["type"] == "websocket":
-            await WebSocketClose(code=1008, reason=refusal.body.decode())(scope, receive, send)
+            await WebSocketClose(code=1008, reason=bytes(refusal.body).decode())(scope, receive, send)
         else:
             await refusal(scope, receive, send)
 

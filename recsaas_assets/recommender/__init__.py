@@ -1,0 +1,1 @@
+"""The models, as plain Python that runs without Dagster, in inner packages: data, training, evaluation, search."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 import numpy as np
 import polars as pl
 
+from recsaas_assets.features.dbt_runner import BuildRecord
 from recsaas_assets.ingestion.raw_tables import EVENTS_UPLOAD_ID
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.evaluation.gate import Outcome, Verdict
-from recsaas_assets.recommender.evaluation.live_release import DamagedRelease, LiveRelease
+from recsaas_assets.recommender.evaluation.live_model import DamagedRelease, LiveModel
 from recsaas_assets.recommender.evaluation.report import DECIDING, EvaluationReport
 from recsaas_assets.recommender.evaluation.report_text import report_markdown
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
@@ -60,7 +62,7 @@ def live_until(store: ReleaseStore) -> datetime | None:
         return None
 
 
-def live_release(store: ReleaseStore) -> LiveRelease | DamagedRelease | None:
+def live_model(store: ReleaseStore) -> LiveModel | DamagedRelease | None:
     """What the gate compares a candidate with; None without a live release."""
     version = store.current()
     if version is None:
@@ -69,7 +71,7 @@ def live_release(store: ReleaseStore) -> LiveRelease | DamagedRelease | None:
         loaded = load_release(store.directory(version), cache=store.cache)
     except (CorruptRelease, ReleaseNotFound) as error:
         return DamagedRelease(version, error.message)
-    return LiveRelease(
+    return LiveModel(
         version=version,
         algorithm=loaded.manifest.algorithm,
         hyperparameters=loaded.manifest.hyperparameters,
@@ -237,25 +239,75 @@ def release_vectors(training_set: TrainingSet, model: TrainedModel) -> tuple[np.
     return users, model.release.items
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A model, what it was made of, what was measured of it, and what the gate says."""
+
+    training_set: TrainingSet
+    model: TrainedModel
+    report: EvaluationReport
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lineage:
+    """What a release was made from, by which code, and in which run.
+
+    Attributes:
+        uploads: those with a row in the raw tables.
+        build: the dbt invocation behind the features.
+        replaces: version of the release that is live now.
+        item_changes_seen: see `item_watermark`.
+    """
+
+    raw_interactions: pl.LazyFrame
+    uploads: tuple[UploadRecord, ...]
+    build: BuildRecord
+    code_version: str
+    run_id: str
+    replaces: str | None
+    item_changes_seen: int = 0
+
+
 def manifest_draft(
-    *,
-    tenant: str,
-    training_set: TrainingSet,
-    model: TrainedModel,
-    report: EvaluationReport,
-    verdict: Verdict,
-    raw_interactions: pl.LazyFrame,
-    uploads: tuple[UploadRecord, ...],
-    index: IndexInfo,
-    dbt_project_hash: str,
-    dbt_invocation_id: str,
-    code_version: str,
-    run_id: str,
-    replaces: str | None,
-    now: datetime,
-    item_changes_seen: int = 0,
+    tenant: str, candidate: Candidate, lineage: Lineage, *, index: IndexInfo, now: datetime
 ) -> ManifestDraft:
     """Everything that leads from the release back to its origin."""
+    model, report, verdict = candidate.model, candidate.report, candidate.verdict
+    watermark, until, interactions = _extent(lineage.raw_interactions)
+    return ManifestDraft(
+        tenant=tenant,
+        created_at=now,
+        trained_at=now,
+        algorithm="popularity" if verdict.outcome == "promote_popularity" else model.config.model_type,
+        uploads=tuple(
+            UploadReference(id=u.upload_id, kind=u.kind, sha256=u.sha256, rows=u.rows_accepted) for u in lineage.uploads
+        ),
+        event_watermark=watermark,
+        item_watermark=lineage.item_changes_seen,
+        dbt_project_hash=lineage.build.project_hash,
+        dbt_invocation_id=lineage.build.invocation_id,
+        training_set_fingerprint=candidate.training_set.fingerprint,
+        code_version=lineage.code_version,
+        hyperparameters={
+            **model.config.model_dump(mode="json"),
+            "epochs": model.epochs,
+            "start": model.start.mode,
+        },
+        taste_dimensions=model.config.learned_dim,
+        seed=model.seed,
+        dagster_run_id=lineage.run_id,
+        metrics=_metrics(report),
+        gate=GateDecision(outcome=GATE_OUTCOMES[verdict.outcome], reasons=verdict.reasons),
+        replaces=lineage.replaces,
+        index=index,
+        events_until=until,
+        interactions=interactions,
+    )
+
+
+def _extent(raw_interactions: pl.LazyFrame) -> tuple[int, datetime | None, int]:
+    """Number of the newest event, time of the newest interaction, and number of interactions in the raw table."""
     kept = raw_interactions.filter(~pl.col("deleted"))
     watermark, until, interactions = (
         kept.select(
@@ -266,40 +318,15 @@ def manifest_draft(
         .collect(engine="streaming")
         .row(0)
     )
-    return ManifestDraft(
-        tenant=tenant,
-        created_at=now,
-        trained_at=now,
-        algorithm="popularity" if verdict.outcome == "promote_popularity" else model.config.model_type,
-        uploads=tuple(
-            UploadReference(id=u.upload_id, kind=u.kind, sha256=u.sha256, rows=u.rows_accepted) for u in uploads
-        ),
-        event_watermark=watermark or 0,
-        item_watermark=item_changes_seen,
-        dbt_project_hash=dbt_project_hash,
-        dbt_invocation_id=dbt_invocation_id,
-        training_set_fingerprint=training_set.fingerprint,
-        code_version=code_version,
-        hyperparameters={
-            **model.config.model_dump(mode="json"),
-            "epochs": model.epochs,
-            "start": model.start.mode,
-        },
-        taste_dimensions=model.config.learned_dim,
-        seed=model.seed,
-        dagster_run_id=run_id,
-        metrics=ReleaseMetrics(
-            overall=dict(report.models.get(report.model, {})),
-            baselines={name: dict(figures) for name, figures in report.models.items() if name != report.model},
-            cohorts={name: dict(cohort.models.get(report.model, {})) for name, cohort in report.cohorts.items()},
-            second_stage=dict(report.second_stage),
-            against_replaced={name: each.value for name, each in report.comparison.differences.items()}
-            if report.comparison
-            else {},
-        ),
-        gate=GateDecision(outcome=GATE_OUTCOMES[verdict.outcome], reasons=verdict.reasons),
-        replaces=replaces,
-        index=index,
-        events_until=until,
-        interactions=interactions,
+    return watermark or 0, until, interactions
+
+
+def _metrics(report: EvaluationReport) -> ReleaseMetrics:
+    comparison = report.comparison
+    return ReleaseMetrics(
+        overall=dict(report.models.get(report.model, {})),
+        baselines={name: dict(figures) for name, figures in report.models.items() if name != report.model},
+        cohorts={name: dict(cohort.models.get(report.model, {})) for name, cohort in report.cohorts.items()},
+        second_stage=dict(report.second_stage),
+        against_replaced={name: each.value for name, each in comparison.differences.items()} if comparison else {},
     )

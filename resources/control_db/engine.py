@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
 from resources.base.errors import ConfigurationError
+from resources.storage.file_lock import file_lock
 
 PATIENT_SECONDS = 30.0
 """How long a command or a run waits for the write lock of SQLite."""
@@ -116,8 +116,7 @@ def _migrate(engine: Engine, sqlite_file: str | None) -> None:
     if sqlite_file is None or sqlite_file == ":memory:":
         _upgrade(engine, config)
         return
-    with open(f"{sqlite_file}.migrate.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with file_lock(Path(f"{sqlite_file}.migrate.lock")):
         _upgrade(engine, config)
 
 

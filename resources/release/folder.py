@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from upath import UPath
 
 from resources.release.manifest import ReleaseFile
+from resources.storage.file_lock import file_lock
 
 
 def local_path(path: Path | UPath) -> Path | None:
@@ -19,15 +19,9 @@ def local_path(path: Path | UPath) -> Path | None:
     return Path(path.path) if path.protocol in ("", "file", "local") else None
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> AbstractContextManager[None]:
     """Let one process or thread of this machine at a time change `folder`; the lock dies with its holder."""
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "ab") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    return file_lock(folder / ".lock")
 
 
 def describe(path: Path | UPath) -> ReleaseFile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from resources.base.errors import Conflict
 from resources.base.tenant import TenantId
+from resources.storage.file_lock import try_lock
 
 
 @contextmanager
@@ -42,19 +42,13 @@ def tenant_run_lock(
     with open(file, "a+") as handle:  # "w" would take away the name of the run that holds it
         deadline = time.monotonic() + wait_seconds
         told = False
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise Conflict(
-                        f"Another run of tenant {tenant} is still going; try again when it has ended."
-                    ) from None
-                if not told and on_wait is not None:
-                    on_wait(f"Waiting for another run of tenant {tenant} to end.")
-                    told = True
-                time.sleep(0.2)
+        while not try_lock(handle):
+            if time.monotonic() >= deadline:
+                raise Conflict(f"Another run of tenant {tenant} is still going; try again when it has ended.")
+            if not told and on_wait is not None:
+                on_wait(f"Waiting for another run of tenant {tenant} to end.")
+                told = True
+            time.sleep(0.2)
         handle.truncate(0)
         handle.write(run_id)
         handle.flush()
@@ -74,11 +68,7 @@ def dead_run(home: Path, tenant: TenantId) -> str | None:
     except FileNotFoundError:
         return None
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return None
-        return handle.read() or None
+        return handle.read() or None if try_lock(handle, shared=True) else None
 
 
 def _lock_file(home: Path, tenant: TenantId) -> Path:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from resources.base.tenant import TenantId
+from resources.storage.file_lock import file_lock
 from resources.storage.lake import Lake
 
 
-@contextmanager
-def tenant_lock(lake: Lake, tenant: TenantId, purpose: str) -> Iterator[None]:
+def tenant_lock(lake: Lake, tenant: TenantId, purpose: str) -> AbstractContextManager[None]:
     """Hold the tenant's lock; wait for as long as it takes. The operating system frees it when the process dies."""
-    file = lake.scratch / "locks" / f"{tenant}-{purpose}.lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file, "a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    return file_lock(lake.scratch / "locks" / f"{tenant}-{purpose}.lock")

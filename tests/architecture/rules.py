@@ -1,6 +1,6 @@
-"""The rules of the architecture as one function over a folder: who may import what, and what a file may not hold.
+"""The rules of single files: which libraries a folder may import, and what a file may not hold.
 
-Everything is read from the syntax tree, so an import inside a function, or one for type checking only, counts too.
+The rules between packages of ours are in rooms.py, those of functions in functions.py.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.architecture.source import PROGRAM, SourceFile, imports, last_name, source_files
 
 OURS = frozenset({"resources", "recsaas_assets", "bento_service", "dbt_project", "tests"})
 FOLDERS = frozenset({"resources", "recsaas_assets", "bento_service", "dbt_project", "tests", "docs", "deploy"})
@@ -51,16 +53,9 @@ LAYERS = (
 def violations(root: Path) -> list[str]:
     """Return every broken rule as `file: what is wrong`, sorted."""
     found = [f"{name}/: is not one of our top-level folders" for name in _strange_folders(root)]
-    for path in _python_files(root):
-        name = path.relative_to(root).as_posix()
-        text = path.read_text(encoding="utf-8")
-        found += [f"{name}: {problem}" for problem in _of_file(name, text, ast.parse(text, filename=name))]
+    for file in source_files(root, FOLDERS):
+        found += [f"{file.name}: {problem}" for problem in _of_file(file)]
     return sorted(found)
-
-
-def _python_files(root: Path) -> Iterator[Path]:
-    for folder in sorted(FOLDERS):
-        yield from sorted(path for path in (root / folder).rglob("*.py") if "__pycache__" not in path.parts)
 
 
 def _strange_folders(root: Path) -> Iterator[str]:
@@ -70,19 +65,19 @@ def _strange_folders(root: Path) -> Iterator[str]:
             yield path.name
 
 
-def _of_file(name: str, text: str, tree: ast.Module) -> Iterator[str]:
-    lines = len(text.splitlines())
-    if lines > MAX_LINES:
-        yield f"has {lines} lines, at most {MAX_LINES} are allowed"
-    if name.endswith("/__init__.py") and text.strip():
+def _of_file(file: SourceFile) -> Iterator[str]:
+    name, tree = file.name, file.tree
+    if file.lines > MAX_LINES:
+        yield f"has {file.lines} lines, at most {MAX_LINES} are allowed"
+    if name.endswith("/__init__.py") and name.split("/")[0] not in PROGRAM and file.text.strip():
         yield "is not empty"
-    for line, module in _imports(tree):
-        if module.startswith("."):
-            yield f"line {line} has a relative import"
+    for each in imports(tree):
+        if each.module.startswith("."):
+            yield f"line {each.line} has a relative import"
         for layer in LAYERS:
-            top = module.split(".")[0]
+            top = each.module.split(".")[0]
             if name.startswith(layer.folder) and top in layer.forbidden and name not in layer.except_for:
-                yield f"line {line} imports {top}"
+                yield f"line {each.line} imports {top}"
     if name.startswith(("tests/", "docs/snippets/")):  # tests, and programs for readers
         return
     for node in ast.walk(tree):
@@ -94,27 +89,11 @@ def _of_file(name: str, text: str, tree: ast.Module) -> Iterator[str]:
         yield from _environment(name, tree)
 
 
-def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.lineno, "." * node.level + (node.module or "")
-        elif isinstance(node, ast.Call) and node.args and _called(node.func) in ("import_module", "__import__"):
-            argument = node.args[0]
-            if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                yield node.lineno, argument.value
-
-
-def _called(function: ast.expr) -> str:
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-
-
 def _is_broad(caught: ast.expr | None) -> bool:
     if caught is None:
         return True
     each = caught.elts if isinstance(caught, ast.Tuple) else [caught]
-    return any(_called(kind) in ("Exception", "BaseException") for kind in each)
+    return any(last_name(kind) in ("Exception", "BaseException") for kind in each)
 
 
 def _environment(name: str, tree: ast.Module) -> Iterator[str]:

@@ -24,8 +24,6 @@ from resources.uploads.contract.columns import Kind
 from resources.uploads.parsing.validation import rule_table
 
 ROOT = Path(__file__).parents[2]
-# Loading the graph takes seconds: one worker of pytest-xdist does it for all tests that need it.
-needs_graph = pytest.mark.xdist_group("asset_graph")
 NOT_IN_OPENAPI = {"GET /docs", "GET /", "GET /openapi.json", "GET /data-docs", "GET /shop", "GET /static/recsaas.js"}
 
 # In a process of its own: it parses the dbt project into RECSAAS_HOME, and Dagster's preview warnings are not ours.
@@ -134,14 +132,12 @@ def test_every_route_is_documented(tmp_path: Path, db: ControlDb) -> None:
             assert ("| none |" in row) == (path in ("/health", "/metrics")), operation["summary"]
 
 
-@needs_graph
 @pytest.mark.parametrize("kind", ["assets", "sensors", "jobs", "schedules"])
 def test_every_part_of_the_graph_is_documented(graph: dict[str, list[str]], kind: str) -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", page("docs/assets.md"), re.MULTILINE))
     assert set(graph[kind]) - rows == set()
 
 
-@needs_graph
 def test_every_check_is_documented(graph: dict[str, list[str]]) -> None:
     text = page("docs/assets.md")
     names = set(re.findall(r"`(\w+)`", text))
@@ -150,7 +146,6 @@ def test_every_check_is_documented(graph: dict[str, list[str]]) -> None:
     assert missing == []
 
 
-@needs_graph
 def test_nothing_is_documented_that_the_graph_does_not_have(graph: dict[str, list[str]]) -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", page("docs/assets.md"), re.MULTILINE))
     assert rows - {name for names in graph.values() for name in names} == set()
@@ -160,6 +155,21 @@ def test_links_between_pages_lead_somewhere() -> None:
     for name in ("settings", "cli", "api", "assets", "snippets"):
         for target in re.findall(r"\]\(([^)#]+)\)", page(f"docs/{name}.md")):
             assert (ROOT / "docs" / target).exists(), f"docs/{name}.md links to {target}"
+
+
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+THAT_WAS = ("CHANGELOG.md", "docs/adr/")
+"""Pages that tell of a time, and may name a file of that time."""
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if not name.startswith(THAT_WAS)])
+def test_every_file_that_a_page_names_exists(name: str) -> None:
+    """A page may name a file by the end of its path: `answer_json.py`, `ranker/index.py`."""
+    folders = ("resources", "recsaas_assets", "bento_service", "dbt_project", "tests", "docs")
+    known = [path.relative_to(ROOT).as_posix() for folder in folders for path in (ROOT / folder).rglob("*.*")]
+    named = re.findall(r"`([\w./-]+\.(?:py|sql))`|(?<!\w)(tests/[\w/]+\.py)", page(name))
+    for mention in sorted({first or second for first, second in named}):
+        assert any(f"/{path}".endswith(f"/{mention}") for path in known), mention
 
 
 def test_the_readme_names_the_two_commands_that_matter() -> None:

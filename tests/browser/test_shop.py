@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit
 from tests.browser.site import MARKUP, Site
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]  # one browser at a time
+pytestmark = pytest.mark.browser
 
 
 def listed(page: Page, box: str) -> list[str]:

@@ -13,7 +13,7 @@ from bento_service.demo.catalogue import BROWSER_SCOPES
 from tests.browser.conftest import Visit
 from tests.browser.site import MARKUP, Site, served
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]  # one browser at a time
+pytestmark = pytest.mark.browser
 
 PAGE = """<!doctype html><html lang="en"><title>A shop</title><link rel="icon" href="data:,">
 <script src="{api}/static/recsaas.js" data-key="{key}" {more}></script>

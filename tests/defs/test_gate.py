@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from recsaas_assets.cli import cli
-from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.lifecycle import trained_model as lifecycle
+from recsaas_assets.recommender.fitting.inputs import FitInputs
+from recsaas_assets.recommender.lifecycle import train as lifecycle
+from recsaas_assets.recommender.lightgcn.trainer import FitResult
 from resources.base.errors import Conflict
 from resources.ranker.ranker import Ranker
 from resources.release.load import load_release
@@ -39,8 +41,9 @@ def test_shuffled_labels_are_held_and_can_be_forced(shared_site: Site, monkeypat
 
     fit, rng = lifecycle.fit_model, np.random.default_rng(0)
 
-    def worse(config: object, pairs: Pairs, *args: object, **options: object) -> object:
-        return fit(config, replace(pairs, item_row=rng.permutation(pairs.item_row)), *args, **options)  # type: ignore[arg-type]
+    def worse(inputs: FitInputs, *args: Any, **options: Any) -> FitResult:
+        shuffled = replace(inputs.pairs, item_row=rng.permutation(inputs.pairs.item_row))
+        return fit(replace(inputs, pairs=shuffled), *args, **options)
 
     monkeypatch.setattr(lifecycle, "fit_model", worse)
     site.upload(SHOP, Kind.INTERACTIONS, interactions_csv("p-", rows=1150).replace("view", "click"))

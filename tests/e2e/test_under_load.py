@@ -55,7 +55,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     first = served.store.current()
     assert first is not None
     second = served.release(invented_contents(items=600, users=200, prefix="b-"), number=2, promote=False)
-    with service(Workplace(settings, lake, db), workers=2, RECSAAS_POINTER_CHECK_SECONDS="0.2") as server:
+    variables = {"RECSAAS_POINTER_CHECK_SECONDS": "0.2"}
+    with service(Workplace(settings, lake, db), workers=2, variables=variables) as server:
         yield Running(server, served, {first: "a-", second: "b-"})
     db.close()
 

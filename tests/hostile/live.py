@@ -43,7 +43,7 @@ def live_service(home: Path, **variables: str) -> Iterator[Live]:
     blue.release()
     green.release()
     try:
-        with service(Workplace(settings, lake, db), workers=WORKERS, **variables) as server:
+        with service(Workplace(settings, lake, db), workers=WORKERS, variables=variables) as server:
             yield Live(server, settings, blue, green)
     finally:
         db.close()

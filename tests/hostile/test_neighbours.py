@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from recsaas_assets.benchmarks.serving.neighbours import QUIET, measure
+from recsaas_assets.benchmarks.serving.neighbours import QUIET, NeighbourPlan, measure
 from recsaas_assets.benchmarks.serving.serve_data import invented_contents, serve_tenant
 from recsaas_assets.benchmarks.serving.serve_process import service
 from recsaas_assets.benchmarks.workplace import workplace
@@ -34,7 +34,7 @@ sys.stdin.read()
 
 
 def test_a_neighbour_is_answered_as_if_it_were_alone(record_property: Callable[[str, object], None]) -> None:
-    found = measure(seconds=SECONDS)
+    found = measure(NeighbourPlan(seconds=SECONDS))
     record_property("neighbours", json.dumps(found))
     for name, figures in found.items():
         shown = ("p50_ms", "p95_ms", "max_ms", "ratio", "answers", "flood_answers")
@@ -42,7 +42,7 @@ def test_a_neighbour_is_answered_as_if_it_were_alone(record_property: Callable[[
         assert figures["errors"] == 0 and int(str(figures["answers"])) > SECONDS, (name, figures)
     slow = [name for name in found if name != QUIET and _over(found, name)]
     if slow:  # whatever else the machine did then, it does not do it twice
-        again = measure(seconds=SECONDS, only=tuple(slow))
+        again = measure(NeighbourPlan(seconds=SECONDS, only=tuple(slow)))
         record_property("again", json.dumps(again))
         slow = [name for name in slow if _over(again, name)]
     assert not slow, {name: found[name] for name in (QUIET, *slow)}

@@ -10,7 +10,7 @@ import pytest
 from resources.storage.lake import Lake
 from tests.s3.server import S3Server
 
-BACKENDS = ["folder", pytest.param("s3", marks=pytest.mark.xdist_group("s3"))]
+BACKENDS = ["folder", "s3"]
 
 
 @pytest.fixture

@@ -12,8 +12,6 @@ from resources.storage.lake import Lake, write_bytes
 from resources.storage.listing import list_files
 from tests.s3.server import S3Server
 
-pytestmark = pytest.mark.xdist_group("s3")
-
 
 @pytest.fixture
 def platform(s3_lake: Lake, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlatformResource:

@@ -10,7 +10,6 @@ from recsaas_assets.features.dbt_runner import SOURCE_FILES, _work_folders
 from resources.base.tenant import TenantId
 from resources.storage.lake import Lake, write_bytes
 
-pytestmark = pytest.mark.xdist_group("s3")
 SELECTED = ["build", "--exclude-resource-type", "unit_test", "--select", "stg_items", "stg_users"]
 
 

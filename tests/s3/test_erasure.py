@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
@@ -18,7 +16,6 @@ from tests.unit.resources.erasure.world import NOW, ZOE, World
 BLUE = TenantId("blue")
 
 
-@pytest.mark.xdist_group("s3")
 def test_no_object_names_the_user(s3_lake: Lake, tmp_path: Path) -> None:
     db = open_control_db(f"sqlite:///{tmp_path}/control.db")
     create_tenant(db, BLUE, name="Blue", now=NOW)

@@ -29,8 +29,6 @@ from resources.storage.lake import (
 from resources.storage.listing import list_files, remove_folder, stored_file
 from tests.s3.server import S3Server
 
-pytestmark = pytest.mark.xdist_group("s3")
-
 ACTIONS: dict[str, Callable[[Lake], Any]] = {
     "read": lambda lake: read_json(lake.root / "x"),
     "write": lambda lake: write_bytes(lake.root / "x", b""),

@@ -19,7 +19,6 @@ from tests.unit.bento_service.shop import NOW, open_shop
 from tests.unit.bento_service.test_recommendation_exports import PATH, file, made, state
 
 
-@pytest.mark.xdist_group("s3")
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_file_in_the_store(s3_lake: Lake, tmp_path: Path, kind: str) -> None:
     settings = Settings(home=tmp_path)

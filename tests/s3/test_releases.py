@@ -98,7 +98,6 @@ def test_a_lost_pointer_is_told_from_none_and_repaired(shop: Shop) -> None:
     assert [summary.version for summary in store.list()] == [B]
 
 
-@pytest.mark.xdist_group("s3")
 def test_the_manifest_comes_last_and_a_torn_write_is_no_release(remote: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     real: Callable[..., None] = store_module.put_file
@@ -120,7 +119,6 @@ def test_the_manifest_comes_last_and_a_torn_write_is_no_release(remote: Shop, mo
     assert not [path for path in remote.store.cache.iterdir() if path.is_dir()], "no work is left behind"
 
 
-@pytest.mark.xdist_group("s3")
 def test_two_machines_do_not_move_the_pointer_over_each_other(remote: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other machine does not know of this one's lock file."""
     store = remote.write(A, B)
@@ -141,7 +139,6 @@ def test_two_machines_do_not_move_the_pointer_over_each_other(remote: Shop, monk
     assert [(move.version, move.actor) for move in pointer.history] == [(A, "ann"), (B, "bob")]
 
 
-@pytest.mark.xdist_group("s3")
 def test_a_release_is_fetched_once_verified_and_three_copies_are_kept(remote: Shop) -> None:
     store = remote.write(A, B, C, D, E)
 

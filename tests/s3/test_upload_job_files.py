@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
@@ -15,7 +13,6 @@ from resources.storage.lake import Lake
 from tests.unit.resources.test_upload_jobs import ITEMS, Desk
 
 
-@pytest.mark.xdist_group("s3")
 def test_a_file_waits_in_the_store_and_is_removed_when_it_is_done(s3_lake: Lake, tmp_path: Path) -> None:
     now, tenant = datetime(2025, 6, 1, 12, tzinfo=UTC), TenantId("blue")
     db = open_control_db(f"sqlite:///{tmp_path}/control.db")

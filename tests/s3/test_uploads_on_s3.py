@@ -48,7 +48,6 @@ def put(lake: Lake, db: ControlDb, file: Path, content: str) -> UploadReport:
     )
 
 
-@pytest.mark.xdist_group("s3")
 def test_an_upload_is_stored_read_and_found_again(s3_lake: Lake, db: ControlDb, tmp_path: Path) -> None:
     file = tmp_path / "f.csv"
     first = put(s3_lake, db, file, HEADER + ROW.format("ann") + ROW.format("bob") + ROW.format(""))

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsaas_assets.benchmarks.models.gowalla import gowalla_config, measure
-from recsaas_assets.benchmarks.models.gowalla_measure import PaperSplit, rank_everybody
+from recsaas_assets.benchmarks.training.gowalla import gowalla_config, measure
+from recsaas_assets.benchmarks.training.gowalla_measure import PaperSplit, rank_everybody
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from resources.base.errors import InvalidInput
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from recsaas_assets.platform.exposure import Door, open_doors, readable_by_others
 from recsaas_assets.platform.processes import LOCK
 from resources.base.settings import Settings
+from resources.storage.file_lock import try_lock
 
 
 def folder(path: Path, mode: int) -> Path:
@@ -55,6 +55,6 @@ def test_the_ports_of_a_platform_that_runs(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         assert open_doors(settings) == []  # nobody holds the lock
         with open(tmp_path / LOCK) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert try_lock(lock)
             door = Door("127.0.0.1", listening.getsockname()[1])
             assert door in open_doors(settings)

@@ -25,7 +25,7 @@ for line in sys.stdin:
     if tenant.startswith("dies"):
         os._exit(7)
     if tenant.startswith("waits"):
-        time.sleep(60)
+        time.sleep(600)
     failed = tenant.startswith("fails")
     outcome = {"run_id": str(os.getpid()), "success": not failed, "failed_step": None, "message": None, "seconds": 0.1}
     print(json.dumps(outcome), flush=True)
@@ -89,7 +89,7 @@ def _interruptible() -> Iterator[None]:
 def test_an_interrupt_ends_the_processes(tmp_path: Path) -> None:
     def interrupt_when_both_work() -> None:
         logs = [tmp_path / f"backfill-{number}.log" for number in (1, 2)]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline and not all(log.exists() and log.read_text() for log in logs):
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
@@ -104,7 +104,7 @@ def test_an_interrupt_ends_the_processes(tmp_path: Path) -> None:
         )
     thread.join()
     assert ended == []
-    assert time.monotonic() - started < 20, "they were waited for, not interrupted"
+    assert time.monotonic() - started < 300, "they were waited for, not interrupted"
     for log in tmp_path.iterdir():
         assert "KeyboardInterrupt" in log.read_text()
     assert len(list(tmp_path.iterdir())) == 2

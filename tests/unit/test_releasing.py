@@ -13,18 +13,21 @@ import polars as pl
 import pytest
 from upath import UPath
 
+from recsaas_assets.features.dbt_runner import BuildRecord
 from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.evaluation.gate import Outcome, Verdict
-from recsaas_assets.recommender.evaluation.live_release import DamagedRelease, LiveRelease
+from recsaas_assets.recommender.evaluation.live_model import DamagedRelease, LiveModel
 from recsaas_assets.recommender.evaluation.report import Cohort, EvaluationReport, LiveSummary, SplitSummary
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.release.releasing import (
+    Candidate,
+    Lineage,
     check_belongs,
     contents_of,
     histories,
     item_table,
-    live_release,
+    live_model,
     manifest_draft,
     release_vectors,
 )
@@ -213,22 +216,17 @@ def draft(
         rows_duplicate=0,
         created_at=START,
     )
-    return manifest_draft(
-        tenant="blue",
-        training_set=data,
-        model=model,
-        report=REPORT,
-        verdict=Verdict(outcome=outcome, reasons=("because",)),
+    lineage = Lineage(
         raw_interactions=(interactions() if raw is None else raw).lazy(),
         uploads=(upload,),
-        index=IndexInfo.model_validate(build_index(model.release.items)[1].model_dump()),
-        dbt_project_hash="hash",
-        dbt_invocation_id="invocation",
+        build=BuildRecord(invocation_id="invocation", project_hash="hash"),
         code_version="0.1.0",
         run_id="run",
         replaces="before",
-        now=NOW,
     )
+    candidate = Candidate(data, model, REPORT, Verdict(outcome=outcome, reasons=("because",)))
+    index = IndexInfo.model_validate(build_index(model.release.items)[1].model_dump())
+    return manifest_draft("blue", candidate, lineage, index=index, now=NOW)
 
 
 def test_the_manifest_leads_back_to_the_origin(data: TrainingSet, model: TrainedModel) -> None:
@@ -293,13 +291,13 @@ def released(
 
 def test_the_live_release_is_what_the_gate_has_to_know(tmp_path: Path, data: TrainingSet, model: TrainedModel) -> None:
     store, _ = released(tmp_path, data, model, staged=True)
-    live = live_release(store)
-    assert isinstance(live, LiveRelease)
+    live = live_model(store)
+    assert isinstance(live, LiveModel)
     assert (live.start, live.measured, live.events_until) == ("full", True, START + timedelta(days=9))
     assert live.second_stage == pytest.approx(0.01)
     assert live.recipe() == (model.config, 9)
     (store.directory(live.version) / "items.parquet").unlink()
-    damaged = live_release(store)
+    damaged = live_model(store)
     assert isinstance(damaged, DamagedRelease)
     assert (damaged.version, "items.parquet" in damaged.problem) == (live.version, True)
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from bento_service.api.auth import Principal, require
-from bento_service.api.data.uploads import MAX_LIMIT
 from bento_service.dependencies import WithServices
 from bento_service.http.json_body import json_body, read_json
-from bento_service.http.pagination import cursor_after, foreign_cursor, text_of
+from bento_service.http.pagination import PageCursor, PageLimit, foreign_cursor, pages_by_text
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.api_keys import ApiKeyAnswer, ApiKeyBody, ApiKeyPage, MadeApiKey
 from resources.control_db.api_keys import create_api_key, list_api_keys, revoke_api_key
 
 router = APIRouter(tags=["api keys"])
 Admin = Annotated[Principal, Depends(require("admin"))]
-_CURSOR = "k"
+_PAGES = pages_by_text("k")
 _EXAMPLES = {"for pages": {"name": "web", "scopes": ["recommendations:read", "interactions:write"]}}
 _log = structlog.get_logger("recsaas.auth")
 
@@ -29,21 +28,19 @@ _log = structlog.get_logger("recsaas.auth")
 def api_keys(
     principal: Admin,
     services: WithServices,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
-    cursor: Annotated[str | None, Query(max_length=100, description="The `next_cursor` of the page before.")] = None,
+    limit: PageLimit = 50,
+    cursor: PageCursor = None,
 ) -> Response:
     """List the tenant's keys, oldest first, revoked ones included. Secrets are not stored, and not shown."""
     rest = list_api_keys(services.db, principal.tenant)
-    if cursor is not None:
-        last = text_of(cursor, kind=_CURSOR)
+    last = _PAGES.place(cursor)
+    if last is not None:
         places = [place for place, key in enumerate(rest, start=1) if key.id == last]
         if not places:
             raise foreign_cursor()
         rest = rest[places[0] :]
-    page = ApiKeyPage(
-        api_keys=tuple(ApiKeyAnswer.of(key) for key in rest[:limit]),
-        next_cursor=cursor_after(rest[limit - 1].id, kind=_CURSOR) if len(rest) > limit else None,
-    )
+    shown, next_cursor = _PAGES.cut(rest, limit=limit, key=lambda key: key.id)
+    page = ApiKeyPage(api_keys=tuple(ApiKeyAnswer.of(key) for key in shown), next_cursor=next_cursor)
     return Response(page.model_dump_json(), media_type="application/json")
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from bento_service.api.auth import Principal, require
 from bento_service.api.data.interactions import IdempotencyKey
-from bento_service.api.data.uploads import MAX_LIMIT
 from bento_service.dependencies import WithServices
 from bento_service.http.json_body import json_body, read_json
-from bento_service.http.pagination import cursor_at, time_of
+from bento_service.http.pagination import MAX_LIMIT, PageCursor, PageLimit, pages_by_time
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.rules import RuleAnswer, RuleBody, RulePage, RulePatch, RuleRemoved
 from resources.control_db.idempotency import WriteKey
@@ -21,7 +20,7 @@ from resources.merchandising.rules import draft_of
 
 router = APIRouter(tags=["rules"])
 RuleWriter = Annotated[Principal, Depends(require("items:write"))]
-_CURSOR = "r"
+_PAGES = pages_by_time("r")
 
 _EXAMPLES = {
     "pin two items": {
@@ -41,16 +40,14 @@ _EXAMPLES = {
 def rules(
     principal: RuleWriter,
     services: WithServices,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = MAX_LIMIT,
-    cursor: Annotated[str | None, Query(max_length=100, description="The `next_cursor` of the page before.")] = None,
+    limit: PageLimit = MAX_LIMIT,
+    cursor: PageCursor = None,
 ) -> Response:
     """List the tenant's rules, oldest first, ended ones included."""
-    after = time_of(cursor, kind=_CURSOR) if cursor is not None else None
+    after = _PAGES.place(cursor)
     rest = [rule for rule in list_rules(services.db, principal.tenant) if after is None or rule.created_at > after]
-    page = RulePage(
-        rules=tuple(RuleAnswer.of(rule, services.clock()) for rule in rest[:limit]),
-        next_cursor=cursor_at(rest[limit - 1].created_at, kind=_CURSOR) if len(rest) > limit else None,
-    )
+    shown, next_cursor = _PAGES.cut(rest, limit=limit, key=lambda rule: rule.created_at)
+    page = RulePage(rules=tuple(RuleAnswer.of(rule, services.clock()) for rule in shown), next_cursor=next_cursor)
     return Response(page.model_dump_json(), media_type="application/json")
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from bento_service.api.auth import Principal, require
 from bento_service.api.data.interactions import IdempotencyKey
-from bento_service.api.data.uploads import MAX_LIMIT
 from bento_service.dependencies import Services, WithServices
 from bento_service.http.json_body import json_body, read_json
-from bento_service.http.pagination import cursor_at, time_of
+from bento_service.http.pagination import PageCursor, PageLimit, pages_by_time
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.training import (
     JobAccepted,
@@ -44,7 +42,7 @@ from resources.training.runs import find_run
 
 router = APIRouter(tags=["training"])
 Trainer = Annotated[Principal, Depends(require("training:write"))]
-_LIST = "t"
+_PAGES = pages_by_time("t")
 
 _TRAIN_EXAMPLES = {
     "as the settings say": {},
@@ -95,16 +93,13 @@ async def reindex(
 def jobs(
     principal: Trainer,
     services: WithServices,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
-    cursor: Annotated[str | None, Query(max_length=100, description="The `next_cursor` of the page before.")] = None,
+    limit: PageLimit = 50,
+    cursor: PageCursor = None,
 ) -> Response:
     """List the tenant's jobs, newest first."""
-    before: datetime | None = time_of(cursor, kind=_LIST) if cursor is not None else None
-    found = list_training_jobs(services.db, principal.tenant, limit=limit + 1, before=before)
-    page = JobPage(
-        jobs=tuple(JobSummary.of(job, _progress(services, job)) for job in found[:limit]),
-        next_cursor=cursor_at(found[limit - 1].created_at, kind=_LIST) if len(found) > limit else None,
-    )
+    found = list_training_jobs(services.db, principal.tenant, limit=limit + 1, before=_PAGES.place(cursor))
+    shown, next_cursor = _PAGES.cut(found, limit=limit, key=lambda job: job.created_at)
+    page = JobPage(jobs=tuple(JobSummary.of(job, _progress(services, job)) for job in shown), next_cursor=next_cursor)
     return Response(page.model_dump_json(by_alias=True), media_type="application/json")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -11,11 +9,11 @@ from starlette.responses import Response
 
 from bento_service.api.auth import Principal, require, require_for_body
 from bento_service.api.data.interactions import IdempotencyKey
-from bento_service.api.data.uploads import MAX_LIMIT, QUEUED, ValidateOnly
+from bento_service.api.data.uploads import QUEUED, ValidateOnly
 from bento_service.api.intake import receive_upload
 from bento_service.dependencies import Services, WithServices
 from bento_service.http.json_body import json_body, media_type, read_json
-from bento_service.http.pagination import cursor_after, text_of
+from bento_service.http.pagination import PageLimit, cursor_parameter, pages_by_text
 from bento_service.http.path_ids import path_id
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.items import (
@@ -38,7 +36,7 @@ from resources.control_db.items import ItemEdit, append_item_changes, list_item_
 from resources.uploads.contract.columns import Kind
 
 router = APIRouter(tags=["items"])
-_CURSOR = "i"
+_PAGES = pages_by_text("i")
 ItemWriter = Annotated[Principal, Depends(require("items:write"))]
 ItemWriterOrUploader = Annotated[Principal, Depends(require_for_body("items:write"))]
 Containing = Annotated[
@@ -105,15 +103,13 @@ def items(
     services: WithServices,
     category: Annotated[str | None, Query(max_length=500, description="Only items of this category.")] = None,
     q: Containing = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
-    cursor: Annotated[str | None, Query(max_length=500, description="The `next_cursor` of the page before.")] = None,
+    limit: PageLimit = 50,
+    cursor: Annotated[str | None, cursor_parameter(500)] = None,
 ) -> Response:
     """List the catalogue as it is now, by id: what was uploaded and what was changed, in the model already or not."""
-    query = ItemQuery(
-        category=category, text=q, after=text_of(cursor, kind=_CURSOR) if cursor is not None else None, limit=limit
-    )
-    found = services.items.page(principal.tenant, replace(query, limit=limit + 1))
-    page = ItemPage.of(found, limit=limit, cursor_after=partial(cursor_after, kind=_CURSOR))
+    query = ItemQuery(category=category, text=q, after=_PAGES.place(cursor), limit=limit + 1)
+    found = services.items.page(principal.tenant, query)
+    page = ItemPage.of(found, limit=limit, cursor_after=_PAGES.cursor)
     return Response(page.model_dump_json(), media_type="application/json")
 
 

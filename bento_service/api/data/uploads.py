@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from itertools import chain
 from typing import Annotated, Any
 
@@ -13,9 +11,9 @@ from starlette.responses import Response, StreamingResponse
 from bento_service.api.auth import FILES, Principal, require
 from bento_service.api.intake import POLL_SECONDS, receive_upload, with_url
 from bento_service.dependencies import WithServices
-from bento_service.http.errors import invalid_fields
 from bento_service.http.json_body import multipart_schema
 from bento_service.http.multipart import FIELD
+from bento_service.http.pagination import PageCursor, PageLimit, pages_by_number
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.uploads import (
     StoredUpload,
@@ -25,7 +23,7 @@ from bento_service.schemas.uploads import (
     UploadSummary,
     WithdrawnUpload,
 )
-from resources.base.errors import FieldProblem, NotFound
+from resources.base.errors import NotFound
 from resources.control_db.uploads import get_upload, list_uploads_page
 from resources.jobs.kinds.uploads import UploadJobStatus, get_upload_job
 from resources.uploads.contract.columns import Kind
@@ -38,7 +36,7 @@ router = APIRouter(tags=["uploads"])
 # Reports, jobs and rejected rows show what is in the files of others, so no key for single facts gets to them.
 Uploader = Annotated[Principal, Depends(require(FILES))]
 ValidateOnly = Annotated[bool, Query(description="Check the file and store nothing.")]
-MAX_LIMIT = 200
+_PAGES = pages_by_number("u")
 
 QUEUED: dict[int | str, dict[str, Any]] = {
     202: {
@@ -75,16 +73,13 @@ async def upload(
 def uploads(
     principal: Uploader,
     services: WithServices,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
-    cursor: Annotated[str | None, Query(max_length=100, description="The `next_cursor` of the page before.")] = None,
+    limit: PageLimit = 50,
+    cursor: PageCursor = None,
 ) -> Response:
     """List the tenant's uploads, newest first."""
-    before = _sequence(cursor) if cursor is not None else None
-    found = list_uploads_page(services.db, principal.tenant, limit=limit + 1, before=before)
-    page = UploadPage(
-        uploads=tuple(UploadSummary.of(record) for record in found[:limit]),
-        next_cursor=_cursor(found[limit - 1].sequence) if len(found) > limit else None,
-    )
+    found = list_uploads_page(services.db, principal.tenant, limit=limit + 1, before=_PAGES.place(cursor))
+    shown, next_cursor = _PAGES.cut(found, limit=limit, key=lambda record: record.sequence)
+    page = UploadPage(uploads=tuple(UploadSummary.of(record) for record in shown), next_cursor=next_cursor)
     return Response(page.model_dump_json(), media_type="application/json")
 
 
@@ -149,20 +144,3 @@ def trace(principal: Uploader, services: WithServices, upload_id: str) -> Respon
     """Show the run that took the upload in, the releases built from it, their answers, and the rows that count."""
     found = trace_upload(services.lake, services.db, services.decisions.store, principal.tenant, upload_id)
     return Response(found.model_dump_json(), media_type="application/json")
-
-
-def _cursor(sequence: int) -> str:
-    return base64.urlsafe_b64encode(f"u{sequence}".encode()).decode().rstrip("=")
-
-
-def _sequence(cursor: str) -> int:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        if text[:1] != "u":
-            raise ValueError("another kind of cursor")
-        sequence = int(text[1:])
-    except (ValueError, binascii.Error) as error:
-        raise invalid_fields([FieldProblem("cursor", "is not one that this service gave; leave it out")]) from error
-    if not 0 < sequence < 2**63:
-        raise invalid_fields([FieldProblem("cursor", "is not one that this service gave; leave it out")])
-    return sequence

@@ -6,16 +6,15 @@ import os
 from collections.abc import Iterator
 from typing import IO, Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
 from bento_service.api.auth import Principal, require
 from bento_service.api.data.interactions import IdempotencyKey
-from bento_service.api.data.uploads import MAX_LIMIT
 from bento_service.api.intake import POLL_SECONDS
 from bento_service.dependencies import WithServices
 from bento_service.http.json_body import json_body, read_json
-from bento_service.http.pagination import cursor_at, time_of
+from bento_service.http.pagination import PageCursor, PageLimit, pages_by_time
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.recommendation_exports import (
     ExportAnswer,
@@ -32,7 +31,7 @@ from resources.recommendations.exports import export_file, remove_export, submit
 router = APIRouter(tags=["recommendations"])
 # Not `recommendations:read`: shops put keys with it into their pages, and an export names every user.
 Exporter = Annotated[Principal, Depends(require("analytics:read", "admin"))]
-_CURSOR = "x"
+_PAGES = pages_by_time("x")
 _CHUNK_BYTES = 1 << 20
 _MEDIA_TYPES = {ExportFormat.CSV: "text/csv", ExportFormat.PARQUET: "application/vnd.apache.parquet"}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -83,16 +82,13 @@ async def ask(
 def exports(
     principal: Exporter,
     services: WithServices,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
-    cursor: Annotated[str | None, Query(max_length=100, description="The `next_cursor` of the page before.")] = None,
+    limit: PageLimit = 50,
+    cursor: PageCursor = None,
 ) -> Response:
     """List the tenant's exports, newest first."""
-    before = time_of(cursor, kind=_CURSOR) if cursor is not None else None
-    found = list_exports(services.db, principal.tenant, limit=limit + 1, before=before)
-    page = ExportPage(
-        exports=tuple(ExportAnswer.of(export) for export in found[:limit]),
-        next_cursor=cursor_at(found[limit - 1].created_at, kind=_CURSOR) if len(found) > limit else None,
-    )
+    found = list_exports(services.db, principal.tenant, limit=limit + 1, before=_PAGES.place(cursor))
+    shown, next_cursor = _PAGES.cut(found, limit=limit, key=lambda export: export.created_at)
+    page = ExportPage(exports=tuple(ExportAnswer.of(export) for export in shown), next_cursor=next_cursor)
     return Response(page.model_dump_json(), media_type="application/json")
 
 

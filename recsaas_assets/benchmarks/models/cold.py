@@ -16,6 +16,7 @@ from resources.ranker.fold_in import folded_vector
 from resources.storage.lake import read_parquet
 
 if TYPE_CHECKING:
+    from recsaas_assets.benchmarks.models.ranked import Scorers
     from recsaas_assets.recommender.data.dataset import TrainingSet
     from recsaas_assets.recommender.data.pairs import Pairs
     from recsaas_assets.recommender.data.vectors import ModelVectors
@@ -39,12 +40,12 @@ def cold(names: tuple[str, ...], seed: int, as_json: bool) -> None:
 def _measure(prepared_data: Prepared, seed: int) -> dict[str, Any]:
     from recsaas_assets.recommender.data.content import content_matrix
     from recsaas_assets.recommender.lifecycle.model_config import default_config
-    from recsaas_assets.recommender.lifecycle.trained_model import train
+    from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
 
     data, lake = prepared_data.training_set, prepared_data.tenant
     content = content_matrix(read_parquet(lake.dbt / "stg_items.parquet"), data.items.ids)
     config = default_config("lightgcn", data.n_users, data.n_items, len(data.full))
-    model = train(data, config, seed=seed, content=content)
+    model = train(TrainingInputs(data, content=content), config, seed=seed)
     signals = read_parquet(lake.dbt / "int_interaction_signals.parquet")
     return {
         "new_users": {f"{n}_events": _new_users(data, model, signals, n, seed) for n in _EVENTS},
@@ -86,7 +87,7 @@ def _new_users(data: TrainingSet, model: TrainedModel, signals: pl.DataFrame, n:
         rows = events["item_row"].to_numpy()
         folded = folded_vector(vectors.fold_in, rows, None, users.shape[1])
         users[int(str(row))] = 0 if folded is None else folded
-    scorers = {
+    scorers: dict[str, Scorers] = {
         "popularity": popularity_scorer(data.before_test, data.n_items),
         "recent_popularity": VectorScorer(vectors.users, vectors.items, learned),  # no taste: zeros, and popularity
         "fold_in": VectorScorer(users, vectors.items, learned),
@@ -109,13 +110,15 @@ def _new_items(data: TrainingSet, model: TrainedModel, seed: int) -> dict[str, A
 
 def _hidden_items(data: TrainingSet, model: TrainedModel, content: sparse.csr_array, seed: int) -> dict[str, Any]:
     """A tenth of the known items made new: their pairs are taken out of everything before the test."""
+    from recsaas_assets.recommender.fitting.inputs import FitInputs
     from recsaas_assets.recommender.lifecycle.cold_items import with_cold_items
     from recsaas_assets.recommender.lifecycle.model_config import fit_model
 
     learned = data.before_test.users_per_item(data.n_items) > 0
     hidden = learned & (np.random.default_rng(seed).random(data.n_items) < _HIDDEN_SHARE)
     pairs = data.before_test.of_items(~hidden)
-    fitted = fit_model(model.config, pairs, data.n_users, data.n_items, seed=seed, stop_after=model.epochs)
+    inputs = FitInputs(pairs, data.n_users, data.n_items, seed, stop_after=model.epochs)
+    fitted = fit_model(inputs, model.config)
     vectors, _ = with_cold_items(fitted.vectors, pairs, content, seed=seed)
     return _as_new(data, vectors, pairs, hidden & vectors.items.any(axis=1), seed)
 
@@ -131,11 +134,11 @@ def _as_new(data: TrainingSet, vectors: ModelVectors, history: Pairs, new: Mask,
     rng = np.random.default_rng(seed)
     draws = [np.where(new, rng.random(data.n_items), -np.inf).astype(np.float32) for _ in range(_DRAWS)]
     learned = history.users_per_item(data.n_items) > 0
-    among_new = {
+    among_new: dict[str, Scorers] = {
         "chance": [ItemScorer(draw) for draw in draws],
         "content": VectorScorer(vectors.users, vectors.items, new),
     }
-    among_all = {
+    among_all: dict[str, Scorers] = {
         "popularity": popularity_scorer(history, data.n_items),
         "content": VectorScorer(vectors.users, vectors.items, learned | new),
     }
@@ -153,7 +156,7 @@ def _warm_items(data: TrainingSet, model: TrainedModel, seed: int) -> dict[str, 
     vectors = model.holdout
     learned = data.before_test.users_per_item(data.n_items) > 0
     served = learned | vectors.items.any(axis=1)
-    scorers = {
+    scorers: dict[str, Scorers] = {
         "without_content": VectorScorer(vectors.users, vectors.items, learned),
         "with_content": VectorScorer(vectors.users, vectors.items, served),
     }

@@ -49,7 +49,13 @@ LIGHTGCN_SPACE: Mapping[str, Sequence[Any]] = {
 def baselines() -> tuple[Candidate, ...]:
     """Every personal baseline that can run here; those of `implicit` only where it is installed."""
     from recsaas_assets.recommender.baselines.ease import ease
-    from recsaas_assets.recommender.baselines.implicit_models import implicit_als, implicit_bpr, implicit_installed
+    from recsaas_assets.recommender.baselines.implicit_models import (
+        AlsOptions,
+        BprOptions,
+        implicit_als,
+        implicit_bpr,
+        implicit_installed,
+    )
     from recsaas_assets.recommender.baselines.item_knn import item_knn
 
     always = (
@@ -72,7 +78,7 @@ def baselines() -> tuple[Candidate, ...]:
         *always,
         Candidate(
             "implicit_als",
-            lambda pairs, users, items, values: implicit_als(pairs, users, items, **values),
+            lambda pairs, users, items, values: implicit_als(pairs, users, items, AlsOptions(**values)),
             {"factors": 64, "regularisation": 0.01, "alpha": 1.0, "iterations": 15},
             {
                 "factors": (16, 32, 64, 128),
@@ -83,7 +89,7 @@ def baselines() -> tuple[Candidate, ...]:
         ),
         Candidate(
             "implicit_bpr",
-            lambda pairs, users, items, values: implicit_bpr(pairs, users, items, **values),
+            lambda pairs, users, items, values: implicit_bpr(pairs, users, items, BprOptions(**values)),
             {"factors": 64, "learning_rate": 0.01, "regularisation": 0.01, "iterations": 100},
             {
                 "factors": (16, 32, 64, 128),

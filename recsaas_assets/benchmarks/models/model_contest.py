@@ -22,7 +22,8 @@ from recsaas_assets.recommender.baselines.popularity import popularity_scorer, r
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.feature_tables import FeatureHistory
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.evaluation.evaluator import Judge
+from recsaas_assets.recommender.evaluation.evaluator import Evaluator
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, default_config, fit_model
 from recsaas_assets.recommender.lifecycle.presets import adapted
 from recsaas_assets.recommender.lightgcn.config import defaults_for
@@ -68,8 +69,8 @@ class Contest:
     def __init__(self, data: TrainingSet, *, budget: int, seed: int, features: FeatureHistory | None = None) -> None:
         self._data, self._budget, self._seed, self._features = data, budget, seed, features
         self._size = data.n_users, data.n_items
-        self._validation = Judge(Holdout(data.train, data.validation, *self._size), seed=seed)
-        self.test = Judge(Holdout.of_test(data), seed=seed)
+        self._validation = Evaluator(Holdout(data.train, data.validation, *self._size), seed=seed)
+        self.test = Evaluator(Holdout.of_test(data), seed=seed)
 
     def rows(self) -> Iterator[Row]:
         """One row after the other, LightGCN with its untouched defaults first."""
@@ -109,12 +110,9 @@ class Contest:
         assert best is not None
         value, config, epochs = best
         final = fit_model(
+            FitInputs(self._data.before_test, *self._size, self._seed, stop_after=epochs),
             config,
-            self._data.before_test,
-            *self._size,
-            seed=self._seed,
             features=None if self._features is None else self._features.before_test,
-            stop_after=epochs,
         )
         test = _per_user(self.test, _scorer(final, self._data.before_test, self._size[1]))
         chosen = config.model_dump(mode="json") | {"epochs": epochs}
@@ -123,12 +121,9 @@ class Contest:
     def search_fit(self, config: ModelConfig, on_epoch: Callable[[EpochProgress], None] | None = None) -> FitResult:
         """The fit on train that stops by itself on validation, as every training begins."""
         return fit_model(
+            FitInputs(self._data.train, *self._size, self._seed, validation=self._data.validation),
             config,
-            self._data.train,
-            *self._size,
-            seed=self._seed,
             features=None if self._features is None else self._features.train,
-            validation=self._data.validation,
             on_epoch=on_epoch,
         )
 
@@ -173,5 +168,5 @@ def _scorer(result: FitResult, pairs: Pairs, n_items: int) -> VectorScorer:
     return VectorScorer(result.vectors.users, result.vectors.items, pairs.users_per_item(n_items) > 0)
 
 
-def _per_user(judge: Judge, scorer: Scorer) -> PerUser:
-    return judge.quality(judge.rank(scorer, judge.holdout.targets))
+def _per_user(evaluator: Evaluator, scorer: Scorer) -> PerUser:
+    return evaluator.quality(evaluator.rank(scorer, evaluator.holdout.targets))

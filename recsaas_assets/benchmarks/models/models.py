@@ -14,7 +14,7 @@ from recsaas_assets.commands.console import json_option, notes, print_json, resu
 
 if TYPE_CHECKING:
     from recsaas_assets.benchmarks.models.model_contest import Contest, Row
-    from recsaas_assets.recommender.evaluation.evaluator import Judge
+    from recsaas_assets.recommender.evaluation.evaluator import Evaluator
 
 _SECONDS_BAR = 20.0
 MAIN = "ndcg@10"
@@ -98,7 +98,7 @@ def _seconds_to_best(contest: Contest) -> dict[str, float]:
     }
 
 
-def _compared(rows: list[Row], judge: Judge) -> list[dict[str, Any]]:
+def _compared(rows: list[Row], evaluator: Evaluator) -> list[dict[str, Any]]:
     """Every row with intervals, and LightGCN's defaults minus it; the first row is LightGCN with its defaults."""
     import numpy as np
 
@@ -109,7 +109,7 @@ def _compared(rows: list[Row], judge: Judge) -> list[dict[str, Any]]:
             continue
         values = list(row.test.values())
         users = len(values[0])
-        intervals = judge.resamples(users).intervals(np.stack(values, axis=1))
+        intervals = evaluator.resamples(users).intervals(np.stack(values, axis=1))
         fields: dict[str, Any] = {
             "model": row.model,
             "configurations": row.configurations,
@@ -124,7 +124,7 @@ def _compared(rows: list[Row], judge: Judge) -> list[dict[str, Any]]:
             },
         }
         if row is not rows[0]:
-            differences = judge.differences(list(rows[0].test.values()), values)
+            differences = evaluator.differences(list(rows[0].test.values()), values)
             fields["lightgcn_minus_this"] = {
                 name: each.model_dump(include={"value", "low", "high"})
                 for name, each in zip(row.test, differences, strict=True)

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from recsaas_assets.recommender.data.pairs import Pairs
     from recsaas_assets.recommender.metrics.scorers import Scorer
 
+    Scorers = Scorer | Sequence[Scorer]
+    """A scorer, or several of which each user gets the mean."""
+
 _DEPTH = 20
 
 
 def ranked(
-    scorers: Mapping[str, Scorer | Sequence[Scorer]],
+    scorers: Mapping[str, Scorers],
     truth: Pairs,
     seen: Pairs,
     data: TrainingSet,
@@ -29,7 +32,7 @@ def ranked(
     Of several scorers in one place each user gets the mean. Every other one is compared with ``against``, user by user.
     """
     from recsaas_assets.recommender.metrics.bootstrap import Resamples
-    from recsaas_assets.recommender.metrics.ranking import judge, ndcg, recall
+    from recsaas_assets.recommender.metrics.ranking import mark_relevant, ndcg, recall
 
     users = np.unique(truth.user_row).astype(np.int32)
     if len(users) == 0:
@@ -39,11 +42,11 @@ def ranked(
     for name, scorer in scorers.items():
         each = scorer if isinstance(scorer, Sequence) else [scorer]
         judgements = [
-            judge(users, one.top_k(users, _DEPTH, matrix)[0], truth, data.n_users, data.n_items) for one in each
+            mark_relevant(users, one.top_k(users, _DEPTH, matrix)[0], truth, data.n_users, data.n_items) for one in each
         ]
         values[name] = {
-            "ndcg@10": np.mean([ndcg(judged, 10) for judged in judgements], axis=0),
-            "recall@20": np.mean([recall(judged, 20) for judged in judgements], axis=0),
+            "ndcg@10": np.mean([ndcg(relevance, 10) for relevance in judgements], axis=0),
+            "recall@20": np.mean([recall(relevance, 20) for relevance in judgements], axis=0),
         }
     resamples = Resamples(len(users), seed)
 

@@ -61,7 +61,7 @@ def second_stage(names: tuple[str, ...], requests: int, seed: int, as_json: bool
 
 def _measure(name: str, requests: int, seed: int) -> dict[str, Any]:
     from recsaas_assets.features.feature_history import build_feature_history
-    from recsaas_assets.recommender.lifecycle.trained_model import train
+    from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
     from recsaas_assets.recommender.lightgcn.config import defaults_for
     from recsaas_assets.recommender.second_stage.model import train_second_stage
 
@@ -73,7 +73,7 @@ def _measure(name: str, requests: int, seed: int) -> dict[str, Any]:
         )
         notes.print("Training …")
         config = defaults_for(data.n_users, data.n_items, len(data.full))
-        model = train(data, config, seed=seed)
+        model = train(TrainingInputs(data), config, seed=seed)
         started = time.perf_counter()
         stage = train_second_stage(data, model, features, seed=seed)
         seconds = time.perf_counter() - started

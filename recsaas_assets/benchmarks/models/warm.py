@@ -68,7 +68,7 @@ def _measure(prepared_data: Prepared, runs: int, seed: int) -> list[dict[str, An
     from recsaas_assets.recommender.data.content import content_matrix
     from recsaas_assets.recommender.data.dataset import build_training_set
     from recsaas_assets.recommender.lifecycle.model_config import default_config
-    from recsaas_assets.recommender.lifecycle.trained_model import train
+    from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
     from recsaas_assets.recommender.lifecycle.warm_start import PreviousModel
 
     lake = prepared_data.tenant
@@ -85,7 +85,7 @@ def _measure(prepared_data: Prepared, runs: int, seed: int) -> list[dict[str, An
             data = build_training_set(part, catalogue["item_id"], InteractionWeights().cap)
             content = content_matrix(catalogue, data.items.ids)
             config = config or default_config("lightgcn", data.n_users, data.n_items, len(data.full))
-            full = train(data, config, seed=seed, content=content)
+            full = train(TrainingInputs(data, content=content), config, seed=seed)
             config = full.config
             if run == 0:
                 full.save(kept)
@@ -93,7 +93,9 @@ def _measure(prepared_data: Prepared, runs: int, seed: int) -> list[dict[str, An
             full.save(just_full)
             models = {"full": full}
             for kind, start in (("incremental", kept), ("annealed", just_full)):
-                models[kind] = train(data, config, seed=seed, content=content, previous=PreviousModel.load(start))
+                models[kind] = train(
+                    TrainingInputs(data, content=content, previous=PreviousModel.load(start)), config, seed=seed
+                )
             models["incremental"].save(kept)
             lines.append({"interactions": part.height, **_compare(data, models, seed)})
             notes.print(f"  {part.height:,} interactions: {lines[-1]}")

@@ -78,7 +78,7 @@ def measure(place: Workplace, shop: SampleShop) -> EndToEnd:
     _, key = create_api_key(place.db, _TENANT, name="bench", scopes=_SCOPES, now=datetime.now(UTC))
     notes.print("Starting the platform (about ten seconds) …")
     started = time.monotonic()
-    with running_platform(place.settings) as (_, addresses):
+    with running_platform(place.settings, notes.print) as (_, addresses):
         ready = time.monotonic() - started
         client = httpx.Client(base_url=addresses.service, headers={"Authorization": f"Bearer {key}"}, timeout=300)
         with client:

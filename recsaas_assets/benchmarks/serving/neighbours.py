@@ -20,6 +20,7 @@ from recsaas_assets.benchmarks.serving.serve_process import Served, service
 from recsaas_assets.benchmarks.serving.serve_requests import requests_by_kind
 from recsaas_assets.benchmarks.workplace import Workplace, workplace
 from recsaas_assets.commands.console import json_option, notes, print_json, results
+from resources.release.contents import ReleaseContents
 from resources.uploads.contract.columns import Kind
 
 QUIET = "quiet"
@@ -32,6 +33,35 @@ HOW_MEASURED = (
     "ratio: p95 beside the flood over p95 of quiet. write_lock: another process holds the write lock of the control DB "
     "while the noisy tenant sends events and changes of items. flood_answers counts refusals, too."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourPlan:
+    """The size of both tenants, how often the quiet one asks, and what the floods are.
+
+    Attributes:
+        only: names of the floods to measure beside; all when it is empty.
+        workers: of the service.
+        items: of each tenant.
+        users: of each tenant.
+        connections: of a flood.
+        rate: requests of the quiet tenant a second.
+        seconds: beside each flood.
+        sources: the checkout whose service is measured; None: this one.
+    """
+
+    only: tuple[str, ...] = ()
+    workers: int = 1
+    items: int = 5_000
+    users: int = 10_000
+    connections: int = 32
+    rate: float = 5.0
+    seconds: float = 12.0
+    sources: Path | None = None
+
+    def contents(self, tenant: str) -> ReleaseContents:
+        """A release of this size, whose ids begin with the name of the tenant."""
+        return invented_contents(items=self.items, users=self.users, prefix=f"{tenant}-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +149,8 @@ def neighbours(
     as_json: bool,
 ) -> None:
     """Let a tenant ask now and then while others flood the service: how much longer does it wait?"""
-    found = measure(
-        only=only,
-        workers=workers,
-        items=items,
-        users=users,
-        connections=connections,
-        rate=rate,
-        seconds=seconds,
-        sources=sources,
-    )
+    plan = NeighbourPlan(only, workers, items, users, connections, rate, seconds, sources)
+    found = measure(plan)
     answer = {"beside": found, "workers": workers, "items": items, "users": users, "connections": connections}
     answer |= {"rate": rate, "seconds": seconds, "how_measured": HOW_MEASURED, "machine": machine()}
     if as_json:
@@ -138,37 +160,32 @@ def neighbours(
         results.print(f"{name:18} {figures}")
 
 
-def measure(
-    *,
-    only: tuple[str, ...] = (),
-    workers: int = 1,
-    items: int = 5_000,
-    users: int = 10_000,
-    connections: int = 32,
-    rate: float = 5.0,
-    seconds: float = 12.0,
-    sources: Path | None = None,
-) -> dict[str, dict[str, object]]:
-    """Return the quiet tenant's figures, quiet first, then beside each flood (all of them, or `only` some).
+def measure(plan: NeighbourPlan) -> dict[str, dict[str, object]]:
+    """Return the quiet tenant's figures, quiet first, then beside each flood.
 
     Raises:
         click.BadParameter: there is no such flood.
     """
     with workplace() as place, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        notes.print(f"Writing two releases of {items:,} items and {users:,} users …")
+        notes.print(f"Writing two releases of {plan.items:,} items and {plan.users:,} users …")
         noisy, calm = (
             serve_tenant(
-                name, invented_contents(items=items, users=users, prefix=f"{name}-"), lake=place.lake, db=place.db
+                name,
+                invented_contents(items=plan.items, users=plan.users, prefix=f"{name}-"),
+                lake=place.lake,
+                db=place.db,
             )
             for name in ("noisy", "calm")
         )
         place.upload(noisy.tenant, Kind.ITEMS, noisy.contents.items.select("item_id", "title", "category", "price"))
-        wanted = [flood for flood in floods(noisy, connections=connections) if not only or flood.name in only]
-        if unknown := set(only) - {flood.name for flood in wanted}:
+        wanted = [
+            flood for flood in floods(noisy, connections=plan.connections) if not plan.only or flood.name in plan.only
+        ]
+        if unknown := set(plan.only) - {flood.name for flood in wanted}:
             raise click.BadParameter(f"no such flood: {', '.join(sorted(unknown))}", param_hint="--only")
         notes.print("Starting the service …")
-        with service(place, workers=workers, limited=True, sources=sources) as server:
-            street = Street(place, server, noisy, calm, rate, seconds)
+        with service(place, workers=plan.workers, limited=True, sources=plan.sources) as server:
+            street = Street(place, server, noisy, calm, plan.rate, plan.seconds)
             before = street.beside(None, pool)
             beside = []
             for turn, flood in enumerate(wanted, 1):

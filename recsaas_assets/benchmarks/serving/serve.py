@@ -88,7 +88,7 @@ def _under_load(
     """Measure every kind of request and the yardstick; events come last, as they change the answers after them."""
     requests = requests_by_kind(served)
     notes.print("Starting the service …")
-    with service(place, workers=workers, **NO_CACHE) as server:
+    with service(place, workers=workers, variables=NO_CACHE) as server:
         size = answer_size(server.port, requests["recommend"][0])
         # The same bytes for uvicorn to read, too, but for the path.
         bare = tuple(

@@ -114,7 +114,7 @@ def invented_contents(*, items: int, users: int, seed: int = 7, prefix: str = ""
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in ITEM_SCHEMA.items() if name not in table.columns]
     return ReleaseContents(
         user_ids=tuple(shop.users["user_id"].to_list()),
-        items=table.with_columns(missing).select(*ITEM_SCHEMA).cast(ITEM_SCHEMA),
+        items=table.with_columns(missing).select(*ITEM_SCHEMA).cast(pl.Schema(ITEM_SCHEMA)),
         user_vectors=_unit(user_vectors + 0.1 * rng.normal(size=user_vectors.shape)),
         item_vectors=item_vectors,
         seen_indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
@@ -140,4 +140,5 @@ def _seen(interactions: pl.DataFrame, users: pl.Series, items: pl.Series) -> pl.
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    unit: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit

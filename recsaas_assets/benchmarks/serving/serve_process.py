@@ -7,13 +7,13 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from recsaas_assets.benchmarks.workplace import Workplace
 from recsaas_assets.platform.ports import free_port
@@ -66,13 +66,18 @@ class Served:
         ours = connection.getsockname()[1]
         for process in (self.process, *self.process.children(recursive=True)):
             if any(c.laddr.port == self.port and c.raddr and c.raddr.port == ours for c in process.net_connections()):
-                return process.pid
+                return int(process.pid)
         return None
 
 
 @contextmanager
 def service(
-    place: Workplace, *, workers: int = 1, limited: bool = False, sources: Path | None = None, **variables: str
+    place: Workplace,
+    *,
+    workers: int = 1,
+    limited: bool = False,
+    sources: Path | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Served]:
     """Run the service on an installation; `variables` are added to its environment.
 
@@ -92,7 +97,7 @@ def service(
         "OMP_NUM_THREADS": "1",
         **({} if limited else _NO_LIMITS),
         **({} if sources is None else {"PYTHONPATH": str(sources.absolute())}),
-        **variables,
+        **(variables or {}),
     }
 
     def ready(served: Served) -> bool:

@@ -69,7 +69,8 @@ def soak(
         shops = [serve_tenant(f"soak-{n}", contents, lake=place.lake, db=place.db) for n in range(tenants)]
         limit = cached * _size(shops[0])
         requests = mixed_requests(shops)
-        with service(place, workers=workers, RECSAAS_RELEASE_CACHE_BYTES=str(limit), **NO_CACHE) as server:
+        variables = {"RECSAAS_RELEASE_CACHE_BYTES": str(limit), **NO_CACHE}
+        with service(place, workers=workers, variables=variables) as server:
             notes.print("Looking for saturation …")
             with load_client(seconds=min(15.0, 30 * minutes), connections=connections) as client:
                 saturation = figures(client.send(server.port, requests))

@@ -27,8 +27,10 @@ def jobs() -> None:
 
 @jobs.command(name="list")
 @click.option("--tenant", "tenant_id", type=TENANT, help="Only those of this tenant.")
-@click.option("--kind", type=click.Choice(list(JobKind)), help="Only those of this kind.")
-@click.option("--status", type=click.Choice(list(JobStatus)), help="Only those that stand there.")
+@click.option("--kind", type=click.Choice([kind.value for kind in JobKind]), help="Only those of this kind.")
+@click.option(
+    "--status", type=click.Choice([status.value for status in JobStatus]), help="Only those that stand there."
+)
 @click.option("--all", "every", is_flag=True, help="Those that have ended, too.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many at most.")
 @json_option

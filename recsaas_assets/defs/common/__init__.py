@@ -1,0 +1,3 @@
+"""What definitions share: the partitions by tenant, the job, metadata for people. Imports no other package of the
+pipeline.
+"""

@@ -1,0 +1,1 @@
+"""Assets and sensors from uploads and tracked events to features. May import ingestion and features."""

@@ -7,9 +7,10 @@ from typing import Any
 from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, MetadataValue, asset
 
 from recsaas_assets.defs.common.metadata import PREVIEW_ROWS, exported, preview, table
-from recsaas_assets.defs.common.partitions import tenants_partitions
-from recsaas_assets.ingestion.landing import take_landed_files
+from recsaas_assets.defs.common.partitions import AssetOptions, tenants_partitions
+from recsaas_assets.ingestion.landing import LandedFile, take_landed_files
 from recsaas_assets.ingestion.raw_tables import (
+    RawTable,
     set_excess_aside,
     settings_table,
     taken_in,
@@ -18,13 +19,15 @@ from recsaas_assets.ingestion.raw_tables import (
 )
 from resources.control_db.event_exports import list_event_exports
 from resources.control_db.items import mark_items_taken_in
-from resources.control_db.uploads import list_uploads, mark_ingested, mark_left_out
+from resources.control_db.uploads import UploadRecord, list_uploads, mark_ingested, mark_left_out
 from resources.dagster_resources import TenantRunResource
 from resources.events.export import export_events
 from resources.storage.lake import scan_parquet, write_parquet
 from resources.uploads.contract.columns import Kind
 
-RAW_COMMON: dict[str, Any] = {
+_SHOWN = 20
+
+RAW_COMMON: AssetOptions = {
     "partitions_def": tenants_partitions,
     "group_name": "raw",
     "owners": ["team:data"],
@@ -53,69 +56,78 @@ def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] 
     @asset(name=f"raw_{kind.value}", description=description, deps=deps, kinds={"polars", "parquet"}, **RAW_COMMON)
     def _raw(context: AssetExecutionContext, tenant_run: TenantRunResource) -> MaterializeResult[None]:
         tenant_run.stage(f"raw_{kind.value}")
-        landed = take_landed_files(
-            tenant_run.whole_lake,
-            tenant_run.db,
-            tenant_run.tenant(),
-            kind,
-            now=datetime.now(UTC),
-            max_bytes=tenant_run.settings.max_upload_bytes,
-            settle_seconds=tenant_run.settings.upload_settle_seconds,
-        )
-        for file in landed:
-            if file.code is not None:  # the reason itself may quote the file, and an erasure does not reach this log
-                why = f"recsaas landing {tenant_run.tenant_id}"
-                context.log.warning(f"Dropped file {file.name} was refused ({file.code}); {why} says why.")
+        landed = _take_landed(context, tenant_run, kind)
         most_rows = tenant_run.settings.max_tenant_rows
         set_excess_aside(tenant_run.db, tenant_run.tenant_id, most_rows=most_rows, now=datetime.now(UTC))
         raw = write_raw_table(tenant_run.whole_lake, tenant_run.db, tenant_run.tenant_id, kind)
-        upload_ids = [upload.upload_id for upload in raw.uploads]
-        mark_ingested(tenant_run.db, tenant_run.tenant_id, upload_ids, run_id=tenant_run.run_id)
-        mark_left_out(
-            tenant_run.db, tenant_run.tenant_id, [u.upload_id for u in raw.left_out], run_id=tenant_run.run_id
-        )
-        for upload in raw.left_out:
-            if upload.set_aside_reason is not None:
-                context.log.warning(f"Upload {upload.upload_id} is set aside: {upload.set_aside_reason}")
-        if raw.last_item_change:
-            up_to = raw.last_item_change
-            mark_items_taken_in(tenant_run.db, tenant_run.tenant_id, up_to=up_to, run_id=tenant_run.run_id)
+        _mark_taken_in(context, tenant_run, raw)
         path = tenant_run.lake.raw(kind.value)
         return MaterializeResult(
             metadata={
-                "dagster/row_count": raw.rows,
-                "rows_rejected": sum(u.rows_rejected for u in raw.uploads),
-                "rows_duplicate": sum(u.rows_duplicate for u in raw.uploads),
-                "landed_files": len(landed),
-                "refused_files": {file.name: file.code for file in landed if file.code is not None},
-                "uploads_withdrawn": sum(u.withdrawn_at is not None for u in raw.left_out),
-                "uploads_set_aside": table(
-                    ["upload", "file", "rows", "reason"],
-                    [
-                        [u.upload_id, u.filename, str(u.rows_accepted), u.set_aside_reason]
-                        for u in raw.left_out
-                        if u.set_aside_reason is not None
-                    ],
-                ),
-                "last_item_change": raw.last_item_change,
-                "uploads": table(
-                    ["upload", "file", "source", "accepted", "rejected", "duplicate"],
-                    [
-                        [
-                            u.upload_id,
-                            u.filename,
-                            u.source,
-                            *map(str, (u.rows_accepted, u.rows_rejected, u.rows_duplicate)),
-                        ]
-                        for u in raw.uploads[-20:]
-                    ],
-                ),
+                **_ledger(raw, landed),
                 "preview": preview(scan_parquet([path]).head(PREVIEW_ROWS).collect()),
                 "path": MetadataValue.path(str(path)),
             }
         )
 
     return _raw
+
+
+def _take_landed(context: AssetExecutionContext, tenant_run: TenantRunResource, kind: Kind) -> Sequence[LandedFile]:
+    """Store the files of the landing folder, and name those that were refused."""
+    landed = take_landed_files(
+        tenant_run.whole_lake,
+        tenant_run.db,
+        tenant_run.tenant(),
+        kind,
+        now=datetime.now(UTC),
+        max_bytes=tenant_run.settings.max_upload_bytes,
+        settle_seconds=tenant_run.settings.upload_settle_seconds,
+    )
+    for file in landed:
+        if file.code is not None:  # the reason itself may quote the file, and an erasure does not reach this log
+            why = f"recsaas landing {tenant_run.tenant_id}"
+            context.log.warning(f"Dropped file {file.name} was refused ({file.code}); {why} says why.")
+    return landed
+
+
+def _mark_taken_in(context: AssetExecutionContext, tenant_run: TenantRunResource, raw: RawTable) -> None:
+    """Note in the control DB what the table holds, and what was left out of it."""
+    db, tenant, run_id = tenant_run.db, tenant_run.tenant_id, tenant_run.run_id
+    mark_ingested(db, tenant, [upload.upload_id for upload in raw.uploads], run_id=run_id)
+    mark_left_out(db, tenant, [upload.upload_id for upload in raw.left_out], run_id=run_id)
+    for upload in raw.left_out:
+        if upload.set_aside_reason is not None:
+            context.log.warning(f"Upload {upload.upload_id} is set aside: {upload.set_aside_reason}")
+    if raw.last_item_change:
+        mark_items_taken_in(db, tenant, up_to=raw.last_item_change, run_id=run_id)
+
+
+def _ledger(raw: RawTable, landed: Sequence[LandedFile]) -> dict[str, Any]:
+    """Metadata of a raw table: what is in it, and what was left out of it."""
+    set_aside = [
+        [each.upload_id, each.filename, str(each.rows_accepted), each.set_aside_reason]
+        for each in raw.left_out
+        if each.set_aside_reason is not None
+    ]
+    taken = [
+        [each.upload_id, each.filename, each.source, *map(str, _row_counts(each))] for each in raw.uploads[-_SHOWN:]
+    ]
+    return {
+        "dagster/row_count": raw.rows,
+        "rows_rejected": sum(each.rows_rejected for each in raw.uploads),
+        "rows_duplicate": sum(each.rows_duplicate for each in raw.uploads),
+        "landed_files": len(landed),
+        "refused_files": {file.name: file.code for file in landed if file.code is not None},
+        "uploads_withdrawn": sum(each.withdrawn_at is not None for each in raw.left_out),
+        "uploads_set_aside": table(["upload", "file", "rows", "reason"], set_aside),
+        "last_item_change": raw.last_item_change,
+        "uploads": table(["upload", "file", "source", "accepted", "rejected", "duplicate"], taken),
+    }
+
+
+def _row_counts(upload: UploadRecord) -> tuple[int, int, int]:
+    return upload.rows_accepted, upload.rows_rejected, upload.rows_duplicate
 
 
 raw_items = raw_asset(

@@ -1,18 +1,16 @@
 """Training set, model and evaluation of one tenant."""
 
-from typing import Any
-
 import polars as pl
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
 from recsaas_assets.defs.common.metadata import picture, preview, table
-from recsaas_assets.defs.common.partitions import tenants_partitions
+from recsaas_assets.defs.common.partitions import AssetOptions, tenants_partitions
 from recsaas_assets.defs.models.model_training import SEED, train_model
 from resources.base.errors import CorruptArtifact, InvalidInput
 from resources.dagster_resources import TenantRunResource
 from resources.storage.lake import read_parquet, scan_parquet, write_bytes, write_json
 
-TRAINING_COMMON: dict[str, Any] = {
+TRAINING_COMMON: AssetOptions = {
     "partitions_def": tenants_partitions,
     "group_name": "training",
     "owners": ["team:recommendations"],
@@ -104,7 +102,7 @@ def evaluation(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     from recsaas_assets.recommender.evaluation.plots import evaluation_png
     from recsaas_assets.recommender.evaluation.report_text import report_markdown
     from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
-    from recsaas_assets.release.releasing import live_release
+    from recsaas_assets.release.releasing import live_model
     from resources.release.contents import EVALUATION_JSON, EVALUATION_MARKDOWN, EVALUATION_PLOT
     from resources.release.store import ReleaseStore
 
@@ -117,7 +115,7 @@ def evaluation(tenant_run: TenantRunResource) -> MaterializeResult[None]:
         features = FeatureHistory.load(lake.features_at, data)
     except CorruptArtifact:
         features = None
-    report = report_on(data, model, seed=SEED, live=live_release(ReleaseStore(lake)), features=features)
+    report = report_on(data, model, seed=SEED, live=live_model(ReleaseStore(lake)), features=features)
     plot = evaluation_png(report)
     write_json(lake.evaluation / EVALUATION_JSON, report.model_dump(mode="json"))
     write_bytes(lake.evaluation / EVALUATION_MARKDOWN, report_markdown(report, plot=EVALUATION_PLOT).encode())

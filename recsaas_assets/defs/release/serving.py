@@ -2,12 +2,13 @@
 
 import secrets
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
+import polars as pl
 from dagster import MaterializeResult, MetadataValue, asset
 
 from recsaas_assets.defs.common.metadata import preview
-from recsaas_assets.defs.common.partitions import tenants_partitions
+from recsaas_assets.defs.common.partitions import AssetOptions, tenants_partitions
 from recsaas_assets.defs.data.raw import raw_interactions, raw_items, raw_users
 from recsaas_assets.defs.models.training import evaluation, lightgcn_model, training_set
 from recsaas_assets.features.dbt_runner import read_build
@@ -17,7 +18,13 @@ from resources.dagster_resources import TenantRunResource
 from resources.jobs.kinds.erasures import mark_retrained
 from resources.storage.lake import read_bytes, read_json, read_parquet, scan_parquet, write_bytes, write_json
 
-SERVING_COMMON: dict[str, Any] = {
+if TYPE_CHECKING:
+    from recsaas_assets.recommender.second_stage.model import SecondStageModel
+    from recsaas_assets.release.releasing import Candidate, Lineage
+    from resources.release.contents import ReleaseContents
+    from resources.release.store import ReleaseStore
+
+SERVING_COMMON: AssetOptions = {
     "partitions_def": tenants_partitions,
     "group_name": "serving",
     "owners": ["team:recommendations"],
@@ -79,75 +86,21 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
 )
 def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """One partition: the releases of one tenant. The pointer to the live one moves last, if the gate lets it."""
-    from recsaas_assets.recommender.data.dataset import TrainingSet
-    from recsaas_assets.recommender.data.feature_tables import FeatureHistory
-    from recsaas_assets.recommender.evaluation.gate import decide
-    from recsaas_assets.recommender.evaluation.report import EvaluationReport
-    from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
-    from recsaas_assets.recommender.second_stage.model import SecondStageModel
-    from recsaas_assets.recommender.second_stage.release import with_second_stage
-    from recsaas_assets.release.releasing import (
-        CATALOGUE_COLUMNS,
-        check_belongs,
-        contents_of,
-        item_table,
-        item_watermark,
-        manifest_draft,
-        release_vectors,
-    )
-    from resources.release.contents import EVALUATION_JSON, EVALUATION_PLOT
+    from recsaas_assets.release.releasing import manifest_draft
     from resources.release.manifest import IndexInfo
     from resources.release.store import ReleaseStore, new_version
 
     tenant_run.stage("release")
-    lake, store, now = tenant_run.lake, ReleaseStore(tenant_run.lake), datetime.now(UTC)
-    data = TrainingSet.load(lake.training)
-    model = TrainedModel.load(lake.model, data)
-    report = EvaluationReport.model_validate(read_json(lake.evaluation / EVALUATION_JSON))
-    indexed = read_json(lake.index / "index.json")
-    tenant = str(tenant_run.tenant_id)
-    check_belongs(report, model, index_of=indexed.get("model_digest", ""), store=store, tenant=tenant)
-    features = read_parquet(
-        lake.dbt / "item_features.parquet", columns=["item_id", "popularity_score", "trending_score"]
-    )
-    popular = features.select("item_id", popularity="popularity_score", trending="trending_score")
-    _, vectors = release_vectors(data, model)
-    catalogue = read_parquet(lake.dbt / "stg_items.parquet", columns=list(CATALOGUE_COLUMNS))
-    items = item_table(data, vectors, catalogue, popular)
-    live = store.current()
-    wanted = tenant_run.training()
-    stage = SecondStageModel.load(lake.second_stage, model) if wanted.second_stage else None
-    verdict = decide(report, tolerance=wanted.tolerance, second_stage=None if stage is None else stage.gain)
-    if stage is not None:
-        served = stage.verdict.with_second_stage if stage.verdict.goes_live else {}
-        report = report.model_copy(update={"second_stage": served})
-        verdict = verdict.model_copy(update={"reasons": (*verdict.reasons, stage.verdict.reason)})
-    build = read_build(lake)
-    raw = {kind: scan_parquet([lake.raw(kind)]) for kind in ("items", "users", "interactions")}
-    taken_in = {each for table in raw.values() for each in table.select("upload_id").unique().collect().to_series()}
-    draft = manifest_draft(
-        tenant=tenant,
-        training_set=data,
-        model=model,
-        report=report,
-        verdict=verdict,
-        raw_interactions=raw["interactions"],
-        uploads=tuple(u for u in list_uploads(tenant_run.db, tenant_run.tenant_id) if u.upload_id in taken_in),
-        index=IndexInfo.model_validate(indexed["index"]),
-        dbt_project_hash=build.project_hash,
-        dbt_invocation_id=build.invocation_id,
-        code_version=code_version(),
-        run_id=tenant_run.run_id,
-        replaces=live,
-        now=now,
-        item_changes_seen=item_watermark(raw["items"], catalogue),
-    )
-    index, plot = read_bytes(lake.index / "index.faiss"), read_bytes(lake.evaluation / EVALUATION_PLOT)
-    contents = contents_of(data, model, items, report, index, plot=plot)
-    if stage is not None:
-        contents = with_second_stage(contents, stage, FeatureHistory.load(lake.features_at, data))
+    store, now = ReleaseStore(tenant_run.lake), datetime.now(UTC)
+    indexed = read_json(tenant_run.lake.index / "index.json")
+    candidate, stage = _candidate(tenant_run, store, index_of=indexed.get("model_digest", ""))
+    catalogue, items = _items(tenant_run, candidate)
+    lineage = _lineage(tenant_run, catalogue, replaces=store.current())
+    index = IndexInfo.model_validate(indexed["index"])
+    draft = manifest_draft(str(tenant_run.tenant_id), candidate, lineage, index=index, now=now)
+    contents = _contents(tenant_run, candidate, stage, items)
     manifest = store.write(new_version(now, secrets.token_hex(4)), contents, draft)
-    goes_live = verdict.outcome != "hold" and tenant_run.auto_deploy
+    goes_live = candidate.verdict.outcome != "hold" and tenant_run.auto_deploy
     if goes_live:
         store.promote(manifest.version, now=now, actor=f"run {tenant_run.run_id}")
     tenant_run.note_release(manifest.version, live=goes_live)
@@ -157,8 +110,8 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
             "version": manifest.version,
             "live": goes_live,
             "auto_deploy": tenant_run.auto_deploy,
-            "gate": MetadataValue.md("\n".join(f"- {reason}" for reason in verdict.reasons)),
-            "replaces": live or "nothing",
+            "gate": MetadataValue.md("\n".join(f"- {reason}" for reason in candidate.verdict.reasons)),
+            "replaces": lineage.replaces or "nothing",
             "algorithm": manifest.algorithm,
             "dagster/row_count": items.height,
             "uploads": MetadataValue.json([u.model_dump(mode="json") for u in manifest.uploads]),
@@ -167,3 +120,80 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
             "path": MetadataValue.path(str(store.directory(manifest.version))),
         }
     )
+
+
+def _candidate(
+    tenant_run: TenantRunResource, store: "ReleaseStore", *, index_of: str
+) -> "tuple[Candidate, SecondStageModel | None]":
+    """What this run has made, with the verdict of the gate, and the second stage if the settings ask for one.
+
+    Raises:
+        InvalidInput: the model, its evaluation and its index are not of one run.
+    """
+    from recsaas_assets.recommender.data.dataset import TrainingSet
+    from recsaas_assets.recommender.evaluation.gate import decide
+    from recsaas_assets.recommender.evaluation.report import EvaluationReport
+    from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+    from recsaas_assets.recommender.second_stage.model import SecondStageModel
+    from recsaas_assets.release.releasing import Candidate, check_belongs
+    from resources.release.contents import EVALUATION_JSON
+
+    lake, wanted = tenant_run.lake, tenant_run.training()
+    data = TrainingSet.load(lake.training)
+    model = TrainedModel.load(lake.model, data)
+    report = EvaluationReport.model_validate(read_json(lake.evaluation / EVALUATION_JSON))
+    check_belongs(report, model, index_of=index_of, store=store, tenant=str(tenant_run.tenant_id))
+    stage = SecondStageModel.load(lake.second_stage, model) if wanted.second_stage else None
+    verdict = decide(report, tolerance=wanted.tolerance, second_stage=None if stage is None else stage.gain)
+    if stage is not None:
+        served = stage.verdict.with_second_stage if stage.verdict.goes_live else {}
+        report = report.model_copy(update={"second_stage": served})
+        verdict = verdict.model_copy(update={"reasons": (*verdict.reasons, stage.verdict.reason)})
+    return Candidate(data, model, report, verdict), stage
+
+
+def _items(tenant_run: TenantRunResource, candidate: "Candidate") -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The catalogue as the dbt models have it, and the table of items of the release."""
+    from recsaas_assets.release.releasing import CATALOGUE_COLUMNS, item_table, release_vectors
+
+    lake = tenant_run.lake
+    features = read_parquet(
+        lake.dbt / "item_features.parquet", columns=["item_id", "popularity_score", "trending_score"]
+    )
+    popular = features.select("item_id", popularity="popularity_score", trending="trending_score")
+    _, vectors = release_vectors(candidate.training_set, candidate.model)
+    catalogue = read_parquet(lake.dbt / "stg_items.parquet", columns=list(CATALOGUE_COLUMNS))
+    return catalogue, item_table(candidate.training_set, vectors, catalogue, popular)
+
+
+def _lineage(tenant_run: TenantRunResource, catalogue: pl.DataFrame, *, replaces: str | None) -> "Lineage":
+    from recsaas_assets.release.releasing import Lineage, item_watermark
+
+    lake = tenant_run.lake
+    raw = {kind: scan_parquet([lake.raw(kind)]) for kind in ("items", "users", "interactions")}
+    taken_in = {each for table in raw.values() for each in table.select("upload_id").unique().collect().to_series()}
+    return Lineage(
+        raw_interactions=raw["interactions"],
+        uploads=tuple(u for u in list_uploads(tenant_run.db, tenant_run.tenant_id) if u.upload_id in taken_in),
+        build=read_build(lake),
+        code_version=code_version(),
+        run_id=tenant_run.run_id,
+        replaces=replaces,
+        item_changes_seen=item_watermark(raw["items"], catalogue),
+    )
+
+
+def _contents(
+    tenant_run: TenantRunResource, candidate: "Candidate", stage: "SecondStageModel | None", items: pl.DataFrame
+) -> "ReleaseContents":
+    from recsaas_assets.recommender.data.feature_tables import FeatureHistory
+    from recsaas_assets.recommender.second_stage.release import with_second_stage
+    from recsaas_assets.release.releasing import contents_of
+    from resources.release.contents import EVALUATION_PLOT
+
+    lake, data = tenant_run.lake, candidate.training_set
+    index, plot = read_bytes(lake.index / "index.faiss"), read_bytes(lake.evaluation / EVALUATION_PLOT)
+    contents = contents_of(data, candidate.model, items, candidate.report, index, plot=plot)
+    if stage is None:
+        return contents
+    return with_second_stage(contents, stage, FeatureHistory.load(lake.features_at, data))

@@ -131,9 +131,9 @@ def _reasons(platform: PlatformResource) -> dict[str, list[Reason]]:
     for pending in pending_item_changes(platform.db):
         reason = _of_item_changes(pending, platform.settings.item_changes_wait_seconds, datetime.now(UTC))
         reasons[str(pending.tenant)] += [reason] if reason is not None else []
-    for tenant, erasure in tenants_to_retrain(platform.db).items():
+    for to_retrain, erasure in tenants_to_retrain(platform.db).items():
         since = erasure.completed_at or erasure.requested_at
-        reasons[str(tenant)].append(Reason(f"train without the user of {erasure.id}", since, True))
+        reasons[str(to_retrain)].append(Reason(f"train without the user of {erasure.id}", since, True))
     for run in newest_failed_under_other_code(platform.db):
         # Its uploads may be taken in already, so nothing else waits. What does wait is tried again by itself, as the
         # version is part of every request, and is still there if the run fails: one more reason would make it two runs.

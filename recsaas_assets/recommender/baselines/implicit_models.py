@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -21,61 +22,65 @@ def implicit_installed() -> bool:
     return find_spec("implicit") is not None
 
 
-def implicit_als(
-    pairs: Pairs,
-    n_users: int,
-    n_items: int,
-    *,
-    factors: int = 64,
-    regularisation: float = 0.01,
-    alpha: float = 1.0,
-    iterations: int = 15,
-    seed: int = 0,
-) -> DenseScorer:
-    """Implicit-feedback ALS (Hu, Koren and Volinsky 2008) on binary pairs with confidence `alpha`.
+@dataclass(frozen=True, slots=True)
+class AlsOptions:
+    """Hyper-parameters of ALS; `alpha` is the confidence in a pair."""
+
+    factors: int = 64
+    regularisation: float = 0.01
+    alpha: float = 1.0
+    iterations: int = 15
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BprOptions:
+    """Hyper-parameters of BPR matrix factorisation."""
+
+    factors: int = 64
+    learning_rate: float = 0.01
+    regularisation: float = 0.01
+    iterations: int = 100
+    seed: int = 0
+
+
+def implicit_als(pairs: Pairs, n_users: int, n_items: int, options: AlsOptions | None = None) -> DenseScorer:
+    """Implicit-feedback ALS (Hu, Koren and Volinsky 2008) on binary pairs.
 
     Raises:
         NotReady: `implicit` is not installed.
     """
+    options = options or AlsOptions()
     with _implicit():
         from implicit.als import AlternatingLeastSquares
 
         model = AlternatingLeastSquares(
-            factors=factors,
-            regularization=regularisation,
-            alpha=alpha,
-            iterations=iterations,
-            random_state=seed,
+            factors=options.factors,
+            regularization=options.regularisation,
+            alpha=options.alpha,
+            iterations=options.iterations,
+            random_state=options.seed,
         )
         return _fitted(model, pairs, n_users, n_items)
 
 
-def implicit_bpr(
-    pairs: Pairs,
-    n_users: int,
-    n_items: int,
-    *,
-    factors: int = 64,
-    learning_rate: float = 0.01,
-    regularisation: float = 0.01,
-    iterations: int = 100,
-    seed: int = 0,
-) -> DenseScorer:
+def implicit_bpr(pairs: Pairs, n_users: int, n_items: int, options: BprOptions | None = None) -> DenseScorer:
     """BPR matrix factorisation (Rendle et al. 2009) with uniform negatives.
 
     Raises:
         NotReady: `implicit` is not installed.
     """
+    options = options or BprOptions()
     with _implicit():
         from implicit.bpr import BayesianPersonalizedRanking
 
         # Several threads update one model without locks: with one, the same seed gives the same model.
         model = BayesianPersonalizedRanking(
-            factors=factors,
-            learning_rate=learning_rate,
-            regularization=regularisation,
-            iterations=iterations,
-            random_state=seed,
+            factors=options.factors,
+            learning_rate=options.learning_rate,
+            regularization=options.regularisation,
+            iterations=options.iterations,
+            random_state=options.seed,
             num_threads=1,
         )
         return _fitted(model, pairs, n_users, n_items)

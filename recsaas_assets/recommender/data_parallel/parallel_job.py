@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.data.vectors import ModelVectors, Vectors
+from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult, fit
 from recsaas_assets.recommender.lightgcn.user_share import shares
 from resources.tenants.model_configs import LightGCNConfig
@@ -23,35 +24,30 @@ _PAIRS = ("user_row", "item_row", "weight", "age_days")
 
 @dataclass(frozen=True, eq=False)
 class ParallelFit:
-    """The inputs of a fit, as the processes read them from a folder; the names are those of `trainer.fit`."""
+    """A fit, as the processes read it from a folder; the fields are the arguments of `trainer.fit`."""
 
-    pairs: Pairs
-    n_users: int
-    n_items: int
+    inputs: FitInputs
     config: LightGCNConfig
-    seed: int
-    validation: Pairs | None = None
-    stop_after: int | None = None
-    initial: tuple[Vectors, Vectors] | None = None
     device: str = "cpu"
 
     def save(self, folder: Path) -> None:
         """Write arrays that can be mapped into memory, and `fit.json`."""
-        for name, pairs in (("pairs", self.pairs), ("validation", self.validation)):
+        inputs = self.inputs
+        for name, pairs in (("pairs", inputs.pairs), ("validation", inputs.validation)):
             if pairs is not None:
                 for field in _PAIRS:
                     np.save(folder / f"{name}_{field}.npy", getattr(pairs, field), allow_pickle=False)
-        for name, array in zip(("users", "items"), self.initial or (), strict=False):
+        for name, array in zip(("users", "items"), inputs.initial or (), strict=False):
             np.save(folder / f"initial_{name}.npy", array, allow_pickle=False)
         document = {
-            "n_users": self.n_users,
-            "n_items": self.n_items,
+            "n_users": inputs.n_users,
+            "n_items": inputs.n_items,
             "config": self.config.model_dump(mode="json"),
-            "seed": self.seed,
-            "stop_after": self.stop_after,
+            "seed": inputs.seed,
+            "stop_after": inputs.stop_after,
             "device": self.device,
-            "validation": self.validation is not None,
-            "initial": self.initial is not None,
+            "validation": inputs.validation is not None,
+            "initial": inputs.initial is not None,
         }
         (folder / "fit.json").write_text(json.dumps(document), encoding="utf-8")
 
@@ -59,18 +55,22 @@ class ParallelFit:
     def load(cls, folder: Path) -> ParallelFit:
         """Read what `save` wrote; the arrays stay in their files, and processes of one machine share the memory."""
         document: dict[str, Any] = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
-        has_validation, has_initial = document.pop("validation"), document.pop("initial")
 
         def pairs(name: str) -> Pairs:
             return Pairs(*(_read(folder / f"{name}_{field}.npy") for field in _PAIRS))
 
-        return cls(
+        inputs = FitInputs(
             pairs=pairs("pairs"),
-            validation=pairs("validation") if has_validation else None,
-            initial=(_read(folder / "initial_users.npy"), _read(folder / "initial_items.npy")) if has_initial else None,
-            config=LightGCNConfig.model_validate(document.pop("config")),
-            **document,
+            n_users=document["n_users"],
+            n_items=document["n_items"],
+            seed=document["seed"],
+            validation=pairs("validation") if document["validation"] else None,
+            stop_after=document["stop_after"],
+            initial=(_read(folder / "initial_users.npy"), _read(folder / "initial_items.npy"))
+            if document["initial"]
+            else None,
         )
+        return cls(inputs, LightGCNConfig.model_validate(document["config"]), document["device"])
 
 
 def fit_own_share(folder: Path, on_epoch: Callable[[EpochProgress], None]) -> None:
@@ -78,16 +78,10 @@ def fit_own_share(folder: Path, on_epoch: Callable[[EpochProgress], None]) -> No
     job = ParallelFit.load(folder)
     rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
     result = fit(
-        job.pairs,
-        job.n_users,
-        job.n_items,
+        job.inputs,
         job.config,
-        seed=job.seed,
-        validation=job.validation,
-        stop_after=job.stop_after,
-        initial=job.initial,
         device=job.device,
-        share=shares(job.pairs, job.n_users, processes)[rank],
+        share=shares(job.inputs.pairs, job.inputs.n_users, processes)[rank],
         on_epoch=on_epoch if rank == 0 else None,
     )
     for name in ModelVectors.names():

@@ -12,9 +12,10 @@ import numpy as np
 from recsaas_assets.recommender.baselines.popularity import popularity_scorer
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.feature_tables import FeatureHistory
-from recsaas_assets.recommender.evaluation.evaluator import Judge, Rankings, intervals
-from recsaas_assets.recommender.evaluation.live_release import LiveRelease
+from recsaas_assets.recommender.evaluation.evaluator import Evaluator, Rankings, intervals
+from recsaas_assets.recommender.evaluation.live_model import LiveModel
 from recsaas_assets.recommender.evaluation.report import DECIDING, POPULARITY, Comparison, Difference
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import fit_model
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.recommender.metrics.holdout import MIN_USERS, Holdout, is_comparable
@@ -45,7 +46,7 @@ class _Contest:
 def compare_with_live(
     training_set: TrainingSet,
     model: TrainedModel,
-    live: LiveRelease,
+    live: LiveModel,
     *,
     seed: int,
     features: FeatureHistory | None = None,
@@ -61,15 +62,15 @@ def compare_with_live(
         NotComparable: nobody can be evaluated, or the release's recipe cannot be repeated.
     """
     contest = _contest(training_set, model, live, features)
-    holdout, judge = contest.holdout, Judge(contest.holdout, seed=seed)
+    holdout, evaluator = contest.holdout, Evaluator(contest.holdout, seed=seed)
     popularity = popularity_scorer(holdout.history, training_set.n_items)
     scorers = {CANDIDATE: contest.candidate, LIVE: contest.live, POPULARITY: popularity}
-    rankings = {name: judge.rank(scorer, holdout.targets) for name, scorer in scorers.items()}
-    measured = {name: judge.measure(each) for name, each in rankings.items()}
+    rankings = {name: evaluator.rank(scorer, holdout.targets) for name, scorer in scorers.items()}
+    measured = {name: evaluator.measure(each) for name, each in rankings.items()}
     ours, theirs = measured[CANDIDATE].per_user, measured[LIVE].per_user
-    metrics = list(judge.quality(rankings[CANDIDATE]))
-    found = judge.differences([ours[name] for name in metrics], [theirs[name] for name in metrics])
-    (lead,) = judge.differences([ours[DECIDING]], [measured[POPULARITY].per_user[DECIDING]])
+    metrics = list(evaluator.quality(rankings[CANDIDATE]))
+    found = evaluator.differences([ours[name] for name in metrics], [theirs[name] for name in metrics])
+    (lead,) = evaluator.differences([ours[DECIDING]], [measured[POPULARITY].per_user[DECIDING]])
     return Comparison(
         release=live.version,
         holdout=contest.name,
@@ -78,24 +79,24 @@ def compare_with_live(
         live_start=live.start,
         users=holdout.evaluated_users,
         models={name: each.figures() for name, each in measured.items()},
-        intervals=intervals(measured, judge.resamples(holdout.evaluated_users)),
+        intervals=intervals(measured, evaluator.resamples(holdout.evaluated_users)),
         differences=dict(zip(metrics, found, strict=True)),
-        cohorts=_cohorts(judge, rankings),
+        cohorts=_cohorts(evaluator, rankings),
         against_popularity=lead,
     )
 
 
-def _cohorts(judge: Judge, rankings: Mapping[str, Rankings]) -> dict[str, Difference]:
+def _cohorts(evaluator: Evaluator, rankings: Mapping[str, Rankings]) -> dict[str, Difference]:
     found: dict[str, Difference] = {}
-    for name, part in judge.cohorts(judge.holdout.targets).items():
+    for name, part in evaluator.cohorts(evaluator.holdout.targets).items():
         if len(np.unique(part.user_row)) >= MIN_USERS:
-            ours, theirs = (judge.quality(rankings[each].cut(part))[DECIDING] for each in (CANDIDATE, LIVE))
-            (found[name],) = judge.differences([ours], [theirs], level=COHORT_LEVEL)
+            ours, theirs = (evaluator.quality(rankings[each].cut(part))[DECIDING] for each in (CANDIDATE, LIVE))
+            (found[name],) = evaluator.differences([ours], [theirs], level=COHORT_LEVEL)
     return found
 
 
 def _contest(
-    training_set: TrainingSet, model: TrainedModel, live: LiveRelease, features: FeatureHistory | None
+    training_set: TrainingSet, model: TrainedModel, live: LiveModel, features: FeatureHistory | None
 ) -> _Contest:
     split = training_set.split
     if split.test_start is None:
@@ -114,7 +115,7 @@ def _contest(
 
 
 def _on_the_test_period(
-    training_set: TrainingSet, model: TrainedModel, live: LiveRelease, features: FeatureHistory | None, since: datetime
+    training_set: TrainingSet, model: TrainedModel, live: LiveModel, features: FeatureHistory | None, since: datetime
 ) -> _Contest:
     holdout = Holdout.of_test(training_set)
     if holdout.evaluated_users == 0:
@@ -132,13 +133,8 @@ def _on_the_test_period(
         raise NotComparable(f"release {live.version} is a two-tower model, and this run has no features to repeat it.")
     if model.start.mode == "full" and (config, epochs, live.seed) == (model.config, model.epochs, model.seed):
         return contest
-    again = fit_model(
-        config,
-        training_set.before_test,
-        training_set.n_users,
-        training_set.n_items,
-        seed=live.seed,
-        stop_after=epochs,
-        features=None if features is None else features.before_test,
-    ).vectors
+    inputs = FitInputs(
+        training_set.before_test, training_set.n_users, training_set.n_items, live.seed, stop_after=epochs
+    )
+    again = fit_model(inputs, config, features=None if features is None else features.before_test).vectors
     return replace(contest, live=VectorScorer(again.users, again.items, holdout.known_items), same_recipe=False)

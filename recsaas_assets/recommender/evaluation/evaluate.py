@@ -12,7 +12,7 @@ from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.evaluation.evaluator import (
     COHORT_METRICS,
     COHORTS_OF_TARGETS,
-    Judge,
+    Evaluator,
     Measured,
     Rankings,
     intervals,
@@ -53,41 +53,43 @@ def evaluate(
     split = _summary(training_set, holdout)
     if not split.evaluable:
         return EvaluationReport(model=model, split=split)
-    judge = Judge(holdout, seed=seed)
-    rankings = {name: judge.rank(scorer, holdout.targets) for name, scorer in scorers.items() if len(holdout.targets)}
-    measured = {name: judge.measure(each) for name, each in rankings.items()}
+    evaluator = Evaluator(holdout, seed=seed)
+    rankings = {
+        name: evaluator.rank(scorer, holdout.targets) for name, scorer in scorers.items() if len(holdout.targets)
+    }
+    measured = {name: evaluator.measure(each) for name, each in rankings.items()}
     return EvaluationReport(
         model=model,
         split=split,
         models={name: each.figures() for name, each in measured.items()},
-        intervals=intervals(measured, judge.resamples(split.evaluated_users)),
-        leads=_leads(judge, model, measured),
-        cohorts=_cohorts_of_targets(judge, rankings) | _cohorts_aside(judge, scorers, cold_scorers or {}),
+        intervals=intervals(measured, evaluator.resamples(split.evaluated_users)),
+        leads=_leads(evaluator, model, measured),
+        cohorts=_cohorts_of_targets(evaluator, rankings) | _cohorts_aside(evaluator, scorers, cold_scorers or {}),
     )
 
 
-def _leads(judge: Judge, model: str, measured: Mapping[str, Measured]) -> dict[str, Difference]:
+def _leads(evaluator: Evaluator, model: str, measured: Mapping[str, Measured]) -> dict[str, Difference]:
     others = [name for name in measured if name != model]
     ours = [measured[model].per_user[DECIDING] for _ in others]
-    found = judge.differences(ours, [measured[name].per_user[DECIDING] for name in others])
+    found = evaluator.differences(ours, [measured[name].per_user[DECIDING] for name in others])
     return dict(zip(others, found, strict=True))
 
 
-def _cohorts_of_targets(judge: Judge, rankings: Mapping[str, Rankings]) -> dict[str, Cohort]:
+def _cohorts_of_targets(evaluator: Evaluator, rankings: Mapping[str, Rankings]) -> dict[str, Cohort]:
     """Parts of the main targets, with the lists of the main figures."""
     found = {}
-    for name, part in judge.cohorts(judge.holdout.targets).items():
-        parts = {model: judge.quality(each.cut(part)) for model, each in rankings.items()} if len(part) else {}
+    for name, part in evaluator.cohorts(evaluator.holdout.targets).items():
+        parts = {model: evaluator.quality(each.cut(part)) for model, each in rankings.items()} if len(part) else {}
         chosen = {m: Measured({metric: q[metric] for metric in COHORT_METRICS}, {}) for m, q in parts.items()}
-        found[name] = _cohort(COHORTS_OF_TARGETS[name], part, chosen, judge)
+        found[name] = _cohort(COHORTS_OF_TARGETS[name], part, chosen, evaluator)
     return found
 
 
 def _cohorts_aside(
-    judge: Judge, scorers: Mapping[str, Scorer], cold_scorers: Mapping[str, Scorer]
+    evaluator: Evaluator, scorers: Mapping[str, Scorer], cold_scorers: Mapping[str, Scorer]
 ) -> dict[str, Cohort]:
     """Users and pairs that are not in the main figures."""
-    holdout = judge.holdout
+    holdout = evaluator.holdout
     of_new = holdout.later.of_users(~holdout.known_users).of_items(holdout.known_items)
     of_cold = holdout.later.of_users(holdout.known_users).of_items(~holdout.known_items)
     popularity = {POPULARITY: popularity_scorer(holdout.history, holdout.n_items)}
@@ -97,19 +99,19 @@ def _cohorts_aside(
         ("new_users", _ABOUT_NEW, of_new, popularity, False),
         ("cold_items", _ABOUT_COLD, of_cold, cold_scorers, True),
     ):
-        ranked = {n: judge.rank(s, truth, mask_seen=mask_seen) for n, s in asked.items()} if len(truth) else {}
-        cohorts[name] = _cohort(about, truth, {n: judge.measure(each) for n, each in ranked.items()}, judge)
+        ranked = {n: evaluator.rank(s, truth, mask_seen=mask_seen) for n, s in asked.items()} if len(truth) else {}
+        cohorts[name] = _cohort(about, truth, {n: evaluator.measure(each) for n, each in ranked.items()}, evaluator)
     return cohorts
 
 
-def _cohort(about: str, truth: Pairs, measured: Mapping[str, Measured], judge: Judge) -> Cohort:
+def _cohort(about: str, truth: Pairs, measured: Mapping[str, Measured], evaluator: Evaluator) -> Cohort:
     users = len(np.unique(truth.user_row))
     return Cohort(
         about=about,
         users=users,
         pairs=len(truth),
         models={name: each.figures() for name, each in measured.items()},
-        intervals=intervals(measured, judge.resamples(users)),
+        intervals=intervals(measured, evaluator.resamples(users)),
     )
 
 

@@ -13,7 +13,15 @@ from recsaas_assets.recommender.evaluation.report import Difference, Figures, In
 from recsaas_assets.recommender.metrics.bootstrap import Floats, Resamples
 from recsaas_assets.recommender.metrics.exposure import exposure, mean_of_list, popularity_percentiles
 from recsaas_assets.recommender.metrics.holdout import FEW, Holdout
-from recsaas_assets.recommender.metrics.ranking import Values, judge, ndcg, novelty, precision, recall, reciprocal_rank
+from recsaas_assets.recommender.metrics.ranking import (
+    Values,
+    mark_relevant,
+    ndcg,
+    novelty,
+    precision,
+    recall,
+    reciprocal_rank,
+)
 from recsaas_assets.recommender.metrics.scorers import Scorer
 
 DEPTH = 20
@@ -69,7 +77,7 @@ def intervals(measured: Mapping[str, Measured], resamples: Resamples) -> dict[st
     return found
 
 
-class Judge:
+class Evaluator:
     """Measures rankings on one holdout; all models on the same users and the same resamples of them."""
 
     def __init__(self, holdout: Holdout, *, seed: int) -> None:
@@ -91,12 +99,12 @@ class Judge:
     def quality(self, rankings: Rankings) -> dict[str, Values]:
         """What each user found."""
         holdout = self.holdout
-        judged = judge(rankings.users, rankings.ranked, rankings.truth, holdout.n_users, holdout.n_items)
+        relevance = mark_relevant(rankings.users, rankings.ranked, rankings.truth, holdout.n_users, holdout.n_items)
         return {
-            "ndcg@10": ndcg(judged, 10),
-            "recall@20": recall(judged, 20),
-            "precision@10": precision(judged, 10),
-            "mrr": reciprocal_rank(judged),
+            "ndcg@10": ndcg(relevance, 10),
+            "recall@20": recall(relevance, 20),
+            "precision@10": precision(relevance, 10),
+            "mrr": reciprocal_rank(relevance),
         }
 
     def measure(self, rankings: Rankings) -> Measured:

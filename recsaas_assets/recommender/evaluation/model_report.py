@@ -12,7 +12,7 @@ from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.feature_tables import FeatureHistory
 from recsaas_assets.recommender.evaluation.comparison import NotComparable, compare_with_live
 from recsaas_assets.recommender.evaluation.evaluate import evaluate
-from recsaas_assets.recommender.evaluation.live_release import DamagedRelease, LiveRelease
+from recsaas_assets.recommender.evaluation.live_model import DamagedRelease, LiveModel
 from recsaas_assets.recommender.evaluation.report import POPULARITY, EvaluationReport, LiveSummary
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.recommender.metrics.scorers import Scorer, VectorScorer
@@ -26,7 +26,7 @@ def report_on(
     model: TrainedModel,
     *,
     seed: int,
-    live: LiveRelease | DamagedRelease | None = None,
+    live: LiveModel | DamagedRelease | None = None,
     features: FeatureHistory | None = None,
     more_baselines: bool = False,
 ) -> EvaluationReport:

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from recsaas_assets.recommender.data.feature_tables import Features
-from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.data.vectors import Vectors
 from recsaas_assets.recommender.data_parallel.parallel_job import ParallelFit
 from recsaas_assets.recommender.data_parallel.processes import fit_in_processes, processes_for
 from recsaas_assets.recommender.fitting.compute import Compute
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.config import defaults_for
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult, fit
 from recsaas_assets.recommender.two_tower.config import two_tower_defaults
@@ -38,51 +37,28 @@ def default_config(model_type: ModelType, n_users: int, n_items: int, n_pairs: i
 
 
 def fit_model(
+    inputs: FitInputs,
     config: ModelConfig,
-    pairs: Pairs,
-    n_users: int,
-    n_items: int,
     *,
-    seed: int,
     features: Features | None = None,
-    validation: Pairs | None = None,
-    stop_after: int | None = None,
-    initial: tuple[Vectors, Vectors] | None = None,
     compute: Compute | None = None,
     on_epoch: Callable[[EpochProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> FitResult:
-    """Fit the model that ``config`` describes; the arguments are those of `trainer.fit`.
+    """Fit the model that ``config`` describes; the arguments and errors are those of `trainer.fit`.
 
-    Only LightGCN starts from ``initial`` and heeds ``compute``.
+    Only LightGCN heeds ``compute``, and only the two-tower model ``features``.
     """
     if isinstance(config, TwoTowerConfig):
-        return fit_two_tower(
-            pairs,
-            n_users,
-            n_items,
-            config,
-            seed=seed,
-            features=features,
-            validation=validation,
-            stop_after=stop_after,
-            on_epoch=on_epoch,
-            should_stop=should_stop,
-        )
+        return fit_two_tower(inputs, config, features=features, on_epoch=on_epoch, should_stop=should_stop)
     compute = compute or Compute()
-    processes = processes_for(config, len(pairs), compute.processes)
+    processes = processes_for(config, len(inputs.pairs), compute.processes)
     if processes > 1:
-        job = ParallelFit(pairs, n_users, n_items, config, seed, validation, stop_after, initial, compute.device)
+        job = ParallelFit(inputs, config, compute.device)
         return fit_in_processes(job, processes, scratch=compute.scratch, on_epoch=on_epoch, should_stop=should_stop)
     return fit(
-        pairs,
-        n_users,
-        n_items,
+        inputs,
         config,
-        seed=seed,
-        validation=validation,
-        stop_after=stop_after,
-        initial=initial,
         device=compute.device,
         checkpoint=compute.checkpoint,
         on_epoch=on_epoch,

@@ -17,6 +17,7 @@ import torch
 
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.vectors import Vectors
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig
 from recsaas_assets.recommender.lifecycle.validation_users import ValidationUsers, clearly_ahead
 from recsaas_assets.recommender.lightgcn.readout import Readout
@@ -74,27 +75,20 @@ def adapted(
     """
     if not isinstance(config, LightGCNConfig) or not config.adapt:
         return config
-    settled = config.model_copy(update={"adapt": False})
-    if isinstance(previous, LightGCNConfig) and _apart_from_choices(previous) == _apart_from_choices(settled):
+    unadapted = config.model_copy(update={"adapt": False})
+    if isinstance(previous, LightGCNConfig) and _apart_from_choices(previous) == _apart_from_choices(unadapted):
         return previous
     if config.loss != "softmax" or config.popularity_weight == 0:
-        return settled
+        return unadapted
     later = ValidationUsers.of(training_set, seed, limit=_USERS)
     if len(later.users) < _MIN_USERS:
-        return settled
+        return unadapted
+    inputs = FitInputs(training_set.train, training_set.n_users, training_set.n_items, seed, stop_after=_STEPS)
     trials = []
-    for preset in (settled, settled.model_copy(update=STEADY)):
+    for preset in (unadapted, unadapted.model_copy(update=STEADY)):
         # Item vectors as they are, without exponent: every readout can be made from them.
         plain = preset.model_copy(update={"item_readout_exponent": 0.0, "negatives": min(preset.negatives, _NEGATIVES)})
-        found = fit(
-            training_set.train,
-            training_set.n_users,
-            training_set.n_items,
-            plain,
-            seed=seed,
-            stop_after=_STEPS,
-            should_stop=should_stop,
-        )
+        found = fit(inputs, plain, should_stop=should_stop)
         users, items = (_learned(vectors, plain) for vectors in (found.vectors.users, found.vectors.items))
         for option in _readouts(preset):
             readout = Readout.of(training_set.train, training_set.n_items, option)

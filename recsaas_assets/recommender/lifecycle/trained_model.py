@@ -12,39 +12,22 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
-from scipy import sparse
 from upath import UPath
 
 from recsaas_assets.recommender.data.dataset import TimeSplit, TrainingSet
-from recsaas_assets.recommender.data.feature_tables import FeatureHistory, Part
 from recsaas_assets.recommender.data.id_map import IdMap
-from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import ModelVectors, Vectors
-from recsaas_assets.recommender.fitting.compute import Compute
-from recsaas_assets.recommender.lifecycle.cold_items import ContentQuality, with_cold_items
-from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model, parse_config
-from recsaas_assets.recommender.lifecycle.presets import adapted
-from recsaas_assets.recommender.lifecycle.warm_start import (
-    PreviousModel,
-    StartReport,
-    going_on_from,
-    incremental,
-    start_of,
-)
-from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult
-from recsaas_assets.recommender.metrics.holdout import is_comparable
+from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, parse_config
+from recsaas_assets.recommender.lifecycle.warm_start import StartReport
+from recsaas_assets.recommender.lightgcn.trainer import EpochProgress
 from resources.base.errors import CorruptArtifact
 from resources.storage.lake import read_bytes, read_json, write_bytes, write_json, write_parquet
-
-OnEpoch = Callable[[str, EpochProgress], None]
 
 SEARCH, HOLDOUT, RELEASE, BEFORE_LIVE = "search", "holdout", "release", "before_live"
 
@@ -163,105 +146,6 @@ class TrainedModel:
             split=training_set.split,
             **described,
         )
-
-
-def train(
-    training_set: TrainingSet,
-    config: ModelConfig,
-    *,
-    seed: int,
-    features: FeatureHistory | None = None,
-    content: sparse.csr_array | None = None,
-    previous: PreviousModel | str | None = None,
-    compute: Compute | None = None,
-    on_epoch: OnEpoch | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> TrainedModel:
-    """Run the fits; `on_epoch` is told the fit's name and its progress.
-
-    Args:
-        features: for the model types that read them.
-        content: (n_items, f), from which items without interactions get vectors (see `content.py`).
-        previous: the model to start from, where that is possible, or the reason why there is none; None: a full fit.
-        compute: the device, the number of processes, and where a long fit keeps its state.
-
-    Raises:
-        InvalidInput: there is no pair to fit on.
-        TrainingCancelled: `should_stop` said so.
-    """
-    split = training_set.split
-    before = going_on_from(training_set, previous)
-    config = adapted(config, training_set, seed=seed, previous=before, should_stop=should_stop)
-    start, earlier = start_of(training_set, config, previous)
-    quality: ContentQuality | None = None
-
-    def run(
-        name: str,
-        part: Part | Literal["before_live"],
-        *,
-        cutoff: datetime | None = None,
-        validation: Pairs | None = None,
-        stop_after: int | None = None,
-    ) -> FitResult:
-        nonlocal quality
-        pairs = training_set.parts[part]
-        known = None if earlier is None else earlier.newest_before(cutoff)
-        initial = None if earlier is None or known is None else earlier.initial(known, training_set, pairs)
-        if earlier is not None and initial is None:
-            stop_after = earlier.epochs
-        fitted = fit_model(
-            config if initial is None else incremental(config),
-            pairs,
-            training_set.n_users,
-            training_set.n_items,
-            seed=seed,
-            # Never later than what is measured: the targets since the live release lie in the test period.
-            features=None if features is None else features.of("before_test" if part == "before_live" else part),
-            validation=validation,
-            stop_after=stop_after,
-            initial=initial,
-            compute=compute,
-            on_epoch=None if on_epoch is None else lambda progress: on_epoch(name, progress),
-            should_stop=should_stop,
-        )
-        if content is None:
-            return fitted
-        vectors, quality = with_cold_items(fitted.vectors, pairs, content, seed=seed, quality=quality)
-        return replace(fitted, vectors=vectors)
-
-    search = holdout = before_live = None
-    as_long: int | None = None
-    if split.evaluable and len(training_set.train):
-        search = run(SEARCH, "train", cutoff=split.validation_start, validation=training_set.validation)
-        as_long = search.best_epoch
-    if split.evaluable and len(training_set.before_test):
-        holdout = run(HOLDOUT, "before_test", cutoff=split.test_start, stop_after=as_long)
-        as_long = as_long or holdout.best_epoch
-        if is_comparable(training_set):
-            before_live = run(BEFORE_LIVE, "before_live", cutoff=split.live_until, stop_after=as_long)
-    release = run(RELEASE, "full", stop_after=as_long)
-    first = search or holdout or release
-    nothing = ModelVectors.nothing(
-        training_set.n_users, training_set.n_items, dim=config.dim, learned_dim=config.learned_dim
-    )
-    return TrainedModel(
-        config=config,
-        seed=seed,
-        epochs=first.best_epoch if earlier is None else earlier.epochs,
-        seconds=sum(each.seconds for each in (search, holdout, before_live, release) if each is not None),
-        fingerprint=training_set.fingerprint,
-        holdout=nothing if holdout is None else holdout.vectors,
-        release=release.vectors,
-        history=first.history,
-        before_live=None if before_live is None else before_live.vectors,
-        live_fingerprint="" if before_live is None else training_set.live_fingerprint,
-        search=None if search is None else search.vectors,
-        start=start.model_copy(update={"epochs": first.best_epoch}),
-        content_explained=None if quality is None else quality.best,
-        users=training_set.users,
-        items=training_set.items,
-        split=split,
-    )
 
 
 def _read_vectors(directory: UPath, fit: str, training_set: TrainingSet, config: ModelConfig) -> ModelVectors:

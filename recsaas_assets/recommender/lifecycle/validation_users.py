@@ -12,7 +12,7 @@ from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import Vectors
 from recsaas_assets.recommender.metrics.holdout import Holdout
-from recsaas_assets.recommender.metrics.ranking import Values, judge, ndcg
+from recsaas_assets.recommender.metrics.ranking import Values, mark_relevant, ndcg
 from recsaas_assets.recommender.metrics.scorers import VectorScorer
 
 STANDARD_ERRORS = 3.0
@@ -42,7 +42,7 @@ class ValidationUsers:
         """Of each user, with what they had seen left out of the ranking."""
         scorer = VectorScorer(users, items, self.history.users_per_item(self.n_items) > 0)
         ranked, _ = scorer.top_k(self.users, 10, self.history.csr(self.n_users, self.n_items))
-        return ndcg(judge(self.users, ranked, self.targets, self.n_users, self.n_items), 10)
+        return ndcg(mark_relevant(self.users, ranked, self.targets, self.n_users, self.n_items), 10)
 
 
 def clearly_ahead(candidate: Values, reference: Values) -> bool:

@@ -5,10 +5,11 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.objective import Poll
 from recsaas_assets.recommender.lightgcn.propagation import Embeddings
 from recsaas_assets.recommender.lightgcn.user_share import UserShare, everybody
-from recsaas_assets.recommender.metrics.ranking import judge, ndcg, recall
+from recsaas_assets.recommender.metrics.ranking import mark_relevant, ndcg, recall
 from recsaas_assets.recommender.metrics.scorers import VectorScorer
 
 Vectors = npt.NDArray[np.float32]
@@ -25,18 +26,9 @@ class ValidationProbe:
         self._allowed = np.bincount(seen.indices, minlength=seen.shape[1]) > 0
 
     @classmethod
-    def of(
-        cls,
-        validation: Pairs | None,
-        train: Pairs,
-        n_users: int,
-        n_items: int,
-        *,
-        limit: int,
-        seed: int,
-        share: UserShare | None = None,
-    ) -> "ValidationProbe | None":
+    def of(cls, inputs: FitInputs, *, limit: int, share: UserShare | None = None) -> "ValidationProbe | None":
         """A probe over at most ``limit`` users; None when there is nobody to measure on."""
+        train, validation, n_users, n_items = inputs.pairs, inputs.validation, inputs.n_users, inputs.n_items
         if validation is None:
             return None
         targets = validation.of_users(train.items_per_user(n_users) > 0).of_items(train.users_per_item(n_items) > 0)
@@ -45,7 +37,7 @@ class ValidationProbe:
         if len(users) == 0:
             return None
         if len(users) > limit:
-            users = np.sort(np.random.default_rng(seed).choice(users, limit, replace=False))
+            users = np.sort(np.random.default_rng(inputs.seed).choice(users, limit, replace=False))
         return cls(targets, train.csr(n_users, n_items), users, share or everybody(n_users))
 
     def measure(self, user_vectors: Vectors, item_vectors: Vectors, poll: Poll = lambda: None) -> dict[str, float]:
@@ -59,9 +51,9 @@ class ValidationProbe:
             poll()
             users = self._users[start : start + _BLOCK]
             ranked, _ = scorer.top_k(users, 20, self._seen)
-            judged = judge(users, ranked, self._targets, *self._seen.shape)
-            ndcgs += float(ndcg(judged, 10).sum())
-            recalls += float(recall(judged, 20).sum())
+            relevance = mark_relevant(users, ranked, self._targets, *self._seen.shape)
+            ndcgs += float(ndcg(relevance, 10).sum())
+            recalls += float(recall(relevance, 20).sum())
         ndcgs, recalls, count = self._share.total(ndcgs, recalls, len(self._users))
         return {"ndcg@10": ndcgs / count, "recall@20": recalls / count}
 

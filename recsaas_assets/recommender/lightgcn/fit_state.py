@@ -13,6 +13,7 @@ from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import Vectors
 from recsaas_assets.recommender.fitting.adam import Adam
 from recsaas_assets.recommender.fitting.checkpoint import CannotResume, Checkpoint, Snapshot, fingerprint_of
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.early_stopping import EarlyStopping
 from recsaas_assets.recommender.lightgcn.objective import LossGradient
 from recsaas_assets.recommender.lightgcn.user_share import UserShare
@@ -41,30 +42,22 @@ class FitState:
 
     @classmethod
     def start(
-        cls,
-        pairs: Pairs,
-        n_users: int,
-        n_items: int,
-        config: LightGCNConfig,
-        *,
-        seed: int,
-        initial: tuple[Vectors, Vectors] | None,
-        device: str,
-        share: UserShare | None = None,
+        cls, inputs: FitInputs, config: LightGCNConfig, *, device: str, share: UserShare | None = None
     ) -> FitState:
-        """Embeddings of ``initial`` or random ones; ``share`` says of which users.
+        """Embeddings of ``inputs.initial`` or random ones; ``share`` says of which users.
 
         Raises:
-            InvalidInput: ``initial`` has the wrong shape.
+            InvalidInput: ``inputs.initial`` has the wrong shape.
         """
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(inputs.seed)
+        pairs, n_users, n_items = inputs.pairs, inputs.n_users, inputs.n_items
         started = []
         for side, (n_rows, pairs_per_row) in enumerate(
             ((n_users, pairs.items_per_user(n_users)), (n_items, pairs.users_per_item(n_items)))
         ):
             embeddings = torch.randn(n_rows, config.learned_dim, generator=generator).mul_(config.init_std)
-            if initial is not None:
-                _put_in(embeddings, initial[side])
+            if inputs.initial is not None:
+                _put_in(embeddings, inputs.initial[side])
             # A row without pairs has nothing to learn from; zero keeps its start noise out of the answers.
             embeddings[torch.from_numpy(pairs_per_row == 0)] = 0
             started.append(embeddings)
@@ -140,24 +133,15 @@ class FitState:
         return found
 
 
-def fit_fingerprint(
-    pairs: Pairs,
-    validation: Pairs | None,
-    config: LightGCNConfig,
-    n_users: int,
-    n_items: int,
-    *,
-    seed: int,
-    total: int,
-    initial: tuple[Vectors, Vectors] | None,
-    device: str,
-) -> str:
+def fit_fingerprint(inputs: FitInputs, config: LightGCNConfig, *, total: int, device: str) -> str:
     """SHA-256 (hex) of everything that decides the vectors of a fit, led by the version of the checkpoint's form."""
+    validation, initial = inputs.validation, inputs.initial
+    size = f"{inputs.n_users} {inputs.n_items} {inputs.seed} {total} {device} {torch.__version__}"
     parts: list[npt.NDArray[Any] | str] = [
-        f"1 {n_users} {n_items} {seed} {total} {device} {torch.__version__} {validation is None} {initial is None}",
+        f"1 {size} {validation is None} {initial is None}",
         config.model_dump_json(),
     ]
-    for each in (pairs, validation or Pairs.empty()):
+    for each in (inputs.pairs, validation or Pairs.empty()):
         parts += [each.user_row, each.item_row, each.weight, each.age_days]
     return fingerprint_of([*parts, *(initial or ())])
 

@@ -6,16 +6,18 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from scipy import sparse
 
-from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import ModelVectors, Vectors
 from recsaas_assets.recommender.fitting.checkpoint import Checkpoint
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.bpr import Bpr
 from recsaas_assets.recommender.lightgcn.early_stopping import ValidationProbe
 from recsaas_assets.recommender.lightgcn.fit_state import FitState, fit_fingerprint, resume
 from recsaas_assets.recommender.lightgcn.fold_in import fold_in_vectors
-from recsaas_assets.recommender.lightgcn.graph import edge_weights, normalised_adjacency
+from recsaas_assets.recommender.lightgcn.graph import Bipartite, edge_weights, normalised_adjacency
 from recsaas_assets.recommender.lightgcn.objective import Objective
 from recsaas_assets.recommender.lightgcn.propagation import propagate, through_graph
 from recsaas_assets.recommender.lightgcn.readout import Readout
@@ -60,106 +62,177 @@ class FitResult:
 
 
 def fit(
-    pairs: Pairs,
-    n_users: int,
-    n_items: int,
+    inputs: FitInputs,
     config: LightGCNConfig,
     *,
-    seed: int,
-    validation: Pairs | None = None,
-    stop_after: int | None = None,
-    initial: tuple[Vectors, Vectors] | None = None,
     device: str = "cpu",
     checkpoint: Checkpoint | None = None,
     share: UserShare | None = None,
     on_epoch: Callable[[EpochProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> FitResult:
-    """Fit on ``pairs``; on a CPU the same inputs and ``seed`` give the same vectors, bit for bit.
-
-    With ``validation`` (pairs in the same rows) the fit stops early and returns its best epoch. ``stop_after`` ends it
-    at that epoch on the same learning rate schedule: a refit on more data for as long as validation said.
+    """Fit LightGCN; on a CPU the same inputs and configuration give the same vectors, bit for bit.
 
     Args:
-        initial: E0 of users (n_users, t) and items (n_items, t) to start from; a row with NaN starts at random.
         device: ``cpu`` or ``cuda``. All draws are made on the CPU, so that both see the same; on CUDA sums are in no
             fixed order, so that two fits agree to rounding only.
         checkpoint: where to keep the state of a long fit, and to go on from.
-        share: the users that this process holds, when several fit one model (see `data_parallel.py`); the vectors of
-            users in the result are theirs alone.
+        share: the users that this process holds, when several fit one model (see `data_parallel/processes.py`);
+            the vectors of users in the result are theirs alone.
         should_stop: asked before every epoch and, at most five times a second, within one.
 
     Raises:
-        InvalidInput: there is no pair, or ``initial`` has the wrong shape.
+        InvalidInput: there is no pair, or ``inputs.initial`` has the wrong shape.
         Diverged: the vectors are not finite.
         TrainingCancelled: ``should_stop`` said so.
     """
-    if len(pairs) == 0:
-        raise InvalidInput("There is no user × item pair to fit on; upload interactions with a positive signal.")
-    started = time.perf_counter()
-    weights = edge_weights(pairs, config.edge_weight, config.half_life_days)
-    adjacency = normalised_adjacency(pairs, weights, n_users, n_items)
-    share = share or everybody(n_users)
-    graph = share.bipartite(adjacency, device=device)
-    objective = _objective(pairs, n_users, n_items, config, device, share)
-    readout = Readout.of(pairs, n_items, config)
-    probe = ValidationProbe.of(
-        validation, pairs, n_users, n_items, limit=config.validation_users, seed=seed, share=share
-    )
-    state = FitState.start(pairs, n_users, n_items, config, seed=seed, initial=initial, device=device, share=share)
-    total = min(config.steps, stop_after or config.steps)
-    not_resumed, fingerprint = "", ""
+    inputs.require_pairs()
+    running = _Fit.start(inputs, config, device, share or everybody(inputs.n_users))
+    state, saves = running.state, None
+    not_resumed = ""
     if checkpoint is not None:
-        fingerprint = fit_fingerprint(
-            pairs, validation, config, n_users, n_items, seed=seed, total=total, initial=initial, device=device
-        )
+        fingerprint = fit_fingerprint(inputs, config, total=running.total, device=device)
         not_resumed = resume(state, checkpoint, fingerprint)
-    resumed_at, seconds_before, saved = state.epoch, state.seconds, started
+        saves = _Saves(checkpoint, fingerprint, running.started)
+    running.seconds_before, resumed_at = state.seconds, state.epoch
     history = [EpochProgress(*entry) for entry in state.history]
-    poll = _Poll(should_stop, state, total)
-
-    while state.epoch < total and not state.stopping.exhausted:
+    poll = _Poll(should_stop, state, running.total)
+    while running.goes_on:
         poll.ask()
+        progress = running.epoch(poll, saves)
+        history.append(progress)
+        if on_epoch is not None:
+            on_epoch(progress)
+    if saves is not None:
+        saves.end(state)
+    best_epoch, vectors = running.best(device)
+    return FitResult(vectors, tuple(history), best_epoch, running.seconds, resumed_at, not_resumed)
+
+
+@dataclass(eq=False)
+class _Fit:
+    """A fit that is going on: what stays the same in all epochs, and the state that changes.
+
+    ``weights`` (n_pairs,) are those of the edges, ``adjacency`` (n_users, n_items) is normalised.
+    """
+
+    inputs: FitInputs
+    config: LightGCNConfig
+    share: UserShare
+    weights: npt.NDArray[np.float32]
+    adjacency: sparse.csr_array
+    graph: Bipartite
+    objective: Objective
+    readout: Readout
+    probe: ValidationProbe | None
+    state: FitState
+    total: int
+    started: float
+    seconds_before: float = 0.0
+    """What the process took that a resumed fit began in."""
+
+    @classmethod
+    def start(cls, inputs: FitInputs, config: LightGCNConfig, device: str, share: UserShare) -> "_Fit":
+        started = time.perf_counter()
+        pairs, n_users, n_items = inputs.pairs, inputs.n_users, inputs.n_items
+        weights = edge_weights(pairs, config.edge_weight, config.half_life_days)
+        adjacency = normalised_adjacency(pairs, weights, n_users, n_items)
+        return cls(
+            inputs=inputs,
+            config=config,
+            share=share,
+            weights=weights,
+            adjacency=adjacency,
+            graph=share.bipartite(adjacency, device=device),
+            objective=_objective(inputs, config, device, share),
+            readout=Readout.of(pairs, n_items, config),
+            probe=ValidationProbe.of(inputs, limit=config.validation_users, share=share),
+            state=FitState.start(inputs, config, device=device, share=share),
+            total=inputs.epochs(config.steps),
+            started=started,
+        )
+
+    @property
+    def goes_on(self) -> bool:
+        return self.state.epoch < self.total and not self.state.stopping.exhausted
+
+    @property
+    def seconds(self) -> float:
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def epoch(self, poll: "_Poll", saves: "_Saves | None") -> EpochProgress:
+        """Take the steps of one epoch, and measure where one is due."""
+        state, config = self.state, self.config
         epoch = state.epoch + 1
         rate = config.learning_rate
         if config.schedule == "linear":
             rate *= 1 - state.epoch / config.steps
         state.mark_epoch()
-        for step in islice(objective.epoch(state.generator, poll), state.step, None):
-            if checkpoint is not None and time.perf_counter() - saved >= checkpoint.every_seconds:
-                checkpoint.save(state.snapshot(), fingerprint)
-                saved = time.perf_counter()
-            found = through_graph(graph, step, state.users, state.items, config.layer_weights, poll)
+        for step in islice(self.objective.epoch(state.generator, poll), state.step, None):
+            if saves is not None:
+                saves.when_due(state)
+            found = through_graph(self.graph, step, state.users, state.items, config.layer_weights, poll)
             state.take_step(found, rate)
-        metrics: dict[str, float] = {}
-        if probe is not None and (epoch % config.evaluate_every == 0 or epoch == total):
-            current = _read_out(readout, *propagate(graph, state.users, state.items, config.layer_weights, poll))
-            metrics = probe.measure(*current, poll)
-            state.stopping.look(epoch, metrics["ndcg@10"], (state.users.clone(), state.items.clone()))
-        state.seconds = seconds_before + time.perf_counter() - started
-        progress = EpochProgress(epoch, total, state.mean_loss, state.seconds / epoch * (total - epoch), metrics)
+        metrics = self._measure(epoch, poll)
+        state.seconds = self.seconds
+        progress = EpochProgress(
+            epoch, self.total, state.mean_loss, state.seconds / epoch * (self.total - epoch), metrics
+        )
         state.end_epoch((progress.epoch, progress.total, progress.loss, progress.eta_seconds, progress.metrics))
-        history.append(progress)
-        if on_epoch is not None:
-            on_epoch(progress)
-    if checkpoint is not None and saved != started:
-        checkpoint.save(state.snapshot(), fingerprint)
+        return progress
 
-    best_epoch, (users, items) = state.stopping.best or (state.epoch, (state.users, state.items))
-    stored_users, stored_items = _read_out(readout, *propagate(graph, users, items, config.layer_weights))
-    degrees = np.bincount(pairs.item_row, weights=weights, minlength=n_items).astype(np.float32)
-    start_users, start_items = users.cpu(), items.cpu()
-    home_graph = graph if device == "cpu" else share.bipartite(adjacency)
-    vectors = ModelVectors(
-        users=stored_users,
-        items=stored_items,
-        fold_in=fold_in_vectors(home_graph, start_users, start_items, config.layer_weights, degrees),
-        start_users=start_users.numpy(),
-        start_items=start_items.numpy(),
-    )
-    vectors.require_finite()
-    seconds = seconds_before + time.perf_counter() - started
-    return FitResult(vectors, tuple(history), best_epoch, seconds, resumed_at, not_resumed)
+    def _measure(self, epoch: int, poll: "_Poll") -> dict[str, float]:
+        """The validation figures, kept for early stopping; empty at an epoch that is not measured."""
+        if self.probe is None or not (epoch % self.config.evaluate_every == 0 or epoch == self.total):
+            return {}
+        users, items = self.state.users, self.state.items
+        current = self._read_out(*propagate(self.graph, users, items, self.config.layer_weights, poll))
+        metrics = self.probe.measure(*current, poll)
+        self.state.stopping.look(epoch, metrics["ndcg@10"], (users.clone(), items.clone()))
+        return metrics
+
+    def best(self, device: str) -> tuple[int, ModelVectors]:
+        """The best epoch and its vectors.
+
+        Raises:
+            Diverged: they are not finite.
+        """
+        state, layer_weights = self.state, self.config.layer_weights
+        best_epoch, (users, items) = state.stopping.best or (state.epoch, (state.users, state.items))
+        stored_users, stored_items = self._read_out(*propagate(self.graph, users, items, layer_weights))
+        n_items = self.inputs.n_items
+        degrees = np.bincount(self.inputs.pairs.item_row, weights=self.weights, minlength=n_items).astype(np.float32)
+        start_users, start_items = users.cpu(), items.cpu()
+        home_graph = self.graph if device == "cpu" else self.share.bipartite(self.adjacency)
+        vectors = ModelVectors(
+            users=stored_users,
+            items=stored_items,
+            fold_in=fold_in_vectors(home_graph, start_users, start_items, layer_weights, degrees),
+            start_users=start_users.numpy(),
+            start_items=start_items.numpy(),
+        )
+        vectors.require_finite()
+        return best_epoch, vectors
+
+    def _read_out(self, users: torch.Tensor, items: torch.Tensor) -> tuple[Vectors, Vectors]:
+        return self.readout(users.cpu(), items.cpu())
+
+
+class _Saves:
+    """Writes the state of a fit into its checkpoint: when that is due, and at the end of a fit that has written one."""
+
+    def __init__(self, checkpoint: Checkpoint, fingerprint: str, started: float) -> None:
+        self._checkpoint, self._fingerprint = checkpoint, fingerprint
+        self._written, self._last = False, started
+
+    def when_due(self, state: FitState) -> None:
+        if time.perf_counter() - self._last >= self._checkpoint.every_seconds:
+            self._checkpoint.save(state.snapshot(), self._fingerprint)
+            self._written, self._last = True, time.perf_counter()
+
+    def end(self, state: FitState) -> None:
+        if self._written:
+            self._checkpoint.save(state.snapshot(), self._fingerprint)
 
 
 class _Poll:
@@ -181,15 +254,10 @@ class _Poll:
         self._asked = time.monotonic()
 
 
-def _objective(
-    pairs: Pairs, n_users: int, n_items: int, config: LightGCNConfig, device: str, share: UserShare
-) -> Objective:
+def _objective(inputs: FitInputs, config: LightGCNConfig, device: str, share: UserShare) -> Objective:
+    pairs, n_users, n_items = inputs.pairs, inputs.n_users, inputs.n_items
     if config.loss == "softmax":
         return SampledSoftmax(pairs, n_users, n_items, config, device=device, share=share)
     if share.processes > 1:
         raise InvalidInput("BPR trains in one process; choose the loss softmax, or one process.")
     return Bpr(pairs, n_users, n_items, config, device=device)
-
-
-def _read_out(readout: Readout, users: torch.Tensor, items: torch.Tensor) -> tuple[Vectors, Vectors]:
-    return readout(users.cpu(), items.cpu())

@@ -1,0 +1,3 @@
+"""Ranking metrics for each user, bootstrap intervals of their means, holdouts, and how exposure spreads over the
+catalogue. May import data.
+"""

@@ -13,44 +13,44 @@ Rows = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Relevance:
     """Ranked lists with the truth beside them: ``hits`` (n, k) and ``targets`` (n,), relevant items per user (≥ 1)."""
 
     hits: Hits
     targets: npt.NDArray[np.int64]
 
 
-def judge(user_rows: Rows, ranked: Rows, truth: Pairs, n_users: int, n_items: int) -> Judged:
+def mark_relevant(user_rows: Rows, ranked: Rows, truth: Pairs, n_users: int, n_items: int) -> Relevance:
     """Mark the places of ``ranked`` (n, k; −1 is no item) that are among the user's pairs in ``truth``."""
     relevant = truth.user_row.astype(np.int64) * n_items + truth.item_row
     keys = user_rows.astype(np.int64)[:, None] * n_items + ranked
     hits = np.isin(keys, relevant) & (ranked >= 0)
-    return Judged(hits, truth.items_per_user(n_users)[user_rows])
+    return Relevance(hits, truth.items_per_user(n_users)[user_rows])
 
 
-def ndcg(judged: Judged, k: int) -> Values:
+def ndcg(relevance: Relevance, k: int) -> Values:
     """DCG@k over the ideal DCG cut at k, per user."""
     discounts = 1 / np.log2(np.arange(2, k + 2))
-    width = min(k, judged.hits.shape[1])
-    gained = judged.hits[:, :width] @ discounts[:width]
-    ideal = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(judged.targets, k)]
+    width = min(k, relevance.hits.shape[1])
+    gained = relevance.hits[:, :width] @ discounts[:width]
+    ideal = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(relevance.targets, k)]
     return np.asarray(gained / ideal, dtype=np.float64)
 
 
-def recall(judged: Judged, k: int) -> Values:
+def recall(relevance: Relevance, k: int) -> Values:
     """Share of the user's relevant items among the first k, per user."""
-    return np.asarray(judged.hits[:, :k].sum(axis=1) / judged.targets, dtype=np.float64)
+    return np.asarray(relevance.hits[:, :k].sum(axis=1) / relevance.targets, dtype=np.float64)
 
 
-def precision(judged: Judged, k: int) -> Values:
+def precision(relevance: Relevance, k: int) -> Values:
     """Share of relevant items among the first k, per user; a shorter list counts as k places."""
-    return np.asarray(judged.hits[:, :k].sum(axis=1) / k, dtype=np.float64)
+    return np.asarray(relevance.hits[:, :k].sum(axis=1) / k, dtype=np.float64)
 
 
-def reciprocal_rank(judged: Judged) -> Values:
+def reciprocal_rank(relevance: Relevance) -> Values:
     """One over the place of the first relevant item in the whole list, 0 without one, per user."""
-    first = judged.hits.argmax(axis=1) + 1
-    return np.asarray(np.where(judged.hits.any(axis=1), 1 / first, 0.0), dtype=np.float64)
+    first = relevance.hits.argmax(axis=1) + 1
+    return np.asarray(np.where(relevance.hits.any(axis=1), 1 / first, 0.0), dtype=np.float64)
 
 
 def coverage(ranked: Rows, k: int, n_rankable: int) -> float:

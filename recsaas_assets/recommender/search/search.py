@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -20,9 +20,10 @@ from upath import UPath
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.feature_tables import FeatureHistory
 from recsaas_assets.recommender.data.vectors import Diverged
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model, parse_config
 from recsaas_assets.recommender.lifecycle.validation_users import ValidationUsers, clearly_ahead
-from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, TrainingCancelled
+from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult, TrainingCancelled
 from recsaas_assets.recommender.search.search_result import Question, SearchResult, Study, Trial, Verdict
 from recsaas_assets.recommender.search.search_space import Hyperparameters, Space, decode, encode, space_of
 from resources.base.errors import InvalidInput
@@ -35,6 +36,9 @@ _PRUNE_AFTER_TRIALS = 4
 _PRUNE_FROM_EPOCH = 15
 _USERS = 5000
 
+Prune = Callable[[int, float], bool]
+"""Whether to give a trial up, asked with an epoch and its validation NDCG@10."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -44,30 +48,67 @@ class Budget:
     minutes: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchTask:
+    """What a search is about.
+
+    Attributes:
+        config: the configuration that the search starts from.
+        seed: of every fit, and of the draws.
+        fixed: the tenant's own hyper-parameters, which are left alone.
+        features: for the model types that read them.
+    """
+
+    data: TrainingSet
+    config: ModelConfig
+    seed: int
+    budget: Budget
+    fixed: dict[str, JsonValue] = field(default_factory=dict)
+    features: FeatureHistory | None = None
+
+    @property
+    def start(self) -> Hyperparameters:
+        """All fields of the configuration that the search starts from."""
+        return self.config.model_dump(mode="json")
+
+    def fit(
+        self,
+        hyperparameters: Hyperparameters,
+        *,
+        stop_after: int | None = None,
+        on_epoch: Callable[[EpochProgress], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> FitResult:
+        """Fit on train with these hyper-parameters: for `stop_after` epochs, or until validation says stop."""
+        data = self.data
+        validation = data.validation if stop_after is None else None
+        return fit_model(
+            FitInputs(data.train, data.n_users, data.n_items, self.seed, validation=validation, stop_after=stop_after),
+            parse_config({**self.start, **hyperparameters}),
+            features=None if self.features is None else self.features.train,
+            on_epoch=on_epoch,
+            should_stop=should_stop,
+        )
+
+
 class _GivenUp(Exception):
     """Leaves a fit that is not worth going on with; its message is the state of the trial."""
 
 
 def search(
-    data: TrainingSet,
-    config: ModelConfig,
-    *,
-    seed: int,
-    budget: Budget,
+    task: SearchTask,
     store: UPath,
-    fixed: dict[str, JsonValue] | None = None,
-    features: FeatureHistory | None = None,
+    *,
     on_trial: Callable[[Trial, Study], None] | None = None,
     on_epoch: Callable[[int, EpochProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> tuple[SearchResult, Study]:
-    """Look for a better configuration than `config`, and keep every trial in the folder `store`.
+    """Look for a better configuration than that of `task`, and keep every trial in the folder `store`.
 
     A search that was killed or cancelled goes on where it was: the trials that follow are the ones that would have
     followed, as each draws from a generator of its own number. The same question asked again answers at once.
 
     Args:
-        fixed: the tenant's own hyper-parameters, which are left alone.
         on_trial: told each new trial, and the study with it.
         on_epoch: told the number of the trial and its progress.
 
@@ -75,106 +116,176 @@ def search(
         InvalidInput: there is no validation period, nobody in it to measure on, or the start diverges.
         TrainingCancelled: `should_stop` said so. What was finished stays.
     """
+    data = task.data
     if not data.split.evaluable or len(data.train) == 0:
         raise _nothing_to_search_on(data.split.reason or "there is no pair before the validation period")
-    fixed = fixed or {}
-    space = space_of(config, fixed)
-    start = config.model_dump(mode="json")
-    question = Question(fingerprint=data.fingerprint, config=start, searched=tuple(sorted(space)), seed=seed)
-    study = Study.load(store, question)
-    sampler = _Sampler(space, seed, study)
-    deadline = time.monotonic() + budget.minutes * 60 - study.seconds
+    running = _Search(task, store, on_epoch, should_stop or _never)
+    running.run_trials(on_trial)
+    running.compare_best()
+    result = running.result()
+    result.save(store)
+    return result, running.study
 
-    def measure(number: int, hyperparameters: Hyperparameters, prune: Callable[[int, float], bool]) -> Trial:
+
+class _Search:
+    """A search that is going on: its study grows by a trial at a time, and is stored after each."""
+
+    def __init__(
+        self,
+        task: SearchTask,
+        store: UPath,
+        on_epoch: Callable[[int, EpochProgress], None] | None,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._task, self._store, self._on_epoch, self._should_stop = task, store, on_epoch, should_stop
+        space = space_of(task.config, task.fixed)
+        self.study = Study.load(
+            store,
+            Question(
+                fingerprint=task.data.fingerprint, config=task.start, searched=tuple(sorted(space)), seed=task.seed
+            ),
+        )
+        self._sampler = _Sampler(space, task.seed, self.study)
+        self._deadline = time.monotonic() + task.budget.minutes * 60 - self.study.seconds
+
+    def run_trials(self, on_trial: Callable[[Trial, Study], None] | None) -> None:
+        """Try one configuration after the other until the budget is used up; the first is tried in any case."""
+        budget = self._task.budget
+        while len(self.study.trials) < budget.trials and not (self.study.trials and self._out_of_time()):
+            number = len(self.study.trials)
+            try:
+                trial = self._sampler.trial(number, self._task.start, self._measure)
+            except TrainingCancelled:
+                if self._out_of_time() and not self._should_stop():
+                    break
+                raise
+            if number == 0:
+                _require_start(trial)
+            self._keep(self.study.model_copy(update={"trials": (*self.study.trials, trial)}))
+            if on_trial is not None:
+                on_trial(trial, self.study)
+
+    def compare_best(self) -> None:
+        """Fit the best trial and the first one again, unless that was done, and keep whether the best is ahead."""
+        best, known = self.study.best(), self.study.verdict
+        if best.number > 0 and (known is None or known.trial != best.number):
+            verdict = Verdict(trial=best.number, clear=self._is_clear(best))
+            self._keep(self.study.model_copy(update={"verdict": verdict}))
+
+    def result(self) -> SearchResult:
+        """The best trial if it is clearly ahead, or else the first one."""
+        task, study = self._task, self.study
+        ahead = study.verdict is not None and study.verdict.clear
+        best = study.best() if ahead else study.trials[0]
+        return SearchResult(
+            model_type=task.config.model_type,
+            hyperparameters=best.hyperparameters if best.number > 0 else {},
+            fixed=task.fixed,
+            ndcg_at_10=best.ndcg_at_10 or 0.0,
+            best_seen_ndcg_at_10=study.best().ndcg_at_10 or 0.0,
+            default_ndcg_at_10=study.trials[0].ndcg_at_10 or 0.0,
+            trials=len(study.trials),
+            seconds=round(study.seconds, 2),
+            ended_by="trials" if len(study.trials) >= task.budget.trials else "minutes",
+            seed=task.seed,
+            fingerprint=task.data.fingerprint,
+            n_users=task.data.n_users,
+            n_items=task.data.n_items,
+            n_pairs=len(task.data.full),
+        )
+
+    def _measure(self, number: int, hyperparameters: Hyperparameters, prune: Prune) -> Trial:
+        """Fit one configuration on train and look at it on validation while it is fitted."""
         started = time.perf_counter()
-        looks: list[tuple[int, float]] = []
+        looks = _Looks(prune)
 
         def note(progress: EpochProgress) -> None:
-            if on_epoch is not None:
-                on_epoch(number, progress)
-            value = progress.metrics.get("ndcg@10")
-            if value is not None:
-                looks.append((progress.epoch, value))
-            if not math.isfinite(progress.loss):
-                raise _GivenUp("failed")
-            if value is not None and prune(progress.epoch, value):
-                raise _GivenUp("pruned")
+            if self._on_epoch is not None:
+                self._on_epoch(number, progress)
+            looks.note(progress)
+
+        def stop() -> bool:
+            # The first trial is always finished: without it there is nothing to compare with.
+            return self._should_stop() or (number > 0 and self._out_of_time())
 
         state = "finished"
         try:
-            fit_model(
-                parse_config({**start, **hyperparameters}),
-                data.train,
-                data.n_users,
-                data.n_items,
-                seed=seed,
-                features=None if features is None else features.train,
-                validation=data.validation,
-                on_epoch=note,
-                # The first trial is always finished: without it there is nothing to compare with.
-                should_stop=lambda: (should_stop is not None and should_stop()) or (number > 0 and out_of_time()),
-            )
+            self._task.fit(hyperparameters, on_epoch=note, should_stop=stop)
         except _GivenUp as reason:
             state = str(reason)
         except Diverged:
             state = "failed"
-        epochs, value = _best_look(looks)
+        epochs, value = looks.best()
         return Trial.model_validate(
             {
                 "number": number,
                 "state": state,
                 "hyperparameters": hyperparameters,
                 "ndcg_at_10": value if state == "finished" else None,
-                "looks": looks,
+                "looks": looks.values,
                 "epochs": epochs,
                 "seconds": time.perf_counter() - started,
             }
         )
 
-    def out_of_time() -> bool:
-        return time.monotonic() >= deadline
+    def _is_clear(self, best: Trial) -> bool:
+        """Fit the trial and the first one again, for as long as was best, and compare them user by user."""
+        users = ValidationUsers.of(self._task.data, self._task.seed, limit=_USERS)
+        values = []
+        for trial in (best, self.study.trials[0]):
+            fitted = self._task.fit(trial.hyperparameters, stop_after=trial.epochs, should_stop=self._should_stop)
+            values.append(users.ndcg_at_10(fitted.vectors.users, fitted.vectors.items))
+        return clearly_ahead(values[0], values[1])
 
-    while len(study.trials) < budget.trials and not (study.trials and out_of_time()):
-        number = len(study.trials)
-        try:
-            trial = sampler.trial(number, start, measure)
-        except TrainingCancelled:
-            if out_of_time() and not (should_stop is not None and should_stop()):
-                break
-            raise
-        if number == 0 and trial.state == "failed":
-            raise InvalidInput("The configuration that the search starts from diverges; lower its learning_rate.")
-        if number == 0 and trial.ndcg_at_10 is None:
-            raise _nothing_to_search_on("no user of the validation period can be measured")
-        study = study.model_copy(update={"trials": (*study.trials, trial)})
-        study.save(store)
-        if on_trial is not None:
-            on_trial(trial, study)
-    best = study.best()
-    if best.number > 0 and (study.verdict is None or study.verdict.trial != best.number):
-        clear = _is_clear(best, study.trials[0], data, start, seed, features, should_stop)
-        study = study.model_copy(update={"verdict": Verdict(trial=best.number, clear=clear)})
-        study.save(store)
-    if study.verdict is None or not study.verdict.clear:
-        best = study.trials[0]
-    result = SearchResult(
-        model_type=config.model_type,
-        hyperparameters=best.hyperparameters if best.number > 0 else {},
-        fixed=fixed,
-        ndcg_at_10=best.ndcg_at_10 or 0.0,
-        best_seen_ndcg_at_10=study.best().ndcg_at_10 or 0.0,
-        default_ndcg_at_10=study.trials[0].ndcg_at_10 or 0.0,
-        trials=len(study.trials),
-        seconds=round(study.seconds, 2),
-        ended_by="trials" if len(study.trials) >= budget.trials else "minutes",
-        seed=seed,
-        fingerprint=data.fingerprint,
-        n_users=data.n_users,
-        n_items=data.n_items,
-        n_pairs=len(data.full),
-    )
-    result.save(store)
-    return result, study
+    def _keep(self, study: Study) -> None:
+        self.study = study
+        study.save(self._store)
+
+    def _out_of_time(self) -> bool:
+        return time.monotonic() >= self._deadline
+
+
+class _Looks:
+    """Epoch and validation NDCG@10 of every look at one trial, which may give the trial up."""
+
+    def __init__(self, prune: Prune) -> None:
+        self._prune = prune
+        self.values: list[tuple[int, float]] = []
+
+    def note(self, progress: EpochProgress) -> None:
+        """Take in one epoch.
+
+        Raises:
+            _GivenUp: the trial is not worth going on with.
+        """
+        value = progress.metrics.get("ndcg@10")
+        if value is not None:
+            self.values.append((progress.epoch, value))
+        if not math.isfinite(progress.loss):
+            raise _GivenUp("failed")
+        if value is not None and self._prune(progress.epoch, value):
+            raise _GivenUp("pruned")
+
+    def best(self) -> tuple[int, float | None]:
+        """Epoch and value of the best look, each taken as the mean of itself and the one before, as in a fit."""
+        best_epoch, best = 0, None
+        for place, (epoch, value) in enumerate(self.values):
+            smoothed = value if place == 0 else (value + self.values[place - 1][1]) / 2
+            if best is None or smoothed > best:
+                best_epoch, best = epoch, smoothed
+        return best_epoch, best
+
+
+def _never() -> bool:
+    return False
+
+
+def _require_start(trial: Trial) -> None:
+    """Refuse to go on from a first trial that nothing can be compared with."""
+    if trial.state == "failed":
+        raise InvalidInput("The configuration that the search starts from diverges; lower its learning_rate.")
+    if trial.ndcg_at_10 is None:
+        raise _nothing_to_search_on("no user of the validation period can be measured")
 
 
 def _nothing_to_search_on(reason: str) -> InvalidInput:
@@ -182,33 +293,6 @@ def _nothing_to_search_on(reason: str) -> InvalidInput:
         f"There is nothing to search on: {reason.rstrip('.')}. Upload interactions that reach over a longer time and "
         "run the pipeline; until then runs train with the defaults."
     )
-
-
-def _is_clear(
-    best: Trial,
-    first: Trial,
-    data: TrainingSet,
-    start: Hyperparameters,
-    seed: int,
-    features: FeatureHistory | None,
-    should_stop: Callable[[], bool] | None,
-) -> bool:
-    """Fit both again, for as long as was best, and compare them user by user."""
-    users = ValidationUsers.of(data, seed, limit=_USERS)
-    values = []
-    for trial in (best, first):
-        fitted = fit_model(
-            parse_config({**start, **trial.hyperparameters}),
-            data.train,
-            data.n_users,
-            data.n_items,
-            seed=seed,
-            features=None if features is None else features.train,
-            stop_after=trial.epochs,
-            should_stop=should_stop,
-        )
-        values.append(users.ndcg_at_10(fitted.vectors.users, fitted.vectors.items))
-    return clearly_ahead(values[0], values[1])
 
 
 class _Sampler:
@@ -233,7 +317,7 @@ class _Sampler:
         self,
         number: int,
         start: Hyperparameters,
-        measure: Callable[[int, Hyperparameters, Callable[[int, float], bool]], Trial],
+        measure: Callable[[int, Hyperparameters, Prune], Trial],
     ) -> Trial:
         """Choose the hyper-parameters of this trial, let them be measured, and remember the outcome."""
         import optuna
@@ -274,13 +358,3 @@ def _state(trial: Trial) -> optuna.trial.TrialState:
     if trial.ndcg_at_10 is not None:
         return TrialState.COMPLETE
     return TrialState.PRUNED if trial.state == "pruned" else TrialState.FAIL
-
-
-def _best_look(looks: list[tuple[int, float]]) -> tuple[int, float | None]:
-    """Epoch and value of the best look, each taken as the mean of itself and the one before, as early stopping does."""
-    best_epoch, best = 0, None
-    for place, (epoch, value) in enumerate(looks):
-        smoothed = value if place == 0 else (value + looks[place - 1][1]) / 2
-        if best is None or smoothed > best:
-            best_epoch, best = epoch, smoothed
-    return best_epoch, best

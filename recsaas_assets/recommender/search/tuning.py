@@ -37,17 +37,15 @@ def tune(
     from recsaas_assets.recommender.data.feature_tables import FeatureHistory
     from recsaas_assets.recommender.lifecycle.presets import adapted
     from recsaas_assets.recommender.search.chosen_config import chosen_config
-    from recsaas_assets.recommender.search.search import search
+    from recsaas_assets.recommender.search.search import SearchTask, search
 
-    return search(
+    chosen = chosen_config(settings, None, data.n_users, data.n_items, len(data.full))
+    task = SearchTask(
         data,
-        adapted(chosen_config(settings, None, data.n_users, data.n_items, len(data.full)), data, seed=SEED),
+        adapted(chosen, data, seed=SEED),
         seed=SEED,
         budget=budget,
-        store=lake.search,
         fixed=settings.hyperparameters,
         features=FeatureHistory.load(lake.features_at, data) if settings.model_type == "two_tower" else None,
-        on_trial=on_trial,
-        on_epoch=on_epoch,
-        should_stop=should_stop,
     )
+    return search(task, lake.search, on_trial=on_trial, on_epoch=on_epoch, should_stop=should_stop)

@@ -9,7 +9,7 @@ from upath import UPath
 
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.feature_tables import FeatureHistory
-from recsaas_assets.recommender.evaluation.evaluator import Judge
+from recsaas_assets.recommender.evaluation.evaluator import Evaluator
 from recsaas_assets.recommender.evaluation.report import DECIDING, Difference, Figures
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.recommender.metrics.holdout import MIN_USERS, Holdout
@@ -125,15 +125,15 @@ def train_second_stage(
         )
         return SecondStageModel(_dropped(few).model_copy(update=learned), fitted.text, kept)
     first = Retrieval(model.holdout, training_set.before_test, Sides.of(features.before_test), taste)
-    measured = judge_second_stage(test, first.scorer, first.with_trees(fitted.text), seed=seed)
+    measured = evaluate_second_stage(test, first.scorer, first.with_trees(fitted.text), seed=seed)
     return SecondStageModel(measured.model_copy(update=learned), fitted.text, kept)
 
 
-def judge_second_stage(test: Holdout, first: Scorer, second: SecondStageScorer, *, seed: int) -> SecondStageVerdict:
+def evaluate_second_stage(test: Holdout, first: Scorer, second: SecondStageScorer, *, seed: int) -> SecondStageVerdict:
     """Compare both on the same users; ``seed`` only moves the interval."""
-    judge = Judge(test, seed=seed)
-    without, with_it = (judge.quality(judge.rank(scorer, test.targets)) for scorer in (first, second))
-    (difference,) = judge.differences([with_it[DECIDING]], [without[DECIDING]])
+    evaluator = Evaluator(test, seed=seed)
+    without, with_it = (evaluator.quality(evaluator.rank(scorer, test.targets)) for scorer in (first, second))
+    (difference,) = evaluator.differences([with_it[DECIDING]], [without[DECIDING]])
     measured = (
         f"NDCG@10 on {difference.users} test users: {difference.reference + difference.value:.4f} with it, "
         f"{difference.reference:.4f} without, difference {difference.value:+.4f} "

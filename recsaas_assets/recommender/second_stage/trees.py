@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from recsaas_assets.recommender.metrics.ranking import Judged, Values, ndcg
+from recsaas_assets.recommender.metrics.ranking import Relevance, Values, ndcg
 from recsaas_assets.recommender.second_stage.examples import Examples
 from resources.base.errors import RecsaasError
 from resources.ranker.second_stage import start_scores
@@ -108,7 +108,7 @@ def ndcg_of(examples: Examples, scores: npt.NDArray[np.float64]) -> Values:
     for place, (start, end) in enumerate(zip(ends - examples.groups, ends, strict=True)):
         order = np.argsort(-scores[start:end], kind="stable")[:10]
         hits[place, : len(order)] = examples.labels[start:end][order]
-    return ndcg(Judged(hits, examples.targets), 10)
+    return ndcg(Relevance(hits, examples.targets), 10)
 
 
 def _boost(examples: Examples, names: tuple[str, ...], count: int, seed: int) -> Booster:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 
 from recsaas_assets.recommender.data.feature_tables import Features, FeatureTable
-from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.fitting.adam import Adam
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.early_stopping import EarlyStopping, ValidationProbe
 from recsaas_assets.recommender.lightgcn.propagation import Embeddings
 from recsaas_assets.recommender.lightgcn.readout import Readout
@@ -21,40 +21,28 @@ from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult
 from recsaas_assets.recommender.two_tower.encoding import encode
 from recsaas_assets.recommender.two_tower.objective import Objective, PairBlocks, shuffled_blocks
 from recsaas_assets.recommender.two_tower.towers import History, Layer, Towers
-from resources.base.errors import InvalidInput
 from resources.tenants.model_configs import TwoTowerConfig
 
 
 def fit_two_tower(
-    pairs: Pairs,
-    n_users: int,
-    n_items: int,
+    inputs: FitInputs,
     config: TwoTowerConfig,
     *,
-    seed: int,
     features: Features | None = None,
-    validation: Pairs | None = None,
-    stop_after: int | None = None,
     on_epoch: Callable[[EpochProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> FitResult:
-    """Fit on ``pairs`` and ``features``; the arguments, the order of events and the errors are those of `trainer.fit`.
+    """Fit on pairs and ``features``; the arguments, the order of events and the errors are those of `trainer.fit`.
 
     A user or item without pairs has the vector that its features give, or zero where nothing is known of it. The
     vectors to fold new users in with are the item vectors: the sum over a user's events points to the mean of what the
     user met, which is the tower's answer without its hidden layer.
     """
-    if len(pairs) == 0:
-        raise InvalidInput("There is no user × item pair to fit on; upload interactions with a positive signal.")
+    inputs.require_pairs()
     started = time.perf_counter()
-    model = _Fit.start(pairs, n_users, n_items, config, features, seed=seed)
-    readout = Readout.of(pairs, n_items, config)
-    probe = ValidationProbe.of(validation, pairs, n_users, n_items, limit=config.validation_users, seed=seed)
-    stopping = EarlyStopping(patience=config.patience)
-    best_ids: Embeddings | None = None
-    total = min(config.steps, stop_after or config.steps)
+    model = _Fit.start(inputs, config, features)
+    total = inputs.epochs(config.steps)
     history: list[EpochProgress] = []
-
     for epoch in range(1, total + 1):
 
         def poll(done: int = epoch - 1) -> None:
@@ -63,31 +51,16 @@ def fit_two_tower(
 
         poll()
         loss = model.epoch(1 - (epoch - 1) / config.steps, poll)
-        metrics: dict[str, float] = {}
-        if probe is not None and (epoch % config.evaluate_every == 0 or epoch == total):
-            current = model.vectors()
-            metrics = probe.measure(*readout(*current), poll)
-            stopping.look(epoch, metrics["ndcg@10"], current)
-            if stopping.best is not None and stopping.best[0] == epoch:
-                best_ids = model.towers.user_ids.detach().clone(), model.towers.item_ids.detach().clone()
+        due = epoch % config.evaluate_every == 0 or epoch == total
+        metrics = model.measure(epoch, poll) if due else {}
         elapsed = time.perf_counter() - started
         progress = EpochProgress(epoch, total, loss, elapsed / epoch * (total - epoch), metrics)
         history.append(progress)
         if on_epoch is not None:
             on_epoch(progress)
-        if stopping.exhausted:
+        if model.stopping.exhausted:
             break
-    best_epoch, final = stopping.best or (total, model.vectors())
-    start_users, start_items = best_ids or (model.towers.user_ids.detach(), model.towers.item_ids.detach())
-    stored_users, stored_items = readout(*final)
-    vectors = ModelVectors(
-        users=stored_users,
-        items=stored_items,
-        fold_in=final[1].numpy(),
-        start_users=start_users.numpy(),
-        start_items=start_items.numpy(),
-    )
-    vectors.require_finite()
+    best_epoch, vectors = model.best(total)
     return FitResult(vectors, tuple(history), best_epoch, time.perf_counter() - started)
 
 
@@ -106,15 +79,19 @@ class _Fit:
     unknown: tuple[torch.Tensor, torch.Tensor]
     """Rows of users and of items without a pair and without any feature."""
     generator: torch.Generator
+    readout: Readout
+    probe: ValidationProbe | None
+    stopping: EarlyStopping
+    best_ids: Embeddings | None = None
+    """The learned parameters of users and items at the best epoch that was measured."""
 
     @classmethod
-    def start(
-        cls, pairs: Pairs, n_users: int, n_items: int, config: TwoTowerConfig, features: Features | None, *, seed: int
-    ) -> _Fit:
-        generator = torch.Generator().manual_seed(seed)
+    def start(cls, inputs: FitInputs, config: TwoTowerConfig, features: Features | None) -> _Fit:
+        pairs, n_users, n_items = inputs.pairs, inputs.n_users, inputs.n_items
+        generator = torch.Generator().manual_seed(inputs.seed)
         with_pairs = pairs.items_per_user(n_users) > 0, pairs.users_per_item(n_items) > 0
         tables = (None, None) if features is None else (features.users, features.items)
-        inputs = [encode(table, len(known), known) for table, known in zip(tables, with_pairs, strict=True)]
+        encoded = [encode(table, len(known), known) for table, known in zip(tables, with_pairs, strict=True)]
         dim = config.learned_dim
         ids = [
             torch.randn(len(known), dim, generator=generator) * config.init_std * torch.from_numpy(known)[:, None]
@@ -122,7 +99,7 @@ class _Fit:
         ]
         layers = [
             Layer.start(width, config.hidden, dim, std=config.init_std, generator=generator)
-            for width in (2 * dim + inputs[0].shape[1], dim + inputs[1].shape[1])
+            for width in (2 * dim + encoded[0].shape[1], dim + encoded[1].shape[1])
         ]
         towers = Towers(ids[0], ids[1], layers[0], layers[1], config.feature_weight)
         unknown = [_unknown(table, known) for table, known in zip(tables, with_pairs, strict=True)]
@@ -132,14 +109,17 @@ class _Fit:
         return cls(
             config=config,
             pairs=PairBlocks(pairs, n_users, config),
-            objective=Objective(pairs, n_items, config, user_inputs=inputs[0], item_inputs=inputs[1]),
+            objective=Objective(pairs, n_items, config, user_inputs=encoded[0], item_inputs=encoded[1]),
             towers=towers,
             optimisers=[Adam(each.data, beta1=config.beta1, beta2=config.beta2) for each in towers.parameters()],
             rates=[config.learning_rate] * 2 + [config.layer_learning_rate] * n_layer_parameters,
-            user_inputs=inputs[0],
-            item_inputs=inputs[1],
+            user_inputs=encoded[0],
+            item_inputs=encoded[1],
             unknown=(unknown[0], unknown[1]),
             generator=generator,
+            readout=Readout.of(pairs, n_items, config),
+            probe=ValidationProbe.of(inputs, limit=config.validation_users),
+            stopping=EarlyStopping(patience=config.patience),
         )
 
     def epoch(self, decay: float, poll: Callable[[], None]) -> float:
@@ -155,6 +135,36 @@ class _Fit:
                 optimiser.step(gradient, rate * decay)
             losses.append(float(loss.detach()))
         return float(np.mean(losses)) if losses else 0.0
+
+    def measure(self, epoch: int, poll: Callable[[], None]) -> dict[str, float]:
+        """The validation figures, kept for early stopping; empty when there is nobody to measure on."""
+        if self.probe is None:
+            return {}
+        current = self.vectors()
+        metrics = self.probe.measure(*self.readout(*current), poll)
+        self.stopping.look(epoch, metrics["ndcg@10"], current)
+        if self.stopping.best is not None and self.stopping.best[0] == epoch:
+            self.best_ids = self.towers.user_ids.detach().clone(), self.towers.item_ids.detach().clone()
+        return metrics
+
+    def best(self, total: int) -> tuple[int, ModelVectors]:
+        """The best epoch and its vectors; ``total``, the last, where none was measured.
+
+        Raises:
+            Diverged: they are not finite.
+        """
+        best_epoch, final = self.stopping.best or (total, self.vectors())
+        start_users, start_items = self.best_ids or (self.towers.user_ids.detach(), self.towers.item_ids.detach())
+        stored_users, stored_items = self.readout(*final)
+        vectors = ModelVectors(
+            users=stored_users,
+            items=stored_items,
+            fold_in=final[1].numpy(),
+            start_users=start_users.numpy(),
+            start_items=start_items.numpy(),
+        )
+        vectors.require_finite()
+        return best_epoch, vectors
 
     @torch.no_grad()
     def vectors(self) -> Embeddings:

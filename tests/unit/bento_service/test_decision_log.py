@@ -80,7 +80,7 @@ def test_what_is_recorded_is_stored_in_order_without_anybody_waiting(
 def test_one_decision_alone_is_written_without_anybody_asking(log: DecisionLog, store: DecisionStore) -> None:
     made = decision()
     record(log, made)
-    until = monotonic() + 10
+    until = monotonic() + 60
     while store.get(BLUE, made.recommendation_id) is None:
         assert monotonic() < until
         sleep(0.02)

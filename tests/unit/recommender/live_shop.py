@@ -10,7 +10,7 @@ import polars as pl
 
 from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.evaluation.live_release import LiveRelease
+from recsaas_assets.recommender.evaluation.live_model import LiveModel
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from resources.tenants.model_configs import LightGCNConfig
 
@@ -49,11 +49,11 @@ def shuffled(data: TrainingSet) -> TrainingSet:
     return replace(data, **{part: mixed(getattr(data, part)) for part in parts})
 
 
-def as_live(data: TrainingSet, model: TrainedModel, **changes: object) -> LiveRelease:
+def as_live(data: TrainingSet, model: TrainedModel, **changes: object) -> LiveModel:
     """The release that the fit on ``before_live`` would have become, in other rows and with two ids that are gone."""
     assert model.before_live is not None
     rows = np.zeros((1, model.before_live.users.shape[1]), np.float32)
-    made = LiveRelease(
+    made = LiveModel(
         version="20240101T000000Z-00000000",
         algorithm="lightgcn",
         hyperparameters={**model.config.model_dump(mode="json"), "epochs": model.epochs},

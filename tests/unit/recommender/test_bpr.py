@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.lightgcn.bpr import Bpr, paper_config
+from recsaas_assets.recommender.lightgcn.bpr import Bpr
 from recsaas_assets.recommender.lightgcn.graph import Bipartite, normalised_adjacency
 from recsaas_assets.recommender.lightgcn.propagation import through_graph
 from resources.tenants.model_configs import LightGCNConfig
+from tests.unit.recommender.paper import paper_config
 
 N_USERS, N_ITEMS, DIM = 6, 5, 3
 CONFIG = LightGCNConfig(loss="bpr", dim=DIM, batch_size=4, l2=0.3, positive_weight="sqrt")

@@ -12,6 +12,7 @@ from upath import UPath
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.fitting.checkpoint import Checkpoint, Snapshot
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult, fit
 from resources.tenants.model_configs import LightGCNConfig
 
@@ -43,7 +44,7 @@ def _pairs(seed: int) -> Pairs:
 
 
 def _fit(config: LightGCNConfig, checkpoint: Checkpoint | None = None, seed: int = 3, data: int = 5) -> FitResult:
-    return fit(_pairs(data), 30, 20, config, seed=seed, validation=_pairs(8), checkpoint=checkpoint)
+    return fit(FitInputs(_pairs(data), 30, 20, seed=seed, validation=_pairs(8)), config, checkpoint=checkpoint)
 
 
 def _same(first: FitResult, second: FitResult) -> bool:
@@ -73,7 +74,9 @@ def test_a_finished_fit_is_not_done_again(tmp_path: Path) -> None:
     checkpoint = Checkpoint(UPath(tmp_path), 0)
     first = _fit(SHORT, checkpoint)
     told: list[EpochProgress] = []
-    again = fit(_pairs(5), 30, 20, SHORT, seed=3, validation=_pairs(8), checkpoint=checkpoint, on_epoch=told.append)
+    again = fit(
+        FitInputs(_pairs(5), 30, 20, seed=3, validation=_pairs(8)), SHORT, checkpoint=checkpoint, on_epoch=told.append
+    )
     assert told == [] and again.resumed_at == len(first.history)
     assert _same(first, again)
     checkpoint.clear()
@@ -121,11 +124,12 @@ from upath import UPath
 from recsaas_assets.recommender.fitting.checkpoint import Checkpoint
 from resources.tenants.model_configs import LightGCNConfig
 from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.trainer import fit
 config = LightGCNConfig(dim=4, steps=120, negatives=8)
 pairs = Pairs.of(range(10), range(10))
 told = lambda progress: print(progress.epoch, flush=True)
-fit(pairs, 10, 10, config, seed=1, checkpoint=Checkpoint(UPath(sys.argv[1]), 0), on_epoch=told)
+fit(FitInputs(pairs, 10, 10, seed=1), config, checkpoint=Checkpoint(UPath(sys.argv[1]), 0), on_epoch=told)
 """
 
 
@@ -141,6 +145,6 @@ def test_kill_minus_nine(tmp_path: Path) -> None:
     assert process.wait(30) == -9
     config = LightGCNConfig(dim=4, steps=120, negatives=8)
     pairs = Pairs.of(range(10), range(10))
-    resumed = fit(pairs, 10, 10, config, seed=1, checkpoint=Checkpoint(UPath(tmp_path)))
+    resumed = fit(FitInputs(pairs, 10, 10, seed=1), config, checkpoint=Checkpoint(UPath(tmp_path)))
     assert 5 <= resumed.resumed_at < 120
-    assert _same(resumed, fit(pairs, 10, 10, config, seed=1))
+    assert _same(resumed, fit(FitInputs(pairs, 10, 10, seed=1), config))

@@ -15,7 +15,8 @@ from recsaas_assets.recommender.evaluation.gate import decide
 from recsaas_assets.recommender.evaluation.model_report import report_on
 from recsaas_assets.recommender.evaluation.report_text import how_compared
 from recsaas_assets.recommender.lifecycle.model_config import default_config
-from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel, train
+from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
+from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from tests.unit.recommender.live_shop import CONFIG, START, as_live, shuffled, two_communities
 
 
@@ -26,7 +27,7 @@ def data() -> TrainingSet:
 
 @pytest.fixture(scope="module")
 def model(data: TrainingSet) -> TrainedModel:
-    return train(data, CONFIG, seed=1)
+    return train(TrainingInputs(data), CONFIG, seed=1)
 
 
 def test_the_candidate_is_fitted_on_what_the_release_has_seen(data: TrainingSet, model: TrainedModel) -> None:
@@ -34,7 +35,7 @@ def test_the_candidate_is_fitted_on_what_the_release_has_seen(data: TrainingSet,
     assert model.before_live is not None
     assert not len(data.before_live.without(data.full, data.n_items))
     later = replace(data, since_live=data.test, full=shuffled(data).full)
-    again = train(later, CONFIG, seed=1).before_live
+    again = train(TrainingInputs(later), CONFIG, seed=1).before_live
     assert again is not None
     assert np.array_equal(again.users, model.before_live.users)
     assert np.array_equal(again.items, model.before_live.items)
@@ -50,7 +51,7 @@ def test_the_same_vectors_are_a_draw(data: TrainingSet, model: TrainedModel) -> 
 
 
 def test_a_candidate_of_shuffled_labels_is_held_with_a_readable_reason(data: TrainingSet, model: TrainedModel) -> None:
-    candidate = train(shuffled(data), CONFIG, seed=1)
+    candidate = train(TrainingInputs(shuffled(data)), CONFIG, seed=1)
     found = compare_with_live(data, candidate, as_live(data, model), seed=0)
     assert found.differences["ndcg@10"].high < 0
     report = report_on(data, model, seed=0).model_copy(update={"comparison": found})
@@ -86,7 +87,7 @@ def test_an_item_the_release_does_not_know_is_never_in_its_lists(data: TrainingS
 
 def test_hardly_anything_new_fits_the_recipe_of_the_release_again(model: TrainedModel, data: TrainingSet) -> None:
     fresh = two_communities(live_until=1199)
-    candidate = train(fresh, CONFIG, seed=1)
+    candidate = train(TrainingInputs(fresh), CONFIG, seed=1)
     assert candidate.before_live is None
     same = as_live(data, model, hyperparameters={**CONFIG.model_dump(mode="json"), "epochs": candidate.epochs})
     drawn = compare_with_live(fresh, candidate, same, seed=0)

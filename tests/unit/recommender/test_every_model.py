@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from recsaas_assets.recommender.baselines.ease import ease
-from recsaas_assets.recommender.baselines.implicit_models import implicit_als, implicit_bpr
+from recsaas_assets.recommender.baselines.implicit_models import AlsOptions, BprOptions, implicit_als, implicit_bpr
 from recsaas_assets.recommender.baselines.item_knn import item_knn
 from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
-from recsaas_assets.recommender.lightgcn.bpr import paper_config
 from recsaas_assets.recommender.lightgcn.config import defaults_for
 from recsaas_assets.recommender.metrics.scorers import Scorer, VectorScorer
 from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
+from tests.unit.recommender.paper import paper_config
 
 Fit = Callable[[Pairs, int, int, int], Scorer]
 """Pairs, n_users, n_items and seed to a ranker."""
@@ -23,7 +24,7 @@ PAPER = paper_config().model_copy(update={"dim": 8, "steps": 25, "batch_size": 3
 
 def _vectors(config: ModelConfig) -> Fit:
     def fitted(pairs: Pairs, n_users: int, n_items: int, seed: int) -> Scorer:
-        vectors = fit_model(config, pairs, n_users, n_items, seed=seed).vectors
+        vectors = fit_model(FitInputs(pairs, n_users, n_items, seed=seed), config).vectors
         return VectorScorer(vectors.users, vectors.items, pairs.users_per_item(n_items) > 0)
 
     return fitted
@@ -34,9 +35,11 @@ SEEDED: dict[str, Fit] = {
     "lightgcn with its defaults": _vectors(defaults_for(20, 20, 190).model_copy(update={"dim": 8})),
     "lightgcn of the paper": _vectors(PAPER),
     "two_tower": _vectors(TwoTowerConfig(dim=8, hidden=8, negatives=32, user_block=20, steps=30, learning_rate=0.03)),
-    "als": lambda pairs, n_users, n_items, seed: implicit_als(pairs, n_users, n_items, factors=8, seed=seed),
+    "als": lambda pairs, n_users, n_items, seed: implicit_als(
+        pairs, n_users, n_items, AlsOptions(factors=8, seed=seed)
+    ),
     "bpr": lambda pairs, n_users, n_items, seed: implicit_bpr(
-        pairs, n_users, n_items, factors=8, learning_rate=0.1, seed=seed
+        pairs, n_users, n_items, BprOptions(factors=8, learning_rate=0.1, seed=seed)
     ),
 }
 EVERY = SEEDED | {

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.bpr import Bpr
 from recsaas_assets.recommender.lightgcn.fit_state import FitState
 from recsaas_assets.recommender.lightgcn.graph import bipartite, edge_weights, normalised_adjacency
@@ -34,7 +35,7 @@ def test_a_fit_takes_the_steps_of_adam_along_fresh_gradients(config: LightGCNCon
     weights = edge_weights(pairs, config.edge_weight)
     graph = bipartite(normalised_adjacency(pairs, weights, N_USERS, N_ITEMS))
     objective = (SampledSoftmax if config.loss == "softmax" else Bpr)(pairs, N_USERS, N_ITEMS, config)
-    state = FitState.start(pairs, N_USERS, N_ITEMS, config, seed=3, initial=None, device="cpu")
+    state = FitState.start(FitInputs(pairs, N_USERS, N_ITEMS, seed=3), config, device="cpu")
     parameters = [state.users.double(), state.items.double()]
     means, squares = ([torch.zeros_like(each) for each in parameters] for _ in range(2))
     taken = 0
@@ -50,7 +51,7 @@ def test_a_fit_takes_the_steps_of_adam_along_fresh_gradients(config: LightGCNCon
                 mean, square = means[n] / (1 - config.beta1**taken), squares[n] / (1 - config.beta2**taken)
                 parameters[n] = parameters[n] - rate * mean / (square.sqrt() + 1e-8)
 
-    vectors = fit(pairs, N_USERS, N_ITEMS, config, seed=3).vectors
+    vectors = fit(FitInputs(pairs, N_USERS, N_ITEMS, seed=3), config).vectors
     np.testing.assert_allclose(vectors.start_users, parameters[0].numpy(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(vectors.start_items, parameters[1].numpy(), rtol=1e-4, atol=1e-5)
 
@@ -96,7 +97,9 @@ def test_edge_weights_enter_the_graph_normalised_by_weighted_degrees() -> None:
 @pytest.mark.parametrize("kind", ["log", "linear"])
 def test_edge_weights_change_the_fit(kind: str) -> None:
     plain, weighted = (
-        fit(_pairs(), N_USERS, N_ITEMS, SOFTMAX.model_copy(update={"edge_weight": each}), seed=0).vectors.items
+        fit(
+            FitInputs(_pairs(), N_USERS, N_ITEMS, seed=0), SOFTMAX.model_copy(update={"edge_weight": each})
+        ).vectors.items
         for each in ("binary", kind)
     )
     assert not np.allclose(plain, weighted)

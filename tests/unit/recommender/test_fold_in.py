@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.fold_in import fold_in_vectors, graph_part
 from recsaas_assets.recommender.lightgcn.graph import bipartite, edge_weights, normalised_adjacency
 from recsaas_assets.recommender.lightgcn.propagation import propagate
@@ -60,7 +61,7 @@ def test_one_event_puts_a_new_user_into_the_right_community() -> None:
         *zip(*((u, i) for u in range(20) for i in range(10) if u % 2 == i % 2 and (u + i) % 3), strict=True)
     )
     config = LightGCNConfig(dim=8, steps=30, negatives=16, popularity_weight=0.2)
-    vectors = fit(pairs, 20, 10, config, seed=1).vectors
+    vectors = fit(FitInputs(pairs, 20, 10, seed=1), config).vectors
     for item in range(10):
         user = folded_vector(vectors.fold_in, np.array([item], np.int32), None, config.dim)
         assert user is not None

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,13 +11,14 @@ import torch
 from upath import UPath
 
 from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
-from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.lifecycle import trained_model as lifecycle
-from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel, train
-from recsaas_assets.recommender.lightgcn.bpr import paper_config
-from recsaas_assets.recommender.lightgcn.trainer import fit
+from recsaas_assets.recommender.fitting.inputs import FitInputs
+from recsaas_assets.recommender.lifecycle import train as lifecycle
+from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
+from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+from recsaas_assets.recommender.lightgcn.trainer import FitResult, fit
 from resources.base.errors import CorruptArtifact
 from resources.tenants.model_configs import LightGCNConfig
+from tests.unit.recommender.paper import paper_config
 
 CONFIG = LightGCNConfig(dim=4, steps=12, negatives=8, evaluate_every=2, patience=3)
 N_USERS, N_ITEMS, N_ROWS = 6, 9, 120
@@ -64,12 +66,12 @@ def test_the_epoch_to_stop_at_is_found_without_the_test_period(monkeypatch: pyte
     part_of = {id(pairs): name for name, pairs in data.parts.items()}
     fit_model = lifecycle.fit_model
 
-    def recorded(config: LightGCNConfig, pairs: Pairs, *rest: object, **options: object) -> object:
-        handed.append((part_of[id(pairs)], part_of.get(id(options["validation"]))))
-        return fit_model(config, pairs, *rest, **options)  # type: ignore[arg-type]
+    def recorded(inputs: FitInputs, *rest: Any, **options: Any) -> FitResult:
+        handed.append((part_of[id(inputs.pairs)], part_of.get(id(inputs.validation))))
+        return fit_model(inputs, *rest, **options)
 
     monkeypatch.setattr(lifecycle, "fit_model", recorded)
-    train(data, CONFIG, seed=1)
+    train(TrainingInputs(data), CONFIG, seed=1)
     assert handed[:3] == [("train", "validation"), ("before_test", None), ("full", None)]
     assert not [each for each in handed if "test" in each]
 
@@ -77,7 +79,7 @@ def test_the_epoch_to_stop_at_is_found_without_the_test_period(monkeypatch: pyte
 def test_validation_decides_when_to_stop_and_test_does_not() -> None:
     rows = _interactions()
     models = {
-        name: train(_data(changed), CONFIG, seed=1)
+        name: train(TrainingInputs(_data(changed)), CONFIG, seed=1)
         for name, changed in {
             "as it was": rows,
             "other test": [*rows[:-12], *[("u0", "i0")] * 12],
@@ -96,7 +98,7 @@ def test_a_model_is_not_read_with_another_id_map(exchange: dict[str, str], tmp_p
     renamed = _data([(exchange.get(user, user), item) for user, item in rows])
     data = _data(rows)
     assert (renamed.n_users, renamed.n_items) == (data.n_users, data.n_items)
-    train(data, CONFIG, seed=1).save(UPath(tmp_path))
+    train(TrainingInputs(data), CONFIG, seed=1).save(UPath(tmp_path))
     with pytest.raises(CorruptArtifact, match="another training set"):
         TrainedModel.load(UPath(tmp_path), renamed)
 
@@ -111,7 +113,9 @@ def test_vectors_belong_to_the_rows_of_the_id_map() -> None:
         if (user + item) % 4 != 3
     ]
     data = _data(rows)
-    vectors = fit(data.full, data.n_users, data.n_items, CONFIG.model_copy(update={"steps": 40}), seed=0).vectors
+    vectors = fit(
+        FitInputs(data.full, data.n_users, data.n_items, seed=0), CONFIG.model_copy(update={"steps": 40})
+    ).vectors
     scores = vectors.users @ vectors.items.T
     for user in ("u00", "u01", "u13", "u18"):
         own, other = (
@@ -130,8 +134,8 @@ def test_all_sampling_comes_from_the_seed(config: LightGCNConfig) -> None:
         torch.manual_seed(state)
         np.random.seed(state)
         before = torch.get_rng_state(), np.random.get_state()[1]
-        items.append(fit(pairs, N_USERS, N_ITEMS, config, seed=5).vectors.items)
+        items.append(fit(FitInputs(pairs, N_USERS, N_ITEMS, seed=5), config).vectors.items)
         assert torch.equal(before[0], torch.get_rng_state())
         assert np.array_equal(before[1], np.random.get_state()[1])
     assert np.array_equal(*items)
-    assert not np.array_equal(items[0], fit(pairs, N_USERS, N_ITEMS, config, seed=6).vectors.items)
+    assert not np.array_equal(items[0], fit(FitInputs(pairs, N_USERS, N_ITEMS, seed=6), config).vectors.items)

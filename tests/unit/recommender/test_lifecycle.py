@@ -15,7 +15,8 @@ from upath import UPath
 from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.evaluation.model_report import report_on
-from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel, train
+from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
+from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, TrainingCancelled
 from resources.base.errors import CorruptArtifact
 from resources.tenants.model_configs import LightGCNConfig
@@ -56,12 +57,12 @@ def data() -> TrainingSet:
 
 @pytest.fixture(scope="module")
 def model(data: TrainingSet) -> TrainedModel:
-    return train(data, CONFIG, seed=1)
+    return train(TrainingInputs(data), CONFIG, seed=1)
 
 
 def test_three_fits_the_later_ones_as_long_as_the_first_found_best(data: TrainingSet) -> None:
     told: list[tuple[str, EpochProgress]] = []
-    model = train(data, CONFIG, seed=1, on_epoch=lambda name, progress: told.append((name, progress)))
+    model = train(TrainingInputs(data), CONFIG, seed=1, on_epoch=lambda name, progress: told.append((name, progress)))
     names = list(dict.fromkeys(name for name, _ in told))
     assert names == ["search", "holdout", "release"]
     per_fit = {name: [progress.epoch for fit, progress in told if fit == name] for name in names}
@@ -80,7 +81,7 @@ def test_what_is_measured_has_not_seen_the_test_period(data: TrainingSet, model:
     assert n_test == 4
     changed = training_set([*ROWS[:-n_test], *[("u0", f"i{n}") for n in range(n_test)]])
     assert changed.fingerprint != data.fingerprint
-    other = train(changed, CONFIG, seed=1)
+    other = train(TrainingInputs(changed), CONFIG, seed=1)
     assert np.array_equal(other.holdout.users, model.holdout.users)
     assert np.array_equal(other.holdout.items, model.holdout.items)
     assert other.epochs == model.epochs
@@ -91,11 +92,11 @@ def test_what_is_measured_has_seen_the_validation_period(data: TrainingSet, mode
     n_test, n_validation = data.split.test_interactions, data.split.validation_interactions
     middle = [("u1", "i1")] * n_validation
     changed = training_set([*ROWS[: -n_test - n_validation], *middle, *ROWS[-n_test:]])
-    assert not np.array_equal(train(changed, CONFIG, seed=1).holdout.items, model.holdout.items)
+    assert not np.array_equal(train(TrainingInputs(changed), CONFIG, seed=1).holdout.items, model.holdout.items)
 
 
 def test_same_seed_same_vectors(data: TrainingSet, model: TrainedModel) -> None:
-    again, other = train(data, CONFIG, seed=1), train(data, CONFIG, seed=2)
+    again, other = train(TrainingInputs(data), CONFIG, seed=1), train(TrainingInputs(data), CONFIG, seed=2)
     assert all(np.array_equal(array(again, name), array(model, name)) for name in ARRAYS)
     assert not np.array_equal(other.release.items, model.release.items)
 
@@ -105,7 +106,7 @@ def test_a_set_that_cannot_be_split_is_fitted_once_on_everything(rows: list[tupl
     data = training_set(rows)
     assert not data.split.evaluable
     names: list[str] = []
-    model = train(data, CONFIG, seed=1, on_epoch=lambda name, _: names.append(name))
+    model = train(TrainingInputs(data), CONFIG, seed=1, on_epoch=lambda name, _: names.append(name))
     assert names == ["release"] * CONFIG.steps
     assert model.epochs == CONFIG.steps
     assert not model.holdout.items.any() and not model.holdout.users.any()
@@ -118,9 +119,11 @@ def test_without_a_pair_to_search_on_what_is_measured_still_has_not_seen_the_tes
     """All of the training period is disliked, so that the holdout fit is the first one."""
     rows, signals = [(f"u{n % 4}", f"i{n}") for n in range(20)], [-1.0] * 16 + [1.0] * 4
     told: list[str] = []
-    model = train(training_set(rows, signals), CONFIG, seed=1, on_epoch=lambda name, _: told.append(name))
+    model = train(
+        TrainingInputs(training_set(rows, signals)), CONFIG, seed=1, on_epoch=lambda name, _: told.append(name)
+    )
     assert told == ["holdout"] * CONFIG.steps + ["release"] * CONFIG.steps
-    other = train(training_set([*rows[:-2], ("u0", "i3"), ("u1", "i2")], signals), CONFIG, seed=1)
+    other = train(TrainingInputs(training_set([*rows[:-2], ("u0", "i3"), ("u1", "i2")], signals)), CONFIG, seed=1)
     assert np.array_equal(other.holdout.items, model.holdout.items) and model.holdout.items.any()
     assert not np.array_equal(other.release.items, model.release.items)
 
@@ -129,7 +132,7 @@ def test_with_no_pair_left_before_the_test_nothing_is_measured_and_nothing_fails
     rows = [(f"u{n % 4}", f"i{n}") for n in range(20)]
     data = training_set(rows, [-1.0] * 18 + [1.0] * 2)
     assert data.split.evaluable and not len(data.before_test)
-    model = train(data, CONFIG, seed=1)
+    model = train(TrainingInputs(data), CONFIG, seed=1)
     assert not model.holdout.users.any() and model.release.users.any()
     report = report_on(data, model, seed=1)
     assert (report.split.evaluated_users, report.models) == (0, {})
@@ -145,7 +148,7 @@ def test_arrays_of_a_fit_that_the_model_does_not_have_do_not_stay(model: Trained
 
 def test_cancelling_stops_every_fit(data: TrainingSet) -> None:
     with pytest.raises(TrainingCancelled):
-        train(data, CONFIG, seed=1, should_stop=lambda: True)
+        train(TrainingInputs(data), CONFIG, seed=1, should_stop=lambda: True)
 
 
 def test_save_and_load_give_the_same_model(data: TrainingSet, model: TrainedModel, tmp_path: Path) -> None:

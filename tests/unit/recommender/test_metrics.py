@@ -5,9 +5,9 @@ import pytest
 
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.metrics.ranking import (
-    Judged,
+    Relevance,
     coverage,
-    judge,
+    mark_relevant,
     ndcg,
     novelty,
     precision,
@@ -20,45 +20,47 @@ TRUTH = Pairs.of([0, 0, 1], [1, 4, 0])
 RANKED = np.array([[2, 1, 4], [0, 3, -1]], dtype=np.int32)
 
 
-def _judged() -> Judged:
-    return judge(np.array([0, 1], dtype=np.int32), RANKED, TRUTH, 2, 5)
+def _relevance() -> Relevance:
+    return mark_relevant(np.array([0, 1], dtype=np.int32), RANKED, TRUTH, 2, 5)
 
 
 def test_hits_ignore_padding() -> None:
-    judged = _judged()
-    assert judged.hits.tolist() == [[False, True, True], [True, False, False]]
-    assert judged.targets.tolist() == [2, 1]
+    relevance = _relevance()
+    assert relevance.hits.tolist() == [[False, True, True], [True, False, False]]
+    assert relevance.targets.tolist() == [2, 1]
 
 
 def test_padding_is_not_the_last_item_of_the_user_before() -> None:
     # Key of user 1, item -1 would be the key of user 0, last item, if padding were not left out.
-    judged = judge(np.array([1], dtype=np.int32), np.array([[-1]], dtype=np.int32), Pairs.of([0, 1], [4, 0]), 2, 5)
-    assert judged.hits.tolist() == [[False]]
+    relevance = mark_relevant(
+        np.array([1], dtype=np.int32), np.array([[-1]], dtype=np.int32), Pairs.of([0, 1], [4, 0]), 2, 5
+    )
+    assert relevance.hits.tolist() == [[False]]
 
 
 def test_ndcg_by_hand() -> None:
     # User 0: (1/log2 3 + 1/log2 4) / (1 + 1/log2 3) = (0.63093 + 0.5) / 1.63093; user 1: first place, 1.
-    assert ndcg(_judged(), 3) == pytest.approx([0.693426, 1.0], abs=1e-6)
+    assert ndcg(_relevance(), 3) == pytest.approx([0.693426, 1.0], abs=1e-6)
 
 
 def test_ideal_dcg_is_cut_at_k() -> None:
     # At k = 1 the best possible DCG is 1 even for the user with two relevant items.
-    assert ndcg(_judged(), 1).tolist() == [0.0, 1.0]
+    assert ndcg(_relevance(), 1).tolist() == [0.0, 1.0]
 
 
 def test_k_beyond_the_list_counts_what_is_there() -> None:
-    assert ndcg(_judged(), 10) == pytest.approx([0.693426, 1.0], abs=1e-6)
+    assert ndcg(_relevance(), 10) == pytest.approx([0.693426, 1.0], abs=1e-6)
 
 
 def test_recall_precision_and_reciprocal_rank_by_hand() -> None:
-    judged = _judged()
-    assert recall(judged, 2).tolist() == [0.5, 1.0]
-    assert precision(judged, 2).tolist() == [0.5, 0.5]
-    assert reciprocal_rank(judged).tolist() == [0.5, 1.0]
+    relevance = _relevance()
+    assert recall(relevance, 2).tolist() == [0.5, 1.0]
+    assert precision(relevance, 2).tolist() == [0.5, 0.5]
+    assert reciprocal_rank(relevance).tolist() == [0.5, 1.0]
 
 
 def test_reciprocal_rank_without_a_hit_is_zero() -> None:
-    assert reciprocal_rank(Judged(np.zeros((1, 3), dtype=bool), np.array([1]))).tolist() == [0.0]
+    assert reciprocal_rank(Relevance(np.zeros((1, 3), dtype=bool), np.array([1]))).tolist() == [0.0]
 
 
 def test_coverage_counts_distinct_items_not_padding() -> None:

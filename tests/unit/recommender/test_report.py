@@ -8,12 +8,12 @@ import pytest
 
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.evaluation import model_report
-from recsaas_assets.recommender.evaluation.live_release import DamagedRelease
+from recsaas_assets.recommender.evaluation.live_model import DamagedRelease
 from recsaas_assets.recommender.evaluation.model_report import report_on
 from recsaas_assets.recommender.evaluation.plots import evaluation_png
 from recsaas_assets.recommender.evaluation.report import EvaluationReport, LiveSummary
 from recsaas_assets.recommender.evaluation.report_text import report_markdown
-from recsaas_assets.recommender.lifecycle.trained_model import train
+from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
 from tests.unit.recommender.live_shop import CONFIG, as_live, two_communities
 
 PNG = b"\x89PNG"
@@ -21,7 +21,7 @@ PNG = b"\x89PNG"
 
 def test_everything_is_in_the_report_and_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     data = two_communities(live_until=1090)
-    model = train(data, CONFIG, seed=1)
+    model = train(TrainingInputs(data), CONFIG, seed=1)
     report = report_on(data, model, seed=0, live=as_live(data, model))
     assert list(report.models) == ["lightgcn", "popularity", "item_knn", "ease"]
     assert set(report.leads) == {"popularity", "item_knn", "ease"}
@@ -57,12 +57,12 @@ def test_everything_is_in_the_report_and_on_the_page(monkeypatch: pytest.MonkeyP
 
 def test_nothing_to_measure_is_said_on_the_page_and_in_the_picture() -> None:
     data = two_communities(rows=1)
-    report = report_on(data, train(data, CONFIG, seed=1), seed=0)
+    report = report_on(data, train(TrainingInputs(data), CONFIG, seed=1), seed=0)
     assert report.models == {}
     assert report_markdown(report).startswith("# Evaluation\n\nNot evaluated: 1 interactions")
     assert evaluation_png(report).startswith(PNG)
     nobody = two_communities()
     empty = replace(nobody, test=Pairs.empty())
-    report = report_on(empty, train(nobody, CONFIG, seed=1), seed=0)
+    report = report_on(empty, train(TrainingInputs(nobody), CONFIG, seed=1), seed=0)
     assert report.split.evaluated_users == 0
     assert evaluation_png(report).startswith(PNG)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from upath import UPath
@@ -14,7 +15,7 @@ from recsaas_assets.recommender.lifecycle.model_config import default_config
 from recsaas_assets.recommender.lightgcn.config import defaults_for
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, TrainingCancelled
 from recsaas_assets.recommender.search.chosen_config import chosen_config, usable_result
-from recsaas_assets.recommender.search.search import Budget, search
+from recsaas_assets.recommender.search.search import Budget, SearchTask, search
 from recsaas_assets.recommender.search.search_report import HEADER, rows, trials_png
 from recsaas_assets.recommender.search.search_result import SearchResult, Study, Trial, best_file, forget, study_file
 from recsaas_assets.recommender.search.search_space import Choice, Numbers, decode, encode, space_of
@@ -33,10 +34,10 @@ def data() -> TrainingSet:
     return shop()
 
 
-def run(
-    data: TrainingSet, folder: Path, config: LightGCNConfig = WEAK, **options: object
-) -> tuple[SearchResult, Study]:
-    return search(data, config, store=UPath(folder), **{"seed": 1, "budget": SEVEN, **options})
+def run(data: TrainingSet, folder: Path, config: LightGCNConfig = WEAK, **options: Any) -> tuple[SearchResult, Study]:
+    callbacks = {name: options.pop(name) for name in ("on_trial", "on_epoch", "should_stop") if name in options}
+    task = SearchTask(data, config, **{"seed": 1, "budget": SEVEN, **options})
+    return search(task, UPath(folder), **callbacks)
 
 
 def comparable(study: Study) -> list[Trial]:

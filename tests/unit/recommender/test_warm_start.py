@@ -15,8 +15,8 @@ from upath import UPath
 
 from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.data.vectors import ModelVectors
-from recsaas_assets.recommender.lifecycle import trained_model as lifecycle
-from recsaas_assets.recommender.lifecycle.trained_model import train
+from recsaas_assets.recommender.lifecycle import train as lifecycle
+from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
 from recsaas_assets.recommender.lifecycle.warm_start import MOST_IN_A_ROW, PreviousModel, incremental
 from resources.tenants.model_configs import LightGCNConfig
 
@@ -41,7 +41,7 @@ def training_set(n: int, *, users: int = 12) -> TrainingSet:
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> UPath:
     folder = UPath(tmp_path_factory.mktemp("model"))
-    train(training_set(60), CONFIG, seed=1).save(folder)
+    train(TrainingInputs(training_set(60)), CONFIG, seed=1).save(folder)
     return folder
 
 
@@ -54,7 +54,12 @@ def load(folder: UPath) -> PreviousModel:
 def test_a_run_goes_on_with_fewer_steps_and_says_so(earlier: UPath) -> None:
     data, previous = training_set(80), load(earlier)
     epochs: dict[str, int] = {}
-    model = train(data, CONFIG, seed=1, previous=previous, on_epoch=lambda fit, each: epochs.update({fit: each.epoch}))
+    model = train(
+        TrainingInputs(data, previous=previous),
+        CONFIG,
+        seed=1,
+        on_epoch=lambda fit, each: epochs.update({fit: each.epoch}),
+    )
     assert model.start.mode == "incremental"
     assert model.start.known_users == len(previous.users) and model.start.new_users == data.n_users - len(
         previous.users
@@ -84,10 +89,10 @@ def test_a_fit_starts_from_the_vectors_of_the_same_ids(earlier: UPath) -> None:
 def test_what_is_measured_has_not_seen_the_test_period_through_its_start(earlier: UPath) -> None:
     """Other vectors of the previous release fit, which has seen everything: the holdout fit stays as it is."""
     data, previous = training_set(80), load(earlier)
-    model = train(data, CONFIG, seed=1, previous=previous)
+    model = train(TrainingInputs(data, previous=previous), CONFIG, seed=1)
     previous.fits["release"].items[:] = 1
     previous.fits["release"].users[:] = 1
-    other = train(data, CONFIG, seed=1, previous=previous)
+    other = train(TrainingInputs(data, previous=previous), CONFIG, seed=1)
     assert np.array_equal(other.holdout.items, model.holdout.items)
     assert np.array_equal(other.search.items, model.search.items)  # type: ignore[union-attr]
     assert not np.array_equal(other.release.items, model.release.items)
@@ -105,7 +110,7 @@ def test_a_fit_takes_the_newest_start_that_saw_nothing_later(earlier: UPath) -> 
 
 
 def test_the_same_start_gives_the_same_model(earlier: UPath) -> None:
-    one, two = (train(training_set(80), CONFIG, seed=1, previous=load(earlier)) for _ in range(2))
+    one, two = (train(TrainingInputs(training_set(80), previous=load(earlier)), CONFIG, seed=1) for _ in range(2))
     assert np.array_equal(one.release.users, two.release.users)
 
 
@@ -122,21 +127,21 @@ def test_where_it_cannot_a_run_is_full_and_says_why(
 ) -> None:
     changed = CONFIG.model_copy(update=config)
     data = training_set(n)
-    model = train(data, changed, seed=1, previous=PreviousModel.load(earlier))
+    model = train(TrainingInputs(data, previous=PreviousModel.load(earlier)), changed, seed=1)
     assert model.start.mode == "full"
     assert reason in model.start.reason
-    assert np.array_equal(model.release.items, train(data, changed, seed=1).release.items)
+    assert np.array_equal(model.release.items, train(TrainingInputs(data), changed, seed=1).release.items)
 
 
 def test_without_an_earlier_model_a_run_is_full(tmp_path: Path) -> None:
-    model = train(training_set(40), CONFIG, seed=1, previous=PreviousModel.load(UPath(tmp_path)))
+    model = train(TrainingInputs(training_set(40), previous=PreviousModel.load(UPath(tmp_path))), CONFIG, seed=1)
     assert (model.start.mode, model.start.runs_since_full) == ("full", 0)
     assert "no earlier model" in model.start.reason
 
 
 @pytest.mark.parametrize("name", ["model.json", "users.parquet", "search_start_users.npy", "release_fold_in.npy"])
 def test_a_damaged_earlier_model_is_no_start(tmp_path: Path, name: str) -> None:
-    train(training_set(40), CONFIG, seed=1).save(UPath(tmp_path))
+    train(TrainingInputs(training_set(40)), CONFIG, seed=1).save(UPath(tmp_path))
     (tmp_path / name).write_bytes(b"{}" if name.endswith("json") else b"")
     assert isinstance(PreviousModel.load(UPath(tmp_path)), str)
 
@@ -145,7 +150,7 @@ def test_a_damaged_earlier_model_is_no_start(tmp_path: Path, name: str) -> None:
 def test_errors_do_not_add_up_for_ever(earlier: UPath, runs: int, mode: str) -> None:
     previous = load(earlier)
     previous = replace(previous, start=previous.start.model_copy(update={"runs_since_full": runs}))
-    start = train(training_set(80), CONFIG, seed=1, previous=previous).start
+    start = train(TrainingInputs(training_set(80), previous=previous), CONFIG, seed=1).start
     assert (start.mode, start.runs_since_full) == (mode, MOST_IN_A_ROW if mode == "incremental" else 0)
 
 
@@ -162,7 +167,7 @@ def test_a_run_that_cannot_go_on_chooses_its_configuration_anew(
     previous = load(earlier)
     tired = replace(previous, start=previous.start.model_copy(update={"runs_since_full": MOST_IN_A_ROW}))
     for each in (previous, tired):
-        train(training_set(80), CONFIG, seed=1, previous=each)
+        train(TrainingInputs(training_set(80), previous=each), CONFIG, seed=1)
     assert asked == [CONFIG, None]
 
 
@@ -176,23 +181,23 @@ def test_arrays_of_another_size_are_no_start(earlier: UPath, field: str) -> None
 
 def test_a_fit_that_had_nothing_to_learn_from_is_no_start(tmp_path: Path) -> None:
     data = training_set(60)
-    model = train(data, CONFIG, seed=1)
+    model = train(TrainingInputs(data), CONFIG, seed=1)
     nothing = ModelVectors.nothing(data.n_users, data.n_items, dim=CONFIG.dim, learned_dim=CONFIG.learned_dim)
     replace(model, holdout=nothing).save(UPath(tmp_path))
     assert "nothing to learn from" in load(UPath(tmp_path)).refusal(training_set(80), CONFIG)
 
 
 def test_whether_there_was_a_search_is_said_by_the_model_and_not_by_files(tmp_path: Path) -> None:
-    train(training_set(60), CONFIG, seed=1).save(UPath(tmp_path))
+    train(TrainingInputs(training_set(60)), CONFIG, seed=1).save(UPath(tmp_path))
     document = json.loads((tmp_path / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps({**document, "search_is_kept": False}))
     assert set(load(UPath(tmp_path)).fits) == {"holdout", "release"}
 
 
 def test_an_incremental_model_is_itself_a_start(earlier: UPath, tmp_path: Path) -> None:
-    first = train(training_set(80), CONFIG, seed=1, previous=load(earlier))
+    first = train(TrainingInputs(training_set(80), previous=load(earlier)), CONFIG, seed=1)
     first.save(UPath(tmp_path))
-    second = train(training_set(90), CONFIG, seed=1, previous=PreviousModel.load(UPath(tmp_path)))
+    second = train(TrainingInputs(training_set(90), previous=PreviousModel.load(UPath(tmp_path))), CONFIG, seed=1)
     assert (first.start.runs_since_full, second.start.runs_since_full) == (1, 2)
     assert second.epochs == first.epochs
 

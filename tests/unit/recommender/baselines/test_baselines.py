@@ -10,7 +10,13 @@ import pytest
 from recsaas_assets.recommender.baselines import implicit_models
 from recsaas_assets.recommender.baselines.dense import DenseScorer
 from recsaas_assets.recommender.baselines.ease import ease, ease_bytes
-from recsaas_assets.recommender.baselines.implicit_models import implicit_als, implicit_bpr, implicit_installed
+from recsaas_assets.recommender.baselines.implicit_models import (
+    AlsOptions,
+    BprOptions,
+    implicit_als,
+    implicit_bpr,
+    implicit_installed,
+)
 from recsaas_assets.recommender.baselines.item_knn import item_knn
 from recsaas_assets.recommender.data.pairs import Pairs
 from resources.base.errors import NotReady, TooLarge
@@ -22,11 +28,13 @@ EVERY: list[object] = [
     pytest.param(item_knn, id="item_knn"),
     pytest.param(lambda pairs, users, items: ease(pairs, users, items, regularisation=1.0), id="ease"),
     pytest.param(
-        lambda pairs, users, items: implicit_als(pairs, users, items, factors=8), id="als", marks=needs_implicit
+        lambda pairs, users, items: implicit_als(pairs, users, items, AlsOptions(factors=8)),
+        id="als",
+        marks=needs_implicit,
     ),
     pytest.param(
         lambda pairs, users, items: implicit_bpr(
-            pairs, users, items, factors=8, learning_rate=0.1, regularisation=0.001, iterations=200
+            pairs, users, items, BprOptions(factors=8, learning_rate=0.1, regularisation=0.001, iterations=200)
         ),
         id="bpr",
         marks=needs_implicit,

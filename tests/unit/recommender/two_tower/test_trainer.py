@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from recsaas_assets.recommender.data.feature_tables import Features, FeatureTable
 from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import default_config, fit_model, parse_config
 from recsaas_assets.recommender.lightgcn.trainer import FitResult, TrainingCancelled
 from recsaas_assets.recommender.two_tower.objective import shuffled_blocks
@@ -23,8 +26,11 @@ def random_pairs() -> Pairs:
     return Pairs.of(rng.integers(0, 30, 200), rng.integers(0, 20, 200))
 
 
-def fit(config: TwoTowerConfig = SMALL, **more: object) -> FitResult:
-    return fit_two_tower(random_pairs(), 30, 20, config, seed=3, **more)  # type: ignore[arg-type]
+def fit(
+    config: TwoTowerConfig = SMALL, *, validation: Pairs | None = None, stop_after: int | None = None, **more: Any
+) -> FitResult:
+    inputs = FitInputs(random_pairs(), 30, 20, seed=3, validation=validation, stop_after=stop_after)
+    return fit_two_tower(inputs, config, **more)
 
 
 def features(sides: np.ndarray, items: np.ndarray) -> Features:  # type: ignore[type-arg]
@@ -42,7 +48,7 @@ def test_users_and_items_without_pairs_get_the_vector_of_their_features() -> Non
     of_users = np.concatenate([np.repeat([-1, 1], 20), [-1, 1, np.nan]])
     of_items = np.concatenate([np.repeat([-1, 1], 15), [-1, 1, np.nan]])
     config = SMALL.model_copy(update={"steps": 50, "layer_learning_rate": 0.02, "user_block": 64})
-    vectors = fit_two_tower(pairs, 43, 33, config, seed=0, features=features(of_users, of_items)).vectors
+    vectors = fit_two_tower(FitInputs(pairs, 43, 33, seed=0), config, features=features(of_users, of_items)).vectors
     scores = vectors.users[:, :7] @ vectors.items[:, :7].T
     for side in (0, 1):
         own, other = slice(15 * side, 15 * side + 15), slice(15 - 15 * side, 30 - 15 * side)
@@ -50,7 +56,7 @@ def test_users_and_items_without_pairs_get_the_vector_of_their_features() -> Non
         members = slice(20 * side, 20 * side + 20), slice(20 - 20 * side, 40 - 20 * side)
         assert scores[members[0], 30 + side].mean() > scores[members[1], 30 + side].mean() + 0.3
     assert not vectors.users[42, :7].any() and not vectors.items[32, :7].any()
-    assert not fit_two_tower(pairs, 43, 33, SMALL, seed=0).vectors.users[40:, :7].any()
+    assert not fit_two_tower(FitInputs(pairs, 43, 33, seed=0), SMALL).vectors.users[40:, :7].any()
 
 
 def test_vectors_have_the_form_that_the_rest_of_the_product_reads() -> None:
@@ -80,7 +86,7 @@ def test_a_fit_takes_the_steps_of_adam_along_fresh_gradients() -> None:
     config = SMALL.model_copy(update={"steps": 5})
     sides = np.tile([-1.0, 1.0, np.nan], 10)
     inputs = features(sides, sides[:20])
-    twin = _Fit.start(random_pairs(), 30, 20, config, inputs, seed=3)
+    twin = _Fit.start(FitInputs(random_pairs(), 30, 20, seed=3), config, inputs)
     parameters = [each.detach().double() for each in twin.towers.parameters()]
     means, squares = ([torch.zeros_like(each) for each in parameters] for _ in range(2))
     taken = 0
@@ -121,12 +127,12 @@ def test_cancelling_within_an_epoch_raises() -> None:
 
 def test_no_pairs_is_an_error() -> None:
     with pytest.raises(InvalidInput, match="upload interactions"):
-        fit_two_tower(Pairs.empty(), 3, 3, SMALL, seed=0)
+        fit_two_tower(FitInputs(Pairs.empty(), 3, 3, seed=0), SMALL)
 
 
 def test_the_door_to_all_models_knows_it() -> None:
     config = default_config("two_tower", 30, 20, 200)
     assert isinstance(config, TwoTowerConfig)
     assert parse_config(config.model_dump(mode="json")) == config
-    through_the_door = fit_model(SMALL, random_pairs(), 30, 20, seed=3)
+    through_the_door = fit_model(FitInputs(random_pairs(), 30, 20, seed=3), SMALL)
     assert np.array_equal(through_the_door.vectors.items, fit().vectors.items)

@@ -35,6 +35,7 @@ def parallel(processes: int, times: int, steps: int, as_json: bool) -> None:
 
     from recsaas_assets.recommender.data_parallel.parallel_job import ParallelFit
     from recsaas_assets.recommender.data_parallel.processes import fit_in_processes
+    from recsaas_assets.recommender.fitting.inputs import FitInputs
     from recsaas_assets.recommender.lightgcn.trainer import fit
     from resources.tenants.model_configs import LightGCNConfig
 
@@ -44,9 +45,10 @@ def parallel(processes: int, times: int, steps: int, as_json: bool) -> None:
     threads = max(processes, os.cpu_count() or 1)
     torch.set_num_threads(threads)
     notes.print(f"{len(pairs):,} pairs, {steps} steps: one process with {threads} threads …")
-    alone = fit(pairs, _USERS * times, _ITEMS, config, seed=_SEED, validation=held_back)
+    inputs = FitInputs(pairs, _USERS * times, _ITEMS, _SEED, validation=held_back)
+    alone = fit(inputs, config)
     notes.print(f"… and {processes} processes with {threads // processes} each …")
-    job = ParallelFit(pairs, _USERS * times, _ITEMS, config, _SEED, held_back)
+    job = ParallelFit(inputs, config)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         together = fit_in_processes(job, processes, scratch=Path(folder))

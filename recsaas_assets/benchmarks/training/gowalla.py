@@ -13,7 +13,7 @@ from recsaas_assets.benchmarks.machine import machine
 from recsaas_assets.commands.console import json_option, notes, print_json, results
 
 if TYPE_CHECKING:
-    from recsaas_assets.benchmarks.models.gowalla_measure import PaperSplit
+    from recsaas_assets.benchmarks.training.gowalla_measure import PaperSplit
     from resources.tenants.model_configs import LightGCNConfig
 
 _REFERENCE_STEPS = 5
@@ -35,7 +35,7 @@ def gowalla_config(steps: int = 300) -> LightGCNConfig:
     )
 
 
-class _Seeds(click.ParamType):
+class _Seeds(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
     name = "seeds"
 
     def convert(
@@ -59,7 +59,7 @@ def gowalla(seeds: tuple[int, ...], steps: int, as_json: bool) -> None:
 
     With several seeds the figures at the top are the worst of the runs.
     """
-    from recsaas_assets.benchmarks.models.gowalla_measure import PaperSplit
+    from recsaas_assets.benchmarks.training.gowalla_measure import PaperSplit
 
     answer = measure(PaperSplit.read(public_data() / "gowalla"), gowalla_config(steps), seeds)
     if as_json:
@@ -71,14 +71,14 @@ def gowalla(seeds: tuple[int, ...], steps: int, as_json: bool) -> None:
 
 def measure(split: PaperSplit, config: LightGCNConfig, seeds: Sequence[int]) -> dict[str, object]:
     """All figures, for JSON."""
-    from recsaas_assets.benchmarks.models.gowalla_measure import (
+    from recsaas_assets.benchmarks.training.gowalla_measure import (
         PUBLISHED,
         first_to_publish,
         peak_memory_bytes,
         run_once,
         step_milliseconds,
     )
-    from recsaas_assets.benchmarks.models.reference_loop import EPOCHS, seconds_per_step, steps_per_epoch
+    from recsaas_assets.benchmarks.training.reference_loop import EPOCHS, seconds_per_step, steps_per_epoch
 
     runs: list[dict[str, object]] = []
     trained, ranked, passed, qualities = [], [], [], []

@@ -15,11 +15,12 @@ import torch
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.fitting.adam import Adam
+from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.graph import bipartite, edge_weights, normalised_adjacency
 from recsaas_assets.recommender.lightgcn.propagation import propagate
 from recsaas_assets.recommender.lightgcn.sampled_softmax import SampledSoftmax
 from recsaas_assets.recommender.lightgcn.trainer import fit
-from recsaas_assets.recommender.metrics.ranking import judge, ndcg, recall
+from recsaas_assets.recommender.metrics.ranking import mark_relevant, ndcg, recall
 from recsaas_assets.recommender.metrics.scorers import VectorScorer
 from resources.base.errors import InvalidInput
 from resources.tenants.model_configs import LightGCNConfig
@@ -73,14 +74,14 @@ def rank_everybody(split: PaperSplit, vectors: ModelVectors) -> dict[str, float]
     everything = np.ones(split.n_items, dtype=bool)
     seen = split.train.csr(split.n_users, split.n_items)
     ranked, _ = VectorScorer(vectors.users, vectors.items, everything).top_k(users, 20, seen)
-    judged = judge(users, ranked, split.test, split.n_users, split.n_items)
-    return {"recall@20": float(recall(judged, 20).mean()), "ndcg@20": float(ndcg(judged, 20).mean())}
+    relevance = mark_relevant(users, ranked, split.test, split.n_users, split.n_items)
+    return {"recall@20": float(recall(relevance, 20).mean()), "ndcg@20": float(ndcg(relevance, 20).mean())}
 
 
 def run_once(split: PaperSplit, config: LightGCNConfig, *, seed: int, stop_after: int | None = None) -> Run:
     """Fit on the training pairs, for ``stop_after`` steps of the schedule or all, and rank the test pairs."""
     cpu = time.process_time()
-    fitted = fit(split.train, split.n_users, split.n_items, config, seed=seed, stop_after=stop_after)
+    fitted = fit(FitInputs(split.train, split.n_users, split.n_items, seed, stop_after=stop_after), config)
     cpu = time.process_time() - cpu
     started = time.perf_counter()
     metrics = rank_everybody(split, fitted.vectors)

@@ -29,7 +29,7 @@ class DamagedRelease:
 
 
 @dataclass(frozen=True, eq=False)
-class LiveRelease:
+class LiveModel:
     """What the gate needs of the live release, in the release's own rows.
 
     Attributes:

@@ -39,7 +39,7 @@ def seconds_per_step(pairs: Pairs, n_users: int, n_items: int, *, dim: int, step
             torch.from_numpy(rows.astype(np.int64) + n_users) for rows in (pairs.item_row[places], drawn)
         )
         started = time.perf_counter()
-        layers = [table]
+        layers: list[torch.Tensor] = [table]
         for _ in range(_LAYERS):
             layers.append(torch.sparse.mm(graph, layers[-1]))
         final = torch.stack(layers).mean(dim=0)
