@@ -1,4 +1,4 @@
-"""What becomes of a training job at a tick of the sensor, worked out from the job and from what Dagster knows."""
+"""Decision about a training job at a tick of the sensor, from the job and from what Dagster knows of its run."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class End:
 def next_step(
     job: TrainingJob, run: JobRun | None, *, starts: int, known: bool, active: bool, busy: bool
 ) -> Start | Wait | End:
-    """What to do with an unfinished job.
+    """Decide what to do with an unfinished job.
 
     Args:
         run: the newest run with the job's tag.

@@ -1,4 +1,4 @@
-"""What a shop can show for an erasure. It names the user only by a digest."""
+"""Certificate of an erasure, for the shop to show. It names the user only by a digest."""
 
 from __future__ import annotations
 

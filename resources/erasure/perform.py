@@ -130,7 +130,7 @@ def _search(subject: Subject) -> Iterator[Trace]:
 
 
 def _found_earlier(erasure: Erasure) -> tuple[tuple[Finding, ...], bool]:
-    """What the request has removed, and what was found before a crash."""
+    """Findings of the request itself and of attempts before a crash, and whether they call for a training."""
     noted = dict(erasure.certificate or {})
     events = (Finding(place=EVENTS, rows=noted["events"], done=REWRITTEN),) if noted.get("events") else ()
     earlier = noted.get("found", {})

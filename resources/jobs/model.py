@@ -1,4 +1,4 @@
-"""What a job is: work that was acknowledged and is done later, whichever process gets to it."""
+"""Jobs: work that was acknowledged and is done later, by the process that gets to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from resources.base.tenant import TenantId
 
 
 class JobKind(StrEnum):
-    """What a job does; `resources.jobs.registry` says how each kind is treated."""
+    """Kind of the work; `resources.jobs.registry` says how each kind is treated."""
 
     UPLOAD = "upload"
     EXPORT = "recommendation_export"

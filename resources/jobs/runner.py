@@ -74,7 +74,7 @@ class JobControl:
 
 
 class JobHandler(Protocol):
-    """What does the jobs of one kind."""
+    """Code that does the jobs of one kind."""
 
     def work(self, job: Job, control: JobControl) -> Outcome:
         """Do a claimed job.

@@ -171,7 +171,7 @@ def _stamp(time: datetime) -> str:
 
 
 def _checked(upload: UploadJob, report: UploadReport) -> CheckedUpload:
-    """What is stored has its report in the lake; a copy in the control DB would outlive an erasure."""
+    """Outcome of a readable file. A stored one has its report in the lake: a copy here would outlive an erasure."""
     only_checked = upload.received.validate_only
     result = {
         "bytes_done": upload.received.bytes_total,

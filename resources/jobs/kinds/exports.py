@@ -27,7 +27,7 @@ class ExportStatus(StrEnum):
 
 
 class ExportFormat(StrEnum):
-    """What the file is written as; also its suffix."""
+    """Format of the file; also its suffix."""
 
     CSV = "csv"
     PARQUET = "parquet"
@@ -38,7 +38,7 @@ UNFINISHED = (ExportStatus.QUEUED, ExportStatus.RUNNING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """What was asked for: `count` items for each user, with the rules of `scenario`."""
+    """Input of an export job: `count` items for each user, with the rules of `scenario`."""
 
     count: int
     scenario: str | None

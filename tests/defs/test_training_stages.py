@@ -1,0 +1,20 @@
+"""The stages that progress is measured by are those of the pipeline."""
+
+from __future__ import annotations
+
+from dagster import AssetKey, Definitions
+
+from resources.training.progress import STAGES
+
+
+def test_every_asset_of_a_run_is_a_stage_and_begins_after_what_it_depends_on(definitions: Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+
+    def stage(key: AssetKey) -> str:
+        return "features" if "dbt" in graph.get(key).kinds else key.path[-1]
+
+    keys = graph.materializable_asset_keys
+    assert {stage(key) for key in keys} == set(STAGES)
+    for key in keys:
+        for parent in graph.get(key).parent_keys & keys:
+            assert STAGES[stage(parent)] <= STAGES[stage(key)], (parent, key)
