@@ -14,7 +14,15 @@ from pathlib import Path
 
 from upath import UPath
 
-from resources.base.errors import Conflict, CorruptRelease, NoRelease, NotReady, RecsaasError, ReleaseNotFound
+from resources.base.errors import (
+    ConfigurationError,
+    Conflict,
+    CorruptRelease,
+    NoRelease,
+    NotReady,
+    RecsaasError,
+    ReleaseNotFound,
+)
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey
@@ -65,7 +73,7 @@ class ExportWriter:
             return self._written(RecommendationExport.of(job), writing)
         except NoRelease as error:
             return failed(error.code, error.message, **asdict(writing.figures))
-        except NotReady:  # the storage is away: the export waits for it
+        except (NotReady, ConfigurationError):  # the storage is away, or its credentials are: the export waits for it
             raise
         except (ReleaseNotFound, CorruptRelease) as error:
             raise TryAgain(JobError(error.code, error.message)) from error

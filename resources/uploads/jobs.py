@@ -145,6 +145,19 @@ def submit_upload(
     return queued
 
 
+def cancel_upload(lake: Lake, db: ControlDb, tenant: TenantId, job_id: str, *, now: datetime) -> Job:
+    """Cancel an unfinished upload job and remove its file: no erasure looks at files of jobs that have ended.
+
+    Raises:
+        UploadJobNotFound: the tenant has no such job.
+        Conflict: it has ended already.
+    """
+    job = store.get_job(db, tenant, JobKind.UPLOAD, job_id)
+    if not job.finished:
+        job_file(lake, UploadJob.of(job)).unlink(missing_ok=True)  # first, or a crash would leave it
+    return store.cancel_job(db, tenant, JobKind.UPLOAD, job_id, now=now)
+
+
 def job_id_of(kind: Kind, sha256: str, *, validate_only: bool) -> str:
     """Return the id of a job: the same content, sent for the same purpose, always has the same one."""
     return f"{'check' if validate_only else 'store'}-{kind}-{sha256[:16]}"

@@ -26,7 +26,7 @@ from resources.storage.listing import list_files
 from resources.uploads import jobs as upload_jobs
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.report import UploadReport
-from resources.uploads.jobs import CheckedUpload, UploadChecker, job_file, submit_upload
+from resources.uploads.jobs import CheckedUpload, UploadChecker, cancel_upload, job_file, submit_upload
 from resources.uploads.parsing.source import identify
 from resources.uploads.store import read_report
 from resources.uploads.store_in_child import store_in_child
@@ -210,6 +210,20 @@ def test_a_lost_file_is_told(desk: Desk) -> None:
     desk.run()
     assert desk.job(queued).status is UploadJobStatus.FAILED
     assert "Send it again" in (desk.job(queued).message or "")
+
+
+def test_a_cancelled_upload_leaves_no_file_and_is_told_as_such(desk: Desk) -> None:
+    queued, other = desk.submit(), desk.submit("item_id,title\ni9,Lamp\n")
+    running = desk.runner().claim()
+    assert running is not None
+    for job in (queued, other):
+        cancel_upload(desk.lake, desk.db, desk.tenant, job.job_id, now=desk.now)
+    assert desk.files == []
+    assert desk.runner().run(running) is None, "what it does now changes nothing"
+    told = desk.job(queued)
+    assert (told.status, told.error_code, told.finished) == (UploadJobStatus.FAILED, "cancelled", True)
+    assert desk.runner().claim() is None
+    assert desk.submit().status is UploadJobStatus.QUEUED, "sent again, it is looked at"
 
 
 def test_too_many_jobs_are_refused_and_leave_nothing(desk: Desk) -> None:
