@@ -31,6 +31,7 @@ class KeyCache:
         self._db = db
         self._lane = lane
         self._clock = clock
+        # Cheaper than cachetools, and whole in one call of C where several threads read (ADR 17).
         self._keys: OrderedDict[str, tuple[float, ApiKey]] = OrderedDict()
         self._lock = Lock()
         self._looking: dict[str, asyncio.Task[None]] = {}

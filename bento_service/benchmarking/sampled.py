@@ -2,8 +2,8 @@
 
 `python -m bento_service.benchmarking.sampled --port 9000`. SIGUSR1 starts the samples; when the process is told to
 stop it writes them to stdout, as JSON: samples by layer, and by function of ours. A sample is taken after so much
-processor time of the process, not of the clock, so waiting does not count, and is a look at the stack of the event
-loop.
+processor time of the process, not of the clock as py-spy's (ADR 17), so waiting does not count, and is a look at the
+stack of the event loop.
 """
 
 from __future__ import annotations

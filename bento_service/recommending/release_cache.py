@@ -78,6 +78,7 @@ class ReleaseCache:
         self._max_bytes = max_bytes
         self._check_seconds = check_seconds
         self._clock = clock
+        # cachetools could not keep a release larger than the limit, or one by name (ADR 17).
         self._states: OrderedDict[TenantId, _State] = OrderedDict()
         self._checks: dict[TenantId, asyncio.Task[_State]] = {}
         self._asked_at: dict[TenantId, float] = {}

@@ -1,4 +1,4 @@
-"""Bodies of the event routes (spec: HTTP contract, "Data in")."""
+"""Bodies of the event routes (docs/api.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies of the item routes (spec: HTTP contract, "Data in")."""
+"""Bodies of the item routes (docs/api.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies of the recommendation routes. Field names are the contract (spec: HTTP contract, "Recommendations")."""
+"""Bodies of the recommendation routes. Clients rely on the names of the fields (docs/api.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a figure depends on besides the code: the machine, and the versions of what does the work."""
+"""The machine that a figure was measured on, and the versions of what does the work."""
 
 from __future__ import annotations
 

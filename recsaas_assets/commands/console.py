@@ -1,4 +1,4 @@
-"""What all commands share: the installation they work on, and how they speak to people and to scripts."""
+"""The installation that commands work on, and their output for people and for scripts."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What dbt answered. `target` is the folder of its artifacts, there until the session ends."""
+    """The outcome of one dbt command. `target` is the folder of its artifacts, there until the session ends."""
 
     outcome: dbtRunnerResult
     invocation_id: str

@@ -1,4 +1,4 @@
-"""What dbt knows about the project without any tenant: its hash, its manifest and its documentation."""
+"""The dbt project without any tenant: its hash, its manifest and its documentation."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _FAILED = ("error", "fail", "runtime error", "partial success")
 
 @dataclass(frozen=True, slots=True)
 class NodeResult:
-    """What became of one model or test. `status` is dbt's word; `failures` counts the rows that a test found."""
+    """The outcome of one model or test. `status` is dbt's word; `failures` counts the rows that a test found."""
 
     unique_id: str
     name: str
@@ -81,7 +81,7 @@ class DbtResult:
 
 @dataclass(frozen=True, slots=True)
 class BuildRecord:
-    """Which dbt invocation published the tenant's models last; goes into the release manifest."""
+    """The dbt invocation that published the tenant's models last; goes into the release manifest."""
 
     invocation_id: str
     project_hash: str
@@ -229,7 +229,7 @@ class _Folders:
 def _run_values(
     folders: _Folders, memory_bytes: int, point_in_time: PointInTime | None, *, alone: bool
 ) -> dict[str, str]:
-    """What `dbt_project/macros/tenant_lake.sql` asks for."""
+    """The values that `dbt_project/macros/tenant_lake.sql` reads."""
     # The published models know what came after that time: with no folder of models, none can be read.
     as_of = {} if point_in_time is None else {"RECSAAS_AS_OF": point_in_time.as_of.isoformat(), "RECSAAS_MODELS": ""}
     return {
@@ -245,7 +245,7 @@ def _run_values(
 
 @contextmanager
 def _work_folders(tenant_lake: TenantLake, args: Sequence[str]) -> Iterator[_Folders]:
-    """Where dbt reads and writes: in the lake if that is a folder, so that publishing is a rename, or on copies."""
+    """The folders that dbt works on: in a lake that is a folder, so that publishing is a rename, else copies."""
     if isinstance(tenant_lake.root, Path):
         tenant_lake.dbt.mkdir(parents=True, exist_ok=True)
         root = Path(tenant_lake.root).absolute()

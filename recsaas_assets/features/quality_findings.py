@@ -1,4 +1,4 @@
-"""What the figures of a tenant's data quality mean: one finding per question, in plain words."""
+"""Findings on a tenant's data quality: one per question, in plain words."""
 
 from __future__ import annotations
 

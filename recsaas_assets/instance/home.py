@@ -72,7 +72,7 @@ run_monitoring:
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How one run ended; `message` says why it failed, in words for a person."""
+    """The end of one run; `message` says why it failed, in words for a person."""
 
     run_id: str
     success: bool

@@ -85,7 +85,7 @@ def run_in_parallel(
 
 @contextmanager
 def _processes(jobs: int, logs: Path, start_from: str) -> Iterator[Callable[[], tuple[subprocess.Popen[bytes], Path]]]:
-    """What starts a worker; all of them have ended after the block."""
+    """A function that starts a worker; all of them have ended after the block."""
     started: list[subprocess.Popen[bytes]] = []
     # Threads that outnumber the cores and spin make all runs slow.
     environment = {

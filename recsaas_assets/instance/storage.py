@@ -1,4 +1,4 @@
-"""Where Dagster keeps runs, ticks and events: its own SQLite files, opened and looked at less often.
+"""Storages of Dagster for runs, ticks and events: its own SQLite files, opened and looked at less often.
 
 Dagster opens its storages anew for every tick of a sensor, and each time has Alembic read all migrations to find that
 there is nothing to do: 90 ms of processor time a tick, a third of a core while nothing happens. Here a process looks at
@@ -46,7 +46,7 @@ class RunStorage(SqliteRunStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> RunStorage:
-        """What Dagster calls with the `config` of dagster.yaml."""
+        """Open the storage; Dagster calls this with the `config` of dagster.yaml."""
         return _opened(cls, "runs", config_value["base_dir"], inst_data)
 
 
@@ -55,7 +55,7 @@ class ScheduleStorage(SqliteScheduleStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> ScheduleStorage:
-        """What Dagster calls with the `config` of dagster.yaml."""
+        """Open the storage; Dagster calls this with the `config` of dagster.yaml."""
         return _opened(cls, "schedules", config_value["base_dir"], inst_data)
 
 
@@ -68,7 +68,7 @@ class OpenEventLogStorage(SqliteEventLogStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> OpenEventLogStorage:
-        """What Dagster calls with the `config` of dagster.yaml."""
+        """Open the storage; Dagster calls this with the `config` of dagster.yaml."""
         return cls(inst_data=inst_data, **config_value)
 
     @contextmanager

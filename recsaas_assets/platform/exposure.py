@@ -1,4 +1,4 @@
-"""What of an installation others can reach: files that they may read, and ports that ask nobody who they are."""
+"""The parts of an installation that others can reach: readable files, and ports without authentication."""
 
 from __future__ import annotations
 

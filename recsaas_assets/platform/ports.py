@@ -1,4 +1,4 @@
-"""Where the platform listens: the wanted port, or the next free one."""
+"""Ports of the platform: the wanted one, or the next that is free."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _PROBE_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where a running platform answers; `shop` is the demo shop, where there is one."""
+    """URLs of a running platform; `shop` is the demo shop, where there is one."""
 
     service: str
     dagster: str

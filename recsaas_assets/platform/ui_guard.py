@@ -1,4 +1,4 @@
-"""What stands before Dagster's web interface: requests that another web site may have made are refused."""
+"""The guard before Dagster's web interface: it refuses requests that another web site may have made."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def live_until(store: ReleaseStore) -> datetime | None:
 
 
 def live_model(store: ReleaseStore) -> LiveModel | DamagedRelease | None:
-    """What the gate compares a candidate with; None without a live release."""
+    """The model of the live release, with which the gate compares a candidate; None without a live release."""
     version = store.current()
     if version is None:
         return None
@@ -251,7 +251,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lineage:
-    """What a release was made from, by which code, and in which run.
+    """The origin of a release: its data, the code, and the run.
 
     Attributes:
         uploads: those with a row in the raw tables.

@@ -1,4 +1,4 @@
-"""Why a run failed, in words for a person, and the runs that cannot say so themselves because they were killed."""
+"""Reasons of failed runs in words for a person, also of runs that were killed and cannot say so themselves."""
 
 from __future__ import annotations
 

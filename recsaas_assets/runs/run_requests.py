@@ -1,4 +1,4 @@
-"""Which tenants to start a run for, worked out from what waits and from what was asked for before.
+"""The tenants to start a run for, worked out from what waits and from what was asked for before.
 
 The cursor remembers, for every tenant with something waiting, what waited when a run was asked for, and the key of that
 request. What waits is compared as a whole, by a hash over names and marks, so nothing depends on counters or on clocks.

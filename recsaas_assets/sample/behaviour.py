@@ -1,4 +1,4 @@
-"""How invented users shop: tastes, visits, and the way from a view to a purchase.
+"""Behaviour of invented users: tastes, visits, and the way from a view to a purchase.
 
 A taste is a distribution over items: a few categories, some brands, a price level, times a Zipf popularity. A user
 mixes two or three tastes, and a visit follows one of them. So a model that learns tastes beats popularity.

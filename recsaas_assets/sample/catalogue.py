@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """What is sold in a category, by whom, and for how much (median price)."""
+    """The products of a category, their brands, and their median price."""
 
     name: str
     nouns: tuple[str, ...]

@@ -102,7 +102,7 @@ class JobQueue:
 
     def put_back(self, job: Job) -> None:
         """Queue a job that was interrupted, as if nobody had begun it."""
-        self._queue(job, {"attempts": job.attempts - 1, "started_at": None})
+        self._queue(job, {"attempts": job.attempts - 1})
 
     def rest(self, job: Job) -> None:
         """Queue a job again for later, after an outage, which is not its fault."""

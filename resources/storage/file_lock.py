@@ -1,8 +1,7 @@
 """Locks of files: one holder on one machine, process or thread. The operating system frees a lock when its holder dies.
 
-`flock` and not the library filelock, which asks again every 50 ms instead of waiting in the kernel: with four
-processes that hold a lock for 10 ms in turn, the longest wait is 35 ms here and 873 ms there, and a lock that a
-killed process leaves is taken over after 1 ms here and 51 ms there.
+`flock` and not the library filelock, which asks again every 50 ms instead of waiting in the kernel: where four
+processes take turns of 10 ms, the longest wait is 35 ms here and 873 ms there (ADR 17).
 """
 
 from __future__ import annotations

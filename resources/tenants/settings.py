@@ -13,7 +13,7 @@ ModelType = Literal["lightgcn", "two_tower"]
 
 
 class InteractionWeights(BaseModel):
-    """Training signal of one interaction, by type (spec: data contract, "Training signal").
+    """Training signal of one interaction, by type; the signals of a pair of user and item add up.
 
     A rating maps linearly from the tenant's rating range onto `[rating_min, rating_max]`.
     """

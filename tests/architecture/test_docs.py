@@ -132,12 +132,14 @@ def test_every_route_is_documented(tmp_path: Path, db: ControlDb) -> None:
             assert ("| none |" in row) == (path in ("/health", "/metrics")), operation["summary"]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("kind", ["assets", "sensors", "jobs", "schedules"])
 def test_every_part_of_the_graph_is_documented(graph: dict[str, list[str]], kind: str) -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", page("docs/assets.md"), re.MULTILINE))
     assert set(graph[kind]) - rows == set()
 
 
+@pytest.mark.e2e
 def test_every_check_is_documented(graph: dict[str, list[str]]) -> None:
     text = page("docs/assets.md")
     names = set(re.findall(r"`(\w+)`", text))
@@ -146,6 +148,7 @@ def test_every_check_is_documented(graph: dict[str, list[str]]) -> None:
     assert missing == []
 
 
+@pytest.mark.e2e
 def test_nothing_is_documented_that_the_graph_does_not_have(graph: dict[str, list[str]]) -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", page("docs/assets.md"), re.MULTILINE))
     assert rows - {name for names in graph.values() for name in names} == set()

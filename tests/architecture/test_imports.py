@@ -113,6 +113,7 @@ def test_each_rule_can_fail(tmp_path: Path, name: str, text: str, problem: str) 
     assert found[0].startswith(name.split("/")[0])
 
 
+@pytest.mark.e2e
 def test_the_service_loads_nothing_of_the_pipeline(tmp_path: Path) -> None:
     environment = {**os.environ, "RECSAAS_HOME": str(tmp_path), "BENTOML_HOME": str(tmp_path / "bentoml")}
     environment |= {"BENTOML_DO_NOT_TRACK": "True"}

@@ -80,25 +80,6 @@ def test_demo_twice_then_questions_by_the_command_line(tmp_path: Path) -> None:
     assert json.loads(doctor.stdout)["healthy"], doctor.stdout
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "code"),
-    [
-        ("empty.csv", b"", "empty_file"),
-        ("column.csv", b"user_id,item_id,timestamp\nu,i,2026-01-01\n", "missing_column"),
-        ("utf16.csv", "user_id,item_id".encode("utf-16"), "not_utf8"),
-        ("picture.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "not_csv"),
-    ],
-)
-def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path: Path, name: str, content: bytes, code: str) -> None:
-    assert recsaas(tmp_path / "home", "tenant", "create", "blue").returncode == 0
-    file = tmp_path / name
-    file.write_bytes(content)
-    refused = recsaas(tmp_path / "home", "upload", "blue", "interactions", str(file), "--json")
-    assert refused.returncode == 1
-    assert json.loads(refused.stdout)["error"]["code"] == code
-    assert "Traceback" not in refused.stderr
-
-
 def processes_of(home: Path) -> list[str]:
     """Command lines of processes that still work on `home`."""
     found = []

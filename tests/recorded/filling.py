@@ -6,6 +6,9 @@ error on our side.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,19 +17,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
 from fastapi import FastAPI
 
 from bento_service.app import create_app
-from recsaas_assets.dagster_home import run_tenant
+from recsaas_assets.cli import cli
+from resources.base.settings import load_settings
+from resources.base.tenant import TenantId
 from resources.control_db.api_keys import SCOPES, create_api_key, hash_secret
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant, suspend_tenant
-from resources.jobs.kinds.erasures import request_erasure
-from resources.lake import Lake
 from resources.release.store import ReleaseStore, new_version
-from resources.settings import load_settings
-from resources.tenant import TenantId
-from resources.tenant_settings import TenantSettings
+from resources.storage.lake import Lake
+from resources.tenants.settings import TenantSettings
 from tests.defs.site import interactions_csv, items_csv, users_csv
 from tests.recorded.release import Plan, contents_of, draft_of
 from tests.unit.bento_service.client import Client, client_of
@@ -74,7 +77,7 @@ class Filling:
         with sqlite3.connect(self.home / "control.db") as connection:
             changed = connection.execute(statement, values).rowcount
         connection.close()
-        assert changed > 0, statement
+        assert changed == 1, statement
 
     def time(self, **later: float) -> str:
         """Return a time as SQLite stores it."""
@@ -151,22 +154,24 @@ def live(filling: Filling, name: str, count: int) -> None:
         filling.send(tenant, "POST /api/v1/rules", {"kind": "bury", "target": {"category": "left"}, "note": name})
 
 
-def train(home: Path) -> str:
+def train() -> str:
     """Run the whole graph for the first tenant, and return the run."""
-    settings = load_settings(home)
-    db = open_control_db(settings.database_url)
-    outcome = run_tenant(settings, db, TenantId("alma"))
-    assert outcome.success, outcome.message
-    db.close()
-    return outcome.run_id
+    result = CliRunner().invoke(cli, ["run", "alma", "--json"])
+    assert result.exit_code == 0, result.output
+    run_id: str = json.loads(result.stdout)["run_id"]
+    return run_id
 
 
 def erase(filling: Filling) -> None:
     """Erase a user, whom the release then is copied without, and acknowledge an erasure that is not done."""
     done = filling.send("alma", "DELETE /api/v1/users/au007")
     filling.jobs[f"alma /api/v1/erasures/{done['erasure_id']}"] = "completed"
-    pending = request_erasure(filling.app.state.services.db, TenantId("alma"), "au008", filling.now)
-    filling.jobs[f"alma /api/v1/erasures/{pending.id}"] = "pending"
+    pending = "erasure-0123456789abcdef01234567"
+    digest = hmac.new(pending.encode(), b"au008", hashlib.sha256).hexdigest()
+    columns = "id, tenant_id, user_id, user_digest, status, certificate, requested_at"
+    values = (pending, "alma", "au008", digest, "pending", '{"events": 0}', filling.time())
+    filling.execute(f"INSERT INTO erasures ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", *values)
+    filling.jobs[f"alma /api/v1/erasures/{pending}"] = "pending"
 
 
 def upload_jobs(filling: Filling) -> None:

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pytest
 
-from bento_service.logs import configure_logging
+from bento_service.telemetry.logs import configure_logging
 from tests.recorded import filling as made
 from tests.recorded.ask import stripped
 from tests.unit.bento_service.client import Client
@@ -114,7 +114,7 @@ def record(home: Path) -> Recorded:
         made.upload(filling)
         made.live(filling, "before", 30)
         jobs = filling.jobs
-    run_id = made.train(home)
+    run_id = made.train()
     with made.served(home, datetime.now(UTC)) as filling:
         filling.jobs |= jobs
         made.erase(filling)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from recsaas_assets.cli import cli
 from recsaas_assets.commands.data import upload
 from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
@@ -56,3 +57,24 @@ def test_a_file_of_bad_rows_ends_with_1(home: Path) -> None:
     file = home / "items.csv"
     file.write_text("item_id,title\n,Lamp\n")
     assert run(str(file)).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "empty_file"),
+        (b"item_id,price\ni,1\n", "missing_column"),
+        ("item_id,title".encode("utf-16"), "not_utf8"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "not_csv"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_clear_error(
+    home: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, code: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["recsaas", "--json"])  # where the console looks how to print an error
+    file = home / "items.csv"
+    file.write_bytes(content)
+    refused = CliRunner().invoke(cli, ["upload", "blue", "items", str(file), "--json"])
+    assert refused.exit_code == 1
+    assert json.loads(refused.stdout)["error"]["code"] == code
+    assert "Traceback" not in refused.stderr

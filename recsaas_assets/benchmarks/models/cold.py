@@ -150,7 +150,7 @@ def _as_new(data: TrainingSet, vectors: ModelVectors, history: Pairs, new: Mask,
 
 
 def _warm_items(data: TrainingSet, model: TrainedModel, seed: int) -> dict[str, Any]:
-    """What the main metric pays for new items among the candidates, and what all targets together gain."""
+    """Loss of the main metric by new items among the candidates, and gain over all targets together."""
     from recsaas_assets.recommender.metrics.scorers import VectorScorer
 
     vectors = model.holdout

@@ -90,7 +90,7 @@ class Contest:
             yield from self._baseline(candidate)
 
     def defaults(self) -> ModelConfig:
-        """What the product trains with when nobody has set anything, after its choice between the presets."""
+        """The configuration that the product trains with by default, after its choice between the presets."""
         return adapted(defaults_for(*self._size, len(self._data.full)), self._data, seed=self._seed)
 
     def _rng(self) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""What one process of `recsaas bench ingest` does: invent a file, check it, store it, and watch itself."""
+"""One process of `recsaas bench ingest`: it invents a file, checks it, stores it, and measures itself."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _FOLDERS = ("uploads", "raw", "dbt", "training", "releases")
 
 @dataclass(frozen=True, slots=True)
 class TenantsResult:
-    """What happened. `total_seconds` includes the start of the processes, `seconds_of_tenant` is each run's own time.
+    """Outcome of the benchmark. `total_seconds` includes the start of the processes, `seconds_of_tenant` is of runs.
 
     `failures` are messages of failed runs, of which `lock_errors` speak of a lock. `strangers` are files with an id of
     another tenant. `files_looked_at` counts the files with ids.

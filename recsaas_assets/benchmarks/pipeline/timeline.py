@@ -1,4 +1,4 @@
-"""Where the time goes between the answer of an upload and the first recommendation made of it."""
+"""Seconds of each stage between the answer of an upload and the first recommendation made of it."""
 
 from __future__ import annotations
 

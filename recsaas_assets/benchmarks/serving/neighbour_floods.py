@@ -1,4 +1,4 @@
-"""What a tenant or a stranger may do to a service all at once, while a neighbour asks now and then."""
+"""Floods of requests by a tenant or a stranger, beside which a quiet tenant asks now and then."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class NeighbourPlan:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What the quiet tenant saw beside a flood, and how many answers the flood had."""
+    """Answers of the quiet tenant beside a flood, and the number of answers to the flood."""
 
     name: str
     seen: LoadResult

@@ -22,7 +22,7 @@ _LENGTH = b"\r\ncontent-length:"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to send, and how.
+    """A load for a service: the requests, and how they are sent.
 
     Attributes:
         requests: whole HTTP/1.1 requests, sent in turn, from the start again after the last.

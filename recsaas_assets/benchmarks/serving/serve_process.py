@@ -42,7 +42,7 @@ class Served:
 
     @property
     def workers_started(self) -> int:
-        """How many workers have started so far; more than there are when one had to be started again."""
+        """Number of workers that have started so far; more than there are when one had to be started again."""
         return self.log.read_text(errors="replace").count(_STARTED)
 
     def memory_bytes(self) -> int:

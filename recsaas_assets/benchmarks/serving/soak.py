@@ -44,7 +44,7 @@ class Memory:
 
     @property
     def growth(self) -> float:
-        """How much more the last fifth took than the second; the first is warming up."""
+        """Growth of memory from the second fifth of the time to the last; the first is warming up."""
         fifth = max(1, len(self.bytes) // 5)
         before, after = self.bytes[fifth : 2 * fifth] or self.bytes[:1], self.bytes[-fifth:]
         return float(np.median(after) / np.median(before)) - 1

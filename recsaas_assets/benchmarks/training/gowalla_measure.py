@@ -102,7 +102,7 @@ def first_to_publish(split: PaperSplit, config: LightGCNConfig, *, seed: int, ev
 
 
 def step_milliseconds(split: PaperSplit, config: LightGCNConfig, *, seed: int) -> dict[str, float]:
-    """Where one step's time goes, each part the fastest of a few; and what its dense products take by themselves."""
+    """Milliseconds of the parts of one step, each the fastest of a few, and of its dense products alone."""
     generator = torch.Generator().manual_seed(seed)
     weights = edge_weights(split.train, config.edge_weight)
     graph = bipartite(normalised_adjacency(split.train, weights, split.n_users, split.n_items))

@@ -140,7 +140,7 @@ def _private(settings: Settings) -> Finding:
 
 
 def _doors(settings: Settings) -> Iterator[Finding]:
-    """Where a running platform listens; the service asks for a key everywhere, the Dagster UI nowhere."""
+    """Addresses of a running platform; the service asks for a key everywhere, the Dagster UI nowhere."""
     local = settings.dagster_host in ("127.0.0.1", "::1", "localhost")
     yield Finding(
         "Dagster UI",

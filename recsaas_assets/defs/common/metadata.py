@@ -1,4 +1,4 @@
-"""How a materialisation shows itself in the Dagster UI."""
+"""Metadata of a materialisation, as the Dagster UI shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the model assets share: one of them trains, the one that the tenant's settings choose."""
+"""Training as all model assets do it; only the one that the tenant's settings choose trains."""
 
 from __future__ import annotations
 
@@ -143,12 +143,12 @@ def observe(context: AssetExecutionContext, metadata: dict[str, Any]) -> None:
 
 
 def _described(lake: TenantLake) -> pl.DataFrame:
-    """What content says of items; descriptions may be pages long, and are not among it."""
+    """The catalogue columns that content is made of; descriptions, which may be pages long, are not among them."""
     from recsaas_assets.recommender.data.content import CONTENT_COLUMNS
 
     return read_parquet(lake.dbt / "stg_items.parquet", columns=["item_id", *CONTENT_COLUMNS])
 
 
 def off(command: str) -> MaterializeResult[None]:
-    """What an optional asset says of a tenant that has not asked for it."""
+    """The result of an optional asset that is switched off for this tenant."""
     return MaterializeResult(metadata={"status": f"off; switch it on with: {command}"})

@@ -125,7 +125,7 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
 def _candidate(
     tenant_run: TenantRunResource, store: "ReleaseStore", *, index_of: str
 ) -> "tuple[Candidate, SecondStageModel | None]":
-    """What this run has made, with the verdict of the gate, and the second stage if the settings ask for one.
+    """The model of this run with its evaluation and the verdict of the gate, and its second stage, if any.
 
     Raises:
         InvalidInput: the model, its evaluation and its index are not of one run.

@@ -1,4 +1,4 @@
-"""What starts by itself: the tenant mirror, runs for new uploads, and the record of failed runs."""
+"""Sensors: the mirror of tenants, runs for what is new, and the record of how runs ended."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ def tenant_mirror(context: SensorEvaluationContext, platform: PlatformResource) 
     description="Starts a tenant's run for what waits, and once more after an upgrade if the last one failed.",
 )
 def new_uploads(context: SensorEvaluationContext, platform: PlatformResource) -> SensorResult | SkipReason:
-    """What waits is asked anew at every tick, so a lost tick or cursor loses nothing (see `run_requests`)."""
+    """Runs for tenants with new data, looked up anew at every tick, so that a lost tick or cursor loses nothing."""
     instance = context.instance
     decision = decide(
         _waiting(platform),

@@ -1,4 +1,4 @@
-"""What the personal baselines share: scores of all items for a block of users, with or without recent popularity."""
+"""Scorer of the personal baselines: scores of all items for a block of users, with or without recent popularity."""
 
 from __future__ import annotations
 

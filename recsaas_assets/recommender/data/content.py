@@ -1,4 +1,4 @@
-"""What the catalogue says of an item, as numbers that a regression can use."""
+"""Content of items: the catalogue as numbers that a regression can use."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def pair_weights(signals: pl.DataFrame | pl.LazyFrame, cap: float) -> pl.DataFra
     """Sum the signals of every user × item pair: user_id, item_id, weight (0 < weight ≤ cap), last_timestamp.
 
     A negative signal (dislike) anywhere in the pair's history removes the pair. Only the rows given are looked at, so
-    a part of the split is weighted without any later interaction (spec/data.md, training signal).
+    a part of the split is weighted without any later interaction.
     """
     grouped = (
         signals.lazy()

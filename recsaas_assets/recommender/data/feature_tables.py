@@ -55,7 +55,7 @@ class FeatureTable:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What dbt knew about users and items at one time."""
+    """Features of users and items at one time, as dbt computed them."""
 
     users: FeatureTable
     items: FeatureTable
@@ -96,7 +96,7 @@ class FeatureHistory:
     full: Features
 
     def of(self, part: Part) -> Features:
-        """What a fit on this part may look at."""
+        """The features that a fit on this part may look at."""
         features: Features = getattr(self, part)
         return features
 

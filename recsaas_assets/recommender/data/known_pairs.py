@@ -1,4 +1,4 @@
-"""Which user × item pairs are known: millions of look-ups a second in memory that grows with the pairs alone."""
+"""The set of known user × item pairs: millions of look-ups a second in memory that grows with the pairs alone."""
 
 from dataclasses import dataclass
 

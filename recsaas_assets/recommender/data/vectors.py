@@ -1,4 +1,4 @@
-"""What a fitted model of any type leaves behind."""
+"""The vectors of a fitted model, whatever its type."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ _LAST_WORDS_SECONDS = 2.0
 
 
 def processes_for(config: object, n_pairs: int, wanted: int) -> int:
-    """How many processes are of use: `wanted` for a large LightGCN with softmax, else one."""
+    """The number of processes that are of use: `wanted` for a large LightGCN with softmax, else one."""
     splits = isinstance(config, LightGCNConfig) and config.loss == "softmax"
     return wanted if splits and n_pairs >= MIN_PAIRS else 1
 

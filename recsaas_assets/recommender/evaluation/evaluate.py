@@ -1,4 +1,6 @@
-"""Full-ranking evaluation on the test period of the global time split (spec/quality.md, product metric)."""
+"""Full-ranking evaluation on the test period of the global time split : every item that a user has not
+seen is a candidate, and a metric is computed per user before it is averaged.
+"""
 
 from __future__ import annotations
 

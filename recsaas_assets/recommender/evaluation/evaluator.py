@@ -97,7 +97,7 @@ class Evaluator:
         return Resamples(n_users, self._seed)
 
     def quality(self, rankings: Rankings) -> dict[str, Values]:
-        """What each user found."""
+        """Quality metrics of each user's list, (n_users,) each."""
         holdout = self.holdout
         relevance = mark_relevant(rankings.users, rankings.ranked, rankings.truth, holdout.n_users, holdout.n_items)
         return {
@@ -108,7 +108,7 @@ class Evaluator:
         }
 
     def measure(self, rankings: Rankings) -> Measured:
-        """What each user found, and what the lists are made of."""
+        """All metrics: quality, novelty, popularity and exposure of the lists."""
         ranked, counts = rankings.ranked, self.holdout.users_per_item
         made_of = {
             "novelty@10": novelty(ranked, 10, counts, self._known_users),

@@ -18,7 +18,7 @@ HOW_TO_FORCE = "To make it live all the same: recsaas releases promote TENANT VE
 
 
 class Verdict(BaseModel):
-    """What to do with the release, and why, in sentences for a person."""
+    """The decision on a release, with its reasons in sentences for a person."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -113,7 +113,7 @@ def _after_model(report: EvaluationReport, live: LiveSummary, tolerance: float, 
 
 
 def _nothing_measured(report: EvaluationReport) -> str:
-    """Why there is no figure; empty when there are some."""
+    """The reason why there is no figure; empty when there are some."""
     split = report.split
     if not split.evaluable:
         return split.reason
@@ -135,7 +135,7 @@ def _won(report: EvaluationReport) -> str:
 
 
 def _beaten_by_popularity(report: EvaluationReport) -> tuple[str, ...]:
-    """Why popularity is better; empty when it is not.
+    """The reason to serve popularity instead; empty when it is not.
 
     On few new interactions only a clear defeat counts, and with few users a draw is none.
     """

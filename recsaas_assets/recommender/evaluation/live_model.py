@@ -30,7 +30,7 @@ class DamagedRelease:
 
 @dataclass(frozen=True, eq=False)
 class LiveModel:
-    """What the gate needs of the live release, in the release's own rows.
+    """The model of the live release, in the release's own rows, as the gate compares with it.
 
     Attributes:
         algorithm: what it serves; "popularity" when no model does.
@@ -58,7 +58,7 @@ class LiveModel:
 
     @property
     def summary(self) -> LiveSummary:
-        """What the gate has to know of it."""
+        """The facts about it that the gate decides by."""
         return LiveSummary(
             version=self.version, algorithm=self.algorithm, measured=self.measured, second_stage=self.second_stage
         )

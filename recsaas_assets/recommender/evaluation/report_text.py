@@ -66,7 +66,7 @@ def difference_text(difference: Difference) -> str:
 
 
 def how_compared(comparison: Comparison) -> str:
-    """Which fits were compared on what, as one sentence."""
+    """One sentence on which fits were compared on which holdout."""
     if comparison.holdout == "since_live":
         return (
             f"Both were measured on what happened after {comparison.since:%Y-%m-%d %H:%M} UTC, which neither has seen: "

@@ -1,3 +1,3 @@
-"""What a fit needs, whatever the model: the optimiser, checkpoints, the device, and how much fits into memory. Imports
-no other package of the pipeline.
+"""What a fit needs, whatever the model: its inputs, the optimiser, checkpoints, the device, and how much fits into
+memory. May import data.
 """

@@ -1,4 +1,7 @@
-"""Adam (Kingma & Ba 2015) on plain tensors whose gradient is handed in, so that no stale gradient can add up."""
+"""Adam (Kingma & Ba 2015) on plain tensors whose gradient is handed in, so that no stale gradient can add up.
+
+`torch.optim.Adam` imports the compiler at its first step, which takes as long as a small tenant's whole run (ADR 17).
+"""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""What a model has room for: the most active users and items, when a tenant has more than a run can train on."""
+"""The users and items that a model has room for: the most active ones of a tenant with more than a run can train on."""
 
 from __future__ import annotations
 

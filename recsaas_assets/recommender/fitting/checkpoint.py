@@ -37,7 +37,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where to keep the state, and how often to write it: whole or not at all.
+    """A folder for the state of fits, and how often it is written: whole or not at all.
 
     Each fit has a file of its own in ``folder``, named by the fingerprint of all that decides its result, so that it
     never goes on from the state of another one. A fit that takes less than ``every_seconds`` writes nothing. A longer

@@ -1,4 +1,4 @@
-"""What a model of any type is fitted on."""
+"""The inputs of a fit, whatever the type of the model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FitInputs:
     initial: tuple[Vectors, Vectors] | None = None
 
     def epochs(self, configured: int) -> int:
-        """How many epochs the fit takes at most when its configuration says `configured`."""
+        """The most epochs that the fit may take when its configuration says `configured`."""
         return min(configured, self.stop_after or configured)
 
     def require_pairs(self) -> None:

@@ -43,7 +43,7 @@ class ContentMap:
 
 @dataclass(frozen=True, slots=True)
 class ContentQuality:
-    """What content explains of the vectors of held-out warm items: share of the variance (R²) by penalty λ."""
+    """Quality of content on held-out warm items: explained share of the variance (R²) by penalty λ."""
 
     explained: dict[float, float]
 

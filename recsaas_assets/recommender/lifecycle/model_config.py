@@ -1,4 +1,4 @@
-"""One door to every model type: its configuration, its defaults, and its fit."""
+"""Configuration, defaults and fit of every model type."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def parse_config(fields: Any) -> ModelConfig:
 
 
 def default_config(model_type: ModelType, n_users: int, n_items: int, n_pairs: int) -> ModelConfig:
-    """What a tenant of this size starts from."""
+    """The configuration that a tenant of this size starts from."""
     if model_type == "two_tower":
         return two_tower_defaults(n_users, n_items, n_pairs)
     return defaults_for(n_users, n_items, n_pairs)

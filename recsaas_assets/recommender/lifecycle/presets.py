@@ -1,4 +1,4 @@
-"""Which of a few configurations a tenant's training starts from: chosen on its validation period, in seconds.
+"""The choice between a few configurations to start a tenant's training from: on its validation period, in seconds.
 
 Two shops of one size may need opposite settings: in one the season decides what sells, in the other lasting taste. A
 short fit of each preset, read out in several ways, tells them apart before the first full fit. Anything other than the

@@ -105,7 +105,7 @@ class _Fits:
         self._run(RELEASE, "full", stop_after=as_long)
 
     def model(self, start: StartReport) -> TrainedModel:
-        """What the fits together give."""
+        """The trained model that the fits together give."""
         data, config, earlier = self.inputs.training_set, self.config, self.earlier
         first = next(iter(self.done.values()))
         vectors = {name: fitted.vectors for name, fitted in self.done.items()}

@@ -21,7 +21,7 @@ STANDARD_ERRORS = 3.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ValidationUsers:
-    """What users took up in the validation period that they had not seen before."""
+    """Users of the validation period, and the items new to them that they took up in it."""
 
     users: npt.NDArray[np.int32]
     targets: Pairs

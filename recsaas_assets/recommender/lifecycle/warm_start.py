@@ -33,7 +33,7 @@ PreviousFit = Literal["search", "holdout", "release"]
 
 
 class StartReport(BaseModel):
-    """How the fits of a run began, and why."""
+    """The start of a run's fits, full or incremental, and why."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -59,7 +59,7 @@ class StartVectors:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreviousModel:
-    """What a run left behind for the next one, in its own rows. ``epochs`` are those of the last full fit."""
+    """The model of the run before, in its own rows, to start from. ``epochs`` are those of the last full fit."""
 
     config: ModelConfig
     epochs: int
@@ -92,7 +92,7 @@ class PreviousModel:
             return "The earlier model is damaged or of another version of recsaas."
 
     def refusal(self, training_set: TrainingSet, config: ModelConfig) -> str:
-        """Why a run cannot start from this model; empty when it can."""
+        """The reason why a run cannot start from this model; empty when it can."""
         before, now = self.split, training_set.split
         if config.model_type != "lightgcn":
             return f"Models of type {config.model_type} always start anew."
@@ -139,7 +139,7 @@ class PreviousModel:
         return users, items
 
     def report(self, training_set: TrainingSet) -> StartReport:
-        """What a run that starts from this model says of its start."""
+        """The report of a run that starts from this model."""
         known_users = int((self.users.rows(list(training_set.users.ids)) >= 0).sum())
         known_items = int((self.items.rows(list(training_set.items.ids)) >= 0).sum())
         return StartReport(
@@ -163,7 +163,7 @@ def going_on_from(training_set: TrainingSet, previous: PreviousModel | str | Non
 def start_of(
     training_set: TrainingSet, config: ModelConfig, previous: PreviousModel | str | None
 ) -> tuple[StartReport, PreviousModel | None]:
-    """How a run starts, and the model to start from when it is incremental; arguments as those of `train`."""
+    """The start of a run, and the model to start from when it is incremental; arguments as those of `train`."""
     if previous is None:
         return StartReport(), None
     reason = previous if isinstance(previous, str) else previous.refusal(training_set, config)

@@ -1,4 +1,4 @@
-"""When to stop: validation NDCG@10 of a fixed sample of users, smoothed over neighbouring looks."""
+"""Early stopping by validation NDCG@10 of a fixed sample of users, smoothed over neighbouring looks."""
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ _BLOCK = 512
 
 
 class ValidationProbe:
-    """How well vectors rank the validation pairs of known users and items that the user had not seen in training."""
+    """Validation metrics of vectors, on pairs of known users and items that the user had not seen in training."""
 
     def __init__(self, targets: Pairs, seen: sparse.csr_array, users: npt.NDArray[np.int32], share: UserShare) -> None:
         self._share = share

@@ -1,4 +1,4 @@
-"""What the trainer minimises: a loss of the final embeddings, in steps."""
+"""The objective of the trainer: a loss of the final embeddings, in steps."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 class ReadoutConfig(Protocol):
-    """What a model's configuration says about its readout."""
+    """The fields of a model's configuration that its readout reads."""
 
     @property
     def item_readout_exponent(self) -> float:

@@ -1,4 +1,4 @@
-"""Decoupled sampled softmax over cosines, with its gradient written out (spec/training.md).
+"""Decoupled sampled softmax over cosines, with its gradient written out.
 
 With unit vectors û, î, positive weights p_ui scaled to user weights c_u = Σ_i p_ui, and a shared draw J of negatives:
 

@@ -36,7 +36,7 @@ class UserShare:
         return slice(self.first, self.last)
 
     def local(self, start: int, stop: int) -> slice:
-        """Where the rows ``start`` ≤ row < ``stop`` of all users are among those held here; may be empty."""
+        """The slice of the rows held here with ``start`` ≤ row < ``stop`` among all users; may be empty."""
         return slice(
             min(max(start, self.first), self.last) - self.first, max(min(stop, self.last), self.first) - self.first
         )

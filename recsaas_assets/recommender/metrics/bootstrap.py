@@ -26,7 +26,7 @@ class Resamples:
     n: int = 1000
 
     def counts(self) -> Iterator[Counts]:
-        """How often each user is in each sample, shape (samples, n_users), block by block."""
+        """Number of times each user is in each sample, shape (samples, n_users), block by block."""
         rng = np.random.default_rng(self.seed)
         block = max(1, _DRAWS_AT_ONCE // max(self.n_users, 1))
         for start in range(0, self.n, block):

@@ -1,4 +1,4 @@
-"""What the lists are made of: how popular, how varied, how unequal (Abdollahpouri et al. 2019; Gini as in Sun 2019)."""
+"""Exposure of items in lists: popular, varied, unequal (Abdollahpouri et al. 2019; Gini as in Sun 2019)."""
 
 from __future__ import annotations
 

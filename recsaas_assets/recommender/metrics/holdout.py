@@ -1,4 +1,4 @@
-"""What a model is measured on: pairs that came later than everything it has seen, and its known users and items."""
+"""Holdouts: pairs that came later than everything it has seen, and its known users and items."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Holdout:
 
     @classmethod
     def since_live(cls, training_set: TrainingSet) -> Holdout:
-        """What neither the live release nor a fit on ``before_live`` has seen."""
+        """The pairs that neither the live release nor a fit on ``before_live`` has seen."""
         return cls(training_set.before_live, training_set.since_live, training_set.n_users, training_set.n_items)
 
     @cached_property

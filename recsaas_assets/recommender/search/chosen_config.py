@@ -42,7 +42,7 @@ def chosen_config(
 def usable_result(
     directory: UPath, settings: TrainingSettings, n_users: int, n_items: int, n_pairs: int
 ) -> tuple[SearchResult | None, str]:
-    """What a search has left in `directory` for a run of this tenant at this size, and in words what becomes of it.
+    """The result of a search in `directory`, if a run of this tenant at this size can use it, and a note on its use.
 
     A result that is stale, unreadable or of another version is none: it is a help, and no run fails for want of it.
     """

@@ -50,7 +50,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchTask:
-    """What a search is about.
+    """One search: its data, the configuration to start from, and its budget.
 
     Attributes:
         config: the configuration that the search starts from.

@@ -17,7 +17,7 @@ def rows(study: Study, *, limit: int | None = None) -> list[list[str]]:
 
 
 def changes(trial: Trial, study: Study) -> str:
-    """What the trial changed against trial 0, in words."""
+    """Changes of the trial against trial 0, in words."""
     if trial.number == 0:
         return "as the search started"
     start = study.trials[0].hyperparameters

@@ -1,4 +1,4 @@
-"""What a search for hyper-parameters has tried and found, as it is stored."""
+"""Trials and result of a search for hyper-parameters, as they are stored."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Trial(BaseModel):
 
 
 class Question(BaseModel):
-    """What a study is about; trials of another question are no help."""
+    """The inputs of a study; trials made from other inputs are no help."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -81,7 +81,7 @@ class Study(BaseModel):
 
     @property
     def seconds(self) -> float:
-        """What the trials took together."""
+        """Seconds of all trials together."""
         return sum(trial.seconds for trial in self.trials)
 
     def best(self) -> Trial:
@@ -103,7 +103,7 @@ class Study(BaseModel):
 
 
 class SearchResult(BaseModel):
-    """What a search found, for the runs that follow it."""
+    """The hyper-parameters that a search found, for the runs that follow it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Which hyper-parameters a search may change, and within which bounds."""
+"""The space of a search: the hyper-parameters that it may change, and their bounds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Numbers:
         return Numbers(min(self.low, number), max(self.high, number), self.log and number > 0, self.whole)
 
     def distribution(self) -> BaseDistribution:
-        """What Optuna draws from."""
+        """The distribution that Optuna draws from."""
         from optuna.distributions import FloatDistribution, IntDistribution
 
         if self.whole:
@@ -53,7 +53,7 @@ class Choice:
         return self if value in self.values else Choice((value, *self.values))
 
     def distribution(self) -> BaseDistribution:
-        """What Optuna draws from."""
+        """The distribution that Optuna draws from."""
         from optuna.distributions import CategoricalDistribution
 
         return CategoricalDistribution([json.dumps(value) for value in self.values])
@@ -107,7 +107,7 @@ _SPACES = {"softmax": _SOFTMAX, "bpr": _BPR, "two_tower": _TWO_TOWER}
 
 
 def space_of(config: ModelConfig, fixed: Mapping[str, JsonValue]) -> Space:
-    """What may change in `config`, wide enough to hold it as it is; what the tenant has `fixed` is left alone."""
+    """The space around `config`, wide enough to hold it as it is; what the tenant has `fixed` is left alone."""
     values = config.model_dump(mode="json")
     kind = "two_tower" if values["model_type"] == "two_tower" else values["loss"]
     space = _SPACES[str(kind)]

@@ -1,4 +1,4 @@
-"""What the second stage learns from: candidates of the retrieval, described, with what became of them."""
+"""Training examples of the second stage: candidates of the retrieval with their features and labels."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class SecondStageModel:
 
     @property
     def gain(self) -> float:
-        """What it adds to NDCG@10 on the test period; 0 when it was dropped."""
+        """Gain in NDCG@10 on the test period; 0 when it was dropped."""
         difference = self.verdict.difference
         return difference.value if self.verdict.goes_live and difference is not None else 0.0
 

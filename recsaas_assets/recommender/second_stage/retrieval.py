@@ -53,7 +53,7 @@ class Retrieval:
         return self._items[self._ends[user] : self._ends[user + 1]]
 
     def describe_candidates(self, user: int, rows: Rows, scores: npt.NDArray[np.float64]) -> Floats:
-        """What the trees see of a user's candidates, shape (n, n_features)."""
+        """Features of a user's candidates, shape (n, n_features)."""
         return self.describe(user, self._vectors.users[user], rows, scores, self.history(user))
 
     def order(self, stage: SecondStage, user: int, rows: Rows, scores: npt.NDArray[np.float64]) -> Rows:

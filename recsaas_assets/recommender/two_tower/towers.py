@@ -41,7 +41,7 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """Which items stand behind each of n users, as bags: `functional.embedding_bag`'s arguments.
+    """The items behind each of n users, as bags: `functional.embedding_bag`'s arguments.
 
     ``weights`` add up to 1 within each bag; an empty bag gives zero.
     """

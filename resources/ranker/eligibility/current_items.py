@@ -71,6 +71,7 @@ class ItemsNow:
         self._shut = np.concatenate([self.closed, self._changed[self._changed < self.release_size]])
         self._small = Catalogue(_frame(self.catalogue, [(row, rows[row], opened[rows[row]]) for row in sorted(rows)]))
         self._place = {row: place for place, row in enumerate(self._changed.tolist())}
+        # Cheaper than cachetools, and whole in one call of C where several threads read (ADR 17).
         self._patches: OrderedDict[Filters, Patch] = OrderedDict()
         self._lock = Lock()
 

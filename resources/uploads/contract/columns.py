@@ -1,4 +1,4 @@
-"""What a shop may upload: kinds of file, their columns, and the shape of an accepted row (spec: data contract)."""
+"""What a shop may upload: kinds of file, their columns, and the shape of an accepted row (docs/data.md)."""
 
 from __future__ import annotations
 

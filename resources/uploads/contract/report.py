@@ -55,7 +55,7 @@ class UploadStatistics(BaseModel):
 
 
 class UploadReport(BaseModel):
-    """The report of one upload (spec: HTTP contract, "Data in").
+    """The report of one upload, as the routes that take data in answer with it (docs/api.md).
 
     `errors_by_rule` counts rejected rows by `<column>.<rule>`; a row that breaks two rules counts under both.
     `already_stored` says that nothing was stored, because the content was there before: the report is the first one.

@@ -1,7 +1,8 @@
 """CSV text to polars frames of text, with the line of every row as a person counts it.
 
 Blocks of whole lines go through polars. A block that is not plain (ragged, blank lines, stray carriage returns, quotes
-over line ends or amid text) goes through the slower `csv` module, with the next one when its last row runs on.
+over line ends or amid text) goes through the slower `csv` module, with the next one when its last row runs on. DuckDB's
+reader gives rows no line numbers and refuses some of these files (ADR 16).
 """
 
 from __future__ import annotations

@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.e2e
 def test_every_module_that_workers_share_is_there(tmp_path: Path) -> None:
     """A name that is gone keeps every worker from starting. In a process of its own, as BentoML's imports warn."""
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Stands in for a training process: the first says one epoch; then one is killed, or the others fail and lose it."""
+"""Stands in for a training process: one is killed, or all fail and the first only says that it lost the others."""
 
 from __future__ import annotations
 

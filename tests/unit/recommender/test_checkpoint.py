@@ -133,6 +133,7 @@ fit(FitInputs(pairs, 10, 10, seed=1), config, checkpoint=Checkpoint(UPath(sys.ar
 """
 
 
+@pytest.mark.e2e
 def test_kill_minus_nine(tmp_path: Path) -> None:
     """A real process, killed while it writes its state after every step."""
     process = subprocess.Popen([sys.executable, "-c", _ENDLESS, str(tmp_path)], stdout=subprocess.PIPE, text=True)

@@ -155,6 +155,7 @@ for n in range(10):
 """
 
 
+@pytest.mark.e2e
 def test_processes_that_append_at_once_lose_nothing(log: EventLog, shops: Shops) -> None:
     url = log.db.engine.url.render_as_string()
     processes = [subprocess.Popen([sys.executable, "-c", _APPENDER, url, name]) for name in ("one", "two")]

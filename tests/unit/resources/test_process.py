@@ -30,6 +30,7 @@ print(json.dumps(answers))
 """
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     "begin",
     [

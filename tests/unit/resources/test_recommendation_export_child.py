@@ -28,6 +28,7 @@ from resources.recommendations.exports import export_file, submit_export
 from resources.storage.lake import Lake
 from tests.unit.bento_service.shop import Shop, open_shop
 
+pytestmark = pytest.mark.e2e
 CHILD = "resources.recommendations.export_process"
 
 

@@ -155,7 +155,7 @@ def _export(row: Row) -> dict[str, Any]:
         "result": {name: row[name] for name in figures},
         "progress": 1.0 if done else row["users_done"] / row["users_total"] if row["users_total"] else 0.0,
         "cancel_requested": row["status"] == "cancelled",
-        "started_at": None if row["status"] == "queued" else row["started_at"],
+        "started_at": row["started_at"],
         "ended_at": row["completed_at"],
     }
 

@@ -57,6 +57,7 @@ def test_opening_again_keeps_what_is_stored(tmp_path: Path, db: ControlDb, shops
     again.close()
 
 
+@pytest.mark.e2e
 def test_processes_that_open_a_new_database_at_once_all_succeed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/new/folder/control.db"
     names = [f"t{n}" for n in range(4)]

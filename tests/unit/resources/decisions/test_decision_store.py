@@ -119,6 +119,7 @@ def test_a_wrong_setting_is_named(url: str) -> None:
         open_decisions(url)
 
 
+@pytest.mark.e2e
 def test_workers_that_start_together_make_one_log(tmp_path: Path) -> None:
     program = f"from resources.decisions.store import open_decisions; open_decisions('sqlite:///{tmp_path}/d.db')"
     workers = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(4)]
