@@ -14,7 +14,7 @@ def test_every_asset_of_a_run_is_a_stage_and_begins_after_what_it_depends_on(def
     graph = definitions.resolve_asset_graph()
 
     def stage(key: AssetKey) -> str:
-        return "features" if "dbt" in graph.get(key).kinds else key.path[-1]
+        return "features" if graph.get(key).group_name == "features" else key.path[-1]
 
     keys = graph.materializable_asset_keys
     assert {stage(key) for key in keys} == set(STAGES) | IN_A_MOMENT
