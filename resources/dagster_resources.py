@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from dagster import ConfigurableResource, DagsterInstance, InitResourceContext
 from dagster._core.errors import DagsterExecutionInterruptedError
@@ -19,15 +19,11 @@ from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import Tenant, get_tenant
 from resources.decisions.store import DecisionStore, open_decisions
 from resources.jobs.kinds.training import TrainingJob, begin_training_job, is_cancelled, note_release
-from resources.landing.folders import list_landing
 from resources.storage.lake import Lake, TenantLake
-from resources.storage.listing import StoredFile, objects_as_files
 from resources.storage.run_lock import tenant_run_lock
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TrainingSettings
 from resources.training.runs import note_stage
-
-if TYPE_CHECKING:
-    from dagster_aws.s3 import S3Resource
 
 PARTITION_TAG = "dagster/partition"
 """The tag of a run of one tenant; its value is the id of the tenant. Dagster exports no name for it."""
@@ -57,31 +53,6 @@ class PlatformResource(ConfigurableResource):  # type: ignore[type-arg]
     def lake(self) -> Lake:
         """The lake."""
         return Lake.open(self.settings.lake_url, scratch=self.settings.scratch, s3_endpoint=self.settings.s3_endpoint)
-
-    @property
-    def s3(self) -> S3Resource:
-        """The connection to the lake's object store; its credentials are the usual AWS ones."""
-        from dagster_aws.s3 import S3Resource  # a second of import time, which a lake in a folder need not pay
-
-        return S3Resource(endpoint_url=self.settings.s3_endpoint or None, max_attempts=2)
-
-    def list_landing(self) -> Iterator[StoredFile]:
-        """Everything in everybody's landing folders, in one listing (see `list_landing`).
-
-        Raises:
-            LakeUnavailable, ConfigurationError: the object store cannot be listed.
-        """
-        root = self.lake.landing_root
-        if isinstance(root, Path):
-            yield from list_landing(self.lake)
-            return
-        from resources.storage.object_store import bucket_and_prefix, explained
-
-        bucket, prefix = bucket_and_prefix(root)
-        with explained():
-            pages = self.s3.get_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-            for page in pages:
-                yield from objects_as_files(page.get("Contents", ()), prefix)
 
     @property
     def db(self) -> ControlDb:
@@ -166,6 +137,11 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
         return self.platform.lake.tenant(self._tenant)
 
     @property
+    def store(self) -> TenantStore:
+        """The stored data of the tenant."""
+        return TenantStore(self.platform.lake, self.platform.db, self._tenant)
+
+    @property
     def whole_lake(self) -> Lake:
         """The lake, for the landing folder."""
         return self.platform.lake
@@ -175,7 +151,7 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
         return get_tenant(self.db, self._tenant)
 
     def training(self) -> TrainingSettings:
-        """What this run trains with: the tenant's settings, and above them what its training job asks for."""
+        """Training settings of this run: the tenant's, and above them what its training job asks for."""
         settings = self.tenant().settings.training
         return settings if self._job is None else self._job.request.over(settings)
 

@@ -13,8 +13,10 @@ from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import counting_uploads
 from resources.jobs.kinds.uploads import ReceivedUpload, UploadJob
+from resources.stores.tenant_store import TenantStore
 from resources.training.readiness import Readiness, measure_readiness
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.limits import TakesLong, UploadLimits
 from resources.uploads.contract.report import UploadReport
 from resources.uploads.jobs import submit_upload
@@ -71,21 +73,22 @@ def _store(
     services: Services, tenant: TenantId, kind: Kind, file: ReceivedFile, validate_only: bool
 ) -> UploadAnswer | None:
     """Check and store, or return None when that takes too long for an answer; it runs in a worker thread."""
+    upload = IncomingUpload(
+        kind,
+        file.path,
+        filename=file.filename,
+        origin="http",
+        received_at=services.clock(),
+        sha256=file.sha256,
+        validate_only=validate_only,
+    )
+    policy = UploadPolicy(
+        get_tenant(services.db, tenant).settings,
+        services.settings.max_upload_bytes,
+        UploadLimits.of(services.settings, at_once=True),
+    )
     try:
-        report = store_in_child(
-            services.lake,
-            services.db,
-            tenant,
-            kind,
-            file.path,
-            filename=file.filename,
-            source="http",
-            settings=get_tenant(services.db, tenant).settings,
-            now=services.clock(),
-            max_bytes=services.settings.max_upload_bytes,
-            validate_only=validate_only,
-            limits=UploadLimits.of(services.settings, at_once=True),
-        )
+        report = store_in_child(TenantStore(services.lake, services.db, tenant), upload, policy)
     except TakesLong:  # a small file may hold gigabytes of text or millions of rows
         return None
     if not report.validate_only and not report.already_stored:
@@ -98,7 +101,8 @@ def _submit(
 ) -> UploadJob | UploadAnswer:
     """Copy into the lake and commit, or answer with the report of what is stored already; blocks on the disk."""
     settings = get_tenant(services.db, tenant).settings
-    stored = stored_report(services.lake, services.db, tenant, kind, file.sha256, settings, now=services.clock())
+    store = TenantStore(services.lake, services.db, tenant)
+    stored = stored_report(store, kind, file.sha256, settings, now=services.clock())
     if stored is not None:
         return _answer(services, tenant, stored.model_copy(update={"validate_only": validate_only}))
     received = ReceivedUpload(
@@ -109,7 +113,7 @@ def _submit(
         validate_only=validate_only,
         bytes_total=file.size,
     )
-    job = submit_upload(services.lake, services.db, tenant, file.path, received, now=services.clock())
+    job = submit_upload(store, file.path, received, now=services.clock())
     services.job_worker.count()
     return job
 

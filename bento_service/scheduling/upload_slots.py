@@ -18,7 +18,7 @@ from starlette.types import Receive
 from bento_service.scheduling.fair_queue import FairQueue
 from resources.base.errors import TooManyRequests
 from resources.base.tenant import TenantId
-from resources.uploads.parsing.source import is_small_text
+from resources.uploads.parsing.uploaded_file import is_small_text
 
 PLACES = 2
 """In each of the two lanes."""

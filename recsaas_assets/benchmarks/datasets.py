@@ -19,6 +19,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import list_uploads
 from resources.storage.lake import TenantLake, read_parquet, write_parquet
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def prepared(name: str) -> Iterator[Prepared]:
         _upload(site, tenant, name)
         lake = site.tenant(tenant)
         for kind in Kind:
-            write_raw_table(site.lake, site.db, tenant, kind)
+            write_raw_table(TenantStore(site.lake, site.db, tenant), kind)
         settings = get_tenant(site.db, tenant).settings
         write_parquet(lake.raw("raw_uploads"), uploads_table(list_uploads(site.db, tenant)))
         write_parquet(lake.raw("tenant_settings"), settings_table(settings))

@@ -22,7 +22,9 @@ from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import create_tenant, get_tenant
 from resources.processes.supervisor import end_process, python, start_process
 from resources.storage.lake import Lake, TenantLake
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.store import store_upload
 
 LAST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,18 +61,9 @@ class Workplace:
         self._store(tenant, kind, file, filename=file.name)
 
     def _store(self, tenant: TenantId, kind: Kind, content: Path | bytes, *, filename: str) -> None:
-        store_upload(
-            self.lake,
-            self.db,
-            tenant,
-            kind,
-            content,
-            filename=filename,
-            source="cli",
-            settings=get_tenant(self.db, tenant).settings,
-            now=datetime.now(UTC),
-            max_bytes=self.settings.max_upload_bytes,
-        )
+        upload = IncomingUpload(kind, content, filename=filename, origin="cli", received_at=datetime.now(UTC))
+        policy = UploadPolicy(get_tenant(self.db, tenant).settings, max_bytes=self.settings.max_upload_bytes)
+        store_upload(TenantStore(self.lake, self.db, tenant), upload, policy)
 
     def upload_shop(self, tenant: TenantId, shop: SampleShop) -> None:
         """Store the three files of a shop."""

@@ -19,6 +19,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.decisions.store import DecisionStore, open_decisions
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 
 # Progress and tables go to stderr when a script reads stdout; results go to stdout.
 # A pipe has no width; 80 columns would cut versions and ids in two.
@@ -48,6 +49,10 @@ class Installation:
     def db(self) -> ControlDb:
         """The control DB."""
         return open_control_db(self.settings.database_url)
+
+    def store(self, tenant: TenantId) -> TenantStore:
+        """The stored data of one tenant."""
+        return TenantStore(self.lake, self.db, tenant)
 
     @cached_property
     def decisions(self) -> DecisionStore:

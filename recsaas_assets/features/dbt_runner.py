@@ -24,8 +24,18 @@ from recsaas_assets.features.dbt_invocation import PROJECT_DIR, dbt_session
 from recsaas_assets.features.dbt_manifest import parse_manifest, project_hash
 from resources.base.errors import CorruptArtifact, RecsaasError
 from resources.storage.disk import work_folder
-from resources.storage.lake import TenantLake, fetch_file, put_file, read_json, read_parquet, sync, write_json
-from resources.storage.listing import StoredFile, list_files
+from resources.storage.file_store import StoredFile
+from resources.storage.lake import (
+    TenantLake,
+    fetch_file,
+    local_path,
+    put_file,
+    read_json,
+    read_parquet,
+    sync,
+    write_json,
+)
+from resources.storage.listing import list_files
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
@@ -246,9 +256,9 @@ def _run_values(
 @contextmanager
 def _work_folders(tenant_lake: TenantLake, args: Sequence[str]) -> Iterator[_Folders]:
     """The folders that dbt works on: in a lake that is a folder, so that publishing is a rename, else copies."""
-    if isinstance(tenant_lake.root, Path):
+    if (here := local_path(tenant_lake.root)) is not None:
         tenant_lake.dbt.mkdir(parents=True, exist_ok=True)
-        root = Path(tenant_lake.root).absolute()
+        root = here.absolute()
         with work_folder(root, "dbt") as staging:
             yield _Folders(raw=root / "raw", published=root / "dbt", staging=staging)
         return
@@ -314,7 +324,8 @@ def _raise_if_failed(outcome: dbtRunnerResult, result: DbtResult, logs: Path) ->
 
 def _publish(result: DbtResult, staging: Path, target: UPath) -> None:
     """Put the new files in place of the old ones, by a rename beside them; the build record comes last."""
-    beside = isinstance(target, Path) and Path(target).absolute().parent == staging.parent
+    here = local_path(target)
+    beside = here is not None and here.absolute().parent == staging.parent
     built = result.models()
     for node in built:
         file = staging / f"{node.name}.parquet"

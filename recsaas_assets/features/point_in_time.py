@@ -9,7 +9,7 @@ from upath import UPath
 
 from recsaas_assets.features.dbt_runner import DbtResult, PointInTime, run_dbt
 from resources.base.errors import InvalidInput
-from resources.storage.lake import TenantLake
+from resources.storage.lake import TenantLake, local_path
 
 # `data_quality` judges uploads, not users or items: it has no "as of".
 _SELECTION = ("+user_features", "+item_features", "+popular_items", "+interaction_weights", "+int_sessions")
@@ -29,7 +29,8 @@ def features_as_of(
     """
     if as_of.tzinfo is None:
         raise InvalidInput(f"{as_of.isoformat()} has no offset; write the time as {as_of.isoformat()}Z for UTC.")
-    if isinstance(tenant_lake.dbt, Path) and out.absolute() == Path(tenant_lake.dbt).absolute():
+    published = local_path(tenant_lake.dbt)
+    if published is not None and out.absolute() == published.absolute():
         raise InvalidInput(f"{out} holds the tenant's current features; name another folder.")
     return run_dbt(
         ["build", "--exclude-resource-type", "unit_test", "--select", *_SELECTION],

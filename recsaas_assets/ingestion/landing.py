@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 
 import polars as pl
@@ -17,15 +16,17 @@ from upath import UPath
 
 from resources.base.errors import CorruptArtifact, InvalidInput, RecsaasError, TooLarge, UploadRefused
 from resources.base.tenant import TenantId
-from resources.control_db.engine import ControlDb
-from resources.control_db.tenants import Tenant
 from resources.jobs.claims import OUTAGES
-from resources.landing.folders import NOTICE, list_landing, remove_notice, several_names, shown, take_out
+from resources.landing.folders import list_landing, remove_notice, take_out
+from resources.landing.names import NOTICE, several_names, shown
 from resources.landing.refused import code_of, set_aside
 from resources.storage.disk import work_folder
-from resources.storage.lake import Lake, fetch_file, read_json, write_json
-from resources.storage.listing import StoredFile, list_files, stored_file
+from resources.storage.file_store import StoredFile
+from resources.storage.lake import Lake, fetch_file, local_path, read_json, write_json
+from resources.storage.listing import list_files, stored_file
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.report import UploadReport
 from resources.uploads.store_in_child import store_in_child
 
@@ -39,7 +40,7 @@ _MISPLACED_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class LandedFile:
-    """What became of one dropped file: a report, or the reason why it was refused, with its stable code.
+    """Outcome of one dropped file: a report, or the reason why it was refused, with its stable code.
 
     The reason may quote the file, so it belongs where an erasure reaches.
     """
@@ -139,7 +140,7 @@ def with_left_behind(
 ) -> tuple[WaitingFile, ...]:
     """The dropped files and those that dead runs had taken already, in their turn."""
     files = list(dropped)
-    if isinstance(lake.root, Path):  # an object store has no rename, so nothing is moved
+    if local_path(lake.root) is not None:  # an object store has no rename, so nothing is moved
         for kind in kinds:
             moved = (file for file in list_files(lake.tenant(tenant).taking(kind.value)) if _is_whole(file.name))
             files += [WaitingFile(kind, f.name, f.size, f.changed_at, f.mark, moved=True) for f in moved]
@@ -147,20 +148,13 @@ def with_left_behind(
     return tuple(sorted((_with_deaths(file, deaths[file.kind]) for file in files), key=_turn))
 
 
-def settled(changed_at: datetime, *, now: datetime, settle_seconds: float) -> bool:
+def is_quiet(changed_at: datetime, *, now: datetime, settle_seconds: float) -> bool:
     """Whether a file has been quiet for long enough to be whole. A time in the future says nothing, and counts."""
     return abs((now - changed_at).total_seconds()) >= settle_seconds
 
 
 def take_landed_files(
-    lake: Lake,
-    db: ControlDb,
-    tenant: Tenant,
-    kind: Kind,
-    *,
-    now: datetime,
-    max_bytes: int,
-    settle_seconds: float = 0.0,
+    store: TenantStore, kind: Kind, policy: UploadPolicy, *, now: datetime, settle_seconds: float = 0.0
 ) -> tuple[LandedFile, ...]:
     """Store every file of the tenant's landing folder as an upload, oldest first.
 
@@ -169,9 +163,9 @@ def take_landed_files(
     time. A file with which two runs have died is refused. The caller holds the tenant's run lock.
     """
     outcomes = []
-    for file in waiting_files(lake, tenant.id, kind):
-        if settled(file.changed_at, now=now, settle_seconds=settle_seconds):
-            outcome = _take(lake, db, tenant, file, now=now, max_bytes=max_bytes)
+    for file in waiting_files(store.lake, store.tenant, kind):
+        if is_quiet(file.changed_at, now=now, settle_seconds=settle_seconds):
+            outcome = _take(store, file, policy, now=now)
             outcomes += [outcome] if outcome is not None else []
     return tuple(outcomes)
 
@@ -188,7 +182,7 @@ def refuse_misplaced(
         tenant = names.get(file.name.split("/")[0])
         if tenant is None or not _is_misplaced(file.name):
             continue
-        if settled(file.changed_at, now=now, settle_seconds=settle_seconds):
+        if is_quiet(file.changed_at, now=now, settle_seconds=settle_seconds):
             place = file.name.partition("/")[2]
             with suppress(UploadRefused, PermissionError):  # it cannot be moved; the others can
                 if set_aside(lake, tenant, place, _misplaced(place), size=file.size, now=now):
@@ -198,13 +192,12 @@ def refuse_misplaced(
     return tuple(refused)
 
 
-def _take(
-    lake: Lake, db: ControlDb, tenant: Tenant, file: WaitingFile, *, now: datetime, max_bytes: int
-) -> LandedFile | None:
+def _take(store: TenantStore, file: WaitingFile, policy: UploadPolicy, *, now: datetime) -> LandedFile | None:
     """Store a copy, which nobody writes to any more, and say what became of it; None when the file has changed."""
+    lake, tenant = store.lake, store.tenant
     place = f"{file.kind.value}/{file.file_name}"
     try:
-        reserved = _reserve(lake, tenant.id, file)
+        reserved = _reserve(lake, tenant, file)
     except UploadRefused as refusal:
         return LandedFile(file.name, None, refusal.message, refusal.reason)
     if reserved is None:
@@ -213,35 +206,25 @@ def _take(
     with work_folder(lake.scratch, "landed") as work:
         copy = work / "file"
         try:
-            _check(file, reserved, max_bytes)
-            with _InHand(lake, tenant.id, file):
+            _check(file, reserved, policy.max_bytes)
+            with _InHand(lake, tenant, file):
                 fetch_file(path, copy)
                 if not _unchanged(path, mark):
                     return None
-                report = store_in_child(
-                    lake,
-                    db,
-                    tenant.id,
-                    file.kind,
-                    copy,
-                    filename=file.name,
-                    source="landing",
-                    settings=tenant.settings,
-                    now=now,
-                    max_bytes=max_bytes,
-                )
+                upload = IncomingUpload(file.kind, copy, filename=file.name, origin="landing", received_at=now)
+                report = store_in_child(store, upload, policy)
         except FileNotFoundError:
             if _unchanged(path, mark):
                 raise
             return None
         except (InvalidInput, TooLarge) as refusal:
             if reserved.problem is not None or _unchanged(path, mark):
-                set_aside(lake, tenant.id, place, refusal, size=file.size, now=now, moved_to=path)
-                lake.tenant(tenant.id).in_hand(file.kind.value).unlink(missing_ok=True)
+                set_aside(lake, tenant, place, refusal, size=file.size, now=now, moved_to=path)
+                store.folder.in_hand(file.kind.value).unlink(missing_ok=True)
             return LandedFile(file.name, None, refusal.message, code_of(refusal))
     if _unchanged(path, mark):
         path.unlink(missing_ok=True)
-        remove_notice(lake, f"{tenant.id}/{place}")
+        remove_notice(lake, f"{tenant}/{place}")
     return LandedFile(file.name, report)
 
 
@@ -275,9 +258,9 @@ def _reserve(lake: Lake, tenant: TenantId, file: WaitingFile) -> _Reserved | Non
     if file.moved:
         return _Reserved(taking, file.mark, _problem(taking))
     path = lake.landing(tenant, file.kind.value) / file.path
-    if not isinstance(path, Path):
+    if local_path(path) is None:
         return _Reserved(path, file.mark)
-    if os.path.lexists(taking):  # its turn comes when the one before it is gone
+    if os.path.lexists(str(taking)):  # its turn comes when the one before it is gone
         problem = _problem(taking)
         return None if problem is None else _Reserved(taking, "", problem)
     try:

@@ -17,6 +17,7 @@ from resources.events.export import scan_exported_events
 from resources.events.log import IMPRESSION
 from resources.jobs.kinds.erasures import users_being_erased
 from resources.storage.lake import Lake, scan_parquet, sink_parquet
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import TIME, Kind, accepted_schema
 from resources.uploads.store import scan_accepted
@@ -30,7 +31,7 @@ _WITHDRAW = "Withdraw it and send less, or ask the operator"
 
 @dataclass(frozen=True, slots=True)
 class RawTable:
-    """What a raw table holds: its rows, the uploads they are from, and up to which change of an item by API.
+    """Contents of a raw table: its rows, the uploads they are from, and up to which change of an item by API.
 
     `left_out` are the uploads that do not count, withdrawn or set aside.
     """
@@ -46,17 +47,18 @@ def raw_schema(kind: Kind) -> pl.Schema:
     return pl.Schema({**accepted_schema(kind), "received_at": TIME})
 
 
-def write_raw_table(lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind) -> RawTable:
+def write_raw_table(store: TenantStore, kind: Kind) -> RawTable:
     """Write the raw table of `kind` as a stream: every accepted row in the order received, then what came by API.
 
     That is the tracked events, or one row for each item that was changed. Rows of a user whose erasure waits are left
     out: the run may have begun before the erasure could.
     """
+    lake, db, tenant = store.lake, store.db, store.tenant
     every = list_uploads(db, tenant, kind=kind.value)
     uploads = tuple(upload for upload in every if upload.left_out_at is None)
     frames = [pl.LazyFrame(schema=raw_schema(kind)), *(_accepted(lake, u) for u in uploads if u.rows_accepted)]
     if kind is Kind.INTERACTIONS:
-        frames.append(event_rows(scan_exported_events(lake, db, tenant)))
+        frames.append(event_rows(scan_exported_events(store)))
     # Read after the uploads: a change that is here has a time after every upload that is.
     changes = list_item_changes(db, tenant) if kind is Kind.ITEMS else ()
     if changes:
@@ -65,7 +67,7 @@ def write_raw_table(lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind) -> 
     erased = users_being_erased(db, tenant)
     if erased and kind is not Kind.ITEMS:
         table = table.filter(~pl.col("user_id").is_in(list(erased)))
-    path = lake.tenant(tenant).raw(kind.value)
+    path = store.folder.raw(kind.value)
     sink_parquet(table, path)
     rows = scan_parquet([path]).select(pl.len()).collect().item()
     left_out = tuple(upload for upload in every if upload.left_out_at is not None)

@@ -53,7 +53,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class ItemQuery:
-    """Which items of the catalogue: of a category, and with a text in id, title, brand or tags; case does not count."""
+    """Filter of a list of items: by category, and by a text in id, title, brand or tags; case does not count."""
 
     category: str | None = None
     text: str | None = None

@@ -10,8 +10,6 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from resources.base.errors import UserNotFound
-from resources.base.tenant import TenantId
-from resources.control_db.engine import ControlDb
 from resources.control_db.uploads import list_uploads
 from resources.decisions.decision import as_fields
 from resources.decisions.store import DecisionStore
@@ -21,8 +19,9 @@ from resources.erasure.places.uploads import rejected_rows_of
 from resources.events.log import EventLog
 from resources.jobs.kinds.erasures import users_being_erased
 from resources.release.store import ReleaseStore
-from resources.storage.lake import Lake, TenantLake, parts, scan_parquet
+from resources.storage.lake import TenantLake, parts, scan_parquet
 from resources.storage.listing import list_files
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import REJECTED_REASON, REJECTED_ROW, Kind
 
 Row = dict[str, JsonValue]
@@ -60,7 +59,7 @@ class ReleaseWithUser(_Part):
 
 
 class UserExport(_Part):
-    """What is stored about one user.
+    """Everything that is stored about one user.
 
     `decisions` are the answers that the user was given; `features` has the rows of each table that the features of the
     shop are made of; `in_training_set` says whether the newest model was trained with the user; `seen_items` is what
@@ -81,17 +80,16 @@ class UserExport(_Part):
     seen_items: tuple[str, ...]
 
 
-def export_user(
-    lake: Lake, db: ControlDb, decisions: DecisionStore, tenant: TenantId, user_id: str, *, now: datetime
-) -> UserExport:
+def export_user(store: TenantStore, decisions: DecisionStore, user_id: str, *, now: datetime) -> UserExport:
     """Collect everything that is stored about the user.
 
     Raises:
         UserNotFound: nothing is.
     """
-    folder, store = lake.tenant(tenant), ReleaseStore(lake.tenant(tenant))
-    accepted, rejected = _uploaded(lake, db, tenant, user_id)
-    live, knowing = store.current(), releases_with(store, user_id)
+    folder, tenant, db = store.folder, store.tenant, store.db
+    releases = ReleaseStore(folder)
+    accepted, rejected = _uploaded(store, user_id)
+    live, knowing = releases.current(), releases_with(releases, user_id)
     training = folder.training / "users.parquet"
     found = UserExport(
         tenant=tenant.value,
@@ -108,7 +106,9 @@ def export_user(
             ReleaseWithUser(version=each.version, trained_at=each.trained_at, live=each.version == live)
             for each in knowing
         ),
-        seen_items=next((seen_items_in(store.directory(m.version), user_id) for m in knowing if m.version == live), ()),
+        seen_items=next(
+            (seen_items_in(releases.directory(m.version), user_id) for m in knowing if m.version == live), ()
+        ),
     )
     stored = (found.uploads, found.rejected, found.events, found.decisions, found.features, found.releases)
     if not any(stored) and not found.in_training_set:
@@ -116,13 +116,11 @@ def export_user(
     return found
 
 
-def _uploaded(
-    lake: Lake, db: ControlDb, tenant: TenantId, user_id: str
-) -> tuple[tuple[UploadedRow, ...], tuple[RejectedRow, ...]]:
-    folder = lake.tenant(tenant)
+def _uploaded(store: TenantStore, user_id: str) -> tuple[tuple[UploadedRow, ...], tuple[RejectedRow, ...]]:
+    folder = store.folder
     accepted: list[UploadedRow] = []
     rejected: list[RejectedRow] = []
-    for upload in list_uploads(db, tenant):
+    for upload in list_uploads(store.db, store.tenant):
         if upload.kind == Kind.ITEMS:
             continue
         source = {"upload_id": upload.upload_id, "filename": upload.filename}

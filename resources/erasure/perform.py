@@ -39,7 +39,7 @@ from resources.jobs.store import list_unfinished
 from resources.recommendations.exports import export_lock
 from resources.storage.lake import Lake
 from resources.storage.run_lock import tenant_run_lock
-from resources.storage.upload_lock import upload_lock
+from resources.storage.tenant_lock import upload_lock
 
 _ROUNDS = 5
 

@@ -17,7 +17,6 @@ from upath import UPath
 
 from resources.base.errors import CorruptArtifact
 from resources.base.tenant import TenantId
-from resources.control_db.engine import ControlDb
 from resources.control_db.event_exports import (
     EventExport,
     forget_event_exports,
@@ -26,8 +25,9 @@ from resources.control_db.event_exports import (
 )
 from resources.events.log import EVENT_SCHEMA, EventLog
 from resources.release.folder import describe
-from resources.storage.lake import Lake, read_parquet, scan_parquet, write_bytes
+from resources.storage.lake import read_parquet, scan_parquet, write_bytes
 from resources.storage.listing import list_files
+from resources.stores.tenant_store import TenantStore
 
 EVENTS_AT_ONCE = 50_000
 SMALL_PIECE = 10_000
@@ -35,9 +35,7 @@ SMALL_PIECE = 10_000
 _PIECE = re.compile(r"(\d+)-\d+-[0-9a-f]{8}\.parquet")
 
 
-def export_events(
-    lake: Lake, db: ControlDb, tenant: TenantId, *, now: datetime, limit: int = EVENTS_AT_ONCE
-) -> EventExport | None:
+def export_events(store: TenantStore, *, now: datetime, limit: int = EVENTS_AT_ONCE) -> EventExport | None:
     """Export up to `limit` of the tenant's new events; None when there are none, or another exporter was quicker.
 
     The caller holds the tenant's run lock, because an erasure must not look between the reading and the writing.
@@ -45,12 +43,13 @@ def export_events(
     Raises:
         CorruptArtifact: the newest piece in the lake is not what was written.
     """
+    db, tenant = store.db, store.tenant
     ledger = list_event_exports(db, tenant)
     after = ledger[-1] if ledger else None
     page = EventLog(db).export_after(tenant, after.last_seq if after else 0, limit=limit)
     if page.is_empty():
         return None
-    folder = lake.tenant(tenant).events
+    folder = store.folder.events
     newest = after if after and after.rows < SMALL_PIECE else None
     if newest is None:
         piece = write_piece(folder, tenant, page, first=page["seq"][0], last=page["seq"][-1], now=now)
@@ -63,14 +62,14 @@ def export_events(
     return piece
 
 
-def scan_exported_events(lake: Lake, db: ControlDb, tenant: TenantId) -> pl.LazyFrame:
+def scan_exported_events(store: TenantStore) -> pl.LazyFrame:
     """Every exported event of the tenant in the order of the log, as `EVENT_SCHEMA`.
 
     Raises:
         CorruptArtifact: a piece is missing or is not what was written; says how to export it again.
     """
-    folder = lake.tenant(tenant).events
-    ledger = list_event_exports(db, tenant)
+    folder = store.folder.events
+    ledger = list_event_exports(store.db, store.tenant)
     for piece in ledger:
         verify_piece(folder, piece)
     return scan_parquet([folder / piece.file for piece in ledger]) if ledger else pl.LazyFrame(schema=EVENT_SCHEMA)
@@ -106,13 +105,13 @@ def verify_piece(folder: UPath, piece: EventExport) -> None:
         )
 
 
-def forget_damaged_pieces(lake: Lake, db: ControlDb, tenant: TenantId) -> int:
+def forget_damaged_pieces(store: TenantStore) -> int:
     """Forget the first piece that is not what was written, and all later ones; return how many to export again."""
-    for piece in list_event_exports(db, tenant):
+    for piece in list_event_exports(store.db, store.tenant):
         try:
-            verify_piece(lake.tenant(tenant).events, piece)
+            verify_piece(store.folder.events, piece)
         except CorruptArtifact:
-            return forget_event_exports(db, tenant, first_seq=piece.first_seq)
+            return forget_event_exports(store.db, store.tenant, first_seq=piece.first_seq)
     return 0
 
 

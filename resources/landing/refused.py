@@ -10,9 +10,11 @@ from upath import UPath
 
 from resources.base.errors import CorruptArtifact, RecsaasError, UploadRefused
 from resources.base.tenant import TenantId
-from resources.landing.folders import shown, take_out, write_notice
+from resources.landing.folders import take_out, write_notice
+from resources.landing.names import shown
+from resources.storage.file_store import StoredFile
 from resources.storage.lake import Lake, TenantLake, move_file, read_json, write_json
-from resources.storage.listing import StoredFile, list_files
+from resources.storage.listing import list_files
 
 _ENDING = ".json"
 

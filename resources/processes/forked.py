@@ -43,12 +43,12 @@ _OUT_OF_MEMORY = re.compile(r"memory allocation of (\d+) bytes|MemoryError|bad_a
 _CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
 _MUCH = 4
 _NO_SIZE = 1 << 40
-"""Whoever asks for that much has read a length that is none."""
+"""Bytes of one request for memory that say that its size was read from damaged data."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What a child may take: memory beyond that of its start in bytes, CPU seconds of all its threads, seconds.
+class ChildLimits:
+    """Limits of a child: memory beyond that of its start in bytes, CPU seconds of all its threads, seconds.
 
     `niceness` is how far it steps back for others that want the processor.
     """
@@ -60,7 +60,7 @@ class Limits:
 
 
 class ChildDied(Exception):
-    """What the child worked on has ended it; `limit` says which limit was hit, or is None after a crash.
+    """The death of a child by what it worked on; `limit` says which limit was hit, or is None after a crash.
 
     The message is what the child said last.
     """
@@ -98,7 +98,12 @@ class ForkServer:
                 process.wait()
 
     def run(
-        self, module: str, request: dict[str, Any], *, limits: Limits, on_progress: Callable[[Any], None] | None = None
+        self,
+        module: str,
+        request: dict[str, Any],
+        *,
+        limits: ChildLimits,
+        on_progress: Callable[[Any], None] | None = None,
     ) -> Any:
         """Call `main(request, tell)` of a module in a child, and return what it returns; both are JSON.
 
@@ -212,7 +217,7 @@ def _outcome(stream: int, on_progress: Callable[[Any], None] | None, *, seconds:
             on_progress(last and last.get("told"))
 
 
-def _death(code: int, memory: int, said: str, limits: Limits) -> Exception:
+def _death(code: int, memory: int, said: str, limits: ChildLimits) -> Exception:
     """Say how a child has ended that did not end well, from its exit status or the negative signal, and its memory."""
     told = said[-_TOLD_BYTES:]
     out_of_memory = _OUT_OF_MEMORY.search(said)

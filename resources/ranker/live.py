@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from resources.base.tenant import TenantId
 from resources.ranker.ranker import Ranker
-from resources.release.live import live_version
 from resources.release.load import load_release
 from resources.release.store import ReleaseStore
 from resources.storage.lake import Lake
@@ -18,5 +17,5 @@ def live_ranker(lake: Lake, tenant: TenantId) -> Ranker:
         ReleaseNotFound, CorruptRelease: it cannot be read, or was replaced in this moment.
     """
     store = ReleaseStore(lake.tenant(tenant))
-    directory = store.directory(live_version(store, tenant))
+    directory = store.directory(store.live_version())
     return Ranker(load_release(directory, cache=store.cache, marks=store.marks))

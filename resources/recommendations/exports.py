@@ -41,7 +41,6 @@ from resources.jobs.model import Job, JobError, JobKind, JobStatus, Outcome, Pro
 from resources.jobs.runner import JobControl, JobInterrupted, TryAgain, failed
 from resources.ranker.live import live_ranker
 from resources.recommendations.batch import RECOMMENDATION_SCHEMA, recommend_all
-from resources.release.live import live_version
 from resources.release.store import ReleaseStore
 from resources.storage.disk import work_folder
 from resources.storage.lake import Lake, put_file
@@ -144,7 +143,7 @@ def submit_export(
         NoRelease: the tenant has nothing to recommend from yet.
         Conflict, ExportNotFound: see `add_export`.
     """
-    live_version(ReleaseStore(lake.tenant(tenant)), tenant)
+    ReleaseStore(lake.tenant(tenant)).live_version()
     export = add_export(db, tenant, request, now=now, key=key)
     finished = [each for each in list_exports(db, tenant, limit=_LISTED) if each.finished]
     for old in finished[MAX_KEPT:]:

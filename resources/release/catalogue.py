@@ -15,7 +15,7 @@ _CARD_COLUMNS = ("item_id", "title", "category", "brand", "price", "image_url")
 
 @dataclass(frozen=True, slots=True)
 class ItemCard:
-    """What an answer shows of an item; everything but the id may be unknown."""
+    """An item as an answer shows it; everything but the id may be unknown."""
 
     item_id: str
     title: str | None

@@ -12,13 +12,6 @@ from resources.release.manifest import ReleaseFile
 from resources.storage.file_lock import file_lock
 
 
-def local_path(path: Path | UPath) -> Path | None:
-    """Return `path` as a path of this machine, or `None` when it is in an object store."""
-    if isinstance(path, Path):
-        return Path(path)
-    return Path(path.path) if path.protocol in ("", "file", "local") else None
-
-
 def locked(folder: Path) -> AbstractContextManager[None]:
     """Let one process or thread of this machine at a time change `folder`; the lock dies with its holder."""
     return file_lock(folder / ".lock")

@@ -31,11 +31,10 @@ from resources.release.contents import (
     known_names,
     with_optional_columns,
 )
-from resources.release.folder import local_path
 from resources.release.manifest import ReleaseManifest
 from resources.release.verified import verify_once
 from resources.storage.disk import work_folder
-from resources.storage.lake import fetch_file
+from resources.storage.lake import fetch_file, local_path
 
 _COPIES_KEPT = 3  # the live one, the one before it, and the one that is being loaded
 

@@ -18,10 +18,10 @@ from upath import UPath
 
 from resources.base.errors import Conflict, CorruptRelease, InvalidInput, NoRelease, ReleaseNotFound
 from resources.release.contents import MANIFEST, ReleaseContents, known_names
-from resources.release.folder import describe, local_path, locked
+from resources.release.folder import describe, locked
 from resources.release.manifest import ManifestDraft, ReleaseFile, ReleaseManifest
 from resources.release.pointer import POINTER, Pointer, PointerMove, moved, read_pointer, write_pointer
-from resources.storage.lake import TenantLake, mark_of, put_file, read_bytes, sync, write_bytes
+from resources.storage.lake import TenantLake, local_path, mark_of, put_file, read_bytes, sync, write_bytes
 from resources.storage.listing import list_files, remove_folder
 
 _VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
@@ -224,6 +224,20 @@ class ReleaseStore:
         """Return the live version, at the price of one small read; raises as `pointer` does."""
         pointer = self.pointer()
         return pointer.version if pointer else None
+
+    def live_version(self) -> str:
+        """Return the version of the release that the tenant is answered from now; raises as `pointer` does.
+
+        Raises:
+            NoRelease: nothing is live yet.
+        """
+        version = self.current()
+        if version is None:
+            raise NoRelease(
+                f"Tenant {self._tenant} has no release yet. Upload interactions (and items) and wait for the pipeline "
+                f"to finish, or make one: recsaas run {self._tenant}"
+            )
+        return version
 
     def list(self, *, most: int | None = None) -> tuple[ReleaseSummary, ...]:
         """Return the `most` newest releases, or all; one that cannot be read is listed with its problem."""

@@ -1,7 +1,7 @@
 """The lake: typed paths per tenant, and writes that are whole or absent.
 
-A lake is a folder, or a prefix in an object store (`s3://bucket/prefix`). Nobody outside this file joins tenant paths,
-and whatever works on both is a function here.
+A lake is a folder, or a prefix in an object store (`s3://bucket/prefix`); the functions here work on both. A path below
+a tenant's folder that others share is a method here, and joined nowhere else.
 
     <lake>/tenants/<tenant>/uploads/<upload id>/   original, accepted/part-*, rejected/part-*, report.json
                             upload_jobs/<time>-<job id>     a received file that waits to be checked
@@ -24,11 +24,10 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -36,7 +35,10 @@ from upath import UPath
 
 from resources.base.errors import ConfigurationError, CorruptArtifact
 from resources.base.tenant import TenantId
-from resources.storage import disk
+from resources.storage.file_store import FileStore
+from resources.storage.local_files import LocalFiles
+
+_LOCAL = LocalFiles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +176,14 @@ class Lake:
             raise ConfigurationError(
                 f"RECSAAS_LAKE={url!r}: a lake on {scheme!r} is not supported. Set it to a folder or s3://bucket/prefix."
             )
-        root = UPath(url)
+        root = UPath(url.removeprefix("file://"))
         root.mkdir(parents=True, exist_ok=True)
         return cls(root=root, scratch=scratch)
 
     @property
     def address(self) -> dict[str, str]:
-        """What `at` takes to open this lake in another process."""
-        endpoint = "" if isinstance(self.root, Path) else self.root.storage_options.get("endpoint_url", "")
+        """Address of this lake, with which `at` opens it in another process."""
+        endpoint = store_of(self.root).endpoint(self.root)
         return {"url": str(self.root), "scratch": str(self.scratch), "s3_endpoint": endpoint}
 
     @classmethod
@@ -210,45 +212,41 @@ def _object_root(url: str, endpoint: str, scratch: Path) -> UPath:
     if not bucket:
         raise ConfigurationError(f"RECSAAS_LAKE={url!r} names no bucket. Set it to s3://bucket/prefix.")
     try:
-        store = _store()
+        # Only here: a lake in a folder does without the client for object stores and its import time.
+        from resources.storage.object_store import open_root
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"RECSAAS_LAKE={url!r} needs the package {error.name}. Install recsaas[pipeline] or recsaas[serving]."
         ) from error
-    root: UPath = store.open_root(url.rstrip("/"), endpoint=endpoint, scratch=scratch)
-    return root
+    return open_root(url.rstrip("/"), endpoint=endpoint, scratch=scratch)
 
 
-def _store() -> ModuleType:
-    """The client for object stores; a lake in a folder does without it and its import time."""
-    from resources.storage import object_store
+def store_of(path: Path | UPath) -> FileStore:
+    """The store that `path` lies in; nothing else has to know which of the two it is."""
+    if isinstance(path, Path):
+        return _LOCAL
+    store: FileStore = path.fs.files
+    return store
 
-    return object_store
+
+def local_path(path: Path | UPath) -> Path | None:
+    """Return `path` as a path of this machine, or `None` when it is in an object store."""
+    return store_of(path).local_path(UPath(path))
 
 
 def write_bytes(path: UPath, data: bytes) -> None:
     """Write `data` so that a reader sees the old file or the new one, never half of it."""
-    if isinstance(path, Path):
-        with disk.written_whole(path) as beside:
-            beside.write_bytes(data)
-    else:
-        _store().put_bytes(path, data)
+    store_of(path).write_bytes(path, data)
 
 
 def read_bytes(path: UPath) -> bytes:
     """Read a file, in one request where the lake is an object store. Raises FileNotFoundError when there is none."""
-    if isinstance(path, Path):
-        return path.read_bytes()
-    data: bytes = path.fs.cat_file(path.path)
-    return data
+    return store_of(path).read_bytes(path)
 
 
 def mark_of(path: UPath) -> str | None:
-    """What to hand to `write_bytes_if_unchanged` later; None on a disk, and for a file that is not there."""
-    if isinstance(path, Path):
-        return None
-    mark: str | None = _store().mark_of(path)
-    return mark
+    """Mark of a file as it is now, for `write_bytes_if_unchanged`; None on a disk, and for a file that is not there."""
+    return store_of(path).mark_of(path)
 
 
 def write_bytes_if_unchanged(path: UPath, data: bytes, mark: str | None) -> None:
@@ -260,49 +258,28 @@ def write_bytes_if_unchanged(path: UPath, data: bytes, mark: str | None) -> None
     Raises:
         Conflict: somebody else has written the file since, and nothing was changed.
     """
-    if isinstance(path, Path):
-        write_bytes(path, data)
-    else:
-        _store().put_bytes_if_unchanged(path, data, mark)
+    store_of(path).write_bytes_if_unchanged(path, data, mark)
 
 
 def put_file(local: Path, path: UPath) -> None:
     """Copy a file of this machine into the lake: it appears there whole or not at all, and never lies in memory."""
-    if isinstance(path, Path):
-        with disk.written_whole(path) as beside:
-            disk.copy_file(local, beside)
-    else:
-        _store().upload(local, path)
+    store_of(path).put_file(local, path)
 
 
 def fetch_file(path: Path | UPath, local: Path) -> None:
     """Copy a file of the lake to this machine. Raises FileNotFoundError when there is none."""
     local.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(path, Path):
-        disk.copy_file(path, local)
-    else:
-        _store().download(path, local)
+    store_of(path).fetch_file(UPath(path), local)
 
 
 def move_file(path: UPath, target: UPath) -> None:
     """Give a file of the lake another place in it; in an object store it is copied there, by the store itself."""
-    if isinstance(path, Path) and isinstance(target, Path):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
-    else:
-        path.fs.cp_file(path.path, target.path)
-        path.unlink()
+    store_of(path).move_file(path, target)
 
 
-@contextmanager
-def local_file(path: UPath) -> Iterator[Path]:
+def local_file(path: UPath) -> AbstractContextManager[Path]:
     """The file as a path of this machine, for code that cannot read from an object store; there it is a copy."""
-    if isinstance(path, Path):
-        yield Path(path)
-        return
-    with disk.work_folder(path.fs.scratch, "fetched") as folder:
-        fetch_file(path, folder / path.name)
-        yield folder / path.name
+    return store_of(path).local_file(path)
 
 
 def write_json(path: UPath, value: Any) -> None:
@@ -338,10 +315,8 @@ def read_parquet(path: UPath, *, columns: list[str] | None = None) -> pl.DataFra
         CorruptArtifact: the file is missing or is not Parquet.
     """
     try:
-        if isinstance(path, Path):
-            with path.open("rb") as handle:
-                return pl.read_parquet(handle, columns=columns)
-        return pl.read_parquet(io.BytesIO(read_bytes(path)), columns=columns)
+        with store_of(path).open(path) as handle:
+            return pl.read_parquet(handle, columns=columns)
     except FileNotFoundError as error:
         raise CorruptArtifact(f"{path.name} is missing; run the tenant's pipeline again.") from error
     except pl.exceptions.ComputeError as error:
@@ -350,8 +325,6 @@ def read_parquet(path: UPath, *, columns: list[str] | None = None) -> pl.DataFra
 
 def parts(folder: UPath) -> tuple[UPath, ...]:
     """The part files in `folder`, in order; none when there is no such folder."""
-    if isinstance(folder, Path) and not folder.exists():
-        return ()
     return tuple(sorted(folder.glob("part-*.parquet"), key=lambda path: path.name))
 
 
@@ -360,32 +333,19 @@ def part_name(number: int) -> str:
     return f"part-{number:06}.parquet"
 
 
-def scan_parquet(files: Sequence[UPath]) -> pl.LazyFrame:
+def scan_parquet(files: Sequence[Path | UPath]) -> pl.LazyFrame:
     """Read several Parquet files lazily, one after the other; a column that one of them lacks is null there."""
-    return pl.concat([_scan(file) for file in files], how="diagonal_relaxed")
-
-
-def _scan(file: UPath) -> pl.LazyFrame:
-    if isinstance(file, Path):
-        return pl.scan_parquet(file, glob=False)
-    return pl.scan_parquet(f"s3://{file.path}", glob=False, **_store().polars_options(file))
+    return pl.concat([store_of(file).scan_parquet(UPath(file)) for file in files], how="diagonal_relaxed")
 
 
 def sink_parquet(frame: pl.LazyFrame, path: UPath) -> None:
     """Compute `frame` as a stream and write it, atomically: memory holds a few row groups and not the table."""
-    if isinstance(path, Path):
-        with disk.written_whole(path) as beside:
-            frame.sink_parquet(beside, compression="zstd", maintain_order=True)
-        return
-    with disk.work_folder(path.fs.scratch, "computed") as folder:
-        frame.sink_parquet(folder / path.name, compression="zstd", maintain_order=True)
-        put_file(folder / path.name, path)
+    store_of(path).sink_parquet(frame, path)
 
 
 def sync(path: Path | UPath) -> None:
     """Make a file's bytes, or a folder's entries, survive a power cut; an object store has no need for it."""
-    if isinstance(path, Path):
-        disk.sync(path)
+    store_of(path).sync(UPath(path))
 
 
 def _segment(text: str) -> str:

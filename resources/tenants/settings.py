@@ -32,7 +32,7 @@ class InteractionWeights(BaseModel):
 
 
 class TrainingSettings(BaseModel):
-    """Which model a tenant's runs train, and how."""
+    """Training settings: which model a tenant's runs train, and how."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -23,7 +23,7 @@ from resources.base.errors import (
     TooLarge,
     UploadRefused,
 )
-from resources.base.tenant import TenantId
+from resources.base.settings import load_settings
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import get_tenant
 from resources.jobs import store
@@ -38,9 +38,11 @@ from resources.jobs.model import Job, JobKind, JobStatus, Outcome, Progress
 from resources.jobs.runner import JobControl, JobInterrupted, failed
 from resources.storage.lake import Lake, local_file, put_file
 from resources.storage.listing import list_files
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadOrigin, UploadPolicy
+from resources.uploads.contract.limits import UploadLimits
 from resources.uploads.contract.report import UploadReport
-from resources.uploads.store import UploadOrigin
 from resources.uploads.store_in_child import store_in_child
 
 _STALE = timedelta(days=1)
@@ -94,33 +96,21 @@ class UploadChecker:
         job_file(self.lake, UploadJob.of(job)).unlink(missing_ok=True)
 
     def _stored(self, upload: UploadJob, on_progress: Callable[[int], None]) -> UploadReport:
+        tenant = TenantStore(self.lake, self.db, upload.tenant)
+        settings = get_tenant(self.db, upload.tenant).settings
+        policy = UploadPolicy(settings, self.max_bytes, UploadLimits.of(load_settings()))
         with local_file(job_file(self.lake, upload)) as path:
-            return store_in_child(
-                self.lake,
-                self.db,
-                upload.tenant,
-                Kind(upload.received.kind),
-                path,
-                filename=upload.received.filename,
-                source=cast(UploadOrigin, upload.received.source),
-                settings=get_tenant(self.db, upload.tenant).settings,
-                now=upload.created_at,  # when it was acknowledged: what came by API since is later
-                max_bytes=self.max_bytes,
-                validate_only=upload.received.validate_only,
-                on_progress=on_progress,
-            )
+            return store_in_child(tenant, _incoming(upload, path), policy, on_progress=on_progress)
 
 
-def submit_upload(
-    lake: Lake, db: ControlDb, tenant: TenantId, local: Path, received: ReceivedUpload, *, now: datetime
-) -> UploadJob:
+def submit_upload(tenant: TenantStore, local: Path, received: ReceivedUpload, *, now: datetime) -> UploadJob:
     """Put a received file into the lake and queue its check. The same file again returns the unfinished job.
 
     Raises:
         TooManyRequests: too many jobs of the tenant wait; nothing is stored.
     """
     job = Job(
-        tenant=tenant,
+        tenant=tenant.tenant,
         id=job_id_of(Kind(received.kind), received.sha256, validate_only=received.validate_only),
         kind=JobKind.UPLOAD,
         subject=received.kind,
@@ -128,15 +118,15 @@ def submit_upload(
         created_at=now,
         updated_at=now,
     )
-    unfinished = list_unfinished_uploads(db, tenant)
-    _tidy(lake, db, tenant, unfinished, now)
+    unfinished = list_unfinished_uploads(tenant.db, tenant.tenant)
+    _tidy(tenant, unfinished, now)
     waiting = next((each for each in unfinished if each.job_id == job.id), None)
     if waiting is not None:
         return waiting
-    file = job_file(lake, UploadJob.of(job))
+    file = job_file(tenant.lake, UploadJob.of(job))
     put_file(local, file)
     try:
-        queued = UploadJob.of(store.add_job(db, job, refused=too_many_uploads))
+        queued = UploadJob.of(store.add_job(tenant.db, job, refused=too_many_uploads))
     except RecsaasError:
         file.unlink(missing_ok=True)
         raise
@@ -145,17 +135,17 @@ def submit_upload(
     return queued
 
 
-def cancel_upload(lake: Lake, db: ControlDb, tenant: TenantId, job_id: str, *, now: datetime) -> Job:
+def cancel_upload(tenant: TenantStore, job_id: str, *, now: datetime) -> Job:
     """Cancel an unfinished upload job and remove its file: no erasure looks at files of jobs that have ended.
 
     Raises:
         UploadJobNotFound: the tenant has no such job.
         Conflict: it has ended already.
     """
-    job = store.get_job(db, tenant, JobKind.UPLOAD, job_id)
+    job = store.get_job(tenant.db, tenant.tenant, JobKind.UPLOAD, job_id)
     if not job.finished:
-        job_file(lake, UploadJob.of(job)).unlink(missing_ok=True)  # first, or a crash would leave it
-    return store.cancel_job(db, tenant, JobKind.UPLOAD, job_id, now=now)
+        job_file(tenant.lake, UploadJob.of(job)).unlink(missing_ok=True)  # first, or a crash would leave it
+    return store.cancel_job(tenant.db, tenant.tenant, JobKind.UPLOAD, job_id, now=now)
 
 
 def job_id_of(kind: Kind, sha256: str, *, validate_only: bool) -> str:
@@ -168,14 +158,27 @@ def job_file(lake: Lake, job: UploadJob) -> UPath:
     return lake.tenant(job.tenant).upload_jobs / f"{_stamp(job.created_at)}-{job.job_id}"
 
 
-def _tidy(lake: Lake, db: ControlDb, tenant: TenantId, unfinished: tuple[UploadJob, ...], now: datetime) -> None:
+def _tidy(tenant: TenantStore, unfinished: tuple[UploadJob, ...], now: datetime) -> None:
     """Forget old jobs, and remove files whose job was never committed because a process died in between."""
-    store.forget_finished(db, tenant, JobKind.UPLOAD, before=now - _REMEMBERED)
-    folder = lake.tenant(tenant).upload_jobs
-    wanted = {job_file(lake, job).name for job in unfinished}
+    store.forget_finished(tenant.db, tenant.tenant, JobKind.UPLOAD, before=now - _REMEMBERED)
+    folder = tenant.folder.upload_jobs
+    wanted = {job_file(tenant.lake, job).name for job in unfinished}
     for file in list_files(folder):
         if file.name not in wanted and file.name.lstrip(".") < _stamp(now - _STALE):
             (folder / file.name).unlink(missing_ok=True)
+
+
+def _incoming(upload: UploadJob, file: Path) -> IncomingUpload:
+    received = upload.received
+    return IncomingUpload(
+        Kind(received.kind),
+        file,
+        filename=received.filename,
+        origin=cast(UploadOrigin, received.source),
+        received_at=upload.created_at,  # when it was acknowledged: what came by API since is later
+        sha256=received.sha256,
+        validate_only=received.validate_only,
+    )
 
 
 def _stamp(time: datetime) -> str:

@@ -8,12 +8,12 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from resources.base.tenant import TenantId
-from resources.control_db.engine import ControlDb
 from resources.control_db.uploads import UploadRecord, get_upload
 from resources.decisions.store import DecisionStore
 from resources.release.manifest import ReleaseManifest
 from resources.release.store import ReleaseStore
 from resources.storage.lake import Lake, read_parquet
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 
 MAX_RELEASES = 100
@@ -40,7 +40,7 @@ class ReleaseUse(_Frozen):
 
 
 class UploadTrace(_Frozen):
-    """What an upload influenced.
+    """The influence of an upload on runs, releases and answers.
 
     `rows_current` counts the rows that no later upload replaced or deleted and that no earlier one had, as of the
     newest run; null before the first one. Of an upload that was withdrawn or set aside, none do from the next run on.
@@ -67,15 +67,16 @@ class UploadTrace(_Frozen):
     notes: tuple[str, ...]
 
 
-def trace_upload(lake: Lake, db: ControlDb, decisions: DecisionStore, tenant: TenantId, upload_id: str) -> UploadTrace:
+def trace_upload(store: TenantStore, decisions: DecisionStore, upload_id: str) -> UploadTrace:
     """Follow one upload through the tenant's artifacts.
 
     Raises:
         UploadNotFound: the tenant has no upload with this id.
         CorruptRelease: the pointer to the live release cannot be read.
     """
-    record = get_upload(db, tenant, upload_id)
-    summaries = ReleaseStore(lake.tenant(tenant)).list(most=MAX_RELEASES + 1)
+    lake, tenant = store.lake, store.tenant
+    record = get_upload(store.db, tenant, upload_id)
+    summaries = ReleaseStore(store.folder).list(most=MAX_RELEASES + 1)
     read = summaries[:MAX_RELEASES]
     uses = tuple(
         use

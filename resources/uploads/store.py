@@ -16,56 +16,46 @@ from upath import UPath
 
 from resources.base.errors import Conflict, CorruptArtifact, TooLarge, UploadNotFound
 from resources.base.tenant import TenantId
-from resources.control_db.engine import ControlDb
 from resources.control_db.items import ItemChange, newest_item_change
 from resources.control_db.uploads import UploadRecord, counting_uploads, list_uploads, record_upload
 from resources.storage.disk import work_folder
 from resources.storage.lake import Lake, part_name, parts, put_file, read_json, scan_parquet, write_bytes, write_json
 from resources.storage.listing import remove_folder
-from resources.storage.upload_lock import upload_lock
+from resources.storage.tenant_lock import upload_lock
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
-from resources.uploads.checking.assemble import Settled
+from resources.uploads.checking.assemble import CheckedUpload
 from resources.uploads.checking.compare import compare_with_stored
-from resources.uploads.checking.inspect import inspect_source
+from resources.uploads.checking.inspect import FileCheck, Inspection, inspect_file
 from resources.uploads.checking.rejected import rejected_csv_chunks
 from resources.uploads.contract.columns import Kind
-from resources.uploads.contract.limits import DEFAULT_LIMITS, UploadLimits
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.quality import upload_quality
 from resources.uploads.contract.report import UploadReport
 from resources.uploads.deduplication.keys import KEYS_FILE, write_keys
-from resources.uploads.parsing.source import Source, identify
+from resources.uploads.parsing.uploaded_file import UploadedFile, identify
 from resources.uploads.parsing.validation import rules_fingerprint
 
-UploadOrigin = Literal["http", "cli", "landing"]
 _UPLOAD_ID = re.compile(r"(items|users|interactions)-[0-9a-f]{16}")
 
 
 def store_upload(
-    lake: Lake,
-    db: ControlDb,
-    tenant: TenantId,
-    kind: Kind,
-    content: Path | bytes,
+    store: TenantStore,
+    upload: IncomingUpload,
+    policy: UploadPolicy,
     *,
-    filename: str,
-    source: UploadOrigin,
-    settings: TenantSettings,
-    now: datetime,
-    max_bytes: int,
-    validate_only: bool = False,
-    limits: UploadLimits = DEFAULT_LIMITS,
     on_progress: Callable[[int], None] | None = None,
     work: Path | None = None,
 ) -> UploadReport:
-    """Inspect a file in this process and store it, unless `validate_only`; `store_in_child` is for a stranger's files.
+    """Check a file in this process and store it, unless it is only to be validated.
 
-    Content that is stored already answers the first report.
+    `store_in_child` is for a stranger's files. Content that is stored already answers the first report.
 
     What takes long runs beside other uploads of the tenant; they take turns to compare with what is stored and to
     store. A process that dies before the commit leaves a folder nobody reads, and the next try overwrites it.
 
     Args:
-        on_progress: told how many bytes of the source have been read; may raise to break off.
+        on_progress: told how many bytes of the file, as it was sent, have been read; may raise to break off.
         work: an empty folder for what is found; without it, one that is removed at the end.
 
     Raises:
@@ -75,61 +65,16 @@ def store_upload(
         UploadRefused: the file cannot be read at all; nothing is stored.
         TenantNotFound: no tenant has this id; nothing is stored.
     """
-    found = identify(content, filename=filename, max_bytes=max_bytes)
-    fingerprint = rules_fingerprint(kind, settings)
-    upload_id, stored = _known(lake, db, tenant, kind, found.sha256, fingerprint, now)
+    file = identify(upload.content, filename=upload.filename, max_bytes=policy.max_bytes, sha256=upload.sha256)
+    fingerprint = rules_fingerprint(upload.kind, policy.settings)
+    upload_id, stored = _known(store, upload.kind, file.sha256, fingerprint, upload.received_at)
     if stored is not None:
-        return stored.model_copy(update={"validate_only": validate_only})
-    with upload_folder(lake) if work is None else nullcontext(work) as work:
-        inspection = inspect_source(
-            kind,
-            found,
-            upload_id=upload_id,
-            settings=settings,
-            now=now,
-            max_bytes=max_bytes,
-            limits=limits,
-            work=work,
-            on_progress=on_progress,
-        )
-        with nullcontext() if validate_only else upload_lock(lake, tenant):
-            again, stored = _known(lake, db, tenant, kind, found.sha256, fingerprint, now)
-            if stored is not None:
-                return stored.model_copy(update={"validate_only": validate_only})
-            if again != upload_id and kind is not Kind.ITEMS:  # that of items only says what came by API meanwhile
-                raise Conflict(
-                    f"The rules or the uploads of tenant {tenant} changed while {found.filename} was checked; "
-                    "send it again."
-                )
-            settled = compare_with_stored(lake, db, tenant, inspection, now=now, max_bytes=max_bytes, work=work)
-            report = settled.report.model_copy(
-                update={"rules_fingerprint": fingerprint, "validate_only": validate_only}
-            )
-            counting = counting_uploads(db, tenant)
-            _check_room(report, counting, limits.max_tenant_rows)
-            quality = upload_quality(report, counting, now=now)
-            report = report.model_copy(update={"quality": quality})
-            if validate_only:
-                return report
-            keys = write_keys([inspection.by_key, inspection.by_event], gone=settled.gone, work=work)
-            report = _write(lake, tenant, found, settled, keys, report)
-            record_upload(
-                db,
-                UploadRecord(
-                    tenant=tenant,
-                    upload_id=upload_id,
-                    kind=kind.value,
-                    sha256=found.sha256,
-                    filename=found.filename,
-                    source=source,
-                    status=report.status.value,
-                    rows_accepted=report.rows_accepted,
-                    rows_rejected=report.rows_rejected,
-                    rows_duplicate=report.rows_duplicate,
-                    created_at=now,
-                ),
-            )
-            return report
+        return stored.model_copy(update={"validate_only": upload.validate_only})
+    check = FileCheck(upload.kind, file, upload_id, upload.received_at, policy)
+    with upload_folder(store.lake) if work is None else nullcontext(work) as work:
+        inspection = inspect_file(check, work=work, on_progress=on_progress)
+        with nullcontext() if upload.validate_only else upload_lock(store.lake, store.tenant):
+            return _compare_and_store(store, upload, inspection, fingerprint, work)
 
 
 def upload_folder(lake: Lake) -> AbstractContextManager[Path]:
@@ -138,10 +83,10 @@ def upload_folder(lake: Lake) -> AbstractContextManager[Path]:
 
 
 def stored_report(
-    lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind, sha256: str, settings: TenantSettings, *, now: datetime
+    store: TenantStore, kind: Kind, sha256: str, settings: TenantSettings, *, now: datetime
 ) -> UploadReport | None:
     """Return what `store_upload` would answer for content with this checksum that is stored already, else None."""
-    return _known(lake, db, tenant, kind, sha256, rules_fingerprint(kind, settings), now)[1]
+    return _known(store, kind, sha256, rules_fingerprint(kind, settings), now)[1]
 
 
 def read_report(lake: Lake, tenant: TenantId, upload_id: str) -> UploadReport:
@@ -168,16 +113,6 @@ def scan_accepted(lake: Lake, tenant: TenantId, upload_id: str) -> pl.LazyFrame:
     return scan_parquet(_parts(lake, tenant, upload_id, "accepted"))
 
 
-def scan_rejected(lake: Lake, tenant: TenantId, upload_id: str) -> pl.LazyFrame:
-    """Return the rejected rows of a stored upload: `rejected_row`, `rejected_reason`, and the file's columns as text.
-
-    Raises:
-        UploadNotFound: the tenant has no upload with this id.
-        CorruptArtifact: its parts are missing.
-    """
-    return scan_parquet(_parts(lake, tenant, upload_id, "rejected"))
-
-
 def rejected_csv(lake: Lake, tenant: TenantId, upload_id: str) -> Iterator[bytes]:
     """Return the rejected rows of a stored upload as CSV for people, in pieces.
 
@@ -188,8 +123,51 @@ def rejected_csv(lake: Lake, tenant: TenantId, upload_id: str) -> Iterator[bytes
     return rejected_csv_chunks(_parts(lake, tenant, upload_id, "rejected"))
 
 
+def _compare_and_store(
+    store: TenantStore, upload: IncomingUpload, inspection: Inspection, fingerprint: str, work: Path
+) -> UploadReport:
+    """Report on an inspected file and store it, while no other upload of the tenant is stored."""
+    check, now = inspection.check, upload.received_at
+    again, stored = _known(store, check.kind, check.file.sha256, fingerprint, now)
+    if stored is not None:
+        return stored.model_copy(update={"validate_only": upload.validate_only})
+    if again != check.upload_id and check.kind is not Kind.ITEMS:  # that of items only says what came by API meanwhile
+        raise Conflict(
+            f"The rules or the uploads of tenant {store.tenant} changed while {check.file.filename} was checked; "
+            "send it again."
+        )
+    checked = compare_with_stored(store, inspection, now=now, work=work)
+    counting = counting_uploads(store.db, store.tenant)
+    _check_room(checked.report, counting, check.policy.limits.max_tenant_rows)
+    more = {"rules_fingerprint": fingerprint, "validate_only": upload.validate_only}
+    report = checked.report.model_copy(update=more)
+    report = report.model_copy(update={"quality": upload_quality(report, counting, now=now)})
+    if upload.validate_only:
+        return report
+    keys = write_keys([inspection.by_key, inspection.by_event], gone=checked.gone, work=work)
+    report = _write(store, check.file, checked, keys, report)
+    record_upload(store.db, _record(store.tenant, upload, report))
+    return report
+
+
+def _record(tenant: TenantId, upload: IncomingUpload, report: UploadReport) -> UploadRecord:
+    return UploadRecord(
+        tenant=tenant,
+        upload_id=report.upload_id,
+        kind=report.kind.value,
+        sha256=report.sha256,
+        filename=report.filename,
+        source=upload.origin,
+        status=report.status.value,
+        rows_accepted=report.rows_accepted,
+        rows_rejected=report.rows_rejected,
+        rows_duplicate=report.rows_duplicate,
+        created_at=upload.received_at,
+    )
+
+
 def _known(
-    lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind, sha256: str, fingerprint: str, now: datetime
+    store: TenantStore, kind: Kind, sha256: str, fingerprint: str, now: datetime
 ) -> tuple[str, UploadReport | None]:
     """Return the id for this content, and its report when it is stored.
 
@@ -197,21 +175,21 @@ def _known(
     of it were rejected and the tenant has changed the rules since, items were changed by API since, it does not count
     any more (it was withdrawn), or rows of it repeated an upload that does not.
     """
-    uploads = list_uploads(db, tenant, kind=kind.value)
+    uploads = list_uploads(store.db, store.tenant, kind=kind.value)
     known = {upload.upload_id: upload for upload in uploads}
-    changed = newest_item_change(db, tenant) if kind is Kind.ITEMS else None
+    changed = newest_item_change(store.db, store.tenant) if kind is Kind.ITEMS else None
     upload_id = f"{kind}-{sha256[:16]}"
     seen: set[str] = set()
     while upload_id in known and upload_id not in seen:
         seen.add(upload_id)
         upload = known[upload_id]
-        news = _since(upload, uploads, changed, now) or _other_rules(lake, upload, fingerprint)
+        news = _since(upload, uploads, changed, now) or _other_rules(store.lake, upload, fingerprint)
         if news is None:
             break
         upload_id = f"{kind}-{hashlib.sha256(f'{sha256}{news}'.encode()).hexdigest()[:16]}"
     if upload_id not in known:
         return upload_id, None
-    return upload_id, read_report(lake, tenant, upload_id).model_copy(update={"already_stored": True})
+    return upload_id, read_report(store.lake, store.tenant, upload_id).model_copy(update={"already_stored": True})
 
 
 def _since(
@@ -250,23 +228,24 @@ def _check_room(report: UploadReport, stored: Sequence[UploadRecord], most: int)
 
 
 def _write(
-    lake: Lake, tenant: TenantId, source: Source, settled: Settled, keys: Path, report: UploadReport
+    store: TenantStore, file: UploadedFile, checked: CheckedUpload, keys: Path, report: UploadReport
 ) -> UploadReport:
     """Put everything into the upload's folder, which nobody reads before the commit."""
-    folder = lake.tenant(tenant).upload(report.upload_id)
+    tenant_lake = store.folder
+    folder = tenant_lake.upload(report.upload_id)
     remove_folder(folder)  # a dead attempt may have left more parts than this one has
-    if isinstance(source.content, bytes):
-        write_bytes(folder / f"original{source.format}", source.content)
+    if isinstance(file.content, bytes):
+        write_bytes(folder / f"original{file.format}", file.content)
     else:
-        put_file(source.content, folder / f"original{source.format}")
+        put_file(file.content, folder / f"original{file.format}")
     for files, target in (
-        (settled.accepted, lake.tenant(tenant).accepted(report.upload_id)),
-        (settled.rejected, lake.tenant(tenant).rejected(report.upload_id)),
+        (checked.accepted, tenant_lake.accepted(report.upload_id)),
+        (checked.rejected, tenant_lake.rejected(report.upload_id)),
     ):
-        for number, file in enumerate(files):
-            put_file(file, target / part_name(number))
+        for number, part in enumerate(files):
+            put_file(part, target / part_name(number))
     put_file(keys, folder / KEYS_FILE)
-    report = report.model_copy(update={"storage_location": folder.relative_to(lake.root).as_posix()})
+    report = report.model_copy(update={"storage_location": folder.relative_to(store.lake.root).as_posix()})
     write_json(folder / "report.json", report.model_dump(mode="json"))
     return report
 

@@ -17,19 +17,20 @@ from sqlalchemy.exc import OperationalError
 
 from resources.base import errors
 from resources.base.errors import FieldProblem, RecsaasError, UploadRefused
-from resources.base.settings import load_settings
 from resources.base.tenant import TenantId
-from resources.control_db.engine import PATIENT_SECONDS, SERVICE_SECONDS, ControlDb, open_control_db
-from resources.processes.forked import ChildDied, ForkServer, Limits
+from resources.control_db.engine import PATIENT_SECONDS, SERVICE_SECONDS, open_control_db
+from resources.processes.forked import ChildDied, ChildLimits, ForkServer
 from resources.processes.interpreter import NICENESS
 from resources.storage.disk import says_full
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.limits import TakesLong, UploadLimits
 from resources.uploads.contract.report import UploadReport
-from resources.uploads.parsing.source import Format, display_name, format_of, is_small_text, size_of
-from resources.uploads.store import UploadOrigin, store_upload, upload_folder
+from resources.uploads.parsing.uploaded_file import Format, display_name, format_of, is_small_text, size_of
+from resources.uploads.store import store_upload, upload_folder
 
 _NICENESS_AT_ONCE = 5
 """Answers go first, but somebody waits for this one too."""
@@ -48,22 +49,13 @@ _ADVICE = "split it into smaller files, write Parquet with smaller row groups, o
 
 
 def store_in_child(
-    lake: Lake,
-    db: ControlDb,
-    tenant: TenantId,
-    kind: Kind,
-    content: Path | bytes,
+    store: TenantStore,
+    upload: IncomingUpload,
+    policy: UploadPolicy,
     *,
-    filename: str,
-    source: UploadOrigin,
-    settings: TenantSettings,
-    now: datetime,
-    max_bytes: int,
-    validate_only: bool = False,
-    limits: UploadLimits | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> UploadReport:
-    """Do what `store_upload` does, with a child that reads the file within `limits`; by default the installation's.
+    """Do what `store_upload` does, with a child that reads the file within the policy's limits.
 
     Whatever the file does to the child, it is tried once. `on_progress` is also called while nothing new is read.
 
@@ -73,58 +65,26 @@ def store_in_child(
         ChildBroke: the child was ended by somebody's hand, or by an error of ours.
         TooLarge, TakesLong, TenantNotFound: as in `store_upload`.
     """
-    limits = limits or UploadLimits.of(load_settings())
-    format = format_of(content, filename)
-    size = size_of(content)
-    if is_small_text(content):  # plain Python's, or next to no rows: that needs no child
+    format = format_of(upload.content, upload.filename)
+    if is_small_text(upload.content):  # plain Python's, or next to no rows: that needs no child
         try:
-            return store_upload(
-                lake,
-                db,
-                tenant,
-                kind,
-                content,
-                filename=filename,
-                source=source,
-                settings=settings,
-                now=now,
-                max_bytes=max_bytes,
-                validate_only=validate_only,
-                limits=limits,
-                on_progress=on_progress,
-            )
+            return store_upload(store, upload, policy, on_progress=on_progress)
         except pl.exceptions.PanicException as error:
-            raise _crashed(filename, format) from error
-    allowed = child_limits(limits, size)
+            raise _crashed(upload.filename, format) from error
+    allowed = child_limits(policy.limits, size_of(upload.content))
 
     def told(done: int | None) -> None:
         if on_progress is not None:
             on_progress(done or 0)
 
-    with upload_folder(lake) as folder:
-        request = {
-            "lake": lake.address,
-            "database": db.engine.url.render_as_string(hide_password=False),
-            "busy_seconds": PATIENT_SECONDS if limits.at_once_bytes is None else SERVICE_SECONDS,
-            "tenant": tenant.value,
-            "kind": kind.value,
-            "file": str(_file_of(content, folder)),
-            "filename": filename,
-            "source": source,
-            "settings": settings.model_dump(mode="json"),
-            "now": now.isoformat(),
-            "limits": asdict(limits),
-            "work": str(folder),
-            "max_bytes": max_bytes,
-            "validate_only": validate_only,
-            "format": format.value,
-        }
+    with upload_folder(store.lake) as folder:
+        request = _request(store, upload, policy, folder)
         try:
             answer = children().run(__name__, request, limits=allowed, on_progress=told)
             if "died" in answer:
                 raise ChildDied("it has noticed that itself", limit=answer["died"])
         except ChildDied as death:
-            raise _refusal(death, filename, format, allowed) from death
+            raise _refusal(death, upload.filename, format, allowed) from death
     if "report" not in answer:
         raise _error(answer)
     return UploadReport.model_validate(answer["report"])
@@ -132,33 +92,18 @@ def store_in_child(
 
 @cache
 def children() -> ForkServer:
-    """Where children for uploads come from; `start` it ahead of time where the first one is not to wait."""
+    """The fork server of uploads; `start` it ahead of time where the first one is not to wait."""
     return ForkServer(__name__, *_IMPORTED_LATE, *(name for name in _IF_IMPORTED if name in sys.modules))
 
 
 def main(request: dict[str, Any], tell: Callable[[Any], None]) -> dict[str, Any]:
     """The work of the child: store, and say what came of it."""
-    lake = Lake.at(request["lake"])
     work = Path(request["work"]) / "found"
     work.mkdir()
     db = open_control_db(request["database"], migrate=False, busy_seconds=request["busy_seconds"])
     try:
-        report = store_upload(
-            lake,
-            db,
-            TenantId(request["tenant"]),
-            Kind(request["kind"]),
-            Path(request["file"]),
-            filename=request["filename"],
-            source=request["source"],
-            settings=TenantSettings.model_validate(request["settings"]),
-            now=datetime.fromisoformat(request["now"]),
-            max_bytes=request["max_bytes"],
-            validate_only=request["validate_only"],
-            limits=UploadLimits(**request["limits"]),
-            on_progress=tell,
-            work=work,
-        )
+        store = TenantStore(Lake.at(request["lake"]), db, TenantId(request["tenant"]))
+        report = store_upload(store, *_requested(request), on_progress=tell, work=work)
     except TakesLong:
         return {"takes_long": True}
     except RecsaasError as error:
@@ -187,16 +132,56 @@ def main(request: dict[str, Any], tell: Callable[[Any], None]) -> dict[str, Any]
     return {"report": report.model_dump(mode="json")}
 
 
+def _request(store: TenantStore, upload: IncomingUpload, policy: UploadPolicy, folder: Path) -> dict[str, Any]:
+    """What the child is told, as JSON; `_requested` reads it."""
+    return {
+        "lake": store.lake.address,
+        "database": store.db.engine.url.render_as_string(hide_password=False),
+        "busy_seconds": PATIENT_SECONDS if policy.limits.at_once_bytes is None else SERVICE_SECONDS,
+        "tenant": store.tenant.value,
+        "kind": upload.kind.value,
+        "file": str(_file_of(upload.content, folder)),
+        "format": format_of(upload.content, upload.filename).value,
+        "filename": upload.filename,
+        "origin": upload.origin,
+        "received_at": upload.received_at.isoformat(),
+        "sha256": upload.sha256,
+        "validate_only": upload.validate_only,
+        "settings": policy.settings.model_dump(mode="json"),
+        "max_bytes": policy.max_bytes,
+        "limits": asdict(policy.limits),
+        "work": str(folder),
+    }
+
+
+def _requested(request: dict[str, Any]) -> tuple[IncomingUpload, UploadPolicy]:
+    upload = IncomingUpload(
+        kind=Kind(request["kind"]),
+        content=Path(request["file"]),
+        filename=request["filename"],
+        origin=request["origin"],
+        received_at=datetime.fromisoformat(request["received_at"]),
+        sha256=request["sha256"],
+        validate_only=request["validate_only"],
+    )
+    policy = UploadPolicy(
+        settings=TenantSettings.model_validate(request["settings"]),
+        max_bytes=request["max_bytes"],
+        limits=UploadLimits(**request["limits"]),
+    )
+    return upload, policy
+
+
 def _file_of(content: Path | bytes, folder: Path) -> Path:
-    if isinstance(content, Path):
-        return content.absolute()
-    (folder / "content").write_bytes(content)
-    return folder / "content"
+    if isinstance(content, bytes):
+        (folder / "content").write_bytes(content)
+        return folder / "content"
+    return content.absolute()
 
 
-def child_limits(limits: UploadLimits, size: int) -> Limits:
+def child_limits(limits: UploadLimits, size: int) -> ChildLimits:
     """Return what a child may take that reads a file of `size` bytes."""
-    return Limits(
+    return ChildLimits(
         limits.memory_bytes,
         limits.cpu_seconds_for(size),
         limits.wall_seconds_for(size),
@@ -219,7 +204,7 @@ def _error(answer: dict[str, Any]) -> Exception:
     return kind(answer["message"], details=details)
 
 
-def _refusal(death: ChildDied, filename: str, format: Format, limits: Limits) -> UploadRefused:
+def _refusal(death: ChildDied, filename: str, format: Format, limits: ChildLimits) -> UploadRefused:
     """Say why the child is dead, and what to do with the file."""
     limit = {
         "memory": f"{limits.memory_bytes:,} bytes of memory",

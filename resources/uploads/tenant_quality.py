@@ -8,11 +8,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from resources.base.tenant import TenantId
-from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import UploadRecord, counting_uploads, list_uploads
 from resources.storage.lake import Lake, TenantLake, read_parquet
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.quality import UploadQuality, UploadVolume, upload_quality, with_warnings
 from resources.uploads.store import read_report
@@ -103,20 +102,21 @@ class TenantQuality(BaseModel):
         return next((each for each in self.uploads if each.kind is kind and each.upload_id != EVENTS), None)
 
 
-def tenant_quality(lake: Lake, db: ControlDb, tenant: TenantId, *, now: datetime) -> TenantQuality:
+def tenant_quality(store: TenantStore, *, now: datetime) -> TenantQuality:
     """Put the mart and the reports of uploads that no run has measured together.
 
     Raises:
         TenantNotFound: there is no such tenant.
     """
+    db, tenant = store.db, store.tenant
     get_tenant(db, tenant)
     records = counting_uploads(db, tenant)
-    mart = _mart(lake.tenant(tenant))
+    mart = _mart(store.folder)
     uploads = [_of_mart(mart[EVENTS])] if EVENTS in mart else []
     for place in reversed(range(len(records))):
         record = records[place]
         known = mart.get(record.upload_id)
-        uploads.append(_of_mart(known) if known else _of_report(lake, record, records[:place]))
+        uploads.append(_of_mart(known) if known else _of_report(store.lake, record, records[:place]))
     aside = tuple(each for each in map(SetAside.of, list_uploads(db, tenant)) if each is not None)
     return TenantQuality(summary=_summary(uploads, now), uploads=tuple(uploads), set_aside=aside)
 

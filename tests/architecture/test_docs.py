@@ -21,7 +21,7 @@ from resources.control_db.engine import ControlDb, open_control_db
 from resources.storage.lake import Lake
 from resources.tenants.settings import TenantSettings, TrainingSettings
 from resources.uploads.contract.columns import Kind
-from resources.uploads.parsing.validation import rule_table
+from tests.contract_table import rule_table
 
 ROOT = Path(__file__).parents[2]
 NOT_IN_OPENAPI = {"GET /docs", "GET /", "GET /openapi.json", "GET /data-docs", "GET /shop", "GET /static/recsaas.js"}

@@ -19,7 +19,9 @@ from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import create_tenant, get_tenant
 from resources.release.store import ReleaseStore
 from resources.storage.lake import Lake, TenantLake
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.report import UploadReport
 from resources.uploads.store import store_upload
 
@@ -66,16 +68,11 @@ class Site:
 
     def upload(self, tenant: str, kind: Kind, csv: str, *, now: datetime | None = None) -> UploadReport:
         return store_upload(
-            self.whole_lake,
-            self.db,
-            TenantId(tenant),
-            kind,
-            csv.encode(),
-            filename=f"{kind}.csv",
-            source="cli",
-            settings=get_tenant(self.db, TenantId(tenant)).settings,
-            now=now or datetime.now(UTC),
-            max_bytes=10_000_000,
+            TenantStore(self.whole_lake, self.db, TenantId(tenant)),
+            IncomingUpload(
+                kind, csv.encode(), filename=f"{kind}.csv", origin="cli", received_at=now or datetime.now(UTC)
+            ),
+            UploadPolicy(get_tenant(self.db, TenantId(tenant)).settings, max_bytes=10_000_000),
         )
 
     def run(self, tenant: str) -> RunOutcome:

@@ -10,6 +10,7 @@ from resources.erasure.perform import perform_erasure
 from resources.events.log import Event, EventLog
 from resources.jobs.kinds.erasures import get_erasure, request_erasure, tenants_to_retrain
 from resources.release.load import load_release
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 from tests.defs.site import FIRST_DAY, Site, interactions_csv, items_csv
 from tests.unit.resources.erasure.world import World, bytes_with
@@ -28,7 +29,7 @@ def test_a_user_leaves_every_artifact_of_a_run_and_stays_away(site: Site) -> Non
     EventLog(site.db).append(APPLE, [event], now=FIRST_DAY)
     assert site.run("apple").success
     world = World(site.home, site.whole_lake, site.db, APPLE)
-    found = export_user(site.whole_lake, site.db, world.decisions, APPLE, ZOE, now=FIRST_DAY)
+    found = export_user(TenantStore(site.whole_lake, site.db, APPLE), world.decisions, ZOE, now=FIRST_DAY)
     assert found.in_training_set and len(found.releases) == 1 and set(found.seen_items) == {"a-i001", "a-i002"}
     assert {"stg_interactions", "stg_users", "user_features", "interaction_weights"} <= set(found.features)
 

@@ -11,6 +11,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.uploads import get_upload, list_uploads
 from resources.decisions.store import open_decisions
 from resources.storage.lake import read_parquet
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 from resources.uploads.lineage import trace_upload
 from resources.uploads.tenant_quality import tenant_quality
@@ -38,7 +39,7 @@ def test_a_run_after_a_withdrawal_is_without_its_rows_and_says_so(site: Site) ->
     record = get_upload(site.db, BLUE, wrong.upload_id)
     assert record.ingested_run != record.left_out_run is not None
     decisions = open_decisions(site.settings.decisions_url)
-    trace = trace_upload(site.whole_lake, site.db, decisions, BLUE, wrong.upload_id)
+    trace = trace_upload(TenantStore(site.whole_lake, site.db, BLUE), decisions, wrong.upload_id)
     decisions.close()
     assert (trace.rows_current, len(trace.releases), trace.live) == (0, 1, False)
 
@@ -55,7 +56,7 @@ def test_a_run_sets_aside_what_is_over_the_limit_and_goes_on(site: Site, monkeyp
     record = get_upload(site.db, BLUE, giant.upload_id)
     assert record.set_aside_reason is not None
     assert "RECSAAS_MAX_TENANT_ROWS" in record.set_aside_reason
-    (aside,) = tenant_quality(site.whole_lake, site.db, BLUE, now=datetime.now(UTC)).set_aside
+    (aside,) = tenant_quality(TenantStore(site.whole_lake, site.db, BLUE), now=datetime.now(UTC)).set_aside
     assert (aside.upload_id, aside.reason) == (giant.upload_id, record.set_aside_reason)
     assert [each.upload_id for each in list_uploads(site.db, BLUE) if each.set_aside_at] == [giant.upload_id]
 

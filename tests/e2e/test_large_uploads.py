@@ -23,8 +23,10 @@ from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.uploads import list_uploads
 from resources.jobs.kinds.uploads import get_upload_job
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.store import store_upload
 from tests.unit.bento_service.shop import Shop, open_shop
 
@@ -153,15 +155,8 @@ def posted(http: httpx.Client, file: Path, shop: Shop) -> httpx.Response:
 def stored_at_once(shop: Shop, file: Path) -> Any:
     """The report of the same file, stored without a job."""
     report = store_upload(
-        shop.lake,
-        shop.db,
-        shop.tenant,
-        Kind.INTERACTIONS,
-        file,
-        filename="events.csv",
-        source="http",
-        settings=TenantSettings(),
-        now=datetime.now(UTC),
-        max_bytes=2**31,
+        TenantStore(shop.lake, shop.db, shop.tenant),
+        IncomingUpload(Kind.INTERACTIONS, file, filename="events.csv", origin="http", received_at=datetime.now(UTC)),
+        UploadPolicy(TenantSettings(), max_bytes=2**31),
     )
     return report.model_dump(mode="json")

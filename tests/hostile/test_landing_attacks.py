@@ -32,10 +32,10 @@ _RUN_THAT_A_FILE_KILLS = f"""
 import os, signal
 import recsaas_assets.ingestion.landing as landing
 store = landing.store_in_child
-def store_or_die(*arguments, **options):
-    if options["filename"] == "bad.parquet":
+def store_or_die(where, upload, policy):
+    if upload.filename == "bad.parquet":
         os.kill(os.getpid(), signal.SIGKILL)
-    return store(*arguments, **options)
+    return store(where, upload, policy)
 landing.store_in_child = store_or_die
 {_RUN}
 """

@@ -11,6 +11,7 @@ from resources.erasure.export import export_user
 from resources.events.export import export_events, scan_exported_events
 from resources.release.load import load_release
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 from tests.unit.resources.erasure.world import NOW, ZOE, World
 
 BLUE = TenantId("blue")
@@ -25,7 +26,7 @@ def test_no_object_names_the_user(s3_lake: Lake, tmp_path: Path) -> None:
     assert live is not None
     load_release(world.store.directory(live), cache=world.store.cache)
     assert len(world.places_with(ZOE)) >= 15
-    assert len(export_user(world.lake, db, world.decisions, BLUE, ZOE, now=NOW).uploads) == 2
+    assert len(export_user(world.tenant_store, world.decisions, ZOE, now=NOW).uploads) == 2
     certificate = world.erase(ZOE)
     assert len(certificate.found) >= 15
     assert world.places_with(ZOE) == []
@@ -34,7 +35,7 @@ def test_no_object_names_the_user(s3_lake: Lake, tmp_path: Path) -> None:
     assert copy is not None
     assert list(load_release(world.store.directory(copy), cache=world.store.cache).user_rows) == ["ann"]
     assert world.store.rollback(NOW, "test").version != live
-    export_events(world.lake, db, BLUE, now=NOW)
-    exported = scan_exported_events(world.lake, db, BLUE).collect()
+    export_events(TenantStore(world.lake, db, BLUE), now=NOW)
+    exported = scan_exported_events(TenantStore(world.lake, db, BLUE)).collect()
     assert exported["user_id"].to_list() == ["ann", f"{ZOE}2", "bob"]
     db.close()

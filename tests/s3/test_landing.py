@@ -13,8 +13,8 @@ from upath import UPath
 import recsaas_assets.ingestion.landing as landing
 from recsaas_assets.ingestion.landing import (
     LandedFile,
+    is_quiet,
     refuse_misplaced,
-    settled,
     take_landed_files,
     waiting_by_tenant,
     waiting_files,
@@ -25,9 +25,12 @@ from resources.control_db.tenants import Tenant, create_tenant, get_tenant
 from resources.control_db.uploads import list_uploads
 from resources.landing.folders import list_landing
 from resources.landing.refused import list_refused
+from resources.storage.file_store import StoredFile
 from resources.storage.lake import Lake, read_bytes, read_json, write_bytes
-from resources.storage.listing import StoredFile, list_files, stored_file
+from resources.storage.listing import list_files, stored_file
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 ITEMS = "item_id,title,farbe\na,Lampe,rot\nb,Tür 日本,\n"
@@ -59,7 +62,7 @@ def drop(lake: Lake, tenant: Tenant, name: str, text: str, *, age: int = 0, kind
 def take(
     lake: Lake, db: ControlDb, tenant: Tenant, kind: Kind = Kind.ITEMS, *, max_bytes: int = 10_000
 ) -> tuple[LandedFile, ...]:
-    return take_landed_files(lake, db, tenant, kind, now=NOW, max_bytes=max_bytes)
+    return take_landed_files(TenantStore(lake, db, tenant.id), kind, UploadPolicy(tenant.settings, max_bytes), now=NOW)
 
 
 def left(lake: Lake, tenant: Tenant) -> list[str]:
@@ -268,15 +271,16 @@ def test_a_file_where_no_run_looks_is_refused_where_its_sender_sees_it(lake: Lak
 
 @pytest.mark.parametrize(("age", "whole"), [(0, False), (2.9, False), (3, True), (-1, False), (-100, True)])
 def test_a_file_settles(age: float, whole: bool) -> None:
-    assert settled(NOW - timedelta(seconds=age), now=NOW, settle_seconds=3) is whole
+    assert is_quiet(NOW - timedelta(seconds=age), now=NOW, settle_seconds=3) is whole
 
 
 def test_a_file_that_still_grows_is_left_alone(lake: Lake, db: ControlDb, blue: Tenant) -> None:
     path = drop(lake, blue, "a.csv", ITEMS)
     found = stored_file(path)
     assert found is not None
+    store = TenantStore(lake, db, blue.id)
     for now, taken in ((found.changed_at, 0), (found.changed_at + timedelta(seconds=5), 1)):
-        outcomes = take_landed_files(lake, db, blue, Kind.ITEMS, now=now, max_bytes=10_000, settle_seconds=3)
+        outcomes = take_landed_files(store, Kind.ITEMS, UploadPolicy(blue.settings, 10_000), now=now, settle_seconds=3)
         assert len(outcomes) == taken
 
 
@@ -291,10 +295,10 @@ def test_a_file_with_which_two_runs_have_died_is_refused(
     drop(lake, blue, "good.csv", ITEMS.replace("Lampe", "Leuchte"))
     original = landing.store_in_child
 
-    def dies(*args: object, **options: object) -> object:
-        if options["filename"] == "bad.csv":
+    def dies(store: TenantStore, upload: IncomingUpload, policy: UploadPolicy) -> object:
+        if upload.filename == "bad.csv":
             raise end
-        return original(*args, **options)  # type: ignore[arg-type]
+        return original(store, upload, policy)
 
     monkeypatch.setattr(landing, "store_in_child", dies)
     for attempt in range(tries):

@@ -108,8 +108,8 @@ def test_another_process_s_files_are_seen_at_once(s3_lake: Lake, tmp_path: Path)
 
 
 def test_a_listing_and_a_removal_of_many_pages(s3_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resources.storage.object_store._PAGE", 2)
-    monkeypatch.setattr("resources.storage.listing._DELETED_AT_ONCE", 3)
+    monkeypatch.setattr("resources.storage.object_files._PAGE", 2)
+    monkeypatch.setattr("resources.storage.object_files._DELETED_AT_ONCE", 3)
     for number in range(7):
         write_bytes(s3_lake.root / "rows" / str(number), b"x")
     assert sorted(file.name for file in list_files(s3_lake.root)) == [f"rows/{number}" for number in range(7)]

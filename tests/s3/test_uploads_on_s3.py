@@ -13,8 +13,10 @@ from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import create_tenant
 from resources.storage.lake import Lake
 from resources.storage.listing import list_files
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.report import UploadReport
 from resources.uploads.store import read_report, rejected_csv, scan_accepted, store_upload
 
@@ -35,16 +37,9 @@ def db(tmp_path: Path) -> Iterator[ControlDb]:
 def put(lake: Lake, db: ControlDb, file: Path, content: str) -> UploadReport:
     file.write_text(content)
     return store_upload(
-        lake,
-        db,
-        BLUE,
-        Kind.INTERACTIONS,
-        file,
-        filename=file.name,
-        source="cli",
-        settings=TenantSettings(),
-        now=NOW,
-        max_bytes=10**6,
+        TenantStore(lake, db, BLUE),
+        IncomingUpload(Kind.INTERACTIONS, file, filename=file.name, origin="cli", received_at=NOW),
+        UploadPolicy(TenantSettings(), max_bytes=10**6),
     )
 
 

@@ -34,8 +34,10 @@ from resources.events.export import export_events
 from resources.events.log import IMPRESSION, Event, EventLog
 from resources.jobs.kinds.erasures import request_erasure
 from resources.storage.lake import Lake, read_parquet
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.store import store_upload
 
 WHEN = datetime(2025, 5, 1, 10, tzinfo=UTC)
@@ -55,16 +57,9 @@ def blue(db: ControlDb, shops: tuple[TenantId, TenantId]) -> Tenant:
 
 def store(lake: Lake, db: ControlDb, tenant: TenantId, kind: Kind, text: str, now: datetime) -> str:
     report = store_upload(
-        lake,
-        db,
-        tenant,
-        kind,
-        text.encode(),
-        filename="f.csv",
-        source="cli",
-        settings=TenantSettings(),
-        now=now,
-        max_bytes=10_000,
+        TenantStore(lake, db, tenant),
+        IncomingUpload(kind, text.encode(), filename="f.csv", origin="cli", received_at=now),
+        UploadPolicy(TenantSettings(), max_bytes=10_000),
     )
     return report.upload_id
 
@@ -88,7 +83,7 @@ def test_events_are_rows_of_the_contract_and_impressions_are_not(db: ControlDb, 
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_tenant_without_data_has_an_empty_table(lake: Lake, db: ControlDb, blue: Tenant, kind: Kind) -> None:
-    assert write_raw_table(lake, db, blue.id, kind) == RawTable(0, (), ())
+    assert write_raw_table(TenantStore(lake, db, blue.id), kind) == RawTable(0, (), ())
     assert read_parquet(lake.tenant(blue.id).raw(kind)).schema == raw_schema(kind)
 
 
@@ -99,7 +94,7 @@ def test_two_uploads_with_different_columns_make_one_table(
     later = now + timedelta(days=1)
     second = store(lake, db, blue.id, Kind.ITEMS, "item_id,title,price,größe\nc,Tisch,9.5,XL\n", later)
     store(lake, db, TenantId("green"), Kind.ITEMS, "item_id,title\ngreen,x\n", now)
-    raw = write_raw_table(lake, db, blue.id, Kind.ITEMS)
+    raw = write_raw_table(TenantStore(lake, db, blue.id), Kind.ITEMS)
     table = read_parquet(lake.tenant(blue.id).raw("items"))
     assert (raw.rows, [upload.upload_id for upload in raw.uploads]) == (3, [first, second])
     assert table.select("upload_id", "item_id", "price", "extra_farbe", "extra_größe", "received_at").rows() == [
@@ -120,9 +115,11 @@ def test_interactions_are_uploads_and_every_exported_event(
     ]
     EventLog(db).append(blue.id, events, now=now)
     EventLog(db).append(TenantId("green"), events, now=now)
-    assert write_raw_table(lake, db, blue.id, Kind.INTERACTIONS).rows == 1, "an event counts when it is in the lake"
-    export_events(lake, db, blue.id, now=now)
-    assert write_raw_table(lake, db, blue.id, Kind.INTERACTIONS).rows == 3
+    assert write_raw_table(TenantStore(lake, db, blue.id), Kind.INTERACTIONS).rows == 1, (
+        "an event counts when it is in the lake"
+    )
+    export_events(TenantStore(lake, db, blue.id), now=now)
+    assert write_raw_table(TenantStore(lake, db, blue.id), Kind.INTERACTIONS).rows == 3
     table = read_parquet(lake.tenant(blue.id).raw("interactions"))
     assert table.select("upload_id", "item_id").rows() == [(upload, "a"), ("events", "i0"), ("events", "i3")]
 
@@ -133,7 +130,7 @@ def test_a_user_whose_erasure_waits_is_left_out(lake: Lake, db: ControlDb, blue:
     store(lake, db, blue.id, Kind.USERS, "user_id,ort\nu,Köln\nv,Ulm\n", now)
     request_erasure(db, blue.id, "u", now)
     for kind in (Kind.INTERACTIONS, Kind.USERS):
-        assert write_raw_table(lake, db, blue.id, kind).rows == 1
+        assert write_raw_table(TenantStore(lake, db, blue.id), kind).rows == 1
         assert read_parquet(lake.tenant(blue.id).raw(kind))["user_id"].to_list() == ["v"]
 
 

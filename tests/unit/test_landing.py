@@ -18,7 +18,9 @@ from resources.control_db.tenants import Tenant, get_tenant
 from resources.control_db.uploads import list_uploads
 from resources.storage.lake import Lake
 from resources.storage.listing import list_files
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import UploadPolicy
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 OURS = "item_id,title\na,Lamp\n"
@@ -51,7 +53,9 @@ def landing_of(lake: Lake) -> Path:
 
 
 def take(lake: Lake, db: ControlDb, tenant: Tenant) -> tuple[LandedFile, ...]:
-    return take_landed_files(lake, db, tenant, Kind.ITEMS, now=NOW, max_bytes=10_000)
+    return take_landed_files(
+        TenantStore(lake, db, tenant.id), Kind.ITEMS, UploadPolicy(tenant.settings, 10_000), now=NOW
+    )
 
 
 def green_is_untouched(lake: Lake, tenant: Tenant, db: ControlDb) -> bool:

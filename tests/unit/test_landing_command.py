@@ -16,7 +16,9 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant, get_tenant
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import UploadPolicy
 
 BLUE = TenantId("blue")
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
@@ -33,7 +35,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = Path(str(lake.landing(BLUE, "items")))
     folder.mkdir(parents=True)
     (folder / "[bad].csv").write_text("<html></html>")
-    take_landed_files(lake, db, get_tenant(db, BLUE), Kind.ITEMS, now=NOW, max_bytes=1000)
+    policy = UploadPolicy(get_tenant(db, BLUE).settings, 1000)
+    take_landed_files(TenantStore(lake, db, BLUE), Kind.ITEMS, policy, now=NOW)
     (folder / "good.csv").write_text("item_id\na\n")
     (folder.parent / "users").symlink_to("items")
     db.close()

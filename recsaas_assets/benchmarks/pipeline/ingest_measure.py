@@ -21,9 +21,11 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.checking.compare import inspect_upload
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.report import UploadReport
 from resources.uploads.store import store_upload
 
@@ -154,12 +156,8 @@ def _interactions(rng: np.random.Generator, rows: int, bad: float) -> pl.DataFra
 def _inspect(file: Path) -> UploadReport:
     with tempfile.TemporaryDirectory(dir=file.parent) as work:
         return inspect_upload(
-            Kind.INTERACTIONS,
-            file,
-            filename=file.name,
-            settings=TenantSettings(),
-            now=_NOW,
-            max_bytes=_MAX_BYTES,
+            IncomingUpload(Kind.INTERACTIONS, file, filename=file.name, origin="cli", received_at=_NOW),
+            UploadPolicy(TenantSettings(), max_bytes=_MAX_BYTES),
             work=Path(work),
         ).report
 
@@ -170,16 +168,9 @@ def _store(file: Path) -> UploadReport:
         create_tenant(db, _SHOP, name="Bench", now=_NOW)
         try:
             return store_upload(
-                Lake.open(f"{folder}/lake", scratch=Path(folder) / "scratch"),
-                db,
-                _SHOP,
-                Kind.INTERACTIONS,
-                file,
-                filename=file.name,
-                source="cli",
-                settings=TenantSettings(),
-                now=_NOW,
-                max_bytes=_MAX_BYTES,
+                TenantStore(Lake.open(f"{folder}/lake", scratch=Path(folder) / "scratch"), db, _SHOP),
+                IncomingUpload(Kind.INTERACTIONS, file, filename=file.name, origin="cli", received_at=_NOW),
+                UploadPolicy(TenantSettings(), max_bytes=_MAX_BYTES),
             )
         finally:
             db.close()

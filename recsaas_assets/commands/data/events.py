@@ -28,8 +28,8 @@ def export(tenant_id: TenantId, again: bool, as_json: bool) -> None:
     site = Installation()
     get_tenant(site.db, tenant_id)
     with tenant_run_lock(site.settings.home, tenant_id, wait_seconds=60.0):
-        damaged = forget_damaged_pieces(site.lake, site.db, tenant_id) if again else 0
-        while export_events(site.lake, site.db, tenant_id, now=datetime.now(UTC)):
+        damaged = forget_damaged_pieces(site.store(tenant_id)) if again else 0
+        while export_events(site.store(tenant_id), now=datetime.now(UTC)):
             pass
         ledger = list_event_exports(site.db, tenant_id)
     rows, last = sum(piece.rows for piece in ledger), ledger[-1].last_seq if ledger else 0

@@ -10,7 +10,8 @@ from recsaas_assets.commands.console import TENANT, Installation, json_option, p
 from recsaas_assets.ingestion.landing import WaitingFile, waiting_files
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
-from resources.landing.folders import linked_folders, shown
+from resources.landing.folders import linked_folders
+from resources.landing.names import shown
 from resources.landing.refused import RefusedFile, forget_refused, list_refused
 from resources.uploads.contract.columns import Kind
 

@@ -21,7 +21,7 @@ _SHOWN = 20
 def quality(tenant_id: TenantId, as_json: bool) -> None:
     """Show how complete, valid, unique, fresh and usual in size TENANT's data is, and what training still needs."""
     site = Installation()
-    measured = tenant_quality(site.lake, site.db, tenant_id, now=datetime.now(UTC))
+    measured = tenant_quality(site.store(tenant_id), now=datetime.now(UTC))
     readiness = measure_readiness(site.lake, site.db, tenant_id)
     if as_json:
         print_json(

@@ -15,6 +15,7 @@ from recsaas_assets.commands.console import TENANT, Installation, json_option, n
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.limits import UploadLimits
 from resources.uploads.contract.quality import UploadQuality
 from resources.uploads.contract.report import UploadReport
@@ -76,24 +77,15 @@ def upload_file(
     Raises:
         TenantNotFound, UploadRefused, TooLarge: nothing was stored.
     """
-    record = get_tenant(site.db, tenant)
+    incoming = IncomingUpload(
+        kind, file, filename=file.name, origin="cli", received_at=datetime.now(UTC), validate_only=validate_only
+    )
+    policy = UploadPolicy(
+        get_tenant(site.db, tenant).settings, site.settings.max_upload_bytes, UploadLimits.of(site.settings)
+    )
 
     def store(on_progress: Callable[[int], None] | None) -> UploadReport:
-        return store_in_child(
-            site.lake,
-            site.db,
-            tenant,
-            kind,
-            file,
-            filename=file.name,
-            source="cli",
-            settings=record.settings,
-            now=datetime.now(UTC),
-            max_bytes=site.settings.max_upload_bytes,
-            validate_only=validate_only,
-            limits=UploadLimits.of(site.settings),
-            on_progress=on_progress,
-        )
+        return store_in_child(site.store(tenant), incoming, policy, on_progress=on_progress)
 
     size = file.stat().st_size
     if size < _PROGRESS_FROM_BYTES:

@@ -10,7 +10,6 @@ from resources.base.errors import NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.release.contents import EVALUATION_JSON, EVALUATION_MARKDOWN
-from resources.release.live import live_version
 from resources.release.store import ReleaseStore
 from resources.storage.lake import TenantLake, read_json
 
@@ -31,7 +30,7 @@ def evaluate(tenant_id: TenantId, version: str | None, baselines: bool, as_json:
         _show_against_all(tenant_id, lake, as_json)
         return
     store = ReleaseStore(lake)
-    directory = store.directory(version or live_version(store, tenant_id))
+    directory = store.directory(version or store.live_version())
     if as_json:
         print_json({"tenant": str(tenant_id), "release": directory.name, **read_json(directory / EVALUATION_JSON)})
     else:

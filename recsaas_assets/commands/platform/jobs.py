@@ -15,6 +15,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.jobs.model import UNFINISHED, Job, JobKind, JobStatus
 from resources.jobs.store import cancel_job, find_job, list_jobs, retry_job
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.jobs import cancel_upload
 
 _TIMES = ("created_at", "updated_at", "started_at", "ended_at")
@@ -84,7 +85,7 @@ def cancel(tenant_id: TenantId, job_id: str, yes: bool, as_json: bool) -> None:
         click.confirm(f"Cancel {job.kind} {job.id} of tenant {tenant_id}?", abort=True, err=True)
     now = datetime.now(UTC)
     if job.kind is JobKind.UPLOAD:
-        _told(cancel_upload(site.lake, site.db, tenant_id, job.id, now=now), as_json)
+        _told(cancel_upload(TenantStore(site.lake, site.db, tenant_id), job.id, now=now), as_json)
     else:
         _told(cancel_job(site.db, tenant_id, job.kind, job.id, now=now), as_json)
 

@@ -12,7 +12,6 @@ from rich.table import Table
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
-from resources.release.live import live_version
 from resources.release.pointer import Pointer, PointerMove
 from resources.release.store import ReleaseStore, ReleaseSummary
 
@@ -70,7 +69,7 @@ def list_(tenant_id: TenantId, as_json: bool) -> None:
 def show(tenant_id: TenantId, version: str | None, as_json: bool) -> None:
     """Show the manifest of a release; the live one when VERSION is left out."""
     store = _store(tenant_id)
-    manifest = store.manifest(version or live_version(store, tenant_id))
+    manifest = store.manifest(version or store.live_version())
     pointer = store.pointer()
     moves = [move for move in (pointer.history if pointer else ()) if manifest.version in (move.version, move.replaced)]
     if as_json:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
@@ -24,6 +23,7 @@ from resources.control_db.tenants import (
     resume_tenant,
     suspend_tenant,
 )
+from resources.storage.lake import local_path
 from resources.tenants.settings import TenantSettings, TrainingSettings, changed
 from resources.uploads.contract.columns import Kind
 
@@ -45,8 +45,8 @@ def create(tenant_id: TenantId, name: str | None, as_json: bool) -> None:
     made = create_tenant(site.db, tenant_id, name=name or str(tenant_id), now=now)
     _, secret = create_api_key(site.db, tenant_id, name="first key", scopes=SCOPES, now=now)
     for kind in Kind:
-        folder = site.lake.landing(tenant_id, kind.value)
-        if isinstance(folder, Path):  # an object store has no folders
+        folder = local_path(site.lake.landing(tenant_id, kind.value))
+        if folder is not None:  # an object store has no folders
             folder.mkdir(parents=True, exist_ok=True)
     if as_json:
         print_json({"tenant": str(made.id), "name": made.name, "status": made.status, "api_key": secret})

@@ -31,7 +31,7 @@ def export(tenant_id: TenantId, user_id: str, out: Path | None, as_json: bool) -
     """Show everything that is stored about USER; --json and --out have every row."""
     site = Installation()
     get_tenant(site.db, tenant_id)
-    found = export_user(site.lake, site.db, site.decisions, tenant_id, user_id, now=datetime.now(UTC))
+    found = export_user(site.store(tenant_id), site.decisions, user_id, now=datetime.now(UTC))
     if out is not None:
         out.write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
         notes.print(f"Wrote {out}.")

@@ -24,6 +24,8 @@ from resources.dagster_resources import TenantRunResource
 from resources.events.export import export_events
 from resources.storage.lake import scan_parquet, write_parquet
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import UploadPolicy
+from resources.uploads.contract.limits import UploadLimits
 
 _SHOWN = 20
 
@@ -44,7 +46,7 @@ RAW_COMMON: AssetOptions = {
 def tracked_events(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """One partition: the tenant's event log in pieces. A sensor exports between runs, and a run what is left."""
     tenant_run.stage("tracked_events")
-    while export_events(tenant_run.whole_lake, tenant_run.db, tenant_run.tenant_id, now=datetime.now(UTC)):
+    while export_events(tenant_run.store, now=datetime.now(UTC)):
         pass
     ledger = list_event_exports(tenant_run.db, tenant_run.tenant_id)
     return MaterializeResult(metadata=exported(ledger, tenant_run.lake.events))
@@ -59,7 +61,7 @@ def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] 
         landed = _take_landed(context, tenant_run, kind)
         most_rows = tenant_run.settings.max_tenant_rows
         set_excess_aside(tenant_run.db, tenant_run.tenant_id, most_rows=most_rows, now=datetime.now(UTC))
-        raw = write_raw_table(tenant_run.whole_lake, tenant_run.db, tenant_run.tenant_id, kind)
+        raw = write_raw_table(tenant_run.store, kind)
         _mark_taken_in(context, tenant_run, raw)
         path = tenant_run.lake.raw(kind.value)
         return MaterializeResult(
@@ -75,15 +77,10 @@ def raw_asset(kind: Kind, description: str, *, deps: Sequence[AssetsDefinition] 
 
 def _take_landed(context: AssetExecutionContext, tenant_run: TenantRunResource, kind: Kind) -> Sequence[LandedFile]:
     """Store the files of the landing folder, and name those that were refused."""
-    landed = take_landed_files(
-        tenant_run.whole_lake,
-        tenant_run.db,
-        tenant_run.tenant(),
-        kind,
-        now=datetime.now(UTC),
-        max_bytes=tenant_run.settings.max_upload_bytes,
-        settle_seconds=tenant_run.settings.upload_settle_seconds,
-    )
+    settings = tenant_run.settings
+    policy = UploadPolicy(tenant_run.tenant().settings, settings.max_upload_bytes, UploadLimits.of(settings))
+    quiet = settings.upload_settle_seconds
+    landed = take_landed_files(tenant_run.store, kind, policy, now=datetime.now(UTC), settle_seconds=quiet)
     for file in landed:
         if file.code is not None:  # the reason itself may quote the file, and an erasure does not reach this log
             why = f"recsaas landing {tenant_run.tenant_id}"

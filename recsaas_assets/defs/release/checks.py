@@ -38,7 +38,7 @@ _DATA_QUALITY = AssetKey("data_quality")
 def data_quality_checks(tenant_run: TenantRunResource) -> Iterator[AssetCheckResult]:
     """Warnings, not gates: it is the shop's data, and what is right in it is used."""
     lake, db, tenant = tenant_run.whole_lake, tenant_run.db, tenant_run.tenant_id
-    quality = tenant_quality(lake, db, tenant, now=datetime.now(UTC))
+    quality = tenant_quality(tenant_run.store, now=datetime.now(UTC))
     for finding in findings(quality, measure_readiness(lake, db, tenant)):
         yield AssetCheckResult(
             asset_key=_DATA_QUALITY,

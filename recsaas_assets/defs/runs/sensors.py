@@ -22,7 +22,7 @@ from dagster import (
 
 from recsaas_assets.defs.common.jobs import TENANT_JOB, tenant_pipeline
 from recsaas_assets.defs.common.partitions import tenants_partitions
-from recsaas_assets.ingestion.landing import refuse_misplaced, settled, waiting_by_tenant, with_left_behind
+from recsaas_assets.ingestion.landing import is_quiet, refuse_misplaced, waiting_by_tenant, with_left_behind
 from recsaas_assets.runs.run_failures import fail_dead_runs, failure_of
 from recsaas_assets.runs.run_requests import Outcome, decide, digest, from_cursor, to_cursor
 from resources.base.code_version import code_version
@@ -33,7 +33,8 @@ from resources.control_db.uploads import UploadRecord, counting_uploads, pending
 from resources.dagster_resources import PARTITION_TAG, PlatformResource
 from resources.events.log import EventLog
 from resources.jobs.kinds.erasures import tenants_to_retrain
-from resources.landing.folders import linked_folders, shown
+from resources.landing.folders import linked_folders, list_landing
+from resources.landing.names import shown
 from resources.training.runs import newest_failed_under_other_code, note_end
 from resources.uploads.contract.columns import Kind
 
@@ -99,7 +100,7 @@ def misplaced_files(context: SensorEvaluationContext, platform: PlatformResource
     """Their senders would wait for ever: a run takes files that lie straight in the folder of a kind."""
     lake, settle = platform.lake, platform.settings.upload_settle_seconds
     tenants = [tenant.id for tenant in list_tenants(platform.db)]
-    refused = refuse_misplaced(lake, tenants, platform.list_landing(), now=datetime.now(UTC), settle_seconds=settle)
+    refused = refuse_misplaced(lake, tenants, list_landing(platform.lake), now=datetime.now(UTC), settle_seconds=settle)
     notes = [f"{path} was refused." for path in refused]
     links = [shown(path) for path in linked_folders(lake)[:_MOST_LINKS_NAMED]]
     notes += [f"landing/{path} is a link, and nothing behind it is taken: mount the folder there." for path in links]
@@ -123,7 +124,7 @@ def _reasons(platform: PlatformResource) -> dict[str, list[Reason]]:
     reasons: dict[str, list[Reason]] = defaultdict(list)
     for upload in pending_uploads(platform.db):
         reasons[str(upload.tenant)].append(_of_upload(upload))
-    dropped, lake = waiting_by_tenant(platform.list_landing()), platform.lake
+    dropped, lake = waiting_by_tenant(list_landing(platform.lake)), platform.lake
     for tenant in list_tenants(platform.db):
         for file in with_left_behind(lake, tenant.id, dropped.get(str(tenant.id), ())):
             what = f"dropped {file.kind.value}/{file.path} {file.mark} moved={file.moved} deaths={file.deaths}"
@@ -177,7 +178,7 @@ def _waiting(platform: PlatformResource) -> dict[TenantId, str]:
         found = reasons.get(str(tenant.id), [])
         if tenant.status != "active" or not found:
             continue
-        if not all(settled(reason.since, now=now, settle_seconds=settle) for reason in found):
+        if not all(is_quiet(reason.since, now=now, settle_seconds=settle) for reason in found):
             continue
         # Asked last: this asks the control DB.
         if all(reason.needs_interactions for reason in found) and not _has_interactions(platform, tenant.id):

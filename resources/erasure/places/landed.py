@@ -13,7 +13,8 @@ from typing import IO, cast
 
 from resources.erasure.places.matching import names_user, stream_names_user, without_user
 from resources.erasure.places.trace import Finding, Subject, Trace
-from resources.landing.folders import NOTICE, list_landing, opened_file, shown
+from resources.landing.folders import list_landing, opened_file
+from resources.landing.names import NOTICE, shown
 from resources.landing.refused import forget_refused, refused_content
 from resources.storage.listing import list_files
 from resources.uploads.contract.columns import Kind

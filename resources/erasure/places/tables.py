@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from upath import UPath
 
@@ -15,6 +14,7 @@ from resources.erasure.places.matching import count_in_table
 from resources.erasure.places.trace import Finding, Subject, Trace
 from resources.erasure.places.uploads import REWRITTEN, remove_rows
 from resources.events.export import remove_unnamed_pieces
+from resources.storage.lake import local_path
 from resources.storage.listing import list_files, remove_folder
 
 # Looked through in their own way, or without any row of a user.
@@ -64,7 +64,7 @@ def traces_of_dead_processes(subject: Subject) -> Iterator[Trace]:
         hidden = next((n for n, part in enumerate(parts, start=1) if part.startswith(".")), None)
         if hidden is not None and parts[-1] not in _OURS and parts[0] != "upload_jobs":
             left["/".join(parts[:hidden])] = hidden < len(parts)
-    if isinstance(root, Path):  # in an object store another machine may be writing one
+    if local_path(root) is not None:  # in an object store another machine may be writing one
         known = {upload.upload_id for upload in list_uploads(subject.db, subject.tenant)}
         stored = (root / "uploads").iterdir() if (root / "uploads").exists() else ()
         left |= {f"uploads/{path.name}": True for path in stored if path.is_dir() and path.name not in known}

@@ -24,7 +24,7 @@ from resources.uploads.parsing.statistics import PartSummary, add_up, summarise
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class CheckedUpload:
     """Part files in the work folder, ready to be stored, and the report. `gone` as in `Repeats`."""
 
     accepted: tuple[Path, ...]
@@ -33,32 +33,30 @@ class Settled:
     report: UploadReport
 
 
-def settle(
-    inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | None, max_bytes: int, work: Path
-) -> Settled:
+def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | None, work: Path) -> CheckedUpload:
     """Leave the repeats out of the accepted rows, add the conflicts to the rejected ones, and count.
 
     Only parts that change are written again.
     """
-    kind, source = inspection.kind, inspection.source
+    kind, file = inspection.kind, inspection.check.file
     accepted = _without(inspection, repeats.gone, work / "accepted")
     rejected, errors, counts = inspection.rejected, inspection.errors, dict(inspection.errors_by_rule)
     conflicts = len(repeats.conflicts)
     if conflicts:
-        rejected, found = _with_conflicts(inspection, repeats, max_bytes, work / "all-rejected")
+        rejected, found = _with_conflicts(inspection, repeats, work / "all-rejected")
         errors = first_errors((*errors, *found))
         counts[f"{id_column(kind)}.repeated"] = conflicts
     rows_accepted = inspection.rows_valid - repeats.duplicates - conflicts
     report = UploadReport(
-        upload_id=inspection.upload_id,
+        upload_id=inspection.check.upload_id,
         kind=kind,
         status=status_of(
             accepted=rows_accepted,
             rejected=inspection.rows_rejected + conflicts,
             duplicate=repeats.duplicates,
         ),
-        filename=source.filename,
-        sha256=source.sha256,
+        filename=file.filename,
+        sha256=file.sha256,
         rows_total=inspection.rows_valid + inspection.rows_rejected,
         rows_accepted=rows_accepted,
         rows_rejected=inspection.rows_rejected + conflicts,
@@ -67,7 +65,7 @@ def settle(
         errors_by_rule=counts,
         statistics=add_up(kind, _summaries(accepted), catalogue),
     )
-    return Settled(_files(accepted), _files(rejected), repeats.gone, report)
+    return CheckedUpload(_files(accepted), _files(rejected), repeats.gone, report)
 
 
 def _without(inspection: Inspection, gone: Mask, folder: Path) -> tuple[Part, ...]:
@@ -84,9 +82,7 @@ def _without(inspection: Inspection, gone: Mask, folder: Path) -> tuple[Part, ..
     return tuple(kept)
 
 
-def _with_conflicts(
-    inspection: Inspection, repeats: Repeats, max_bytes: int, folder: Path
-) -> tuple[tuple[Part, ...], list[RowError]]:
+def _with_conflicts(inspection: Inspection, repeats: Repeats, folder: Path) -> tuple[tuple[Part, ...], list[RowError]]:
     """Put conflicting rows among the rejected ones, as the file has them: their text is read from the file again."""
     kind, column = inspection.kind, id_column(inspection.kind)
     rows, first_rows = repeats.conflicts["row"], repeats.conflicts["first_row"]
@@ -95,7 +91,7 @@ def _with_conflicts(
     errors: list[RowError] = []
     with ThreadPoolExecutor(1) as pool:
         writer = PartWriter(folder, row_column=REJECTED_ROW, pool=pool)
-        for text in text_of_rows(inspection, rows, max_bytes=max_bytes):
+        for text in text_of_rows(inspection, rows):
             if text.is_empty():
                 continue
             first = first_rows[np.searchsorted(rows, text[ROW_NUMBER].to_numpy())]

@@ -18,7 +18,7 @@ REJECTED_REASON = "rejected_reason"
 
 
 class Kind(StrEnum):
-    """What the rows of an upload are."""
+    """Kind of an upload: what its rows are."""
 
     ITEMS = "items"
     USERS = "users"
@@ -26,7 +26,7 @@ class Kind(StrEnum):
 
 
 class ValueType(StrEnum):
-    """How the text of a cell is read."""
+    """Type of a column's values, which says how the text of a cell is read."""
 
     ID = "id"
     TEXT = "text"

@@ -36,7 +36,7 @@ class RowError(BaseModel):
 
 
 class UploadStatistics(BaseModel):
-    """What the accepted rows contain; the rows that delete are only counted, as `deletions`.
+    """Statistics of the accepted rows; the rows that delete are only counted, as `deletions`.
 
     `unknown_items` is null when there was no catalogue to compare with. `completeness` is the share of rows with a
     value, for every optional column of the contract; it is empty when there are no rows.

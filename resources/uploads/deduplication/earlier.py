@@ -48,7 +48,7 @@ class Deletions:
 
 
 class EarlierRows:
-    """What a new file is compared with. The number of a source is its place in `uploads`; events come last."""
+    """Stored rows to compare a new file with. The number of a source is its place in `uploads`; events come last."""
 
     def __init__(self, kind: Kind, uploads: Sequence[StoredRows], *, deleted: Hashes) -> None:
         """Look up the deletions. `uploads` are newest first; `deleted` are the hashes that the new file deletes."""

@@ -114,7 +114,7 @@ def catalogue_of(items: Sequence[StoredRows]) -> Hashes | None:
     return np.sort(known.select("hash").collect(engine="streaming")["hash"].to_numpy())
 
 
-def tracked_events(
+def tracked_rows(
     db: ControlDb,
     tenant: TenantId,
     *,

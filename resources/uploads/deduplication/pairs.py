@@ -59,7 +59,7 @@ class PairFiles:
 
 @dataclass(frozen=True, slots=True)
 class Equality:
-    """Which pairs are equal in their key, and which in what is compared besides (Boolean, shape (n_pairs,))."""
+    """Masks of pairs: equal in their key, and equal in what is compared besides (Boolean, shape (n_pairs,))."""
 
     key: Mask
     other: Mask

@@ -23,7 +23,7 @@ from resources.uploads.contract.columns import (
 from resources.uploads.contract.report import MAX_LISTED_ERRORS, MAX_VALUE_CHARACTERS, RowError
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, RaggedRow, TextBatch
 from resources.uploads.parsing.mapping import clean_and_parse, clean_text
-from resources.uploads.parsing.validation import Rule, extra_column_rule, failing_rows, parsed
+from resources.uploads.parsing.validation import ValidationRule, extra_column_rule, failing_rows, parsed
 
 WRONG_FIELD_COUNT = "row.wrong_field_count"
 OPEN_QUOTE = "row.open_quote"
@@ -44,7 +44,9 @@ class CheckedBatch:
     errors_by_rule: dict[str, int]
 
 
-def check_batch(batch: TextBatch, *, kind: Kind, rules: Sequence[Rule], types: Mapping[str, str]) -> CheckedBatch:
+def check_batch(
+    batch: TextBatch, *, kind: Kind, rules: Sequence[ValidationRule], types: Mapping[str, str]
+) -> CheckedBatch:
     """Parse a batch and apply the rules to its rows; rows with the wrong number of fields have that one reason."""
     text = batch.frame
     frame, rules = _parsed_frame(text, kind, rules, types)
@@ -108,8 +110,8 @@ def row_error(kind: Kind, row: Mapping[str, object], column: str, error: str) ->
 
 
 def _parsed_frame(
-    text: pl.DataFrame, kind: Kind, rules: Sequence[Rule], types: Mapping[str, str]
-) -> tuple[pl.DataFrame, tuple[Rule, ...]]:
+    text: pl.DataFrame, kind: Kind, rules: Sequence[ValidationRule], types: Mapping[str, str]
+) -> tuple[pl.DataFrame, tuple[ValidationRule, ...]]:
     """Return cleaned text and parsed values of the listed columns, and the rules that can fail in this file."""
     present = set(text.columns)
     listed = [spec for spec in columns(kind) if spec.name in present]
@@ -146,14 +148,14 @@ def _typed(frame: pl.DataFrame, kind: Kind) -> pl.DataFrame:
     return typed.with_columns(pl.col("available").fill_null(True)) if kind is Kind.ITEMS else typed
 
 
-def _reasons(bits: pl.Series, rules: Sequence[Rule]) -> pl.Series:
+def _reasons(bits: pl.Series, rules: Sequence[ValidationRule]) -> pl.Series:
     """Spell out each combination of broken rules once; there are few, however many rows."""
     combinations = bits.unique().to_list()
     sentences = ["; ".join(f"{_shown(r.column)} {r.error}" for r in _broken(bit, rules)) for bit in combinations]
     return bits.replace_strict(combinations, sentences, return_dtype=pl.String)
 
 
-def _broken(bits: int, rules: Sequence[Rule]) -> list[Rule]:
+def _broken(bits: int, rules: Sequence[ValidationRule]) -> list[ValidationRule]:
     return [rule for i, rule in enumerate(rules) if bits >> i & 1]
 
 
@@ -161,7 +163,9 @@ def _shown(column: str) -> str:
     return column.removeprefix("extra_")
 
 
-def _listed_errors(text: pl.DataFrame, bits: pl.Series, rules: Sequence[Rule], kind: Kind) -> tuple[RowError, ...]:
+def _listed_errors(
+    text: pl.DataFrame, bits: pl.Series, rules: Sequence[ValidationRule], kind: Kind
+) -> tuple[RowError, ...]:
     head = text.head(MAX_LISTED_ERRORS)
     return tuple(
         row_error(kind, row, rule.column, rule.error)

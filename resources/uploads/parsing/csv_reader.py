@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from resources.base.errors import UploadRefused
-from resources.uploads.parsing.source import Readable, not_utf8, refuse_nul
+from resources.uploads.parsing.uploaded_file import Readable, not_utf8, refuse_nul
 
 BLOCK_BYTES = 16 * 1024 * 1024
 MAX_LINE_BYTES = 64 * 1024 * 1024

@@ -13,7 +13,13 @@ from resources.uploads.contract.columns import DELETED, Kind, ValueType, columns
 from resources.uploads.contract.limits import TakesLong, UploadLimits
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, CsvHeader, TextBatch, read_batches, read_header
 from resources.uploads.parsing.parquet_footer import BadFooter, Footer, read_footer
-from resources.uploads.parsing.source import Format, LimitedStream, Source, refuse_what_is_not_text, text_exceeds
+from resources.uploads.parsing.uploaded_file import (
+    Format,
+    LimitedStream,
+    UploadedFile,
+    refuse_what_is_not_text,
+    text_exceeds,
+)
 
 MAX_COLUMNS = 1000
 _HEADER_BYTES = 64 * 1024
@@ -36,7 +42,7 @@ class TextTable:
 
 
 @contextmanager
-def open_table(source: Source, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
+def open_table(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
     """Open an upload of any accepted format.
 
     Raises:
@@ -44,9 +50,9 @@ def open_table(source: Source, kind: Kind, *, max_bytes: int, limits: UploadLimi
         TakesLong: it is too much work for the answer that `limits` say somebody waits for.
         UploadRefused: the file cannot be read at all. All of them may also be raised while batches are read.
     """
-    table = _open_parquet if source.format is Format.PARQUET else _open_text
-    with table(source, kind, max_bytes=max_bytes, limits=limits) as opened:
-        yield replace(opened, batches=_counted(opened.batches, limits, source.filename))
+    table = _open_parquet if file.format is Format.PARQUET else _open_text
+    with table(file, kind, max_bytes=max_bytes, limits=limits) as opened:
+        yield replace(opened, batches=_counted(opened.batches, limits, file.filename))
 
 
 def _counted(batches: Iterator[TextBatch], limits: UploadLimits, filename: str) -> Iterator[TextBatch]:
@@ -58,22 +64,22 @@ def _counted(batches: Iterator[TextBatch], limits: UploadLimits, filename: str) 
 
 
 @contextmanager
-def _open_parquet(source: Source, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
-    yield _parquet_table(source, kind, max_bytes=max_bytes, limits=limits)
+def _open_parquet(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
+    yield _parquet_table(file, kind, max_bytes=max_bytes, limits=limits)
 
 
 @contextmanager
-def _open_text(source: Source, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
-    if limits.at_once_bytes is not None and text_exceeds(source, limits.at_once_bytes):
+def _open_text(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
+    if limits.at_once_bytes is not None and text_exceeds(file, limits.at_once_bytes):
         raise TakesLong
-    with source.open() as raw:
-        stream = LimitedStream(raw, source=source, max_bytes=max_bytes)
+    with file.open() as raw:
+        stream = LimitedStream(raw, file=file, max_bytes=max_bytes)
         start = stream.read(_HEADER_BYTES)
-        refuse_what_is_not_text(start, source.filename)
-        tabbed = source.format in (Format.TSV, Format.TSV_GZ)
-        header = read_header(stream, start=start, tabbed=tabbed, filename=source.filename)
-        names = _checked_names(kind, header, source.filename)
-        yield TextTable(header.fields, names, read_batches(stream, header, names, source.filename), raw.tell)
+        refuse_what_is_not_text(start, file.filename)
+        tabbed = file.format in (Format.TSV, Format.TSV_GZ)
+        header = read_header(stream, start=start, tabbed=tabbed, filename=file.filename)
+        names = _checked_names(kind, header, file.filename)
+        yield TextTable(header.fields, names, read_batches(stream, header, names, file.filename), raw.tell)
 
 
 def _checked_names(kind: Kind, header: CsvHeader, filename: str) -> tuple[str, ...]:
@@ -112,24 +118,24 @@ def _required(kind: Kind) -> str:
     return ", ".join(column.name for column in columns(kind) if column.required)
 
 
-def _parquet_table(source: Source, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> TextTable:
-    footer = _judged_footer(source, max_bytes=max_bytes, limits=limits)
+def _parquet_table(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> TextTable:
+    footer = _judged_footer(file, max_bytes=max_bytes, limits=limits)
     # A path, so that only the row groups at hand are read.
-    lazy = pl.scan_parquet(source.content, glob=False)
-    with _readable(source):
+    lazy = pl.scan_parquet(file.content, glob=False)
+    with _readable(file):
         schema = lazy.collect_schema()
         height = lazy.select(pl.len()).collect().item()
     if height != footer.rows:
-        raise _not_parquet(source)
+        raise _not_parquet(file)
     unreadable = [name for name, dtype in schema.items() if _as_text(name, dtype) is None]
     if unreadable:
         raise UploadRefused(
             "not_parquet",
-            f"{source.filename}: the column {unreadable[0]} has the type {schema[unreadable[0]]}, which is not a plain "
+            f"{file.filename}: the column {unreadable[0]} has the type {schema[unreadable[0]]}, which is not a plain "
             "value; export it as text, number, time or true/false.",
         )
     headers = tuple(schema)
-    names = _checked_names(kind, CsvHeader(headers, ",", first_line=2, rest=b""), source.filename)
+    names = _checked_names(kind, CsvHeader(headers, ",", first_line=2, rest=b""), file.filename)
     done = 0
 
     def batches() -> Iterator[TextBatch]:
@@ -138,16 +144,16 @@ def _parquet_table(source: Source, kind: Kind, *, max_bytes: int, limits: Upload
         cells = [text.alias(name) for text, name in zip(texts, names, strict=True) if text is not None]
         read, rows = 0, _rows_at_once(_FIRST_PARQUET_ROWS, footer.rows, footer.bytes)
         while done < height:
-            with _readable(source):
+            with _readable(file):
                 frame = lazy.slice(done, rows).select(cells).collect()
             if frame.is_empty():
-                raise _not_parquet(source)
+                raise _not_parquet(file)
             # A short file may hold one long text many times over.
             lengths = frame.select(pl.sum_horizontal(pl.all().str.len_bytes().cast(pl.UInt64))).to_series()
             length = int(lengths.sum())
             read += length
             if read > max_bytes:
-                raise TooLarge(f"{source.filename} holds more than {max_bytes:,} bytes of text; split it.")
+                raise TooLarge(f"{file.filename} holds more than {max_bytes:,} bytes of text; split it.")
             limits.check_text(read)
             numbered = frame.with_row_index(ROW_NUMBER, done + 2).cast({ROW_NUMBER: pl.Int64})
             done += frame.height
@@ -155,41 +161,39 @@ def _parquet_table(source: Source, kind: Kind, *, max_bytes: int, limits: Upload
             for piece in _pieces(numbered, lengths):
                 yield TextBatch(piece)
 
-    return TextTable(headers, names, batches(), lambda: source.size * done // height)
+    return TextTable(headers, names, batches(), lambda: file.size * done // height)
 
 
-def _judged_footer(source: Source, *, max_bytes: int, limits: UploadLimits) -> Footer:
+def _judged_footer(file: UploadedFile, *, max_bytes: int, limits: UploadLimits) -> Footer:
     """Read the footer and refuse what would cost too much, before anything is decoded."""
     try:
-        with source.open() as raw:
-            footer = read_footer(raw, size=source.size)
+        with file.open() as raw:
+            footer = read_footer(raw, size=file.size)
     except BadFooter as error:
-        raise _not_parquet(source, f" ({error})") from error
-    limits.check_rows(footer.rows, source.filename)
+        raise _not_parquet(file, f" ({error})") from error
+    limits.check_rows(footer.rows, file.filename)
     # The smallest cell of CSV is one byte: a table with more cells than that is over the limit when written out.
     cells = footer.rows * max(1, footer.columns)
     if cells > max_bytes:
-        raise TooLarge(
-            f"{source.filename} holds {footer.rows:,} rows, over the limit of {max_bytes:,} bytes; split it."
-        )
+        raise TooLarge(f"{file.filename} holds {footer.rows:,} rows, over the limit of {max_bytes:,} bytes; split it.")
     limits.check_text(cells)
     for group in footer.row_groups:
-        limits.check_row_group(group.rows, footer.columns, group.bytes, source.filename)
+        limits.check_row_group(group.rows, footer.columns, group.bytes, file.filename)
     return footer
 
 
 @contextmanager
-def _readable(source: Source) -> Iterator[None]:
+def _readable(file: UploadedFile) -> Iterator[None]:
     """Say of a file that the reader of Parquet fails at, or panics, that it is none."""
     try:
         yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise _not_parquet(source) from error
+        raise _not_parquet(file) from error
 
 
-def _not_parquet(source: Source, why: str = "") -> UploadRefused:
+def _not_parquet(file: UploadedFile, why: str = "") -> UploadRefused:
     return UploadRefused(
-        "not_parquet", f"{source.filename} is not a readable Parquet file{why}; export it again, or send CSV."
+        "not_parquet", f"{file.filename} is not a readable Parquet file{why}; export it again, or send CSV."
     )
 
 

@@ -1,4 +1,4 @@
-"""The rules of the data contract: declared once, run by pandera, printed as a table for the docs."""
+"""The rules of the data contract, declared once and run by pandera."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FUTURE_ALLOWANCE = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ValidationRule:
     """One thing a row must satisfy.
 
     `passes` is evaluated on a frame that holds the cleaned text of each column under its name and the parsed value
@@ -55,17 +55,17 @@ def parsed(column: str) -> str:
     return f"{column}:parsed"
 
 
-def rules_for(kind: Kind, settings: TenantSettings, now: datetime) -> tuple[Rule, ...]:
+def rules_for(kind: Kind, settings: TenantSettings, now: datetime) -> tuple[ValidationRule, ...]:
     """Return every rule of `kind`, in the order of its columns."""
     return tuple(rule for spec in columns(kind) for rule in _rules_of_column(kind, spec, settings, now))
 
 
-def extra_column_rule(column: str) -> Rule:
+def extra_column_rule(column: str) -> ValidationRule:
     """Return the only rule of an unlisted column: it must not be enormous."""
     return _at_most(column, MAX_TEXT_BYTES)
 
 
-def failing_rows(frame: pl.DataFrame, rules: Sequence[Rule]) -> dict[str, pl.Series]:
+def failing_rows(frame: pl.DataFrame, rules: Sequence[ValidationRule]) -> dict[str, pl.Series]:
     """Return, for every rule that some row breaks, its code and which rows break it (Boolean, one per row).
 
     The frame must be eager: pandera checks only the schema of a lazy one, and bad rows would pass.
@@ -93,30 +93,19 @@ def rules_fingerprint(kind: Kind, settings: TenantSettings) -> str:
     return hashlib.sha256(json.dumps(judging).encode()).hexdigest()[:16]
 
 
-def rule_table(kind: Kind, settings: TenantSettings | None = None) -> str:
-    """Return the columns and rules of `kind` as a Markdown table, for the docs and the refusal messages."""
-    lines = ["| column | required | what | a row is rejected when it |", "|---|---|---|---|"]
-    rules = rules_for(kind, settings or TenantSettings(), EARLIEST)
-    for spec in columns(kind):
-        name = f"`{spec.name}`" + (f" (or `{spec.alias}`)" if spec.alias else "")
-        reasons = "; ".join(rule.error for rule in rules if rule.column == spec.name)
-        lines.append(f"| {name} | {'yes' if spec.required else 'no'} | {spec.meaning} | {reasons} |")
-    return "\n".join(lines) + "\n"
-
-
-def _check(rule: Rule) -> pa.Check:
+def _check(rule: ValidationRule) -> pa.Check:
     def run(data: PolarsData) -> pl.LazyFrame:
         return data.lazyframe.select(rule.passes)
 
     return pa.Check(run, name=rule.code, error=rule.error, ignore_na=False)
 
 
-def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now: datetime) -> list[Rule]:
+def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now: datetime) -> list[ValidationRule]:
     text, value, deletion = pl.col(spec.name), pl.col(parsed(spec.name)), _or_false(pl.col(parsed(DELETED)))
-    rules: list[Rule] = []
+    rules: list[ValidationRule] = []
 
     def add(name: str, error: str, passes: pl.Expr) -> None:
-        rules.append(Rule(spec.name, name, error, passes))
+        rules.append(ValidationRule(spec.name, name, error, passes))
 
     def unreadable(name: str, error: str) -> None:
         add(name, error, text.is_null() | value.is_not_null())
@@ -152,9 +141,9 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
     return rules
 
 
-def _at_most(column: str, limit: int) -> Rule:
+def _at_most(column: str, limit: int) -> ValidationRule:
     too_long = _or_false(pl.col(column).str.len_bytes() > limit)
-    return Rule(column, "too_long", f"is longer than {limit:,} bytes", ~too_long)
+    return ValidationRule(column, "too_long", f"is longer than {limit:,} bytes", ~too_long)
 
 
 def _or_false(condition: pl.Expr) -> pl.Expr:

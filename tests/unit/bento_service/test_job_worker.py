@@ -27,6 +27,7 @@ from resources.jobs.queue import JobQueue
 from resources.jobs.runner import JobRunner
 from resources.processes.interpreter import ChildBroke, run_in_child
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 from resources.uploads.jobs import UploadChecker, submit_upload
 from tests.unit.bento_service.shop import NOW, open_shop
@@ -55,7 +56,7 @@ class Place:
             validate_only=False,
             bytes_total=file.stat().st_size,
         )
-        return submit_upload(self.lake, self.db, tenant, file, received, now=self.now)
+        return submit_upload(TenantStore(self.lake, self.db, tenant), file, received, now=self.now)
 
     def clock(self) -> datetime:
         return self.now

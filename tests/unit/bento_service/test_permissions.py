@@ -12,8 +12,10 @@ from fastapi import FastAPI
 from bento_service.demo.catalogue import BROWSER_SCOPES
 from resources.control_db.api_keys import PLATFORM, SCOPES
 from resources.release.manifest import UploadReference
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.store import store_upload
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import MAX_UPLOAD_BYTES, NOW, Shop
@@ -139,16 +141,11 @@ def test_a_key_in_a_page_deletes_nothing(client: Client, blue: Shop) -> None:
 
 def test_a_receipt_for_a_key_in_a_page_names_no_user_and_no_upload(client: Client, blue: Shop) -> None:
     stored = store_upload(
-        blue.lake,
-        blue.db,
-        blue.tenant,
-        Kind.INTERACTIONS,
-        _file(blue, ROWS),
-        filename="secret-name.csv",
-        source="http",
-        settings=TenantSettings(),
-        now=NOW,
-        max_bytes=MAX_UPLOAD_BYTES,
+        TenantStore(blue.lake, blue.db, blue.tenant),
+        IncomingUpload(
+            Kind.INTERACTIONS, _file(blue, ROWS), filename="secret-name.csv", origin="http", received_at=NOW
+        ),
+        UploadPolicy(TenantSettings(), max_bytes=MAX_UPLOAD_BYTES),
     )
     upload = UploadReference(id=stored.upload_id, kind="interactions", sha256="0" * 64, rows=1)
     blue.release(suffix="00000002", uploads=(upload,))

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from bento_service.scheduling.upload_slots import UploadSlots
 from resources.base.errors import TooManyRequests
 from resources.base.tenant import TenantId
-from resources.uploads.parsing.source import SMALL_TEXT_BYTES
+from resources.uploads.parsing.uploaded_file import SMALL_TEXT_BYTES
 
 A, B, C = (TenantId(name) for name in ("a-shop", "b-shop", "c-shop"))
 

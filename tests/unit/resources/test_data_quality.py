@@ -14,9 +14,11 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import create_tenant
 from resources.storage.lake import Lake, write_parquet
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.training.readiness import measure_readiness
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.store import store_upload
 from resources.uploads.tenant_quality import MART, QualitySummary, TenantQuality, tenant_quality
 
@@ -34,16 +36,9 @@ def lake(tmp_path: Path, db: ControlDb) -> Lake:
 
 def upload(lake: Lake, db: ControlDb, kind: Kind, text: str, *, now: datetime = NOW) -> str:
     return store_upload(
-        lake,
-        db,
-        BLUE,
-        kind,
-        text.encode(),
-        filename="a.csv",
-        source="cli",
-        settings=TenantSettings(),
-        now=now,
-        max_bytes=10**6,
+        TenantStore(lake, db, BLUE),
+        IncomingUpload(kind, text.encode(), filename="a.csv", origin="cli", received_at=now),
+        UploadPolicy(TenantSettings(), max_bytes=10**6),
     ).upload_id
 
 
@@ -57,7 +52,7 @@ def mart_row(upload_id: str, kind: str, **more: Any) -> dict[str, Any]:
 
 
 def measure(lake: Lake, db: ControlDb) -> TenantQuality:
-    return tenant_quality(lake, db, BLUE, now=NOW)
+    return tenant_quality(TenantStore(lake, db, BLUE), now=NOW)
 
 
 def test_before_the_first_run_the_reports_speak(lake: Lake, db: ControlDb) -> None:

@@ -19,6 +19,7 @@ from resources.control_db.event_exports import list_event_exports, replace_event
 from resources.events.export import export_events, forget_damaged_pieces, scan_exported_events, write_piece
 from resources.events.log import EVENT_SCHEMA, Event, EventLog
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 
 Shops = tuple[TenantId, TenantId]
 
@@ -35,7 +36,7 @@ def track(db: ControlDb, tenant: TenantId, *ids: str) -> None:
 
 
 def exported(lake: Lake, db: ControlDb, tenant: TenantId) -> list[str]:
-    return scan_exported_events(lake, db, tenant).collect()["event_id"].to_list()  # type: ignore[no-any-return]
+    return scan_exported_events(TenantStore(lake, db, tenant)).collect()["event_id"].to_list()  # type: ignore[no-any-return]
 
 
 def files(lake: Lake, tenant: TenantId) -> list[str]:
@@ -44,8 +45,8 @@ def files(lake: Lake, tenant: TenantId) -> list[str]:
 
 
 def test_nothing_to_export(lake: Lake, db: ControlDb, shops: Shops, now: datetime) -> None:
-    assert export_events(lake, db, shops[0], now=now) is None
-    assert scan_exported_events(lake, db, shops[0]).collect().schema == EVENT_SCHEMA
+    assert export_events(TenantStore(lake, db, shops[0]), now=now) is None
+    assert scan_exported_events(TenantStore(lake, db, shops[0])).collect().schema == EVENT_SCHEMA
     assert tenants_with_new_events(db) == ()
 
 
@@ -59,14 +60,14 @@ def test_every_event_once_in_order_over_pages_and_tenants(
         track(db, blue, f"b{n}")
     assert tenants_with_new_events(db) == (blue, green)
     pieces = []
-    while piece := export_events(lake, db, blue, now=now, limit=2):
+    while piece := export_events(TenantStore(lake, db, blue), now=now, limit=2):
         pieces.append(piece)
     assert [piece.rows for piece in pieces] == [2, 2, 1]
     assert exported(lake, db, blue) == [f"b{n}" for n in range(5)]
     assert exported(lake, db, green) == []
     assert tenants_with_new_events(db) == (green,)
     assert files(lake, blue) == [piece.file for piece in pieces]
-    table = scan_exported_events(lake, db, blue).collect()
+    table = scan_exported_events(TenantStore(lake, db, blue)).collect()
     assert table.equals(EventLog(db).export_after(blue))
 
 
@@ -76,7 +77,7 @@ def test_a_small_newest_piece_grows_instead_of_leaving_crumbs(
     monkeypatch.setattr(event_export, "SMALL_PIECE", 3)
     for n in range(8):
         track(db, shops[0], f"e{n}")
-        assert export_events(lake, db, shops[0], now=now) is not None
+        assert export_events(TenantStore(lake, db, shops[0]), now=now) is not None
         assert exported(lake, db, shops[0]) == [f"e{i}" for i in range(n + 1)]
     assert [piece.rows for piece in list_event_exports(db, shops[0])] == [3, 3, 2]
     assert len(files(lake, shops[0])) == 3
@@ -92,15 +93,15 @@ def test_two_exporters_at_once_export_once(
     def late(*args: object, **more: object) -> bool:
         monkeypatch.setattr(event_export, "record_event_export", record)
         track(db, blue, "later")
-        assert export_events(lake, db, blue, now=now) is not None
+        assert export_events(TenantStore(lake, db, blue), now=now) is not None
         return record(*args, **more)  # type: ignore[arg-type]
 
     track(db, blue, "a", "b")
     monkeypatch.setattr(event_export, "record_event_export", late)
-    assert export_events(lake, db, blue, now=now) is None
+    assert export_events(TenantStore(lake, db, blue), now=now) is None
     assert exported(lake, db, blue) == ["a", "b", "later"]
     track(db, blue, "z")
-    assert export_events(lake, db, blue, now=now) is not None
+    assert export_events(TenantStore(lake, db, blue), now=now) is not None
     assert exported(lake, db, blue) == ["a", "b", "later", "z"]
     assert len(files(lake, blue)) == 1, "the loser's file is removed"
 
@@ -112,9 +113,9 @@ def test_a_piece_that_was_written_anew_meanwhile_does_not_come_back(
     blue, _ = shops
     record = event_export.record_event_export
     track(db, blue, "erased", "a")
-    before = export_events(lake, db, blue, now=now)
+    before = export_events(TenantStore(lake, db, blue), now=now)
     assert before is not None
-    left = scan_exported_events(lake, db, blue).filter(pl.col("event_id") == "a").collect()
+    left = scan_exported_events(TenantStore(lake, db, blue)).filter(pl.col("event_id") == "a").collect()
 
     def late(*args: object, **more: object) -> bool:
         folder = lake.tenant(blue).events
@@ -124,9 +125,9 @@ def test_a_piece_that_was_written_anew_meanwhile_does_not_come_back(
 
     track(db, blue, "b")
     monkeypatch.setattr(event_export, "record_event_export", late)
-    assert export_events(lake, db, blue, now=now) is None
+    assert export_events(TenantStore(lake, db, blue), now=now) is None
     monkeypatch.undo()
-    assert export_events(lake, db, blue, now=now) is not None
+    assert export_events(TenantStore(lake, db, blue), now=now) is not None
     assert exported(lake, db, blue) == ["a", "b"]
 
 
@@ -138,7 +139,7 @@ def test_a_later_exporter_s_unrecorded_piece_is_left_alone(
     folder.mkdir(parents=True)
     (folder / "000000000001-000000000009-00000000.parquet").touch()
     (folder / "000000000900-000000000901-00000000.parquet").touch()
-    export_events(lake, db, shops[0], now=now)
+    export_events(TenantStore(lake, db, shops[0]), now=now)
     assert len(files(lake, shops[0])) == 2
     assert "000000000900-000000000901-00000000.parquet" in files(lake, shops[0])
 
@@ -148,22 +149,22 @@ def test_a_damaged_piece_says_how_to_export_again(
     lake: Lake, db: ControlDb, shops: Shops, now: datetime, damage: bytes | None
 ) -> None:
     track(db, shops[0], "a")
-    piece = export_events(lake, db, shops[0], now=now)
+    piece = export_events(TenantStore(lake, db, shops[0]), now=now)
     assert piece is not None
     path = Path(lake.tenant(shops[0]).events / piece.file)
     path.unlink() if damage is None else path.write_bytes(damage)
     for read in (lambda: exported(lake, db, shops[0]), lambda: _continue(lake, db, shops[0], now)):
         with pytest.raises(CorruptArtifact, match=r"tenant blue (is missing|was changed).*export blue --again`"):
             read()
-    assert forget_damaged_pieces(lake, db, shops[0]) == 1
-    assert export_events(lake, db, shops[0], now=now) is not None
+    assert forget_damaged_pieces(TenantStore(lake, db, shops[0])) == 1
+    assert export_events(TenantStore(lake, db, shops[0]), now=now) is not None
     assert exported(lake, db, shops[0]) == ["a", "b"]
-    assert forget_damaged_pieces(lake, db, shops[0]) == 0
+    assert forget_damaged_pieces(TenantStore(lake, db, shops[0])) == 0
 
 
 def _continue(lake: Lake, db: ControlDb, tenant: TenantId, now: datetime) -> None:
     track(db, tenant, "b")
-    export_events(lake, db, tenant, now=now)
+    export_events(TenantStore(lake, db, tenant), now=now)
 
 
 _KILLED = """
@@ -172,6 +173,7 @@ from datetime import UTC, datetime
 import resources.events.export as event_export
 from resources.control_db.engine import open_control_db
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 from resources.base.tenant import TenantId
 from pathlib import Path
 
@@ -186,8 +188,9 @@ def killing(name, *, before):
 
 url, lake, name, before = sys.argv[1:]
 killing(name, before=before == "before")
-event_export.export_events(Lake.open(lake, scratch=Path(lake).parent / "scratch"), open_control_db(url, migrate=False),
-                           TenantId("blue"), now=datetime.now(UTC))
+where = Lake.open(lake, scratch=Path(lake).parent / "scratch")
+store = TenantStore(where, open_control_db(url, migrate=False), TenantId("blue"))
+event_export.export_events(store, now=datetime.now(UTC))
 """
 
 
@@ -200,14 +203,14 @@ def test_killed_between_any_two_steps(
 ) -> None:
     blue, _ = shops
     track(db, blue, "a", "b")
-    export_events(lake, db, blue, now=now)
+    export_events(TenantStore(lake, db, blue), now=now)
     track(db, blue, "c")
     url = db.engine.url.render_as_string()
     done = subprocess.run([sys.executable, "-c", _KILLED, url, str(lake.root), step, when], check=False)
     assert done.returncode == -signal.SIGKILL
     assert exported(lake, db, blue) == (["a", "b", "c"] if step == "record_event_export" else ["a", "b"])
     track(db, blue, "d")
-    while export_events(lake, db, blue, now=now):
+    while export_events(TenantStore(lake, db, blue), now=now):
         pass
     assert exported(lake, db, blue) == ["a", "b", "c", "d"]
     assert files(lake, blue) == [piece.file for piece in list_event_exports(db, blue)]
@@ -216,12 +219,12 @@ def test_killed_between_any_two_steps(
 def test_an_impression_is_exported_too(lake: Lake, db: ControlDb, shops: Shops, now: datetime) -> None:
     shown = Event(event_id="s", user_id="u", item_id=None, interaction_type="impression", timestamp=now, extra={"a": 1})
     EventLog(db).append(shops[0], [shown], now=now)
-    export_events(lake, db, shops[0], now=now)
-    (row,) = scan_exported_events(lake, db, shops[0]).collect().rows(named=True)
+    export_events(TenantStore(lake, db, shops[0]), now=now)
+    (row,) = scan_exported_events(TenantStore(lake, db, shops[0])).collect().rows(named=True)
     assert (row["item_id"], row["interaction_type"], row["extra"], row["received_at"]) == (
         None,
         "impression",
         '{"a": 1}',
         now,
     )
-    assert pl.Schema(EVENT_SCHEMA) == scan_exported_events(lake, db, shops[0]).collect_schema()
+    assert pl.Schema(EVENT_SCHEMA) == scan_exported_events(TenantStore(lake, db, shops[0])).collect_schema()

@@ -16,11 +16,11 @@ import psutil
 import pytest
 
 from resources.processes import forked
-from resources.processes.forked import ChildDied, ForkServer, Limits
+from resources.processes.forked import ChildDied, ChildLimits, ForkServer
 from resources.processes.interpreter import ChildBroke
 
 ROOT = Path(__file__).parents[3]
-PLENTY = Limits(memory_bytes=2**30, cpu_seconds=60, wall_seconds=600, niceness=0)
+PLENTY = ChildLimits(memory_bytes=2**30, cpu_seconds=60, wall_seconds=600, niceness=0)
 _WORK = """
 import os, signal, sys, time
 def main(request, tell):
@@ -60,7 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
         server.stop()
 
 
-def run(server: ForkServer, limits: Limits = PLENTY, **request: Any) -> Any:
+def run(server: ForkServer, limits: ChildLimits = PLENTY, **request: Any) -> Any:
     return server.run("work_of_a_child", request, limits=limits)
 
 
@@ -74,19 +74,23 @@ def test_a_child_answers_with_the_environment_of_its_parent(
 
 
 def test_a_child_steps_back(server: ForkServer) -> None:
-    limits = Limits(memory_bytes=2**30, cpu_seconds=60, wall_seconds=600, niceness=3)
+    limits = ChildLimits(memory_bytes=2**30, cpu_seconds=60, wall_seconds=600, niceness=3)
     assert run(server, limits, do="answer")["niceness"] == min(19, os.nice(0) + 3)
 
 
 @pytest.mark.parametrize(
     ("limit", "limits", "request_"),
     [
-        ("cpu", Limits(2**30, cpu_seconds=1, wall_seconds=600, niceness=0), {"do": "spin"}),
-        ("wall", Limits(2**30, cpu_seconds=60, wall_seconds=1, niceness=0), {"do": "sleep"}),
-        ("memory", Limits(64 * 2**20, cpu_seconds=60, wall_seconds=600, niceness=0), {"do": "grow", "megabytes": 500}),
+        ("cpu", ChildLimits(2**30, cpu_seconds=1, wall_seconds=600, niceness=0), {"do": "spin"}),
+        ("wall", ChildLimits(2**30, cpu_seconds=60, wall_seconds=1, niceness=0), {"do": "sleep"}),
+        (
+            "memory",
+            ChildLimits(64 * 2**20, cpu_seconds=60, wall_seconds=600, niceness=0),
+            {"do": "grow", "megabytes": 500},
+        ),
     ],
 )
-def test_a_limit_ends_a_child(server: ForkServer, limit: str, limits: Limits, request_: dict[str, Any]) -> None:
+def test_a_limit_ends_a_child(server: ForkServer, limit: str, limits: ChildLimits, request_: dict[str, Any]) -> None:
     with pytest.raises(ChildDied) as death:
         run(server, limits, **request_)
     assert death.value.limit == limit
@@ -175,7 +179,7 @@ def test_a_child_that_is_stopped_is_given_up(server: ForkServer, monkeypatch: py
             os.kill(told, signal.SIGSTOP)
 
     monkeypatch.setattr(forked, "_LATE_SECONDS", 1.0)
-    limits = Limits(2**30, cpu_seconds=60, wall_seconds=1, niceness=0)
+    limits = ChildLimits(2**30, cpu_seconds=60, wall_seconds=1, niceness=0)
     with pytest.raises(ChildDied) as death:
         server.run("work_of_a_child", {"do": "sleep"}, limits=limits, on_progress=stop)
     assert death.value.limit == "wall"
@@ -188,7 +192,7 @@ import sys, resources.processes.forked as forked
 def tell(told):
     if told is not None:
         print(told, flush=True)
-limits = forked.Limits(2**30, cpu_seconds=60, wall_seconds=600, niceness=0)
+limits = forked.ChildLimits(2**30, cpu_seconds=60, wall_seconds=600, niceness=0)
 forked.ForkServer("work_of_a_child").run("work_of_a_child", {"do": "sleep"}, limits=limits, on_progress=tell)
 """
 

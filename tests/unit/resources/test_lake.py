@@ -20,8 +20,8 @@ BLUE, GREEN = TenantId("blue"), TenantId("green")
 _DIES_BEFORE_THE_RENAME = """
 import os, signal, sys
 from upath import UPath
-from resources.storage import lake
-lake.disk.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from resources.storage import disk, lake
+disk.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 lake.write_bytes(UPath(sys.argv[1]), b"new " * 1000)
 """
 

@@ -13,10 +13,12 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import create_tenant
 from resources.events.log import IMPRESSION, Event, EventLog
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.training import readiness
 from resources.training.readiness import Counts, measure_readiness
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.store import store_upload
 
 BLUE = TenantId("blue")
@@ -37,16 +39,15 @@ def blue(db: ControlDb) -> TenantId:
 
 def upload(lake: Lake, db: ControlDb, *lines: str, day: int, header: str = HEADER) -> None:
     store_upload(
-        lake,
-        db,
-        BLUE,
-        Kind.INTERACTIONS,
-        "\n".join([header, *lines]).encode(),
-        filename="a.csv",
-        source="cli",
-        settings=TenantSettings(),
-        now=START + timedelta(days=day),
-        max_bytes=10**7,
+        TenantStore(lake, db, BLUE),
+        IncomingUpload(
+            Kind.INTERACTIONS,
+            "\n".join([header, *lines]).encode(),
+            filename="a.csv",
+            origin="cli",
+            received_at=START + timedelta(days=day),
+        ),
+        UploadPolicy(TenantSettings(), max_bytes=10**7),
     )
 
 

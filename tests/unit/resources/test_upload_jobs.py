@@ -23,11 +23,12 @@ from resources.jobs.registry import POLICIES
 from resources.jobs.runner import JobRunner
 from resources.storage.lake import Lake
 from resources.storage.listing import list_files
+from resources.stores.tenant_store import TenantStore
 from resources.uploads import jobs as upload_jobs
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.report import UploadReport
 from resources.uploads.jobs import CheckedUpload, UploadChecker, cancel_upload, job_file, submit_upload
-from resources.uploads.parsing.source import identify
+from resources.uploads.parsing.uploaded_file import identify
 from resources.uploads.store import read_report
 from resources.uploads.store_in_child import store_in_child
 
@@ -54,7 +55,7 @@ class Desk:
             validate_only=validate_only,
             bytes_total=file.stat().st_size,
         )
-        return submit_upload(self.lake, self.db, self.tenant, file, received, now=self.now)
+        return submit_upload(TenantStore(self.lake, self.db, self.tenant), file, received, now=self.now)
 
     def runner(self, name: str = "one") -> JobRunner:
         checker = UploadChecker(self.lake, self.db, 10**6)
@@ -217,7 +218,7 @@ def test_a_cancelled_upload_leaves_no_file_and_is_told_as_such(desk: Desk) -> No
     running = desk.runner().claim()
     assert running is not None
     for job in (queued, other):
-        cancel_upload(desk.lake, desk.db, desk.tenant, job.job_id, now=desk.now)
+        cancel_upload(TenantStore(desk.lake, desk.db, desk.tenant), job.job_id, now=desk.now)
     assert desk.files == []
     assert desk.runner().run(running) is None, "what it does now changes nothing"
     told = desk.job(queued)

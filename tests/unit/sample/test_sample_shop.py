@@ -15,6 +15,7 @@ from recsaas_assets.sample.writer import write_shop
 from resources.tenants.settings import TenantSettings
 from resources.uploads.checking.compare import inspect_upload
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.report import UploadReport
 
 END = datetime(2025, 6, 1, tzinfo=UTC)
@@ -30,7 +31,9 @@ def inspect(kind: Kind, path: Path) -> UploadReport:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         return inspect_upload(
-            kind, path, filename=path.name, settings=settings, now=END, max_bytes=10**8, work=work
+            IncomingUpload(kind, path, filename=path.name, origin="cli", received_at=END),
+            UploadPolicy(settings, max_bytes=10**8),
+            work=work,
         ).report
 
 

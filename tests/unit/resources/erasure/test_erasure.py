@@ -33,6 +33,7 @@ from resources.release.contents import FILE_NAMES
 from resources.release.load import load_release
 from resources.storage.lake import parts, read_json, read_parquet, scan_parquet, write_bytes, write_parquet
 from resources.storage.run_lock import tenant_run_lock
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 from tests.unit.resources.erasure.world import INTERACTIONS, NOW, ZOE, World
 
@@ -97,8 +98,8 @@ def test_everybody_else_is_still_there(world: World, neighbour: World) -> None:
     assert read_parquet(world.folder.dbt / "user_features.parquet").rows() == [("ann", 2)]
     assert read_parquet(world.folder.dbt / "item_features.parquet").height == 1
     assert EventLog(world.db).export_after(world.tenant)["user_id"].to_list() == ["ann", f"{ZOE}2", "bob"]
-    export_events(world.lake, world.db, world.tenant, now=NOW)
-    exported = scan_exported_events(world.lake, world.db, world.tenant).collect()
+    export_events(TenantStore(world.lake, world.db, world.tenant), now=NOW)
+    exported = scan_exported_events(TenantStore(world.lake, world.db, world.tenant)).collect()
     assert exported["user_id"].to_list() == ["ann", f"{ZOE}2", "bob"]
 
 

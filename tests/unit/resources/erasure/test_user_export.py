@@ -16,7 +16,7 @@ SHOWN = {"item_id": "b1", "position": 1, "score": 0.5, "source": "model", "prope
 def test_everything_about_one_user_and_nothing_about_others(world: World, neighbour: World) -> None:
     world.fill(ZOE)
     neighbour.fill("somebody")
-    found = export_user(world.lake, world.db, world.decisions, world.tenant, ZOE, now=NOW)
+    found = export_user(world.tenant_store, world.decisions, ZOE, now=NOW)
     assert [(row.line, row.values["user_id"]) for row in found.uploads] == [(2, ZOE), (2, ZOE)]
     assert found.uploads[0].values["extra_ort"] == "Köln"
     assert found.uploads[1].values["timestamp"] == "2024-05-01T10:00:00+00:00"
@@ -32,9 +32,9 @@ def test_everything_about_one_user_and_nothing_about_others(world: World, neighb
     assert "ann" not in text and "bob" not in text
 
     world.request(ZOE)
-    waiting = export_user(world.lake, world.db, world.decisions, world.tenant, ZOE, now=NOW)
+    waiting = export_user(world.tenant_store, world.decisions, ZOE, now=NOW)
     assert (waiting.being_erased, waiting.events) == (True, ())
     world.erase(ZOE)
     for gone in (ZOE, "nobody"):
         with pytest.raises(UserNotFound, match="tenant blue"):
-            export_user(world.lake, world.db, world.decisions, world.tenant, gone, now=NOW)
+            export_user(world.tenant_store, world.decisions, gone, now=NOW)

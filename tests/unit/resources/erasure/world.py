@@ -28,8 +28,10 @@ from resources.jobs.kinds.erasures import Erasure, request_erasure
 from resources.release.store import ReleaseStore, new_version
 from resources.storage.lake import Lake, TenantLake, read_bytes, write_bytes, write_json, write_parquet
 from resources.storage.listing import list_files
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.store import store_upload
 from tests.unit.bento_service.shop import contents, draft
 
@@ -57,6 +59,10 @@ class World:
         return self.lake.tenant(self.tenant)
 
     @property
+    def tenant_store(self) -> TenantStore:
+        return TenantStore(self.lake, self.db, self.tenant)
+
+    @property
     def store(self) -> ReleaseStore:
         return ReleaseStore(self.folder)
 
@@ -64,19 +70,9 @@ class World:
         buffer = io.StringIO()
         csv.writer(buffer).writerows([header, *rows])
         content = gzip.compress(buffer.getvalue().encode()) if packed else buffer.getvalue().encode()
-        report = store_upload(
-            self.lake,
-            self.db,
-            self.tenant,
-            kind,
-            content,
-            filename="f.csv.gz" if packed else "f.csv",
-            source="cli",
-            settings=TenantSettings(),
-            now=NOW,
-            max_bytes=100_000,
-        )
-        return report.upload_id
+        name = "f.csv.gz" if packed else "f.csv"
+        upload = IncomingUpload(kind, content, filename=name, origin="cli", received_at=NOW)
+        return store_upload(self.tenant_store, upload, UploadPolicy(TenantSettings(), max_bytes=100_000)).upload_id
 
     def track(self, *users: str) -> None:
         events = [
@@ -143,7 +139,7 @@ class World:
             packed=True,
         )
         self.track(user, "ann")
-        export_events(self.lake, self.db, self.tenant, now=NOW)
+        export_events(self.tenant_store, now=NOW)
         self.track(f"{user}2", user, "bob")
         self.answer(user, "ann", f"{user}2")
         for table in ("raw/interactions.parquet", "raw/users.parquet", "dbt/user_features.parquet"):

@@ -14,8 +14,10 @@ from resources.catalogue.items import ItemCatalogue, ItemQuery
 from resources.control_db.engine import ControlDb
 from resources.control_db.items import AppendedItems, ItemEdit, append_item_changes
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.report import UploadReport
 from resources.uploads.store import store_upload
 
@@ -37,16 +39,9 @@ class ItemShop:
 
     def upload(self, csv: str, *, kind: Kind = Kind.ITEMS, now: datetime | None = None) -> UploadReport:
         return store_upload(
-            self.lake,
-            self.db,
-            self.tenant,
-            kind,
-            csv.encode(),
-            filename=f"{kind}.csv",
-            source="cli",
-            settings=TenantSettings(),
-            now=now or self.later(),
-            max_bytes=1_000_000,
+            TenantStore(self.lake, self.db, self.tenant),
+            IncomingUpload(kind, csv.encode(), filename=f"{kind}.csv", origin="cli", received_at=now or self.later()),
+            UploadPolicy(TenantSettings(), max_bytes=1_000_000),
         )
 
     def put(self, item_id: str, **fields: Any) -> AppendedItems:

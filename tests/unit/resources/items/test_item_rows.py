@@ -15,6 +15,7 @@ from resources.catalogue.rows import ROW_SCHEMA, change_rows, newest_rows
 from resources.control_db.idempotency import WriteKey
 from resources.control_db.items import ItemChange, ItemEdit, append_item_changes, list_item_changes
 from resources.control_db.versions import state_version
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 from tests.unit.resources.items.conftest import NOW, ItemShop
 
@@ -107,7 +108,7 @@ def test_two_shops_never_see_each_others_items(shop: ItemShop, other_shop: ItemS
     other_shop.patch("lamp", price=21.0)
     assert shop.catalogue() == {}
     assert other_shop.catalogue() == {"lamp": ("Green lamp", 21.0, "light")}
-    raw = write_raw_table(shop.lake, shop.db, other_shop.tenant, Kind.ITEMS)
+    raw = write_raw_table(TenantStore(shop.lake, shop.db, other_shop.tenant), Kind.ITEMS)
     rows = pl.read_parquet(str(shop.lake.tenant(other_shop.tenant).raw("items")))
     assert rows.select("item_id", "title", "price", "upload_id").rows()[1:] == [
         ("lamp", "Green lamp", 21.0, "item_changes")

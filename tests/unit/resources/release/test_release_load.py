@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from upath import UPath
 
 from resources.base.errors import ConfigurationError, CorruptRelease
 from resources.release.contents import ReleaseContents
@@ -13,6 +12,7 @@ from resources.release.folder import describe
 from resources.release.load import load_release
 from resources.release.manifest import ManifestDraft
 from resources.release.store import ReleaseStore, new_version
+from resources.storage.lake import Lake
 
 VERSION = new_version(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "00000001")
 
@@ -96,7 +96,7 @@ def test_a_release_without_anything_loads(store: ReleaseStore, contents: Release
 
 def test_a_remote_release_needs_a_cache(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="not in a local folder"):
-        load_release(UPath(f"memory://{tmp_path.name}/{VERSION}"))
+        load_release(Lake.open("s3://bucket/lake", scratch=tmp_path).root / VERSION)
 
 
 def test_optional_parts_come_back(store: ReleaseStore, contents: ReleaseContents, draft: ManifestDraft) -> None:

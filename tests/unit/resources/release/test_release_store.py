@@ -191,7 +191,7 @@ class TestPointer:
     ) -> None:
         abc.promote(A, NOW, "ann")
         with monkeypatch.context() as patch:
-            patch.setattr("resources.storage.lake.os.replace", _raise)
+            patch.setattr("resources.storage.disk.os.replace", _raise)
             with pytest.raises(OSError, match="disk full"):
                 abc.promote(B, NOW, "ann")
         assert abc.current() == A

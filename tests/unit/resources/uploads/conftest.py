@@ -16,14 +16,39 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.events.log import Event, EventLog
 from resources.storage.lake import Lake, scan_parquet
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.checking.compare import inspect_upload
 from resources.uploads.checking.rejected import rejected_csv_chunks
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
+from resources.uploads.contract.limits import DEFAULT_LIMITS
 from resources.uploads.contract.report import UploadReport
 from resources.uploads.store import scan_accepted, store_upload
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
+
+
+def incoming(kind: str, content: str | bytes | Path, **options: Any) -> tuple[IncomingUpload, UploadPolicy]:
+    """An upload with everyday settings, received at `NOW` where `options` do not say otherwise."""
+    everyday = {"filename": f"{kind}.csv", "origin": "cli", "now": NOW, "settings": TenantSettings()}
+    given = {**everyday, "max_bytes": 50_000_000, "limits": DEFAULT_LIMITS, "validate_only": False, **options}
+    data = content.encode() if isinstance(content, str) else content
+    upload = IncomingUpload(
+        Kind(kind),
+        data,
+        filename=given["filename"],
+        origin=given["origin"],
+        received_at=given["now"],
+        validate_only=given["validate_only"],
+    )
+    return upload, UploadPolicy(given["settings"], given["max_bytes"], given["limits"])
+
+
+def left(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that `incoming` does not take."""
+    taken = {"filename", "origin", "now", "settings", "max_bytes", "limits", "validate_only"}
+    return {name: value for name, value in options.items() if name not in taken}
 
 
 @dataclass(frozen=True)
@@ -50,15 +75,13 @@ def inspect() -> Iterator[Inspect]:
     """For the module, because hypothesis calls a test many times with one fixture."""
 
     def run(kind: str, content: str | bytes | Path, **options: Any) -> Inspected:
-        settings = {"filename": f"{kind}.csv", "settings": TenantSettings(), "now": NOW, "max_bytes": 50_000_000}
-        data = content.encode() if isinstance(content, str) else content
         with tempfile.TemporaryDirectory() as work:
-            settled = inspect_upload(Kind(kind), data, work=Path(work), **{**settings, **options})
+            checked = inspect_upload(*incoming(kind, content, **options), work=Path(work), **left(options))
             return Inspected(
-                accepted=scan_parquet(settled.accepted).collect(),
-                rejected=scan_parquet(settled.rejected).collect(),
-                csv=b"".join(rejected_csv_chunks(settled.rejected)),
-                report=settled.report,
+                accepted=scan_parquet(checked.accepted).collect(),
+                rejected=scan_parquet(checked.rejected).collect(),
+                csv=b"".join(rejected_csv_chunks(checked.rejected)),
+                report=checked.report,
             )
 
     yield run
@@ -72,12 +95,14 @@ class Shop:
     db: ControlDb
     tenant: TenantId
 
+    @property
+    def store(self) -> TenantStore:
+        return TenantStore(self.lake, self.db, self.tenant)
+
     def put(self, kind: str, content: str | bytes | Path, *, minutes: int = 0, **options: Any) -> UploadReport:
         """Store a file that is received some minutes after `NOW`."""
-        everyday = {"filename": f"{kind}.csv", "source": "cli", "settings": TenantSettings(), "max_bytes": 50_000_000}
-        data = content.encode() if isinstance(content, str) else content
-        now = NOW + timedelta(minutes=minutes)
-        return store_upload(self.lake, self.db, self.tenant, Kind(kind), data, now=now, **{**everyday, **options})
+        given = incoming(kind, content, **{"now": NOW + timedelta(minutes=minutes), **options})
+        return store_upload(self.store, *given, **left(options))
 
     def track(self, *events: Event, minutes: int = 0) -> None:
         """Track events that arrive some minutes after `NOW`."""

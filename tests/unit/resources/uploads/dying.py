@@ -23,9 +23,11 @@ from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
 from resources.control_db.uploads import list_uploads
 from resources.storage import lake, listing
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads import store
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 
 SHOP = TenantId("blue")
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
@@ -40,7 +42,7 @@ STEPS = (
     (store, "write_bytes"),
     (store, "write_json"),
     (store, "record_upload"),
-    (store, "inspect_source"),
+    (store, "inspect_file"),
     (store, "compare_with_stored"),
 )
 
@@ -49,18 +51,8 @@ def put(home: Path, content: str) -> dict[str, Any]:
     """Store a file and say what is stored afterwards."""
     db = open_control_db(f"sqlite:///{home}/control.db", migrate=False)
     where = lake.Lake.open(str(home / "lake"), scratch=home / "scratch")
-    report = store.store_upload(
-        where,
-        db,
-        SHOP,
-        Kind.INTERACTIONS,
-        content.encode(),
-        filename="f.csv",
-        source="cli",
-        settings=TenantSettings(),
-        now=NOW,
-        max_bytes=10**6,
-    )
+    upload = IncomingUpload(Kind.INTERACTIONS, content.encode(), filename="f.csv", origin="cli", received_at=NOW)
+    report = store.store_upload(TenantStore(where, db, SHOP), upload, UploadPolicy(TenantSettings(), 10**6))
     uploads = list_uploads(db, SHOP)
     rows = pl.concat(store.scan_accepted(where, SHOP, upload.upload_id) for upload in uploads).collect()
     db.close()

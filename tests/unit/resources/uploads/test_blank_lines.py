@@ -10,7 +10,7 @@ from resources.base.errors import UploadRefused
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.limits import DEFAULT_LIMITS
 from resources.uploads.parsing.reader import open_table
-from resources.uploads.parsing.source import identify
+from resources.uploads.parsing.uploaded_file import identify
 
 HEADER = b"user_id,item_id,interaction_type,timestamp\n"
 ROW = b"a,b,view,1700000000\n"

@@ -21,14 +21,14 @@ from resources.base.settings import Settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import PATIENT_SECONDS
 from resources.control_db.uploads import list_uploads
-from resources.tenants.settings import TenantSettings
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.limits import AT_ONCE_ROWS, TakesLong, UploadLimits
 from resources.uploads.contract.report import UploadReport
-from resources.uploads.parsing.source import SMALL_TEXT_BYTES
+from resources.uploads.parsing.uploaded_file import SMALL_TEXT_BYTES
 from resources.uploads.store import store_upload
 from resources.uploads.store_in_child import children, main, store_in_child
-from tests.unit.resources.uploads.conftest import NOW, Shop
+from tests.unit.resources.uploads.conftest import NOW, Shop, incoming, left
 
 HOSTILE = Path(__file__).parents[5] / "shared" / "cases" / "hostile"
 HEADER = "user_id,item_id,interaction_type,timestamp\n"
@@ -39,10 +39,9 @@ AT_ONCE = UploadLimits(cpu_seconds=30, at_once_bytes=32 * 1024**2)
 def put(
     shop: Shop, content: bytes | Path, *, name: str = "a.parquet", limits: UploadLimits = PLENTY, **more: Any
 ) -> Any:
-    everyday: dict[str, Any] = {"source": "http", "settings": TenantSettings(), "now": NOW, "max_bytes": 2**31}
+    everyday: dict[str, Any] = {"origin": "http", "max_bytes": 2**31, "filename": name, "limits": limits}
     kind = more.pop("kind", Kind.INTERACTIONS)
-    given = {**everyday, **more}
-    return store_in_child(shop.lake, shop.db, shop.tenant, kind, content, filename=name, limits=limits, **given)
+    return store_in_child(shop.store, *incoming(kind, content, **{**everyday, **more}), **left(more))
 
 
 def interactions(rows: int) -> pl.DataFrame:
@@ -68,18 +67,8 @@ def test_a_child_stores_what_this_process_would(shop: Shop, shops: tuple[TenantI
     data = parquet(interactions(5_000))
     stored = put(shop, data)
     assert stored.rows_accepted == 5_000
-    alone = store_upload(
-        shop.lake,
-        shop.db,
-        shops[1],
-        Kind.INTERACTIONS,
-        data,
-        filename="a.parquet",
-        source="http",
-        settings=TenantSettings(),
-        now=NOW,
-        max_bytes=2**31,
-    )
+    given = incoming(Kind.INTERACTIONS, data, filename="a.parquet", origin="http")
+    alone = store_upload(TenantStore(shop.lake, shop.db, shops[1]), *given)
     differ = {"storage_location"}
     assert stored.model_dump(exclude=differ) == alone.model_dump(exclude=differ)
     (record,) = list_uploads(shop.db, shop.tenant)
@@ -171,20 +160,9 @@ def test_rows_of_a_file_are_bounded(shop: Shop, name: str) -> None:
 
 def test_errors_are_those_of_this_process(shop: Shop) -> None:
     data = parquet(interactions(10))
+    given = incoming(Kind.INTERACTIONS, data, filename="a.parquet")
     with pytest.raises(TenantNotFound):
-        store_in_child(
-            shop.lake,
-            shop.db,
-            TenantId("nobody"),
-            Kind.INTERACTIONS,
-            data,
-            filename="a.parquet",
-            source="http",
-            settings=TenantSettings(),
-            now=NOW,
-            max_bytes=2**31,
-            limits=PLENTY,
-        )
+        store_in_child(TenantStore(shop.lake, shop.db, TenantId("nobody")), *given)
     with pytest.raises(TooLarge):
         put(shop, data, max_bytes=10)
     with pytest.raises(FileNotFoundError):
@@ -232,7 +210,7 @@ def test_a_panic_of_the_reader_is_no_error_of_ours(shop: Shop, monkeypatch: pyte
     def panics(*_: Any, **__: Any) -> Any:
         raise pl.exceptions.PanicException("index out of bounds")
 
-    monkeypatch.setattr("resources.uploads.store.inspect_source", panics)
+    monkeypatch.setattr("resources.uploads.store.inspect_file", panics)
     refusal = refused(shop, HEADER.encode() + b"a,b,view,1\n", name="a.csv")
     assert refusal.reason == "not_csv"
 

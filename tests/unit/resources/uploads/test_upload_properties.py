@@ -19,7 +19,7 @@ from resources.uploads.checking import parts
 from resources.uploads.contract.columns import Kind, ValueType, columns
 from resources.uploads.deduplication import entries, pairs
 from resources.uploads.parsing import csv_reader
-from resources.uploads.parsing.validation import rule_table
+from tests.contract_table import rule_table
 
 TIMES = {
     "2024-05-01T10:00:00Z": 0,

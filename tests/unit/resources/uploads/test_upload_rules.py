@@ -9,7 +9,7 @@ import pytest
 
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import Kind, columns
-from resources.uploads.parsing.validation import rule_table
+from tests.contract_table import rule_table
 
 HEADER = "user_id,item_id,interaction_type,timestamp,rating,price,event_id"
 T = "2024-05-01T10:00:00Z"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,12 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import create_tenant
 from resources.control_db.uploads import list_uploads
-from resources.storage.lake import Lake
-from resources.tenants.settings import TenantSettings
+from resources.storage.lake import Lake, parts, scan_parquet
+from resources.stores.tenant_store import TenantStore
 from resources.uploads import store
-from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.report import UploadReport
-from resources.uploads.store import read_report, scan_accepted, scan_rejected, store_upload
+from resources.uploads.store import read_report, rejected_csv, scan_accepted, store_upload
+from tests.unit.resources.uploads.conftest import incoming, left
 
 BLUE, GREEN = TenantId("blue"), TenantId("green")
 FILE = b"item_id,title\n1,Lamp\n2,\n1,Lamp\n"
@@ -45,9 +47,8 @@ def db(tmp_path: Path, now: datetime) -> Iterator[ControlDb]:
 
 
 def put(lake: Lake, db: ControlDb, now: datetime, content: bytes | Path = FILE, **options: Any) -> UploadReport:
-    settings = {"filename": "items.csv", "source": "cli", "settings": TenantSettings(), "max_bytes": 10**6}
-    tenant = options.pop("tenant", BLUE)
-    return store_upload(lake, db, tenant, Kind.ITEMS, content, now=now, **{**settings, **options})
+    store = TenantStore(lake, db, options.pop("tenant", BLUE))
+    return store_upload(store, *incoming("items", content, now=now, **{"max_bytes": 10**6, **options}), **left(options))
 
 
 def files(lake: Lake, tenant: TenantId = BLUE) -> list[str]:
@@ -63,7 +64,7 @@ def test_an_upload_is_stored_whole(lake: Lake, db: ControlDb, now: datetime, tmp
     assert (lake.root / report.storage_location / "original.csv").read_bytes() == FILE
     assert read_report(lake, BLUE, report.upload_id) == report
     assert scan_accepted(lake, BLUE, report.upload_id).collect()["upload_id"].to_list() == [report.upload_id]
-    assert scan_rejected(lake, BLUE, report.upload_id).collect()["rejected_row"].to_list() == [3]
+    assert scan_parquet(parts(lake.tenant(BLUE).rejected(report.upload_id))).collect()["rejected_row"].to_list() == [3]
     (record,) = list_uploads(db, BLUE)
     assert (record.upload_id, record.status, record.source) == (report.upload_id, "partial", "cli")
     assert (record.rows_accepted, record.rows_rejected, record.rows_duplicate) == (1, 1, 1)
@@ -76,6 +77,17 @@ def test_the_same_file_again_changes_nothing(lake: Lake, db: ControlDb, now: dat
     assert again == first.model_copy(update={"already_stored": True})
     assert {path: path.stat().st_mtime_ns for path in lake.root.rglob("*")} == before
     assert len(list_uploads(db, BLUE)) == 1
+
+
+def test_a_checksum_that_is_known_is_not_computed_again(
+    lake: Lake, db: ControlDb, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload, policy = incoming("items", FILE, now=now)
+    sha256 = hashlib.sha256(FILE).hexdigest()
+    monkeypatch.setattr(hashlib, "file_digest", None)
+    report = store_upload(TenantStore(lake, db, BLUE), replace(upload, sha256=sha256), policy)
+    assert report.sha256 == sha256
+    assert report.upload_id == f"items-{sha256[:16]}"
 
 
 def test_tenants_do_not_share_uploads(lake: Lake, db: ControlDb, now: datetime) -> None:
@@ -146,7 +158,7 @@ def test_validate_only_stores_nothing(lake: Lake, db: ControlDb, now: datetime) 
 @pytest.mark.parametrize("upload_id", ["", "../x", "items-../../../../etc", "items-0123456789abcdef", "x" * 500])
 def test_an_unknown_id_is_not_found(lake: Lake, db: ControlDb, upload_id: str) -> None:
     with pytest.raises(UploadNotFound):
-        scan_rejected(lake, BLUE, upload_id)
+        rejected_csv(lake, BLUE, upload_id)
 
 
 def test_progress_is_told_in_bytes_and_may_break_off(lake: Lake, db: ControlDb, now: datetime, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from resources.control_db.uploads import find_upload, list_uploads, mark_ingeste
 from resources.decisions.store import open_decisions
 from resources.jobs.kinds.uploads import ReceivedUpload
 from resources.storage.lake import scan_parquet
+from resources.stores.tenant_store import TenantStore
 from resources.training.readiness import measure_readiness
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.limits import DEFAULT_LIMITS, UploadLimits
@@ -39,7 +40,7 @@ def take_back(shop: Any, upload_id: str, minutes: int) -> Withdrawal:
 
 
 def raw_ids(shop: Any, kind: Kind) -> list[str]:
-    write_raw_table(shop.lake, shop.db, shop.tenant, kind)
+    write_raw_table(TenantStore(shop.lake, shop.db, shop.tenant), kind)
     column = "item_id" if kind is Kind.ITEMS else "user_id"
     rows = scan_parquet([shop.lake.tenant(shop.tenant).raw(kind.value)]).select(column).collect()
     return list(rows[column])
@@ -57,7 +58,7 @@ def test_rows_of_a_withdrawn_upload_are_in_no_table_and_count_nowhere(shop: Any)
     assert raw_ids(shop, Kind.ITEMS) == []
     assert measure_readiness(shop.lake, shop.db, shop.tenant).counts.interactions == 1
     assert ItemCatalogue(shop.lake, shop.db).page(shop.tenant, ItemQuery()) == ()
-    quality = tenant_quality(shop.lake, shop.db, shop.tenant, now=after(4))
+    quality = tenant_quality(TenantStore(shop.lake, shop.db, shop.tenant), now=after(4))
     assert [each.rows_accepted for each in quality.uploads] == [1]
 
 
@@ -117,12 +118,12 @@ def test_a_check_that_began_before_the_withdrawal_does_not_undo_it(shop: Any) ->
 
 def test_a_withdrawal_while_a_run_goes_on_is_for_the_next_one(shop: Any) -> None:
     first = shop.put("interactions", HEADER + A)
-    taken = write_raw_table(shop.lake, shop.db, shop.tenant, Kind.INTERACTIONS).uploads
+    taken = write_raw_table(TenantStore(shop.lake, shop.db, shop.tenant), Kind.INTERACTIONS).uploads
     take_back(shop, first.upload_id, 1)
     mark_ingested(shop.db, shop.tenant, [each.upload_id for each in taken], run_id="one")
     (record,) = list_uploads(shop.db, shop.tenant)
     assert (taken_in(record), record.ingested_run, record.left_out_run) == (True, "one", None)
-    raw = write_raw_table(shop.lake, shop.db, shop.tenant, Kind.INTERACTIONS)
+    raw = write_raw_table(TenantStore(shop.lake, shop.db, shop.tenant), Kind.INTERACTIONS)
     assert (raw.rows, raw.uploads, [each.upload_id for each in raw.left_out]) == (0, (), [first.upload_id])
     mark_left_out(shop.db, shop.tenant, [first.upload_id], run_id="two")
     assert uploads_table([u for u in list_uploads(shop.db, shop.tenant) if taken_in(u)]).height == 0
@@ -132,7 +133,7 @@ def test_history_and_trace_stay(shop: Any, tmp_path: Path) -> None:
     first = shop.put("interactions", HEADER + A)
     take_back(shop, first.upload_id, 1)
     decisions = open_decisions(f"sqlite:///{tmp_path}/decisions.db")
-    trace = trace_upload(shop.lake, shop.db, decisions, shop.tenant, first.upload_id)
+    trace = trace_upload(TenantStore(shop.lake, shop.db, shop.tenant), decisions, first.upload_id)
     assert (trace.withdrawn_at, trace.rows_accepted, trace.live) == (after(1), 1, False)
     assert "withdrawn" in trace.notes[0]
     decisions.close()
@@ -152,7 +153,7 @@ def test_what_is_not_there_cannot_be_withdrawn(shop: Any, tmp_path: Path) -> Non
         validate_only=False,
         bytes_total=file.stat().st_size,
     )
-    submit_upload(shop.lake, shop.db, shop.tenant, file, received, now=datetime.now(UTC))
+    submit_upload(TenantStore(shop.lake, shop.db, shop.tenant), file, received, now=datetime.now(UTC))
     with pytest.raises(Conflict, match="still being checked"):
         take_back(shop, f"items-{sha[:16]}", 1)
     assert find_upload(shop.db, shop.tenant, f"items-{sha[:16]}") is None

@@ -54,13 +54,13 @@ class Format(StrEnum):
 
 
 class Readable(Protocol):
-    """What the readers need of a stream."""
+    """A stream of bytes, as far as the readers need one."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class UploadedFile:
     """An upload as it came: a file or bytes, with its display name, checksum, format and size in bytes."""
 
     content: Path | bytes
@@ -77,10 +77,10 @@ class Source:
 class LimitedStream:
     """Text bytes of a source, gunzipped if need be, without a UTF-8 mark, and never more than `max_bytes`."""
 
-    def __init__(self, raw: BinaryIO, *, source: Source, max_bytes: int) -> None:
-        gunzip = source.format in (Format.CSV_GZ, Format.TSV_GZ)
+    def __init__(self, raw: BinaryIO, *, file: UploadedFile, max_bytes: int) -> None:
+        gunzip = file.format in (Format.CSV_GZ, Format.TSV_GZ)
         self._stream: Readable = gzip.GzipFile(fileobj=raw, mode="rb") if gunzip else raw
-        self._name = source.filename
+        self._name = file.filename
         self._left = max_bytes
         self._max = max_bytes
         self._started = False
@@ -130,8 +130,8 @@ def size_of(content: Path | bytes) -> int:
     return len(content) if isinstance(content, bytes) else content.stat().st_size
 
 
-def identify(content: Path | bytes, *, filename: str, max_bytes: int) -> Source:
-    """Look at the size, the checksum and the first bytes of an upload.
+def identify(content: Path | bytes, *, filename: str, max_bytes: int, sha256: str | None = None) -> UploadedFile:
+    """Look at the size and the first bytes of an upload, and at all of them for a checksum that is not known yet.
 
     Raises:
         TooLarge: the file is over `max_bytes`.
@@ -146,17 +146,18 @@ def identify(content: Path | bytes, *, filename: str, max_bytes: int) -> Source:
     stream: io.BytesIO | io.BufferedReader = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
     with stream:
         start = stream.read(_SNIFF_BYTES)
-        stream.seek(0)
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Source(content=content, filename=name, sha256=sha256, format=_format_of(start, name), size=size)
+        if sha256 is None:
+            stream.seek(0)
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return UploadedFile(content=content, filename=name, sha256=sha256, format=_format_of(start, name), size=size)
 
 
-def text_exceeds(source: Source, limit: int) -> bool:
+def text_exceeds(file: UploadedFile, limit: int) -> bool:
     """Say whether a file holds more than `limit` bytes of text; gzip is unpacked that far, a damaged one is short."""
-    if source.size > limit or source.format not in (Format.CSV_GZ, Format.TSV_GZ):
-        return source.size > limit
+    if file.size > limit or file.format not in (Format.CSV_GZ, Format.TSV_GZ):
+        return file.size > limit
     left = limit
-    with source.open() as raw, gzip.GzipFile(fileobj=raw, mode="rb") as text:
+    with file.open() as raw, gzip.GzipFile(fileobj=raw, mode="rb") as text:
         try:
             while left >= 0 and (data := text.read(_COUNTED_AT_ONCE)):
                 left -= len(data)
