@@ -11,7 +11,7 @@ from typing import Literal
 from resources.jobs.model import JobKind
 
 Program = Literal["service", "pipeline"]
-Cancelling = Literal["ends", "asks", "never"]
+Cancelling = Literal["ends", "asks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class JobPolicy:
     """How the jobs of one kind are treated.
 
     Attributes:
-        program: whose processes do them; the pipeline's are started by sensors.
+        program: whose processes do them: the service's workers, or sensors of the pipeline.
         priority: of a new job; among the jobs of one tenant the greatest goes first.
         max_unfinished: how many unfinished ones a tenant may have; None: any number.
         max_attempts: how many processes may end before the job does, too; None: it is tried until it is done.
@@ -30,8 +30,8 @@ class JobPolicy:
         ordered: whether no two of a tenant are of one age, so that a list by time has an order.
         broke_off: the message of a job that ended too many processes; of kinds whose attempts have an end.
         unexpected: the message of one whose attempts an error has used up that nobody expected.
-        cancelling: of a running one: it `ends` at once, its run is asked (`asks`), or it goes on (`never`).
-        cancellable: whether a queued one can be cancelled.
+        cancellable: whether one can be cancelled at all; a queued one then ends at once.
+        cancelling: of a running one: it `ends` at once, or its run is asked (`asks`).
         again: what to do in place of a retry where a finished one cannot be tried again; None where it can.
     """
 
@@ -86,7 +86,6 @@ POLICIES: Mapping[JobKind, JobPolicy] = MappingProxyType(
             rotates=True,
             resumes=True,
             cancellable=False,
-            cancelling="never",
             again="It is tried until it is done.",
         ),
     }

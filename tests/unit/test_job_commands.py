@@ -51,6 +51,7 @@ def test_a_job_is_shown_cancelled_and_tried_again(db: ControlDb, now: datetime) 
     export = add_export(db, BLUE, CSV, now=now)
     shown = json.loads(recsaas("show", "blue", export.id, "--json").stdout)
     assert (shown["kind"], shown["status"], shown["input"]["count"]) == ("recommendation_export", "queued", 3)
+    assert shown["done_by"] == "service"
     assert recsaas("cancel", "blue", export.id, answer="n\n").exit_code == 1
     assert get_export(db, BLUE, export.id).status == "queued"
     assert json.loads(recsaas("cancel", "blue", export.id, "--yes", "--json").stdout)["status"] == "cancelled"

@@ -14,6 +14,7 @@ from resources.base.errors import NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.jobs.model import UNFINISHED, Job, JobKind, JobStatus
+from resources.jobs.registry import POLICIES
 from resources.jobs.store import cancel_job, find_job, list_jobs, retry_job
 from resources.stores.tenant_store import TenantStore
 from resources.uploads.jobs import cancel_upload
@@ -125,6 +126,7 @@ def _fields(job: Job) -> dict[str, Any]:
         "tenant": str(job.tenant),
         "job_id": job.id,
         "kind": job.kind,
+        "done_by": POLICIES[job.kind].program,
         "status": job.status,
         **{name: getattr(job, name) for name in _FIGURES},
         "error": None if job.error is None else {"code": job.error.code, "message": job.error.message},
