@@ -83,10 +83,11 @@ def downgrade() -> None:
 
 def _copy(table: str, job_of: Callable[[Row], dict[str, Any]]) -> None:
     connection = op.get_bind()
-    for row in connection.execute(sa.select(_OLD.tables[table])).mappings().all():
-        job = {**_DEFAULTS, **job_of(row)}
+    jobs = [{**_DEFAULTS, **job_of(row)} for row in connection.execute(sa.select(_OLD.tables[table])).mappings()]
+    for job in jobs:
         job["status"] = _STATUS.get(job["status"], job["status"])
-        connection.execute(sa.insert(_NEW).values(**job))
+    if jobs:
+        connection.execute(sa.insert(_NEW), jobs)
 
 
 _DEFAULTS: dict[str, Any] = {
