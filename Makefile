@@ -42,7 +42,8 @@ up: install ## Start the Dagster UI, its daemon and the service
 
 # Whole files, in the order of tests/conftest.py. Not `loadgroup`: with this pytest it passes over the marks of groups
 # (https://github.com/pytest-dev/pytest-xdist/issues/1386).
-PYTEST := $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(PY) -m pytest $(WORKERS) --durations=10
 
 test: install lint ## What must be green before a commit
 	$(PYTEST) -m "not long"
@@ -52,6 +53,14 @@ test-all: install ## The long tests beside those of `make test`: attacks, floods
 
 unit: install ## The fast tests alone: none of them starts a process that takes seconds
 	$(PYTEST) -m "not e2e and not long" tests/unit tests/architecture
+
+# With the children of every test: each leaves a file of its own below var/.
+coverage: export COVERAGE_FILE := $(CURDIR)/var/coverage/data
+coverage: install ## Lines and branches that `make test` runs, in all processes; the ten barest files
+	@rm -rf var/coverage && mkdir -p var/coverage
+	$(PY) -m coverage run -m pytest $(WORKERS) -m "not long"
+	@$(PY) -m coverage combine --quiet
+	@$(PY) -m coverage report --sort=cover | sed -n -e '1,12p' -e '$$p'
 
 lint: install ## ruff and mypy
 	@$(PY) -m ruff check .

@@ -1,4 +1,4 @@
-"""The web app: routes, errors, documents. What it works with is passed in, so that tests run it as it is."""
+"""The web app: routes, errors, documents. Its database, lake and clock are passed in, so that tests run it as it is."""
 
 from __future__ import annotations
 
@@ -12,28 +12,15 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
-from bento_service.access.key_cache import KeyCache
-from bento_service.access.limits import Limits
-from bento_service.access.redis import SharedStore
 from bento_service.api.admin import api_keys, rules, tenants, training
 from bento_service.api.data import data_docs, data_quality, interactions, items, uploads, users
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget
-from bento_service.dependencies import Clock, Services
-from bento_service.events.decision_log import DecisionLog
-from bento_service.events.writer import EventWriter
-from bento_service.http.client_address import ClientAddress, proxies_of
+from bento_service.dependencies import Clock, make_services
 from bento_service.http.cors import ApiCors, origins_of
 from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
-from bento_service.http.json_body import Bodies
 from bento_service.middleware import RequestMiddleware
-from bento_service.recommending.answering import Answering
-from bento_service.recommending.release_cache import ReleaseCache
-from bento_service.recommending.settings_cache import SettingsCache
-from bento_service.scheduling.threads import Threads
-from bento_service.scheduling.turns import Turns
-from bento_service.scheduling.upload_slots import UploadSlots
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
@@ -45,14 +32,9 @@ from bento_service.schemas.training import ReindexRequest, TrainRequest
 from bento_service.telemetry.logs import RequestLog
 from bento_service.telemetry.metrics import Metrics
 from bento_service.workers.job_worker import RunJob
-from bento_service.workers.service_jobs import service_worker
 from resources.base.code_version import code_version
 from resources.base.settings import Settings
-from resources.catalogue.items import ItemCatalogue
 from resources.control_db.engine import ControlDb
-from resources.decisions.store import open_decisions
-from resources.events.log import EventLog
-from resources.events.recent import live_reads
 from resources.storage.lake import Lake
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -120,13 +102,7 @@ def create_app(
     `metrics` says how they are shared between workers, `run_export` where exports are written; without them that
     happens in this process.
     """
-    metrics = metrics or Metrics()
-    shared = None
-    if settings.redis_url:
-        shared = SharedStore(settings.redis_url, metrics, installation=f"{settings.database_url} {settings.lake_url}")
-    limits = Limits.of(settings, shared)
-    turns = Turns()
-    addresses = ClientAddress(proxies_of(settings.trusted_proxies))
+    services = make_services(settings, db, lake, clock, metrics or Metrics(), run_export)
     app = FastAPI(
         title="recsaas",
         version=code_version(),
@@ -136,48 +112,16 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    events = EventLog(db)
-    threads = Threads()
-    app.state.services = Services(
-        settings=settings,
-        db=db,
-        lake=lake,
-        clock=clock,
-        events=events,
-        event_writer=EventWriter(events),
-        keys=KeyCache(db, threads.keys),
-        tenant_settings=SettingsCache(db, threads.keys),
-        releases=ReleaseCache(
-            lake,
-            metrics,
-            max_bytes=settings.release_cache_bytes,
-            check_seconds=settings.pointer_check_seconds,
-        ),
-        decisions=DecisionLog(
-            open_decisions(settings.decisions_url), metrics, clock, keep_days=settings.decision_days, lane=threads.reads
-        ),
-        reads=live_reads(db),
-        items=ItemCatalogue(lake, db),
-        limits=limits,
-        bodies=Bodies(timeout=settings.request_timeout_seconds, most_bytes=settings.max_body_bytes_in_flight),
-        addresses=addresses,
-        threads=threads,
-        turns=turns,
-        shared=shared,
-        metrics=metrics,
-        upload_slots=UploadSlots(),
-        job_worker=service_worker(settings, lake, db, clock, metrics, run_export=run_export),
-    )
+    app.state.services = services
     app.state.routes = [route for module in _MODULES for route in module.router.routes]
     app.router.routes.extend(_routes())
-    app.state.answering = Answering(app.state.services)
     install_error_handlers(app)
     app.add_middleware(
         RequestMiddleware,
-        metrics=metrics,
-        limits=limits,
-        turns=turns,
-        addresses=addresses,
+        metrics=services.metrics,
+        limits=services.limits,
+        turns=services.turns,
+        addresses=services.addresses,
         log=RequestLog(settings.log_level),
         fast=fast_routes(recommendations.router, recommendations.FAST),
     )

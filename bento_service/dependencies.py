@@ -1,4 +1,4 @@
-"""What the handlers work with: made once per process, reached from any request."""
+"""The parts of a running service: made once per process, reached from any request."""
 
 from __future__ import annotations
 
@@ -14,21 +14,28 @@ from bento_service.access.limits import Limits
 from bento_service.access.redis import SharedStore
 from bento_service.events.decision_log import DecisionLog
 from bento_service.events.writer import EventWriter
-from bento_service.http.client_address import ClientAddress
+from bento_service.http.client_address import ClientAddress, proxies_of
 from bento_service.http.json_body import Bodies
+from bento_service.recommending.answer_cache import AnswerCache, SharedAnswers
+from bento_service.recommending.answering import Answering
+from bento_service.recommending.contexts import ServingContexts
+from bento_service.recommending.kept_answers import KeptAnswers
 from bento_service.recommending.release_cache import ReleaseCache
 from bento_service.recommending.settings_cache import SettingsCache
+from bento_service.recommending.tenant_states import TenantStates
 from bento_service.scheduling.threads import Threads
 from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
 from bento_service.telemetry.metrics import Metrics
-from bento_service.workers.job_worker import JobWorker
+from bento_service.workers.job_worker import JobWorker, RunJob
+from bento_service.workers.service_jobs import service_worker
 from resources.base.errors import Forbidden
 from resources.base.settings import Settings
 from resources.catalogue.items import ItemCatalogue
 from resources.control_db.engine import ControlDb
+from resources.decisions.store import open_decisions
 from resources.events.log import EventLog
-from resources.events.recent import LiveReads
+from resources.events.recent import open_recent_events
 from resources.storage.lake import Lake
 
 Clock = Callable[[], datetime]
@@ -36,19 +43,26 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of a running service."""
+    """The parts that handlers work with.
+
+    Attributes:
+        event_writer: appends to the event log.
+        releases: those that answers are made from, for what shows their items or their state.
+        contexts: what answers are made from, for a handler that asks the ranker something else.
+        shared: the store that all workers share; `None` without one.
+    """
 
     settings: Settings
     db: ControlDb
     lake: Lake
     clock: Clock
-    events: EventLog
     event_writer: EventWriter
     keys: KeyCache
     tenant_settings: SettingsCache
     releases: ReleaseCache
+    contexts: ServingContexts
+    answering: Answering
     decisions: DecisionLog
-    reads: LiveReads
     items: ItemCatalogue
     limits: Limits
     bodies: Bodies
@@ -71,6 +85,53 @@ class Services:
                 "This service only answers from releases that were made elsewhere. Send files, and ask for exports and "
                 "erasures, where they are made."
             )
+
+
+def make_services(
+    settings: Settings, db: ControlDb, lake: Lake, clock: Clock, metrics: Metrics, run_export: RunJob | None
+) -> Services:
+    """Make the parts of one process, which share its threads and caches."""
+    threads = Threads()
+    shared = None
+    if settings.redis_url:
+        shared = SharedStore(settings.redis_url, metrics, installation=f"{settings.database_url} {settings.lake_url}")
+    tenant_settings = SettingsCache(db, threads.keys)
+    releases = ReleaseCache(
+        lake, metrics, max_bytes=settings.release_cache_bytes, check_seconds=settings.pointer_check_seconds
+    )
+    contexts = ServingContexts(releases, TenantStates(db, threads.keys), open_recent_events(db), threads.keys, clock)
+    answers = KeptAnswers(
+        AnswerCache(metrics, max_bytes=settings.answer_cache_bytes),
+        SharedAnswers(shared, metrics) if shared is not None else None,
+        metrics,
+        threads.ranking,
+    )
+    decisions = DecisionLog(
+        open_decisions(settings.decisions_url), metrics, clock, keep_days=settings.decision_days, lane=threads.reads
+    )
+    return Services(
+        settings=settings,
+        db=db,
+        lake=lake,
+        clock=clock,
+        event_writer=EventWriter(EventLog(db)),
+        keys=KeyCache(db, threads.keys),
+        tenant_settings=tenant_settings,
+        releases=releases,
+        contexts=contexts,
+        answering=Answering(contexts, answers, decisions, tenant_settings, lake, metrics),
+        decisions=decisions,
+        items=ItemCatalogue(lake, db),
+        limits=Limits.of(settings, shared),
+        bodies=Bodies(timeout=settings.request_timeout_seconds, most_bytes=settings.max_body_bytes_in_flight),
+        addresses=ClientAddress(proxies_of(settings.trusted_proxies)),
+        threads=threads,
+        turns=Turns(),
+        shared=shared,
+        metrics=metrics,
+        upload_slots=UploadSlots(),
+        job_worker=service_worker(settings, lake, db, clock, metrics, run_export=run_export),
+    )
 
 
 async def services_of(request: Request) -> Services:

@@ -143,7 +143,7 @@ class RecsaasService:
             if not self._settings.lake_read_only:
                 await asyncio.to_thread(self._services.job_worker.stop)
                 await asyncio.to_thread(children().stop)  # workers that were forked call nothing at their exit
-            self._services.reads.close()
+            self._services.contexts.close()
             if self._services.shared is not None:
                 await self._services.shared.close()
         if self._db is not None:

@@ -9,6 +9,7 @@ begin_process()  # whoever loads this: the code server, a run, `dagster dev`
 
 platform = PlatformResource()
 
+# A preview in the pinned Dagster, which the pin makes harmless: definitions are found by their folder.
 defs = load_definitions_from_package_name(
     "recsaas_assets.defs",
     resources={"platform": platform, "tenant_run": TenantRunResource(platform=platform)},

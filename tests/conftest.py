@@ -23,7 +23,7 @@ _SLOWEST_FIRST = ("e2e", "browser", "defs", "s3", "dbt", "hostile")
 
 def pytest_configure() -> None:
     """Keep temporary files in memory where there is room: half of the time of the unit tests was waiting for disks."""
-    if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES:
+    if "TMPDIR" not in os.environ and _has_room(_MEMORY):
         os.environ["TMPDIR"] = str(_MEMORY)
         tempfile.tempdir = None
 
@@ -31,6 +31,13 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the slow files first, so that no worker of pytest-xdist is left with one of them at the end."""
     items.sort(key=_turn)
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether files may be written there, some gigabytes of them, and libraries of a test's environment loaded."""
+    if not os.access(folder, os.W_OK) or os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return False
+    return shutil.disk_usage(folder).free > _MEMORY_BYTES
 
 
 def _turn(item: pytest.Item) -> int:

@@ -37,6 +37,8 @@ LAYERS = (
     ("bento_service.http.json_body", "request_body"),
     ("bento_service.schemas", "request_body"),
     ("resources.events.recent", "live_reads"),
+    ("resources.recommendations.context", "live_reads"),
+    ("bento_service.recommending.contexts", "live_reads"),
     ("bento_service.recommending.tenant_states", "live_reads"),
     ("resources.recommendations.tenant_state", "live_reads"),
     ("bento_service.recommending.release_cache", "live_reads"),
@@ -52,6 +54,8 @@ LAYERS = (
     ("prometheus_client", "log_and_metrics"),
     ("bento_service.recommending.answering", "answering"),
     ("bento_service.recommending.answer_cache", "answering"),
+    ("bento_service.recommending.kept_answers", "answering"),
+    ("bento_service.recommending.queries", "answering"),
     ("bento_service.recommending.page", "answering"),
     ("bento_service.api", "answering"),
     ("uvicorn", HTTP_SERVER),
@@ -121,7 +125,7 @@ def main() -> None:
     uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, access_log=False, log_level="warning")).run()
     sampler.stop()
     app.state.services.decisions.close()
-    app.state.services.reads.close()
+    app.state.services.contexts.close()
     db.close()
     sys.stdout.write("\n" + json.dumps({"layers": sampler.samples, "functions": sampler.functions}) + "\n")
 

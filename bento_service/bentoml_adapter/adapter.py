@@ -20,7 +20,7 @@ from resources.base.errors import ConfigurationError
 from resources.base.settings import Settings
 
 BENTOML_PATHS = frozenset({"/livez", "/healthz", "/readyz", "/schema.json", "/recommend", "/similar"})
-"""What BentoML answers itself: its probes, and the endpoints of its own clients with their schema."""
+"""Paths that BentoML answers itself: its probes, and the endpoints of its own clients with their schema."""
 _KEY_BYTES = 64 * 1024
 """A body that may hold the key is read before anybody knows whose it is, so it has to be small."""
 _KEY_SECONDS = 10

@@ -33,7 +33,7 @@ class EventWriter:
     """
 
     def __init__(self, log: EventLog) -> None:
-        self._log = log
+        self.log = log
         self._waiting: FairQueue[_Waiting] = FairQueue()
         self._writing: asyncio.Task[None] | None = None
         self._thread = CapacityLimiter(1)  # of its own: events do not stand behind other writes
@@ -67,7 +67,7 @@ class EventWriter:
 
     async def _store(self, batch: list[_Waiting]) -> None:
         appends = [each.append for each in batch]
-        storing = to_thread.run_sync(self._log.append_all, appends, limiter=self._thread)
+        storing = to_thread.run_sync(self.log.append_all, appends, limiter=self._thread)
         (outcome,) = await asyncio.gather(storing, return_exceptions=True)  # whatever it is, those who wait are told
         if not isinstance(outcome, BaseException):
             for each, results in zip(batch, outcome, strict=True):

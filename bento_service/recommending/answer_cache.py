@@ -1,4 +1,4 @@
-"""Rankings that were made moments ago, for the same question about the same state of things.
+"""Rankings that were made moments ago, for the same query about the same state of things.
 
 The key names everything a ranking depends on, so that nothing has to be invalidated: a new event, release, rule or item
 makes another key, and what is not asked for any more falls out.
@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 
 from bento_service.access.redis import SharedStore
 from bento_service.telemetry.metrics import Metrics
+from resources.ranker.query import RankingQuery, SimilarQuery
 from resources.ranker.ranking import RankedItem, Ranking
 from resources.release.catalogue import ItemCard
 
@@ -24,8 +25,13 @@ _ENTRY_BYTES = 600
 _ITEM_BYTES = 350
 _KEY_FACTOR = 8  # a short text takes some 60 bytes
 _CARD = tuple(f.name for f in fields(ItemCard))
-# Another version of the code may show other fields; it must not read these.
-_FORM = hashlib.sha256(repr((RankedItem._fields, _CARD, [f.name for f in fields(Ranking)])).encode()).hexdigest()[:12]
+_SHAPES = (
+    RankedItem._fields,
+    _CARD,
+    *([f.name for f in fields(each)] for each in (Ranking, RankingQuery, SimilarQuery)),
+)
+# Another version of the code may ask or show by other fields; it must not read these.
+_FORM = hashlib.sha256(repr(_SHAPES).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ class AnswerCache:
 
 
 class SharedAnswers:
-    """The same in a store that all workers share, so that a question that one of them answered is answered by all."""
+    """The same in a store that all workers share, so that a query that one of them answered is answered by all."""
 
     def __init__(self, store: SharedStore, metrics: Metrics) -> None:
         self._store = store
@@ -116,5 +122,5 @@ def _card_fields(card: ItemCard) -> list[str | float | None]:
 
 
 def _size(key: Hashable, kept: KeptAnswer) -> int:
-    """Estimate the bytes of a question and its answer in memory; a question may name thousands of items."""
+    """Estimate the bytes of a key and its answer in memory; a query may name thousands of items."""
     return _ENTRY_BYTES + _KEY_FACTOR * len(repr(key)) + _ITEM_BYTES * len(kept.ranking.items) + len(kept.items)

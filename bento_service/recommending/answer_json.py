@@ -11,10 +11,10 @@ from json.encoder import encode_basestring as quoted  # non-ASCII text stays as 
 from math import isfinite
 from weakref import WeakKeyDictionary
 
-from bento_service.recommending.release_cache import LiveRelease
 from bento_service.schemas.recommendations import FallbackReason
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import RankedItem, Ranking
+from resources.recommendations.context import ServingContext
 from resources.release.catalogue import ItemCard
 
 MAX_TITLE = 1_000
@@ -46,23 +46,23 @@ class AnswerWriter:
 
     def metadata(
         self,
-        live: LiveRelease,
+        context: ServingContext,
         ranking: Ranking,
         *,
         latency_ms: float,
         cache_hit: bool,
         fallback_reason: FallbackReason | None,
-        newest_event: datetime | None = None,
     ) -> str:
-        """Return the JSON object of `AnswerMetadata`; `newest_event` is when the newest since the release happened."""
-        pieces = self._releases.get(live.ranker)
+        """Return the JSON object of `AnswerMetadata`."""
+        ranker, newest_event = context.ranker, context.interactions.until
+        pieces = self._releases.get(ranker)
         if pieces is None:
-            pieces = self._releases[live.ranker] = _of_release(live.ranker)
+            pieces = self._releases[ranker] = _of_release(ranker)
         names, freshness = pieces
-        manifest = live.ranker.release.manifest
+        manifest = ranker.release.manifest
         if newest_event is not None and (manifest.events_until is None or newest_event > manifest.events_until):
             freshness = _fresh(newest_event, manifest.trained_at)
-        degraded = ranking.degraded or live.problem is not None
+        degraded = ranking.degraded or context.problem is not None
         return (
             f'{{{names},"algorithm":{quoted(ranking.algorithm)},"latency_ms":{latency_ms:.3f},'
             f'"cache_hit":{_flag(cache_hit)},"degraded":{_flag(degraded)},'

@@ -21,7 +21,6 @@ from bento_service.http.pagination import decoded, encoded
 from bento_service.schemas.recommendations import MAX_CURSOR, RecommendationRequest
 from resources.base.errors import CorruptArtifact, FieldProblem, InvalidInput, ReleaseNotFound
 from resources.base.tenant import TenantId
-from resources.ranker.eligibility.filters import Filters
 from resources.ranker.ranking import RankedItem, Ranking
 from resources.release.contents import ITEMS
 from resources.release.load import LoadedRelease
@@ -37,7 +36,7 @@ _ENDED = f"is past the last page: all pages together hold at most {MAX_DEPTH} it
 
 
 class _Cursor(BaseModel):
-    """What a cursor says; short names because every answer carries one.
+    """The contents of a cursor; short names because every answer carries one.
 
     Attributes:
         r: release that the rows are of.
@@ -79,9 +78,10 @@ class Page:
         """How many items to rank: one more than shown tells whether there is a next page."""
         return self.count + 1
 
-    def filters(self, asked: Filters) -> Filters:
-        """Return the request's filters without the items of the pages before."""
-        return replace(asked, exclude_ids=(*asked.exclude_ids, *self.shown)) if self.shown else asked
+    @property
+    def place(self) -> tuple[float, int, bool]:
+        """Return what the items of the page depend on besides the query."""
+        return self.ceiling, len(self.shown), self.again
 
     def cut(self, ranking: Ranking) -> tuple[Ranking, bool]:
         """Return the page of a ranking of `fetched` items, and whether there is a next one.
@@ -137,7 +137,7 @@ async def page_of(asked: RecommendationRequest, tenant: TenantId, release: Loade
 
 
 def _asked(asked: RecommendationRequest, tenant: TenantId) -> str:
-    """What must stay the same from page to page. How many, with which reasons, and what happened since may change."""
+    """Return what must stay the same from page to page. How many, the reasons and what happened since may change."""
     how = (asked.scenario, asked.exclude_seen, asked.diversity, asked.max_per_category)
     filters = asked.filters.model_dump_json(exclude_defaults=True) if asked.filters.model_fields_set else ""
     return f"{(tenant.value, asked.user_id, asked.session_id)!r}{how!r}{filters}"

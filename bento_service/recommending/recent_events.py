@@ -1,4 +1,4 @@
-"""Events that come with a question, in the tenant's words."""
+"""Events that come with a request, in the tenant's words."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from resources.uploads.parsing.mapping import interaction_type_map
 _SHOWN = frozenset({SHOWN, IMPRESSION})
 
 
-class RecentTouches(NamedTuple):
-    """Interactions of a visit that were not tracked, oldest first; a type is one of ours, or unknown."""
+class VisitInteractions(NamedTuple):
+    """Interactions of a visit that were not tracked, oldest first; a type is one of ours, or `None` for an unknown."""
 
     items: tuple[str, ...]
     types: tuple[str | None, ...]
 
 
-def recent_touches(events: Sequence[RecentEvent], settings: TenantSettings) -> RecentTouches:
+def visit_interactions(events: Sequence[RecentEvent], settings: TenantSettings) -> VisitInteractions:
     """Return the interactions among the events; what was only shown is left out.
 
     Raises:
@@ -41,4 +41,4 @@ def recent_touches(events: Sequence[RecentEvent], settings: TenantSettings) -> R
             problems.append(FieldProblem(f"recent_events.{place}.interaction_type", problem))
     if problems:
         raise invalid_fields(problems)
-    return RecentTouches(tuple([item for item, _ in kept]), tuple([kind for _, kind in kept]))
+    return VisitInteractions(tuple([item for item, _ in kept]), tuple([kind for _, kind in kept]))

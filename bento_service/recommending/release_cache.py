@@ -48,7 +48,7 @@ class LiveRelease:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What is known of one tenant's release: a live one, or the error to answer with."""
+    """The release of one tenant as last seen: a live one, or the error to answer with."""
 
     checked_at: float
     pointed_at: str | None
@@ -148,11 +148,6 @@ class ReleaseCache:
     def loaded(self) -> int:
         """How many releases are in memory."""
         return len(self._sizes)
-
-    @property
-    def bytes_loaded(self) -> int:
-        """Bytes of the releases in memory, mapped files included."""
-        return self._size
 
     @property
     def broken(self) -> int:

@@ -1,4 +1,4 @@
-"""What every tenant has changed since its release, in memory: items and rules, read again after a change."""
+"""Changes of every tenant since its release, in memory: items and rules, read again after a change."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from bento_service.schemas.common import MAX_COUNT, Answer, Body, Id, JsonObject
 from resources.base.ids import checked_id
 from resources.base.times import in_utc
 from resources.ranker.eligibility.filters import Filters
-from resources.ranker.ranking import Fallback, Source
+from resources.ranker.ranking import Fallback, ItemSource
 
 _Texts = Annotated[tuple[Text, ...], Field(max_length=100)]
 _Ids = Annotated[tuple[Id, ...], Field(max_length=1000)]
@@ -159,7 +159,7 @@ class Recommendation(Answer):
     image_url: str | None
     score: float
     rank: int
-    source: Source
+    source: ItemSource
     reason: str | None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -34,87 +35,55 @@ class Metrics:
         self._multiprocess = multiprocess
         self._registry = CollectorRegistry()
         self._tenants: set[str] = set()
-        self._duration = Histogram(
+        self._requests: dict[tuple[str, str, int, str | None], tuple[Histogram, Counter | None]] = {}
+        self._fallback_counts: dict[tuple[str, str], Counter] = {}
+        counter, histogram = partial(Counter, registry=self._registry), partial(Histogram, registry=self._registry)
+        gauge = partial(Gauge, registry=self._registry, multiprocess_mode="livesum")
+        self._duration = histogram(
             "recsaas_http_request_duration_seconds",
             "Time from the request to the end of its answer.",
             ("method", "route", "status"),
             buckets=_BUCKETS,
-            registry=self._registry,
         )
-        self._tenant_requests = Counter(
-            "recsaas_tenant_requests_total",
-            "Requests with a valid credential, by tenant.",
-            ("tenant", "route", "status"),
-            registry=self._registry,
+        by_tenant = ("tenant", "route", "status")
+        self._tenant_requests = counter(
+            "recsaas_tenant_requests_total", "Requests with a valid credential, by tenant.", by_tenant
         )
-        self._fallbacks = Counter(
+        self._fallbacks = counter(
             "recsaas_recommendation_fallbacks_total",
             "Answers that were not the model's, by reason.",
             ("tenant", "reason"),
-            registry=self._registry,
         )
-        self._requests: dict[tuple[str, str, int, str | None], tuple[Histogram, Counter | None]] = {}
-        self._fallback_counts: dict[tuple[str, str], Counter] = {}
-        cached = Counter(
-            "recsaas_answer_cache_total", "Answers, by whether they were kept.", ("outcome",), registry=self._registry
-        )
+        cached = counter("recsaas_answer_cache_total", "Answers, by whether they were kept.", ("outcome",))
         self._answers = {outcome: cached.labels(outcome) for outcome in ("hit", "shared_hit", "miss")}
-        self._store_errors = Counter(
-            "recsaas_shared_store_errors_total", "Failed requests to Redis.", registry=self._registry
+        self._store_errors = counter("recsaas_shared_store_errors_total", "Failed requests to Redis.")
+        self._events = counter("recsaas_events_total", "Tracked events stored, by tenant.", ("tenant",))
+        self._decisions = counter("recsaas_decisions_written_total", "Answers in the decision log.")
+        self._decisions_lost = counter(
+            "recsaas_decisions_lost_total", "Answers that could not be recorded in the decision log."
         )
-        self._events = Counter(
-            "recsaas_events_total", "Tracked events stored, by tenant.", ("tenant",), registry=self._registry
-        )
-        self._decisions = Counter(
-            "recsaas_decisions_written_total", "Answers in the decision log.", registry=self._registry
-        )
-        self._decisions_lost = Counter(
-            "recsaas_decisions_lost_total",
-            "Answers that could not be recorded in the decision log.",
-            registry=self._registry,
-        )
-        self._upload_rows = Counter(
-            "recsaas_upload_rows_total",
-            "Rows of stored uploads.",
-            ("tenant", "kind", "outcome"),
-            registry=self._registry,
-        )
-        self._upload_jobs = Gauge(
+        by_outcome = ("tenant", "kind", "outcome")
+        self._upload_rows = counter("recsaas_upload_rows_total", "Rows of stored uploads.", by_outcome)
+        self._upload_jobs = gauge(
             "recsaas_upload_jobs",
             "Large uploads that wait to be checked, or are being checked, of all tenants.",
             ("status",),
-            registry=self._registry,
             multiprocess_mode="livemostrecent",
         )
-        self._upload_job_seconds = Histogram(
+        self._upload_job_seconds = histogram(
             "recsaas_upload_job_seconds",
             "Time that checking and storing one large upload took.",
             ("outcome",),
             buckets=_JOB_BUCKETS,
-            registry=self._registry,
         )
-        self._loads = Counter(
-            "recsaas_release_loads_total", "Attempts to load a release.", ("outcome",), registry=self._registry
-        )
-        self._loaded = Gauge(
-            "recsaas_releases_loaded",
-            "Releases in memory.",
-            registry=self._registry,
-            multiprocess_mode="livesum",
-        )
-        self._tenant_bytes = Gauge(
+        self._loads = counter("recsaas_release_loads_total", "Attempts to load a release.", ("outcome",))
+        self._loaded = gauge("recsaas_releases_loaded", "Releases in memory.")
+        self._tenant_bytes = gauge(
             "recsaas_tenant_release_bytes",
             "Memory of the loaded releases, by tenant, files that are mapped into it included.",
             ("tenant",),
-            registry=self._registry,
-            multiprocess_mode="livesum",
         )
-        self._loaded_bytes = Gauge(
-            "recsaas_releases_loaded_bytes",
-            "Memory of the loaded releases.",
-            registry=self._registry,
-            multiprocess_mode="livesum",
-        )
+        self._loaded_bytes = gauge("recsaas_releases_loaded_bytes", "Memory of the loaded releases.")
 
     def request(self, *, method: str, route: str, status: int, seconds: float, tenant: str | None) -> None:
         """Note one answered request; `route` is the template, never the path."""

@@ -30,7 +30,7 @@ QUESTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class QualityFinding:
     """The answer to one of `QUESTIONS`, with the figures it rests on."""
 
     name: str
@@ -39,7 +39,7 @@ class Finding:
     figures: dict[str, Figure]
 
 
-def findings(quality: TenantQuality, readiness: Readiness) -> tuple[Finding, ...]:
+def findings(quality: TenantQuality, readiness: Readiness) -> tuple[QualityFinding, ...]:
     """Answer every question, in the order of `QUESTIONS`. Older uploads are history: nobody can mend them now."""
     newest = [upload for kind in Kind if (upload := quality.newest(kind)) is not None]
     return (
@@ -84,23 +84,25 @@ def _by_upload(
     *,
     bad: Callable[[float], bool],
     words: str,
-) -> Finding:
+) -> QualityFinding:
     measured = [(upload, share) for upload in uploads if (share := value(upload)) is not None]
     wrong = [f"{share:.1%} {words.format(upload.upload_id)}." for upload, share in measured if bad(share)]
     figures: dict[str, Figure] = {f"{upload.kind.value}_share": round(share, 4) for upload, share in measured}
-    return Finding(name, not wrong, " ".join(wrong), figures)
+    return QualityFinding(name, not wrong, " ".join(wrong), figures)
 
 
-def _fresh(quality: TenantQuality) -> Finding:
+def _fresh(quality: TenantQuality) -> QualityFinding:
     hours = quality.summary.freshness_hours
     if hours is None:
-        return Finding("data_is_fresh", False, "There are no interactions yet; upload some, or track events.", {})
+        return QualityFinding(
+            "data_is_fresh", False, "There are no interactions yet; upload some, or track events.", {}
+        )
     passed = hours <= MAX_FRESHNESS_HOURS
     why = f"The newest interaction is {hours / 24:,.0f} days old; upload newer ones, or track events as they happen."
-    return Finding("data_is_fresh", passed, "" if passed else why, {"freshness_hours": hours})
+    return QualityFinding("data_is_fresh", passed, "" if passed else why, {"freshness_hours": hours})
 
 
-def _usual(uploads: list[MeasuredUpload]) -> Finding:
+def _usual(uploads: list[MeasuredUpload]) -> QualityFinding:
     wrong = [
         f"{u.upload_id} has {u.quality.volume.reason}; check that the export is whole and not doubled."
         for u in uploads
@@ -108,14 +110,14 @@ def _usual(uploads: list[MeasuredUpload]) -> Finding:
     ]
     figures: dict[str, Figure] = {f"{u.kind.value}_rows": u.rows_total for u in uploads}
     figures |= {f"{u.kind.value}_usual_rows": u.quality.volume.usual for u in uploads if u.quality.volume.usual}
-    return Finding("data_volume_is_usual", not wrong, " ".join(wrong), figures)
+    return QualityFinding("data_volume_is_usual", not wrong, " ".join(wrong), figures)
 
 
-def _ready(readiness: Readiness) -> Finding:
+def _ready(readiness: Readiness) -> QualityFinding:
     figures: dict[str, Figure] = {**readiness.counts.model_dump(), "level": readiness.level}
     if not readiness.missing:
-        return Finding("enough_to_train", True, "", figures)
+        return QualityFinding("enough_to_train", True, "", figures)
     why = (
         f"The data is {readiness.level.replace('_', ' ')}. For {readiness.next_level}: {'; '.join(readiness.missing)}."
     )
-    return Finding("enough_to_train", False, why, figures)
+    return QualityFinding("enough_to_train", False, why, figures)

@@ -240,7 +240,7 @@ def release_vectors(training_set: TrainingSet, model: TrainedModel) -> tuple[np.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
+class ReleaseCandidate:
     """A model, what it was made of, what was measured of it, and what the gate says."""
 
     training_set: TrainingSet
@@ -250,7 +250,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lineage:
+class ReleaseOrigin:
     """The origin of a release: its data, the code, and the run.
 
     Attributes:
@@ -270,25 +270,25 @@ class Lineage:
 
 
 def manifest_draft(
-    tenant: str, candidate: Candidate, lineage: Lineage, *, index: IndexInfo, now: datetime
+    tenant: str, candidate: ReleaseCandidate, origin: ReleaseOrigin, *, index: IndexInfo, now: datetime
 ) -> ManifestDraft:
     """Everything that leads from the release back to its origin."""
     model, report, verdict = candidate.model, candidate.report, candidate.verdict
-    watermark, until, interactions = _extent(lineage.raw_interactions)
+    watermark, until, interactions = _extent(origin.raw_interactions)
     return ManifestDraft(
         tenant=tenant,
         created_at=now,
         trained_at=now,
         algorithm="popularity" if verdict.outcome == "promote_popularity" else model.config.model_type,
         uploads=tuple(
-            UploadReference(id=u.upload_id, kind=u.kind, sha256=u.sha256, rows=u.rows_accepted) for u in lineage.uploads
+            UploadReference(id=u.upload_id, kind=u.kind, sha256=u.sha256, rows=u.rows_accepted) for u in origin.uploads
         ),
         event_watermark=watermark,
-        item_watermark=lineage.item_changes_seen,
-        dbt_project_hash=lineage.build.project_hash,
-        dbt_invocation_id=lineage.build.invocation_id,
+        item_watermark=origin.item_changes_seen,
+        dbt_project_hash=origin.build.project_hash,
+        dbt_invocation_id=origin.build.invocation_id,
         training_set_fingerprint=candidate.training_set.fingerprint,
-        code_version=lineage.code_version,
+        code_version=origin.code_version,
         hyperparameters={
             **model.config.model_dump(mode="json"),
             "epochs": model.epochs,
@@ -296,10 +296,10 @@ def manifest_draft(
         },
         taste_dimensions=model.config.learned_dim,
         seed=model.seed,
-        dagster_run_id=lineage.run_id,
+        dagster_run_id=origin.run_id,
         metrics=_metrics(report),
         gate=GateDecision(outcome=GATE_OUTCOMES[verdict.outcome], reasons=verdict.reasons),
-        replaces=lineage.replaces,
+        replaces=origin.replaces,
         index=index,
         events_until=until,
         interactions=interactions,

@@ -17,7 +17,7 @@ from typing import Literal
 from resources.base.errors import InvalidInput
 from resources.base.tenant import TenantId
 
-Outcome = Literal["succeeded", "failed", "unknown"]
+RunEnd = Literal["succeeded", "failed", "unknown"]
 """How the run of a request ended; `unknown`: there is no such run."""
 
 _MOST_REQUESTS = 3
@@ -34,7 +34,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class RunPlan:
     """`requests` go out now; `notes` say why others do not; `cursor` holds the last request of everybody who waits."""
 
     requests: dict[TenantId, Request]
@@ -47,14 +47,14 @@ def digest(things: Iterable[str]) -> str:
     return hashlib.sha256(json.dumps(sorted(things)).encode()).hexdigest()[:32]
 
 
-def decide(
+def plan_runs(
     waiting: Mapping[TenantId, str],
     asked: Mapping[TenantId, Request],
     *,
     busy: Collection[TenantId],
     known: Collection[TenantId],
-    outcome_of: Callable[[str], Outcome],
-) -> Decision:
+    outcome_of: Callable[[str], RunEnd],
+) -> RunPlan:
     """Decide for every tenant in `waiting` (tenant → digest) whether a run starts.
 
     Args:
@@ -81,7 +81,7 @@ def decide(
             notes.append(f"{tenant}: {last.times} runs ended well and left the same lying; look at the last one's log.")
         else:
             requests[tenant] = _request(tenant, waits, last.times + (outcome == "succeeded"))
-    return Decision(
+    return RunPlan(
         requests=requests,
         notes=tuple(notes),
         cursor={tenant: request for tenant in waiting if (request := requests.get(tenant) or asked.get(tenant))},

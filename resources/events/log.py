@@ -118,7 +118,7 @@ class EventLog:
     def keys_between(
         self, tenant: TenantId, first: datetime | None, last: datetime | None, *, after: int = 0, limit: int = 200_000
     ) -> pl.DataFrame:
-        """What tells interactions apart, up to `limit` of them above `after`, in order; impressions left out.
+        """Return what tells interactions apart, up to `limit` of them above `after`, in order; impressions left out.
 
         `first` and `last` are the times to look at, None for no bound. Columns: seq, user_id, item_id,
         interaction_type, timestamp, event_id, received_at.

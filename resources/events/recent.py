@@ -1,4 +1,4 @@
-"""What every answer reads from the control DB: what a user or a visit did since the release, and whether items or rules
+"""Reads for every answer from the control DB: what a user or a visit did since the release, and whether items or rules
 have changed.
 
 It is one statement. On SQLite it goes past SQLAlchemy, by a plain connection: 30 µs instead of 300. Other databases are
@@ -44,7 +44,7 @@ _VISITOR = f"""
 """
 
 
-class Touches(NamedTuple):
+class RecentInteractions(NamedTuple):
     """Interactions in the order of acknowledgement.
 
     Attributes:
@@ -58,17 +58,17 @@ class Touches(NamedTuple):
     until: datetime | None = None
 
 
-NO_TOUCHES = Touches(0, (), ())
+NO_INTERACTIONS = RecentInteractions(0, (), ())
 
 
 class Latest(NamedTuple):
-    """How things stand: `state_version` grows with every change of the tenant's items and rules."""
+    """The newest state for one answer: `state_version` grows with every change of the tenant's items and rules."""
 
     state_version: int
-    touches: Touches
+    interactions: RecentInteractions
 
 
-class LiveReads(Protocol):
+class RecentEvents(Protocol):
     """Reads of the newest; safe to share between threads. Impressions are left out."""
 
     blocking: bool
@@ -85,15 +85,15 @@ class LiveReads(Protocol):
         """Give back the connections."""
 
 
-def live_reads(db: ControlDb) -> LiveReads:
+def open_recent_events(db: ControlDb) -> RecentEvents:
     """Return the quickest reader that the database allows."""
     url = db.engine.url
     if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
-        return SqliteReads(url.database)
-    return SqlReads(db)
+        return SqliteRecentEvents(url.database)
+    return SqlRecentEvents(db)
 
 
-class SqliteReads:
+class SqliteRecentEvents:
     """Reads of a SQLite file by one connection of its own, which threads take in turn: a read takes microseconds.
 
     In WAL mode a reader waits for no writer. Every statement is read to its end at once, so that no snapshot is held.
@@ -132,7 +132,7 @@ class SqliteReads:
             return _latest(self._opened.execute(statement, values).fetchall())
 
 
-class SqlReads:
+class SqlRecentEvents:
     """Reads of any other database, through SQLAlchemy's pool."""
 
     blocking = True
@@ -169,10 +169,10 @@ def _latest(rows: Iterable[tuple[Any, ...]]) -> Latest:
         else:
             events.append(row)
     if not events:
-        return Latest(version, NO_TOUCHES)
+        return Latest(version, NO_INTERACTIONS)
     events.sort()
     seqs, items, types, times = zip(*events, strict=True)
-    return Latest(version, Touches(seqs[-1], items, types, _utc(max(times))))
+    return Latest(version, RecentInteractions(seqs[-1], items, types, _utc(max(times))))
 
 
 def _utc(time: str | datetime) -> datetime:

@@ -56,7 +56,7 @@ class RuleTarget(_Frozen):
 
 
 class RuleDraft(_Frozen):
-    """What a rule says.
+    """A rule as a shop writes it.
 
     `pin` shows items first, in the order of `position` and then of age; `hide` never shows them. `boost` and `bury`
     multiply scores by `factor` before items are ordered. Without `scenario` a rule holds in every one. It holds from
@@ -88,7 +88,7 @@ class RuleDraft(_Frozen):
 
     @property
     def multiplier(self) -> float:
-        """What a boost or bury multiplies scores by."""
+        """The factor that a boost or bury multiplies scores by."""
         return self.factor or (BOOST if self.kind == "boost" else BURY)
 
     def holds(self, scenario: str | None, now: datetime) -> bool:

@@ -1,8 +1,8 @@
 """Where the items of an answer come from: each source gives its first n items, best first, as deep as it is asked.
 
-`source(depth)` returns at most `depth` rows with values that never rise; fewer mean that there are no more. A deeper
-call begins with what a shallower one returned. (With an approximate index nearly always: a deeper search may find a
-neighbour that a shallower one missed.)
+`source(depth)` returns at most `depth` rows `(n,)` int32 with values `(n,)` float64 that never rise; fewer mean that
+there are no more. A deeper call begins with what a shallower one returned. (With an approximate index nearly always: a
+deeper search may find a neighbour that a shallower one missed.)
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.ranker.diversity import POOL, marginal_relevance
-from resources.ranker.eligibility.current_items import ItemsNow, Patch
+from resources.ranker.eligibility.current_items import CurrentItems, Patch
 from resources.ranker.eligibility.row_rules import RowRules
 from resources.ranker.retrieval.search import Found
 from resources.ranker.second_stage import CANDIDATES
 
-Source = Callable[[int], Found]
+Candidates = Callable[[int], Found]
+"""Gives its best rows, at most as many as it is asked for, and their values; see above."""
 Reorder = Callable[[NDArray[np.int32], NDArray[np.float64]], NDArray[np.int32]]
-"""Takes rows, best first, with their products, and returns them in another order."""
+"""Takes rows `(n,)`, best first, with their products `(n,)`, and returns them in another order."""
 
 _EVERY = 3
 """Every third place of a list for a visitor without events belongs to an item that is trending."""
@@ -78,15 +79,15 @@ class ByVector:
 
 @dataclass(frozen=True, slots=True)
 class ByPopularity:
-    """What is most popular among the items allowed, valued by the share of the greatest popularity.
+    """The most popular of the items allowed, valued by the share of the greatest popularity.
 
     Attributes:
-        popular: rows of the release, most popular first.
+        popular: `(n,)` rows of the release, most popular first.
         patch: of the overlay; its changed items are valued one by one.
         allowed: `(items.size,)` bool.
     """
 
-    items: ItemsNow
+    items: CurrentItems
     popular: NDArray[np.int32]
     patch: Patch
     allowed: NDArray[np.bool_]
@@ -135,13 +136,13 @@ class WithTrending:
 
     Args:
         popular: the popular items.
-        trending: rows allowed, the fastest growing first.
+        trending: `(n,)` rows allowed, the fastest growing first.
 
     Attributes:
         trends: the rows that are in a place for trending items, of the deepest call so far.
     """
 
-    def __init__(self, popular: Source, trending: NDArray[np.int32]) -> None:
+    def __init__(self, popular: Candidates, trending: NDArray[np.int32]) -> None:
         self._popular = popular
         self._trending = trending
         self.trends: set[int] = set()
@@ -168,7 +169,7 @@ class Diversified:
         vectors: `(n_items, d)`, in which two items are alike.
     """
 
-    source: Source
+    source: Candidates
     vectors: NDArray[np.float32]
     diversity: float
 
@@ -182,7 +183,7 @@ class Diversified:
 
 
 def best_of(parts: list[Found], depth: int) -> Found:
-    """Merge lists into the `depth` items of the greatest values, of equal values those of the earlier list first."""
+    """Merge rows and values, `(n,)` each, into the `depth` greatest values; of equal ones the earlier list is first."""
     rows = np.concatenate([part[0] for part in parts])
     values = np.concatenate([part[1] for part in parts])
     order = np.argsort(-values, kind="stable")[:depth]

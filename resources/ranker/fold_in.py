@@ -1,4 +1,4 @@
-"""Users that the release has no vector for: one from a few events, without training.
+"""Vectors of users whom the release has none for, from a few events and without training.
 
 The sum of `fold_in[item]` over the events, each times its weight, is divided by its length; the coordinates that were
 not learned are 1, as they are for every user. Why this is the model's own vector of a user with these events is in
@@ -31,12 +31,12 @@ def folded_vector(
         `None` when the events say nothing: there is none, or the model knows none of the items.
     """
     strength = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
-    taste = strength @ fold_in[rows]
-    length = float(np.linalg.norm(taste))
+    preference = strength @ fold_in[rows]
+    length = float(np.linalg.norm(preference))
     if length == 0:
         return None
     vector = np.ones(dim, dtype=np.float32)
-    vector[: fold_in.shape[1]] = taste / length
+    vector[: fold_in.shape[1]] = preference / length
     return vector
 
 
@@ -52,6 +52,12 @@ def recomputed_vector(
     Σ fold_in over the history and the new events, in which the trained vector stands for the sum over the history, at
     that sum's length: the events move what was learned as much as they would have moved the sum. Coordinates that were
     not learned stay.
+
+    Args:
+        trained: `(dim,)`.
+        fold_in: `(n_items, t)`, t ≤ dim.
+        history: `(m,)` rows of the items that the trained vector was made with.
+        weights: `(n,)`, one for each of `rows`.
     """
     learned = fold_in.shape[1]
     before = trained[:learned]
@@ -59,22 +65,22 @@ def recomputed_vector(
     if length == 0:
         return trained
     so_far = float(np.linalg.norm(fold_in[history].sum(axis=0)))
-    taste = before * (so_far / length) + weights @ fold_in[rows]
-    now = float(np.linalg.norm(taste))
+    preference = before * (so_far / length) + weights @ fold_in[rows]
+    now = float(np.linalg.norm(preference))
     if now == 0:
         return trained
     vector = trained.copy()
-    vector[:learned] = taste * (length / now)
+    vector[:learned] = preference * (length / now)
     return vector
 
 
 def event_weight(interaction_type: str | None) -> float:
-    """What one event counts in the taste of a new user: a dislike speaks against the item."""
+    """Return what one interaction weighs in the vector of a user: a dislike speaks against the item."""
     return -1.0 if interaction_type == "dislike" else 1.0
 
 
 def distinct(rows: NDArray[np.int32], weights: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Return each row once, in the order of its last event, with the sum of its weights."""
+    """Return each of `rows` `(n,)` once, in the order of its last event, with the sum of its `weights` `(n,)`."""
     totals: dict[int, float] = {}
     for row, weight in zip(rows.tolist(), weights.tolist(), strict=True):
         totals[row] = totals.pop(row, 0.0) + weight
@@ -84,14 +90,14 @@ def distinct(rows: NDArray[np.int32], weights: NDArray[np.float64]) -> tuple[NDA
 def known_events(
     row_of: Callable[[str], int | None], item_ids: Sequence[str], weights: Sequence[float] | None
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Return the rows of the items that are known, and the weights of their events, 1 each when they are not given.
+    """Return the rows `(n,)` of the items that are known, and the weights `(n,)` of their events, 1 each by default.
 
     Raises:
         InvalidInput: there is not one finite weight for each item.
     """
     if weights is not None and (len(weights) != len(item_ids) or not np.isfinite(weights).all()):
         problem = f"must be {len(item_ids)} finite numbers, one for each item"
-        raise InvalidInput(f"live_weights {problem}.", details=(FieldProblem("live_weights", problem),))
+        raise InvalidInput(f"recent_weights {problem}.", details=(FieldProblem("recent_weights", problem),))
     pairs = zip(map(row_of, item_ids), weights or [1.0] * len(item_ids), strict=True)
     kept = [(row, weight) for row, weight in pairs if row is not None]
     return np.array([row for row, _ in kept], dtype=np.int32), np.array([weight for _, weight in kept])

@@ -1,8 +1,7 @@
-"""What is asked of the ranker, and what the user in question has done."""
+"""The questions that the ranker answers, as values that an answer can be kept by, and what their user has done."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,73 +9,107 @@ from numpy.typing import NDArray
 
 from resources.base.errors import FieldProblem, InvalidInput
 from resources.ranker.eligibility.filters import Filters
-from resources.ranker.eligibility.overlay import ItemOverlay
-from resources.ranker.eligibility.rules import RankRules
 
 NO_FILTERS = Filters()
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The arguments of `Ranker.recommend` that decide which list a user gets; count and offset only cut it.
+class RankingQuery:
+    """A question for a user's list. Two that are equal have one answer from one release, overlay and set of rules.
+
+    Attributes:
+        user_id: whose list; `None` for a visitor without an id.
+        count: how many items; fewer are answered only when fewer pass the filters.
+        exclude_seen: leave out what the user did something with; what they dislike is left out in any case.
+        recent_items: items of the user's interactions since the release, most recent last. They count as seen; a user
+            without a vector gets one from them, and with `recompute` they move the vector of one who has one.
+        recent_weights: of these interactions, `None` is 1 each. One below 0 speaks against its item.
+        explain: say for each item why it is there.
+        offset: leave out the first items of the same list; ranks count on.
+        diversity: 0–1, see `resources.ranker.diversity`.
+        max_per_category: at most so many items of one category in the list; then fewer than `count` may be left.
 
     Raises:
-        InvalidInput: `diversity` is not within 0–1, or `max_per_category` is below 1.
+        InvalidInput: a number is out of its range.
     """
 
     user_id: str | None = None
+    count: int = 10
     filters: Filters = NO_FILTERS
     exclude_seen: bool = True
-    live_items: Sequence[str] = ()
-    live_weights: Sequence[float] | None = None
+    recent_items: tuple[str, ...] = ()
+    recent_weights: tuple[float, ...] | None = None
     recompute: bool = True
+    explain: bool = True
+    offset: int = 0
     diversity: float | None = None
     max_per_category: int | None = None
-    overlay: ItemOverlay | None = None
-    rules: RankRules | None = None
 
     def __post_init__(self) -> None:
-        if self.diversity is not None and not 0 <= self.diversity <= 1:
-            problem = "must be between 0 and 1"
-            raise InvalidInput(f"diversity {problem}.", details=(FieldProblem("diversity", problem),))
-        if self.max_per_category is not None:
-            require_at_least(1, max_per_category=self.max_per_category)
+        _check(self.count, self.offset, self.diversity)
+        if self.max_per_category is not None and self.max_per_category < 1:
+            raise _out_of_range("max_per_category", "must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
-    """What a user has done, by item row.
+class SimilarQuery:
+    """A question for the items like one item; `count`, `explain`, `offset` and `diversity` are as in `RankingQuery`.
 
     Attributes:
-        before: int32, what the release knows of, most recent last.
-        live: int32, one row an event since then, most recent last.
-        weights: float64, one for each of them; below 0 speaks against the item.
-        disliked: int32, what the user does not like, by the release or by the events since.
+        item_id: never among its own similar items.
+        seen: ids that are left out as long as any other item passes the filters.
+
+    Raises:
+        InvalidInput: a number is out of its range.
+    """
+
+    item_id: str
+    count: int = 10
+    filters: Filters = NO_FILTERS
+    seen: tuple[str, ...] = ()
+    explain: bool = True
+    offset: int = 0
+    diversity: float | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.count, self.offset, self.diversity)
+
+
+@dataclass(frozen=True, slots=True)
+class UserHistory:
+    """The interactions of one user, by item row.
+
+    Attributes:
+        before: `(n,)` int32, those that the release knows of, most recent last.
+        recent: `(m,)` int32, one row for each interaction since then, most recent last.
+        weights: `(m,)` float64, one for each recent one; below 0 speaks against the item.
+        disliked: `(k,)` int32, what the user does not like, by the release or by recent interactions.
     """
 
     before: NDArray[np.int32]
-    live: NDArray[np.int32]
+    recent: NDArray[np.int32]
     weights: NDArray[np.float64]
     disliked: NDArray[np.int32]
 
     @property
-    def history(self) -> NDArray[np.int32]:
-        """Every item that the user did something with, most recent last."""
-        return np.concatenate([self.before, self.live]) if len(self.live) else self.before
+    def items(self) -> NDArray[np.int32]:
+        """Return `(n + m,)`: every item that the user did something with, most recent last."""
+        return np.concatenate([self.before, self.recent]) if len(self.recent) else self.before
 
     @property
     def seen(self) -> NDArray[np.int32]:
-        """What the user is not to be shown again."""
-        return np.concatenate([self.history, self.disliked])
+        """Return `(n + m + k,)`: what the user is not to be shown again."""
+        return np.concatenate([self.items, self.disliked])
 
 
-def require_at_least(least: int, **numbers: int) -> None:
-    """Refuse a number that is too small.
+def _check(count: int, offset: int, diversity: float | None) -> None:
+    if count < 1:
+        raise _out_of_range("count", "must be at least 1")
+    if offset < 0:
+        raise _out_of_range("offset", "must be at least 0")
+    if diversity is not None and not 0 <= diversity <= 1:
+        raise _out_of_range("diversity", "must be between 0 and 1")
 
-    Raises:
-        InvalidInput: names the first one that is.
-    """
-    for name, number in numbers.items():
-        if number < least:
-            problem = f"must be at least {least}"
-            raise InvalidInput(f"{name} {problem}.", details=(FieldProblem(name, problem),))
+
+def _out_of_range(name: str, problem: str) -> InvalidInput:
+    return InvalidInput(f"{name} {problem}.", details=(FieldProblem(name, problem),))

@@ -6,34 +6,58 @@ Evaluation ranks the same vectors exactly, for many users at once and without a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resources.base.errors import ConfigurationError, CorruptRelease, ItemNotFound
-from resources.ranker.answer import Answer
-from resources.ranker.candidates import ByVector, Diversified, WithTrending
-from resources.ranker.candidates import Source as Candidates
-from resources.ranker.eligibility.current_items import ItemsNow, OverlaidItems
+from resources.ranker.candidates import ByVector, Candidates, Diversified, WithTrending
+from resources.ranker.eligibility.current_items import CurrentItems, OverlaidItems
 from resources.ranker.eligibility.filters import Filters, FilterViews
 from resources.ranker.eligibility.overlay import ItemOverlay
-from resources.ranker.eligibility.row_rules import RulesByRow
+from resources.ranker.eligibility.row_rules import RowRules, RulesByRow
 from resources.ranker.eligibility.rules import RankRules
+from resources.ranker.eligible import NO_ROWS, EligibleItems
 from resources.ranker.fold_in import distinct, folded_vector, known_events, recomputed_vector
-from resources.ranker.query import NO_FILTERS, Asked, Events, require_at_least
-from resources.ranker.ranking import Fallback, Place, Ranking, Source, cosine_scores, model_scores
+from resources.ranker.query import RankingQuery, SimilarQuery, UserHistory
+from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosine_scores, model_scores
+from resources.ranker.ranking_builder import RankingBuilder
 from resources.ranker.reasons import HISTORY_LIMIT, Interests, interest_reasons, similarity_reason
 from resources.ranker.retrieval.index import load_index
 from resources.ranker.retrieval.search import VectorSearch, length
-from resources.ranker.scope import NO_ROWS, Scope
 from resources.ranker.second_stage import SecondStage
 from resources.release.contents import INDEX
 from resources.release.load import LoadedRelease
 
 _FIRST_LOOK = 1_000
 _NO_WEIGHTS = np.empty(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shop:
+    """The items as they are now, and the rules in terms of their rows."""
+
+    items: CurrentItems
+    rules: RowRules
+
+
+@dataclass(frozen=True, slots=True)
+class _Preference:
+    """The preference vector of one user, and where it comes from.
+
+    Attributes:
+        vector: `(d,)`; `None` for a user of whom nothing is known, who is answered by popularity.
+        source: how the items that it ranks came into the answer.
+        fallback: why there is no vector.
+        interests: what reasons are made of.
+    """
+
+    vector: NDArray[np.float32] | None
+    source: ItemSource
+    fallback: Fallback | None
+    interests: Interests
 
 
 class Ranker:
@@ -56,10 +80,10 @@ class Ranker:
             if release.manifest.index.type == "flat_ip":
                 index = None  # it is a copy of the vectors, and one matrix product over them is as exact and quicker
         self.search = VectorSearch(release.item_vectors, index)
-        # Some coordinates may hold popularity, in which any two best-sellers are alike; taste decides likeness.
-        taste = release.item_vectors[:, : release.manifest.taste_dimensions]
-        whole = taste.shape == release.item_vectors.shape
-        self._taste = self.search if whole else VectorSearch(np.ascontiguousarray(taste))
+        # Some coordinates may hold popularity, in which any two best-sellers are alike; those learned decide likeness.
+        learned = release.item_vectors[:, : release.manifest.taste_dimensions]
+        whole = learned.shape == release.item_vectors.shape
+        self._likeness = self.search if whole else VectorSearch(np.ascontiguousarray(learned))
         self._any_from_content = bool(self._catalogue.from_content.any())
         self._views = FilterViews(release.catalogue)
         self._overlaid = OverlaidItems(release)
@@ -72,79 +96,44 @@ class Ranker:
             self.second_stage_problem = error.message
 
     @property
-    def _taste_bytes(self) -> int:
-        return 0 if self._taste is self.search else int(self._taste.vectors.nbytes)
-
-    @property
     def bytes_in_memory(self) -> int:
         """Bytes of the release, its index and the filter views kept now."""
         return (
             self.release.bytes_in_memory
             + self.release.item_vectors.nbytes
-            + self._taste_bytes
+            + (0 if self._likeness is self.search else int(self._likeness.vectors.nbytes))
             + self._views.bytes_in_memory
             + (self._second_stage.bytes_in_memory if self._second_stage is not None else 0)
         )
 
     def recommend(
-        self,
-        user_id: str | None,
-        count: int,
-        *,
-        filters: Filters = NO_FILTERS,
-        exclude_seen: bool = True,
-        live_items: Sequence[str] = (),
-        live_weights: Sequence[float] | None = None,
-        explain: bool = True,
-        recompute: bool = True,
-        offset: int = 0,
-        diversity: float | None = None,
-        max_per_category: int | None = None,
-        overlay: ItemOverlay | None = None,
-        rules: RankRules | None = None,
+        self, query: RankingQuery, *, overlay: ItemOverlay | None = None, rules: RankRules | None = None
     ) -> Ranking:
-        """Rank `count` items for a user; fewer only when fewer pass the filters, none only when none does.
+        """Rank items for a user: none only when none passes the filters.
 
         Pinned items come first, then the model's, in the order of the second stage if the release has one, then popular
-        ones; for a visitor without any event every third of these is a trending one.
+        ones; for a visitor without any event every third of these is a trending one. When everything that passes was
+        seen, seen items are answered, degraded.
 
         Args:
-            live_items: the user's items since the release, most recent last. They count as seen; a user without a
-                vector gets one from them, and with `recompute` they move the vector of one who has one.
-            live_weights: of their events, 1 each when left out.
-            offset: leave out the first items of the same list; ranks count on.
-            diversity: 0–1, see `resources.ranker.diversity`.
-            max_per_category: at most so many items of one category in the list; then fewer than `count` may be left.
             overlay: what has changed in the catalogue since the release.
             rules: of the shop, for this answer.
 
-        When everything that passes was seen, seen items are answered, degraded.
-
         Raises:
-            InvalidInput: a number is out of its range, or the weights do not fit the items.
+            InvalidInput: the weights do not fit the items.
         """
-        require_at_least(1, count=count)
-        require_at_least(0, offset=offset)
-        asked = Asked(
-            user_id=user_id,
-            filters=filters,
-            exclude_seen=exclude_seen,
-            live_items=live_items,
-            live_weights=live_weights,
-            recompute=recompute,
-            diversity=diversity,
-            max_per_category=max_per_category,
-            overlay=overlay,
-            rules=rules,
-        )
-        return self._ranking(asked, offset + count, offset=offset, explain=explain)
+        return self._ranking(query, self._shop(overlay, rules))
 
-    def exact(self, asked: Asked, count: int) -> Ranking:
-        """Rank the first `count` items of the list for what is `asked` by a search through all items."""
-        return self._ranking(asked, count, explain=True, exact=True)
+    def exact(
+        self, query: RankingQuery, *, overlay: ItemOverlay | None = None, rules: RankRules | None = None
+    ) -> Ranking:
+        """Rank as `recommend` does, by a search through all items."""
+        return self._ranking(query, self._shop(overlay, rules), exact=True)
 
-    def place(self, item_id: str, asked: Asked) -> Place:
-        """Tell at which rank `recommend` has the item for what is `asked`, or why it does not have it.
+    def place(
+        self, item_id: str, query: RankingQuery, *, overlay: ItemOverlay | None = None, rules: RankRules | None = None
+    ) -> Place:
+        """Tell at which rank of the user's whole list the item is, or why it is not there; `count` does not matter.
 
         The rank is that of a search through all items. (In a large catalogue the index may miss one of twenty of the
         best items, and then the answer begins to differ there.)
@@ -152,203 +141,215 @@ class Ranker:
         Raises:
             InvalidInput: as for `recommend`.
         """
-        items = self._overlaid.under(asked.overlay)
-        row = items.row(item_id)
+        shop = self._shop(overlay, rules)
+        row = shop.items.row(item_id)
         if row is None:
             return Place("unknown", "The item is neither in the release nor among the changes since.")
-        for wanted in (_FIRST_LOOK, items.size):  # most questions are about items near the top
-            ranking = self.exact(asked, wanted)
+        for wanted in (_FIRST_LOOK, shop.items.size):  # most questions are about items near the top
+            ranking = self._ranking(replace(query, count=wanted, offset=0), shop, exact=True)
             item = next((each for each in ranking.items if each.item_id == item_id), None)
             if item is not None:
                 return Place("ranked", f"Rank {item.rank}, by source {item.source}.", item)
             if len(ranking.items) < wanted:
                 break
-        if not items.is_listed(row) or not (items.is_available(row) or asked.filters.include_unavailable):
-            return Place("unavailable", "The item is deleted, not in the catalogue, or not available.")
-        rules = self._rules.under(asked.rules, items)
-        if row in rules.hidden:
-            return Place("filtered", "A rule hides the item.")
-        scope = Scope.of(self._views, items, rules, asked.filters)
-        if item_id in asked.filters.exclude_ids or not scope.passing_mask()[row]:
-            return Place("filtered", "The item does not pass the filters of the request.")
-        events = self._events(asked, items)
-        if row in (events.seen if asked.exclude_seen else events.disliked):
-            return Place("seen", "The user has seen the item, or dislikes it.")
-        return Place("filtered", "The list has as many items of this category as max_per_category allows.")
+        return self._why_missing(item_id, row, query, shop)
 
     def similar(
-        self,
-        item_id: str,
-        count: int,
-        *,
-        filters: Filters = NO_FILTERS,
-        explain: bool = True,
-        offset: int = 0,
-        diversity: float | None = None,
-        overlay: ItemOverlay | None = None,
-        rules: RankRules | None = None,
+        self, query: SimilarQuery, *, overlay: ItemOverlay | None = None, rules: RankRules | None = None
     ) -> Ranking:
-        """Rank `count` items by the cosine of their vectors to that of `item_id`, which is never among them.
+        """Rank items by the cosine of their vectors to that of the query's item.
 
-        For an item without a vector the popular items of its category come first, then those of the whole shop. Other
-        arguments are as for `recommend`.
+        For an item without a vector the popular items of its category come first, then those of the whole shop. When
+        everything that passes was seen, seen items are answered, degraded.
 
         Raises:
             ItemNotFound: neither the release nor the overlay knows the item.
-            InvalidInput: a number is out of its range.
         """
-        require_at_least(1, count=count)
-        require_at_least(0, offset=offset)
-        items = self._overlaid.under(overlay)
-        row = items.row(item_id)
+        shop = self._shop(overlay, rules)
+        row = shop.items.row(query.item_id)
         if row is None:
             raise ItemNotFound(
                 f"release {self.release.version} of tenant {self.release.manifest.tenant} does not know item "
-                f"{item_id[:100]!r}; upload it, and it is known after the next release."
+                f"{query.item_id[:100]!r}; upload it, and it is known after the next release."
             )
-        asked = Asked(filters=filters, diversity=diversity, overlay=overlay, rules=rules)
-        scope = Scope.of(self._views, items, self._rules.under(rules, items), filters, also_removed=np.array([row]))
-        answer = Answer(items, offset + count)
-        answer.add_pinned(scope.pinned)
+        if query.seen:
+            unseen = replace(query.filters, exclude_ids=(*query.filters.exclude_ids, *query.seen))
+            ranking = self._similar(row, query, unseen, shop)
+            if ranking.fallback_reason != "no_matching_item":
+                return ranking
+        ranking = self._similar(row, query, query.filters, shop)
+        if query.seen and ranking.items:
+            return replace(ranking, degraded=True, fallback_reason="all_seen")
+        return ranking
+
+    def _similar(self, row: int, query: SimilarQuery, filters: Filters, shop: _Shop) -> Ranking:
+        items = shop.items
+        eligible = EligibleItems.of(self._views, items, shop.rules, filters, also_removed=np.array([row]))
+        found = RankingBuilder(items, query.offset + query.count)
+        found.add_pinned(eligible.pinned)
         fallback: Fallback | None = None
         if self._algorithm == "popularity":
             fallback = "popularity_release"
-        elif row >= items.release_size or not self._catalogue.has_vector[row] or self._taste.norms[row] == 0:
+        elif row >= items.release_size or not self._catalogue.has_vector[row] or self._likeness.norms[row] == 0:
             fallback = "item_without_vector"
         else:
             nearest = ByVector(
-                top=partial(self._taste.exact_cosine, row),
-                among=partial(self._taste.exact_cosine_among, row),
+                top=partial(self._likeness.exact_cosine, row),
+                among=partial(self._likeness.exact_cosine_among, row),
                 scores=cosine_scores,
-                allowed=scope.model_mask() & (self._taste.norms > 0),
-                rules=scope.rules,
+                allowed=eligible.model_mask() & (self._likeness.norms > 0),
+                rules=eligible.rules,
             )
-            source: Source = "content" if self._catalogue.from_content[row] else "model"
-            if not answer.add(self._diversified(nearest, asked), partial(self._vector_sources, source)):
+            source: ItemSource = "content" if self._catalogue.from_content[row] else "model"
+            if not found.add(self._diversified(nearest, query.diversity), partial(self._vector_sources, source)):
                 fallback = "no_model_item"
         if fallback is not None:
-            answer.add_popular(scope.popular(answer.taken(), only=items.category_of(row)))
-        answer.add_popular(scope.popular(answer.taken()))
-        reasons = (lambda rows: [similarity_reason(items, row)] * len(rows)) if explain else None
-        return answer.ranking(fallback, self._algorithm, offset=offset, reasons=reasons)
+            found.add_popular(eligible.popular(found.taken(), only=items.category_of(row)))
+        found.add_popular(eligible.popular(found.taken()))
+        reasons = (lambda rows: [similarity_reason(items, row)] * len(rows)) if query.explain else None
+        return found.ranking(fallback, self._algorithm, offset=query.offset, reasons=reasons)
 
-    def _ranking(self, asked: Asked, wanted: int, *, offset: int = 0, explain: bool, exact: bool = False) -> Ranking:
-        items = self._overlaid.under(asked.overlay)
-        events = self._events(asked, items)
-        seen = events.seen if asked.exclude_seen else events.disliked
-        rules = self._rules.under(asked.rules, items)
-        scope = Scope.of(self._views, items, rules, asked.filters, also_removed=seen)
-        answer = Answer(items, wanted, asked.max_per_category)
-        answer.add_pinned(scope.pinned)
-        query, source, fallback, interests = self._query(asked.user_id, events, recompute=asked.recompute)
-        if query is not None:
-            nearest = self._nearest(query, scope, source, asked.user_id, events.history, exact=exact)
-            found = answer.add(self._diversified(nearest, asked), partial(self._vector_sources, source))
+    def _ranking(self, query: RankingQuery, shop: _Shop, *, exact: bool = False) -> Ranking:
+        history = self._history(query, shop.items)
+        seen = history.seen if query.exclude_seen else history.disliked
+        eligible = self._eligible(query, shop, also_removed=seen)
+        found = RankingBuilder(shop.items, query.offset + query.count, query.max_per_category)
+        found.add_pinned(eligible.pinned)
+        preference = self._preference(query, history)
+        fallback, source = preference.fallback, preference.source
+        if preference.vector is not None:
+            reorder_for = query.user_id if source == "model" else None
+            nearest = self._nearest(preference.vector, eligible, history, reorder_for, exact=exact)
+            model_items = found.add(self._diversified(nearest, query.diversity), partial(self._vector_sources, source))
             out_of_order = self.second_stage_problem is not None and source == "model"
-            fallback = "no_model_item" if not found else "second_stage_unavailable" if out_of_order else None
+            fallback = "no_model_item" if not model_items else "second_stage_unavailable" if out_of_order else None
         degraded = fallback == "second_stage_unavailable"
-        self._fill(answer, scope, asked, visitor=not len(events.history))
-        if not answer.rows and len(seen):
-            # What was seen may come again, what is disliked only where there is nothing else: an answer is never empty.
-            scope = Scope.of(self._views, items, rules, asked.filters, also_removed=events.disliked)
-            if not scope.mask().any():
-                scope = Scope.of(self._views, items, rules, asked.filters)
-            answer = Answer(items, wanted, asked.max_per_category)
-            answer.add_pinned(scope.pinned)
-            self._fill(answer, scope, asked, visitor=False)
-            fallback, degraded = "all_seen", True
+        self._fill(found, eligible, query.diversity, visitor=not len(history.items))
+        if not found.rows and len(seen):
+            found, fallback, degraded = self._seen_again(query, shop, history), "all_seen", True
         reasons = None
-        if explain:
-            told = interests.without(items.closed, rules.hidden)
-            reasons = partial(interest_reasons, items, self._taste.vectors, interests=told)
-        return answer.ranking(fallback, self._algorithm, offset=offset, reasons=reasons, degraded=degraded)
+        if query.explain:
+            told = preference.interests.without(shop.items.closed, shop.rules.hidden)
+            reasons = partial(interest_reasons, shop.items, self._likeness.vectors, interests=told)
+        return found.ranking(fallback, self._algorithm, offset=query.offset, reasons=reasons, degraded=degraded)
 
-    def _events(self, asked: Asked, items: ItemsNow) -> Events:
-        release = self.release
-        user_row = release.user_rows.get(asked.user_id) if asked.user_id is not None else None
-        before = release.history(asked.user_id)
-        live, weights = NO_ROWS, _NO_WEIGHTS
-        if asked.live_items or asked.live_weights is not None:
-            live, weights = known_events(items.row, asked.live_items, asked.live_weights)
+    def _seen_again(self, query: RankingQuery, shop: _Shop, history: UserHistory) -> RankingBuilder:
+        """Fill an answer with what was seen, and what is disliked only where there is nothing else: none is empty."""
+        eligible = self._eligible(query, shop, also_removed=history.disliked)
+        if not eligible.mask().any():
+            eligible = self._eligible(query, shop)
+        found = RankingBuilder(shop.items, query.offset + query.count, query.max_per_category)
+        found.add_pinned(eligible.pinned)
+        self._fill(found, eligible, query.diversity, visitor=False)
+        return found
+
+    def _why_missing(self, item_id: str, row: int, query: RankingQuery, shop: _Shop) -> Place:
+        items = shop.items
+        if not items.is_listed(row) or not (items.is_available(row) or query.filters.include_unavailable):
+            return Place("unavailable", "The item is deleted, not in the catalogue, or not available.")
+        if row in shop.rules.hidden:
+            return Place("filtered", "A rule hides the item.")
+        if item_id in query.filters.exclude_ids or not self._eligible(query, shop).passing_mask()[row]:
+            return Place("filtered", "The item does not pass the filters of the request.")
+        history = self._history(query, items)
+        if row in (history.seen if query.exclude_seen else history.disliked):
+            return Place("seen", "The user has seen the item, or dislikes it.")
+        return Place("filtered", "The list has as many items of this category as max_per_category allows.")
+
+    def _shop(self, overlay: ItemOverlay | None, rules: RankRules | None) -> _Shop:
+        items = self._overlaid.under(overlay)
+        return _Shop(items, self._rules.under(rules, items))
+
+    def _eligible(self, query: RankingQuery, shop: _Shop, also_removed: NDArray[np.int32] = NO_ROWS) -> EligibleItems:
+        return EligibleItems.of(self._views, shop.items, shop.rules, query.filters, also_removed=also_removed)
+
+    def _history(self, query: RankingQuery, items: CurrentItems) -> UserHistory:
+        release, user_id = self.release, query.user_id
+        user_row = release.user_rows.get(user_id) if user_id is not None else None
+        before = release.history(user_id)
+        recent, weights = NO_ROWS, _NO_WEIGHTS
+        if query.recent_items or query.recent_weights is not None:
+            recent, weights = known_events(items.row, query.recent_items, query.recent_weights)
         disliked = release.disliked_items(user_row)
         if len(weights) and weights.min() < 0:
-            rows, sums = distinct(live, weights)
+            rows, sums = distinct(recent, weights)
             disliked = np.concatenate([disliked, rows[sums < 0]])
-        return Events(before, live, weights, disliked)
+        return UserHistory(before, recent, weights, disliked)
 
-    def _query(
-        self, user_id: str | None, events: Events, *, recompute: bool
-    ) -> tuple[NDArray[np.float32] | None, Source, Fallback | None, Interests]:
-        fold_in, n_items = self.release.fold_in, self._catalogue.size
+    def _preference(self, query: RankingQuery, history: UserHistory) -> _Preference:
+        user_id, fold_in, n_items = query.user_id, self.release.fold_in, self._catalogue.size
         # Items added since the release say nothing to the model.
-        live, weights = events.live, events.weights
-        if len(live):
-            inside = live < n_items
-            live, weights = live[inside], weights[inside]
+        recent, weights = history.recent, history.weights
+        if len(recent):
+            inside = recent < n_items
+            recent, weights = recent[inside], weights[inside]
         for_it = weights > 0
-        interests = Interests(np.concatenate([events.before, live[for_it]]), self._taste.vectors)
+        interests = Interests(np.concatenate([history.before, recent[for_it]]), self._likeness.vectors)
         if self._algorithm == "popularity":
-            return None, "popular", "popularity_release", interests
+            return _Preference(None, "popular", "popularity_release", interests)
         vector = self.release.user_vector(user_id)
         if vector is not None:
-            if recompute and fold_in is not None and len(live):
-                vector = recomputed_vector(vector, fold_in, events.before, live, weights)
-                newest = events.before[-HISTORY_LIMIT:]
-                with_live = np.concatenate([newest, live[for_it]])
-                weighted = distinct(with_live, np.concatenate([np.ones(len(newest)), weights[for_it]]))
+            if query.recompute and fold_in is not None and len(recent):
+                vector = recomputed_vector(vector, fold_in, history.before, recent, weights)
+                newest = history.before[-HISTORY_LIMIT:]
+                with_recent = np.concatenate([newest, recent[for_it]])
+                weighted = distinct(with_recent, np.concatenate([np.ones(len(newest)), weights[for_it]]))
                 interests = Interests(weighted[0], fold_in, weighted[1])
-            return vector, "model", None, interests
-        if fold_in is not None and len(live):
-            folded = folded_vector(fold_in, live, weights, self.release.item_vectors.shape[1])
+            return _Preference(vector, "model", None, interests)
+        if fold_in is not None and len(recent):
+            folded = folded_vector(fold_in, recent, weights, self.release.item_vectors.shape[1])
             if folded is not None:
-                rows, times = distinct(live[for_it], weights[for_it])
-                return folded, "fold_in", None, Interests(rows, fold_in, times)
+                rows, times = distinct(recent[for_it], weights[for_it])
+                return _Preference(folded, "fold_in", None, Interests(rows, fold_in, times))
         known = user_id is not None and user_id in self.release.user_rows
-        return None, "popular", "user_without_vector" if known else "unknown_user", interests
+        return _Preference(None, "popular", "user_without_vector" if known else "unknown_user", interests)
 
     def _nearest(
         self,
-        query: NDArray[np.float32],
-        scope: Scope,
-        source: Source,
-        user_id: str | None,
-        history: NDArray[np.int32],
+        vector: NDArray[np.float32],
+        eligible: EligibleItems,
+        history: UserHistory,
+        reorder_for: str | None,
         *,
         exact: bool,
     ) -> ByVector:
+        """Return the items nearest to `vector` `(d,)`.
+
+        The second stage was trained and measured on users with a vector of their own: `reorder_for` is such a user.
+        """
         search = self.search
-        scale = length(query) * search.typical_norm
-        top = partial(search.top, allowed_before=scope.passing, removed=scope.taken_out)
+        scale = length(vector) * search.typical_norm
+        top = partial(search.top, allowed_before=eligible.passing, removed=eligible.taken_out)
         reorder = None
-        # The second stage was trained and measured on users with a vector of their own.
-        if self._second_stage is not None and source == "model" and user_id is not None:
-            known = history[history < self._catalogue.size]
-            user_row, order = self.release.user_rows[user_id], self._second_stage.order
-            reorder = lambda rows, products: order(user_row, query, rows, products, known)  # noqa: E731
+        if self._second_stage is not None and reorder_for is not None:
+            items = history.items
+            known = items[items < self._catalogue.size]
+            user_row, order = self.release.user_rows[reorder_for], self._second_stage.order
+            reorder = lambda rows, products: order(user_row, vector, rows, products, known)  # noqa: E731
         return ByVector(
-            top=partial(search.exact if exact else top, query),
-            among=partial(search.exact_among, query),
+            top=partial(search.exact if exact else top, vector),
+            among=partial(search.exact_among, vector),
             scores=partial(model_scores, scale=scale),
-            allowed=scope.model_mask(),
-            rules=scope.rules,
+            allowed=eligible.model_mask(),
+            rules=eligible.rules,
             reorder=reorder,
         )
 
-    def _fill(self, answer: Answer, scope: Scope, asked: Asked, *, visitor: bool) -> None:
-        if answer.missing <= 0:
+    def _fill(self, found: RankingBuilder, eligible: EligibleItems, diversity: float | None, *, visitor: bool) -> None:
+        if found.missing <= 0:
             return
-        popular = scope.popular(answer.taken())
+        popular = eligible.popular(found.taken())
         if not visitor or not len(self._catalogue.trending_rows):
-            answer.add_popular(self._diversified(popular, asked))
+            found.add_popular(self._diversified(popular, diversity))
             return
         rising = self._catalogue.trending_rows
         blended = WithTrending(popular, rising[popular.allowed[rising]])
-        answer.add_popular(self._diversified(blended, asked), trends=lambda: blended.trends)
+        found.add_popular(self._diversified(blended, diversity), trends=lambda: blended.trends)
 
-    def _diversified(self, source: Candidates, asked: Asked) -> Candidates:
-        return Diversified(source, self._taste.vectors, asked.diversity) if asked.diversity else source
+    def _diversified(self, candidates: Candidates, diversity: float | None) -> Candidates:
+        return Diversified(candidates, self._likeness.vectors, diversity) if diversity else candidates
 
-    def _vector_sources(self, source: Source, rows: NDArray[np.int32]) -> list[Source]:
+    def _vector_sources(self, source: ItemSource, rows: NDArray[np.int32]) -> list[ItemSource]:
         """An item whose own vector is from content says so, whatever ranked it."""
         if not self._any_from_content:
             return [source] * len(rows)

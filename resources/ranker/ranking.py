@@ -1,4 +1,4 @@
-"""What the ranker answers, and how an inner product becomes a score between 0 and 1."""
+"""Answers of the ranker, and how an inner product becomes a score between 0 and 1."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from resources.release.catalogue import ItemCard
 
-Source = Literal["model", "fold_in", "content", "popular", "trending", "pinned"]
+ItemSource = Literal["model", "fold_in", "content", "popular", "trending", "pinned"]
 """How an item came into an answer:
 
 - `model`: ranked for a user that the model was trained with, or like an item that it was trained with
@@ -55,7 +55,7 @@ class RankedItem(NamedTuple):
     card: ItemCard
     score: float
     rank: int
-    source: Source
+    source: ItemSource
     reason: str | None
 
     @property
@@ -65,7 +65,7 @@ class RankedItem(NamedTuple):
 
     @property
     def title(self) -> str | None:
-        """What the item is called."""
+        """The name of the item."""
         return self.card.title
 
     @property
@@ -120,7 +120,7 @@ class Place:
 
 
 def model_scores(products: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
-    """Map inner products to 0–1: logistic of 4 · product / scale.
+    """Map inner products `(n,)` to 0–1: logistic of 4 · product / scale.
 
     `scale` is the norm of the user's vector times the root mean square norm of the item vectors, so that the argument
     is near 4 · cosine, and 0.5 says "neither for nor against". Monotone, so that it keeps the ranking.
@@ -132,5 +132,5 @@ def model_scores(products: NDArray[np.float64], scale: float) -> NDArray[np.floa
 
 
 def cosine_scores(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map cosines to 0–1: (1 + cosine) / 2."""
+    """Map cosines `(n,)` to 0–1: (1 + cosine) / 2."""
     return np.clip((1.0 + cosines) / 2.0, 0.0, 1.0)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.ranker.eligibility.current_items import ItemsNow
+from resources.ranker.eligibility.current_items import CurrentItems
 
 HISTORY_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Interests:
-    """What a user's items say for an item: that of item j for item i is weight_j · voice_j · vector_i.
+    """The support of a user's items for an item: that of item j for item i is weight_j · voice_j · vector_i.
 
     For a user vector made from events at answer time, with `fold_in` as voices, these products add up to the item's own
     product, so the greatest is what contributed most. (In a recomputed one the trained vector stands for the sum over
@@ -41,11 +41,12 @@ class Interests:
 
 
 def interest_reasons(
-    items: ItemsNow, vectors: NDArray[np.float32], rows: NDArray[np.int32], interests: Interests
+    items: CurrentItems, vectors: NDArray[np.float32], rows: NDArray[np.int32], interests: Interests
 ) -> list[str]:
-    """Name for each recommended row the item of the history that speaks most for it.
+    """Name for each recommended row of `rows` `(n,)` the item of the history that speaks most for it.
 
-    Without an item that does (product above 0) the sentence claims nothing beyond the model.
+    Without an item that does (product above 0) the sentence claims nothing beyond the model. `vectors` are
+    `(n_items, d)`.
     """
     newest = interests.rows[-HISTORY_LIMIT:]
     if not len(newest):
@@ -63,7 +64,7 @@ def interest_reasons(
     ]
 
 
-def popularity_reason(items: ItemsNow, row: int) -> str:
+def popularity_reason(items: CurrentItems, row: int) -> str:
     """Say where the item is popular: in the upper half of its category or of the shop; else only that it is there."""
     catalogue = items.catalogue
     if row >= items.release_size:
@@ -74,7 +75,7 @@ def popularity_reason(items: ItemsNow, row: int) -> str:
     return "Popular in this shop" if catalogue.popular_overall[row] else "Available in this shop"
 
 
-def similarity_reason(items: ItemsNow, row: int) -> str:
+def similarity_reason(items: CurrentItems, row: int) -> str:
     """Name the item that the answer's items are similar to."""
     return f"Similar to {items.name(row)}"
 

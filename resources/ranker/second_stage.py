@@ -33,9 +33,9 @@ PAIR_FEATURES = (
     "share_of_category",
     "price_to_usual",
 )
-"""What is worked out for a user and a candidate; the user's and the item's own features follow."""
+"""Features that are worked out for a user and a candidate; the user's and the item's own features follow."""
 USER, ITEM = "user_", "item_"
-"""What the names of these features begin with."""
+"""The beginnings of the names of these features."""
 CATEGORY, PRICE = "category", "price"
 """Columns of the item features that pair features are made of."""
 USUAL_PRICE = "avg_purchase_price"
@@ -73,8 +73,8 @@ class CandidateFeatures:
         )
         self.widths = len(user_names), len(item_names)
         self._users, self._items = users, items
-        self._taste = item_vectors[:, :taste_dimensions]
-        self._norms = np.maximum(np.linalg.norm(self._taste, axis=1), 1e-12)
+        self._learned = item_vectors[:, :taste_dimensions]
+        self._norms = np.maximum(np.linalg.norm(self._learned, axis=1), 1e-12)
         unknown = np.full(len(items), MISSING, dtype=np.float32)
         self._category = items[:, item_names.index(CATEGORY)] if CATEGORY in item_names else unknown
         self._price = items[:, item_names.index(PRICE)] if PRICE in item_names else unknown
@@ -90,7 +90,7 @@ class CandidateFeatures:
     ) -> Floats:
         """Describe one user's candidates `rows` `(n,)`, best first, with their inner products `scores` `(n,)`.
 
-        `history` are the rows of the user's items, most recent last.
+        `user_vector` is `(d,)`; `history` `(m,)` are the rows of the user's items, most recent last.
 
         Returns:
             `(n, len(names))`.
@@ -101,9 +101,9 @@ class CandidateFeatures:
         described[:, 1] = np.arange(len(rows))
         described[:, 2] = (scores - scores.mean()) / spread
         described[:, 3] = scores[0] - scores
-        taste = self._taste[rows]
-        described[:, 4] = taste @ user_vector[: taste.shape[1]]
-        described[:, 5:8] = self._likeness(taste, rows, history[-RECENT:])
+        learned = self._learned[rows]
+        described[:, 4] = learned @ user_vector[: learned.shape[1]]
+        described[:, 5:8] = self._likeness(learned, rows, history[-RECENT:])
         described[:, 8] = self._share_of_category(rows, history[-RECENT:])
         described[:, 9] = self._price_to_usual(user_row, rows)
         end = len(PAIR_FEATURES) + self._users.shape[1]
@@ -111,11 +111,11 @@ class CandidateFeatures:
         described[:, end:] = self._items[rows]
         return described
 
-    def _likeness(self, taste: Floats, rows: NDArray[np.int32], newest: NDArray[np.int32]) -> Floats:
+    def _likeness(self, learned: Floats, rows: NDArray[np.int32], newest: NDArray[np.int32]) -> Floats:
         """Cosines to the newest item, the greatest and the mean one to the newest items; MISSING without any."""
         if not len(newest):
             return np.full((len(rows), 3), MISSING, dtype=np.float32)
-        cosines = taste @ self._taste[newest].T / self._norms[rows][:, None] / self._norms[newest]
+        cosines = learned @ self._learned[newest].T / self._norms[rows][:, None] / self._norms[newest]
         return np.column_stack([cosines[:, -1], cosines.max(axis=1), cosines.mean(axis=1)])
 
     def _share_of_category(self, rows: NDArray[np.int32], newest: NDArray[np.int32]) -> Floats:
@@ -134,7 +134,10 @@ class CandidateFeatures:
 
 
 def start_scores(described: Floats) -> NDArray[np.float64]:
-    """Return what the trees correct: the retrieval's own scores, so that few trees change the order only a little."""
+    """Return what the trees correct, `(n,)` for candidates described as `(n, features)`: the retrieval's own scores.
+
+    So few trees change the order only a little.
+    """
     return _RETRIEVAL_WEIGHT * described[:, PAIR_FEATURES.index("standard_score")].astype(np.float64)
 
 
@@ -224,9 +227,9 @@ class SecondStage:
         scores: NDArray[np.float64],
         history: NDArray[np.int32],
     ) -> NDArray[np.int32]:
-        """Return `rows` (best first, with their `scores`) with the first `CANDIDATES` of them in the trees' order.
+        """Return `rows` `(n,)`, best first by `scores` `(n,)`, with the first `CANDIDATES` of them in the trees' order.
 
-        Ties keep the retrieval's order.
+        `user_vector` is `(d,)`, `history` `(m,)`. Ties keep the retrieval's order.
         """
         if len(rows) < 2:
             return rows
@@ -236,7 +239,7 @@ class SecondStage:
         return np.concatenate([first[order], rows[CANDIDATES:]])
 
     def predict(self, described: Floats) -> NDArray[np.float64]:
-        """Return the scores `(n,)` of described candidates; only their order within one user means anything."""
+        """Return the scores `(n,)` of candidates described as `(n, features)`; only the order for a user matters."""
         # One thread: a request has a hundred rows, and threads that wait for each other are the tail of the latency.
         corrections = np.asarray(self._trees.predict(described, raw_score=True, num_threads=1), dtype=np.float64)
         return start_scores(described) + corrections

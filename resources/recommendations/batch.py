@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
@@ -13,7 +14,7 @@ from resources.control_db.engine import ControlDb
 from resources.events.log import EventLog
 from resources.jobs.kinds.erasures import users_being_erased
 from resources.ranker.ranker import Ranker
-from resources.recommendations.offline import as_served
+from resources.recommendations.offline import offline_answers
 
 USERS_AT_ONCE = 2_000
 _TOLD_EVERY = 20
@@ -28,6 +29,15 @@ RECOMMENDATION_SCHEMA = pl.Schema(
     }
 )
 """One row for each item of each user's list."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListsOfAll:
+    """The lists of all users that are wanted: `count` items each, by the rules of a scenario, none for some users."""
+
+    count: int
+    scenario: str | None = None
+    without: frozenset[str] = frozenset()
 
 
 def users_of(
@@ -47,28 +57,25 @@ def recommend_all(
     db: ControlDb,
     tenant: TenantId,
     ranker: Ranker,
-    k: int,
+    wanted: ListsOfAll,
     *,
     now: datetime,
-    scenario: str | None = None,
-    without: frozenset[str] = frozenset(),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[pl.DataFrame]:
-    """Yield the lists of `k` items of all users as `RECOMMENDATION_SCHEMA`, 2,000 users at once.
+    """Yield the lists of all users as `RECOMMENDATION_SCHEMA`, 2,000 users at once.
 
     The tenant's item changes and rules at `now`, and every event up to now, count as they do in an answer of the
-    service. Users in `without` get none. `on_progress` is told how many users are done, and of how many; what it raises
-    ends the work.
+    service. `on_progress` is told how many users are done, and of how many; what it raises ends the work.
     """
-    users, active = users_of(db, tenant, ranker, without=without)
+    users, active = users_of(db, tenant, ranker, without=wanted.without)
     waiting, done = iter(users), 0
-    with as_served(db, tenant, ranker, now=now, scenario=scenario) as answers:
+    with offline_answers(db, tenant, ranker, now=now, scenario=wanted.scenario) as answers:
         while block := list(islice(waiting, USERS_AT_ONCE)):
             rows = []
             for number, user in enumerate(block):
                 if on_progress is not None and number % _TOLD_EVERY == 0:
                     on_progress(done + number, len(users))
-                ranking = answers.recommend(user, k, explain=False, active=user in active)
+                ranking = answers.recommend(user, wanted.count, explain=False, active=user in active)
                 rows += [(user, item.rank, item.item_id, item.score, item.source) for item in ranking.items]
             done += len(block)
             yield pl.DataFrame(rows, schema=RECOMMENDATION_SCHEMA, orient="row")

@@ -40,7 +40,7 @@ from resources.jobs.kinds.exports import (
 from resources.jobs.model import Job, JobError, JobKind, JobStatus, Outcome, Progress
 from resources.jobs.runner import JobControl, JobInterrupted, TryAgain, failed
 from resources.ranker.live import live_ranker
-from resources.recommendations.batch import RECOMMENDATION_SCHEMA, recommend_all
+from resources.recommendations.batch import RECOMMENDATION_SCHEMA, ListsOfAll, recommend_all
 from resources.release.store import ReleaseStore
 from resources.storage.disk import work_folder
 from resources.storage.lake import Lake, put_file
@@ -95,10 +95,8 @@ class ExportWriter:
                 self.db,
                 tenant,
                 ranker,
-                request.count,
+                ListsOfAll(request.count, request.scenario, without=erased),
                 now=self.clock(),
-                scenario=request.scenario,
-                without=erased,
                 on_progress=lambda done, total: writing.note(users_done=done, users_total=total),
             )
             rows = write_table(file, blocks, RECOMMENDATION_SCHEMA)

@@ -1,66 +1,54 @@
-"""Answers outside the service, of the same parts: the release, the tenant's changes and rules, the newest events."""
+"""Answers outside the service, of commands and exports."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.events.recent import LiveReads, live_reads
-from resources.ranker.eligibility.overlay import ItemOverlay
-from resources.ranker.eligibility.rules import RankRules
-from resources.ranker.fold_in import event_weight
+from resources.events.recent import NO_INTERACTIONS, RecentEvents, open_recent_events
+from resources.ranker.query import RankingQuery, SimilarQuery
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
+from resources.recommendations.context import ServingContext, Visitor, latest, serving_context
 from resources.recommendations.tenant_state import TenantState
 
 
 @dataclass(frozen=True, slots=True)
-class AsServed:
-    """What one tenant's answers are made of at one moment; events are read anew for each answer."""
+class OfflineAnswers:
+    """Answers for one tenant from one context; a user's events are read anew for each answer."""
 
-    tenant: TenantId
-    ranker: Ranker
-    reads: LiveReads
-    overlay: ItemOverlay
-    rules: RankRules
+    context: ServingContext
+    events: RecentEvents
 
     def recommend(self, user: str, k: int, *, explain: bool = True, active: bool = True) -> Ranking:
         """Rank `k` items for a user; not `active`: nothing happened since the release, so nothing is read."""
-        release = self.ranker.release
-        after = release.manifest.event_watermark if user in release.user_rows else 0
-        touches = self.reads.of_user(self.tenant, user, after=after).touches if active else None
-        return self.ranker.recommend(
-            user,
-            k,
-            live_items=touches.items if touches is not None else (),
-            live_weights=[event_weight(kind) for kind in touches.types] if touches is not None else None,
-            explain=explain,
-            overlay=self.overlay,
-            rules=self.rules,
-        )
+        visitor = replace(self.context.visitor, user_id=user)
+        since = latest(self.events, visitor, self.context.release).interactions if active else NO_INTERACTIONS
+        context = replace(self.context, visitor=visitor, interactions=since)
+        return context.recommend(context.personalised(RankingQuery(user, k, explain=explain)))
 
     def similar(self, item_id: str, k: int) -> Ranking:
-        """Find `k` items like one item.
+        """Rank `k` items like one item.
 
         Raises:
             ItemNotFound: the tenant has no such item.
         """
-        return self.ranker.similar(item_id, k, overlay=self.overlay, rules=self.rules)
+        return self.context.similar(SimilarQuery(item_id, k))
 
 
 @contextmanager
-def as_served(
+def offline_answers(
     db: ControlDb, tenant: TenantId, ranker: Ranker, *, now: datetime, scenario: str | None = None
-) -> Iterator[AsServed]:
+) -> Iterator[OfflineAnswers]:
     """Read what the tenant has changed since the release, and which rules hold at `now`."""
     state = TenantState.load(db, tenant, ranker.release)
-    rules = state.rules_for(scenario, now, ranker.release.catalogue)
-    reads = live_reads(db)
+    context = serving_context(Visitor(tenant), ranker, state, NO_INTERACTIONS, at=now, scenario=scenario)
+    events = open_recent_events(db)
     try:
-        yield AsServed(tenant, ranker, reads, state.overlay, rules)
+        yield OfflineAnswers(context, events)
     finally:
-        reads.close()
+        events.close()

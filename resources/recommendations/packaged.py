@@ -30,7 +30,7 @@ _log = structlog.get_logger("recsaas.packaged")
 
 
 class PackageContents(BaseModel):
-    """What a package holds: `releases` are the versions by tenant, `keys` says whether the tenants' keys are in it."""
+    """The contents of a package: `releases` are versions by tenant, `keys` says whether the tenants' keys are in it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

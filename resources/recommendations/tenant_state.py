@@ -1,11 +1,10 @@
-"""What a tenant has said since its release was made, and holds at once: changed items, and merchandising rules.
+"""Changes of a tenant since its release was made, which hold at once: of items, and of merchandising rules.
 
 Immutable. A worker keeps the state of a tenant for as long as `state_version` and the release stay the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
@@ -80,33 +79,27 @@ class TenantState:
         )
 
     def active(self, scenario: str | None, now: datetime) -> tuple[str, ...]:
-        """Ids of the rules that hold in an answer of this scenario at this time.
+        """Return the ids of the rules that hold in an answer of this scenario at this time, oldest first.
 
         A rule begins and ends without a change of `version`: cached answers are good for the same ids only.
         """
-        return tuple(rule.id for rule in self._holding(scenario, now)) if self.rules else ()
+        return tuple(rule.id for rule in self.rules if rule.holds(scenario, now)) if self.rules else ()
 
-    def rules_for(self, scenario: str | None, now: datetime, catalogue: Catalogue) -> RankRules:
-        """The rules that hold, resolved to items of the release; the same object for the same rules.
+    def resolved(self, rule_ids: tuple[str, ...], catalogue: Catalogue) -> RankRules:
+        """Return these rules resolved to items of the release; the same object for the same rules.
 
         Resolving a rule about a category takes time with the size of the category, once per state and release.
         """
-        if not self.rules:
+        if not rule_ids:
             return NO_RULES
-        holding = self._holding(scenario, now)
-        if not holding:
-            return NO_RULES
-        key = tuple(rule.id for rule in holding)
         with self._lock:
             known = self._resolved.setdefault(catalogue, {})
-            found = known.get(key)
+            found = known.get(rule_ids)
         if found is None:
-            found = rank_rules(holding, catalogue, self.overlay)
+            wanted = frozenset(rule_ids)
+            found = rank_rules([rule for rule in self.rules if rule.id in wanted], catalogue, self.overlay)
             with self._lock:
                 if len(known) >= _KEPT:
                     known.clear()
-                found = known.setdefault(key, found)
+                found = known.setdefault(rule_ids, found)
         return found
-
-    def _holding(self, scenario: str | None, now: datetime) -> Sequence[Rule]:
-        return [rule for rule in self.rules if rule.holds(scenario, now)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter, deque
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +55,8 @@ FLOORS: Floors = {
         ("recommender.data_parallel", "recommender.two_tower"),
         ("recommender.lifecycle",),
         ("recommender.evaluation", "recommender.search"),
-        ("commands.tenants", "recommender.second_stage", "release"),
-        ("benchmarks.models", "benchmarks.training", "commands.serving", "defs.models"),
+        ("benchmarks.training", "commands.tenants", "recommender.second_stage", "release"),
+        ("benchmarks.models", "commands.serving", "defs.models"),
         ("defs.release",),
         ("defs.runs",),
         ("definitions",),
@@ -151,12 +151,14 @@ def _room(file: SourceFile) -> str:
     return file.module if file.package in PROGRAM else file.package
 
 
-def _imported(file: SourceFile, known: Container[str]) -> Iterator[tuple[int, str]]:
+def _imported(file: SourceFile, known: Collection[str]) -> Iterator[tuple[int, str]]:
     """Our modules that `file` imports, with the line: `from a import b` is `a.b` where that is a module, else `a`."""
     for each in imports(file.tree):
         modules = {name for name in (f"{each.module}.{name}" for name in each.names) if name in known}
         if each.module in known:
             modules.add(each.module)
+        if each.whole:
+            modules |= {name for name in known if name.startswith(f"{each.module}.")}
         yield from ((each.line, module) for module in sorted(modules))
 
 

@@ -17,6 +17,9 @@ PROGRAM = ("resources", "bento_service", "recsaas_assets")
 SCRIPTS = ("/migrations/",)
 """Folders of files that a tool runs one by one: nothing imports them, so they are no rooms and share their names."""
 
+_WHOLE = frozenset({"load_definitions_from_package_name"})
+_BY_NAME = frozenset({"import_module", "__import__"}) | _WHOLE
+
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -54,11 +57,15 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Import:
-    """One imported module, with the names taken from it (`from module import names`), if any."""
+    """One imported module, with the names taken from it (`from module import names`), if any.
+
+    `whole` says that it is a package of which every module is imported, as Dagster loads definitions by folder.
+    """
 
     line: int
     module: str
     names: tuple[str, ...] = ()
+    whole: bool = False
 
 
 def source_files(root: Path, folders: Iterable[str]) -> Iterator[SourceFile]:
@@ -78,10 +85,10 @@ def imports(tree: ast.Module) -> Iterator[Import]:
         elif isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
             yield Import(node.lineno, module, tuple(alias.name for alias in node.names))
-        elif isinstance(node, ast.Call) and node.args and last_name(node.func) in ("import_module", "__import__"):
+        elif isinstance(node, ast.Call) and node.args and last_name(node.func) in _BY_NAME:
             argument = node.args[0]
             if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                yield Import(node.lineno, argument.value)
+                yield Import(node.lineno, argument.value, whole=last_name(node.func) in _WHOLE)
 
 
 def last_name(expression: ast.expr) -> str:

@@ -152,6 +152,13 @@ def test_every_way_to_import_can_close_a_cycle(tmp_path: Path, back: str) -> Non
     assert cycles(read_rooms(room_files(root))) == [f"resources.base → resources.storage → resources.base ({lines})"]
 
 
+def test_a_package_that_is_loaded_by_its_name_is_imported_whole(tmp_path: Path) -> None:
+    text = "import dagster\ndefs = dagster.load_definitions_from_package_name('resources.storage')\n"
+    rooms = read_rooms(room_files(write(tmp_path, {**GOOD, "resources/dagster_resources.py": text})))
+    line = ("resources/dagster_resources.py:2",)
+    assert rooms.imports["resources.dagster_resources"] == {"resources.storage": line, "resources.storage.s3": line}
+
+
 def test_a_cycle_of_three_rooms_is_told_once(tmp_path: Path) -> None:
     root = write(
         tmp_path,

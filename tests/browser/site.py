@@ -54,7 +54,7 @@ class Site:
         log = EventLog(self.shop.db)
         frame = log.export_after(self.shop.tenant)
         names = ("user_id", "item_id", "interaction_type", "recommendation_id", "session_id")
-        return [tuple(row[name] for name in names) for row in frame.iter_rows(named=True)]  # type: ignore[misc]
+        return [tuple(row[name] for name in names) for row in frame.iter_rows(named=True)]
 
 
 @contextmanager

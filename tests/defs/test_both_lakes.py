@@ -110,7 +110,7 @@ def test_from_the_file_to_the_answer(
 
 def health_once_it_is(state: str, client: Client, headers: dict[str, str]) -> Any:
     """Ask for the health until the release is in this state: answers do not wait for a store that is slow to fail."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         health = client.get("/health", headers=headers).json()
         if health["release"]["state"] == state or time.monotonic() > deadline:

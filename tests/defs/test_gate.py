@@ -14,8 +14,10 @@ from click.testing import CliRunner
 from recsaas_assets.cli import cli
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle import train as lifecycle
+from recsaas_assets.recommender.lifecycle.model_config import fit_model
 from recsaas_assets.recommender.lightgcn.trainer import FitResult
 from resources.base.errors import Conflict
+from resources.ranker.query import RankingQuery
 from resources.ranker.ranker import Ranker
 from resources.release.load import load_release
 from resources.uploads.contract.columns import Kind
@@ -28,7 +30,7 @@ def answers(site: Site) -> list[str]:
     version = site.releases(SHOP).current()
     assert version is not None
     ranker = Ranker(load_release(site.releases(SHOP).directory(version)))
-    return [item.item_id for item in ranker.recommend("p-u001", 5).items]
+    return [item.item_id for item in ranker.recommend(RankingQuery("p-u001", 5)).items]
 
 
 def test_shuffled_labels_are_held_and_can_be_forced(shared_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,11 +41,11 @@ def test_shuffled_labels_are_held_and_can_be_forced(shared_site: Site, monkeypat
     assert first.success, first.message
     live, answered = site.releases(SHOP).current(), answers(site)
 
-    fit, rng = lifecycle.fit_model, np.random.default_rng(0)
+    rng = np.random.default_rng(0)
 
     def worse(inputs: FitInputs, *args: Any, **options: Any) -> FitResult:
         shuffled = replace(inputs.pairs, item_row=rng.permutation(inputs.pairs.item_row))
-        return fit(replace(inputs, pairs=shuffled), *args, **options)
+        return fit_model(replace(inputs, pairs=shuffled), *args, **options)
 
     monkeypatch.setattr(lifecycle, "fit_model", worse)
     site.upload(SHOP, Kind.INTERACTIONS, interactions_csv("p-", rows=1150).replace("view", "click"))

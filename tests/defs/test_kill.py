@@ -24,7 +24,7 @@ from resources.uploads.contract.columns import Kind
 from tests.defs.site import INTERACTION_COLUMNS, Site, interactions_csv, recsaas_home
 
 APPLE = TenantId("apple")
-_LONGEST_SECONDS = 90
+_LONGEST_SECONDS = 600
 _RUN = "from recsaas_assets.cli import main; main()"
 # The files of a small release are written within milliseconds: nobody outside could hit that moment.
 _RUN_THAT_DIES_WHILE_IT_WRITES_A_RELEASE = f"""

@@ -106,7 +106,7 @@ def serving(packed: Packed, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             yield Serving(http, url, home / "state", process, log)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 @contextmanager
@@ -194,16 +194,17 @@ def test_a_stop_answers_what_is_in_flight_and_writes_down_what_was_decided(packe
     host, port = serving.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         head = f"POST /api/v1/recommendations HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {packed.blue.key}\r\n"
-        connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100")  # a worker has taken it, and waits for the rest
         connection.sendall(body[:10])
-        time.sleep(0.5)  # a worker has taken the request, and waits for the rest
         serving.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
         connection.sendall(body[10:])
         answer = b""
         while piece := connection.recv(65536):
             answer += piece
-    assert serving.process.wait(timeout=30) is not None
+    assert serving.process.wait(timeout=120) is not None
     head_of_answer, _, text = answer.partition(b"\r\n\r\n")
     assert head_of_answer.startswith(b"HTTP/1.1 200")
     recommendation_id = json.loads(text)["recommendation_id"]

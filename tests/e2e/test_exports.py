@@ -21,7 +21,7 @@ from resources.storage.listing import list_files
 from tests.e2e.test_large_uploads import asked, kill_all, service
 from tests.unit.bento_service.shop import NOW, Shop, contents, draft, open_shop
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 USERS = 40_000
 PATH = "/api/v1/recommendations/exports"
 

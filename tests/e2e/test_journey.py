@@ -22,7 +22,7 @@ def recsaas(home: Path, *arguments: str, ports: tuple[int, int] = (0, 0)) -> sub
         "RECSAAS_SERVICE_PORT": str(ports[0]),
         "RECSAAS_DAGSTER_PORT": str(ports[1]),
     }
-    return subprocess.run([RECSAAS, *arguments], env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run([RECSAAS, *arguments], env=environment, capture_output=True, text=True, timeout=900)
 
 
 def json_of(output: str) -> dict:

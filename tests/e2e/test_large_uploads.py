@@ -30,7 +30,7 @@ from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.store import store_upload
 from tests.unit.bento_service.shop import Shop, open_shop
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 ROOT = Path(__file__).parents[2]
 ROWS = 300_000
 DEADLINE_SECONDS = 600  # work beside the answers steps back for everything else on the machine

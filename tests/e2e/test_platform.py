@@ -26,7 +26,7 @@ from resources.training.runs import list_runs
 from tests.e2e.test_journey import RECSAAS, processes_of, recsaas
 
 pytestmark = pytest.mark.e2e
-SECONDS_TO_LIVE = 240
+SECONDS_TO_LIVE = 900
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
         process = subprocess.Popen([RECSAAS, "up"], env=environment, stdout=out, stderr=subprocess.STDOUT)
     try:
         found = None
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + SECONDS_TO_LIVE
         while found is None:
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
@@ -57,7 +57,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
         yield Platform(home, found[1])
     finally:
         process.send_signal(signal.SIGINT)
-        code = process.wait(timeout=60)
+        code = process.wait(timeout=300)
     assert code == 0, log.read_text()
     assert not processes_of(home)
 

@@ -24,7 +24,7 @@ from tests.unit.bento_service.shop import Shop, open_shop
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 120
+START_SECONDS = 600
 WORKERS = 2
 OURS = ("bento_service.serve",)
 BENTOMLS = ("bentoml", "serve", "bento_service.service:RecsaasService")
@@ -86,7 +86,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
             yield Running(http, blue, green, log)
     finally:
         process.terminate()
-        assert process.wait(timeout=30) is not None
+        assert process.wait(timeout=120) is not None
         db.close()
 
 
@@ -201,7 +201,7 @@ def test_an_upload_and_its_rejected_rows(service: Running) -> None:
 def test_a_promoted_release_takes_over_without_a_failed_request(service: Running) -> None:
     old = service.ask(service.green)["metadata"]["release_version"]
     new = service.green.release(suffix="00000002")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     in_a_row = 0
     while in_a_row < 10 and time.monotonic() < deadline:
         version = service.ask(service.green)["metadata"]["release_version"]
@@ -217,7 +217,7 @@ def test_probes_documents_and_metrics_of_all_workers(service: Running) -> None:
     before = answers_counted(service)
     for _ in range(6):
         service.ask(service.blue, "metrics-user")
-    deadline = time.monotonic() + 10  # a worker counts an answer just after it has sent it
+    deadline = time.monotonic() + 120  # a worker counts an answer just after it has sent it
     while answers_counted(service) != before + 6 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert {answers_counted(service) for _ in range(6)} == {before + 6}  # whichever worker is asked

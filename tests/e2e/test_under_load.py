@@ -24,7 +24,7 @@ from resources.base.settings import Settings
 from resources.control_db.engine import open_control_db
 from resources.storage.lake import Lake
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 CLIENTS = 200
 ANSWERS_PER_STEP = 400
 STEP_SECONDS = 30.0

@@ -20,8 +20,8 @@ from resources.base.errors import RecsaasError
 from resources.base.tenant import TenantId
 from resources.ranker.live import live_ranker
 from resources.ranker.ranking import Ranking
-from resources.recommendations.batch import recommend_all
-from resources.recommendations.offline import as_served
+from resources.recommendations.batch import ListsOfAll, recommend_all
+from resources.recommendations.offline import offline_answers
 from tests.recorded.release import NOW
 from tests.recorded.site import Site
 
@@ -135,9 +135,9 @@ def _offline(site: Site, tenant: TenantId, what: str, **asked: Any) -> str:
     ranker = live_ranker(site.lake, tenant)
     scenario = asked.pop("scenario", None)
     if what == "all":
-        blocks = recommend_all(site.db, tenant, ranker, now=NOW, scenario=scenario, **asked)
+        blocks = recommend_all(site.db, tenant, ranker, ListsOfAll(asked.pop("k"), scenario, **asked), now=NOW)
         return json.dumps([row for block in blocks for row in block.to_dicts()], ensure_ascii=False)
-    with as_served(site.db, tenant, ranker, now=NOW, scenario=scenario) as answers:
+    with offline_answers(site.db, tenant, ranker, now=NOW, scenario=scenario) as answers:
         return _shown(answers.recommend(**asked) if what == "recommend" else answers.similar(**asked))
 
 

@@ -93,7 +93,7 @@ def opened(home: Path) -> Iterator[Site]:
             _happened_since(site)
             yield site
         app.state.services.decisions.close()
-        app.state.services.reads.close()
+        app.state.services.contexts.close()
         db.close()
 
 

@@ -62,12 +62,12 @@ class S3Server:
         """Stop; nothing answers at the address any more. Stopping twice is no error."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)  # an orderly stop takes seconds; what was stored is safe
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=60)
             self._process = None
 
     def _wait(self) -> None:
         assert self._process is not None
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while time.monotonic() < until and self._process.poll() is None:
             try:
                 with urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=1):

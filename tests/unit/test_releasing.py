@@ -18,11 +18,16 @@ from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.evaluation.gate import Outcome, Verdict
 from recsaas_assets.recommender.evaluation.live_model import DamagedRelease, LiveModel
-from recsaas_assets.recommender.evaluation.report import Cohort, EvaluationReport, LiveSummary, SplitSummary
+from recsaas_assets.recommender.evaluation.report import (
+    Cohort,
+    EvaluationReport,
+    LiveSummary,
+    SplitSummary,
+)
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.release.releasing import (
-    Candidate,
-    Lineage,
+    ReleaseCandidate,
+    ReleaseOrigin,
     check_belongs,
     contents_of,
     histories,
@@ -35,6 +40,7 @@ from resources.base.errors import InvalidInput
 from resources.base.tenant import TenantId
 from resources.control_db.uploads import UploadRecord
 from resources.erasure.places.releases import contents_without, read_contents, seen_items_in
+from resources.ranker.query import RankingQuery
 from resources.ranker.ranker import Ranker
 from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
@@ -178,7 +184,7 @@ def test_what_a_user_dislikes_is_not_answered_after_training(
         return store.directory(version)
 
     def answers(contents: ReleaseContents, user: str, *, exclude_seen: bool = True) -> set[str]:
-        ranking = Ranker(load_release(written(contents))).recommend(user, 10, exclude_seen=exclude_seen)
+        ranking = Ranker(load_release(written(contents))).recommend(RankingQuery(user, 10, exclude_seen=exclude_seen))
         return {item.item_id for item in ranking.items}
 
     assert answers(contents, "none") == {"y", "cold"}
@@ -216,7 +222,7 @@ def draft(
         rows_duplicate=0,
         created_at=START,
     )
-    lineage = Lineage(
+    origin = ReleaseOrigin(
         raw_interactions=(interactions() if raw is None else raw).lazy(),
         uploads=(upload,),
         build=BuildRecord(invocation_id="invocation", project_hash="hash"),
@@ -224,9 +230,9 @@ def draft(
         run_id="run",
         replaces="before",
     )
-    candidate = Candidate(data, model, REPORT, Verdict(outcome=outcome, reasons=("because",)))
+    candidate = ReleaseCandidate(data, model, REPORT, Verdict(outcome=outcome, reasons=("because",)))
     index = IndexInfo.model_validate(build_index(model.release.items)[1].model_dump())
-    return manifest_draft("blue", candidate, lineage, index=index, now=NOW)
+    return manifest_draft("blue", candidate, origin, index=index, now=NOW)
 
 
 def test_the_manifest_leads_back_to_the_origin(data: TrainingSet, model: TrainedModel) -> None:

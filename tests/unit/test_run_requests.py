@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recsaas_assets.runs.run_requests import Decision, Outcome, Request, decide, digest, from_cursor, to_cursor
+from recsaas_assets.runs.run_requests import Request, RunEnd, RunPlan, digest, from_cursor, plan_runs, to_cursor
 from resources.base.tenant import TenantId
 
 BLUE, GREEN = TenantId("blue"), TenantId("green")
@@ -15,12 +15,12 @@ class Sensor:
 
     def __init__(self) -> None:
         self.cursor: str | None = None
-        self.outcomes: dict[str, Outcome] = {}
+        self.outcomes: dict[str, RunEnd] = {}
 
     def tick(self, *blue: str, busy: bool = False) -> bool:
         """Whether a run is requested for what waits; it ends well unless something else is said."""
         waiting = {BLUE: digest(blue)} if blue else {}
-        decision = decide(
+        decision = plan_runs(
             waiting,
             from_cursor(self.cursor),
             busy={BLUE} if busy else set(),
@@ -109,6 +109,6 @@ def test_the_digest_sees_every_change_but_not_the_order() -> None:
     assert len({digest(things) for things in ([], ["a"], ["a", "b"], ["ab"], ["a", "a"], ["a b"])}) == 6
 
 
-def _decide(waiting: dict[TenantId, str]) -> Decision:
+def _decide(waiting: dict[TenantId, str]) -> RunPlan:
     asked: dict[TenantId, Request] = {}
-    return decide(waiting, asked, busy=(), known={BLUE, GREEN}, outcome_of=lambda _: "unknown")
+    return plan_runs(waiting, asked, busy=(), known={BLUE, GREEN}, outcome_of=lambda _: "unknown")

@@ -87,7 +87,13 @@ async def _track(request: Request, principal: Principal, services: Services, key
     events = await services.tenant_settings.apply(principal.tenant, lambda settings: checked(settings=settings))
     if key is not None:
         await services.threads.reads.run(
-            principal.tenant.value, check_retry, services.events, principal.tenant, bodies, events, idempotency_key=key
+            principal.tenant.value,
+            check_retry,
+            services.event_writer.log,
+            principal.tenant,
+            bodies,
+            events,
+            idempotency_key=key,
         )
     results = await services.event_writer.append(principal.tenant, events, now=now)
     services.metrics.events(principal.tenant.value, sum(not result.duplicate for result in results))

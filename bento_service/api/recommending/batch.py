@@ -15,7 +15,7 @@ from bento_service.api.recommending.recommendations import caller_of
 from bento_service.dependencies import WithServices
 from bento_service.http.errors import answer_to, invalid_fields, problems_of
 from bento_service.http.json_body import json_body, read_json
-from bento_service.recommending.answering import Answering, Caller, WithAnswering
+from bento_service.recommending.answering import Answering, Caller
 from bento_service.schemas.decisions import BatchAnswer, BatchRequest
 from bento_service.schemas.recommendations import RecommendationRequest
 from resources.base.errors import RecsaasError, TooLarge
@@ -33,7 +33,7 @@ _EXAMPLE = {"for two users": {"requests": [{"user_id": "u1", "count": 5}, {"user
     summary="Recommend items, several times",
     openapi_extra=json_body(BatchRequest, _EXAMPLE),
 )
-async def batch(request: Request, principal: Reader, services: WithServices, answering: WithAnswering) -> Response:
+async def batch(request: Request, principal: Reader, services: WithServices) -> Response:
     """Answer up to 100 requests, each for itself: one that cannot be answered has its error in its place.
 
     Each counts as a request against the limits of requests per second. When the answers have 16 MiB together, those
@@ -51,7 +51,7 @@ async def batch(request: Request, principal: Reader, services: WithServices, ans
                 await services.limits.count(request.scope["state"], 1)
             if size > MAX_ANSWER_CHARACTERS:
                 raise TooLarge("The answers before this one fill the batch. Send this request in another batch.")
-            results.append(await _answered(principal, caller, answering, body))
+            results.append(await _answered(principal, caller, services.answering, body))
         except RecsaasError as error:
             results.append(_refused(error, caller.request_id))
         size += len(results[-1])
@@ -65,8 +65,8 @@ async def _answered(principal: Principal, caller: Caller, answering: Answering, 
         found = error.errors(include_url=False, include_context=False, include_input=False)
         raise invalid_fields(problems_of(found)) from None
     principal.check_tenant(asked.tenant_id)
-    answered = await answering.recommend(replace(caller, started=perf_counter()), asked)
-    return f'{{"status":200,"answer":{answered.body.decode()},"error":null}}'
+    answer = await answering.recommend(replace(caller, started=perf_counter()), asked)
+    return f'{{"status":200,"answer":{answer.decode()},"error":null}}'
 
 
 def _refused(error: RecsaasError, request_id: str) -> str:

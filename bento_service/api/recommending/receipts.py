@@ -1,4 +1,4 @@
-"""What an answer was made of."""
+"""Receipts: what an answer was made of."""
 
 from __future__ import annotations
 

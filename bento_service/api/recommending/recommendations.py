@@ -12,7 +12,7 @@ from bento_service.dependencies import Services
 from bento_service.http.errors import invalid_fields
 from bento_service.http.fast_routes import JsonAnswer
 from bento_service.http.json_body import json_body, read_json
-from bento_service.recommending.answering import Answering, Caller
+from bento_service.recommending.answering import Caller
 from bento_service.schemas.common import MAX_COUNT
 from bento_service.schemas.recommendations import (
     RecommendationAnswer,
@@ -76,21 +76,18 @@ async def similar(request: Request) -> Response:
     principal = await allowed(request, services, _SCOPE)
     asked = await read_json(request, SimilarRequest, services.bodies)
     principal.check_tenant(asked.tenant_id)
-    answering: Answering = request.app.state.answering
-    answered = await answering.similar(caller_of(request, principal), asked)
-    return JsonAnswer(answered.body)
+    return JsonAnswer(await services.answering.similar(caller_of(request, principal), asked))
 
 
 FAST = (recommend, similar)
 
 
 def caller_of(request: Request, principal: Principal) -> Caller:
-    """Return who asks, for `Answering`."""
+    """Return the credential that asks, for `Answering`."""
     state = request.scope["state"]
     return Caller(principal.tenant, principal.key_id, state["request_id"], state["started"])
 
 
 async def _recommend(request: Request, principal: Principal, asked: RecommendationRequest) -> Response:
-    answering: Answering = request.app.state.answering
-    answered = await answering.recommend(caller_of(request, principal), asked)
-    return JsonAnswer(answered.body)
+    services: Services = request.app.state.services
+    return JsonAnswer(await services.answering.recommend(caller_of(request, principal), asked))

@@ -11,14 +11,13 @@ from starlette.responses import Response
 from bento_service.api.auth import Principal, require
 from bento_service.dependencies import WithServices
 from bento_service.http.errors import invalid_fields
-from bento_service.recommending.answering import WithAnswering
 from bento_service.schemas.common import MAX_COUNT
 from bento_service.schemas.decisions import WhyNot
 from resources.base.errors import FieldProblem
 from resources.base.ids import checked_id
 from resources.ranker.eligibility.filters import Filters
-from resources.ranker.fold_in import event_weight
-from resources.ranker.query import Asked
+from resources.ranker.query import RankingQuery
+from resources.recommendations.context import Visitor
 
 router = APIRouter(tags=["recommendations"])
 Reader = Annotated[Principal, Depends(require("recommendations:read"))]
@@ -31,7 +30,6 @@ _Price = Annotated[float | None, Query(ge=0, allow_inf_nan=False)]
 async def why_not(
     principal: Reader,
     services: WithServices,
-    answering: WithAnswering,
     item_id: Annotated[str, Query(description="The item in question.")],
     user_id: Annotated[str | None, Query(description="Your id of the user.")] = None,
     session_id: Annotated[str | None, Query(description="The visit, for a visitor without an id.")] = None,
@@ -55,10 +53,9 @@ async def why_not(
     item_id = _id("item_id", item_id)
     user_id = _id("user_id", user_id) if user_id is not None else None
     session_id = _id("session_id", session_id) if session_id is not None else None
-    standing = await answering.standing(principal.tenant, user_id, session_id)
-    known = user_id is not None and user_id in standing.release.user_rows
-    asked = Asked(
-        user_id=user_id if known or standing.touches.items else None,
+    context = await services.contexts.get(Visitor(principal.tenant, user_id, session_id), scenario)
+    query = RankingQuery(
+        user_id=user_id,
         filters=Filters(
             category=category,
             categories=tuple(categories),
@@ -70,14 +67,11 @@ async def why_not(
             include_unavailable=include_unavailable,
         ),
         exclude_seen=exclude_seen,
-        live_items=standing.touches.items,
-        live_weights=[event_weight(kind) for kind in standing.touches.types],
         diversity=diversity,
         max_per_category=max_per_category,
-        overlay=standing.state.overlay,
-        rules=standing.state.rules_for(scenario, services.clock(), standing.release.catalogue),
     )
-    place = await services.threads.heavy.run(principal.tenant.value, standing.live.ranker.place, item_id, asked)
+    lane = services.threads.heavy
+    place = await lane.run(principal.tenant.value, context.place, item_id, context.personalised(query))
     answer = WhyNot(
         user_id=user_id,
         item_id=item_id,
@@ -86,7 +80,7 @@ async def why_not(
         score=place.item.score if place.item is not None else None,
         source=place.item.source if place.item is not None else None,
         message=place.detail,
-        release_version=standing.release.version,
+        release_version=context.release.version,
     )
     return Response(answer.model_dump_json(), media_type="application/json")
 

@@ -32,7 +32,7 @@ _MOST = 60
 
 
 class ShopConfig(Answer):
-    """What the page has to know before it can show anything. `shoppers` are users with a history."""
+    """Facts that the page needs before it can show anything. `shoppers` are users with a history."""
 
     name: str
     tenant: str

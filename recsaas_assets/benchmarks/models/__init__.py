@@ -1,3 +1,3 @@
-"""Benchmarks of models: quality on public data, against baselines, for new users and items. May import release and the
-recommender, and no other benchmarks.
+"""Benchmarks of models: quality on public data beside tuned baselines, new users and items, incremental runs. May
+import release and the recommender, and no other benchmarks.
 """

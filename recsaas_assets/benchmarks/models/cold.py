@@ -17,11 +17,11 @@ from resources.storage.lake import read_parquet
 
 if TYPE_CHECKING:
     from recsaas_assets.benchmarks.models.ranked import Scorers
+    from recsaas_assets.recommender.data.arrays import Mask
     from recsaas_assets.recommender.data.dataset import TrainingSet
     from recsaas_assets.recommender.data.pairs import Pairs
     from recsaas_assets.recommender.data.vectors import ModelVectors
     from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
-    from recsaas_assets.recommender.metrics.holdout import Mask
 
 _EVENTS = (1, 3, 5)
 _HIDDEN_SHARE = 0.1

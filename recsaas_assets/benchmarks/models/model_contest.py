@@ -19,6 +19,7 @@ from recsaas_assets.benchmarks.models.model_candidates import (
 )
 from recsaas_assets.recommender.baselines.dense import DenseScorer
 from recsaas_assets.recommender.baselines.popularity import popularity_scorer, recent_popularity_scorer
+from recsaas_assets.recommender.data.arrays import Values as PerUserValues
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.feature_tables import FeatureHistory
 from recsaas_assets.recommender.data.pairs import Pairs
@@ -29,7 +30,6 @@ from recsaas_assets.recommender.lifecycle.presets import adapted
 from recsaas_assets.recommender.lightgcn.config import defaults_for
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult
 from recsaas_assets.recommender.metrics.holdout import Holdout
-from recsaas_assets.recommender.metrics.ranking import Values as PerUserValues
 from recsaas_assets.recommender.metrics.scorers import Scorer, VectorScorer
 from resources.base.errors import TooLarge
 
@@ -60,7 +60,7 @@ class Row:
     skipped: str = ""
 
 
-class Contest:
+class ModelContest:
     """All models on one training set. `budget` configurations are tried for each, the first being its defaults.
 
     With `features` the two-tower model takes part, with its defaults alone.

@@ -13,7 +13,7 @@ from recsaas_assets.benchmarks.machine import machine
 from recsaas_assets.commands.console import json_option, notes, print_json, results
 
 if TYPE_CHECKING:
-    from recsaas_assets.benchmarks.models.model_contest import Contest, Row
+    from recsaas_assets.benchmarks.models.model_contest import ModelContest, Row
     from recsaas_assets.recommender.evaluation.evaluator import Evaluator
 
 _SECONDS_BAR = 20.0
@@ -52,7 +52,7 @@ def models(names: tuple[str, ...], budget: int, seed: int, as_json: bool) -> Non
 
 
 def _measure(name: str, budget: int, seed: int) -> dict[str, Any]:
-    from recsaas_assets.benchmarks.models.model_contest import Contest
+    from recsaas_assets.benchmarks.models.model_contest import ModelContest
     from recsaas_assets.features.feature_history import build_feature_history
 
     notes.print(f"Preparing {name} …")
@@ -62,7 +62,7 @@ def _measure(name: str, budget: int, seed: int) -> dict[str, Any]:
         features = build_feature_history(
             dataset.tenant, data, target_dir=settings.home / "dbt", memory_bytes=settings.dbt_memory_bytes
         )
-    contest = Contest(data, budget=budget, seed=seed, features=features)
+    contest = ModelContest(data, budget=budget, seed=seed, features=features)
     speed = _seconds_to_best(contest)
     measured: list[Row] = []
     for row in contest.rows():
@@ -82,7 +82,7 @@ def _measure(name: str, budget: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _seconds_to_best(contest: Contest) -> dict[str, float]:
+def _seconds_to_best(contest: ModelContest) -> dict[str, float]:
     """Seconds of the first fit with the defaults: the choice between presets, and all up to the best validation."""
     at: dict[int, float] = {}
     started = time.perf_counter()

@@ -95,6 +95,8 @@ def _serving_cost(
     """Milliseconds of a request for ten items in this process, over users in a fixed order, each asked both ways."""
     import numpy as np
 
+    from resources.ranker.query import RankingQuery
+
     with_trees = replace(stage, verdict=stage.verdict.model_copy(update={"goes_live": True}))
     rankers = {
         "without": _ranker(dataset, model, None, features),
@@ -107,7 +109,7 @@ def _serving_cost(
     for user in asked:
         for which, ranker in rankers.items():
             started = time.perf_counter()
-            ranker.recommend(user, _COUNT)
+            ranker.recommend(RankingQuery(user, _COUNT))
             taken[which].append(1000 * (time.perf_counter() - started))
     return {
         which: {f"p{p}": round(float(np.percentile(each, p)), 3) for p in (50, 95, 99)} for which, each in taken.items()

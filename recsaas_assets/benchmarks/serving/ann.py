@@ -99,15 +99,15 @@ def _searched(search: Callable[[Any], Rows], exact: Callable[[Any], Rows], queri
 
 def _filtered(ranker: Any, filters: Any) -> dict[str, float]:
     """Ask the ranker as the service does: seen items are left out, and answers have their reasons."""
-    from resources.ranker.query import Asked
+    from resources.ranker.query import RankingQuery
 
     users = [f"u{row}" for row in range(1, _USERS, 2)]
     recall = []
     for user in users[: _CHECKED // 3]:
-        found = {item.item_id for item in ranker.recommend(user, _K, filters=filters).items}
-        best = {item.item_id for item in ranker.exact(Asked(user_id=user, filters=filters), _K).items}
+        found = {item.item_id for item in ranker.recommend(RankingQuery(user, _K, filters)).items}
+        best = {item.item_id for item in ranker.exact(RankingQuery(user, _K, filters)).items}
         recall.append(len(found & best) / len(best))
-    timed = _timed(lambda user: ranker.recommend(user, _K, filters=filters), users)
+    timed = _timed(lambda user: ranker.recommend(RankingQuery(user, _K, filters)), users)
     return {"recall@20": round(float(np.mean(recall)), 4), **timed}
 
 

@@ -229,7 +229,7 @@ def http_request(method: str, path: str, *, key: str = "", body: bytes = b"") ->
 
 
 def percentiles(milliseconds: NDArray[np.float64] | Sequence[float]) -> dict[str, float]:
-    """Return `p50_ms`, `p95_ms` and `p99_ms`; NaN without an answer."""
+    """Return `p50_ms`, `p95_ms` and `p99_ms` of `milliseconds` (n,); NaN without an answer."""
     if not len(milliseconds):
         return {f"p{level}_ms": float("nan") for level in (50, 95, 99)}
     return {f"p{level}_ms": round(float(np.percentile(milliseconds, level)), 3) for level in (50, 95, 99)}

@@ -1,3 +1,3 @@
-"""Benchmarks of training: seconds and quality on Gowalla, beside a reference loop, draws of negatives, several
-processes. May import the recommender, and no other benchmarks.
+"""Benchmarks of training: seconds and quality of a fit on the data of the LightGCN paper, several processes, negative
+samples a second. May import release and the recommender, and no other benchmarks.
 """

@@ -29,7 +29,7 @@ _FREE_BYTES = 2 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One check. `advice` says what to do when it failed."""
 
     check: str
@@ -60,9 +60,11 @@ def doctor(as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _findings() -> Iterator[Finding]:
+def _findings() -> Iterator[CheckResult]:
     found = ".".join(map(str, sys.version_info[:3]))
-    yield Finding("Python", sys.version_info >= (3, 11), found, "Install Python 3.11 or newer and run make install.")
+    yield CheckResult(
+        "Python", sys.version_info >= (3, 11), found, "Install Python 3.11 or newer and run make install."
+    )
     yield _packages()
     site = Installation()
     yield _guarded("settings", lambda: f"state in {site.settings.home}", "See docs/settings.md.")
@@ -96,7 +98,7 @@ def _findings() -> Iterator[Finding]:
             )
 
 
-def _packages() -> Finding:
+def _packages() -> CheckResult:
     """Every pinned requirement of the extras this command needs is there in the right version."""
     wrong = []
     for text in requires("recsaas") or []:
@@ -112,26 +114,26 @@ def _packages() -> Finding:
             continue
         if not requirement.specifier.contains(installed, prereleases=True):
             wrong.append(f"{requirement.name} is {installed}, needed {requirement.specifier}")
-    return Finding("packages", not wrong, "; ".join(wrong) or "all there", "Run make install.")
+    return CheckResult("packages", not wrong, "; ".join(wrong) or "all there", "Run make install.")
 
 
-def _writable(home: Path) -> Finding:
+def _writable(home: Path) -> CheckResult:
     try:
         if not home.exists():
             private_folder(home)
         with tempfile.TemporaryFile(dir=home):
             pass
     except OSError as error:
-        return Finding(
+        return CheckResult(
             "state folder", False, f"{home}: {error.strerror}", "Set RECSAAS_HOME to a folder you may write."
         )
-    return Finding("state folder", True, str(home))
+    return CheckResult("state folder", True, str(home))
 
 
-def _private(settings: Settings) -> Finding:
+def _private(settings: Settings) -> CheckResult:
     found = readable_by_others(settings)
     listed = ", ".join(map(str, found))
-    return Finding(
+    return CheckResult(
         "files",
         not found,
         f"other users of this machine can get at {listed}" if found else "nobody else can read them",
@@ -139,10 +141,10 @@ def _private(settings: Settings) -> Finding:
     )
 
 
-def _doors(settings: Settings) -> Iterator[Finding]:
+def _doors(settings: Settings) -> Iterator[CheckResult]:
     """Addresses of a running platform; the service asks for a key everywhere, the Dagster UI nowhere."""
     local = settings.dagster_host in ("127.0.0.1", "::1", "localhost")
-    yield Finding(
+    yield CheckResult(
         "Dagster UI",
         local,
         f"listens on {settings.dagster_host} and asks for no login"
@@ -152,7 +154,7 @@ def _doors(settings: Settings) -> Iterator[Finding]:
     doors = open_doors(settings)
     if doors:
         expected = len(doors) <= 2
-        yield Finding(
+        yield CheckResult(
             "ports",
             expected,
             ", ".join(map(str, doors)),
@@ -160,16 +162,18 @@ def _doors(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _disk(home: Path) -> Finding:
+def _disk(home: Path) -> CheckResult:
     free = shutil.disk_usage(home if home.exists() else home.parent).free
-    return Finding("disk", free >= _FREE_BYTES, f"{free / 1024**3:.1f} GiB free", "Free some space; 2 GiB are needed.")
+    return CheckResult(
+        "disk", free >= _FREE_BYTES, f"{free / 1024**3:.1f} GiB free", "Free some space; 2 GiB are needed."
+    )
 
 
-def _guarded(check: str, work: Callable[[], str], advice: str) -> Finding:
+def _guarded(check: str, work: Callable[[], str], advice: str) -> CheckResult:
     try:
-        return Finding(check, True, work())
+        return CheckResult(check, True, work())
     except (RecsaasError, SQLAlchemyError, OSError, ImportError) as error:
-        return Finding(check, False, str(error), advice)
+        return CheckResult(check, False, str(error), advice)
 
 
 def _round_trip(lake: Lake) -> str:

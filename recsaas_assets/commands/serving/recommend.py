@@ -13,7 +13,7 @@ from resources.control_db.tenants import get_tenant
 from resources.ranker.live import live_ranker
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
-from resources.recommendations.offline import as_served
+from resources.recommendations.offline import offline_answers
 
 count_option = click.option("-k", "--count", default=10, show_default=True, type=click.IntRange(1, 100))
 
@@ -26,7 +26,7 @@ count_option = click.option("-k", "--count", default=10, show_default=True, type
 def recommend(tenant_id: TenantId, user: str, count: int, as_json: bool) -> None:
     """Recommend items to USER; a new user gets items by the tracked events, or what is popular."""
     site = Installation()
-    with as_served(site.db, tenant_id, ranker_of(site, tenant_id), now=datetime.now(UTC)) as answers:
+    with offline_answers(site.db, tenant_id, ranker_of(site, tenant_id), now=datetime.now(UTC)) as answers:
         show(answers.recommend(user, count), as_json, user_id=user)
 
 
@@ -38,7 +38,7 @@ def recommend(tenant_id: TenantId, user: str, count: int, as_json: bool) -> None
 def similar(tenant_id: TenantId, item: str, count: int, as_json: bool) -> None:
     """Show items like ITEM."""
     site = Installation()
-    with as_served(site.db, tenant_id, ranker_of(site, tenant_id), now=datetime.now(UTC)) as answers:
+    with offline_answers(site.db, tenant_id, ranker_of(site, tenant_id), now=datetime.now(UTC)) as answers:
         show(answers.similar(item, count), as_json, item_id=item)
 
 

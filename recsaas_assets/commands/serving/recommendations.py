@@ -11,7 +11,7 @@ from rich.progress import Progress
 from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
 from recsaas_assets.commands.serving.recommend import ranker_of
 from resources.base.tenant import TenantId
-from resources.recommendations.batch import RECOMMENDATION_SCHEMA, recommend_all, users_of
+from resources.recommendations.batch import RECOMMENDATION_SCHEMA, ListsOfAll, recommend_all, users_of
 from resources.storage.table_file import check_table_file, write_table
 
 
@@ -40,9 +40,8 @@ def export(tenant_id: TenantId, k: int, to: Path, scenario: str | None, as_json:
                 site.db,
                 tenant_id,
                 ranker,
-                k,
+                ListsOfAll(k, scenario),
                 now=datetime.now(UTC),
-                scenario=scenario,
                 on_progress=lambda done, total: progress.update(task, completed=done, total=total),
             ),
             RECOMMENDATION_SCHEMA,

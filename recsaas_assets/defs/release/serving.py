@@ -20,7 +20,7 @@ from resources.storage.lake import read_bytes, read_json, read_parquet, scan_par
 
 if TYPE_CHECKING:
     from recsaas_assets.recommender.second_stage.model import SecondStageModel
-    from recsaas_assets.release.releasing import Candidate, Lineage
+    from recsaas_assets.release.releasing import ReleaseCandidate, ReleaseOrigin
     from resources.release.contents import ReleaseContents
     from resources.release.store import ReleaseStore
 
@@ -81,7 +81,7 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
         faiss_index,
     ],
     kinds={"release"},
-    description="Model, index, id maps, catalogue and evaluation of one tenant: one checksummed unit with lineage.",
+    description="Model, index, id maps, catalogue and evaluation of one tenant: one checksummed unit with origin.",
     **SERVING_COMMON,
 )
 def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
@@ -95,9 +95,9 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     indexed = read_json(tenant_run.lake.index / "index.json")
     candidate, stage = _candidate(tenant_run, store, index_of=indexed.get("model_digest", ""))
     catalogue, items = _items(tenant_run, candidate)
-    lineage = _lineage(tenant_run, catalogue, replaces=store.current())
+    origin = _origin(tenant_run, catalogue, replaces=store.current())
     index = IndexInfo.model_validate(indexed["index"])
-    draft = manifest_draft(str(tenant_run.tenant_id), candidate, lineage, index=index, now=now)
+    draft = manifest_draft(str(tenant_run.tenant_id), candidate, origin, index=index, now=now)
     contents = _contents(tenant_run, candidate, stage, items)
     manifest = store.write(new_version(now, secrets.token_hex(4)), contents, draft)
     goes_live = candidate.verdict.outcome != "hold" and tenant_run.auto_deploy
@@ -111,7 +111,7 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
             "live": goes_live,
             "auto_deploy": tenant_run.auto_deploy,
             "gate": MetadataValue.md("\n".join(f"- {reason}" for reason in candidate.verdict.reasons)),
-            "replaces": lineage.replaces or "nothing",
+            "replaces": origin.replaces or "nothing",
             "algorithm": manifest.algorithm,
             "dagster/row_count": items.height,
             "uploads": MetadataValue.json([u.model_dump(mode="json") for u in manifest.uploads]),
@@ -124,7 +124,7 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
 
 def _candidate(
     tenant_run: TenantRunResource, store: "ReleaseStore", *, index_of: str
-) -> "tuple[Candidate, SecondStageModel | None]":
+) -> "tuple[ReleaseCandidate, SecondStageModel | None]":
     """The model of this run with its evaluation and the verdict of the gate, and its second stage, if any.
 
     Raises:
@@ -135,7 +135,7 @@ def _candidate(
     from recsaas_assets.recommender.evaluation.report import EvaluationReport
     from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
     from recsaas_assets.recommender.second_stage.model import SecondStageModel
-    from recsaas_assets.release.releasing import Candidate, check_belongs
+    from recsaas_assets.release.releasing import ReleaseCandidate, check_belongs
     from resources.release.contents import EVALUATION_JSON
 
     lake, wanted = tenant_run.lake, tenant_run.training()
@@ -149,10 +149,10 @@ def _candidate(
         served = stage.verdict.with_second_stage if stage.verdict.goes_live else {}
         report = report.model_copy(update={"second_stage": served})
         verdict = verdict.model_copy(update={"reasons": (*verdict.reasons, stage.verdict.reason)})
-    return Candidate(data, model, report, verdict), stage
+    return ReleaseCandidate(data, model, report, verdict), stage
 
 
-def _items(tenant_run: TenantRunResource, candidate: "Candidate") -> tuple[pl.DataFrame, pl.DataFrame]:
+def _items(tenant_run: TenantRunResource, candidate: "ReleaseCandidate") -> tuple[pl.DataFrame, pl.DataFrame]:
     """The catalogue as the dbt models have it, and the table of items of the release."""
     from recsaas_assets.release.releasing import CATALOGUE_COLUMNS, item_table, release_vectors
 
@@ -166,13 +166,13 @@ def _items(tenant_run: TenantRunResource, candidate: "Candidate") -> tuple[pl.Da
     return catalogue, item_table(candidate.training_set, vectors, catalogue, popular)
 
 
-def _lineage(tenant_run: TenantRunResource, catalogue: pl.DataFrame, *, replaces: str | None) -> "Lineage":
-    from recsaas_assets.release.releasing import Lineage, item_watermark
+def _origin(tenant_run: TenantRunResource, catalogue: pl.DataFrame, *, replaces: str | None) -> "ReleaseOrigin":
+    from recsaas_assets.release.releasing import ReleaseOrigin, item_watermark
 
     lake = tenant_run.lake
     raw = {kind: scan_parquet([lake.raw(kind)]) for kind in ("items", "users", "interactions")}
     taken_in = {each for table in raw.values() for each in table.select("upload_id").unique().collect().to_series()}
-    return Lineage(
+    return ReleaseOrigin(
         raw_interactions=raw["interactions"],
         uploads=tuple(u for u in list_uploads(tenant_run.db, tenant_run.tenant_id) if u.upload_id in taken_in),
         build=read_build(lake),
@@ -184,7 +184,7 @@ def _lineage(tenant_run: TenantRunResource, catalogue: pl.DataFrame, *, replaces
 
 
 def _contents(
-    tenant_run: TenantRunResource, candidate: "Candidate", stage: "SecondStageModel | None", items: pl.DataFrame
+    tenant_run: TenantRunResource, candidate: "ReleaseCandidate", stage: "SecondStageModel | None", items: pl.DataFrame
 ) -> "ReleaseContents":
     from recsaas_assets.recommender.data.feature_tables import FeatureHistory
     from recsaas_assets.recommender.second_stage.release import with_second_stage

@@ -24,7 +24,7 @@ from recsaas_assets.defs.common.jobs import TENANT_JOB, tenant_pipeline
 from recsaas_assets.defs.common.partitions import tenants_partitions
 from recsaas_assets.ingestion.landing import is_quiet, refuse_misplaced, waiting_by_tenant, with_left_behind
 from recsaas_assets.runs.run_failures import fail_dead_runs, failure_of
-from recsaas_assets.runs.run_requests import Outcome, decide, digest, from_cursor, to_cursor
+from recsaas_assets.runs.run_requests import RunEnd, digest, from_cursor, plan_runs, to_cursor
 from resources.base.code_version import code_version
 from resources.base.tenant import TenantId
 from resources.control_db.items import PendingItemChanges, pending_item_changes
@@ -74,20 +74,16 @@ def tenant_mirror(context: SensorEvaluationContext, platform: PlatformResource) 
 def new_uploads(context: SensorEvaluationContext, platform: PlatformResource) -> SensorResult | SkipReason:
     """Runs for tenants with new data, looked up anew at every tick, so that a lost tick or cursor loses nothing."""
     instance = context.instance
-    decision = decide(
+    plan = plan_runs(
         _waiting(platform),
         from_cursor(context.cursor),
         busy=busy_tenants(instance),
         known={TenantId.parse(name) for name in instance.get_dynamic_partitions(str(tenants_partitions.name))},
         outcome_of=partial(_outcome, instance),
     )
-    requests = [
-        RunRequest(run_key=request.key, partition_key=str(tenant)) for tenant, request in decision.requests.items()
-    ]
-    reason = "; ".join(decision.notes) or "No uploads are waiting."
-    return SensorResult(
-        run_requests=requests, skip_reason=None if requests else reason, cursor=to_cursor(decision.cursor)
-    )
+    requests = [RunRequest(run_key=request.key, partition_key=str(tenant)) for tenant, request in plan.requests.items()]
+    reason = "; ".join(plan.notes) or "No uploads are waiting."
+    return SensorResult(run_requests=requests, skip_reason=None if requests else reason, cursor=to_cursor(plan.cursor))
 
 
 @sensor(
@@ -198,7 +194,7 @@ def busy_tenants(instance: DagsterInstance) -> set[TenantId]:
     return {TenantId.parse(run.tags[PARTITION_TAG]) for run in runs if PARTITION_TAG in run.tags}
 
 
-def _outcome(instance: DagsterInstance, run_key: str) -> Outcome:
+def _outcome(instance: DagsterInstance, run_key: str) -> RunEnd:
     runs = instance.get_runs(RunsFilter(tags={_RUN_KEY_TAG: run_key}), limit=1)
     if not runs:
         return "unknown"

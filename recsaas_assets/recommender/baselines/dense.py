@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy import sparse
 
 from recsaas_assets.recommender.baselines.popularity import recent_popularity
+from recsaas_assets.recommender.data.arrays import Rows, Scores
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.metrics.scorers import BlockScores, rank_blocks
-
-Rows = npt.NDArray[np.int32]
-Scores = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from recsaas_assets.recommender.baselines.dense import DenseScorer, Rows, binary_matrix
+from recsaas_assets.recommender.baselines.dense import DenseScorer, binary_matrix
+from recsaas_assets.recommender.data.arrays import Rows
 from recsaas_assets.recommender.data.pairs import Pairs
 
 _BLOCK = 512

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from recsaas_assets.recommender.data.arrays import Scores
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.metrics.scorers import ItemScorer
-
-Scores = npt.NDArray[np.float32]
 
 
 def recent_popularity(pairs: Pairs, n_items: int, half_life_days: float) -> Scores:

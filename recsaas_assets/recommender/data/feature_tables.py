@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from polars import selectors
 from upath import UPath
 
+from recsaas_assets.recommender.data.arrays import Floats
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.id_map import IdMap
 from resources.base.errors import CorruptArtifact
 from resources.storage.lake import read_json, read_parquet, scan_parquet, write_json, write_parquet
 
-Floats = npt.NDArray[np.float32]
 Part = Literal["train", "before_test", "full"]
 """Parts of a training set that a model is fitted on."""
 

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from recsaas_assets.recommender.data.alias import AliasTable
+from recsaas_assets.recommender.data.arrays import Rows
 from recsaas_assets.recommender.data.known_pairs import KnownPairs
-from recsaas_assets.recommender.data.pairs import Pairs, Rows
+from recsaas_assets.recommender.data.pairs import Pairs
 from resources.base.errors import InvalidInput
 
 Mode = Literal["uniform", "popularity"]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from recsaas_assets.recommender.evaluation.report import DECIDING, Comparison, Difference, LiveSummary
+from recsaas_assets.recommender.evaluation.report import (
+    DECIDING,
+    Comparison,
+    Difference,
+    LiveSummary,
+)
 from recsaas_assets.recommender.evaluation.report_text import difference_text, how_compared
 from recsaas_assets.recommender.metrics.holdout import MIN_USERS
 

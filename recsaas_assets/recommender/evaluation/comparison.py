@@ -14,7 +14,12 @@ from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.feature_tables import FeatureHistory
 from recsaas_assets.recommender.evaluation.evaluator import Evaluator, Rankings, intervals
 from recsaas_assets.recommender.evaluation.live_model import LiveModel
-from recsaas_assets.recommender.evaluation.report import DECIDING, POPULARITY, Comparison, Difference
+from recsaas_assets.recommender.evaluation.report import (
+    DECIDING,
+    POPULARITY,
+    Comparison,
+    Difference,
+)
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import fit_model
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel

@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from recsaas_assets.recommender.data.arrays import Rows, Values
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.evaluation.report import Difference, Figures, Intervals
-from recsaas_assets.recommender.metrics.bootstrap import Floats, Resamples
+from recsaas_assets.recommender.metrics.bootstrap import Resamples
 from recsaas_assets.recommender.metrics.exposure import exposure, mean_of_list, popularity_percentiles
 from recsaas_assets.recommender.metrics.holdout import FEW, Holdout
 from recsaas_assets.recommender.metrics.ranking import (
-    Values,
     mark_relevant,
     ndcg,
     novelty,
@@ -32,8 +31,6 @@ COHORTS_OF_TARGETS = {
     "head_items": "Targets among the fifth of the items with the most users.",
     "tail_items": "Targets among all other items.",
 }
-
-Rows = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +52,7 @@ class Measured:
     """Values of one model, all (n_users,), and its figures over all lists together as (value, low, high)."""
 
     per_user: dict[str, Values]
-    overall: dict[str, Floats]
+    overall: dict[str, Values]
 
     def figures(self) -> Figures:
         """Means over users, and the figures over all lists."""

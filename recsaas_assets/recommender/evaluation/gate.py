@@ -7,7 +7,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from recsaas_assets.recommender.evaluation.against_live import behind_live, behind_second_stage
-from recsaas_assets.recommender.evaluation.report import DECIDING, POPULARITY, EvaluationReport, LiveSummary
+from recsaas_assets.recommender.evaluation.report import (
+    DECIDING,
+    POPULARITY,
+    EvaluationReport,
+    LiveSummary,
+)
 from recsaas_assets.recommender.evaluation.report_text import difference_text, how_compared
 from recsaas_assets.recommender.metrics.holdout import MIN_USERS
 

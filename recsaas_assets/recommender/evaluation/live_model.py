@@ -11,13 +11,11 @@ import numpy.typing as npt
 from pydantic import JsonValue, ValidationError
 from scipy import sparse
 
+from recsaas_assets.recommender.data.arrays import Mask, Rows, Scores, Vectors
 from recsaas_assets.recommender.data.dataset import TrainingSet
-from recsaas_assets.recommender.data.vectors import Vectors
 from recsaas_assets.recommender.evaluation.report import POPULARITY, LiveSummary
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, parse_config
-from recsaas_assets.recommender.metrics.scorers import ItemScorer, Rows, Scores, VectorScorer
-
-Mask = npt.NDArray[np.bool_]
+from recsaas_assets.recommender.metrics.scorers import ItemScorer, VectorScorer
 
 
 @dataclass(frozen=True, slots=True)

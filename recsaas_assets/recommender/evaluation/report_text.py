@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from recsaas_assets.recommender.evaluation.report import Comparison, Difference, EvaluationReport, Figures, Intervals
+from recsaas_assets.recommender.evaluation.report import (
+    Comparison,
+    Difference,
+    EvaluationReport,
+    Figures,
+    Intervals,
+)
 
 QUALITY = ("ndcg@10", "recall@20", "precision@10", "mrr")
 LISTS = ("coverage@10", "novelty@10", "popularity_percentile@10", "head_share@10", "gini@10")

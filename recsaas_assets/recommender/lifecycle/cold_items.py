@@ -14,18 +14,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
+from recsaas_assets.recommender.data.arrays import Floats, Vectors
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.data.vectors import ModelVectors, Vectors
+from recsaas_assets.recommender.data.vectors import ModelVectors
 
 _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _HELD_OUT = 0.2
 _LEAST_WARM = 20
 _STEPS, _TOLERANCE = 200, 1e-4
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from recsaas_assets.recommender.data.arrays import Values, Vectors
 from recsaas_assets.recommender.data.dataset import TrainingSet
-from recsaas_assets.recommender.data.vectors import Vectors
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig
 from recsaas_assets.recommender.lifecycle.validation_users import ValidationUsers, clearly_ahead
 from recsaas_assets.recommender.lightgcn.readout import Readout
 from recsaas_assets.recommender.lightgcn.trainer import fit
-from recsaas_assets.recommender.metrics.ranking import Values
 from resources.tenants.model_configs import LightGCNConfig
 
 STEADY: dict[str, Any] = {

@@ -18,7 +18,13 @@ from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.cold_items import ContentQuality, with_cold_items
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
 from recsaas_assets.recommender.lifecycle.presets import adapted
-from recsaas_assets.recommender.lifecycle.trained_model import BEFORE_LIVE, HOLDOUT, RELEASE, SEARCH, TrainedModel
+from recsaas_assets.recommender.lifecycle.trained_model import (
+    BEFORE_LIVE,
+    HOLDOUT,
+    RELEASE,
+    SEARCH,
+    TrainedModel,
+)
 from recsaas_assets.recommender.lifecycle.warm_start import (
     PreviousModel,
     StartReport,

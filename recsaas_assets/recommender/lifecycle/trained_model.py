@@ -20,9 +20,10 @@ import numpy as np
 from pydantic import ValidationError
 from upath import UPath
 
+from recsaas_assets.recommender.data.arrays import Vectors
 from recsaas_assets.recommender.data.dataset import TimeSplit, TrainingSet
 from recsaas_assets.recommender.data.id_map import IdMap
-from recsaas_assets.recommender.data.vectors import ModelVectors, Vectors
+from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, parse_config
 from recsaas_assets.recommender.lifecycle.warm_start import StartReport
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from recsaas_assets.recommender.data.arrays import Values, Vectors
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.data.vectors import Vectors
 from recsaas_assets.recommender.metrics.holdout import Holdout
-from recsaas_assets.recommender.metrics.ranking import Values, mark_relevant, ndcg
+from recsaas_assets.recommender.metrics.ranking import mark_relevant, ndcg
 from recsaas_assets.recommender.metrics.scorers import VectorScorer
 
 STANDARD_ERRORS = 3.0
@@ -39,14 +39,17 @@ class ValidationUsers:
         return cls(users, holdout.targets, data.train, data.n_users, data.n_items)
 
     def ndcg_at_10(self, users: Vectors, items: Vectors) -> Values:
-        """Of each user, with what they had seen left out of the ranking."""
+        """NDCG@10 of each user, (n,), by ``users`` (n_users, d) and ``items`` (n_items, d); seen items are left out."""
         scorer = VectorScorer(users, items, self.history.users_per_item(self.n_items) > 0)
         ranked, _ = scorer.top_k(self.users, 10, self.history.csr(self.n_users, self.n_items))
         return ndcg(mark_relevant(self.users, ranked, self.targets, self.n_users, self.n_items), 10)
 
 
 def clearly_ahead(candidate: Values, reference: Values) -> bool:
-    """Whether the mean difference, user by user, is more than three standard errors; never with one user or none."""
+    """Whether the mean of ``candidate`` − ``reference``, both (n,) over the same users, is above three standard errors.
+
+    Never with one user or none.
+    """
     if len(candidate) < 2:
         return False
     difference = candidate - reference

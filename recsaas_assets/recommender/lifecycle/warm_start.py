@@ -16,10 +16,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from upath import UPath
 
+from recsaas_assets.recommender.data.arrays import Vectors
 from recsaas_assets.recommender.data.dataset import TimeSplit, TrainingSet
 from recsaas_assets.recommender.data.id_map import IdMap
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.data.vectors import Vectors
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, parse_config
 from resources.base.errors import CorruptArtifact, InvalidInput
 from resources.storage.lake import read_bytes, read_json, read_parquet

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from recsaas_assets.recommender.data.arrays import Vectors
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.objective import Poll
@@ -12,7 +13,6 @@ from recsaas_assets.recommender.lightgcn.user_share import UserShare, everybody
 from recsaas_assets.recommender.metrics.ranking import mark_relevant, ndcg, recall
 from recsaas_assets.recommender.metrics.scorers import VectorScorer
 
-Vectors = npt.NDArray[np.float32]
 _BLOCK = 512
 
 
@@ -43,7 +43,8 @@ class ValidationProbe:
     def measure(self, user_vectors: Vectors, item_vectors: Vectors, poll: Poll = lambda: None) -> dict[str, float]:
         """NDCG@10, which decides when to stop, and recall@20, which people want to see beside it.
 
-        Means over the sampled users, with what they had seen left out of the ranking; ``poll`` between blocks.
+        Means over the sampled users, by vectors of users (n_users, d) and items (n_items, d), with what a user had seen
+        left out of the ranking; ``poll`` between blocks.
         """
         scorer = VectorScorer(user_vectors, item_vectors, self._allowed)
         ndcgs = recalls = 0.0
@@ -69,7 +70,7 @@ class EarlyStopping:
         self.best: tuple[int, Embeddings] | None = None
 
     def look(self, epoch: int, value: float, parameters: Embeddings) -> None:
-        """Take in one measurement, with a copy of the parameters it was made at."""
+        """Take in one measurement, with a copy of the parameters, (n_users, t) and (n_items, t), it was made at."""
         smoothed = value if self.previous is None else (value + self.previous) / 2
         self.previous = value
         if smoothed > self.best_value:

@@ -9,10 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from recsaas_assets.recommender.data.arrays import Vectors
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.data.vectors import Vectors
 from recsaas_assets.recommender.fitting.adam import Adam
-from recsaas_assets.recommender.fitting.checkpoint import CannotResume, Checkpoint, Snapshot, fingerprint_of
+from recsaas_assets.recommender.fitting.checkpoint import (
+    CannotResume,
+    Checkpoint,
+    Snapshot,
+    fingerprint_of,
+)
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.early_stopping import EarlyStopping
 from recsaas_assets.recommender.lightgcn.objective import LossGradient

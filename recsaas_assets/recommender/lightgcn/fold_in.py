@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from recsaas_assets.recommender.data.vectors import Vectors
+from recsaas_assets.recommender.data.arrays import Vectors
 from recsaas_assets.recommender.lightgcn.graph import Bipartite
 from recsaas_assets.recommender.lightgcn.propagation import normalise, propagate
 

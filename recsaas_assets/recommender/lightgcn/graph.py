@@ -74,5 +74,5 @@ def to_csr(pairs: Pairs, values: npt.NDArray[np.float32], n_users: int, n_items:
 
 
 def bipartite(matrix: sparse.csr_array, *, device: str = "cpu") -> Bipartite:
-    """The torch form of ``matrix`` and of its transpose, in the memory of ``device``."""
+    """The torch form of ``matrix`` (n_users, n_items) and of its transpose, in the memory of ``device``."""
     return Bipartite(SparseRows.of(matrix, device=device), SparseRows.of(matrix.T.tocsr(), device=device))

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from recsaas_assets.recommender.baselines.popularity import recent_popularity
+from recsaas_assets.recommender.data.arrays import Vectors
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.lightgcn.propagation import normalise
-
-Vectors = npt.NDArray[np.float32]
 
 
 class ReadoutConfig(Protocol):

@@ -15,7 +15,12 @@ import numpy as np
 import torch
 
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.lightgcn.graph import Bipartite, bipartite, edge_weights, to_csr
+from recsaas_assets.recommender.lightgcn.graph import (
+    Bipartite,
+    bipartite,
+    edge_weights,
+    to_csr,
+)
 from recsaas_assets.recommender.lightgcn.objective import LossGradient, Poll, Step
 from recsaas_assets.recommender.lightgcn.propagation import normalise, normalise_backward
 from recsaas_assets.recommender.lightgcn.user_share import UserShare, everybody
@@ -73,7 +78,10 @@ class SampledSoftmax:
     def loss_and_gradient(
         self, users: torch.Tensor, items: torch.Tensor, generator: torch.Generator, poll: Poll = lambda: None
     ) -> LossGradient:
-        """Loss and gradient for one fresh draw of negatives per block of users, with a ``poll`` before each."""
+        """Loss and gradient at final embeddings (n_users, d), (n_items, d), with fresh negatives per block of users.
+
+        ``poll`` is called before each block.
+        """
         tau = self._temperature
         unit_users, user_lengths = normalise(users)
         unit_items, item_lengths = normalise(items)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 
-from recsaas_assets.recommender.data.vectors import ModelVectors, Vectors
+from recsaas_assets.recommender.data.arrays import Vectors
+from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.fitting.checkpoint import Checkpoint
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.bpr import Bpr

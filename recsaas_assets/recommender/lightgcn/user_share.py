@@ -54,7 +54,7 @@ class UserShare:
         return part if self.processes == 1 else Bipartite(part.user_item, _Summed(part.item_user, self))
 
     def summed(self, tensor: torch.Tensor) -> torch.Tensor:
-        """``tensor``, overwritten by its sum over the processes: bit for bit the same in all of them."""
+        """``tensor`` (of any shape), overwritten by its sum over the processes: bit for bit the same in all of them."""
         if self.processes > 1:
             torch.distributed.all_reduce(tensor)
         return tensor

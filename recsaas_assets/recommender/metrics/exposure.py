@@ -8,12 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from recsaas_assets.recommender.data.arrays import Counts, Rows, Values
 from recsaas_assets.recommender.metrics.bootstrap import Resamples
-from recsaas_assets.recommender.metrics.ranking import Values
-
-Rows = npt.NDArray[np.int32]
-Counts = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 _HEAD_SHARE = 0.2
 _SAMPLES = 100  # enough for a standard error; each one costs a sort of all items
@@ -27,7 +23,7 @@ def head_items(users_per_item: Counts) -> npt.NDArray[np.bool_]:
     return head
 
 
-def popularity_percentiles(users_per_item: Counts) -> Floats:
+def popularity_percentiles(users_per_item: Counts) -> Values:
     """Share of the known items that an item is more popular than, ties counted half; shape (n_items,), 0 … 1."""
     known = np.sort(users_per_item[users_per_item > 0])
     if len(known) == 0:
@@ -44,7 +40,7 @@ def mean_of_list(ranked: Rows, k: int, item_values: npt.NDArray[np.generic]) -> 
     return np.asarray(values.sum(axis=1) / np.maximum(filled.sum(axis=1), 1), dtype=np.float64)
 
 
-def gini(shown: Floats) -> Floats:
+def gini(shown: Values) -> Values:
     """Gini coefficient of every row of ``shown`` (samples, n_items): 0 all alike, towards 1 one item takes all."""
     n = shown.shape[1]
     totals = shown.sum(axis=1)
@@ -53,7 +49,7 @@ def gini(shown: Floats) -> Floats:
     return np.asarray(np.where(totals > 0, 2 * weighted / (n * np.maximum(totals, 1e-12)) - (n + 1) / n, 0.0))
 
 
-def exposure(ranked: Rows, k: int, rankable: npt.NDArray[np.bool_], resamples: Resamples) -> Mapping[str, Floats]:
+def exposure(ranked: Rows, k: int, rankable: npt.NDArray[np.bool_], resamples: Resamples) -> Mapping[str, Values]:
     """Coverage (share of the ``rankable`` items that anybody is shown) and Gini of how often each is shown.
 
     Each as (value, low, high). Both are figures of all lists together, and a sample with replacement shows fewer
@@ -69,7 +65,7 @@ def exposure(ranked: Rows, k: int, rankable: npt.NDArray[np.bool_], resamples: R
         return {name: np.zeros(3) for name in names}
     lists = sparse.csr_array((np.ones(len(users), np.float32), (users, columns[top[filled]])), shape=shape)
 
-    def measure(shown: Floats) -> Floats:
+    def measure(shown: Values) -> Values:
         return np.stack([(shown > 0).mean(axis=1), gini(shown)])
 
     value = measure(np.asarray(lists.sum(axis=0), dtype=np.float64)[None, :])[:, 0]

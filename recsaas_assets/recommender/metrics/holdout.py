@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from recsaas_assets.recommender.data.arrays import Mask
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.metrics.exposure import head_items
-
-Mask = npt.NDArray[np.bool_]
 
 MIN_USERS = 20
 """Below this many evaluated users a comparison says nothing."""

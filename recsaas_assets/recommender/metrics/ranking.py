@@ -5,18 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from recsaas_assets.recommender.data.arrays import Mask, Rows, Values
 from recsaas_assets.recommender.data.pairs import Pairs
-
-Values = npt.NDArray[np.float64]
-Hits = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
 class Relevance:
     """Ranked lists with the truth beside them: ``hits`` (n, k) and ``targets`` (n,), relevant items per user (≥ 1)."""
 
-    hits: Hits
+    hits: Mask
     targets: npt.NDArray[np.int64]
 
 
@@ -54,7 +51,7 @@ def reciprocal_rank(relevance: Relevance) -> Values:
 
 
 def coverage(ranked: Rows, k: int, n_rankable: int) -> float:
-    """Share of the ``n_rankable`` items that anybody got among the first k."""
+    """Share of the ``n_rankable`` items that are among the first k of any list in ``ranked`` (n, ≥ k)."""
     shown = np.unique(ranked[:, :k])
     return float((shown >= 0).sum() / n_rankable) if n_rankable else 0.0
 

@@ -66,7 +66,10 @@ class BlockScores(Protocol):
 
 
 def rank_blocks(score: BlockScores, user_rows: Rows, k: int, seen: sparse.csr_array | None) -> tuple[Rows, Scores]:
-    """Rank block by block, so that memory stays at a block of dense scores."""
+    """Best items of the users ``user_rows`` (n,) with their scores, both (n, k), items in ``seen`` left out.
+
+    It ranks block by block, so that memory stays at a block of dense scores.
+    """
     rows = np.full((len(user_rows), k), -1, dtype=np.int32)
     scores = np.full((len(user_rows), k), -np.inf, dtype=np.float32)
     for start in range(0, len(user_rows), _BLOCK):

@@ -24,8 +24,20 @@ from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model, parse_config
 from recsaas_assets.recommender.lifecycle.validation_users import ValidationUsers, clearly_ahead
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult, TrainingCancelled
-from recsaas_assets.recommender.search.search_result import Question, SearchResult, Study, Trial, Verdict
-from recsaas_assets.recommender.search.search_space import Hyperparameters, Space, decode, encode, space_of
+from recsaas_assets.recommender.search.search_result import (
+    Question,
+    SearchResult,
+    Study,
+    Trial,
+    TrialComparison,
+)
+from recsaas_assets.recommender.search.search_space import (
+    Hyperparameters,
+    Space,
+    decode,
+    encode,
+    space_of,
+)
 from resources.base.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -169,7 +181,7 @@ class _Search:
         """Fit the best trial and the first one again, unless that was done, and keep whether the best is ahead."""
         best, known = self.study.best(), self.study.verdict
         if best.number > 0 and (known is None or known.trial != best.number):
-            verdict = Verdict(trial=best.number, clear=self._is_clear(best))
+            verdict = TrialComparison(trial=best.number, clear=self._is_clear(best))
             self._keep(self.study.model_copy(update={"verdict": verdict}))
 
     def result(self) -> SearchResult:

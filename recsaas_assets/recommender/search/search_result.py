@@ -60,7 +60,7 @@ class Question(BaseModel):
         return str(self.config["model_type"])
 
 
-class Verdict(BaseModel):
+class TrialComparison(BaseModel):
     """Whether a trial is clearly ahead of trial 0, user by user."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,7 +76,7 @@ class Study(BaseModel):
 
     question: Question
     trials: tuple[Trial, ...] = ()
-    verdict: Verdict | None = None
+    verdict: TrialComparison | None = None
     """On the best trial when it was last looked at; kept, as it takes two fits."""
 
     @property

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recsaas_assets.recommender.data.feature_tables import Floats
+from recsaas_assets.recommender.data.arrays import Counts, Floats
 from recsaas_assets.recommender.metrics.holdout import Holdout
 from recsaas_assets.recommender.second_stage.retrieval import Retrieval
 from resources.ranker.second_stage import CANDIDATES
-
-Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recsaas_assets.recommender.data.feature_tables import Floats
+from recsaas_assets.recommender.data.arrays import Floats, Rows, Scores
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import ModelVectors
-from recsaas_assets.recommender.metrics.scorers import Rows, Scores, VectorScorer
+from recsaas_assets.recommender.metrics.scorers import VectorScorer
 from recsaas_assets.recommender.second_stage.sides import Sides
 from resources.ranker.second_stage import CANDIDATES, CandidateFeatures, SecondStage
 
@@ -43,7 +43,7 @@ class Retrieval:
     def candidates(
         self, users: Rows, k: int, seen: sparse.csr_array | None
     ) -> Iterator[tuple[int, Rows, npt.NDArray[np.float64]]]:
-        """Each user's row, the best item rows of at most ``k``, and their inner products."""
+        """For each of ``users`` (n,): its row, the best item rows, at most ``k``, and their inner products."""
         for user, rows, scores in zip(users.tolist(), *self.scorer.top_k(users, k, seen), strict=True):
             n = int((rows >= 0).sum())
             yield user, rows[:n], scores[:n].astype(np.float64)
@@ -57,7 +57,7 @@ class Retrieval:
         return self.describe(user, self._vectors.users[user], rows, scores, self.history(user))
 
     def order(self, stage: SecondStage, user: int, rows: Rows, scores: npt.NDArray[np.float64]) -> Rows:
-        """A user's candidates in the order of ``stage``."""
+        """A user's candidates ``rows`` (n,), which have ``scores`` (n,), in the order of ``stage``."""
         return stage.order(user, self._vectors.users[user], rows, scores, self.history(user))
 
     def with_trees(self, trees: bytes) -> SecondStageScorer:

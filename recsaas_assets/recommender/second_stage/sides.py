@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsaas_assets.recommender.data.feature_tables import Features, FeatureTable, Floats
+from recsaas_assets.recommender.data.arrays import Floats
+from recsaas_assets.recommender.data.feature_tables import Features, FeatureTable
 from resources.ranker.second_stage import CATEGORY, MISSING
 
 _CATEGORY_COLUMNS = "category="

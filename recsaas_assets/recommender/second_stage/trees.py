@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from recsaas_assets.recommender.metrics.ranking import Relevance, Values, ndcg
+from recsaas_assets.recommender.data.arrays import Values
+from recsaas_assets.recommender.metrics.ranking import Relevance, ndcg
 from recsaas_assets.recommender.second_stage.examples import Examples
 from resources.base.errors import RecsaasError
 from resources.ranker.second_stage import start_scores

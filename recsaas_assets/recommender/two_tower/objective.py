@@ -52,7 +52,7 @@ class PairBlocks:
         return np.flatnonzero(self._counts)
 
     def of(self, users: npt.NDArray[np.int64]) -> Block:
-        """The pairs of ``users``."""
+        """The pairs of ``users`` (n,)."""
         counts = self._counts[users]
         owner = np.repeat(np.arange(len(users)), counts)
         first = np.cumsum(counts) - counts
@@ -112,7 +112,7 @@ class Objective:
 def shuffled_blocks(
     active: npt.NDArray[np.int64], size: int, generator: torch.Generator
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """The users in a new order, ``size`` at a time."""
+    """The users ``active`` (n,) in a new order, ``size`` at a time."""
     order = active[torch.randperm(len(active), generator=generator).numpy()]
     for start in range(0, len(order), size):
         yield order[start : start + size]

@@ -31,12 +31,12 @@ _NO_ROWS: Rows = np.empty(0, dtype=np.int32)
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What an overlay does to the items that pass a filter.
+    """The effect of an overlay on the items that pass a filter.
 
     Attributes:
-        shut: rows of the release that the filter's own view may hold, and that now speak for themselves.
-        opened: those of the changed and new items that pass, ascending.
-        opened_with_vector: those of them that have a vector.
+        shut: `(n,)`, rows of the release that the filter's own view may hold, and that now speak for themselves.
+        opened: `(m,)`, those of the changed and new items that pass, ascending.
+        opened_with_vector: `(k,)`, those of them that have a vector.
     """
 
     shut: Rows
@@ -47,7 +47,7 @@ class Patch:
 NO_PATCH = Patch(_NO_ROWS, _NO_ROWS, _NO_ROWS)
 
 
-class ItemsNow:
+class CurrentItems:
     """Items by row: those below `release_size` are the release's, the others were added since. Safe to share.
 
     Attributes:
@@ -81,7 +81,7 @@ class ItemsNow:
         return self._added.get(item_id) if row is None else row
 
     def rows(self, item_ids: Iterable[str]) -> Rows:
-        """Return the rows of those items that are known, in the order given."""
+        """Return the rows `(n,)` of those items that are known, in the order given."""
         if not self._added:
             known = self._release_rows
             return np.array([known[item_id] for item_id in item_ids if item_id in known], dtype=np.int32)
@@ -115,14 +115,14 @@ class ItemsNow:
         return patch
 
     def popularity(self, rows: Rows) -> NDArray[np.float64]:
-        """Return the popularity of `rows` `(n,)`; an item added since the release has none yet."""
+        """Return the popularity `(n,)` of `rows` `(n,)`; an item added since the release has none yet."""
         if not self._added:
             return self.catalogue.popularity[rows]
         inside = rows < self.release_size
         return np.where(inside, self.catalogue.popularity[np.where(inside, rows, 0)], 0.0) if len(rows) else np.zeros(0)
 
     def categories(self, rows: NDArray[np.integer]) -> list[str | int | None]:
-        """Return for each row what says whether two items have one category; `None` for an item without any."""
+        """Return for each of `rows` `(n,)` a value that items of one category share; `None` for an item without any."""
         codes: list[str | int | None] = []
         known = self.catalogue.category
         for row in rows.tolist():
@@ -161,21 +161,21 @@ class ItemsNow:
 
 
 class OverlaidItems:
-    """`ItemsNow` of one release for the overlays used last; an overlay is known by its identity."""
+    """`CurrentItems` of one release for the overlays used last; an overlay is known by its identity."""
 
     def __init__(self, release: LoadedRelease) -> None:
         self._release = release
-        self.as_released = ItemsNow(release)
-        self._made: list[ItemsNow] = []
+        self.as_released = CurrentItems(release)
+        self._made: list[CurrentItems] = []
 
-    def under(self, overlay: ItemOverlay | None) -> ItemsNow:
+    def under(self, overlay: ItemOverlay | None) -> CurrentItems:
         """Return the items under `overlay`."""
         if not overlay:
             return self.as_released
         for each in self._made:  # at most a handful: one overlay is live, and the one before it for a moment
             if each.overlay is overlay:
                 return each
-        made = ItemsNow(self._release, overlay)
+        made = CurrentItems(self._release, overlay)
         self._made = [made, *self._made[: _MAX_OVERLAYS - 1]]
         return made
 

@@ -15,7 +15,7 @@ from resources.release.catalogue import Catalogue, Codes, fold
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What the items of an answer must be. All that is given must hold.
+    """Conditions on the items of an answer. All that are given must hold.
 
     `category` and `categories` together name the accepted categories; one tag out of `tags` is enough. Categories,
     brands and tags are compared without case and outer blanks; ids exactly. Prices are inclusive, and an item without a

@@ -1,4 +1,4 @@
-"""What has changed in the catalogue since the release was made: it holds in the next answer, without a release."""
+"""Changes of the catalogue since the release was made: they hold in the next answer, without a release."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 ItemField = Literal["title", "category", "brand", "price", "tags", "available", "image_url"]
 ALL_FIELDS: frozenset[ItemField] = frozenset(("title", "category", "brand", "price", "tags", "available", "image_url"))
-"""What an upsert sets: every field, those left out to null."""
+"""The fields that an upsert sets: every one, those left out to null."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.ranker.eligibility.current_items import ItemsNow
+from resources.ranker.eligibility.current_items import CurrentItems
 from resources.ranker.eligibility.rules import NO_RULES, RankRules
 
 _MAX_RULES = 16
@@ -18,8 +18,8 @@ class RowRules:
     """`RankRules` by row.
 
     Attributes:
-        pinned, hidden: rows int32; the pinned ones in their order, without hidden ones.
-        groups: for each factor other than 1, the rows (ascending) of the items that it applies to.
+        pinned, hidden: `(n,)` int32 each; the pinned ones in their order, without hidden ones.
+        groups: for each factor other than 1, the rows `(n,)`, ascending, of the items that it applies to.
     """
 
     pinned: NDArray[np.int32]
@@ -27,8 +27,8 @@ class RowRules:
     groups: tuple[tuple[float, NDArray[np.int32]], ...]
 
     @classmethod
-    def of(cls, rules: RankRules, items: ItemsNow) -> RowRules:
-        """Resolve the ids; those that nobody knows do nothing."""
+    def of(cls, rules: RankRules, items: CurrentItems) -> RowRules:
+        """Resolve the ids; unknown ones do nothing."""
         by_factor: dict[float, list[str]] = {}
         for item_id, factor in rules.boosts.items():
             if factor != 1:
@@ -44,11 +44,11 @@ class RowRules:
 class RulesByRow:
     """`RowRules` of the rules used last; rules, and the items they are resolved on, are known by their identity."""
 
-    def __init__(self, as_released: ItemsNow) -> None:
+    def __init__(self, as_released: CurrentItems) -> None:
         self._none = RowRules.of(NO_RULES, as_released)
-        self._made: list[tuple[RankRules, ItemsNow, RowRules]] = []
+        self._made: list[tuple[RankRules, CurrentItems, RowRules]] = []
 
-    def under(self, rules: RankRules | None, items: ItemsNow) -> RowRules:
+    def under(self, rules: RankRules | None, items: CurrentItems) -> RowRules:
         """Return `rules` in terms of the rows of `items`."""
         if rules is None or rules is NO_RULES:
             return self._none

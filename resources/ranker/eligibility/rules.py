@@ -1,4 +1,4 @@
-"""What a shop's rules say for one answer: items to show first, to leave out, and to move up or down."""
+"""A shop's rules for one answer: items to show first, to leave out, and to move up or down."""
 
 from __future__ import annotations
 

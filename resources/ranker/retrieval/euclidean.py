@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
-Answer = tuple[NDArray[np.float32], NDArray[np.int64]]
+Neighbours = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""Products `(1, k)` and rows `(1, k)`, as FAISS returns them."""
 
 _WIDER = 4
 
@@ -47,12 +48,12 @@ class EuclideanIndex:
         self.probes = int(index.nprobe)
         self._lists = int(index.nlist)
 
-    def search(self, queries: Vectors, k: int) -> Answer:
+    def search(self, queries: Vectors, k: int) -> Neighbours:
         """Return the products `(1, k)`, falling, and the rows of one query `(1, d)`; without a row: −inf and −1."""
         return self._products(queries, self._index.search(as_query(queries), k)[1][0])
 
-    def search_among(self, query: Vectors, k: int, allowed: NDArray[np.bool_], share: float) -> Answer:
-        """Search the rows of a mask `(n_items,)` of which about `share` are allowed; `k` of them if there are as many.
+    def search_among(self, query: Vectors, k: int, allowed: NDArray[np.bool_], share: float) -> Neighbours:
+        """Search the rows of a mask `(n_items,)`, of which about `share` are allowed, for `k` near to a query `(d,)`.
 
         It looks into probes / share³ lists: as many allowed vectors are expected in probes / share of them as a search
         without a mask meets, and the fewer pass, the farther they may be from what the user likes (a category that is
@@ -72,7 +73,7 @@ class EuclideanIndex:
                 return self._products(query[None, :], labels)
             probes = min(self._lists, probes * _WIDER)
 
-    def _products(self, queries: Vectors, labels: NDArray[np.int64]) -> Answer:
+    def _products(self, queries: Vectors, labels: NDArray[np.int64]) -> Neighbours:
         products = np.where(labels >= 0, self._vectors[labels] @ queries[0], np.float32(-np.inf))
         order = np.argsort(-products, kind="stable")
         return products[order][None, :], labels[order][None, :]

@@ -64,7 +64,7 @@ def build_index(
 
 
 def load_index(path: Path, item_vectors: Vectors, *, name: str) -> Any:
-    """Load the index of a release and make sure that it is the index of these item vectors.
+    """Load the index of a release and make sure that it is the index of these item vectors `(n_items, dim)`.
 
     Sets FAISS to one thread for the whole process: a single query gains nothing from more, and with several workers on
     the same cores OpenMP threads that wait for each other are what makes the tail of the latency.

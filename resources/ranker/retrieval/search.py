@@ -23,7 +23,7 @@ _BLOCK = 65_536
 _EPSILON = float(np.finfo(np.float32).eps)
 
 Found = tuple[NDArray[np.int32], NDArray[np.float64]]
-"""Item rows, best first, and their products."""
+"""Item rows `(n,)`, best first, and their products `(n,)`."""
 
 
 class VectorSearch:
@@ -53,12 +53,13 @@ class VectorSearch:
         allowed_before: int,
         removed: int,
     ) -> Found:
-        """Return the `k` allowed rows with the greatest inner product; fewer when fewer are allowed.
+        """Return the `k` allowed rows with the greatest products with `query` `(dim,)`; fewer when fewer are allowed.
 
-        `allowed_before` rows passed the filter, and at most `removed` of them were then taken out of `allowed`. From
-        these the search knows how many neighbours to fetch. Where many neighbours would have to be fetched, or they
-        turn out too few, the index is asked with the mask; where few rows are allowed, it looks at every one of them,
-        which is then quicker. So it gives `k` rows whenever `k` are allowed.
+        Of the mask `allowed` `(n_items,)`, `allowed_before` rows passed the filter, and at most `removed` of them
+        were then taken out of `allowed`. From these the search knows how many neighbours to fetch. Where many
+        neighbours would have to be fetched, or they turn out too few, the index is asked with the mask; where few
+        rows are allowed, it looks at every one of them, which is then quicker. So it gives `k` rows whenever `k` are
+        allowed.
         """
         if k <= 0 or allowed_before == 0:
             return _NOTHING
@@ -78,7 +79,7 @@ class VectorSearch:
         return self.exact(query, k, allowed)
 
     def exact(self, query: NDArray[np.float32], k: int, allowed: NDArray[np.bool_]) -> Found:
-        """Return the `k` allowed rows with the greatest inner product, by looking at all of them."""
+        """Return the `k` best rows of a mask `(n_items,)` for a query `(dim,)`, by looking at all of them."""
         if np.count_nonzero(allowed) * 4 < len(allowed):
             return self.exact_among(query, k, np.flatnonzero(allowed))
         products = self.vectors @ query
@@ -86,18 +87,18 @@ class VectorSearch:
         return self.exact_from_products(query, k, products)
 
     def exact_among(self, query: NDArray[np.float32], k: int, rows: NDArray[np.integer]) -> Found:
-        """Return the `k` of `rows` with the greatest inner product."""
+        """Return the `k` of `rows` `(n,)` with the greatest inner product with `query` `(dim,)`."""
         return self._ordered(query, k, _contenders(rows, self.vectors[rows] @ query, k, self._slack(query)))
 
     def exact_cosine(self, row: int, k: int, allowed: NDArray[np.bool_]) -> Found:
-        """Return the `k` allowed rows with the greatest cosine to item `row`; a row without a vector is not allowed."""
+        """Return the `k` rows of a mask `(n_items,)`, all with a vector, with the greatest cosine to item `row`."""
         if np.count_nonzero(allowed) * 4 < len(allowed):
             return self.exact_cosine_among(row, k, np.flatnonzero(allowed))
         rows = np.flatnonzero(allowed)
         return self._by_cosine(row, k, rows, (self.vectors @ self.vectors[row])[rows])
 
     def exact_cosine_among(self, row: int, k: int, rows: NDArray[np.integer]) -> Found:
-        """Return the `k` of `rows`, each with a vector, with the greatest cosine to item `row`."""
+        """Return the `k` of `rows` `(n,)`, each with a vector, with the greatest cosine to item `row`."""
         return self._by_cosine(row, k, rows, self.vectors[rows] @ self.vectors[row])
 
     def _by_cosine(self, row: int, k: int, rows: NDArray[np.integer], products: NDArray[np.float32]) -> Found:
@@ -161,7 +162,7 @@ def _relative_error(dim: int) -> float:
 
 
 def length(vector: NDArray[np.float32]) -> float:
-    """Return the Euclidean norm; for one short vector several times as quick as `np.linalg.norm`."""
+    """Return the Euclidean norm of a vector `(dim,)`; for a short one several times as quick as `np.linalg.norm`."""
     return sqrt(vector.dot(vector))
 
 

@@ -302,13 +302,13 @@ def test_memory_is_counted_by_tenant_and_given_back(blue: Shop, green: Shop, tim
         size = (await cache.get(blue.tenant)).ranker.bytes_in_memory
         await cache.get(green.tenant)
         assert memory(metrics) == {"blue": size, "green": size}
-        assert cache.bytes_loaded == 2 * size
+        assert cache._size == 2 * size
         cache._max_bytes = size
         time.now += 1
         await cache.get(blue.tenant)
         await asyncio.gather(*cache._checks.values())
         assert memory(metrics) == {"blue": size, "green": 0}
-        assert cache.bytes_loaded == size
+        assert cache._size == size
 
     asyncio.run(run())
 

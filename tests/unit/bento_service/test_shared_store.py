@@ -45,7 +45,7 @@ def url(server: ValkeyServer) -> str:
 
 async def _written(app: FastAPI) -> None:
     """Wait for what was answered to be in the store."""
-    await asyncio.gather(*app.state.answering._shared._writes)
+    await asyncio.gather(*app.state.services.answering._answers._shared._writes)
 
 
 def ask(client: Client, shop: Shop) -> dict[str, Any]:

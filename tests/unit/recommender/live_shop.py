@@ -45,8 +45,13 @@ def shuffled(data: TrainingSet) -> TrainingSet:
     def mixed(pairs: Pairs) -> Pairs:
         return Pairs.of(pairs.user_row, rng.permutation(pairs.item_row), pairs.weight, pairs.age_days)
 
-    parts = ("train", "before_test", "full", "before_live")
-    return replace(data, **{part: mixed(getattr(data, part)) for part in parts})
+    return replace(
+        data,
+        train=mixed(data.train),
+        before_test=mixed(data.before_test),
+        full=mixed(data.full),
+        before_live=mixed(data.before_live),
+    )
 
 
 def as_live(data: TrainingSet, model: TrainedModel, **changes: object) -> LiveModel:

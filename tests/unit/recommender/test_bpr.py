@@ -39,18 +39,18 @@ def test_gradient_through_the_graph_equals_finite_differences(layer_weights: tup
     dense = torch.from_numpy(normalised_adjacency(pairs, pairs.weight, N_USERS, N_ITEMS).toarray()).double()
     graph = Bipartite(dense, dense.T)
     start = torch.Generator().manual_seed(1)
-    parameters = [torch.randn(n, DIM, generator=start, dtype=torch.double) for n in (N_USERS, N_ITEMS)]
+    users, items = (torch.randn(n, DIM, generator=start, dtype=torch.double) for n in (N_USERS, N_ITEMS))
     *earlier, step = _batches(pairs)
     for each in earlier:
-        through_graph(graph, each, *parameters, layer_weights)
+        through_graph(graph, each, users, items, layer_weights)
     h = 1e-5
-    found = through_graph(graph, step, *parameters, layer_weights)
-    for parameter, gradient in zip(parameters, (found.users, found.items), strict=True):
+    found = through_graph(graph, step, users, items, layer_weights)
+    for parameter, gradient in zip((users, items), (found.users, found.items), strict=True):
         for place in np.ndindex(*parameter.shape):
             ends = []
             for sign in (1, -1):
                 parameter[place] += sign * h
-                ends.append(through_graph(graph, step, *parameters, layer_weights).loss)
+                ends.append(through_graph(graph, step, users, items, layer_weights).loss)
                 parameter[place] -= sign * h
             assert gradient[place].item() == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-5, abs=1e-8)
 

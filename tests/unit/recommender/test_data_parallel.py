@@ -17,7 +17,12 @@ from recsaas_assets.recommender.data_parallel import processes as data_parallel
 from recsaas_assets.recommender.data_parallel.parallel_job import ParallelFit
 from recsaas_assets.recommender.data_parallel.processes import MIN_PAIRS, fit_in_processes, processes_for
 from recsaas_assets.recommender.fitting.inputs import FitInputs
-from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult, TrainingCancelled, fit
+from recsaas_assets.recommender.lightgcn.trainer import (
+    EpochProgress,
+    FitResult,
+    TrainingCancelled,
+    fit,
+)
 from recsaas_assets.recommender.lightgcn.user_share import UserShare, everybody, shares
 from resources.base.errors import InvalidInput
 from resources.processes.supervisor import ProcessFailed

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from recsaas_assets.recommender.baselines.ease import ease
-from recsaas_assets.recommender.baselines.implicit_models import AlsOptions, BprOptions, implicit_als, implicit_bpr
+from recsaas_assets.recommender.baselines.implicit_models import (
+    AlsOptions,
+    BprOptions,
+    implicit_als,
+    implicit_bpr,
+)
 from recsaas_assets.recommender.baselines.item_knn import item_knn
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.fitting.inputs import FitInputs
@@ -49,7 +54,7 @@ EVERY = SEEDED | {
 every_model = pytest.mark.parametrize("fit", EVERY.values(), ids=EVERY.keys())
 
 
-def _rows(n: int) -> np.ndarray:  # type: ignore[type-arg]
+def _rows(n: int) -> np.ndarray:
     return np.arange(n, dtype=np.int32)
 
 

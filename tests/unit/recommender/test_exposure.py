@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from recsaas_assets.recommender.metrics.bootstrap import Resamples
-from recsaas_assets.recommender.metrics.exposure import exposure, gini, head_items, mean_of_list, popularity_percentiles
+from recsaas_assets.recommender.metrics.exposure import (
+    exposure,
+    gini,
+    head_items,
+    mean_of_list,
+    popularity_percentiles,
+)
 
 
 def test_gini_of_equal_and_of_one_for_all() -> None:

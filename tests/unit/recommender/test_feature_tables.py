@@ -11,7 +11,12 @@ import pytest
 from upath import UPath
 
 from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
-from recsaas_assets.recommender.data.feature_tables import PARTS, FeatureHistory, Features, FeatureTable
+from recsaas_assets.recommender.data.feature_tables import (
+    PARTS,
+    FeatureHistory,
+    Features,
+    FeatureTable,
+)
 from recsaas_assets.recommender.data.id_map import IdMap
 from resources.base.errors import CorruptArtifact
 from resources.storage.lake import read_parquet, write_parquet

@@ -17,8 +17,21 @@ from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, TrainingC
 from recsaas_assets.recommender.search.chosen_config import chosen_config, usable_result
 from recsaas_assets.recommender.search.search import Budget, SearchTask, search
 from recsaas_assets.recommender.search.search_report import HEADER, rows, trials_png
-from recsaas_assets.recommender.search.search_result import SearchResult, Study, Trial, best_file, forget, study_file
-from recsaas_assets.recommender.search.search_space import Choice, Numbers, decode, encode, space_of
+from recsaas_assets.recommender.search.search_result import (
+    SearchResult,
+    Study,
+    Trial,
+    best_file,
+    forget,
+    study_file,
+)
+from recsaas_assets.recommender.search.search_space import (
+    Choice,
+    Numbers,
+    decode,
+    encode,
+    space_of,
+)
 from resources.base.errors import CorruptArtifact, InvalidInput
 from resources.tenants.model_configs import LightGCNConfig
 from resources.tenants.settings import TrainingSettings

@@ -29,6 +29,7 @@ from resources.recommendations.exports import (
     remove_export,
     submit_export,
 )
+from resources.storage.lake import put_file
 from resources.storage.listing import list_files
 from tests.unit.bento_service.shop import NOW, Shop
 
@@ -92,7 +93,6 @@ def table(desk: Desk, export: RecommendationExport) -> pl.DataFrame:
 
 def before_publishing(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Act when the file is in the lake and the export is not finished yet."""
-    put_file = recommendation_exports.put_file
 
     def put(local: Path, path: Any) -> None:
         put_file(local, path)

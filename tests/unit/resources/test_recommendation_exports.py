@@ -20,7 +20,7 @@ from resources.jobs.kinds.exports import (
 )
 from resources.ranker.live import live_ranker
 from resources.recommendations import exports as recommendation_exports
-from resources.recommendations.batch import RECOMMENDATION_SCHEMA, recommend_all
+from resources.recommendations.batch import RECOMMENDATION_SCHEMA, ListsOfAll, recommend_all
 from resources.recommendations.exports import (
     MAX_KEPT,
     export_file,
@@ -38,7 +38,7 @@ def test_the_file_is_what_the_command_writes(desk: Desk, request_: ExportRequest
     done = desk.run()
     assert done == desk.state(queued)
     ranker = live_ranker(desk.lake, desk.tenant)
-    expected = pl.concat(recommend_all(desk.db, desk.tenant, ranker, request_.count, now=NOW))
+    expected = pl.concat(recommend_all(desk.db, desk.tenant, ranker, ListsOfAll(request_.count), now=NOW))
     assert table(desk, done).equals(expected)
     assert (done.status, done.figures.users_done, done.figures.users_total) == (ExportStatus.COMPLETED, 2, 2)
     assert (done.figures.rows, done.figures.bytes) == (2 * request_.count, export_file(desk.lake, done).stat().st_size)

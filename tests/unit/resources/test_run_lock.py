@@ -74,7 +74,7 @@ def test_a_second_run_waits_until_the_first_has_ended(tmp_path: Path) -> None:
     with tenant_run_lock(tmp_path, BLUE, wait_seconds=0):
         thread = threading.Thread(target=second)
         thread.start()
-        assert waiting.wait(10)
+        assert waiting.wait(60)
         order.append("first")
     thread.join()
     assert order == ["first", "second"]

@@ -33,8 +33,8 @@ def fit(
     return fit_two_tower(inputs, config, **more)
 
 
-def features(sides: np.ndarray, items: np.ndarray) -> Features:  # type: ignore[type-arg]
-    def table(values: np.ndarray) -> FeatureTable:  # type: ignore[type-arg]
+def features(sides: np.ndarray, items: np.ndarray) -> Features:
+    def table(values: np.ndarray) -> FeatureTable:
         return FeatureTable(("side",), values.astype(np.float32)[:, None])
 
     return Features(table(sides), table(items))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 from upath import UPath
 
 from resources.base.tenant import TenantId
@@ -21,74 +22,84 @@ from resources.storage.lake import TenantLake
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 Shop = Callable[..., Ranker]
+User = tuple[str, Any, Sequence[int]]
+"""Id, vector, and the rows of the items seen, most recent last."""
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     def make(
-        items: Sequence[str],
-        item_vectors: Any,
-        users: Sequence[tuple[str, Any, Sequence[int]]] = (),
-        *,
-        algorithm: str = "lightgcn",
-        fold_in: Any = None,
-        disliked: Any = None,
-        taste_dimensions: int | None = None,
-        **columns: Any,
+        items: Sequence[str], item_vectors: Any, users: Sequence[User] = (), *, algorithm: str = "lightgcn", **more: Any
     ) -> Ranker:
-        """Users are (id, vector, seen rows, most recent last); columns replace those of the catalogue."""
+        """Release and rank: `more` has `fold_in`, `disliked` and `taste_dimensions`, and columns of the catalogue."""
         vectors = np.array(item_vectors, dtype=np.float32).reshape(len(items), -1 if len(items) else 0)
-        seen = [list(rows) for _, _, rows in users]
-        base: dict[str, Any] = {
-            "item_row": list(range(len(items))),
-            "item_id": list(items),
-            "title": [f"Title {item}" for item in items],
-            "category": [None] * len(items),
-            "brand": [None] * len(items),
-            "price": [None] * len(items),
-            "tags": [None] * len(items),
-            "image_url": [None] * len(items),
-            "available": [True] * len(items),
-            "in_catalogue": [True] * len(items),
-            "popularity": [float(len(items) - row) for row in range(len(items))],
-            "has_vector": [bool(vector.any()) for vector in vectors],
-            "vector_source": [None] * len(items),
-            "trending": [None] * len(items),
-        }
-        index_bytes, index = build_index(vectors)
-        contents = ReleaseContents(
-            user_ids=tuple(user for user, _, _ in users),
-            items=pl.DataFrame({**base, **columns}, schema=ITEM_SCHEMA),
-            user_vectors=np.array([vector for _, vector, _ in users], np.float32).reshape(len(users), vectors.shape[1]),
-            item_vectors=vectors,
-            seen_indptr=np.cumsum([0, *(len(rows) for rows in seen)]).astype(np.int64),
-            seen_items=np.array([row for rows in seen for row in rows], np.int32),
-            index_bytes=index_bytes,
-            evaluation_json="{}",
-            evaluation_markdown="",
-            fold_in=None if fold_in is None else np.array(fold_in, np.float32),
-            disliked=None if disliked is None else np.array(disliked, np.int32),
-        )
-        draft = ManifestDraft(
-            tenant="blue-shop",
-            created_at=NOW,
-            algorithm="popularity" if algorithm == "popularity" else "lightgcn",
-            dbt_project_hash="",
-            dbt_invocation_id="",
-            training_set_fingerprint="",
-            code_version="",
-            seed=0,
-            dagster_run_id="",
-            gate=GateDecision(outcome="passed"),
-            taste_dimensions=taste_dimensions,
-            index=IndexInfo(type=index.type, recall=index.recall),
-            trained_at=NOW,
-            events_until=None,
-            interactions=0,
-        )
+        manifest = draft(algorithm, vectors, more.pop("taste_dimensions", None))
         store = ReleaseStore(TenantLake(TenantId("blue-shop"), UPath(tmp_path), tmp_path))
         version = new_version(NOW, f"{len(list(tmp_path.glob('releases/2*'))):08x}")
-        store.write(version, contents, draft)
+        store.write(version, contents(items, vectors, users, **more), manifest)
         return Ranker(load_release(store.directory(version)))
 
     return make
+
+
+def contents(
+    items: Sequence[str],
+    vectors: NDArray[np.float32],
+    users: Sequence[User],
+    *,
+    fold_in: Any = None,
+    disliked: Any = None,
+    **columns: Any,
+) -> ReleaseContents:
+    """Return the files of a release; `columns` replace those of the catalogue."""
+    seen = [list(rows) for _, _, rows in users]
+    return ReleaseContents(
+        user_ids=tuple(user for user, _, _ in users),
+        items=pl.DataFrame({**catalogue(items, vectors), **columns}, schema=ITEM_SCHEMA),
+        user_vectors=np.array([vector for _, vector, _ in users], np.float32).reshape(len(users), vectors.shape[1]),
+        item_vectors=vectors,
+        seen_indptr=np.cumsum([0, *(len(rows) for rows in seen)]).astype(np.int64),
+        seen_items=np.array([row for rows in seen for row in rows], np.int32),
+        index_bytes=build_index(vectors)[0],
+        evaluation_json="{}",
+        evaluation_markdown="",
+        fold_in=None if fold_in is None else np.array(fold_in, np.float32),
+        disliked=None if disliked is None else np.array(disliked, np.int32),
+    )
+
+
+def catalogue(items: Sequence[str], vectors: NDArray[np.float32]) -> dict[str, Any]:
+    """Return the columns of items that are all available; the first one is the most popular."""
+    nothing = ("category", "brand", "price", "tags", "image_url", "vector_source", "trending")
+    return {
+        "item_row": list(range(len(items))),
+        "item_id": list(items),
+        "title": [f"Title {item}" for item in items],
+        "available": [True] * len(items),
+        "in_catalogue": [True] * len(items),
+        "popularity": [float(len(items) - row) for row in range(len(items))],
+        "has_vector": [bool(vector.any()) for vector in vectors],
+        **{name: [None] * len(items) for name in nothing},
+    }
+
+
+def draft(algorithm: str, vectors: NDArray[np.float32], taste_dimensions: int | None) -> ManifestDraft:
+    """Return a manifest that says nothing special but what is asked."""
+    index = build_index(vectors)[1]
+    return ManifestDraft(
+        tenant="blue-shop",
+        created_at=NOW,
+        algorithm="popularity" if algorithm == "popularity" else "lightgcn",
+        dbt_project_hash="",
+        dbt_invocation_id="",
+        training_set_fingerprint="",
+        code_version="",
+        seed=0,
+        dagster_run_id="",
+        gate=GateDecision(outcome="passed"),
+        taste_dimensions=taste_dimensions,
+        index=IndexInfo(type=index.type, recall=index.recall),
+        trained_at=NOW,
+        events_until=None,
+        interactions=0,
+    )

@@ -5,6 +5,7 @@ import pytest
 
 from resources.ranker.eligibility.filters import Filters
 from resources.ranker.eligibility.overlay import ChangedItem, ItemField, ItemOverlay
+from resources.ranker.query import RankingQuery, SimilarQuery
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
 
@@ -38,66 +39,79 @@ def changed(**fields: object) -> ChangedItem:
 def test_a_deleted_item_is_never_answered(five: Ranker, user: str | None) -> None:
     overlay = ItemOverlay(closed=frozenset(("a", "out", "no such item")), opened={"a": changed(price=1.0)})
     anything = Filters(include_unavailable=True)
-    assert set(ids(five.recommend(user, 9, overlay=overlay, filters=anything, exclude_seen=False))) == {"b", "c", "e"}
-    assert ids(five.similar("b", 9, overlay=overlay)) == ["c", "e"]
+    assert set(ids(five.recommend(RankingQuery(user, 9, filters=anything, exclude_seen=False), overlay=overlay))) == {
+        "b",
+        "c",
+        "e",
+    }
+    assert ids(five.similar(SimilarQuery("b", 9), overlay=overlay)) == ["c", "e"]
 
 
 @pytest.mark.parametrize("user", ["ann", None])
 def test_an_unavailable_item_comes_only_on_request(five: Ranker, user: str | None) -> None:
     overlay = ItemOverlay(opened={"a": changed(available=False)})
-    assert "a" not in ids(five.recommend(user, 9, overlay=overlay))
-    assert "a" in ids(five.recommend(user, 9, overlay=overlay, filters=Filters(include_unavailable=True)))
+    assert "a" not in ids(five.recommend(RankingQuery(user, 9), overlay=overlay))
+    assert "a" in ids(five.recommend(RankingQuery(user, 9, filters=Filters(include_unavailable=True)), overlay=overlay))
 
 
 def test_an_item_comes_back(five: Ranker) -> None:
     overlay = ItemOverlay(opened={"out": changed(available=True), "gone": ChangedItem(title="Here again")})
-    ranking = five.recommend("ann", 9, overlay=overlay)
+    ranking = five.recommend(RankingQuery("ann", 9), overlay=overlay)
     assert ids(ranking) == ["a", "b", "c", "out", "gone"]
     assert {item.source for item in ranking.items} == {"model"}
     assert ranking.items[4].title == "Here again"
-    assert set(ids(five.recommend(None, 9, overlay=overlay))) == {"a", "b", "c", "out", "gone", "e"}
+    assert set(ids(five.recommend(RankingQuery(None, 9), overlay=overlay))) == {"a", "b", "c", "out", "gone", "e"}
 
 
 def test_what_was_changed_is_shown_and_filtered_by_and_the_rest_stays(five: Ranker) -> None:
     overlay = ItemOverlay(opened={"a": changed(price=9.0, category="y", title="New title"), "b": changed(brand="Acme")})
-    first = five.recommend("ann", 1, overlay=overlay).items[0]
+    first = five.recommend(RankingQuery("ann", 1), overlay=overlay).items[0]
     assert (first.title, first.category, first.price) == ("New title", "y", 9.0)
-    assert ids(five.recommend("ann", 9, overlay=overlay, filters=Filters(max_price=2.5))) == ["b"]
-    assert ids(five.recommend("ann", 9, overlay=overlay, filters=Filters(category="Y"))) == ["a", "c"]
-    assert ids(five.recommend("ann", 9, overlay=overlay, filters=Filters(category="x"))) == ["b"]
-    assert ids(five.recommend("ann", 9, overlay=overlay, filters=Filters(brand="acme", tags=("red",)))) == ["b"]
-    assert ids(five.recommend("ann", 9, overlay=overlay, filters=Filters(tags=("new",)))) == ["a"]
-    assert five.recommend("ann", 1).items[0].title == "Title a"  # without the overlay nothing has changed
+    assert ids(five.recommend(RankingQuery("ann", 9, filters=Filters(max_price=2.5)), overlay=overlay)) == ["b"]
+    assert ids(five.recommend(RankingQuery("ann", 9, filters=Filters(category="Y")), overlay=overlay)) == ["a", "c"]
+    assert ids(five.recommend(RankingQuery("ann", 9, filters=Filters(category="x")), overlay=overlay)) == ["b"]
+    assert ids(
+        five.recommend(RankingQuery("ann", 9, filters=Filters(brand="acme", tags=("red",))), overlay=overlay)
+    ) == ["b"]
+    assert ids(five.recommend(RankingQuery("ann", 9, filters=Filters(tags=("new",))), overlay=overlay)) == ["a"]
+    assert five.recommend(RankingQuery("ann", 1)).items[0].title == "Title a"  # without the overlay nothing has changed
 
 
 def test_a_new_item_fills_an_answer_and_is_found_by_filters(five: Ranker) -> None:
     overlay = ItemOverlay(opened={"n": ChangedItem(title="Nova", category="Z", price=5.0, tags="red")})
-    assert ids(five.recommend("ann", 9, overlay=overlay)) == ["a", "b", "c", "n"]
-    only = five.recommend("ann", 9, overlay=overlay, filters=Filters(category="z")).items
+    assert ids(five.recommend(RankingQuery("ann", 9), overlay=overlay)) == ["a", "b", "c", "n"]
+    only = five.recommend(RankingQuery("ann", 9, filters=Filters(category="z")), overlay=overlay).items
     assert [(item.item_id, item.title, item.source, item.reason) for item in only] == [
         ("n", "Nova", "popular", "New in this shop")
     ]
-    assert ids(five.recommend(None, 9, overlay=overlay))[-1] == "n"  # nobody knows it yet
-    assert ids(five.recommend(None, 9, overlay=overlay, filters=Filters(exclude_ids=("n",)))) == ["a", "b", "c", "e"]
+    assert ids(five.recommend(RankingQuery(None, 9), overlay=overlay))[-1] == "n"  # nobody knows it yet
+    assert ids(five.recommend(RankingQuery(None, 9, filters=Filters(exclude_ids=("n",))), overlay=overlay)) == [
+        "a",
+        "b",
+        "c",
+        "e",
+    ]
 
 
 def test_a_new_item_counts_as_seen_and_is_no_taste(five: Ranker) -> None:
     overlay = ItemOverlay(opened={"n": ChangedItem(category="X")})
-    assert ids(five.recommend("ann", 9, overlay=overlay, live_items=["n"])) == ["a", "b", "c"]
-    assert five.recommend("who", 1, overlay=overlay, live_items=["n"]).fallback_reason == "unknown_user"
+    assert ids(five.recommend(RankingQuery("ann", 9, recent_items=("n",)), overlay=overlay)) == ["a", "b", "c"]
+    assert (
+        five.recommend(RankingQuery("who", 1, recent_items=("n",)), overlay=overlay).fallback_reason == "unknown_user"
+    )
 
 
 def test_similar_to_a_new_item_is_what_is_popular_in_its_category(five: Ranker) -> None:
     overlay = ItemOverlay(opened={"n": ChangedItem(category=" y "), "m": ChangedItem(category="Y")})
-    ranking = five.similar("n", 9, overlay=overlay)
+    ranking = five.similar(SimilarQuery("n", 9), overlay=overlay)
     assert (ids(ranking), ranking.fallback_reason) == (["c", "m", "a", "b", "e"], "item_without_vector")
 
 
 def test_new_items_alone_make_an_answer(shop) -> None:
     ranker = shop([], [], [("ann", [], [])])
     overlay = ItemOverlay(opened={"n": ChangedItem(), "m": ChangedItem(available=False)})
-    assert ids(ranker.recommend("ann", 3, overlay=overlay)) == ["n"]
-    assert ids(ranker.similar("n", 3, overlay=overlay)) == []
+    assert ids(ranker.recommend(RankingQuery("ann", 3), overlay=overlay)) == ["n"]
+    assert ids(ranker.similar(SimilarQuery("n", 3), overlay=overlay)) == []
 
 
 def test_any_overlay_gives_what_a_release_of_the_changed_catalogue_gives(shop) -> None:
@@ -127,12 +141,14 @@ def test_any_overlay_gives_what_a_release_of_the_changed_catalogue_gives(shop) -
     before, made = shop(names, vectors, users, **columns), shop(names, vectors, users, **after)
     for filters in (Filters(), Filters(category="c4"), Filters(max_price=4.0), Filters(include_unavailable=True)):
         for user in ("ann", "bo", None):
-            laid_over = before.recommend(user, 40, filters=filters, overlay=ItemOverlay(opened=opened), explain=False)
-            assert laid_over == made.recommend(user, 40, filters=filters, explain=False)
+            laid_over = before.recommend(
+                RankingQuery(user, 40, filters=filters, explain=False), overlay=ItemOverlay(opened=opened)
+            )
+            assert laid_over == made.recommend(RankingQuery(user, 40, filters=filters, explain=False))
 
 
 def test_a_deleted_item_is_no_reason(five: Ranker) -> None:
-    (before,) = five.recommend("ann", 1).items
-    (after,) = five.recommend("ann", 1, overlay=ItemOverlay(closed=frozenset(("e",)))).items
+    (before,) = five.recommend(RankingQuery("ann", 1)).items
+    (after,) = five.recommend(RankingQuery("ann", 1), overlay=ItemOverlay(closed=frozenset(("e",)))).items
     assert before.reason == "Because of your interest in Title e"
     assert after.reason == "Recommended for you"

@@ -7,7 +7,7 @@ from resources.ranker.eligibility.filters import Filters
 from resources.ranker.eligibility.overlay import ChangedItem, ItemOverlay
 from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.fold_in import recomputed_vector
-from resources.ranker.query import Asked
+from resources.ranker.query import RankingQuery
 from resources.ranker.ranker import Ranker
 
 
@@ -29,7 +29,7 @@ def shop_of_five(shop) -> Ranker:
     ("e", {}, "ranked", 2),
     ("a", {}, "seen", None),
     ("a", {"exclude_seen": False}, "ranked", 1),
-    ("b", {"live_items": ("b",)}, "seen", None),
+    ("b", {"recent_items": ("b",)}, "seen", None),
     ("out", {}, "unavailable", None),
     ("out", {"filters": Filters(include_unavailable=True)}, "ranked", 2),
     ("gone", {"filters": Filters(include_unavailable=True)}, "unavailable", None),
@@ -41,10 +41,12 @@ def shop_of_five(shop) -> Ranker:
     ("b", {"overlay": ItemOverlay(closed=frozenset("b"))}, "unavailable", None),
     ("n", {"overlay": ItemOverlay(opened={"n": ChangedItem()})}, "ranked", 3),
     ("n", {}, "unknown", None),
-    ("a", {"live_items": ("b", "e")}, "ranked", 1),  # all was seen, so seen items are shown again
+    ("a", {"recent_items": ("b", "e")}, "ranked", 1),  # all was seen, so seen items are shown again
 ])  # fmt: skip
 def test_every_answer(shop_of_five: Ranker, item: str, asked: dict, state: str, rank: int | None) -> None:
-    place = shop_of_five.place(item, Asked(user_id="ann", **asked))
+    around = {name: asked[name] for name in ("overlay", "rules") if name in asked}
+    query = RankingQuery("ann", **{name: value for name, value in asked.items() if name not in around})
+    place = shop_of_five.place(item, query, **around)
     assert (place.state, place.item.rank if place.item else None) == (state, rank)
     assert place.detail.endswith(".")
 
@@ -52,9 +54,9 @@ def test_every_answer(shop_of_five: Ranker, item: str, asked: dict, state: str, 
 def test_places_are_the_ranks_of_the_list(shop) -> None:
     rng = np.random.default_rng(0)
     ranker = shop([f"i{row}" for row in range(1500)], rng.normal(size=(1500, 3)), [("ann", [1, 1, 1], [4])])
-    listed = ranker.recommend("ann", 1500).items
+    listed = ranker.recommend(RankingQuery("ann", 1500)).items
     for item in (listed[0], listed[999], listed[1000], listed[-1]):
-        assert ranker.place(item.item_id, Asked(user_id="ann")).item == item
+        assert ranker.place(item.item_id, RankingQuery("ann")).item == item
 
 
 class TestRecomputed:
@@ -75,11 +77,11 @@ class TestRecomputed:
     def test_an_event_moves_a_known_user(self, shop) -> None:
         vectors = [[1, 0], [0.9, 0], [0, 1], [0.1, 0.9]]
         ranker = shop(["a", "b", "c", "d"], vectors, [("ann", [1, 0], [0])], fold_in=vectors)
-        assert ranker.recommend("ann", 1).items[0].item_id == "b"
-        after = ranker.recommend("ann", 2, live_items=["c", "c"])
+        assert ranker.recommend(RankingQuery("ann", 1)).items[0].item_id == "b"
+        after = ranker.recommend(RankingQuery("ann", 2, recent_items=("c", "c")))
         assert [(item.item_id, item.source) for item in after.items] == [("d", "model"), ("b", "model")]
         assert after.items[0].reason == "Because of your interest in Title c"
-        still = ranker.recommend("ann", 2, live_items=["c", "c"], recompute=False)
+        still = ranker.recommend(RankingQuery("ann", 2, recent_items=("c", "c"), recompute=False))
         assert [item.item_id for item in still.items] == ["b", "d"]
 
 
@@ -96,11 +98,11 @@ class TestTrending:
         )
 
     def test_every_third_place_of_a_visitor_without_events(self, growing: Ranker) -> None:
-        items = growing.recommend(None, 8).items
+        items = growing.recommend(RankingQuery(None, 8)).items
         assert [item.item_id for item in items] == ["a", "b", "c", "d", "e", "f", "g", "h"]
         assert [item.source for item in items[:4]] == ["popular", "popular", "trending", "popular"]
         assert items[2].reason == "Trending in this shop"
-        seen_b = growing.recommend(None, 3, filters=Filters(exclude_ids=("c",))).items
+        seen_b = growing.recommend(RankingQuery(None, 3, filters=Filters(exclude_ids=("c",)))).items
         assert [(item.item_id, item.source) for item in seen_b] == [
             ("a", "popular"),
             ("b", "popular"),
@@ -109,12 +111,12 @@ class TestTrending:
 
     def test_a_trending_item_is_lifted(self, shop) -> None:
         ranker = shop(list("abcdefgh"), [[1]] * 8, trending=[0, 0, 0, 0.5, 0, 0, 0, 0])
-        ranking = ranker.recommend(None, 4)
+        ranking = ranker.recommend(RankingQuery(None, 4))
         assert [item.item_id for item in ranking.items] == ["a", "b", "d", "c"]
         assert (ranking.algorithm, ranking.items[2].source) == ("popularity", "trending")
         assert [item.score for item in ranking.items] == [1, 7 / 8, 6 / 8, 5 / 8]
 
     def test_who_has_done_something_gets_no_trends(self, growing: Ranker) -> None:
         for user, live in (("ann", ()), ("who", ("a",)), ("who", ("no such item",))):
-            sources = {item.source for item in growing.recommend(user, 8, live_items=live).items}
+            sources = {item.source for item in growing.recommend(RankingQuery(user, 8, recent_items=live)).items}
             assert ("trending" in sources) is (live == ("no such item",))

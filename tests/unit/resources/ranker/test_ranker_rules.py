@@ -8,8 +8,9 @@ from resources.ranker.diversity import marginal_relevance
 from resources.ranker.eligibility.filters import Filters
 from resources.ranker.eligibility.overlay import ItemOverlay
 from resources.ranker.eligibility.rules import RankRules
+from resources.ranker.query import RankingQuery, SimilarQuery
 from resources.ranker.ranker import Ranker
-from resources.ranker.ranking import Ranking
+from resources.ranker.ranking import RankedItem, Ranking
 
 
 def ids(ranking: Ranking) -> list[str]:
@@ -35,7 +36,7 @@ def assert_falls(ranking: Ranking) -> None:
 
 class TestRules:
     def test_pinned_items_come_first_in_their_order_and_once(self, six: Ranker) -> None:
-        ranking = six.recommend("ann", 9, rules=RankRules(pinned=("e", "c", "e", "no such item")))
+        ranking = six.recommend(RankingQuery("ann", 9), rules=RankRules(pinned=("e", "c", "e", "no such item")))
         assert ids(ranking) == ["e", "c", "a", "b", "d"]
         assert [item.source for item in ranking.items[:3]] == ["pinned", "pinned", "model"]
         assert {item.reason for item in ranking.items[:2]} == {"Chosen by this shop"}
@@ -44,31 +45,35 @@ class TestRules:
 
     def test_pinned_items_must_pass_and_are_not_shown_again_when_seen(self, six: Ranker) -> None:
         rules = RankRules(pinned=("f", "e", "a"))
-        assert ids(six.recommend("ann", 2, rules=rules, filters=Filters(category="x"))) == ["a", "b"]
-        assert ids(six.recommend("ann", 1, rules=rules)) == ["e"]
-        assert ids(six.recommend("ann", 1, rules=rules, exclude_seen=False)) == ["f"]
-        assert ids(six.recommend("ann", 2, rules=rules, overlay=ItemOverlay(closed=frozenset("e")))) == ["a", "b"]
+        assert ids(six.recommend(RankingQuery("ann", 2, filters=Filters(category="x")), rules=rules)) == ["a", "b"]
+        assert ids(six.recommend(RankingQuery("ann", 1), rules=rules)) == ["e"]
+        assert ids(six.recommend(RankingQuery("ann", 1, exclude_seen=False), rules=rules)) == ["f"]
+        assert ids(six.recommend(RankingQuery("ann", 2), rules=rules, overlay=ItemOverlay(closed=frozenset("e")))) == [
+            "a",
+            "b",
+        ]
 
     @pytest.mark.parametrize("user", ["ann", None])
     def test_hidden_items_are_never_shown_even_when_pinned(self, six: Ranker, user: str | None) -> None:
         rules = RankRules(pinned=("a",), hidden=frozenset("ab"))
-        assert set(ids(six.recommend(user, 9, rules=rules, exclude_seen=False))) == set("cdef")
-        assert not {"a", "b"} & set(ids(six.similar("c", 9, rules=rules)))
+        assert set(ids(six.recommend(RankingQuery(user, 9, exclude_seen=False), rules=rules))) == set("cdef")
+        assert not {"a", "b"} & set(ids(six.similar(SimilarQuery("c", 9), rules=rules)))
 
     def test_nothing_but_hidden_items_is_an_empty_answer(self, six: Ranker) -> None:
         assert (
-            six.recommend("ann", 9, rules=RankRules(hidden=frozenset("abcdef"))).fallback_reason == "no_matching_item"
+            six.recommend(RankingQuery("ann", 9), rules=RankRules(hidden=frozenset("abcdef"))).fallback_reason
+            == "no_matching_item"
         )
 
     @pytest.mark.parametrize("count", [1, 2, 5])
     def test_a_boost_lifts_and_a_bury_lowers_whatever_the_count(self, six: Ranker, count: int) -> None:
         rules = RankRules(boosts={"e": 3.0, "a": 0.1, "no such item": 2.0})
-        ranking = six.recommend("ann", count, rules=rules)
+        ranking = six.recommend(RankingQuery("ann", count), rules=rules)
         assert ids(ranking) == ["e", "b", "c", "d", "a"][:count]
         assert_falls(ranking)
 
     def test_a_boost_counts_among_popular_items_too(self, six: Ranker) -> None:
-        ranking = six.recommend(None, 3, rules=RankRules(boosts={"f": 7.0, "a": 0.5}))
+        ranking = six.recommend(RankingQuery(None, 3), rules=RankRules(boosts={"f": 7.0, "a": 0.5}))
         assert ids(ranking) == ["f", "b", "c"]  # 7/6, 5/6, 4/6, then 3/6 of a and of d
         assert_falls(ranking)
 
@@ -76,10 +81,12 @@ class TestRules:
         rng = np.random.default_rng(0)
         ranker = shop([f"i{row}" for row in range(80)], rng.normal(size=(80, 4)), [("ann", [1, 1, 1, 1], [3])])
         factors = {f"i{row}": float(rng.choice([0.2, 0.5, 1.0, 2.0])) for row in range(0, 80, 3)}
-        plain = {item.item_id: item.score for item in ranker.recommend("ann", 80).items}
+        plain = {item.item_id: item.score for item in ranker.recommend(RankingQuery("ann", 80)).items}
         expected = sorted(plain, key=lambda item: -plain[item] * factors.get(item, 1.0))
         for count in (1, 10, 79):
-            assert ids(ranker.recommend("ann", count, rules=RankRules(boosts=factors))) == expected[:count]
+            assert (
+                ids(ranker.recommend(RankingQuery("ann", count), rules=RankRules(boosts=factors))) == expected[:count]
+            )
 
     @pytest.mark.parametrize("factor", [0.0, -1.0, 101.0, float("nan")])
     def test_a_factor_out_of_range_is_refused(self, factor: float) -> None:
@@ -99,30 +106,34 @@ class TestVariety:
         assert marginal_relevance(np.array([0.5, 0.5]), np.zeros((2, 2), np.float32), 1.0, 9).tolist() == [0, 1]
 
     def test_diversity_mixes_and_zero_keeps_the_order(self, six: Ranker) -> None:
-        assert ids(six.recommend("ann", 9, diversity=0.0)) == ids(six.recommend("ann", 9)) == list("abcde")
-        varied = six.recommend("ann", 9, diversity=0.7)
+        assert (
+            ids(six.recommend(RankingQuery("ann", 9, diversity=0.0)))
+            == ids(six.recommend(RankingQuery("ann", 9)))
+            == list("abcde")
+        )
+        varied = six.recommend(RankingQuery("ann", 9, diversity=0.7))
         assert ids(varied)[:2] == ["a", "e"]
         assert sorted(ids(varied)) == list("abcde")
         assert_falls(varied)
-        assert ids(six.recommend(None, 2, diversity=1.0)) == ["a", "e"]
-        assert set(ids(six.similar("a", 9, diversity=0.5))) == set("bcdef")
+        assert ids(six.recommend(RankingQuery(None, 2, diversity=1.0))) == ["a", "e"]
+        assert set(ids(six.similar(SimilarQuery("a", 9, diversity=0.5)))) == set("bcdef")
 
     def test_a_cap_holds_for_every_source(self, six: Ranker) -> None:
-        assert ids(six.recommend("ann", 9, max_per_category=1)) == ["a", "d"]
-        assert ids(six.recommend(None, 9, max_per_category=1)) == [
+        assert ids(six.recommend(RankingQuery("ann", 9, max_per_category=1))) == ["a", "d"]
+        assert ids(six.recommend(RankingQuery(None, 9, max_per_category=1))) == [
             "a",
             "d",
             "f",
         ]  # without a category it is not counted
         rules = RankRules(pinned=("c", "b"))
-        assert ids(six.recommend("ann", 3, max_per_category=2, rules=rules)) == ["c", "b", "d"]
+        assert ids(six.recommend(RankingQuery("ann", 3, max_per_category=2), rules=rules)) == ["c", "b", "d"]
 
     def test_a_cap_looks_as_deep_as_it_must(self, shop) -> None:
         categories = ["many"] * 500 + ["few"] * 3
         vectors = np.linspace(2, 1, 503)[:, None]
         ranker = shop([f"i{row}" for row in range(503)], vectors, [("ann", [1], [])], category=categories)
         for user in ("ann", None):
-            found = ids(ranker.recommend(user, 5, max_per_category=2))
+            found = ids(ranker.recommend(RankingQuery(user, 5, max_per_category=2)))
             assert found == ["i0", "i1", "i500", "i501"]
 
     @pytest.mark.parametrize(
@@ -130,7 +141,7 @@ class TestVariety:
     )
     def test_numbers_out_of_range_are_refused(self, six: Ranker, wrong: dict[str, float]) -> None:
         with pytest.raises(InvalidInput, match=next(iter(wrong))):
-            six.recommend("ann", 1, **wrong)  # type: ignore[arg-type]
+            six.recommend(RankingQuery("ann", 1, **wrong))  # type: ignore[arg-type]
 
 
 class TestPages:
@@ -149,10 +160,14 @@ class TestPages:
         ranker = shop(
             [f"i{row}" for row in range(n)], vectors, [("ann", [1, 0, 1, 0], [1, 2])], category=categories, **growth
         )
-        whole = ranker.recommend(user, n, **arguments).items
-        pages = [
-            item for start in range(0, n, 7) for item in ranker.recommend(user, 7, offset=start, **arguments).items
-        ]
+
+        def page(count: int, start: int = 0) -> tuple[RankedItem, ...]:
+            asked = {name: value for name, value in arguments.items() if name != "rules"}
+            query = RankingQuery(user, count, offset=start, **asked)
+            return ranker.recommend(query, rules=arguments.get("rules")).items
+
+        whole = page(n)
+        pages = [item for start in range(0, n, 7) for item in page(7, start)]
         assert len(whole) > 200
         assert tuple(pages) == whole
-        assert ranker.recommend(user, 7, offset=n, **arguments).items == ()
+        assert page(7, n) == ()

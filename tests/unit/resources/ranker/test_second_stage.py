@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from resources.base.errors import ConfigurationError, CorruptRelease
+from resources.ranker.query import RankingQuery
 from resources.ranker.ranker import Ranker
 from resources.ranker.second_stage import PAIR_FEATURES, CandidateFeatures, SecondStage
 from tests.unit.resources.ranker.conftest import Shop
@@ -46,7 +47,7 @@ def with_second_stage(ranker: Ranker, **changes: Any) -> Ranker:
 
 
 def ids(ranker: Ranker, user: str, count: int, **more: Any) -> list[str]:
-    return [item.item_id for item in ranker.recommend(user, count, **more).items]
+    return [item.item_id for item in ranker.recommend(RankingQuery(user, count, **more)).items]
 
 
 def test_the_trees_order_the_candidates_and_the_scores_stay_those_of_the_places(plain: Ranker) -> None:
@@ -56,7 +57,7 @@ def test_the_trees_order_the_candidates_and_the_scores_stay_those_of_the_places(
     assert ids(ranker, "ann", 4) == ["i3", "i2", "i1", "i0"]
     # Also what the retrieval puts behind the places that were asked for.
     assert ids(ranker, "ann", 2) == ["i3", "i2"]
-    answers = [each.recommend("ann", 4).items for each in (plain, ranker)]
+    answers = [each.recommend(RankingQuery("ann", 4)).items for each in (plain, ranker)]
     scores = [[item.score for item in items] for items in answers]
     assert scores[0] == scores[1]
     assert {item.source for item in answers[1]} == {"model"}
@@ -67,7 +68,7 @@ def test_users_without_a_vector_and_filters_are_served_as_before(plain: Ranker) 
 
     assert ids(ranker, "bea", 5) == ids(plain, "bea", 5)
     assert ids(ranker, "nobody", 5) == ids(plain, "nobody", 5)
-    assert "i4" not in ids(ranker, "ann", 5, live_items=("i3",))[:3]
+    assert "i4" not in ids(ranker, "ann", 5, recent_items=("i3",))[:3]
 
 
 @pytest.mark.parametrize(
@@ -88,11 +89,11 @@ def test_answers_do_without_a_second_stage_that_does_not_fit(
     assert message in str(ranker.second_stage_problem)
     with pytest.raises(CorruptRelease, match=message):
         SecondStage.of_release(ranker.release)
-    answer = ranker.recommend("ann", 4)
-    assert answer.items == plain.recommend("ann", 4).items
+    answer = ranker.recommend(RankingQuery("ann", 4))
+    assert answer.items == plain.recommend(RankingQuery("ann", 4)).items
     assert (answer.degraded, answer.fallback_reason) == (True, "second_stage_unavailable")
     # Nobody is degraded whom the second stage would not have served.
-    assert ranker.recommend("nobody", 4) == plain.recommend("nobody", 4)
+    assert ranker.recommend(RankingQuery("nobody", 4)) == plain.recommend(RankingQuery("nobody", 4))
 
 
 def test_answers_do_without_lightgbm(plain: Ranker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import polars as pl
 import pytest
+from upath import UPath
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -77,10 +78,11 @@ def inspect() -> Iterator[Inspect]:
     def run(kind: str, content: str | bytes | Path, **options: Any) -> Inspected:
         with tempfile.TemporaryDirectory() as work:
             checked = inspect_upload(*incoming(kind, content, **options), work=Path(work), **left(options))
+            rejected = [UPath(each) for each in checked.rejected]
             return Inspected(
-                accepted=scan_parquet(checked.accepted).collect(),
-                rejected=scan_parquet(checked.rejected).collect(),
-                csv=b"".join(rejected_csv_chunks(checked.rejected)),
+                accepted=scan_parquet([UPath(each) for each in checked.accepted]).collect(),
+                rejected=scan_parquet(rejected).collect(),
+                csv=b"".join(rejected_csv_chunks(rejected)),
                 report=checked.report,
             )
 

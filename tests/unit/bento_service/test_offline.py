@@ -8,7 +8,7 @@ import pytest
 
 from resources.base.errors import ItemNotFound
 from resources.ranker.live import live_ranker
-from resources.recommendations.offline import as_served
+from resources.recommendations.offline import offline_answers
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import NOW, Shop
 
@@ -26,7 +26,7 @@ def test_events_deleted_items_and_rules_count_as_in_an_answer(client: Client, bl
     post("/api/v1/rules", {"kind": "hide", "target": {"item_ids": ["b6"]}})
     assert client.request("DELETE", "/api/v1/items/b3", headers=blue.headers).status_code == 200
     served = client.post("/api/v1/recommendations", json={"user_id": user}, headers=blue.headers).json()
-    with as_served(blue.db, blue.tenant, live_ranker(blue.lake, blue.tenant), now=NOW) as answers:
+    with offline_answers(blue.db, blue.tenant, live_ranker(blue.lake, blue.tenant), now=NOW) as answers:
         found = answers.recommend(user, 10)
         like = answers.similar("b1", 10)
         with pytest.raises(ItemNotFound):

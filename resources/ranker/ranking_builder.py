@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.ranker.candidates import Source as Candidates
-from resources.ranker.eligibility.current_items import ItemsNow
-from resources.ranker.ranking import Fallback, RankedItem, Ranking, Source
+from resources.ranker.candidates import Candidates
+from resources.ranker.eligibility.current_items import CurrentItems
+from resources.ranker.ranking import Fallback, ItemSource, RankedItem, Ranking
 from resources.ranker.reasons import popularity_reason
 
 Reasons = Callable[[NDArray[np.int32]], list[str]]
-"""Says for each row why it is in the answer."""
+"""Says for each of the rows `(n,)` why it is in the answer."""
 _PINNED = "Chosen by this shop"
 _TRENDING = "Trending in this shop"
 _DEEPER = 4
 
 
-class Answer:
+class RankingBuilder:
     """An answer in the making: items are added best source first, and a source never gives one that is there already.
 
     Args:
@@ -28,7 +28,7 @@ class Answer:
         max_per_category: at most so many items of one category; items without a category are not counted.
     """
 
-    def __init__(self, items: ItemsNow, wanted: int, max_per_category: int | None = None) -> None:
+    def __init__(self, items: CurrentItems, wanted: int, max_per_category: int | None = None) -> None:
         self._items = items
         self._wanted = wanted
         self._cap = max_per_category
@@ -36,7 +36,7 @@ class Answer:
         self._ceiling = 1.0
         self.rows: list[int] = []
         self._scores: list[float] = []
-        self._sources: list[Source] = []
+        self._sources: list[ItemSource] = []
 
     @property
     def missing(self) -> int:
@@ -44,17 +44,17 @@ class Answer:
         return self._wanted - len(self.rows)
 
     def taken(self) -> NDArray[np.int32]:
-        """Return the rows in the answer so far."""
+        """Return the rows `(n,)` in the answer so far."""
         return np.array(self.rows, dtype=np.int32)
 
     def add_pinned(self, rows: NDArray[np.int32]) -> None:
-        """Add the rows that rules put first; their score is 1."""
+        """Add the rows `(n,)` that rules put first; their score is 1."""
         if not len(rows):
             return
         kept = rows[self._within_cap(rows)][: self.missing]
         self._add(kept.tolist(), [1.0] * len(kept), ["pinned"] * len(kept))
 
-    def add(self, candidates: Candidates, sources: Callable[[NDArray[np.int32]], list[Source]]) -> int:
+    def add(self, candidates: Candidates, sources: Callable[[NDArray[np.int32]], list[ItemSource]]) -> int:
         """Add what `candidates` give until the answer is full, and return how many they gave.
 
         Values above 1, which factors of rules make, are divided by the greatest one.
@@ -92,7 +92,7 @@ class Answer:
             top = float(values[0]) if len(values) else 1.0
             return rows, values * (ceiling / max(top, 1.0))
 
-        def sources(rows: NDArray[np.int32]) -> list[Source]:
+        def sources(rows: NDArray[np.int32]) -> list[ItemSource]:
             trending = set(trends())
             return ["trending" if row in trending else "popular" for row in rows.tolist()]
 
@@ -156,7 +156,7 @@ class Answer:
             kept.append(position)
         return np.array(kept, dtype=np.int64)
 
-    def _add(self, rows: list[int], scores: list[float], sources: list[Source]) -> None:
+    def _add(self, rows: list[int], scores: list[float], sources: list[ItemSource]) -> None:
         ceiling = self._ceiling
         for score in scores:
             if score < ceiling:
@@ -167,4 +167,4 @@ class Answer:
         self._sources.extend(sources)
 
 
-_WITHOUT_VECTOR: frozenset[Source] = frozenset(("pinned", "trending", "popular"))
+_WITHOUT_VECTOR: frozenset[ItemSource] = frozenset(("pinned", "trending", "popular"))

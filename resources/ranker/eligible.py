@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.ranker.candidates import ByPopularity
-from resources.ranker.eligibility.current_items import ItemsNow, Patch
+from resources.ranker.eligibility.current_items import CurrentItems, Patch
 from resources.ranker.eligibility.filters import Filters, FilterView, FilterViews
 from resources.ranker.eligibility.row_rules import RowRules
 
@@ -16,18 +16,18 @@ NO_ROWS = np.empty(0, dtype=np.int32)
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class EligibleItems:
     """The items that one answer may contain.
 
     Attributes:
         view: what passes the filters in the release.
         patch: what the changes since do to that.
         rules: of the shop; hidden items are in `removed`.
-        removed: rows that are not to be answered, for whatever reason; not sorted, with repeats.
-        pinned: rows to begin with, in their order.
+        removed: `(n,)`, rows that are not to be answered, for whatever reason; not sorted, with repeats.
+        pinned: `(m,)`, rows to begin with, in their order.
     """
 
-    items: ItemsNow
+    items: CurrentItems
     view: FilterView
     patch: Patch
     rules: RowRules
@@ -38,13 +38,13 @@ class Scope:
     def of(
         cls,
         views: FilterViews,
-        items: ItemsNow,
+        items: CurrentItems,
         rules: RowRules,
         filters: Filters,
         *,
         also_removed: NDArray[np.int32] = NO_ROWS,
-    ) -> Scope:
-        """Put together what an answer may contain; `also_removed` are rows to leave out."""
+    ) -> EligibleItems:
+        """Put together what an answer may contain; `also_removed` `(n,)` are rows to leave out."""
         removed = also_removed
         if filters.exclude_ids or len(rules.hidden):
             removed = np.concatenate([also_removed, items.rows(filters.exclude_ids), rules.hidden])
@@ -90,7 +90,7 @@ class Scope:
         return mask
 
     def popular(self, taken: NDArray[np.int32], *, only: NDArray[np.bool_] | None = None) -> ByPopularity:
-        """Return what is popular, without the rows in `taken`, and of the items `only`, `(items.size,)`, if given."""
+        """Return what is popular, without the rows `taken` `(n,)`, of the items `only` `(items.size,)` if given."""
         allowed = self.mask()
         allowed[taken] = False
         if only is not None:
