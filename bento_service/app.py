@@ -31,7 +31,7 @@ from bento_service.schemas.rules import RuleBody, RulePatch
 from bento_service.schemas.training import ReindexRequest, TrainRequest
 from bento_service.telemetry.logs import RequestLog
 from bento_service.telemetry.metrics import Metrics
-from bento_service.workers.export_worker import WriteExport
+from bento_service.workers.job_worker import RunJob
 from resources.base.code_version import code_version
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
@@ -95,14 +95,14 @@ def create_app(
     clock: Clock,
     *,
     metrics: Metrics | None = None,
-    write_export: WriteExport | None = None,
+    run_export: RunJob | None = None,
 ) -> FastAPI:
     """Build the app that answers everything.
 
-    `metrics` says how they are shared between workers, `write_export` where exports are written; without them that
+    `metrics` says how they are shared between workers, `run_export` where exports are written; without them that
     happens in this process.
     """
-    services = make_services(settings, db, lake, clock, metrics or Metrics(), write_export)
+    services = make_services(settings, db, lake, clock, metrics or Metrics(), run_export)
     app = FastAPI(
         title="recsaas",
         version=code_version(),

@@ -27,8 +27,8 @@ from bento_service.scheduling.threads import Threads
 from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
 from bento_service.telemetry.metrics import Metrics
-from bento_service.workers.export_worker import ExportWorker, WriteExport
-from bento_service.workers.upload_worker import UploadWorker
+from bento_service.workers.job_worker import JobWorker, RunJob
+from bento_service.workers.service_jobs import service_worker
 from resources.base.errors import Forbidden
 from resources.base.settings import Settings
 from resources.catalogue.items import ItemCatalogue
@@ -72,8 +72,7 @@ class Services:
     shared: SharedStore | None
     metrics: Metrics
     upload_slots: UploadSlots
-    upload_worker: UploadWorker
-    export_worker: ExportWorker
+    job_worker: JobWorker
 
     def require_writable_lake(self) -> None:
         """Refuse what changes the lake where it is only read.
@@ -89,7 +88,7 @@ class Services:
 
 
 def make_services(
-    settings: Settings, db: ControlDb, lake: Lake, clock: Clock, metrics: Metrics, write_export: WriteExport | None
+    settings: Settings, db: ControlDb, lake: Lake, clock: Clock, metrics: Metrics, run_export: RunJob | None
 ) -> Services:
     """Make the parts of one process, which share its threads and caches."""
     threads = Threads()
@@ -131,10 +130,7 @@ def make_services(
         shared=shared,
         metrics=metrics,
         upload_slots=UploadSlots(),
-        upload_worker=UploadWorker(
-            lake, db, clock, metrics, max_bytes=settings.max_upload_bytes, processes=settings.service_workers
-        ),
-        export_worker=ExportWorker(lake, db, clock, keep_days=settings.export_days, write=write_export),
+        job_worker=service_worker(settings, lake, db, clock, metrics, run_export=run_export),
     )
 
 

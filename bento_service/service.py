@@ -116,15 +116,14 @@ class RecsaasService:
             lake,
             lambda: datetime.now(UTC),
             metrics=metrics,
-            write_export=export_in_child,
+            run_export=export_in_child,
         )
         _mounted.start(app)
         services: Services = app.state.services
         self._services = services
         if not self._settings.lake_read_only:
             children().start()  # the first upload is not to wait for it
-            services.upload_worker.start()
-            services.export_worker.start()
+            services.job_worker.start()
         self._watch = asyncio.get_running_loop().create_task(services.releases.watch())
         _collect_rarely()
         sys.setswitchinterval(_SWITCH_SECONDS)
@@ -142,8 +141,7 @@ class RecsaasService:
         if self._services is not None:
             await asyncio.to_thread(self._services.decisions.close)
             if not self._settings.lake_read_only:
-                workers = (self._services.upload_worker, self._services.export_worker)
-                await asyncio.gather(*(asyncio.to_thread(worker.stop) for worker in workers))
+                await asyncio.to_thread(self._services.job_worker.stop)
                 await asyncio.to_thread(children().stop)  # workers that were forked call nothing at their exit
             self._services.contexts.close()
             if self._services.shared is not None:

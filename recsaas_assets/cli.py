@@ -23,6 +23,7 @@ _COMMANDS = {
     "landing": "recsaas_assets.commands.data.landing:landing",
     "user": "recsaas_assets.commands.tenants.user:user",
     "events": "recsaas_assets.commands.data.events:events",
+    "jobs": "recsaas_assets.commands.platform.jobs:jobs",
     "rules": "recsaas_assets.commands.serving.rules:rules",
     "quality": "recsaas_assets.commands.data.quality:quality",
     "run": "recsaas_assets.commands.models.run:run",

@@ -16,16 +16,17 @@ from pydantic import PrivateAttr
 from resources.base.settings import Settings, load_settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.control_db.runs import note_stage
 from resources.control_db.tenants import Tenant, get_tenant
-from resources.control_db.training_jobs import TrainingJob, begin_job, is_cancelled, note_release
 from resources.decisions.store import DecisionStore, open_decisions
+from resources.jobs.kinds.training import TrainingJob, begin_training_job, is_cancelled, note_release
 from resources.storage.lake import Lake, TenantLake
 from resources.storage.run_lock import tenant_run_lock
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TrainingSettings
+from resources.training.runs import note_stage
 
-_PARTITION_TAG = "dagster/partition"
+PARTITION_TAG = "dagster/partition"
+"""The tag of a run of one tenant; its value is the id of the tenant. Dagster exports no name for it."""
 _LONGEST_WAIT_SECONDS = 3600.0
 TRAINING_JOB_TAG = "recsaas/training_job"
 """The tag of a run that a training job asked for; its value is the id of the job."""
@@ -93,9 +94,9 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[TenantRunResource]:
         """Take the tenant's run lock for as long as the run's process works."""
         run = context.run
-        if run is None or _PARTITION_TAG not in run.tags:
+        if run is None or PARTITION_TAG not in run.tags:
             raise ValueError("This asset is materialised per tenant: choose a partition, or use `recsaas run TENANT`.")
-        self._tenant = TenantId.parse(run.tags[_PARTITION_TAG])
+        self._tenant = TenantId.parse(run.tags[PARTITION_TAG])
         self._run_id = run.run_id
         self._instance = context.instance
         log = context.log
@@ -107,7 +108,7 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
             on_wait=log.info if log is not None else None,
         ):
             if (job_id := run.tags.get(TRAINING_JOB_TAG)) is not None:
-                self._job = begin_job(self.db, self._tenant, job_id, run_id=run.run_id, now=datetime.now(UTC))
+                self._job = begin_training_job(self.db, self._tenant, job_id, run_id=run.run_id, now=datetime.now(UTC))
             yield self
 
     @property
@@ -181,7 +182,7 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
             return False
         if not self._stop and now - self._looked_at >= _SECONDS_BETWEEN_LOOKS:
             self._looked_at = now
-            self._stop = is_cancelled(self.db, job.id)
+            self._stop = is_cancelled(self.db, self._tenant, job.id)
         return self._stop
 
     def end_cancelled(self) -> NoReturn:

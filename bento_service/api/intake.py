@@ -11,8 +11,8 @@ from bento_service.http.multipart import ReceivedFile, received_file
 from bento_service.schemas.uploads import UploadAnswer, UploadJobAnswer
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
-from resources.control_db.upload_jobs import UploadJob
 from resources.control_db.uploads import counting_uploads
+from resources.jobs.kinds.uploads import ReceivedUpload, UploadJob
 from resources.stores.tenant_store import TenantStore
 from resources.training.readiness import Readiness, measure_readiness
 from resources.uploads.contract.columns import Kind
@@ -52,7 +52,7 @@ async def receive_upload(
         )
     if isinstance(job, UploadAnswer):
         return Response(job.model_dump_json(), media_type="application/json")
-    services.upload_worker.wake()
+    services.job_worker.wake()
     accepted = UploadJobAnswer.of(job)
     return Response(
         accepted.model_dump_json(),
@@ -105,19 +105,16 @@ def _submit(
     stored = stored_report(store, kind, file.sha256, settings, now=services.clock())
     if stored is not None:
         return _answer(services, tenant, stored.model_copy(update={"validate_only": validate_only}))
-    job = submit_upload(
-        services.lake,
-        services.db,
-        tenant,
-        kind,
-        file.path,
+    received = ReceivedUpload(
+        kind=kind.value,
         filename=file.filename,
-        sha256=file.sha256,
         source="http",
-        now=services.clock(),
+        sha256=file.sha256,
         validate_only=validate_only,
+        bytes_total=file.size,
     )
-    services.upload_worker.count()
+    job = submit_upload(store, file.path, received, now=services.clock())
+    services.job_worker.count()
     return job
 
 

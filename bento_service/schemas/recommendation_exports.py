@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from bento_service.schemas.common import MAX_COUNT, Answer, Body, Text
-from resources.control_db.recommendation_exports import (
+from resources.jobs.kinds.exports import (
     ExportFormat,
     ExportRequest,
     ExportStatus,
@@ -73,24 +73,24 @@ class ExportAnswer(Answer):
     def of(cls, export: RecommendationExport) -> ExportAnswer:
         """Show an export."""
         completed = export.status is ExportStatus.COMPLETED
-        share = export.users_done / export.users_total if export.users_total else 0.0
+        figures = export.figures
         return cls(
             export_id=export.id,
             status=export.status,
-            progress=1.0 if completed else min(0.99, round(share, 4)),  # the file comes after the last user
+            progress=1.0 if completed else min(0.99, round(figures.share, 4)),  # the file comes after the last user
             count=export.request.count,
             scenario=export.request.scenario,
             format=export.request.format,
-            users_done=export.users_done,
-            users_total=export.users_total,
-            rows=export.rows,
-            bytes=export.bytes,
-            release_version=export.release_version,
+            users_done=figures.users_done,
+            users_total=figures.users_total,
+            rows=figures.rows,
+            bytes=figures.bytes,
+            release_version=figures.release_version,
             created_at=export.created_at,
             started_at=export.started_at,
             completed_at=export.completed_at,
             error=ExportError(code=export.error_code, message=export.message or "") if export.error_code else None,
-            download_url=f"{address(export)}/file" if completed and export.bytes is not None else None,
+            download_url=f"{address(export)}/file" if completed and figures.bytes is not None else None,
         )
 
 

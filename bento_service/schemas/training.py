@@ -9,10 +9,10 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 
 from bento_service.schemas.common import Answer, Body, JsonObject, Text
-from resources.control_db.training_jobs import JobStatus, TrainingJob
+from resources.jobs.kinds.training import TrainingJob, TrainingStatus
 from resources.release.manifest import ReleaseManifest
 from resources.tenants.settings import ModelType
-from resources.tenants.training_request import JobKind, TrainingMode
+from resources.tenants.training_request import TrainingKind, TrainingMode
 from resources.training.progress import Phase, Progress
 
 DeploymentStatus = Literal["deployed", "held", "not_requested"]
@@ -41,7 +41,7 @@ class JobAccepted(Answer):
     """The job is stored; its run starts when no other run of the tenant is going on."""
 
     job_id: str
-    status: JobStatus
+    status: TrainingStatus
     estimated_duration_minutes: float
     progress_url: str
 
@@ -75,7 +75,7 @@ class JobSummary(Answer):
     """One line of the list of jobs. `hyperparameters` are by our own names."""
 
     job_id: str
-    kind: JobKind
+    kind: TrainingKind
     status: Phase
     progress: float
     model_type: ModelType | None
@@ -163,7 +163,7 @@ def _summary(job: TrainingJob, progress: Progress) -> dict[str, Any]:
         "run_id": job.run_id,
         "model_version": job.release_version,
         "deployment_status": _deployment(job),
-        "error": job.message if job.status in (JobStatus.FAILED, JobStatus.CANCELLED) else None,
+        "error": job.message if job.status in (TrainingStatus.FAILED, TrainingStatus.CANCELLED) else None,
         "created_at": job.created_at,
         "started_at": job.started_at,
         "ended_at": job.ended_at,

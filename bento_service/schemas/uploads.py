@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from bento_service.schemas.common import Answer
-from resources.control_db.upload_jobs import JobStatus, UploadJob
 from resources.control_db.uploads import UploadRecord
+from resources.jobs.kinds.uploads import UploadJob, UploadJobStatus
 from resources.training.readiness import Readiness
 from resources.uploads.contract.report import UploadReport
 
@@ -110,7 +110,7 @@ class UploadJobAnswer(Answer):
     filename: str
     validate_only: bool
     upload_id: str | None
-    status: JobStatus
+    status: UploadJobStatus
     status_url: str
     progress: float
     bytes_total: int
@@ -123,18 +123,19 @@ class UploadJobAnswer(Answer):
     @classmethod
     def of(cls, job: UploadJob, *, report: UploadReport | None = None) -> UploadJobAnswer:
         """Show a job."""
-        finished = job.status in (JobStatus.STORED, JobStatus.CHECKED)
+        received = job.received
+        finished = job.status in (UploadJobStatus.STORED, UploadJobStatus.CHECKED)
         return cls(
             job_id=job.job_id,
-            kind=job.kind,
-            filename=job.filename,
-            validate_only=job.validate_only,
+            kind=received.kind,
+            filename=received.filename,
+            validate_only=received.validate_only,
             upload_id=job.upload_id,
             status=job.status,
             status_url=f"/api/v1/uploads/jobs/{job.job_id}",
             # Comparing and storing come after the last byte was read.
-            progress=1.0 if finished else min(0.99, round(job.bytes_done / max(job.bytes_total, 1), 4)),
-            bytes_total=job.bytes_total,
+            progress=1.0 if finished else min(0.99, round(job.bytes_done / max(received.bytes_total, 1), 4)),
+            bytes_total=received.bytes_total,
             bytes_done=job.bytes_done,
             report=report,
             error=JobError(code=job.error_code, message=job.message or "") if job.error_code else None,

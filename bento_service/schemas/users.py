@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Literal
 
 from bento_service.schemas.common import Answer
-from resources.control_db.erasures import Erasure
 from resources.erasure.certificate import Certificate
+from resources.jobs.kinds.erasures import Erasure
 
 
 class PendingErasure(Answer):

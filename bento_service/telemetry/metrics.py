@@ -8,7 +8,8 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from resources.control_db.upload_jobs import JobStatus
+from resources.jobs.kinds.uploads import UploadJobStatus
+from resources.jobs.model import JobStatus
 from resources.uploads.contract.report import UploadReport
 
 MAX_TENANT_LABELS = 1000
@@ -132,9 +133,9 @@ class Metrics:
             self._upload_rows.labels(self._label(tenant), report.kind, outcome).inc(count)
 
     def upload_jobs(self, counts: Mapping[JobStatus, int]) -> None:
-        """Note how many upload jobs there are now, by status."""
-        for status, count in counts.items():
-            self._upload_jobs.labels(status.value).set(count)
+        """Note how many unfinished upload jobs there are now, by status."""
+        self._upload_jobs.labels(UploadJobStatus.QUEUED.value).set(counts[JobStatus.QUEUED])
+        self._upload_jobs.labels(UploadJobStatus.CHECKING.value).set(counts[JobStatus.RUNNING])
 
     def upload_job(self, *, outcome: str, seconds: float) -> None:
         """Note that an upload job is finished."""

@@ -11,11 +11,11 @@ import polars as pl
 from resources.base.tenant import TenantId
 from resources.catalogue.rows import change_rows, upload_rows
 from resources.control_db.engine import ControlDb
-from resources.control_db.erasures import users_being_erased
 from resources.control_db.items import list_item_changes
 from resources.control_db.uploads import UploadRecord, counting_uploads, list_uploads, set_aside_upload
 from resources.events.export import scan_exported_events
 from resources.events.log import IMPRESSION
+from resources.jobs.kinds.erasures import users_being_erased
 from resources.storage.lake import Lake, scan_parquet, sink_parquet
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from resources.base.settings import Settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.runs import note_end
 from resources.storage.file_lock import file_lock
+from resources.training.runs import note_end
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance

@@ -12,10 +12,10 @@ from dagster._utils.error import SerializableErrorInfo  # type: ignore[attr-defi
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.runs import note_end
+from resources.dagster_resources import PARTITION_TAG
 from resources.storage.run_lock import dead_run
+from resources.training.runs import note_end
 
-_PARTITION_TAG = "dagster/partition"
 _DIED = (
     "The run's process was killed, or the machine went down. The live release is as it was before. "
     "Run the tenant again: recsaas run {tenant}"
@@ -51,7 +51,7 @@ def fail_dead_runs(instance: DagsterInstance, home: Path, db: ControlDb, *, now:
     """
     ended = []
     for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING])):
-        partition = run.tags.get(_PARTITION_TAG)
+        partition = run.tags.get(PARTITION_TAG)
         if partition is None or dead_run(home, TenantId.parse(partition)) != run.run_id:
             continue
         message = _DIED.format(tenant=partition)

@@ -1,11 +1,11 @@
-"""What becomes of a training job at a tick of the sensor, worked out from the job and from what Dagster knows."""
+"""Decision about a training job at a tick of the sensor, from the job and from what Dagster knows of its run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from resources.control_db.training_jobs import JobStatus, TrainingJob
+from resources.jobs.kinds.training import TrainingJob, TrainingStatus
 
 RunState = Literal["going_on", "completed", "failed", "cancelled", "not_started"]
 
@@ -15,11 +15,11 @@ _GONE = (
 )
 MOST_STARTS = 5
 """Runs that a job is given when the machine is too busy to start one in time."""
-_ENDS: dict[RunState, JobStatus] = {
-    "completed": JobStatus.COMPLETED,
-    "failed": JobStatus.FAILED,
-    "cancelled": JobStatus.CANCELLED,
-    "not_started": JobStatus.FAILED,
+_ENDS: dict[RunState, TrainingStatus] = {
+    "completed": TrainingStatus.COMPLETED,
+    "failed": TrainingStatus.FAILED,
+    "cancelled": TrainingStatus.CANCELLED,
+    "not_started": TrainingStatus.FAILED,
 }
 
 
@@ -51,14 +51,14 @@ class Wait:
 class End:
     """The run has ended, and nobody has noted it: note it in the job."""
 
-    status: JobStatus
+    status: TrainingStatus
     message: str | None
 
 
 def next_step(
     job: TrainingJob, run: JobRun | None, *, starts: int, known: bool, active: bool, busy: bool
 ) -> Start | Wait | End:
-    """What to do with an unfinished job.
+    """Decide what to do with an unfinished job.
 
     Args:
         run: the newest run with the job's tag.
@@ -73,7 +73,7 @@ def next_step(
             return Wait(f"{job.id}: run {run.run_id} is going on.")
         return End(_ENDS[run.state], run.message)
     if job.run_id is not None:
-        return End(JobStatus.FAILED, _GONE)
+        return End(TrainingStatus.FAILED, _GONE)
     if not known:
         return Wait(f"{job.id}: the partition of {job.tenant} is not there yet.")
     if not active:

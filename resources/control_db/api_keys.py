@@ -31,7 +31,7 @@ Scope = Literal[
     "admin",
 ]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""What a tenant may give to its keys; each is about that tenant alone."""
+"""Scopes that a tenant may give to its keys; each is about that tenant alone."""
 PLATFORM = "platform"
 """The scope of whoever runs the installation, over every tenant. Only the command line gives it to a key."""
 MAX_ACTIVE_KEYS = 200
@@ -41,7 +41,7 @@ _MAX_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What the platform knows about a key. `tenant_status` is the tenant's at the time of reading."""
+    """One API key, without its secret. `tenant_status` is the tenant's at the time of reading."""
 
     id: str
     tenant: TenantId

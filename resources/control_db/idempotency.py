@@ -37,7 +37,7 @@ class WriteKey:
 
     @property
     def hash(self) -> str:
-        """What is stored of the key: clients may put anything into it."""
+        """SHA-256 of the key, which is stored in its place: clients may put anything into a key."""
         return hashlib.sha256(self.key.encode(errors="surrogatepass")).hexdigest()
 
 

@@ -25,7 +25,7 @@ _Columns: TypeAlias = tuple[str, Action, dict[str, JsonValue], int, datetime]
 
 @dataclass(frozen=True, slots=True)
 class ItemEdit:
-    """What somebody wants to become of an item.
+    """Change of an item that was asked for.
 
     `put` describes it anew: what `fields` leaves out is null. `patch` changes `fields` (null empties one) and does
     nothing to an item that is not there. `delete` has no fields. Times are ISO 8601 texts.

@@ -109,56 +109,39 @@ class UploadRow(Base):
     left_out_run: Mapped[str | None] = mapped_column(String(64))
 
 
-class JobRow:
-    """Columns of every table of jobs: one process at a time works on a row, for as long as it renews its claim.
+class JobRow(Base):
+    """One job of any kind: work that was acknowledged. One process at a time works on it, while it renews its claim.
 
-    `rests` counts how often an outage or an error has put it back.
+    The columns are those of `resources.jobs.model.Job`. A queued job is not claimed before `not_before`.
     """
 
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_kind_status", "kind", "status"),
+        Index("ix_jobs_tenant_time", "tenant_id", "kind", "created_at"),
+    )
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
-    job_id: Mapped[str] = mapped_column(String(80), primary_key=True)
-    status: Mapped[str] = mapped_column(String(16), index=True)
+    id: Mapped[str] = mapped_column(String(80), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    status: Mapped[str] = mapped_column(String(16))
+    priority: Mapped[int] = mapped_column(Integer)
+    subject: Mapped[str | None] = mapped_column(String(256))
+    input: Mapped[dict[str, Any]] = mapped_column(JSON)
+    result: Mapped[dict[str, Any]] = mapped_column(JSON)
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    progress: Mapped[float] = mapped_column(Float)
+    stage: Mapped[str | None] = mapped_column(String(64))
+    attempts: Mapped[int] = mapped_column(Integer)
+    rests: Mapped[int] = mapped_column(Integer)
     claimed_by: Mapped[str | None] = mapped_column(String(64))
     claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    attempts: Mapped[int] = mapped_column(Integer)
-    rests: Mapped[int] = mapped_column(Integer, server_default="0")
+    not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cancel_requested: Mapped[bool] = mapped_column(Boolean)
+    run_id: Mapped[str | None] = mapped_column(String(64), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class UploadJobRow(JobRow, Base):
-    """One received file that is checked after it was acknowledged; its bytes are in the lake."""
-
-    __tablename__ = "upload_jobs"
-    kind: Mapped[str] = mapped_column(String(16))
-    filename: Mapped[str] = mapped_column(Text)
-    source: Mapped[str] = mapped_column(String(16))
-    sha256: Mapped[str] = mapped_column(String(64))
-    validate_only: Mapped[bool] = mapped_column(Boolean)
-    bytes_total: Mapped[int] = mapped_column(BigInteger)
-    bytes_done: Mapped[int] = mapped_column(BigInteger)
-    upload_id: Mapped[str | None] = mapped_column(String(80))
-    error_code: Mapped[str | None] = mapped_column(String(64))
-    message: Mapped[str | None] = mapped_column(Text)
-    report: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-
-
-class RecommendationExportRow(JobRow, Base):
-    """One file with the lists of all users that was asked for; `bytes` is its size, null while there is no file."""
-
-    __tablename__ = "recommendation_exports"
-    count: Mapped[int] = mapped_column(Integer)
-    scenario: Mapped[str | None] = mapped_column(Text)
-    format: Mapped[str] = mapped_column(String(16))
-    release_version: Mapped[str | None] = mapped_column(String(80))
-    users_done: Mapped[int] = mapped_column(BigInteger)
-    users_total: Mapped[int | None] = mapped_column(BigInteger)
-    rows: Mapped[int | None] = mapped_column(BigInteger)
-    bytes: Mapped[int | None] = mapped_column(BigInteger)
-    error_code: Mapped[str | None] = mapped_column(String(64))
-    message: Mapped[str | None] = mapped_column(Text)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class EventExportRow(Base):
@@ -172,21 +155,6 @@ class EventExportRow(Base):
     file: Mapped[str] = mapped_column(Text)
     sha256: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class ErasureRow(Base):
-    """One request to erase a user. The id of the user is kept only until the work is done."""
-
-    __tablename__ = "erasures"
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
-    user_id: Mapped[str | None] = mapped_column(String(256))
-    user_digest: Mapped[str] = mapped_column(String(64))
-    status: Mapped[str] = mapped_column(String(16), index=True)
-    certificate: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    retrained_run: Mapped[str | None] = mapped_column(String(64))
-    requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class EventRow(Base):
@@ -233,30 +201,6 @@ class RunRow(Base):
     metrics: Mapped[dict[str, Any]] = mapped_column(JSON)
     code_version: Mapped[str | None] = mapped_column(String(64))
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-
-class TrainingJobRow(Base):
-    """One run that was asked for by API: what is asked of it, and how far it came."""
-
-    __tablename__ = "training_jobs"
-    __table_args__ = (Index("ix_training_jobs_tenant_time", "tenant_id", "created_at"),)
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
-    kind: Mapped[str] = mapped_column(String(16))
-    model_type: Mapped[str | None] = mapped_column(String(16))
-    hyperparameters: Mapped[dict[str, Any]] = mapped_column(JSON)
-    mode: Mapped[str | None] = mapped_column(String(16))
-    auto_deploy: Mapped[bool] = mapped_column(Boolean)
-    estimated_seconds: Mapped[float] = mapped_column(Float)
-    status: Mapped[str] = mapped_column(String(16), index=True)
-    cancel_requested: Mapped[bool] = mapped_column(Boolean)
-    run_id: Mapped[str | None] = mapped_column(String(64), index=True)
-    release_version: Mapped[str | None] = mapped_column(String(40))
-    deployed: Mapped[bool | None] = mapped_column(Boolean)
-    message: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 

@@ -10,7 +10,7 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.tables import TenantVersionRow
 
 STATE_VERSION_SQL = "SELECT version FROM tenant_versions WHERE tenant_id = ?"
-"""What `state_version` asks, for a reader with a connection of its own; no row means 0."""
+"""Query of `state_version`, for a reader with a connection of its own; no row means 0."""
 
 
 def state_version(db: ControlDb, tenant: TenantId) -> int:

@@ -1,4 +1,4 @@
-"""What a shop can show for an erasure. It names the user only by a digest."""
+"""Certificate of an erasure, for the shop to show. It names the user only by a digest."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from resources.control_db.erasures import Erasure
 from resources.erasure.places.trace import Finding
+from resources.jobs.kinds.erasures import Erasure
 
 
 class Certificate(BaseModel):

@@ -10,7 +10,6 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from resources.base.errors import UserNotFound
-from resources.control_db.erasures import users_being_erased
 from resources.control_db.uploads import list_uploads
 from resources.decisions.decision import as_fields
 from resources.decisions.store import DecisionStore
@@ -18,6 +17,7 @@ from resources.erasure.places.matching import USER, count_in_table, rows_of
 from resources.erasure.places.releases import releases_with, seen_items_in
 from resources.erasure.places.uploads import rejected_rows_of
 from resources.events.log import EventLog
+from resources.jobs.kinds.erasures import users_being_erased
 from resources.release.store import ReleaseStore
 from resources.storage.lake import TenantLake, parts, scan_parquet
 from resources.storage.listing import list_files

@@ -15,15 +15,6 @@ from pathlib import Path
 
 from resources.base.errors import Conflict
 from resources.control_db.engine import ControlDb
-from resources.control_db.erasures import (
-    Erasure,
-    complete_erasure,
-    forget_user,
-    get_erasure,
-    newest_upload,
-    note_found,
-)
-from resources.control_db.upload_jobs import list_unfinished
 from resources.decisions.store import DecisionStore
 from resources.erasure.certificate import Certificate, certificate_of
 from resources.erasure.places.databases import remove_deleted_bytes
@@ -35,6 +26,16 @@ from resources.erasure.places.releases import traces_in_releases
 from resources.erasure.places.tables import traces_in_tables, traces_in_training, traces_of_dead_processes
 from resources.erasure.places.trace import Finding, Subject, Trace, merged
 from resources.erasure.places.uploads import REWRITTEN, traces_in_job_reports, traces_in_uploads
+from resources.jobs.kinds.erasures import (
+    Erasure,
+    complete_erasure,
+    forget_user,
+    get_erasure,
+    newest_upload,
+    note_found,
+)
+from resources.jobs.model import JobKind
+from resources.jobs.store import list_unfinished
 from resources.recommendations.exports import export_lock
 from resources.storage.lake import Lake
 from resources.storage.run_lock import tenant_run_lock
@@ -73,7 +74,7 @@ def perform_erasure(
         if erasure.user_id is None:
             certificate = Certificate.model_validate(erasure.certificate)
             return certificate if erasure.status == "completed" else _completed(db, decisions, erasure, certificate)
-        if list_unfinished(db, erasure.tenant):
+        if list_unfinished(db, JobKind.UPLOAD, erasure.tenant):
             raise Conflict(
                 f"Received files of tenant {erasure.tenant} are still to be checked, and may name the user. "
                 f"{erasure.id} goes on when they are done."
@@ -129,7 +130,7 @@ def _search(subject: Subject) -> Iterator[Trace]:
 
 
 def _found_earlier(erasure: Erasure) -> tuple[tuple[Finding, ...], bool]:
-    """What the request has removed, and what was found before a crash."""
+    """Findings of the request itself and of attempts before a crash, and whether they call for a training."""
     noted = dict(erasure.certificate or {})
     events = (Finding(place=EVENTS, rows=noted["events"], done=REWRITTEN),) if noted.get("events") else ()
     earlier = noted.get("found", {})

@@ -1,3 +1,3 @@
-"""Work that one process claims and another takes over when that one dies: claims, leases, and how long a job rests
-after an outage. May import base.
+"""Work that was acknowledged and is done later, of any kind: the one table, the queue with its claims and turns, the
+runner, and the registry that says how each kind is treated. May import base and control_db.
 """

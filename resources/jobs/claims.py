@@ -33,7 +33,7 @@ LONGEST_REST = timedelta(minutes=5)
 MAX_ATTEMPTS = 3
 """A job that ended three processes is not tried again, or it would take the service down for ever."""
 OUTAGES = (OSError, OperationalError, PoolTimeout, NotReady, ConfigurationError)
-"""What passes by itself or by the operator's hand, and is no fault of the job."""
+"""Errors that pass by themselves or by the operator's hand, and are no fault of the job."""
 
 _CLOCK_SECONDS = 60
 """How far the start of a process may seem to move when the clock is set."""

@@ -11,8 +11,8 @@ import polars as pl
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.erasures import users_being_erased
 from resources.events.log import EventLog
+from resources.jobs.kinds.erasures import users_being_erased
 from resources.ranker.ranker import Ranker
 from resources.recommendations.offline import offline_answers
 

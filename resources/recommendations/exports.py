@@ -7,39 +7,38 @@ goes with the export.
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from upath import UPath
 
-from resources.base.errors import CorruptRelease, NoRelease, RecsaasError, ReleaseNotFound
+from resources.base.errors import (
+    ConfigurationError,
+    Conflict,
+    CorruptRelease,
+    NoRelease,
+    NotReady,
+    RecsaasError,
+    ReleaseNotFound,
+)
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.erasures import users_being_erased
 from resources.control_db.idempotency import WriteKey
-from resources.control_db.recommendation_exports import (
+from resources.jobs import store
+from resources.jobs.claims import Clock
+from resources.jobs.kinds.erasures import users_being_erased
+from resources.jobs.kinds.exports import (
+    ExportFigures,
     ExportRequest,
-    ExportStatus,
     RecommendationExport,
     add_export,
-    cancel_export,
-    claim_export,
-    finish_export,
-    finished_before,
-    forget_export,
     get_export,
-    holds_export,
     list_exports,
-    note_progress,
-    put_export_back,
-    renew_export,
 )
-from resources.jobs.claims import LEASE, MAX_ATTEMPTS, OUTAGES, RENEW_SECONDS, Clock, kept_claim, rest_after
+from resources.jobs.model import Job, JobError, JobKind, JobStatus, Outcome, Progress
+from resources.jobs.runner import JobControl, JobInterrupted, TryAgain, failed
 from resources.ranker.live import live_ranker
 from resources.recommendations.batch import RECOMMENDATION_SCHEMA, ListsOfAll, recommend_all
 from resources.release.store import ReleaseStore
@@ -51,88 +50,45 @@ from resources.storage.tenant_lock import tenant_lock
 MAX_KEPT = 10
 """Finished exports of one tenant that are kept: their files take room."""
 _LISTED = 10 * MAX_KEPT
-_LOOK_SECONDS = 0.5
-"""How soon a process notices that its export was cancelled."""
-
-
-class ExportInterrupted(Exception):
-    """The process stops, or the export is not its own any more: cancelled, or to be begun anew."""
 
 
 @dataclass(frozen=True, slots=True)
-class ExportRunner:
-    """One process that writes exports. `name` is its own among all processes; `stop` interrupts the work.
-
-    Whoever claims an export renews the claim until `run` has ended, wherever that runs.
-    """
+class ExportWriter:
+    """The handler of export jobs: writes their files."""
 
     lake: Lake
     db: ControlDb
     clock: Clock
-    name: str
-    stop: threading.Event
 
-    def claim(self) -> RecommendationExport | None:
-        """Take the next export; None when nothing waits. One that ended too many processes ends here."""
-        while True:
-            now = self.clock()
-            export = claim_export(self.db, worker=self.name, now=now, until=now + LEASE)
-            if export is None or export.attempts <= MAX_ATTEMPTS:
-                return export
-            self._failed(export, "internal_error", "This export broke off again and again. Tell us its id.")
+    def work(self, job: Job, control: JobControl) -> Outcome:
+        """Write the file of a claimed export, put it into the lake and end the job.
 
-    def renew(self, export: RecommendationExport) -> bool:
-        """Keep the claim; False when the export is not this process's to do any more."""
-        now = self.clock()
-        return renew_export(self.db, export, worker=self.name, now=now, until=now + LEASE)
-
-    def run(self, export: RecommendationExport) -> RecommendationExport | None:
-        """Write the file of a claimed export; return the finished export, or None when it is not finished by this.
-
-        An outage of the storage or the control DB, and a stop of this process, put the export back into the queue.
+        Raises:
+            JobInterrupted: the process stops, or the export is not its own any more: cancelled, or to be begun anew.
+            TryAgain: the release cannot be read; perhaps an erasure was replacing it.
         """
+        writing = _Writing(control)
         try:
-            with self._watched(export) as work:
-                return self._written(export, work)
-        except ExportInterrupted:
-            self.put_back(export)
-            return None
+            return self._written(RecommendationExport.of(job), writing)
         except NoRelease as error:
-            return self._failed(export, error.code, error.message)
-        except OUTAGES:
-            self.rest(export)
+            return failed(error.code, error.message, **asdict(writing.figures))
+        except (NotReady, ConfigurationError):  # the storage is away, or its credentials are: the export waits for it
             raise
-        except (ReleaseNotFound, CorruptRelease) as error:  # perhaps an erasure was replacing it
-            if export.attempts < MAX_ATTEMPTS:
-                self._try_again(export)
-                return None
-            return self._failed(export, error.code, error.message)
+        except (ReleaseNotFound, CorruptRelease) as error:
+            raise TryAgain(JobError(error.code, error.message)) from error
         except RecsaasError as error:
-            return self._failed(export, error.code, error.message)
+            return failed(error.code, error.message, **asdict(writing.figures))
 
-    def put_back(self, export: RecommendationExport) -> None:
-        """Queue an export that was interrupted, as if nobody had begun it."""
-        self._release(export, attempts=export.attempts - 1, rests=export.rests, wait=timedelta())
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """Leave everything as it is: the file is kept for some days."""
 
-    def rest(self, export: RecommendationExport) -> None:
-        """Queue an export again for later, after an outage, which is not its fault."""
-        self._release(export, attempts=export.attempts - 1, rests=export.rests + 1, wait=rest_after(export.rests))
-
-    def give_up(self, export: RecommendationExport) -> None:
-        """Note an error nobody expected: try again later, or end the export as failed."""
-        if export.attempts < MAX_ATTEMPTS:
-            self._try_again(export)
-        else:
-            message = "Something went wrong on our side. Ask for a new export; if it stays, tell us the id."
-            self._failed(export, "internal_error", message)
-
-    def _written(self, export: RecommendationExport, work: _Work) -> RecommendationExport:
+    def _written(self, export: RecommendationExport, writing: _Writing) -> Outcome:
         tenant, request = export.tenant, export.request
         # Before the release is loaded: an erasure that is complete by now has replaced the release, one that is not is
         # known here, and one that comes later takes the claim away.
         erased = users_being_erased(self.db, tenant)
         ranker = live_ranker(self.lake, tenant)
-        work.note(replace(work.export, release_version=ranker.release.version))
+        writing.note(release_version=ranker.release.version)
         with work_folder(_folder(self.lake), "export") as folder:
             file = folder / f"export.{request.format}"
             blocks = recommend_all(
@@ -141,67 +97,37 @@ class ExportRunner:
                 ranker,
                 ListsOfAll(request.count, request.scenario, without=erased),
                 now=self.clock(),
-                on_progress=lambda done, total: work.note(replace(work.export, users_done=done, users_total=total)),
+                on_progress=lambda done, total: writing.note(users_done=done, users_total=total),
             )
             rows = write_table(file, blocks, RECOMMENDATION_SCHEMA)
-            work.note(replace(work.export, rows=rows, users_total=work.export.users_total or 0))
-            return self._published(work.export, file)
+            writing.note(rows=rows, users_total=writing.figures.users_total or 0)
+            return self._published(export, writing, file)
 
-    def _published(self, export: RecommendationExport, file: Path) -> RecommendationExport:
-        done = replace(export, status=ExportStatus.COMPLETED, bytes=file.stat().st_size)
+    def _published(self, export: RecommendationExport, writing: _Writing, file: Path) -> Outcome:
+        figures = replace(writing.figures, bytes=file.stat().st_size)
+        done = Outcome(status=JobStatus.DONE, result=asdict(figures))
         target = export_file(self.lake, export)
         with export_lock(self.lake, export.tenant):
-            if not note_progress(self.db, export, worker=self.name, now=self.clock()):
-                raise ExportInterrupted
+            if not writing.control.keep():
+                raise JobInterrupted
             put_file(file, target)
-            if not finish_export(self.db, done, worker=self.name, now=self.clock()):
+            if not writing.control.end(done):
                 target.unlink(missing_ok=True)  # nobody else can have put one there: they would hold the lock
-                raise ExportInterrupted
-        return get_export(self.db, export.tenant, export.id)
-
-    @contextmanager
-    def _watched(self, export: RecommendationExport) -> Iterator[_Work]:
-        noted_at = time.monotonic()
-
-        def keep() -> bool:
-            nonlocal noted_at
-            if time.monotonic() - noted_at < RENEW_SECONDS:
-                return holds_export(self.db, export, worker=self.name)  # reading costs others nothing
-            noted_at = time.monotonic()
-            return note_progress(self.db, work.export, worker=self.name, now=self.clock())
-
-        with kept_claim(keep, every=_LOOK_SECONDS, name="export-progress") as lost:
-            work = _Work(export, lambda: self.stop.is_set() or lost.is_set())
-            yield work
-
-    def _failed(self, export: RecommendationExport, code: str, message: str) -> RecommendationExport | None:
-        failed = replace(export, status=ExportStatus.FAILED, error_code=code, message=message)
-        return failed if finish_export(self.db, failed, worker=self.name, now=self.clock()) else None
-
-    def _try_again(self, export: RecommendationExport) -> None:
-        self._release(export, attempts=export.attempts, rests=export.rests + 1, wait=rest_after(export.rests))
-
-    def _release(self, export: RecommendationExport, *, attempts: int, rests: int, wait: timedelta) -> None:
-        now, counts = self.clock(), {"attempts": attempts, "rests": rests}
-        put_export_back(self.db, export, worker=self.name, now=now, not_before=now + wait, **counts)
+                raise JobInterrupted
+        return done
 
 
-class _Work:
-    """An export while it is written: how far it is, and whether it is to go on."""
+class _Writing:
+    """An export while it is written: its figures so far, and whether it is to go on."""
 
-    def __init__(self, export: RecommendationExport, is_over: Callable[[], bool]) -> None:
-        self.export = export
-        self._is_over = is_over
+    def __init__(self, control: JobControl) -> None:
+        self.control = control
+        self.figures = ExportFigures()
 
-    def note(self, export: RecommendationExport) -> None:
-        """Note progress.
-
-        Raises:
-            ExportInterrupted: the work is to end.
-        """
-        self.export = export
-        if self._is_over():
-            raise ExportInterrupted
+    def note(self, **figures: object) -> None:
+        """Note figures; raises JobInterrupted when the work is to end."""
+        self.figures = replace(self.figures, **figures)  # type: ignore[arg-type]  # by name, as the dataclass has them
+        self.control.note(Progress(share=self.figures.share, figures=asdict(self.figures)))
 
 
 def submit_export(
@@ -232,17 +158,20 @@ def remove_export(
         ExportNotFound: the tenant has no export with this id.
     """
     export = get_export(db, tenant, export_id)
-    if cancel_export(db, export, now=now):
-        return get_export(db, tenant, export_id)
+    if not export.finished:
+        try:
+            return RecommendationExport.of(store.cancel_job(db, tenant, JobKind.EXPORT, export_id, now=now))
+        except Conflict:  # it was finished in this moment
+            export = get_export(db, tenant, export_id)
     _remove(lake, db, export)
     return None
 
 
 def remove_old_exports(lake: Lake, db: ControlDb, *, before: datetime) -> int:
     """Remove exports of all tenants that were finished before a time, with their files; return how many."""
-    old = finished_before(db, before)
-    for export in old:
-        _remove(lake, db, export)
+    old = store.list_ended(db, JobKind.EXPORT, before=before)
+    for job in old:
+        _remove(lake, db, RecommendationExport.of(job))
     return len(old)
 
 
@@ -258,7 +187,7 @@ def export_lock(lake: Lake, tenant: TenantId) -> AbstractContextManager[None]:
 
 def _remove(lake: Lake, db: ControlDb, export: RecommendationExport) -> None:
     export_file(lake, export).unlink(missing_ok=True)  # first, or a crash would leave a file that nothing names
-    forget_export(db, export)
+    store.forget_job(db, export.tenant, export.id)
 
 
 def _folder(lake: Lake) -> Path:

@@ -14,7 +14,7 @@ from resources.tenants.settings import ModelType, TrainingSettings
 TrainingMode = Literal["full", "incremental"]
 
 
-class JobKind(StrEnum):
+class TrainingKind(StrEnum):
     """`reindex` builds index and release of the newest trained model anew, and trains nothing."""
 
     TRAIN = "train"
@@ -28,7 +28,7 @@ class TrainingRequest:
     `hyperparameters` have our own names. Without `auto_deploy` the release is written and does not go live.
     """
 
-    kind: JobKind
+    kind: TrainingKind
     model_type: ModelType | None = None
     hyperparameters: Mapping[str, JsonValue] = field(default_factory=dict)
     mode: TrainingMode | None = None

@@ -1,3 +1,3 @@
-"""What a person asks about training before it and meanwhile: whether there is enough data, how long it will take, how
-far it is. May import uploads, events and the control DB.
+"""Training and its runs as a person sees them: whether there is enough data, how long it will take, how far a run is
+and how it ended. May import uploads, events, jobs and the control DB.
 """

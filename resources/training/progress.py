@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from resources.control_db.runs import RunRecord
-from resources.control_db.training_jobs import JobStatus, TrainingJob
-from resources.tenants.training_request import JobKind
+from resources.jobs.kinds.training import TrainingJob, TrainingStatus
+from resources.tenants.training_request import TrainingKind
+from resources.training.runs import RunRecord
 
 Phase = Literal["queued", "training", "evaluating", "indexing", "completed", "failed", "cancelled"]
 
 FITS = ("search", "holdout", "before_live", "release")
 """The fits of one training in their order; some are left out, and progress then jumps."""
-# Where each stage begins, in the order of a run, by the time that the stages take for a shop of 100,000 interactions.
-_TRAIN: Mapping[str, float] = {
+STAGES: Mapping[str, float] = {
     "raw_items": 0.01,
     "raw_users": 0.02,
     "tracked_events": 0.03,
@@ -32,9 +31,12 @@ _TRAIN: Mapping[str, float] = {
     "second_stage_model": 0.93,
     "release": 0.97,
 }
+"""The share of a run (0 to 1) that is over when each stage begins, by the time that the stages take for a shop of
+100,000 interactions. A stage is an asset of the pipeline, and `features` all of its dbt models; a test holds the names
+against the graph."""
 _REINDEX: Mapping[str, float] = {"faiss_index": 0.1, "release": 0.6}
 _MODELS = ("lightgcn_model", "two_tower_model")
-_MODEL_SHARE = _TRAIN["evaluation"] - _TRAIN["lightgcn_model"]
+_MODEL_SHARE = STAGES["evaluation"] - STAGES["lightgcn_model"]
 # The second stage is fitted beside the index and after the evaluation: a phase never goes back.
 _PHASES: Mapping[str, Phase] = {
     "evaluation": "evaluating",
@@ -42,11 +44,11 @@ _PHASES: Mapping[str, Phase] = {
     "second_stage_model": "indexing",
     "release": "indexing",
 }
-_SETTLED: Mapping[JobStatus, Phase] = {
-    JobStatus.QUEUED: "queued",
-    JobStatus.COMPLETED: "completed",
-    JobStatus.FAILED: "failed",
-    JobStatus.CANCELLED: "cancelled",
+_PHASES_OUTSIDE_A_RUN: Mapping[TrainingStatus, Phase] = {
+    TrainingStatus.QUEUED: "queued",
+    TrainingStatus.COMPLETED: "completed",
+    TrainingStatus.FAILED: "failed",
+    TrainingStatus.CANCELLED: "cancelled",
 }
 
 
@@ -69,7 +71,7 @@ class Progress:
 
 def progress_of(job: TrainingJob, run: RunRecord | None, *, now: datetime) -> Progress:
     """Where the job stands; `run` is what its run has noted, if it has begun."""
-    share = 1.0 if job.status is JobStatus.COMPLETED else _share(job.request.kind, run)
+    share = 1.0 if job.status is TrainingStatus.COMPLETED else _share(job.request.kind, run)
     fit = None if run is None else run.fit
     return Progress(
         phase=_phase(job, run),
@@ -84,16 +86,16 @@ def progress_of(job: TrainingJob, run: RunRecord | None, *, now: datetime) -> Pr
 
 
 def _phase(job: TrainingJob, run: RunRecord | None) -> Phase:
-    if (known := _SETTLED.get(job.status)) is not None:
+    if (known := _PHASES_OUTSIDE_A_RUN.get(job.status)) is not None:
         return known
-    first: Phase = "indexing" if job.request.kind is JobKind.REINDEX else "training"
+    first: Phase = "indexing" if job.request.kind is TrainingKind.REINDEX else "training"
     return first if run is None or run.stage is None else _PHASES.get(run.stage, first)
 
 
-def _share(kind: JobKind, run: RunRecord | None) -> float:
+def _share(kind: TrainingKind, run: RunRecord | None) -> float:
     if run is None or run.stage is None:
         return 0.0
-    share = (_REINDEX if kind is JobKind.REINDEX else _TRAIN).get(run.stage, 0.0)
+    share = (_REINDEX if kind is TrainingKind.REINDEX else STAGES).get(run.stage, 0.0)
     if run.stage in _MODELS and run.fit in FITS and run.epoch is not None and run.total_epochs:
         within = (FITS.index(run.fit) + min(1.0, run.epoch / run.total_epochs)) / len(FITS)
         share += _MODEL_SHARE * within
@@ -102,7 +104,7 @@ def _share(kind: JobKind, run: RunRecord | None) -> float:
 
 def _end(job: TrainingJob, share: float, now: datetime) -> datetime | None:
     """By the estimate as long as it holds, then by the time that the job has taken so far."""
-    if job.status is not JobStatus.RUNNING or job.started_at is None:
+    if job.status is not TrainingStatus.RUNNING or job.started_at is None:
         return None
     elapsed = max(0.0, (now - job.started_at).total_seconds())
     left = job.estimated_seconds - elapsed

@@ -39,7 +39,7 @@ _ROWS = pl.Schema(
 
 
 class Counts(BaseModel):
-    """What a tenant has. Only interactions count that train: with a positive signal, of a pair nobody disliked."""
+    """Counts of a tenant's data; of interactions those that train: a positive signal, of a pair nobody disliked."""
 
     model_config = ConfigDict(frozen=True)
 

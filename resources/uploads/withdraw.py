@@ -8,8 +8,8 @@ from datetime import datetime
 from resources.base.errors import Conflict
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.upload_jobs import list_unfinished
 from resources.control_db.uploads import UploadRecord, counting_uploads, find_upload, withdraw_upload
+from resources.jobs.kinds.uploads import list_unfinished_uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def withdraw(db: ControlDb, tenant: TenantId, upload_id: str, *, now: datetime) 
         Conflict: its file waits to be checked, so it is not stored yet.
     """
     if find_upload(db, tenant, upload_id) is None:
-        jobs = [job for job in list_unfinished(db, tenant) if job.job_id in (upload_id, f"store-{upload_id}")]
+        jobs = [job for job in list_unfinished_uploads(db, tenant) if job.job_id in (upload_id, f"store-{upload_id}")]
         if jobs:
             raise Conflict(
                 f"The file of {upload_id} is still being checked. Withdraw it when it is stored; "

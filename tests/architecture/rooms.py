@@ -19,13 +19,13 @@ Floors = Mapping[str, tuple[tuple[str, ...], ...]]
 FLOORS: Floors = {
     "resources": (
         ("base",),
-        ("jobs", "processes", "storage", "tenants"),
+        ("processes", "storage", "tenants"),
         ("landing", "release"),
         ("ranker.eligibility", "ranker.retrieval"),
         ("merchandising", "ranker"),
         ("control_db", "decisions"),
-        ("stores",),
-        ("events", "uploads.contract"),
+        ("jobs", "stores"),
+        ("events", "jobs.kinds", "uploads.contract"),
         ("uploads.parsing",),
         ("uploads.deduplication",),
         ("uploads.checking",),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from resources.base.tenant import TenantId
-from resources.control_db.erasures import get_erasure, request_erasure, tenants_to_retrain
 from resources.erasure.export import export_user
 from resources.erasure.perform import perform_erasure
 from resources.events.log import Event, EventLog
+from resources.jobs.kinds.erasures import get_erasure, request_erasure, tenants_to_retrain
 from resources.release.load import load_release
 from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind

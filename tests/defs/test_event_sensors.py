@@ -12,7 +12,12 @@ from dagster import AssetMaterialization, DagsterInstance, Definitions, SensorRe
 
 from recsaas_assets.defs.common.metadata import preview
 from resources.base.tenant import TenantId
-from resources.control_db.erasures import (
+from resources.control_db.event_exports import list_event_exports
+from resources.control_db.uploads import list_uploads, mark_ingested
+from resources.dagster_resources import PlatformResource
+from resources.events import export as event_export
+from resources.events.log import Event, EventLog
+from resources.jobs.kinds.erasures import (
     Erasure,
     complete_erasure,
     forget_user,
@@ -21,11 +26,6 @@ from resources.control_db.erasures import (
     request_erasure,
     tenants_to_retrain,
 )
-from resources.control_db.event_exports import list_event_exports
-from resources.control_db.uploads import list_uploads, mark_ingested
-from resources.dagster_resources import PlatformResource
-from resources.events import export as event_export
-from resources.events.log import Event, EventLog
 from resources.storage.run_lock import tenant_run_lock
 from resources.uploads.contract.columns import Kind
 from tests.defs.site import FIRST_DAY, Site, interactions_csv

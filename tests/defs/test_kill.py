@@ -16,10 +16,10 @@ from dagster import AssetKey, DagsterRunStatus, Definitions
 from recsaas_assets.instance.home import dagster_instance
 from recsaas_assets.runs.run_failures import INTERRUPTED
 from resources.base.tenant import TenantId
-from resources.control_db.runs import list_runs
 from resources.dagster_resources import TenantRunResource
 from resources.release import pointer
 from resources.storage.run_lock import dead_run, tenant_run_lock
+from resources.training.runs import list_runs
 from resources.uploads.contract.columns import Kind
 from tests.defs.site import INTERACTION_COLUMNS, Site, interactions_csv, recsaas_home
 

@@ -24,13 +24,13 @@ from sqlalchemy import update
 from recsaas_assets.runs.run_failures import failure_of
 from resources.base.tenant import TenantId
 from resources.control_db.items import ItemEdit, append_item_changes, mark_items_taken_in
-from resources.control_db.runs import list_runs, note_end
 from resources.control_db.tables import TenantRow
 from resources.control_db.uploads import list_uploads, mark_ingested
 from resources.dagster_resources import PlatformResource
 from resources.events.log import Event, EventLog
 from resources.storage.lake import write_bytes
 from resources.storage.run_lock import tenant_run_lock
+from resources.training.runs import list_runs, note_end
 from resources.uploads.contract.columns import Kind
 from tests.defs.site import FIRST_DAY, Site, interactions_csv, items_csv
 from tests.defs.ticks import LONG_AGO, PARTITION, nothing, reason, requested, run_of

@@ -11,10 +11,10 @@ from dagster import AssetCheckSeverity, AssetKey, DagsterInstance, Definitions
 
 from recsaas_assets.instance.home import dagster_instance
 from resources.base.tenant import TenantId
-from resources.control_db.runs import list_runs
 from resources.control_db.uploads import pending_uploads
 from resources.events.log import Event, EventLog
 from resources.storage.lake import read_parquet, write_parquet
+from resources.training.runs import list_runs
 from resources.uploads.contract.columns import Kind
 from tests.defs.site import FIRST_DAY, INTERACTION_COLUMNS, Site, interactions_csv, items_csv, open_shop, recsaas_home
 

@@ -30,13 +30,19 @@ from recsaas_assets.defs.runs.training_sensor import REINDEXED
 from recsaas_assets.instance.home import dagster_instance
 from resources import dagster_resources
 from resources.base.tenant import TenantId
-from resources.control_db.runs import find_run, list_runs
 from resources.control_db.tables import TenantRow
 from resources.control_db.tenants import get_tenant
-from resources.control_db.training_jobs import TrainingJob, add_job, ask_to_cancel, begin_job, get_job
 from resources.dagster_resources import TRAINING_JOB_TAG, PlatformResource
-from resources.tenants.training_request import JobKind, TrainingRequest
+from resources.jobs.kinds.training import (
+    TrainingJob,
+    add_training_job,
+    ask_to_cancel,
+    begin_training_job,
+    get_training_job,
+)
+from resources.tenants.training_request import TrainingKind, TrainingRequest
 from resources.training.progress import progress_of
+from resources.training.runs import find_run, list_runs
 from tests.defs.site import FIRST_DAY, Site, open_shop, recsaas_home
 
 APPLE, BERRY = TenantId("apple"), TenantId("berry")
@@ -63,8 +69,8 @@ def instance() -> Iterator[DagsterInstance]:
 
 def ask(site: Site, tenant: TenantId = APPLE, **request: Any) -> TrainingJob:
     """What the service does with a request."""
-    asked = TrainingRequest(**{"kind": JobKind.TRAIN, **request})
-    return add_job(site.db, tenant, asked, estimated_seconds=10.0, now=datetime.now(UTC))
+    asked = TrainingRequest(**{"kind": TrainingKind.TRAIN, **request})
+    return add_training_job(site.db, tenant, asked, estimated_seconds=10.0, now=datetime.now(UTC))
 
 
 def tick(site: Site, instance: DagsterInstance, definitions: Definitions) -> Any:
@@ -94,7 +100,7 @@ def test_a_queued_job_becomes_one_run_of_its_tenant(
 ) -> None:
     site.create("apple", "berry")
     assert why(tick(site, instance, definitions)) == "No training job waits."
-    first, second = ask(site), ask(site, BERRY, kind=JobKind.REINDEX)
+    first, second = ask(site), ask(site, BERRY, kind=TrainingKind.REINDEX)
     found = requests(tick(site, instance, definitions))
     assert [(each.run_key, each.partition_key) for each in found] == [(first.id, "apple"), (second.id, "berry")]
     assert [each.tags[TRAINING_JOB_TAG] for each in found] == [first.id, second.id]
@@ -135,7 +141,7 @@ def test_a_run_that_ends_before_it_begins_ends_its_job(
     (request,) = requests(tick(site, instance, definitions))
     run_of(instance, request, status)
     assert queued.id in why(tick(site, instance, definitions))
-    ended = get_job(site.db, APPLE, queued.id)
+    ended = get_training_job(site.db, APPLE, queued.id)
     assert ended.status == end and ended.message
     assert ask(site).id != queued.id
 
@@ -154,7 +160,7 @@ def test_a_run_that_the_machine_could_not_start_in_time_is_replaced(site: Site, 
         assert instance.get_run_by_id(run_id).status is DagsterRunStatus.FAILURE  # type: ignore[union-attr]
         (again,) = requests(tick(site, instance, definitions))
         assert again.run_key == f"{queued.id}/1"
-        assert get_job(site.db, APPLE, queued.id).status == "queued"
+        assert get_training_job(site.db, APPLE, queued.id).status == "queued"
 
 
 def test_a_job_whose_run_was_deleted_has_failed(
@@ -164,11 +170,11 @@ def test_a_job_whose_run_was_deleted_has_failed(
     queued = ask(site)
     (request,) = requests(tick(site, instance, definitions))
     run_id = run_of(instance, request, DagsterRunStatus.STARTED)
-    begin_job(site.db, APPLE, queued.id, run_id=run_id, now=FIRST_DAY)
+    begin_training_job(site.db, APPLE, queued.id, run_id=run_id, now=FIRST_DAY)
     assert "is going on" in why(tick(site, instance, definitions))
     instance.delete_run(run_id)
     tick(site, instance, definitions)
-    ended = get_job(site.db, APPLE, queued.id)
+    ended = get_training_job(site.db, APPLE, queued.id)
     assert ended.status == "failed"
     assert ended.message is not None and "gone from Dagster" in ended.message
 
@@ -197,10 +203,10 @@ def test_from_the_request_to_a_release_and_a_new_index(site: Site, definitions: 
         (request,) = requests(tick(site, instance, definitions))
         result = as_the_daemon(site, instance, definitions, request)
         assert result.success, [event.message for event in result.all_events if event.is_failure]
-        running = get_job(site.db, APPLE, asked.id)
+        running = get_training_job(site.db, APPLE, asked.id)
         assert (running.status, running.run_id) == ("running", result.run_id)
         assert asked.id in why(tick(site, instance, definitions))
-        trained = get_job(site.db, APPLE, asked.id)
+        trained = get_training_job(site.db, APPLE, asked.id)
         assert (trained.status, trained.deployed) == ("completed", False)
         assert trained.seconds is not None and trained.seconds > 0
         run = find_run(site.db, APPLE, result.run_id)
@@ -218,14 +224,14 @@ def test_from_the_request_to_a_release_and_a_new_index(site: Site, definitions: 
         assert get_tenant(site.db, APPLE).settings.training.hyperparameters == {}, "for this run only"
         assert site.lake("apple").trained_model.exists()
 
-        again = ask(site, kind=JobKind.REINDEX)
+        again = ask(site, kind=TrainingKind.REINDEX)
         (request,) = requests(tick(site, instance, definitions))
         result = as_the_daemon(site, instance, definitions, request)
         assert result.success, [event.message for event in result.all_events if event.is_failure]
         made = {event.asset_key for event in result.get_asset_materialization_events()}
         assert made == {AssetKey("faiss_index"), AssetKey("release")}
         tick(site, instance, definitions)
-        indexed = get_job(site.db, APPLE, again.id)
+        indexed = get_training_job(site.db, APPLE, again.id)
         assert (indexed.status, indexed.deployed) == ("completed", True)
         assert store.current() == indexed.release_version != trained.release_version
         assert indexed.release_version is not None
@@ -256,7 +262,7 @@ def test_a_job_that_is_cancelled_while_it_trains_ends_its_run(
         run = instance.get_run_by_id(result.run_id)
         assert run is not None and run.status is DagsterRunStatus.CANCELED
         tick(site, instance, definitions)
-        assert get_job(site.db, APPLE, asked.id).status == "cancelled"
+        assert get_training_job(site.db, APPLE, asked.id).status == "cancelled"
         (record,) = list_runs(site.db, APPLE)
         assert record.epoch is not None and record.epoch < 2000
         assert site.releases("apple").list() == ()
@@ -268,4 +274,4 @@ def test_a_job_that_is_cancelled_while_it_trains_ends_its_run(
         run = instance.get_run_by_id(result.run_id)
         assert run is not None and run.status is DagsterRunStatus.CANCELED
         assert find_run(site.db, APPLE, result.run_id) is None, "it stopped before its first stage"
-        assert get_job(site.db, APPLE, late.id).run_id is None
+        assert get_training_job(site.db, APPLE, late.id).run_id is None

@@ -10,12 +10,12 @@ from dagster import DagsterInstance, DagsterRunStatus
 from sqlalchemy import update
 
 import recsaas_assets.defs.runs.sensors as sensors_module
-import resources.control_db.runs as runs_module
+import resources.training.runs as runs_module
 from resources.base.tenant import TenantId
-from resources.control_db.runs import list_runs, note_end
 from resources.control_db.tables import RunRow
 from resources.control_db.tenants import resume_tenant, suspend_tenant
 from resources.control_db.uploads import list_uploads, mark_ingested
+from resources.training.runs import list_runs, note_end
 from resources.uploads.contract.columns import Kind
 from tests.defs.site import Site, interactions_csv, open_shop
 from tests.defs.ticks import LONG_AGO, reason, requested, run_of

@@ -13,7 +13,7 @@ import pytest
 
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.control_db.recommendation_exports import get_export
+from resources.jobs.kinds.exports import get_export
 from resources.recommendations.batch import RECOMMENDATION_SCHEMA
 from resources.release.store import new_version
 from resources.storage.lake import Lake

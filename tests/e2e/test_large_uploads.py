@@ -20,8 +20,8 @@ import pytest
 from recsaas_assets.platform.ports import free_port
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.control_db.upload_jobs import get_job
 from resources.control_db.uploads import list_uploads
+from resources.jobs.kinds.uploads import get_upload_job
 from resources.storage.lake import Lake
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
@@ -125,7 +125,7 @@ def test_a_killed_check_is_done_again_after_the_restart(tmp_path: Path, db: Cont
     with service(tmp_path) as (_, http):
         done = asked(http, url, blue, until={"stored", "refused", "failed"})
         assert (done["status"], done["progress"]) == ("stored", 1)
-        assert get_job(db, blue.tenant, done["job_id"]).attempts == 2
+        assert get_upload_job(db, blue.tenant, done["job_id"]).attempts == 2
         (record,) = list_uploads(db, blue.tenant)
         assert record.upload_id == done["upload_id"]
         again = posted(http, events, blue)

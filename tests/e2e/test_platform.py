@@ -21,8 +21,8 @@ from recsaas_assets.sample.shop import generate_shop
 from recsaas_assets.sample.writer import write_shop
 from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
-from resources.control_db.runs import list_runs
 from resources.storage.lake import Lake
+from resources.training.runs import list_runs
 from tests.e2e.test_journey import RECSAAS, processes_of, recsaas
 
 pytestmark = pytest.mark.e2e

@@ -197,7 +197,7 @@ def exports(filling: Filling) -> None:
     """Leave exports of recommendations in every state."""
     path = "/api/v1/recommendations/exports"
     done = filling.send("alma", f"POST {path}", {"count": 3})["export_id"]
-    assert filling.app.state.services.export_worker.run_next()
+    assert filling.app.state.services.job_worker.run_next()
     filling.jobs[f"alma {path}/{done}"] = "completed"
     for status in ("failed", "cancelled", "running"):
         export = filling.send("alma", f"POST {path}", {"count": 4, "format": "parquet"})["export_id"]
@@ -254,7 +254,7 @@ def _queued(filling: Filling, tenant: str, csv: str, status: str) -> str:
 
 def _finished(filling: Filling, tenant: str, do: str, csv: str, status: str) -> None:
     job = filling.send(tenant, do, file=csv)
-    assert filling.app.state.services.upload_worker.run_next()
+    assert filling.app.state.services.job_worker.run_next()
     filling.jobs[f"{tenant} {job['status_url']}"] = status
 
 

@@ -58,11 +58,9 @@ def get(service: Filling, job: str) -> Any:
 
 
 def work(service: Filling) -> None:
-    """Do what the threads of the service do, until nothing waits."""
-    services = service.app.state.services
-    for worker in (services.upload_worker, services.export_worker):
-        while worker.run_next():
-            pass
+    """Do what a thread of the service does, until nothing waits."""
+    while service.app.state.services.job_worker.run_next():
+        pass
 
 
 def run_what_waits(home: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
-from resources.control_db.upload_jobs import JobStatus
+from resources.jobs.kinds.uploads import UploadJobStatus
 from resources.storage.lake import Lake
 from tests.unit.resources.test_upload_jobs import ITEMS, Desk
 
@@ -25,8 +25,8 @@ def test_a_file_waits_in_the_store_and_is_removed_when_it_is_done(s3_lake: Lake,
     assert file.endswith(queued.job_id)
     assert desk.runner("dead").claim() is not None
     desk.now += timedelta(minutes=1)
-    done = desk.run("two")
-    assert done is not None
-    assert (done.job.status, done.job.bytes_total, desk.files) == (JobStatus.STORED, len(ITEMS), [])
+    assert desk.run("two") is not None
+    done = desk.job(queued)
+    assert (done.status, done.received.bytes_total, desk.files) == (UploadJobStatus.STORED, len(ITEMS), [])
     assert len(desk.stored) == 1
     db.close()

@@ -16,7 +16,7 @@ from bento_service.app import create_app
 from recsaas_assets.cli import cli
 from resources.base.settings import load_settings
 from resources.control_db.engine import ControlDb
-from resources.control_db.erasures import request_erasure
+from resources.jobs.kinds.erasures import request_erasure
 from resources.recommendations.batch import RECOMMENDATION_SCHEMA
 from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client, client_of

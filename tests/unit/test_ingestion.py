@@ -21,7 +21,6 @@ from recsaas_assets.ingestion.raw_tables import (
 )
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.erasures import request_erasure
 from resources.control_db.tenants import Tenant, get_tenant
 from resources.control_db.uploads import (
     UploadRecord,
@@ -33,6 +32,7 @@ from resources.control_db.uploads import (
 )
 from resources.events.export import export_events
 from resources.events.log import IMPRESSION, Event, EventLog
+from resources.jobs.kinds.erasures import request_erasure
 from resources.storage.lake import Lake, read_parquet
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings

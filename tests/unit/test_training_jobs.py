@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from recsaas_assets.runs.training_jobs import MOST_STARTS, End, JobRun, RunState, Start, Wait, next_step
-from resources.control_db.training_jobs import JobStatus, TrainingJob
+from resources.jobs.kinds.training import TrainingJob, TrainingStatus
 from tests.unit.resources.test_training_progress import JOB
 
-QUEUED = replace(JOB, status=JobStatus.QUEUED, run_id=None, started_at=None)
+QUEUED = replace(JOB, status=TrainingStatus.QUEUED, run_id=None, started_at=None)
 
 
 def step(job: TrainingJob, run: JobRun | None = None, starts: int = 1, **about: bool) -> Start | Wait | End:
@@ -32,17 +32,17 @@ def test_a_job_whose_run_is_going_on_waits_for_it() -> None:
 @pytest.mark.parametrize("state", ["completed", "failed", "cancelled"])
 @pytest.mark.parametrize("job", [QUEUED, JOB])
 def test_a_job_ends_as_its_run_did(job: TrainingJob, state: RunState) -> None:
-    assert step(job, JobRun("run-1", state, "why"), busy=True) == End(JobStatus(state), "why")
+    assert step(job, JobRun("run-1", state, "why"), busy=True) == End(TrainingStatus(state), "why")
 
 
 def test_a_job_whose_run_was_not_started_in_time_is_given_another_one() -> None:
     late = JobRun("run-1", "not_started", "Run timed out")
     assert step(QUEUED, late) == Start()
     assert isinstance(step(QUEUED, late, busy=True), Wait)
-    assert step(QUEUED, late, starts=MOST_STARTS) == End(JobStatus.FAILED, "Run timed out")
+    assert step(QUEUED, late, starts=MOST_STARTS) == End(TrainingStatus.FAILED, "Run timed out")
 
 
 def test_a_job_whose_run_is_gone_has_failed() -> None:
     gone = step(JOB)
-    assert isinstance(gone, End) and gone.status is JobStatus.FAILED
+    assert isinstance(gone, End) and gone.status is TrainingStatus.FAILED
     assert gone.message is not None and "gone from Dagster" in gone.message

@@ -24,15 +24,21 @@ from bento_service.schemas.training import (
 )
 from resources.base.errors import Conflict, CorruptRelease, ReleaseNotFound
 from resources.control_db.idempotency import WriteKey
-from resources.control_db.runs import find_run
 from resources.control_db.tenants import get_tenant
-from resources.control_db.training_jobs import TrainingJob, add_job, ask_to_cancel, get_job, list_jobs
+from resources.jobs.kinds.training import (
+    TrainingJob,
+    add_training_job,
+    ask_to_cancel,
+    get_training_job,
+    list_training_jobs,
+)
 from resources.release.manifest import ReleaseManifest
 from resources.release.store import ReleaseStore
 from resources.tenants.hyperparameters import own_hyperparameters
-from resources.tenants.training_request import JobKind, TrainingRequest
+from resources.tenants.training_request import TrainingKind, TrainingRequest
 from resources.training.estimate import estimated_seconds
 from resources.training.progress import Progress, progress_of
+from resources.training.runs import find_run
 
 router = APIRouter(tags=["training"])
 Trainer = Annotated[Principal, Depends(require("training:write"))]
@@ -91,7 +97,7 @@ def jobs(
     cursor: PageCursor = None,
 ) -> Response:
     """List the tenant's jobs, newest first."""
-    found = list_jobs(services.db, principal.tenant, limit=limit + 1, before=_PAGES.place(cursor))
+    found = list_training_jobs(services.db, principal.tenant, limit=limit + 1, before=_PAGES.place(cursor))
     shown, next_cursor = _PAGES.cut(found, limit=limit, key=lambda job: job.created_at)
     page = JobPage(jobs=tuple(JobSummary.of(job, _progress(services, job)) for job in shown), next_cursor=next_cursor)
     return Response(page.model_dump_json(by_alias=True), media_type="application/json")
@@ -101,7 +107,7 @@ def jobs(
 @threaded("reads")
 def progress(principal: Trainer, services: WithServices, job_id: str) -> Response:
     """Tell how far a job is; in the end with its release, figures and gate, or with the reason why it failed."""
-    return _shown(services, get_job(services.db, principal.tenant, job_id))
+    return _shown(services, get_training_job(services.db, principal.tenant, job_id))
 
 
 @router.delete("/api/v1/training/{job_id}", response_model=JobProgress, summary="Cancel a training job")
@@ -114,7 +120,7 @@ def cancel(principal: Trainer, services: WithServices, job_id: str) -> Response:
 def _train(services: Services, principal: Principal, body: TrainRequest, key: str | None) -> Response:
     model_type = body.model_type or get_tenant(services.db, principal.tenant).settings.training.model_type
     request = TrainingRequest(
-        kind=JobKind.TRAIN,
+        kind=TrainingKind.TRAIN,
         model_type=model_type,
         hyperparameters=own_hyperparameters(model_type, body.hyperparameters),
         mode=body.training_mode,
@@ -126,14 +132,14 @@ def _train(services: Services, principal: Principal, body: TrainRequest, key: st
 def _reindex(services: Services, principal: Principal, body: ReindexRequest, key: str | None) -> Response:
     if not services.lake.tenant(principal.tenant).trained_model.exists():
         raise Conflict(f"Tenant {principal.tenant} has no trained model to index. Train one first: POST /api/v1/train")
-    request = TrainingRequest(kind=JobKind.REINDEX, auto_deploy=body.auto_deploy)
+    request = TrainingRequest(kind=TrainingKind.REINDEX, auto_deploy=body.auto_deploy)
     return _queued(services, principal, request, key, body)
 
 
 def _queued(
     services: Services, principal: Principal, request: TrainingRequest, key: str | None, body: ReindexRequest
 ) -> Response:
-    job = add_job(
+    job = add_training_job(
         services.db,
         principal.tenant,
         request,

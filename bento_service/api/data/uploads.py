@@ -24,8 +24,8 @@ from bento_service.schemas.uploads import (
     WithdrawnUpload,
 )
 from resources.base.errors import NotFound
-from resources.control_db.upload_jobs import JobStatus, get_job
 from resources.control_db.uploads import get_upload, list_uploads_page
+from resources.jobs.kinds.uploads import UploadJobStatus, get_upload_job
 from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.report import UploadReport
@@ -88,11 +88,11 @@ def uploads(
 @threaded("reads")
 def upload_job(principal: Uploader, services: WithServices, job_id: str) -> Response:
     """Tell how far a large upload is; in the end with the report that a small one is answered with."""
-    job = get_job(services.db, principal.tenant, job_id)
+    job = get_upload_job(services.db, principal.tenant, job_id)
     report = None
     if job.report is not None:
         report = UploadReport.model_validate(job.report)
-    elif job.status is JobStatus.STORED and job.upload_id is not None:
+    elif job.status is UploadJobStatus.STORED and job.upload_id is not None:
         report = with_url(read_report(services.lake, principal.tenant, job.upload_id))
     headers = {} if job.finished else {"Retry-After": str(POLL_SECONDS)}
     answer = UploadJobAnswer.of(job, report=report)

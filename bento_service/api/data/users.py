@@ -14,10 +14,10 @@ from bento_service.http.path_ids import path_id
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.users import ErasureAnswer, PendingErasure
 from resources.base.errors import RecsaasError
-from resources.control_db.erasures import get_erasure, request_erasure
 from resources.erasure.certificate import Certificate
 from resources.erasure.export import UserExport, export_user
-from resources.erasure.perform import perform_erasure
+from resources.erasure.jobs import UserEraser, erase_now
+from resources.jobs.kinds.erasures import get_erasure, request_erasure
 from resources.stores.tenant_store import TenantStore
 
 WAIT_SECONDS = 2.0
@@ -49,15 +49,15 @@ def erase(principal: Admin, services: WithServices, user_id: UserId) -> Response
     erasure = request_erasure(services.db, principal.tenant, user_id, services.clock())
     services.decisions.flush(WAIT_SECONDS)  # so that the certificate counts the answers of this moment
     try:
-        certificate = perform_erasure(
+        eraser = UserEraser(
             services.lake,
             services.db,
             services.decisions.store,
-            erasure,
-            services.clock(),
-            home=services.settings.home,
-            wait_seconds=WAIT_SECONDS,
+            services.clock,
+            services.settings.home,
+            WAIT_SECONDS,
         )
+        certificate = erase_now(eraser, erasure)
     except RecsaasError as reason:
         # The request is stored, so it is not refused any more: the pipeline goes on with it.
         _log.warning("erasure_waits", tenant=principal.tenant.value, erasure=erasure.id, reason=reason.message)

@@ -25,7 +25,7 @@ from bento_service.schemas.recommendation_exports import (
 )
 from resources.base.errors import Conflict, ExportNotFound
 from resources.control_db.idempotency import WriteKey
-from resources.control_db.recommendation_exports import ExportFormat, get_export, list_exports
+from resources.jobs.kinds.exports import ExportFormat, get_export, list_exports
 from resources.recommendations.exports import export_file, remove_export, submit_export
 
 router = APIRouter(tags=["recommendations"])
@@ -71,7 +71,7 @@ async def ask(
         now=services.clock(),
         key=key,
     )
-    services.export_worker.wake()
+    services.job_worker.wake()
     queued = ExportQueued.of(export)
     headers = {"Location": queued.status_url, "Retry-After": str(POLL_SECONDS)}
     return Response(queued.model_dump_json(), status_code=202, media_type="application/json", headers=headers)
@@ -116,7 +116,7 @@ def download(principal: Exporter, services: WithServices, export_id: str) -> Res
             f"Export {export.id} is {export.status}: there is no file yet. Ask for its state until it is done."
         )
     gone = f"Export {export.id} has no file. {export.message or 'Ask for a new export.'}"
-    if export.bytes is None:
+    if export.figures.bytes is None:
         raise ExportNotFound(gone)
     file = export_file(services.lake, export)
     try:

@@ -18,7 +18,7 @@ from recsaas_assets.sample.shop import SampleShop, generate_shop
 from resources.base.errors import NotReady
 from resources.base.tenant import TenantId
 from resources.control_db.api_keys import create_api_key
-from resources.control_db.runs import list_runs
+from resources.training.runs import list_runs
 from resources.uploads.contract.columns import Kind
 
 BAR_SECONDS, SMALL_BAR_SECONDS = 60.0, 3.0

@@ -10,8 +10,8 @@ from recsaas_assets.benchmarks.workplace import Workplace
 from recsaas_assets.instance.home import dagster_instance
 from resources.base.errors import NotReady
 from resources.base.tenant import TenantId
-from resources.control_db.runs import list_runs
 from resources.release.pointer import POINTER
+from resources.training.runs import list_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,9 +15,9 @@ from recsaas_assets.commands.console import TENANT, Installation, json_option, n
 from recsaas_assets.instance.home import GROUPS, RunOutcome, run_tenant
 from recsaas_assets.instance.parallel_runs import run_in_parallel
 from resources.base.tenant import TenantId
-from resources.control_db.runs import RunRecord, list_runs
 from resources.control_db.tenants import active_tenant, list_tenants
 from resources.release.store import ReleaseStore
+from resources.training.runs import RunRecord, list_runs
 
 _POLL_SECONDS = 0.2
 

@@ -11,10 +11,10 @@ from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
 from resources.base.tenant import TenantId
-from resources.control_db.erasures import list_erasures, request_erasure
 from resources.control_db.tenants import get_tenant
 from resources.erasure.export import export_user
-from resources.erasure.perform import perform_erasure
+from resources.erasure.jobs import UserEraser, erase_now
+from resources.jobs.kinds.erasures import list_erasures, request_erasure
 
 
 @click.group()
@@ -59,9 +59,8 @@ def erase(tenant_id: TenantId, user_id: str, yes: bool, as_json: bool) -> None:
     if not yes:
         click.confirm(f"Erase user {user_id} of tenant {tenant_id}? This cannot be undone.", abort=True, err=True)
     asked = request_erasure(site.db, tenant_id, user_id, datetime.now(UTC))
-    certificate = perform_erasure(
-        site.lake, site.db, site.decisions, asked, datetime.now(UTC), home=site.settings.home, wait_seconds=60.0
-    )
+    eraser = UserEraser(site.lake, site.db, site.decisions, lambda: datetime.now(UTC), site.settings.home, 60.0)
+    certificate = erase_now(eraser, asked)
     if as_json:
         print_json(certificate.model_dump(mode="json"))
         return

@@ -17,10 +17,9 @@ from dagster import (
 from recsaas_assets.defs.common.metadata import exported
 from resources.base.errors import Conflict, RecsaasError
 from resources.base.tenant import TenantId
-from resources.control_db.erasures import pending_erasures as list_pending
 from resources.control_db.event_exports import list_event_exports, tenants_with_new_events
 from resources.dagster_resources import PlatformResource
-from resources.erasure.perform import perform_erasure
+from resources.erasure.jobs import UserEraser, erasure_runner
 from resources.events.export import export_events
 from resources.storage.run_lock import tenant_run_lock
 from resources.stores.tenant_store import TenantStore
@@ -75,35 +74,34 @@ def event_export(context: SensorEvaluationContext, platform: PlatformResource) -
     description="Erases users whose erasure had to wait for a run of their tenant.",
 )
 def pending_erasures(context: SensorEvaluationContext, platform: PlatformResource) -> SkipReason:
-    """In turn, from where the last tick stopped: one that cannot be done holds back no other."""
+    """Each once, as the queue of jobs has them: one that cannot be done goes behind the others."""
     ends = time.monotonic() + _SECONDS_PER_TICK
-    notes = []
-    waiting = list_pending(platform.db)
-    first = next((place for place, each in enumerate(waiting, start=1) if each.id == context.cursor), 0)
-    for erasure in (*waiting[first:], *waiting[:first]):
-        if time.monotonic() >= ends:
-            break
-        context.update_cursor(erasure.id)
+    eraser = UserEraser(platform.lake, platform.db, platform.decisions, _now, platform.settings.home)
+    runner = erasure_runner(eraser)
+    notes: list[str] = []
+    tried: set[str] = set()
+    while time.monotonic() < ends and (job := runner.claim(skip=tried)) is not None:
+        tried.add(job.id)
         try:
-            perform_erasure(
-                platform.lake,
-                platform.db,
-                platform.decisions,
-                erasure,
-                datetime.now(UTC),
-                home=platform.settings.home,
-            )
+            runner.run(job)
         except Conflict as reason:
-            notes.append(f"{erasure.id}: {reason.message}")
+            runner.give_up(job, reason)
+            notes.append(f"{job.id}: {reason.message}")
         except RecsaasError as error:
-            context.log.error(f"{erasure.id} of tenant {erasure.tenant} cannot be done: {error.message}")
-            notes.append(f"{erasure.id}: {error.message}")
+            runner.give_up(job, error)
+            context.log.error(f"{job.id} of tenant {job.tenant} cannot be done: {error.message}")
+            notes.append(f"{job.id}: {error.message}")
         except Exception as error:  # the edge, as above; without its message, which may name the user
-            context.log.error(f"{erasure.id} of tenant {erasure.tenant} cannot be done: {type(error).__name__}")
-            notes.append(f"{erasure.id}: {type(error).__name__}")
+            runner.give_up(job, error)
+            context.log.error(f"{job.id} of tenant {job.tenant} cannot be done: {type(error).__name__}")
+            notes.append(f"{job.id}: {type(error).__name__}")
         else:
-            notes.append(f"{erasure.id} is done.")
+            notes.append(f"{job.id} is done.")
     return SkipReason(" ".join(notes) or "No erasure waits.")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _from_next(tenants: Sequence[TenantId], last: str | None) -> tuple[TenantId, ...]:

@@ -9,10 +9,10 @@ import polars as pl
 from dagster import AssetExecutionContext, AssetObservation, MaterializeResult, MetadataValue
 
 from recsaas_assets.defs.common.metadata import picture
-from resources.control_db.runs import note_epoch
 from resources.dagster_resources import TenantRunResource
 from resources.storage.lake import TenantLake, read_parquet
 from resources.tenants.settings import ModelType, TrainingSettings
+from resources.training.runs import note_epoch
 
 if TYPE_CHECKING:
     from recsaas_assets.recommender.data.dataset import TrainingSet

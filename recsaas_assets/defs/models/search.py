@@ -8,8 +8,8 @@ from recsaas_assets.defs.common.metadata import picture, table
 from recsaas_assets.defs.models.model_training import limit_threads, observe
 from recsaas_assets.defs.models.training import TRAINING_COMMON, training_set
 from resources.base.errors import InvalidInput
-from resources.control_db.runs import note_epoch
 from resources.dagster_resources import TenantRunResource
+from resources.training.runs import note_epoch
 
 if TYPE_CHECKING:
     from recsaas_assets.recommender.search.search_result import SearchResult, Study

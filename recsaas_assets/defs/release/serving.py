@@ -13,9 +13,9 @@ from recsaas_assets.defs.data.raw import raw_interactions, raw_items, raw_users
 from recsaas_assets.defs.models.training import evaluation, lightgcn_model, training_set
 from recsaas_assets.features.dbt_runner import read_build
 from resources.base.code_version import code_version
-from resources.control_db.erasures import mark_retrained
 from resources.control_db.uploads import list_uploads
 from resources.dagster_resources import TenantRunResource
+from resources.jobs.kinds.erasures import mark_retrained
 from resources.storage.lake import read_bytes, read_json, read_parquet, scan_parquet, write_bytes, write_json
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from dagster import (
     RunRequest,
     RunsFilter,
     RunStatusSensorContext,
+    RunStatusSensorDefinition,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
@@ -26,18 +27,17 @@ from recsaas_assets.runs.run_failures import fail_dead_runs, failure_of
 from recsaas_assets.runs.run_requests import RunEnd, digest, from_cursor, plan_runs, to_cursor
 from resources.base.code_version import code_version
 from resources.base.tenant import TenantId
-from resources.control_db.erasures import tenants_to_retrain
 from resources.control_db.items import PendingItemChanges, pending_item_changes
-from resources.control_db.runs import newest_failed_under_other_code, note_end
 from resources.control_db.tenants import list_tenants
 from resources.control_db.uploads import UploadRecord, counting_uploads, pending_uploads
-from resources.dagster_resources import PlatformResource
+from resources.dagster_resources import PARTITION_TAG, PlatformResource
 from resources.events.log import EventLog
+from resources.jobs.kinds.erasures import tenants_to_retrain
 from resources.landing.folders import linked_folders, list_landing
 from resources.landing.names import shown
+from resources.training.runs import newest_failed_under_other_code, note_end
 from resources.uploads.contract.columns import Kind
 
-_PARTITION_TAG = "dagster/partition"
 _RUN_KEY_TAG = "dagster/run_key"
 _MOST_LINKS_NAMED = 20
 _UNFINISHED = [
@@ -191,7 +191,7 @@ def _has_interactions(platform: PlatformResource, tenant: TenantId) -> bool:
 def busy_tenants(instance: DagsterInstance) -> set[TenantId]:
     """Tenants with a run that waits or works."""
     runs = instance.get_runs(RunsFilter(job_name=TENANT_JOB, statuses=_UNFINISHED))
-    return {TenantId.parse(run.tags[_PARTITION_TAG]) for run in runs if _PARTITION_TAG in run.tags}
+    return {TenantId.parse(run.tags[PARTITION_TAG]) for run in runs if PARTITION_TAG in run.tags}
 
 
 def _outcome(instance: DagsterInstance, run_key: str) -> RunEnd:
@@ -213,49 +213,52 @@ def dead_runs(context: SensorEvaluationContext, platform: PlatformResource) -> S
     return SkipReason(f"Ended {', '.join(dead)}." if dead else "Every run has its process.")
 
 
-@run_status_sensor(
-    name="record_failed_runs",
-    run_status=DagsterRunStatus.FAILURE,
-    default_status=DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=2,
+def _recorder(name: str, run_status: DagsterRunStatus, *, status: str, description: str) -> RunStatusSensorDefinition:
+    """A sensor that notes in the control DB how runs have ended, `status` in its words.
+
+    It also sees runs whose process died, which cannot record anything themselves. A run that has recorded its end
+    itself, as `recsaas run` does, keeps its own time.
+    """
+
+    @run_status_sensor(
+        name=name,
+        run_status=run_status,
+        default_status=DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=2,
+        description=description,
+    )
+    def record(context: RunStatusSensorContext, platform: PlatformResource) -> None:
+        run = context.dagster_run
+        partition = run.tags.get(PARTITION_TAG)
+        if partition is None:
+            return
+        tenant, message = TenantId.parse(partition), _message(context, run_status)
+        note_end(platform.db, tenant, run.run_id, status=status, message=message, now=datetime.now(UTC))
+
+    return record
+
+
+def _message(context: RunStatusSensorContext, run_status: DagsterRunStatus) -> str | None:
+    if run_status is DagsterRunStatus.FAILURE:
+        return failure_of(context.instance, context.dagster_run.run_id)[1]
+    return "The run was cancelled." if run_status is DagsterRunStatus.CANCELED else None
+
+
+record_failed_runs = _recorder(
+    "record_failed_runs",
+    DagsterRunStatus.FAILURE,
+    status="failed",
     description="Records why a tenant's run failed, where the service and the CLI can read it.",
 )
-def record_failed_runs(context: RunStatusSensorContext, platform: PlatformResource) -> None:
-    """Also sees runs whose process died, which cannot record anything themselves."""
-    _, message = failure_of(context.instance, context.dagster_run.run_id)
-    _record_end(context, platform, status="failed", message=message)
-
-
-@run_status_sensor(
-    name="record_finished_runs",
-    run_status=DagsterRunStatus.SUCCESS,
-    default_status=DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=2,
+record_finished_runs = _recorder(
+    "record_finished_runs",
+    DagsterRunStatus.SUCCESS,
+    status="completed",
     description="Records that a tenant's run has ended well.",
 )
-def record_finished_runs(context: RunStatusSensorContext, platform: PlatformResource) -> None:
-    """See `record_failed_runs`."""
-    _record_end(context, platform, status="completed", message=None)
-
-
-@run_status_sensor(
-    name="record_cancelled_runs",
-    run_status=DagsterRunStatus.CANCELED,
-    default_status=DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=2,
+record_cancelled_runs = _recorder(
+    "record_cancelled_runs",
+    DagsterRunStatus.CANCELED,
+    status="cancelled",
     description="Records that a person has ended a tenant's run.",
 )
-def record_cancelled_runs(context: RunStatusSensorContext, platform: PlatformResource) -> None:
-    """See `record_failed_runs`."""
-    _record_end(context, platform, status="cancelled", message="The run was cancelled.")
-
-
-def _record_end(
-    context: RunStatusSensorContext, platform: PlatformResource, *, status: str, message: str | None
-) -> None:
-    """A run that has recorded its end itself, as `recsaas run` does, keeps its own time."""
-    run = context.dagster_run
-    partition = run.tags.get(_PARTITION_TAG)
-    if partition is None:
-        return
-    note_end(platform.db, TenantId.parse(partition), run.run_id, status=status, message=message, now=datetime.now(UTC))

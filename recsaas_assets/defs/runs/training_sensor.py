@@ -23,9 +23,9 @@ from recsaas_assets.defs.runs.sensors import busy_tenants
 from recsaas_assets.runs.run_failures import failure_of, was_not_started_in_time
 from recsaas_assets.runs.training_jobs import End, JobRun, Start, next_step
 from resources.control_db.tenants import list_tenants
-from resources.control_db.training_jobs import TrainingJob, end_job, list_unfinished_jobs
 from resources.dagster_resources import TRAINING_JOB_TAG, PlatformResource
-from resources.tenants.training_request import JobKind
+from resources.jobs.kinds.training import TrainingJob, end_training_job, list_unfinished_training
+from resources.tenants.training_request import TrainingKind
 
 REINDEXED = (faiss_index.key, release.key)
 """The index and what comes after it."""
@@ -45,7 +45,7 @@ def training_jobs(context: SensorEvaluationContext, platform: PlatformResource) 
 
     A run that Dagster gave up because the machine was too busy to start it in time is replaced by another one.
     """
-    jobs = list_unfinished_jobs(platform.db)
+    jobs = list_unfinished_training(platform.db)
     if not jobs:
         return SkipReason("No training job waits.")
     instance = context.instance
@@ -66,7 +66,7 @@ def training_jobs(context: SensorEvaluationContext, platform: PlatformResource) 
         if isinstance(step, Start):
             requests.append(_request(job, starts=len(runs)))
         elif isinstance(step, End):
-            end_job(platform.db, job, status=step.status, message=step.message, now=datetime.now(UTC))
+            end_training_job(platform.db, job, status=step.status, message=step.message, now=datetime.now(UTC))
             notes.append(f"{job.id}: {step.status}.")
         else:
             notes.append(step.why)
@@ -78,7 +78,7 @@ def _request(job: TrainingJob, *, starts: int) -> RunRequest:
         run_key=f"{job.id}/{starts}" if starts else job.id,
         partition_key=str(job.tenant),
         tags={TRAINING_JOB_TAG: job.id, **_NO_RETRY},
-        asset_selection=list(REINDEXED) if job.request.kind is JobKind.REINDEX else None,
+        asset_selection=list(REINDEXED) if job.request.kind is TrainingKind.REINDEX else None,
     )
 
 

@@ -11,9 +11,9 @@ from functools import partial
 import polars as pl
 from upath import UPath
 
-from resources.control_db.recommendation_exports import note_file_gone
 from resources.erasure.places.matching import count_in_table, rows_of
 from resources.erasure.places.trace import Finding, Subject, Trace
+from resources.jobs.kinds.exports import note_file_gone
 from resources.storage.lake import local_file
 from resources.storage.listing import list_files
 

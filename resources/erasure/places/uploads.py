@@ -7,10 +7,9 @@ from functools import partial
 from typing import Any
 
 import polars as pl
-from sqlalchemy import select
 from upath import UPath
 
-from resources.control_db.tables import UploadJobRow
+from resources.control_db.tables import JobRow
 from resources.control_db.uploads import UploadRecord, list_uploads
 from resources.erasure.places.matching import (
     USER,
@@ -22,6 +21,8 @@ from resources.erasure.places.matching import (
 )
 from resources.erasure.places.original import original_names_user
 from resources.erasure.places.trace import Finding, Subject, Trace
+from resources.jobs.model import JobKind
+from resources.jobs.store import list_jobs
 from resources.storage.lake import parts, read_json, scan_parquet, sink_parquet, write_json
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.report import MAX_VALUE_CHARACTERS
@@ -45,16 +46,12 @@ def traces_in_uploads(subject: Subject) -> Iterator[Trace]:
 
 def traces_in_job_reports(subject: Subject) -> Iterator[Trace]:
     """Reports of files that were checked and not stored are in the control DB."""
-    statement = select(UploadJobRow.job_id, UploadJobRow.report).where(UploadJobRow.tenant_id == subject.tenant.value)
-    with subject.db.read() as session:
-        reports: list[tuple[str, dict[str, Any] | None]] = [
-            (row.job_id, row.report) for row in session.execute(statement)
-        ]
-    for job_id, report in reports:
+    for job in list_jobs(subject.db, subject.tenant, (JobKind.UPLOAD,)):
+        report = job.result.get("report")
         hits = report_without(report, subject.user_id)[1] if report else 0
         if hits:
-            finding = Finding(place=f"control DB: upload_jobs/{job_id}", rows=hits, done=_REPORT)
-            yield Trace(finding, partial(_scrub_job_report, subject, job_id))
+            finding = Finding(place=f"control DB: upload_jobs/{job.id}", rows=hits, done=_REPORT)
+            yield Trace(finding, partial(_scrub_job_report, subject, job.id))
 
 
 def report_without(report: dict[str, Any], user_id: str) -> tuple[dict[str, Any], int]:
@@ -137,9 +134,9 @@ def _scrub_report(path: UPath, user_id: str) -> None:
 
 def _scrub_job_report(subject: Subject, job_id: str) -> None:
     with subject.db.write() as session:
-        row = session.get(UploadJobRow, (subject.tenant.value, job_id))
-        if row is not None and row.report:
-            row.report = report_without(row.report, subject.user_id)[0]
+        row = session.get(JobRow, (subject.tenant.value, job_id))
+        if row is not None and row.result.get("report"):
+            row.result = {**row.result, "report": report_without(row.result["report"], subject.user_id)[0]}
 
 
 def _error_without(error: dict[str, Any], user_id: str) -> dict[str, Any]:

@@ -5,41 +5,35 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 
 import psutil
 import pytest
 
-from bento_service.telemetry.metrics import Metrics
 from bento_service.workers import job_worker
-from bento_service.workers.job_worker import JobWorker
-from bento_service.workers.upload_worker import UploadWorker
+from bento_service.workers.job_worker import JobWorker, WorkedKind
 from resources.base.errors import NotReady
 from resources.base.settings import load_settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.control_db.tables import UploadJobRow
-from resources.control_db.upload_jobs import JobStatus, UploadJob, get_job
+from resources.control_db.tables import JobRow
 from resources.jobs.claims import LEASE, MAX_ATTEMPTS
+from resources.jobs.kinds.exports import ExportFormat, ExportRequest, add_export
+from resources.jobs.kinds.uploads import ReceivedUpload, UploadJob, UploadJobStatus, get_upload_job
+from resources.jobs.model import Job, JobKind, JobStatus, Outcome
+from resources.jobs.queue import JobQueue
+from resources.jobs.runner import JobRunner
 from resources.processes.interpreter import ChildBroke, run_in_child
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
-from resources.uploads.jobs import FinishedJob, JobRunner, submit_upload
+from resources.uploads.jobs import UploadChecker, submit_upload
 from tests.unit.bento_service.shop import NOW, open_shop
 
 DEADLINE_SECONDS = 120
-Check = Callable[[UploadJob, Event], FinishedJob | None]
-
-
-class Checking(UploadWorker):
-    """A worker whose files are checked as a test wants it."""
-
-    check: Check
-
-    def _work(self, job: UploadJob, interrupt: Event) -> FinishedJob | None:
-        return self.check(job, interrupt)
+Check = Callable[[Job, Event], Outcome | None]
 
 
 class Place:
@@ -54,29 +48,42 @@ class Place:
     def submit(self, tenant: TenantId, name: str) -> UploadJob:
         file = self.folder / name
         file.write_text(f"item_id,title\n{name},Lamp\n")
-        return submit_upload(
-            self.lake,
-            self.db,
-            tenant,
-            Kind.ITEMS,
-            file,
+        received = ReceivedUpload(
+            kind=Kind.ITEMS.value,
             filename=f"{name}.csv",
-            sha256=f"{name:0>16}" + "0" * 48,
             source="http",
-            now=self.now,
+            sha256=f"{name:0>16}" + "0" * 48,
             validate_only=False,
+            bytes_total=file.stat().st_size,
         )
+        return submit_upload(TenantStore(self.lake, self.db, tenant), file, received, now=self.now)
 
-    def worker(self, check: Check | None, *, processes: int = 1) -> UploadWorker:
-        of = UploadWorker if check is None else Checking
-        worker = of(self.lake, self.db, lambda: self.now, Metrics(), max_bytes=10**6, processes=processes)
-        if isinstance(worker, Checking) and check is not None:
-            worker.check = check
-        return worker
+    def clock(self) -> datetime:
+        return self.now
 
-    def row(self, job: UploadJob) -> UploadJobRow:
+    def worker(self, check: Check | None, *, at_once: int = 2) -> JobWorker:
+        """A worker for uploads, which are checked as a test wants it."""
+
+        def run(job: Job, *, worker: str, stop: Event) -> Outcome | None:
+            assert check is not None
+            return check(job, stop)
+
+        kind = WorkedKind(
+            handler=UploadChecker(self.lake, self.db, 10**6),
+            at_once=at_once,
+            most_of_one=1,
+            run=None if check is None else run,
+            tell=lambda *_: None,
+        )
+        return JobWorker(self.db, self.clock, {JobKind.UPLOAD: kind}, count=lambda: None)
+
+    def runner(self, worker: JobWorker, stop: Event) -> JobRunner:
+        checker = UploadChecker(self.lake, self.db, 10**6)
+        return JobRunner(JobQueue(self.db, self.clock, worker.name), {JobKind.UPLOAD: checker}, stop)
+
+    def row(self, job: UploadJob) -> JobRow:
         with self.db.read() as session:
-            return session.get_one(UploadJobRow, (job.tenant.value, job.job_id))
+            return session.get_one(JobRow, (job.tenant.value, job.job_id))
 
 
 @pytest.fixture
@@ -89,7 +96,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 
 @contextmanager
-def working(worker: UploadWorker) -> Iterator[Thread]:
+def working(worker: JobWorker) -> Iterator[Thread]:
     """One job, in a thread as in the service."""
     thread = Thread(target=worker.run_next)
     thread.start()
@@ -125,9 +132,9 @@ def test_a_child_that_gets_no_time_loses_no_claim(
     monkeypatch.setattr(job_worker, "RENEW_SECONDS", 0.02, raising=False)
     gate, job = tmp_path / "gate", place.submit(place.shop("acme"), "i1")
 
-    def check(job: UploadJob, stop: Event) -> FinishedJob | None:
+    def check(job: Job, stop: Event) -> Outcome | None:
         assert run_in_child("late_child", [str(gate)], stop=stop) == {}
-        return JobRunner(place.lake, place.db, lambda: place.now, name=worker.name, max_bytes=10**6, stop=stop).run(job)
+        return place.runner(worker, stop).run(job)
 
     def children() -> list[psutil.Process]:
         return [child for child in psutil.Process().children() if "late_child" in child.cmdline()]
@@ -145,7 +152,7 @@ def test_a_child_that_gets_no_time_loses_no_claim(
         gate.touch()
         child.resume()
     row = place.row(job)
-    assert (row.status, row.attempts) == (JobStatus.STORED, 1)
+    assert (row.status, row.attempts) == (JobStatus.DONE, 1)
 
 
 def test_a_claim_that_is_lost_interrupts_the_work_and_is_not_counted(
@@ -154,36 +161,39 @@ def test_a_claim_that_is_lost_interrupts_the_work_and_is_not_counted(
     monkeypatch.setattr(job_worker, "RENEW_SECONDS", 0.02, raising=False)
     job = place.submit(place.shop("acme"), "i1")
 
-    def check(job: UploadJob, stop: Event) -> FinishedJob | None:
+    def check(job: Job, stop: Event) -> Outcome | None:
         with place.db.write() as session:
-            session.get_one(UploadJobRow, (job.tenant.value, job.job_id)).claimed_by = "another"
+            session.get_one(JobRow, (job.tenant.value, job.id)).claimed_by = "another"
         assert stop.wait(DEADLINE_SECONDS)
         raise ChildBroke("killed, because it did not listen")
 
     assert place.worker(check).run_next()
     row = place.row(job)
-    assert (row.status, row.claimed_by, row.attempts) == (JobStatus.CHECKING, "another", 1)
+    assert (row.status, row.claimed_by, row.attempts) == (JobStatus.RUNNING, "another", 1)
 
 
 def test_a_worker_that_stops_puts_the_job_back_though_its_child_does_not(place: Place) -> None:
     job = place.submit(place.shop("acme"), "i1")
 
-    def check(job: UploadJob, stop: Event) -> FinishedJob | None:
+    def check(job: Job, stop: Event) -> Outcome | None:
         worker_.stop()
         assert stop.is_set()
         raise ChildBroke("killed, because it did not listen")
 
-    worker_ = place.worker(check, processes=2)
+    worker_ = place.worker(check, at_once=1)
     worker_._threads.clear()  # none was started
     assert worker_.run_next()
-    assert (get_job(place.db, job.tenant, job.job_id).status, place.row(job).attempts) == (JobStatus.QUEUED, 0)
+    assert (get_upload_job(place.db, job.tenant, job.job_id).status, place.row(job).attempts) == (
+        UploadJobStatus.QUEUED,
+        0,
+    )
 
 
 def test_an_outage_that_only_the_child_met_is_not_counted(place: Place) -> None:
     """It could not even put its job back."""
     job = place.submit(place.shop("acme"), "i1")
 
-    def check(job: UploadJob, stop: Event) -> FinishedJob | None:
+    def check(job: Job, stop: Event) -> Outcome | None:
         raise NotReady("away")
 
     for turn in range(MAX_ATTEMPTS + 2):
@@ -196,7 +206,7 @@ def test_an_outage_that_only_the_child_met_is_not_counted(place: Place) -> None:
 def test_a_child_that_dies_is_counted_and_the_job_ends_as_failed(place: Place) -> None:
     job = place.submit(place.shop("acme"), "i1")
 
-    def check(job: UploadJob, stop: Event) -> FinishedJob | None:
+    def check(job: Job, stop: Event) -> Outcome | None:
         raise ChildBroke("exit status -9")
 
     for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -213,8 +223,8 @@ def test_one_tenants_long_checks_leave_a_lane_to_another_tenant(place: Place) ->
     blue, green = place.shop("blue"), place.shop("green")
     begun, go_on = [], Event()
 
-    def check(job: UploadJob, stop: Event) -> FinishedJob | None:
-        begun.append(job.filename)
+    def check(job: Job, stop: Event) -> Outcome | None:
+        begun.append(job.input["filename"])
         assert go_on.wait(DEADLINE_SECONDS)
         return None
 
@@ -233,45 +243,73 @@ def test_one_tenants_long_checks_leave_a_lane_to_another_tenant(place: Place) ->
         worker.stop()
 
 
-class Stumbling(JobWorker[int, int]):
+class Stumbling(JobWorker):
     """Every call fails once, with an error that nobody expects."""
 
-    def __init__(self) -> None:
-        super().__init__("stumbling")
+    def __init__(self, place: Place, kind: WorkedKind) -> None:
+        super().__init__(place.db, place.clock, {JobKind.UPLOAD: kind}, count=lambda: None)
         self.failed: set[str] = set()
-        self.done: list[int] = []
-        self.over = Event()
 
-    def _once(self, name: str) -> None:
+    def once(self, name: str) -> None:
         if name not in self.failed:
             self.failed.add(name)
             raise ZeroDivisionError(name)
 
-    def _claim(self) -> int | None:
-        self._once("claim")
-        return None if self.over.is_set() else 1
+    def _take(self) -> tuple[Job, Event] | None:
+        self.once("take")
+        return super()._take()
 
-    def _renew(self, job: int) -> bool:
-        return True
-
-    def _work(self, job: int, interrupt: Event) -> int:
-        self._once("work")
-        return job
-
-    def _finished(self, job: int, done: int, seconds: float) -> None:
-        self._once("finished")
-        self.over.set()
-
-    def _broke_off(self, job: int, error: Exception, *, interrupted: bool) -> None:
-        self._once("broke off")
+    def _work(self, job: Job, interrupt: Event) -> Outcome | None:
+        self.once("work")
+        return super()._work(job, interrupt)
 
 
-def test_no_error_ends_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_error_ends_the_thread(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_worker, "_POLL_SECONDS", 0.01)
-    worker = Stumbling()
+    over = Event()
+
+    def tell(job: Job, outcome: Outcome, seconds: float) -> None:
+        over.set()
+        worker.once("tell")
+
+    kind = WorkedKind(handler=UploadChecker(place.lake, place.db, 10**6), at_once=1, tell=tell)
+    worker = Stumbling(place, kind)
+    job = place.submit(place.shop("acme"), "i1")
     worker.start()
     try:
-        assert worker.over.wait(DEADLINE_SECONDS)
+        wait_until(lambda: "work" in worker.failed)
+        wait_until(lambda: place.row(job).rests == 1)
+        place.now += timedelta(minutes=1)
+        assert over.wait(DEADLINE_SECONDS)
     finally:
         worker.stop()
-    assert worker.failed == {"claim", "work", "finished", "broke off"}
+    assert worker.failed == {"take", "work", "tell"}
+    assert place.row(job).status == JobStatus.DONE
+
+
+def test_kinds_have_places_of_their_own(place: Place) -> None:
+    """A long check keeps no other kind of job waiting, and no third check begins beside two."""
+    begun, go_on = [], Event()
+
+    def run(job: Job, *, worker: str, stop: Event) -> Outcome | None:
+        begun.append(job.id)
+        assert go_on.wait(DEADLINE_SECONDS)
+        return None
+
+    checker = UploadChecker(place.lake, place.db, 10**6)
+    kinds = {
+        JobKind.UPLOAD: WorkedKind(handler=checker, at_once=2, run=run, tell=lambda *_: None),
+        JobKind.EXPORT: WorkedKind(handler=checker, at_once=1, run=run, tell=lambda *_: None),
+    }
+    tenant = place.shop("acme")
+    uploads = [place.submit(tenant, name).job_id for name in ("i1", "i2", "i3")]
+    export = add_export(place.db, tenant, ExportRequest(count=1, scenario=None, format=ExportFormat.CSV), now=place.now)
+    worker = JobWorker(place.db, place.clock, kinds, count=lambda: None)
+    worker.start()
+    try:
+        wait_until(lambda: len(begun) == 3)
+        assert not worker.run_next(), "no place is free"
+        assert set(begun) == {*uploads[:2], export.id}
+    finally:
+        go_on.set()
+        worker.stop()

@@ -50,7 +50,7 @@ def file(client: Client, shop: Shop, export: Any) -> Any:
 
 def work(app: FastAPI) -> bool:
     """Do what the thread of the service does."""
-    worked: bool = app.state.services.export_worker.run_next()
+    worked: bool = app.state.services.job_worker.run_next()
     return worked
 
 
@@ -227,10 +227,8 @@ def test_the_service_removes_what_was_kept_for_long_enough(
     client: Client, app: FastAPI, blue: Shop, settings: Settings, clock: list[datetime]
 ) -> None:
     done = made(client, app, blue)
-    worker = app.state.services.export_worker
-    clock[0] += timedelta(days=settings.export_days)
-    assert worker.tidy() == 0
-    clock[0] += timedelta(seconds=1)
+    worker = app.state.services.job_worker
+    clock[0] += timedelta(days=settings.export_days, seconds=1)
     worker.start()
     try:
         while client.get(f"{PATH}/{done['export_id']}", headers=blue.headers).status_code != 404:

@@ -171,7 +171,7 @@ def test_a_stop_by_any_way_is_in_the_log_of_every_worker_that_knew_the_key(
 def test_a_large_upload_of_a_suspended_tenant_waits_and_is_checked_when_it_goes_on(
     client: Client, app: FastAPI, blue: Shop, green: Shop
 ) -> None:
-    worker = app.state.services.upload_worker
+    worker = app.state.services.job_worker
     large = "item_id,title\n" + "".join(f"i{n},Item {n}\n" for n in range(INLINE_UPLOAD_BYTES // 10))
     sent = client.post("/api/v1/upload/items", files={"file": ("a.csv", large)}, headers=blue.headers)
     other = client.post("/api/v1/upload/items", files={"file": ("a.csv", large)}, headers=green.headers)

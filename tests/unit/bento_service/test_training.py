@@ -11,10 +11,10 @@ import pytest
 from bento_service.app import create_app
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
-from resources.control_db.runs import note_end, note_epoch, note_stage
 from resources.control_db.tenants import change_settings
-from resources.control_db.training_jobs import begin_job, get_job, note_release
+from resources.jobs.kinds.training import begin_training_job, get_training_job, note_release
 from resources.storage.lake import Lake, write_json
+from resources.training.runs import note_end, note_epoch, note_stage
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop
 
@@ -50,7 +50,7 @@ def test_a_job_is_queued_with_what_it_asks_for(client: Client, blue: Shop, url: 
     assert set(answer) == {"job_id", "status", "estimated_duration_minutes", "progress_url"}
     assert answer["status"] == "queued" and answer["estimated_duration_minutes"] > 0
     assert made.headers["location"] == answer["progress_url"] == f"/api/v1/training/{answer['job_id']}/progress"
-    asked = get_job(blue.db, blue.tenant, answer["job_id"]).request
+    asked = get_training_job(blue.db, blue.tenant, answer["job_id"]).request
     assert (asked.kind, asked.model_type, asked.mode, asked.auto_deploy) == ("train", "two_tower", "incremental", False)
     assert asked.hyperparameters == {"dim": 16, "steps": 3}
     assert progress(client, blue, answer["job_id"])["status"] == "queued"
@@ -58,7 +58,7 @@ def test_a_job_is_queued_with_what_it_asks_for(client: Client, blue: Shop, url: 
 
 def test_without_a_body_the_tenant_s_settings_hold(client: Client, blue: Shop) -> None:
     change_settings(blue.db, blue.tenant, {"training.model_type": "two_tower"})
-    asked = get_job(blue.db, blue.tenant, queued(client, blue)).request
+    asked = get_training_job(blue.db, blue.tenant, queued(client, blue)).request
     assert (asked.model_type, asked.mode, asked.auto_deploy, asked.hyperparameters) == ("two_tower", None, True, {})
 
 
@@ -106,7 +106,7 @@ def test_a_retry_with_its_key_makes_no_second_job(client: Client, blue: Shop) ->
 
 def test_progress_from_the_run_to_its_release(client: Client, blue: Shop) -> None:
     job = queued(client, blue)
-    begin_job(blue.db, blue.tenant, job, run_id="run-1", now=NOW - timedelta(seconds=10))
+    begin_training_job(blue.db, blue.tenant, job, run_id="run-1", now=NOW - timedelta(seconds=10))
     assert progress(client, blue, job)["status"] == "training"
     note_stage(blue.db, blue.tenant, "run-1", "lightgcn_model", now=NOW)
     figures = {"loss": 0.25, "ndcg@10": 0.125, "recall@20": 0.5}
@@ -129,7 +129,7 @@ def test_progress_from_the_run_to_its_release(client: Client, blue: Shop) -> Non
 @pytest.mark.parametrize(("auto_deploy", "status"), [(True, "held"), (False, "not_requested")])
 def test_a_release_that_did_not_go_live_says_why(client: Client, blue: Shop, auto_deploy: bool, status: str) -> None:
     job = queued(client, blue, {"auto_deploy": auto_deploy})
-    begin_job(blue.db, blue.tenant, job, run_id="run-1", now=NOW)
+    begin_training_job(blue.db, blue.tenant, job, run_id="run-1", now=NOW)
     note_release(blue.db, blue.tenant, job, version="20240601T120000Z-0000abcd", deployed=False)
     shown = progress(client, blue, job)
     assert (shown["deployment_status"], shown["gate"]) == (status, None), "a release that is gone has no gate"
@@ -137,7 +137,7 @@ def test_a_release_that_did_not_go_live_says_why(client: Client, blue: Shop, aut
 
 def test_a_run_that_fails_ends_its_job_with_the_reason(client: Client, blue: Shop) -> None:
     job = queued(client, blue)
-    begin_job(blue.db, blue.tenant, job, run_id="run-1", now=NOW)
+    begin_training_job(blue.db, blue.tenant, job, run_id="run-1", now=NOW)
     note_end(blue.db, blue.tenant, "run-1", status="failed", message="There is nothing to train on.", now=NOW)
     shown = progress(client, blue, job)
     assert (shown["status"], shown["error"]) == ("failed", "There is nothing to train on.")
@@ -155,7 +155,7 @@ def test_a_queued_job_is_cancelled_at_once(client: Client, blue: Shop) -> None:
 
 def test_a_running_job_is_asked_to_stop_and_holds_its_place_until_it_has(client: Client, blue: Shop) -> None:
     job = queued(client, blue)
-    begin_job(blue.db, blue.tenant, job, run_id="run-1", now=NOW)
+    begin_training_job(blue.db, blue.tenant, job, run_id="run-1", now=NOW)
     asked = client.request("DELETE", f"/api/v1/training/{job}", headers=blue.headers).json()
     assert (asked["status"], asked["cancel_requested"]) == ("training", True)
     assert train(client, blue).status_code == 409
@@ -186,7 +186,7 @@ def test_an_index_is_built_anew_only_of_a_trained_model(client: Client, blue: Sh
     write_json(lake.tenant(blue.tenant).trained_model, {})
     made = train(client, blue, {"auto_deploy": False}, url)
     assert made.status_code == 202, made.text
-    asked = get_job(blue.db, blue.tenant, made.json()["job_id"]).request
+    asked = get_training_job(blue.db, blue.tenant, made.json()["job_id"]).request
     assert (asked.kind, asked.auto_deploy, asked.model_type) == ("reindex", False, None)
     assert train(client, blue, url="/api/v1/train").status_code == 409
     assert train(client, blue, {"model_type": "lightgcn"}, url).status_code == 422

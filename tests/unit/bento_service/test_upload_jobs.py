@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from resources.jobs.model import JobKind
+from resources.jobs.registry import POLICIES
 from resources.uploads import jobs as upload_jobs
-from resources.uploads.jobs import MAX_UNFINISHED
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import INLINE_UPLOAD_BYTES, Shop
 
@@ -23,7 +24,7 @@ def send(client: Client, shop: Shop, file: str = LARGE, path: str = PATH) -> Any
 
 def work(app: FastAPI) -> bool:
     """Do what the thread of the service does."""
-    worked: bool = app.state.services.upload_worker.run_next()
+    worked: bool = app.state.services.job_worker.run_next()
     return worked
 
 
@@ -125,7 +126,7 @@ def test_who_may_send_a_file_may_see_what_became_of_it(client: Client, app: Fast
 
 
 def test_too_many_waiting_files(client: Client, app: FastAPI, blue: Shop, green: Shop) -> None:
-    for number in range(MAX_UNFINISHED):
+    for number in range(POLICIES[JobKind.UPLOAD].max_unfinished or 0):
         assert send(client, blue, f"{LARGE}x{number},X\n").status_code == 202
     answer = send(client, blue)
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_requests")
@@ -168,7 +169,7 @@ def test_the_metrics_count_jobs(client: Client, app: FastAPI, blue: Shop) -> Non
 
 
 def test_the_worker_runs_and_stops(client: Client, app: FastAPI, blue: Shop) -> None:
-    worker = app.state.services.upload_worker
+    worker = app.state.services.job_worker
     worker.start()
     try:
         job = send(client, blue).json()

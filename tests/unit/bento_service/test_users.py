@@ -9,8 +9,8 @@ from fastapi import FastAPI
 
 from bento_service.api.data import users
 from resources.base.settings import Settings
-from resources.control_db.erasures import pending_erasures
 from resources.events.log import EventLog
+from resources.jobs.kinds.erasures import pending_erasures
 from resources.storage.run_lock import tenant_run_lock
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import Shop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -11,16 +12,19 @@ import polars as pl
 import pytest
 
 from resources.control_db.idempotency import WriteKey
-from resources.control_db.recommendation_exports import (
+from resources.jobs.kinds.exports import (
     ExportFormat,
     ExportRequest,
     RecommendationExport,
     get_export,
 )
+from resources.jobs.model import Job, JobKind
+from resources.jobs.queue import JobQueue
+from resources.jobs.runner import JobRunner
 from resources.recommendations import exports as recommendation_exports
 from resources.recommendations.batch import RECOMMENDATION_SCHEMA
 from resources.recommendations.exports import (
-    ExportRunner,
+    ExportWriter,
     export_file,
     remove_export,
     submit_export,
@@ -44,16 +48,21 @@ class Desk:
     def ask(self, request: ExportRequest = CSV, key: WriteKey | None = None) -> RecommendationExport:
         return submit_export(self.lake, self.db, self.tenant, request, now=self.now, key=key)
 
-    def runner(self, name: str = "one") -> ExportRunner:
-        return ExportRunner(self.lake, self.db, lambda: self.now, name, self.stop)
+    def runner(self, name: str = "one") -> JobRunner:
+        writer = ExportWriter(self.lake, self.db, self.clock)
+        return JobRunner(JobQueue(self.db, self.clock, name), {JobKind.EXPORT: writer}, self.stop)
 
-    def claim(self, name: str = "one") -> RecommendationExport:
+    def clock(self) -> datetime:
+        return self.now
+
+    def claim(self, name: str = "one") -> Job:
         claimed = self.runner(name).claim()
         assert claimed is not None
         return claimed
 
     def run(self, name: str = "one") -> RecommendationExport | None:
-        return self.runner(name).run(self.claim(name))
+        claimed = self.claim(name)
+        return None if self.runner(name).run(claimed) is None else get_export(self.db, self.tenant, claimed.id)
 
     def made(self, request: ExportRequest = CSV) -> RecommendationExport:
         self.ask(request)

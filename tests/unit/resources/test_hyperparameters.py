@@ -13,7 +13,7 @@ from resources.base.errors import InvalidInput
 from resources.tenants.hyperparameters import USUAL_NAMES, accepted_names, layer_weights, own_hyperparameters
 from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
 from resources.tenants.settings import ModelType, TrainingSettings
-from resources.tenants.training_request import JobKind, TrainingRequest
+from resources.tenants.training_request import TrainingKind, TrainingRequest
 
 
 @pytest.mark.parametrize(("model_type", "config"), [("lightgcn", LightGCNConfig), ("two_tower", TwoTowerConfig)])
@@ -84,10 +84,10 @@ def test_checking_loads_neither_torch_nor_the_pipeline() -> None:
 
 def test_a_request_stands_above_the_tenant_s_settings() -> None:
     settings = TrainingSettings(hyperparameters={"dim": 8, "steps": 9}, search=True, tolerance=0.2)
-    same = TrainingRequest(kind=JobKind.TRAIN, model_type="lightgcn")
+    same = TrainingRequest(kind=TrainingKind.TRAIN, model_type="lightgcn")
     assert same.over(settings) == settings
     own = TrainingRequest(
-        kind=JobKind.TRAIN, model_type="lightgcn", hyperparameters={"steps": 3}, mode="incremental"
+        kind=TrainingKind.TRAIN, model_type="lightgcn", hyperparameters={"steps": 3}, mode="incremental"
     ).over(settings)
     assert (own.hyperparameters, own.mode, own.search, own.tolerance) == (
         {"dim": 8, "steps": 3},
@@ -95,5 +95,5 @@ def test_a_request_stands_above_the_tenant_s_settings() -> None:
         False,
         0.2,
     )
-    other = TrainingRequest(kind=JobKind.TRAIN, model_type="two_tower").over(settings)
+    other = TrainingRequest(kind=TrainingKind.TRAIN, model_type="two_tower").over(settings)
     assert (other.model_type, other.hyperparameters, other.search) == ("two_tower", {}, False)

@@ -12,14 +12,16 @@ import pytest
 
 from resources.base.settings import load_settings
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.control_db.recommendation_exports import (
+from resources.jobs.kinds.exports import (
     ExportFormat,
     ExportRequest,
     ExportStatus,
     RecommendationExport,
-    claim_export,
     get_export,
 )
+from resources.jobs.model import Job, JobKind, JobStatus
+from resources.jobs.queue import JobQueue
+from resources.jobs.store import get_job
 from resources.processes.interpreter import NICENESS, ChildBroke, run_in_child
 from resources.recommendations.export_process import export_in_child
 from resources.recommendations.exports import export_file, submit_export
@@ -47,24 +49,25 @@ def shop(db: ControlDb) -> Shop:
 
 
 @pytest.fixture
-def claimed(shop: Shop) -> RecommendationExport:
+def claimed(shop: Shop) -> Job:
     now = datetime.now(UTC)
     request = ExportRequest(count=3, scenario=None, format=ExportFormat.CSV)
     submit_export(shop.lake, shop.db, shop.tenant, request, now=now)
-    export = claim_export(shop.db, worker="me", now=now, until=now + timedelta(minutes=1))
-    assert export is not None
-    return export
+    job = JobQueue(shop.db, lambda: now + timedelta(minutes=1), "me").claim((JobKind.EXPORT,))
+    assert job is not None
+    return job
 
 
-def test_a_child_writes_the_file(shop: Shop, claimed: RecommendationExport) -> None:
+def test_a_child_writes_the_file(shop: Shop, claimed: Job) -> None:
     done = export_in_child(claimed, worker="me", stop=threading.Event())
     assert done is not None
-    assert (done.status, done.users_total, done.rows) == (ExportStatus.COMPLETED, 2, 6)
-    assert done.bytes == export_file(shop.lake, done).stat().st_size
-    assert get_export(shop.db, shop.tenant, claimed.id).status is ExportStatus.COMPLETED
+    assert (done.status, done.result["users_total"], done.result["rows"]) == (JobStatus.DONE, 2, 6)
+    export = get_export(shop.db, shop.tenant, claimed.id)
+    assert done.result["bytes"] == export_file(shop.lake, export).stat().st_size
+    assert export.status is ExportStatus.COMPLETED
 
 
-def test_a_child_that_is_stopped_puts_the_export_back(shop: Shop, claimed: RecommendationExport) -> None:
+def test_a_child_that_is_stopped_puts_the_export_back(shop: Shop, claimed: Job) -> None:
     stop = threading.Event()
     stop.set()
     assert export_in_child(claimed, worker="me", stop=stop) is None
@@ -72,10 +75,10 @@ def test_a_child_that_is_stopped_puts_the_export_back(shop: Shop, claimed: Recom
     assert (left.status, left.attempts) == (ExportStatus.QUEUED, 0)
 
 
-def test_a_child_that_does_not_have_the_claim_changes_nothing(shop: Shop, claimed: RecommendationExport) -> None:
+def test_a_child_that_does_not_have_the_claim_changes_nothing(shop: Shop, claimed: Job) -> None:
     assert export_in_child(claimed, worker="another", stop=threading.Event()) is None
-    assert get_export(shop.db, shop.tenant, claimed.id) == claimed
-    assert not export_file(shop.lake, claimed).exists()
+    assert get_job(shop.db, shop.tenant, JobKind.EXPORT, claimed.id) == claimed
+    assert not export_file(shop.lake, RecommendationExport.of(claimed)).exists()
 
 
 def test_a_child_that_breaks_says_how(shop: Shop) -> None:

@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 
 from resources.base.errors import Conflict, ExportNotFound, NoRelease
-from resources.control_db.erasures import request_erasure
 from resources.control_db.idempotency import WriteKey
-from resources.control_db.recommendation_exports import (
+from resources.jobs.claims import LEASE, MAX_ATTEMPTS
+from resources.jobs.kinds.erasures import request_erasure
+from resources.jobs.kinds.exports import (
     ExportRequest,
     ExportStatus,
     list_exports,
 )
-from resources.jobs.claims import LEASE, MAX_ATTEMPTS
 from resources.ranker.live import live_ranker
 from resources.recommendations import exports as recommendation_exports
 from resources.recommendations.batch import RECOMMENDATION_SCHEMA, ListsOfAll, recommend_all
@@ -34,15 +34,15 @@ from tests.unit.resources.exporting import CSV, PARQUET, Desk, before_publishing
 @pytest.mark.parametrize("request_", [CSV, PARQUET])
 def test_the_file_is_what_the_command_writes(desk: Desk, request_: ExportRequest) -> None:
     queued = desk.ask(request_)
-    assert (queued.status, queued.users_total, desk.files) == (ExportStatus.QUEUED, None, [])
+    assert (queued.status, queued.figures.users_total, desk.files) == (ExportStatus.QUEUED, None, [])
     done = desk.run()
     assert done == desk.state(queued)
     ranker = live_ranker(desk.lake, desk.tenant)
     expected = pl.concat(recommend_all(desk.db, desk.tenant, ranker, ListsOfAll(request_.count), now=NOW))
     assert table(desk, done).equals(expected)
-    assert (done.status, done.users_done, done.users_total) == (ExportStatus.COMPLETED, 2, 2)
-    assert (done.rows, done.bytes) == (2 * request_.count, export_file(desk.lake, done).stat().st_size)
-    assert (done.release_version, done.started_at, done.completed_at) == (desk.shop.versions[0], NOW, NOW)
+    assert (done.status, done.figures.users_done, done.figures.users_total) == (ExportStatus.COMPLETED, 2, 2)
+    assert (done.figures.rows, done.figures.bytes) == (2 * request_.count, export_file(desk.lake, done).stat().st_size)
+    assert (done.figures.release_version, done.started_at, done.completed_at) == (desk.shop.versions[0], NOW, NOW)
     assert desk.files == [f"{done.id}.{request_.format}"]
     assert desk.runner().claim() is None
     assert desk.work == []
@@ -52,7 +52,7 @@ def test_a_shop_without_users_gets_a_file_with_a_header(desk: Desk) -> None:
     for user in ("u1", "ü 2/x"):
         request_erasure(desk.db, desk.tenant, user, NOW)
     done = desk.made()
-    assert (done.users_total, done.rows) == (0, 0)
+    assert (done.figures.users_total, done.figures.rows) == (0, 0)
     assert table(desk, done).is_empty()
 
 
@@ -112,12 +112,12 @@ def test_a_process_that_died_after_the_file_was_there_leaves_it_to_the_next(
         before_publishing(patch, die)
         with pytest.raises(Killed):
             desk.run("dead")
-    assert (desk.state(queued).status, desk.state(queued).bytes) == (ExportStatus.RUNNING, None)
+    assert (desk.state(queued).status, desk.state(queued).figures.bytes) == (ExportStatus.RUNNING, None)
     desk.now += timedelta(minutes=1)
     done = desk.run("two")
     assert done is not None
     assert len(desk.files) == 1
-    assert table(desk, done).height == done.rows
+    assert table(desk, done).height == done.figures.rows
 
 
 def test_a_process_that_stops_puts_the_export_back(desk: Desk) -> None:
@@ -162,7 +162,7 @@ def test_a_cancelled_export_ends_within_a_second_or_so(desk: Desk, monkeypatch: 
     assert desk.run() is None
     assert noticed[0] < 30  # half a second, on a machine that has time
     left = desk.state(queued)
-    assert (left.status, left.completed_at, left.bytes, desk.files) == (ExportStatus.CANCELLED, NOW, None, [])
+    assert (left.status, left.completed_at, left.figures.bytes, desk.files) == (ExportStatus.CANCELLED, NOW, None, [])
     assert desk.runner().claim() is None
     assert desk.work == []
 

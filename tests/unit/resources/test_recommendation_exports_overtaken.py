@@ -12,13 +12,14 @@ import pytest
 
 from resources.base.errors import ExportNotFound, LakeUnavailable
 from resources.base.tenant import TenantId
-from resources.control_db.erasures import forget_user, request_erasure
-from resources.control_db.recommendation_exports import (
+from resources.jobs import runner
+from resources.jobs.claims import LONGEST_REST, MAX_ATTEMPTS
+from resources.jobs.kinds.erasures import forget_user, request_erasure
+from resources.jobs.kinds.exports import (
     ExportStatus,
     get_export,
     list_exports,
 )
-from resources.jobs.claims import LONGEST_REST, MAX_ATTEMPTS
 from resources.ranker.live import live_ranker
 from resources.ranker.ranker import Ranker
 from resources.recommendations import exports as recommendation_exports
@@ -64,21 +65,21 @@ def test_a_release_that_cannot_be_read_is_looked_at_again_and_then_told(desk: De
 def test_an_error_nobody_expected_is_tried_again_and_then_told(desk: Desk) -> None:
     queued = desk.ask()
     for _ in range(MAX_ATTEMPTS):
-        desk.runner().give_up(desk.claim())
+        desk.runner().give_up(desk.claim(), ZeroDivisionError())
         desk.now += LONGEST_REST + timedelta(seconds=1)
     assert desk.state(queued).status is ExportStatus.FAILED
 
 
 def test_progress_is_told_while_it_runs(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recommendation_exports, "RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "RENEW_SECONDS", 0.0)
     queued, seen = desk.ask(), set()
 
     def slow(*_: object, on_progress: Callable[[int, int], None], **__: object) -> Iterator[pl.DataFrame]:
         on_progress(1, 4)
         deadline = time.monotonic() + 30
-        while desk.state(queued).users_done == 0 and time.monotonic() < deadline:
+        while desk.state(queued).figures.users_done == 0 and time.monotonic() < deadline:
             time.sleep(0.01)
-        seen.add((desk.state(queued).users_done, desk.state(queued).users_total))
+        seen.add((desk.state(queued).figures.users_done, desk.state(queued).figures.users_total))
         yield pl.DataFrame(schema=RECOMMENDATION_SCHEMA)
 
     monkeypatch.setattr(recommendation_exports, "recommend_all", slow)

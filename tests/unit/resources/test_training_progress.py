@@ -9,19 +9,19 @@ import pytest
 
 from recsaas_assets.recommender.lifecycle import trained_model as lifecycle
 from resources.base.tenant import TenantId
-from resources.control_db.runs import RunRecord
-from resources.control_db.training_jobs import JobStatus, TrainingJob
-from resources.tenants.training_request import JobKind, TrainingRequest
+from resources.jobs.kinds.training import TrainingJob, TrainingStatus
+from resources.tenants.training_request import TrainingKind, TrainingRequest
 from resources.training.progress import FITS, progress_of
+from resources.training.runs import RunRecord
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 BLUE = TenantId("blue")
 JOB = TrainingJob(
     id="job_1",
     tenant=BLUE,
-    request=TrainingRequest(kind=JobKind.TRAIN),
+    request=TrainingRequest(kind=TrainingKind.TRAIN),
     estimated_seconds=100.0,
-    status=JobStatus.RUNNING,
+    status=TrainingStatus.RUNNING,
     cancel_requested=False,
     run_id="run-1",
     release_version=None,
@@ -69,14 +69,14 @@ def test_the_fits_are_those_of_the_trainer() -> None:
 
 @pytest.mark.parametrize("status", ["queued", "completed", "failed", "cancelled"])
 def test_a_job_that_does_not_run_is_as_it_says(status: str) -> None:
-    job = replace(JOB, status=JobStatus(status))
+    job = replace(JOB, status=TrainingStatus(status))
     found = progress_of(job, run("features"), now=NOW)
     assert (found.phase, found.estimated_completion) == (status, None)
     assert (found.share == 1.0) is (status == "completed")
 
 
 def test_reindexing_is_indexing_from_the_start() -> None:
-    job = replace(JOB, request=TrainingRequest(kind=JobKind.REINDEX))
+    job = replace(JOB, request=TrainingRequest(kind=TrainingKind.REINDEX))
     found = [progress_of(job, each, now=NOW) for each in (None, run("faiss_index"), run("release"))]
     assert [each.phase for each in found] == ["indexing"] * 3
     assert 0.0 == found[0].share < found[1].share < found[2].share < 1.0

@@ -14,14 +14,20 @@ import pytest
 from resources.base.errors import LakeUnavailable, TooManyRequests, UploadJobNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.upload_jobs import JobStatus, UploadJob, get_job
 from resources.control_db.uploads import list_uploads
 from resources.jobs.claims import MAX_ATTEMPTS
+from resources.jobs.kinds.uploads import ReceivedUpload, UploadJob, UploadJobStatus, get_upload_job
+from resources.jobs.model import JobKind
+from resources.jobs.queue import JobQueue
+from resources.jobs.registry import POLICIES
+from resources.jobs.runner import JobRunner
 from resources.storage.lake import Lake
 from resources.storage.listing import list_files
+from resources.stores.tenant_store import TenantStore
 from resources.uploads import jobs as upload_jobs
 from resources.uploads.contract.columns import Kind
-from resources.uploads.jobs import MAX_UNFINISHED, FinishedJob, JobRunner, job_file, submit_upload
+from resources.uploads.contract.report import UploadReport
+from resources.uploads.jobs import CheckedUpload, UploadChecker, cancel_upload, job_file, submit_upload
 from resources.uploads.parsing.uploaded_file import identify
 from resources.uploads.store import read_report
 from resources.uploads.store_in_child import store_in_child
@@ -41,30 +47,33 @@ class Desk:
     def submit(self, text: str = ITEMS, *, validate_only: bool = False) -> UploadJob:
         file = self.folder / "received"
         file.write_text(text)
-        return submit_upload(
-            self.lake,
-            self.db,
-            self.tenant,
-            Kind.ITEMS,
-            file,
+        received = ReceivedUpload(
+            kind=Kind.ITEMS.value,
             filename="a.csv",
-            sha256=identify(file, filename="a.csv", max_bytes=10**6).sha256,
             source="http",
-            now=self.now,
+            sha256=identify(file, filename="a.csv", max_bytes=10**6).sha256,
             validate_only=validate_only,
+            bytes_total=file.stat().st_size,
         )
+        return submit_upload(TenantStore(self.lake, self.db, self.tenant), file, received, now=self.now)
 
     def runner(self, name: str = "one") -> JobRunner:
-        return JobRunner(self.lake, self.db, lambda: self.now, name=name, max_bytes=10**6, stop=self.stop)
+        checker = UploadChecker(self.lake, self.db, 10**6)
+        return JobRunner(JobQueue(self.db, self.clock, name), {JobKind.UPLOAD: checker}, self.stop)
 
-    def run(self, name: str = "one") -> FinishedJob | None:
+    def clock(self) -> datetime:
+        return self.now
+
+    def run(self, name: str = "one") -> UploadReport | None:
+        """The report of the file that was checked; None when there is none."""
         runner = self.runner(name)
         job = runner.claim()
         assert job is not None
-        return runner.run(job)
+        outcome = runner.run(job)
+        return outcome.report if isinstance(outcome, CheckedUpload) else None
 
     def job(self, job: UploadJob) -> UploadJob:
-        return get_job(self.db, self.tenant, job.job_id)
+        return get_upload_job(self.db, self.tenant, job.job_id)
 
     @property
     def files(self) -> list[str]:
@@ -90,15 +99,15 @@ def failing(error: BaseException) -> Callable[..., Any]:
 
 def test_the_file_is_stored_once_with_the_report_of_a_small_one(desk: Desk) -> None:
     queued = desk.submit()
-    assert (queued.status, queued.bytes_total, len(desk.files)) == (JobStatus.QUEUED, len(ITEMS), 1)
+    assert (queued.status, queued.received.bytes_total, len(desk.files)) == (UploadJobStatus.QUEUED, len(ITEMS), 1)
     assert desk.submit() == queued
-    done = desk.run()
-    assert done is not None
-    assert (done.job.status, done.job.bytes_done) == (JobStatus.STORED, len(ITEMS))
-    assert done.report is not None
-    assert (done.report.rows_accepted, done.report.rows_rejected) == (1, 1)
-    assert desk.stored == [done.report.upload_id] == [desk.job(queued).upload_id]
-    assert read_report(desk.lake, desk.tenant, done.report.upload_id) == done.report
+    report = desk.run()
+    assert report is not None
+    job = desk.job(queued)
+    assert (job.status, job.bytes_done) == (UploadJobStatus.STORED, len(ITEMS))
+    assert (report.rows_accepted, report.rows_rejected) == (1, 1)
+    assert desk.stored == [report.upload_id] == [job.upload_id]
+    assert read_report(desk.lake, desk.tenant, report.upload_id) == report
     assert desk.job(queued).report is None  # the lake has it
     assert desk.files == []
     assert desk.runner().claim() is None
@@ -110,7 +119,7 @@ def test_a_file_that_is_only_checked_leaves_its_report_with_the_job(desk: Desk) 
     done = desk.run()
     assert done is not None
     job = desk.job(queued)
-    assert job.status is JobStatus.CHECKED
+    assert job.status is UploadJobStatus.CHECKED
     assert job.report is not None
     assert (job.report["validate_only"], job.report["rows_rejected"]) == (True, 1)
     assert desk.stored == []
@@ -120,10 +129,10 @@ def test_a_file_that_cannot_be_read_is_refused_and_removed(desk: Desk) -> None:
     queued = desk.submit("title\nLamp\n")
     desk.run()
     job = desk.job(queued)
-    assert (job.status, job.error_code) == (JobStatus.REFUSED, "missing_column")
+    assert (job.status, job.error_code) == (UploadJobStatus.REFUSED, "missing_column")
     assert "item_id" in (job.message or "")
     assert (desk.files, desk.stored) == ([], [])
-    assert desk.submit("title\nLamp\n").status is JobStatus.QUEUED  # sent again, it is looked at again
+    assert desk.submit("title\nLamp\n").status is UploadJobStatus.QUEUED  # sent again, it is looked at again
 
 
 def test_a_process_that_stops_puts_the_job_back(desk: Desk) -> None:
@@ -131,7 +140,7 @@ def test_a_process_that_stops_puts_the_job_back(desk: Desk) -> None:
     desk.stop.set()
     assert desk.run() is None
     job = desk.job(queued)
-    assert (job.status, job.attempts, desk.stored) == (JobStatus.QUEUED, 0, [])
+    assert (job.status, job.attempts, desk.stored) == (UploadJobStatus.QUEUED, 0, [])
     desk.stop.clear()
     desk.now += timedelta(seconds=1)
     assert desk.run("two") is not None
@@ -149,7 +158,7 @@ def test_a_process_that_dies_is_followed_by_another(desk: Desk) -> None:
     assert done is not None
     # The first one was only slow: what it does now changes nothing.
     assert dead.run(claimed) is None
-    assert desk.job(queued).status is JobStatus.STORED
+    assert desk.job(queued).status is UploadJobStatus.STORED
     assert len(desk.stored) == 1
 
 
@@ -161,27 +170,11 @@ def test_a_file_that_ends_every_process_fails_in_the_end(desk: Desk) -> None:
     other = desk.submit("item_id,title\ni9,Lamp\n")
     claimed = desk.runner().claim()
     assert claimed is not None
-    assert claimed.job_id == other.job_id, "no fourth process gets the file into its hands"
+    assert claimed.id == other.job_id, "no fourth process gets the file into its hands"
     job = desk.job(queued)
-    assert (job.status, job.error_code) == (JobStatus.FAILED, "internal_error")
+    assert (job.status, job.error_code) == (UploadJobStatus.FAILED, "internal_error")
     assert "Split the file" in (job.message or "")
     assert desk.files == [job_file(desk.lake, other).name]
-
-
-def test_rests_grow_to_a_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    queued, waits = desk.submit(), []
-    monkeypatch.setattr(upload_jobs, "store_in_child", failing(LakeUnavailable("away")))
-    for _ in range(8):
-        with pytest.raises(LakeUnavailable):
-            desk.run()
-        began = desk.now
-        while (again := desk.runner().claim()) is None:
-            desk.now += timedelta(seconds=1)
-        waits.append((desk.now - began).total_seconds() - 1)
-        desk.runner().put_back(again)
-        desk.now += timedelta(seconds=1)
-    assert waits == [3, 6, 12, 24, 48, 96, 192, 300]
-    assert desk.job(queued).attempts == 0
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), LakeUnavailable("away")])
@@ -192,7 +185,7 @@ def test_an_outage_only_delays(desk: Desk, monkeypatch: pytest.MonkeyPatch, erro
             patch.setattr(upload_jobs, "store_in_child", failing(error))
             with pytest.raises(type(error)):
                 desk.run()
-        assert desk.job(queued).status is JobStatus.QUEUED
+        assert desk.job(queued).status is UploadJobStatus.QUEUED
         assert desk.runner().claim() is None
         desk.now += timedelta(minutes=1)
     assert desk.run() is not None
@@ -206,9 +199,9 @@ def test_an_error_nobody_expected_is_tried_again_and_then_told(desk: Desk) -> No
         job = runner.claim()
         assert job is not None
         assert job.attempts == attempt
-        runner.give_up(job)
+        runner.give_up(job, ZeroDivisionError())
         desk.now += timedelta(minutes=1)
-    assert desk.job(queued).status is JobStatus.FAILED
+    assert desk.job(queued).status is UploadJobStatus.FAILED
     assert desk.files == []
 
 
@@ -216,17 +209,33 @@ def test_a_lost_file_is_told(desk: Desk) -> None:
     queued = desk.submit()
     (desk.lake.tenant(desk.tenant).upload_jobs / desk.files[0]).unlink()
     desk.run()
-    assert desk.job(queued).status is JobStatus.FAILED
+    assert desk.job(queued).status is UploadJobStatus.FAILED
     assert "Send it again" in (desk.job(queued).message or "")
 
 
+def test_a_cancelled_upload_leaves_no_file_and_is_told_as_such(desk: Desk) -> None:
+    queued, other = desk.submit(), desk.submit("item_id,title\ni9,Lamp\n")
+    running = desk.runner().claim()
+    assert running is not None
+    for job in (queued, other):
+        cancel_upload(TenantStore(desk.lake, desk.db, desk.tenant), job.job_id, now=desk.now)
+    assert desk.files == []
+    assert desk.runner().run(running) is None, "what it does now changes nothing"
+    told = desk.job(queued)
+    assert (told.status, told.error_code, told.finished) == (UploadJobStatus.FAILED, "cancelled", True)
+    assert desk.runner().claim() is None
+    assert desk.submit().status is UploadJobStatus.QUEUED, "sent again, it is looked at"
+
+
 def test_too_many_jobs_are_refused_and_leave_nothing(desk: Desk) -> None:
-    for number in range(MAX_UNFINISHED):
+    most = POLICIES[JobKind.UPLOAD].max_unfinished
+    assert most is not None
+    for number in range(most):
         desk.submit(f"item_id,title\ni{number},Lamp\n")
         desk.now += timedelta(seconds=1)
     with pytest.raises(TooManyRequests):
         desk.submit()
-    assert len(desk.files) == MAX_UNFINISHED
+    assert len(desk.files) == most
 
 
 def test_what_was_never_acknowledged_and_what_is_long_done_goes(desk: Desk) -> None:
@@ -241,7 +250,7 @@ def test_what_was_never_acknowledged_and_what_is_long_done_goes(desk: Desk) -> N
     desk.submit("item_id,title\ni10,Lamp\n")
     assert len(desk.files) == 2
     assert kept in desk.files
-    assert desk.job(waiting).status is JobStatus.QUEUED
+    assert desk.job(waiting).status is UploadJobStatus.QUEUED
     with pytest.raises(UploadJobNotFound):
         desk.job(done)
 

@@ -12,7 +12,7 @@ from sqlalchemy import inspect
 import resources.control_db.engine as engine_module
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.control_db.runs import find_run, newest_failed_under_other_code, note_end
+from resources.training.runs import find_run, newest_failed_under_other_code, note_end
 
 
 def back_to(db: ControlDb, revision: str) -> None:

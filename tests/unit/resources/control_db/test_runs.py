@@ -10,11 +10,11 @@ from sqlalchemy import update
 from resources.base.code_version import code_version
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.runs import list_runs, newest_failed_under_other_code, note_end, note_epoch, note_stage
 from resources.control_db.tables import RunRow
 from resources.control_db.tenants import resume_tenant, suspend_tenant
-from resources.control_db.training_jobs import add_job, begin_job
-from resources.tenants.training_request import JobKind, TrainingRequest
+from resources.jobs.kinds.training import add_training_job, begin_training_job
+from resources.tenants.training_request import TrainingKind, TrainingRequest
+from resources.training.runs import list_runs, newest_failed_under_other_code, note_end, note_epoch, note_stage
 
 Shops = tuple[TenantId, TenantId]
 
@@ -120,8 +120,8 @@ def test_a_new_index_alone_says_nothing_about_the_run_before(db: ControlDb, shop
     for shop in shops:
         status = "failed" if shop == blue else "completed"
         note_end(db, shop, f"{shop}-1", status=status, message=None, now=now)
-        job = add_job(db, shop, TrainingRequest(kind=JobKind.REINDEX), estimated_seconds=5.0, now=now)
-        begin_job(db, shop, job.id, run_id=f"{shop}-index", now=now)
+        job = add_training_job(db, shop, TrainingRequest(kind=TrainingKind.REINDEX), estimated_seconds=5.0, now=now)
+        begin_training_job(db, shop, job.id, run_id=f"{shop}-index", now=now)
         status = "completed" if shop == blue else "failed"
         note_end(db, shop, f"{shop}-index", status=status, message=None, now=now + timedelta(hours=1))
     earlier(db, "blue-1", "blue-index", "green-1", "green-index")

@@ -5,24 +5,26 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event as Flag
 
 import pytest
-from sqlalchemy import text
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.control_db.erasures import get_erasure, pending_erasures
-from resources.control_db.recommendation_exports import claim_export
-from resources.control_db.upload_jobs import JobStatus, list_unfinished
 from resources.control_db.uploads import counting_uploads
 from resources.decisions.store import open_decisions
 from resources.erasure.perform import perform_erasure
 from resources.events.log import EventLog
+from resources.jobs.kinds.erasures import get_erasure, pending_erasures
+from resources.jobs.kinds.uploads import list_unfinished_uploads
+from resources.jobs.model import JobKind, JobStatus
+from resources.jobs.queue import JobQueue
+from resources.jobs.runner import JobRunner
+from resources.jobs.store import list_jobs
 from resources.storage.lake import Lake
-from resources.uploads.jobs import JobRunner, job_file
+from resources.uploads.jobs import UploadChecker, job_file
 
 BLUE, GREEN = TenantId("blue"), TenantId("green")
 WRITTEN = Path(__file__).with_name("written_before_0008.sql")
@@ -43,22 +45,23 @@ def old(tmp_path: Path) -> Iterator[ControlDb]:
 def test_its_files_are_checked_also_the_one_that_a_busy_machine_had_used_up(old: ControlDb, tmp_path: Path) -> None:
     """That version counted every claim that ran out as an attempt, so its three say nothing about the file."""
     lake = Lake.open(str(tmp_path / "lake"), scratch=tmp_path / "scratch")
-    for waiting in list_unfinished(old, GREEN):
+    for waiting in list_unfinished_uploads(old, GREEN):
         file = job_file(lake, waiting)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"item_id,title\n{waiting.filename.removesuffix('.csv')},Lamp\n")
-    runner = JobRunner(lake, old, lambda: LATER, name="now", max_bytes=10**6, stop=Flag())
+        file.write_text(f"item_id,title\n{waiting.received.filename.removesuffix('.csv')},Lamp\n")
+    checker = UploadChecker(lake, old, 10**6)
+    runner = JobRunner(JobQueue(old, lambda: LATER, "now"), {JobKind.UPLOAD: checker}, Flag())
     done = []
     while (job := runner.claim()) is not None:
         finished = runner.run(job)
         assert finished is not None
-        done.append((finished.job.filename, finished.job.status))
-    assert done == [("slow.csv", JobStatus.STORED), ("waits.csv", JobStatus.STORED)]
+        done.append((job.input["filename"], finished.status))
+    assert done == [("slow.csv", JobStatus.DONE), ("waits.csv", JobStatus.DONE)]
     assert [each.filename for each in counting_uploads(old, GREEN)] == ["i.csv", "done.csv", "slow.csv", "waits.csv"]
 
 
 def test_its_export_is_handed_out_again(old: ControlDb) -> None:
-    export = claim_export(old, worker="now", now=LATER, until=LATER + timedelta(seconds=10))
+    export = JobQueue(old, lambda: LATER, "now").claim((JobKind.EXPORT,))
     assert export is not None
     assert (export.tenant, export.attempts, export.rests) == (BLUE, 1, 0)
 
@@ -73,6 +76,6 @@ def test_its_erasure_is_done(old: ControlDb, tmp_path: Path) -> None:
 
 
 def test_what_was_done_stays_as_it_was(old: ControlDb) -> None:
-    with old.read() as session:
-        attempts = session.execute(text("SELECT filename, attempts FROM upload_jobs ORDER BY filename")).all()
-    assert [tuple(each) for each in attempts] == [("done.csv", 1), ("slow.csv", 0), ("waits.csv", 0)]
+    jobs = list_jobs(old, GREEN, (JobKind.UPLOAD,))
+    attempts = sorted((job.input["filename"], job.attempts) for job in jobs)
+    assert attempts == [("done.csv", 1), ("slow.csv", 0), ("waits.csv", 0)]

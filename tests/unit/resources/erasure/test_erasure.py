@@ -11,7 +11,12 @@ from sqlalchemy import update
 
 from resources.base.errors import Conflict, CorruptRelease, ErasureNotFound, NotFound, TenantNotFound
 from resources.base.tenant import TenantId
-from resources.control_db.erasures import (
+from resources.control_db.tables import JobRow
+from resources.control_db.uploads import list_uploads
+from resources.erasure.perform import perform_erasure
+from resources.events.export import export_events, scan_exported_events
+from resources.events.log import EventLog
+from resources.jobs.kinds.erasures import (
     NOT_NEEDED,
     get_erasure,
     list_erasures,
@@ -21,12 +26,9 @@ from resources.control_db.erasures import (
     user_digest,
     users_being_erased,
 )
-from resources.control_db.tables import UploadJobRow
-from resources.control_db.upload_jobs import JobStatus, UploadJob, enqueue_job
-from resources.control_db.uploads import list_uploads
-from resources.erasure.perform import perform_erasure
-from resources.events.export import export_events, scan_exported_events
-from resources.events.log import EventLog
+from resources.jobs.kinds.uploads import too_many_uploads
+from resources.jobs.model import Job, JobKind, JobStatus
+from resources.jobs.store import add_job
 from resources.release.contents import FILE_NAMES
 from resources.release.load import load_release
 from resources.storage.lake import parts, read_json, read_parquet, scan_parquet, write_bytes, write_parquet
@@ -243,25 +245,21 @@ def test_what_comes_in_meanwhile_is_erased_too(world: World, monkeypatch: pytest
 
 def test_a_file_that_waits_to_be_checked_holds_the_erasure_up(world: World) -> None:
     report = {"validation_errors": [{"row": 2, "error": f"'{ZOE}' is odd", "value": ZOE, "user_id": ZOE}]}
-    job = UploadJob(
+    job = Job(
         tenant=world.tenant,
-        job_id="j",
-        kind="users",
-        filename="f",
-        source="http",
-        sha256="0",
-        validate_only=True,
-        bytes_total=1,
+        id="j",
+        kind=JobKind.UPLOAD,
+        input={"filename": "f"},
+        result={"report": report},
         created_at=NOW,
         updated_at=NOW,
-        report=report,
     )
-    enqueue_job(world.db, job, most=9)
+    add_job(world.db, job, refused=too_many_uploads)
     asked = world.request(ZOE)
     with pytest.raises(Conflict, match="still to be checked"):
         perform_erasure(world.lake, world.db, world.decisions, asked, NOW, home=world.home)
     with world.db.write() as session:
-        session.execute(update(UploadJobRow).values(status=JobStatus.CHECKED))
+        session.execute(update(JobRow).where(JobRow.id == "j").values(status=JobStatus.DONE))
     perform_erasure(world.lake, world.db, world.decisions, asked, NOW, home=world.home)
     assert world.places_with(ZOE) == []
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from resources.control_db.erasures import forget_user, get_erasure
 from resources.decisions.store import open_decisions
 from resources.erasure.certificate import certificate_of
 from resources.erasure.perform import perform_erasure
 from resources.erasure.places import databases
 from resources.erasure.places.databases import remove_deleted_bytes
+from resources.jobs.kinds.erasures import forget_user, get_erasure
 from tests.unit.resources.erasure.world import NOW, World, bytes_with
 
 NEEDLE = "needle-7f3a9c1e"
@@ -26,7 +26,7 @@ _NEIGHBOUR = """
 import sys
 from pathlib import Path
 from resources.control_db.engine import open_control_db
-from resources.control_db.erasures import pending_erasures
+from resources.jobs.kinds.erasures import pending_erasures
 from resources.decisions.store import open_decisions
 from resources.events.log import EventLog
 from resources.base.tenant import TenantId

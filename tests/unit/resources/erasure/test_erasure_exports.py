@@ -7,14 +7,17 @@ from threading import Event
 
 import pytest
 
-from resources.control_db.recommendation_exports import (
+from resources.jobs.kinds.exports import (
     ExportFormat,
     ExportRequest,
     ExportStatus,
     RecommendationExport,
     get_export,
 )
-from resources.recommendations.exports import ExportRunner, export_file, submit_export
+from resources.jobs.model import JobKind
+from resources.jobs.queue import JobQueue
+from resources.jobs.runner import JobRunner
+from resources.recommendations.exports import ExportWriter, export_file, submit_export
 from resources.storage.lake import put_file
 from resources.storage.listing import list_files
 from tests.unit.resources.erasure.world import NOW, ZOE, World
@@ -22,14 +25,14 @@ from tests.unit.resources.erasure.world import NOW, ZOE, World
 
 def export(world: World, kind: ExportFormat, minute: int = 0) -> RecommendationExport:
     now = NOW + timedelta(minutes=minute)
-    runner = ExportRunner(world.lake, world.db, lambda: now, "one", Event())
+    writer = ExportWriter(world.lake, world.db, lambda: now)
+    runner = JobRunner(JobQueue(world.db, lambda: now, "one"), {JobKind.EXPORT: writer}, Event())
     request = ExportRequest(count=2, scenario=None, format=kind)
     submit_export(world.lake, world.db, world.tenant, request, now=now)
     claimed = runner.claim()
     assert claimed is not None
-    done = runner.run(claimed)
-    assert done is not None
-    return done
+    assert runner.run(claimed) is not None
+    return get_export(world.db, world.tenant, claimed.id)
 
 
 def files(world: World) -> list[str]:
@@ -51,9 +54,9 @@ def test_a_file_with_the_user_goes_and_the_certificate_says_so(
     assert found[place][0] == 2
     assert "asked for again" in found[place][1]
     left = get_export(world.db, world.tenant, made.id)
-    assert (left.status, left.bytes, left.error_code) == (ExportStatus.COMPLETED, None, "user_erased")
+    assert (left.status, left.figures.bytes, left.error_code) == (ExportStatus.COMPLETED, None, "user_erased")
     assert files(neighbour) == [f"{theirs.id}.{kind}"]
-    assert get_export(neighbour.db, neighbour.tenant, theirs.id).bytes
+    assert get_export(neighbour.db, neighbour.tenant, theirs.id).figures.bytes
     again = export(world, kind, minute=1)
     assert f"exports/{again.id}.{kind}" not in world.places_with(ZOE)
     assert files(world) == [f"{again.id}.{kind}"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.control_db.erasures import list_erasures
+from resources.jobs.kinds.erasures import list_erasures
 from resources.release.load import load_release
 from tests.unit.resources.erasure.world import ZOE, World
 
@@ -21,7 +21,7 @@ import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from resources.control_db.engine import open_control_db
-from resources.control_db.erasures import pending_erasures
+from resources.jobs.kinds.erasures import pending_erasures
 from resources.decisions.store import open_decisions
 from resources.erasure.perform import perform_erasure
 from resources.storage.lake import Lake

@@ -18,13 +18,13 @@ from sqlalchemy import text
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.erasures import Erasure, request_erasure
 from resources.decisions.decision import Decision, ShownItem, new_recommendation_id
 from resources.decisions.store import DecisionStore, open_decisions
 from resources.erasure.certificate import Certificate
 from resources.erasure.perform import perform_erasure
 from resources.events.export import export_events
 from resources.events.log import Event, EventLog
+from resources.jobs.kinds.erasures import Erasure, request_erasure
 from resources.release.store import ReleaseStore, new_version
 from resources.storage.lake import Lake, TenantLake, read_bytes, write_bytes, write_json, write_parquet
 from resources.storage.listing import list_files

@@ -14,6 +14,7 @@ from resources.base.settings import Settings
 from resources.catalogue.items import ItemCatalogue, ItemQuery
 from resources.control_db.uploads import find_upload, list_uploads, mark_ingested, mark_left_out
 from resources.decisions.store import open_decisions
+from resources.jobs.kinds.uploads import ReceivedUpload
 from resources.storage.lake import scan_parquet
 from resources.stores.tenant_store import TenantStore
 from resources.training.readiness import measure_readiness
@@ -144,18 +145,15 @@ def test_what_is_not_there_cannot_be_withdrawn(shop: Any, tmp_path: Path) -> Non
     file = tmp_path / "items.csv"
     file.write_text("item_id,title\n1,Lamp\n")
     sha = "ab" * 32
-    submit_upload(
-        shop.lake,
-        shop.db,
-        shop.tenant,
-        Kind.ITEMS,
-        file,
+    received = ReceivedUpload(
+        kind=Kind.ITEMS.value,
         filename="items.csv",
-        sha256=sha,
         source="http",
-        now=datetime.now(UTC),
+        sha256=sha,
         validate_only=False,
+        bytes_total=file.stat().st_size,
     )
+    submit_upload(TenantStore(shop.lake, shop.db, shop.tenant), file, received, now=datetime.now(UTC))
     with pytest.raises(Conflict, match="still being checked"):
         take_back(shop, f"items-{sha[:16]}", 1)
     assert find_upload(shop.db, shop.tenant, f"items-{sha[:16]}") is None

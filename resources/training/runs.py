@@ -15,9 +15,9 @@ from sqlalchemy.orm import aliased
 from resources.base.code_version import code_version
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables import RunRow, TenantRow, TrainingJobRow
-from resources.control_db.training_jobs import end_jobs_of_run
-from resources.tenants.training_request import JobKind
+from resources.control_db.tables import JobRow, RunRow, TenantRow
+from resources.jobs.kinds.training import end_jobs_of_run, is_training_of
+from resources.tenants.training_request import TrainingKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,7 @@ def newest_failed_under_other_code(db: ControlDb) -> tuple[RunRecord, ...]:
 
     Runs that build an index alone do not count: they say nothing about what a run of the whole graph meets.
     """
-    reindex = select(TrainingJobRow.id).where(
-        TrainingJobRow.run_id == RunRow.run_id, TrainingJobRow.kind == JobKind.REINDEX.value
-    )
+    reindex = select(JobRow.id).where(is_training_of(RunRow.run_id), JobRow.subject == TrainingKind.REINDEX)
     newest = (
         select(RunRow.run_id)
         .where(RunRow.tenant_id == TenantRow.id, ~reindex.exists())

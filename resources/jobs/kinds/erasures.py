@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 
-from resources.base.errors import ErasureNotFound, TenantNotFound
+from resources.base.errors import TenantNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.recommendation_exports import restart_running
-from resources.control_db.tables import ErasureRow, EventRow, TenantRow, UploadJobRow, UploadRow
+from resources.control_db.tables import EventRow, JobRow, TenantRow, UploadRow
 from resources.control_db.tenants import take_turns
-from resources.control_db.upload_jobs import UNFINISHED
+from resources.jobs import store
+from resources.jobs.model import UNFINISHED, Job, JobKind, JobStatus, Outcome
 
 NOT_NEEDED = "not needed"
 """In place of a run: nothing that was trained had seen the user."""
@@ -42,6 +42,21 @@ class Erasure:
     requested_at: datetime
     completed_at: datetime | None
 
+    @classmethod
+    def of(cls, job: Job) -> Erasure:
+        """Read a job of this kind."""
+        return cls(
+            id=job.id,
+            tenant=job.tenant,
+            user_id=job.subject,
+            user_digest=job.input["user_digest"],
+            status="completed" if job.finished else "pending",
+            certificate=job.result,
+            retrained_run=job.run_id,
+            requested_at=job.created_at,
+            completed_at=job.ended_at,
+        )
+
 
 def user_digest(erasure_id: str, user_id: str) -> str:
     """HMAC-SHA256 of a user's id with the erasure's id as key: proves whose erasure it was to whoever knows both."""
@@ -60,37 +75,33 @@ def request_erasure(db: ControlDb, tenant: TenantId, user_id: str, now: datetime
         take_turns(session, tenant)
         if session.get(TenantRow, tenant.value) is None:
             raise TenantNotFound(f"There is no tenant {tenant}; `recsaas tenant list` shows those that exist.")
-        row = session.scalars(
-            select(ErasureRow).where(
-                ErasureRow.tenant_id == tenant.value, ErasureRow.status == "pending", ErasureRow.user_id == user_id
-            )
-        ).first()
+        row = session.scalars(select(JobRow).where(*_pending(tenant), JobRow.subject == user_id)).first()
         gone = session.execute(
             delete(EventRow).where(EventRow.tenant_id == tenant.value, EventRow.user_id == user_id)
         ).rowcount  # type: ignore[attr-defined]
         if row is None:
             erasure_id = f"erasure-{secrets.token_hex(12)}"
-            row = ErasureRow(
+            job = Job(
+                tenant=tenant,
                 id=erasure_id,
-                tenant_id=tenant.value,
-                user_id=user_id,
-                user_digest=user_digest(erasure_id, user_id),
-                status="pending",
-                certificate={},
-                requested_at=now,
+                kind=JobKind.ERASURE,
+                subject=user_id,
+                input={"user_digest": user_digest(erasure_id, user_id)},
+                created_at=now,
+                updated_at=now,
             )
-            session.add(row)
-            restart_running(session, tenant)
-        row.certificate = {**(row.certificate or {}), "events": (row.certificate or {}).get("events", 0) + gone}
+            row = store.insert_job(session, job)
+            store.begin_anew(session, tenant, JobKind.EXPORT)
+        row.result = {**row.result, "events": row.result.get("events", 0) + gone}
         session.flush()
-        return _record(row)
+        return Erasure.of(store.record_of(row))
 
 
 def note_found(db: ControlDb, erasure: Erasure, found: Mapping[str, Any]) -> None:
     """Keep what was found before it is removed, so that the certificate is whole after a crash."""
     with db.write() as session:
-        row = session.get_one(ErasureRow, erasure.id)
-        row.certificate = {**(row.certificate or {}), "found": dict(found)}
+        row = session.get_one(JobRow, (erasure.tenant.value, erasure.id))
+        row.result = {**row.result, "found": dict(found)}
 
 
 def newest_upload(db: ControlDb, tenant: TenantId) -> int:
@@ -110,22 +121,25 @@ def forget_user(
     tenant = erasure.tenant.value
     events = select(func.count()).where(EventRow.tenant_id == tenant, EventRow.user_id == erasure.user_id)
     uploads = select(func.count()).where(UploadRow.tenant_id == tenant, UploadRow.sequence > uploads_until)
-    jobs = select(func.count()).where(UploadJobRow.tenant_id == tenant, UploadJobRow.status.in_(UNFINISHED))
+    checks = select(func.count()).where(
+        JobRow.tenant_id == tenant, JobRow.kind == JobKind.UPLOAD, JobRow.status.in_(UNFINISHED)
+    )
     with db.write() as session:
         take_turns(session, erasure.tenant)
-        if any(session.scalar(count) for count in (events, uploads, jobs)):
+        if any(session.scalar(count) for count in (events, uploads, checks)):
             return False
-        row = session.get_one(ErasureRow, erasure.id)
-        row.certificate, row.user_id = dict(certificate), None
-        row.retrained_run = None if retrain else NOT_NEEDED
+        row = session.get_one(JobRow, (tenant, erasure.id))
+        row.result, row.subject = dict(certificate), None
+        row.run_id = None if retrain else NOT_NEEDED
     return True
 
 
 def complete_erasure(db: ControlDb, erasure: Erasure, certificate: Mapping[str, Any], *, now: datetime) -> None:
     """Store the certificate of an erasure whose user is forgotten; with that it is done."""
     with db.write() as session:
-        row = session.get_one(ErasureRow, erasure.id)
-        row.certificate, row.status, row.completed_at = dict(certificate), "completed", now
+        row = session.get_one(JobRow, (erasure.tenant.value, erasure.id))
+        row.progress = 1.0
+        store.end_row(row, Outcome(status=JobStatus.DONE, result=certificate), now=now)
 
 
 def get_erasure(db: ControlDb, tenant: TenantId, erasure_id: str) -> Erasure:
@@ -134,73 +148,44 @@ def get_erasure(db: ControlDb, tenant: TenantId, erasure_id: str) -> Erasure:
     Raises:
         ErasureNotFound: the tenant has no erasure with this id.
     """
-    with db.read() as session:
-        row = session.get(ErasureRow, erasure_id)
-    if row is None or row.tenant_id != tenant.value:
-        raise ErasureNotFound(f"Tenant {tenant} has no erasure {erasure_id[:80]!r}; check the id.")
-    return _record(row)
+    return Erasure.of(store.get_job(db, tenant, JobKind.ERASURE, erasure_id))
 
 
 def list_erasures(db: ControlDb, tenant: TenantId) -> tuple[Erasure, ...]:
     """The tenant's erasures, oldest first."""
-    statement = (
-        select(ErasureRow).where(ErasureRow.tenant_id == tenant.value).order_by(ErasureRow.requested_at, ErasureRow.id)
-    )
-    with db.read() as session:
-        return tuple(_record(row) for row in session.scalars(statement))
+    found = store.list_jobs(db, tenant, (JobKind.ERASURE,))
+    return tuple(Erasure.of(job) for job in reversed(found))
 
 
 def pending_erasures(db: ControlDb) -> tuple[Erasure, ...]:
     """Erasures of all tenants that are not done, oldest first."""
-    statement = (
-        select(ErasureRow).where(ErasureRow.status == "pending").order_by(ErasureRow.requested_at, ErasureRow.id)
-    )
-    with db.read() as session:
-        return tuple(_record(row) for row in session.scalars(statement))
+    return tuple(Erasure.of(job) for job in store.list_unfinished(db, JobKind.ERASURE))
 
 
 def users_being_erased(db: ControlDb, tenant: TenantId) -> frozenset[str]:
     """Users of the tenant whose erasure was acknowledged and is not done."""
-    statement = select(ErasureRow.user_id).where(ErasureRow.tenant_id == tenant.value, ErasureRow.status == "pending")
     with db.read() as session:
-        return frozenset(user for user in session.scalars(statement) if user is not None)
+        users = session.scalars(select(JobRow.subject).where(*_pending(tenant)))
+        return frozenset(user for user in users if user is not None)
 
 
 def tenants_to_retrain(db: ControlDb) -> Mapping[TenantId, Erasure]:
     """Tenants whose model has to be trained again because of an erasure, each with the newest such erasure."""
     statement = (
-        select(ErasureRow)
-        .where(ErasureRow.status == "completed", ErasureRow.retrained_run.is_(None))
-        .order_by(ErasureRow.completed_at, ErasureRow.id)
+        select(JobRow)
+        .where(JobRow.kind == JobKind.ERASURE, JobRow.status == JobStatus.DONE, JobRow.run_id.is_(None))
+        .order_by(JobRow.ended_at, JobRow.id)
     )
     with db.read() as session:
-        return {TenantId(row.tenant_id): _record(row) for row in session.scalars(statement)}
+        return {TenantId(row.tenant_id): Erasure.of(store.record_of(row)) for row in session.scalars(statement)}
 
 
 def mark_retrained(db: ControlDb, tenant: TenantId, run_id: str) -> None:
     """Note that `run_id` has made a release without the users whose erasure is done."""
-    statement = (
-        update(ErasureRow)
-        .where(
-            ErasureRow.tenant_id == tenant.value,
-            ErasureRow.status == "completed",
-            ErasureRow.retrained_run.is_(None),
-        )
-        .values(retrained_run=run_id)
-    )
+    due = (JobRow.kind == JobKind.ERASURE, JobRow.status == JobStatus.DONE, JobRow.run_id.is_(None))
     with db.write() as session:
-        session.execute(statement)
+        session.execute(update(JobRow).where(JobRow.tenant_id == tenant.value, *due).values(run_id=run_id))
 
 
-def _record(row: ErasureRow) -> Erasure:
-    return Erasure(
-        id=row.id,
-        tenant=TenantId(row.tenant_id),
-        user_id=row.user_id,
-        user_digest=row.user_digest,
-        status="completed" if row.status == "completed" else "pending",
-        certificate=row.certificate,
-        retrained_run=row.retrained_run,
-        requested_at=row.requested_at,
-        completed_at=row.completed_at,
-    )
+def _pending(tenant: TenantId) -> tuple[ColumnElement[bool], ...]:
+    return JobRow.tenant_id == tenant.value, JobRow.kind == JobKind.ERASURE, JobRow.status.in_(UNFINISHED)
