@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from bento_service.app import create_app
+from bento_service.recommending import release_cache
 from bento_service.telemetry.logs import configure_logging
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb, open_control_db
@@ -21,6 +22,14 @@ from tests.unit.bento_service.shop import INLINE_UPLOAD_BYTES, MAX_UPLOAD_BYTES,
 @pytest.fixture(autouse=True, scope="session")
 def _logs_as_in_service() -> None:
     configure_logging("INFO")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _patient() -> Iterator[None]:
+    """An answer waits for a look at the pointer, however busy the machine is: tests expect what was promoted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(release_cache, "_LONGEST_WAIT_SECONDS", 60.0)
+        yield
 
 
 @pytest.fixture
