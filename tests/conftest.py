@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-# Before torch is loaded, here and in child processes: the test workers share the cores, and threads that spin while
-# they wait for each other make a tiny fit take seconds.
+# Before torch and polars are loaded, here and in child processes: the test workers share the cores, and threads that
+# spin while they wait for each other make a tiny fit take seconds.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 from tests.s3.server import ACCESS_KEY, SECRET_KEY, S3Server
 
@@ -31,6 +33,11 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the slow files first, so that no worker of pytest-xdist is left with one of them at the end."""
     items.sort(key=_turn)
+
+
+def pytest_collection_finish() -> None:
+    """Have no garbage collection walk through what has been imported."""
+    gc.freeze()
 
 
 def _has_room(folder: Path) -> bool:
