@@ -16,7 +16,7 @@ from bento_service.api.admin import api_keys, rules, tenants, training
 from bento_service.api.data import data_docs, data_quality, interactions, items, uploads, users
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget
-from bento_service.dependencies import Clock, make_services
+from bento_service.dependencies import make_services
 from bento_service.http.cors import ApiCors, origins_of
 from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
@@ -34,6 +34,7 @@ from bento_service.telemetry.metrics import Metrics
 from bento_service.workers.job_worker import RunJob
 from resources.base.code_version import code_version
 from resources.base.settings import Settings
+from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
 from resources.storage.lake import Lake
 

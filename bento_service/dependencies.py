@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -31,14 +29,13 @@ from bento_service.workers.job_worker import JobWorker, RunJob
 from bento_service.workers.service_jobs import service_worker
 from resources.base.errors import Forbidden
 from resources.base.settings import Settings
+from resources.base.times import Clock
 from resources.catalogue.items import ItemCatalogue
 from resources.control_db.engine import ControlDb
 from resources.decisions.store import open_decisions
 from resources.events.log import EventLog
 from resources.events.recent import open_recent_events
 from resources.storage.lake import Lake
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)

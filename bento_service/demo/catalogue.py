@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bento_service.dependencies import Clock
 from resources.base.errors import NotFound
 from resources.base.settings import Settings
 from resources.base.tenant import TenantId
+from resources.base.times import Clock
 from resources.control_db.api_keys import authenticate, create_api_key
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import active_tenant

@@ -13,8 +13,9 @@ from typing import Protocol
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
-from resources.jobs.claims import OUTAGES, RENEW_SECONDS, Clock, claimant_name, kept_claim
+from resources.jobs.claims import OUTAGES, RENEW_SECONDS, claimant_name, kept_claim
 from resources.jobs.model import Job, JobKind, Outcome
 from resources.jobs.queue import JobQueue
 from resources.jobs.runner import JobHandler, JobRunner

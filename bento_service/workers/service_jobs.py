@@ -9,8 +9,8 @@ import structlog
 from bento_service.telemetry.metrics import Metrics
 from bento_service.workers.job_worker import JobWorker, RunJob, WorkedKind
 from resources.base.settings import Settings
+from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
-from resources.jobs.claims import Clock
 from resources.jobs.kinds.uploads import UploadJobStatus
 from resources.jobs.model import Job, JobKind, Outcome
 from resources.jobs.store import count_unfinished

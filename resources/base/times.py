@@ -1,8 +1,12 @@
-"""Times that somebody sends: as UTC, which not every time with an offset has."""
+"""The clock that the parts of a program share, and times that somebody sends, as UTC."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+"""Returns the present time in UTC; tests hand in one of their own."""
 
 
 def in_utc(value: datetime) -> datetime:

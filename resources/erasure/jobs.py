@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resources.base.errors import Conflict
+from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
 from resources.decisions.store import DecisionStore
 from resources.erasure.certificate import Certificate
 from resources.erasure.perform import perform_erasure
-from resources.jobs.claims import Clock, claimant_name
+from resources.jobs.claims import claimant_name
 from resources.jobs.kinds.erasures import Erasure, get_erasure
 from resources.jobs.model import Job, JobKind, JobStatus, Outcome
 from resources.jobs.queue import JobQueue

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -37,8 +37,6 @@ OUTAGES = (OSError, OperationalError, PoolTimeout, NotReady, ConfigurationError)
 
 _CLOCK_SECONDS = 60
 """How far the start of a process may seem to move when the clock is set."""
-
-Clock = Callable[[], datetime]
 
 
 def claimant_name() -> str:

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, CursorResult, Update, and_, func, or_, select, update
 
 from resources.base.tenant import TenantId
+from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import JobRow, TenantRow
 from resources.control_db.tenants import take_turns
-from resources.jobs.claims import LEASE, Clock, lives_here, rest_after
+from resources.jobs.claims import LEASE, lives_here, rest_after
 from resources.jobs.model import Job, JobKind, JobStatus, Outcome, Progress
 from resources.jobs.registry import POLICIES
 from resources.jobs.store import record_of

@@ -24,10 +24,10 @@ from resources.base.errors import (
     ReleaseNotFound,
 )
 from resources.base.tenant import TenantId
+from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey
 from resources.jobs import store
-from resources.jobs.claims import Clock
 from resources.jobs.kinds.erasures import users_being_erased
 from resources.jobs.kinds.exports import (
     ExportFigures,

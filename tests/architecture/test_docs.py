@@ -184,3 +184,19 @@ def test_the_readme_names_the_two_commands_that_matter() -> None:
 @pytest.mark.parametrize("kind", list(Kind))
 def test_the_tables_of_the_data_contract_are_those_the_upload_applies(kind: Kind) -> None:
     assert rule_table(kind).strip() in (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+
+
+def test_the_glossary_is_short_and_its_names_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| ([^|]+) \|$", page("docs/glossary.md"), re.MULTILINE)[1:]
+    terms = [term for term, _ in rows]
+    assert 40 < len(terms) <= 60 and len(set(terms)) == len(terms)
+    sources = [path.read_text() for top in ("resources", "recsaas_assets", "bento_service") for path in python_of(top)]
+    defined = set(
+        re.findall(r"^\s*(?:class|def|async def) (\w+)|^(\w+)(?:: [^=\n]+)? = ", "\n".join(sources), re.MULTILINE)
+    )
+    names = {name for _, cell in rows for name in re.findall(r"`(\w+)`", cell)}
+    assert names and not names - {name for each in defined for name in each}
+
+
+def python_of(top: str) -> Iterator[Path]:
+    return (ROOT / top).rglob("*.py")

@@ -15,7 +15,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.tenants import change_settings, create_tenant
 from resources.dagster_resources import PlatformResource, TenantRunResource
 from tests.defs.site import Site, recsaas_home
-from tests.unit.recommender.communities import shop
+from tests.unit.recsaas_assets.recommender.communities import shop
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The real service with two workers, over HTTP: with workers of our own, and with BentoML's.
 
 What stops a tenant or a key is seen by every worker; that it takes at most five seconds is shown by
-tests/unit/bento_service/test_auth.py, with a clock of its own.
+tests/unit/bento_service/access/test_auth.py, with a clock of its own.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def served(home: Path, now: datetime) -> Iterator[Filling]:
     with client_of(app) as client:
         yield Filling(app, client, home, now)
     app.state.services.decisions.close()
-    app.state.services.reads.close()
+    app.state.services.contexts.close()
     db.close()
 
 

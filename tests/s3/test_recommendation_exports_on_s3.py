@@ -15,8 +15,8 @@ from resources.recommendations.batch import RECOMMENDATION_SCHEMA
 from resources.storage.lake import Lake
 from resources.storage.listing import list_files
 from tests.unit.bento_service.client import client_of
+from tests.unit.bento_service.recommending.test_recommendation_exports import PATH, file, made, state
 from tests.unit.bento_service.shop import NOW, open_shop
-from tests.unit.bento_service.test_recommendation_exports import PATH, file, made, state
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

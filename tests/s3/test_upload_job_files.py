@@ -10,7 +10,7 @@ from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
 from resources.jobs.kinds.uploads import UploadJobStatus
 from resources.storage.lake import Lake
-from tests.unit.resources.test_upload_jobs import ITEMS, Desk
+from tests.unit.resources.uploads.test_upload_jobs import ITEMS, Desk
 
 
 def test_a_file_waits_in_the_store_and_is_removed_when_it_is_done(s3_lake: Lake, tmp_path: Path) -> None:

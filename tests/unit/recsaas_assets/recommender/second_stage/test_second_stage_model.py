@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from upath import UPath
+
+from recsaas_assets.recommender.data.feature_tables import FeatureHistory
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.second_stage.examples import Examples
+from recsaas_assets.recommender.second_stage.model import SecondStageModel, train_second_stage
+from recsaas_assets.recommender.second_stage.trees import NothingToLearn, fit_trees
+from resources.base.errors import CorruptArtifact
+from tests.unit.recsaas_assets.recommender.second_stage.conftest import Case
+
+
+@pytest.fixture(scope="module")
+def trained(case: Case) -> SecondStageModel:
+    return train_second_stage(case.data, case.model, case.features, seed=1)
+
+
+def test_what_the_features_tell_and_the_model_does_not_goes_live(trained: SecondStageModel) -> None:
+    verdict = trained.verdict
+
+    assert verdict.goes_live and "goes live" in verdict.reason
+    assert verdict.difference is not None and verdict.difference.low > 0.2
+    assert max(verdict.gains, key=lambda name: verdict.gains[name]) == "item_on_offer"
+
+
+def test_the_test_period_decides_and_teaches_nothing(case: Case, trained: SecondStageModel) -> None:
+    # What is on offer before the test now has nothing to do with what is taken in it, and that is something else too.
+    misleading = FeatureHistory(case.features.train, case.features.full, case.features.full)
+    other = Pairs.of(case.data.test.user_row, case.data.test.item_row[::-1])
+
+    again = train_second_stage(replace(case.data, test=other), case.model, misleading, seed=1)
+
+    assert not again.verdict.goes_live
+    assert again.verdict.reason.startswith("The second stage is dropped: it ")
+    assert again.trees == trained.trees
+
+
+def test_what_is_stored_comes_back_and_belongs_to_one_model(
+    case: Case, trained: SecondStageModel, tmp_path: Path
+) -> None:
+    trained.save(UPath(tmp_path))
+
+    loaded = SecondStageModel.load(UPath(tmp_path), case.model)
+
+    assert (loaded.verdict, loaded.trees) == (trained.verdict, trained.trees)
+    with pytest.raises(CorruptArtifact, match="another model"):
+        SecondStageModel.load(UPath(tmp_path), replace(case.model, release=case.model.holdout))
+
+
+def test_nothing_is_fitted_on_few_users(case: Case) -> None:
+    few = case.data.validation.of_users(np.arange(case.data.n_users) < 30)
+
+    trained = train_second_stage(replace(case.data, validation=few), case.model, case.features, seed=1)
+
+    assert trained.trees is None and not trained.verdict.goes_live
+    assert "at least 40 are needed" in trained.verdict.reason
+
+
+def test_nothing_is_fitted_where_trees_find_nothing() -> None:
+    noise = np.random.default_rng(5)
+    labels = np.tile(np.array([1, 0, 0], np.int8), 40)  # the retrieval's order is right already
+    features = np.tile(np.array([[0, 0, 1], [0, 1, 0], [0, 2, -1]], np.float32), (40, 1))
+    features = np.column_stack([features, noise.random((120, 1), np.float32)])
+    examples = Examples(features, labels, groups=np.full(40, 3), targets=np.ones(40, np.int64))
+
+    with pytest.raises(NothingToLearn, match="better than the model does"):
+        fit_trees(examples, ("score", "place", "standard_score", "noise"), seed=1)
+
+
+def test_a_model_without_its_search_fit_has_no_second_stage(case: Case) -> None:
+    trained = train_second_stage(case.data, replace(case.model, search=None), case.features, seed=1)
+
+    assert trained.verdict.reason == "No second stage: the model was trained without it; train the model again."
