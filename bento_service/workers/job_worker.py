@@ -113,6 +113,7 @@ class JobWorker:
         interrupted = False
         try:
             with self._kept(job, interrupt):
+                self._count()
                 try:
                     outcome = self._work(job, interrupt)
                 finally:
@@ -123,8 +124,14 @@ class JobWorker:
             return True
         if outcome is not None:
             self._kinds[job.kind].tell(job, outcome, perf_counter() - started)
-            self.count()
+            self._count()
         return True
+
+    def _count(self) -> None:
+        try:
+            self.count()
+        except (SQLAlchemyError, *OUTAGES) as error:  # a figure that is late holds no job up
+            _log.warning("jobs_not_counted", kind=type(error).__name__)
 
     def _take(self) -> tuple[Job, Event] | None:
         """Claim a job of a kind that this process has room for, with the event that interrupts its work."""
@@ -140,7 +147,6 @@ class JobWorker:
                 self._in_hand[interrupt] = job.kind
                 if self._stop.is_set():
                     interrupt.set()
-        self.count()
         return job, interrupt
 
     def _work(self, job: Job, interrupt: Event) -> Outcome | None:

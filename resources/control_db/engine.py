@@ -60,8 +60,8 @@ def open_control_db(url: str, *, migrate: bool = True, busy_seconds: float = PAT
     `busy_seconds`: how long a writer waits for the write lock of SQLite.
 
     Raises:
-        ConfigurationError: the URL is not one SQLAlchemy understands, its driver is not installed, or the
-            folder of its file cannot be made.
+        ConfigurationError: the URL is not one SQLAlchemy understands, its driver is not installed, the folder of its
+            file cannot be made, or a newer version of recsaas has migrated the database.
     """
     try:
         parsed = make_url(url)
@@ -111,8 +111,14 @@ def _migrate(engine: Engine, sqlite_file: str | None) -> None:
     """Run Alembic if there is anything to do; processes that start together take turns."""
     config = _config()
     with engine.connect() as connection:
-        if MigrationContext.configure(connection).get_current_revision() == _newest_revision():
-            return  # every tick of a sensor opens the DB anew, and Alembic takes fifty times as long to find this out
+        revision = MigrationContext.configure(connection).get_current_revision()
+    if revision == _newest_revision():
+        return  # every tick of a sensor opens the DB anew, and Alembic takes fifty times as long to find this out
+    if revision is not None and revision not in {each.revision for each in _scripts().walk_revisions()}:
+        raise ConfigurationError(
+            f"The control DB is of a newer version of recsaas (its revision {revision} is unknown here). Install that "
+            "version, or open a copy of the database from before the upgrade."
+        )
     if sqlite_file is None or sqlite_file == ":memory:":
         _upgrade(engine, config)
         return
@@ -130,7 +136,11 @@ def _config() -> Config:
 @cache
 def _newest_revision() -> str | None:
     """The newest revision that this code knows; its files do not change while it runs."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+    return _scripts().get_current_head()
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
 
 
 def _upgrade(engine: Engine, config: Config) -> None:

@@ -198,7 +198,9 @@ class JobQueue:
         return _changes(self.db, update(JobRow).where(self._claimed(job)).values(**values))
 
     def _claimed(self, job: Job) -> ColumnElement[bool]:
-        return and_(_is(job.tenant.value, job.id), JobRow.status == JobStatus.RUNNING, JobRow.claimed_by == self.worker)
+        """Whose claim it is and since when: another thread of this worker may have the job by now, or its successor."""
+        claim = (JobRow.claimed_by == self.worker, JobRow.started_at == job.started_at)
+        return and_(_is(job.tenant.value, job.id), JobRow.status == JobStatus.RUNNING, *claim)
 
 
 def _busy(now: datetime) -> ColumnElement[bool]:

@@ -158,7 +158,7 @@ def cancel_job(db: ControlDb, tenant: TenantId, kind: JobKind, job_id: str, *, n
     """
     policy = POLICIES[kind]
     with db.write() as session:
-        row = row_of(session, tenant, kind, job_id)
+        row = row_of(session, tenant, kind, job_id, change=True)
         if not policy.cancellable:
             raise Conflict(f"Job {row.id} cannot be cancelled. {policy.again or ''}".rstrip())
         if row.status in (JobStatus.DONE, JobStatus.FAILED):
@@ -180,7 +180,7 @@ def retry_job(db: ControlDb, tenant: TenantId, kind: JobKind, job_id: str, *, no
     policy = POLICIES[kind]
     with db.write() as session:
         take_turns(session, tenant)
-        row = row_of(session, tenant, kind, job_id)
+        row = row_of(session, tenant, kind, job_id, change=True)
         if row.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
             raise Conflict(f"Job {row.id} is {row.status}; only one that has failed or was cancelled is tried again.")
         if policy.again is not None:
@@ -212,17 +212,26 @@ def forget_finished(db: ControlDb, tenant: TenantId, kind: JobKind, *, before: d
         session.execute(delete(JobRow).where(JobRow.tenant_id == tenant.value, JobRow.kind == kind, *ended))
 
 
-def row_of(session: Session, tenant: TenantId, kind: JobKind, job_id: str) -> JobRow:
-    """The row of a job.
+def row_of(session: Session, tenant: TenantId, kind: JobKind, job_id: str, *, change: bool = False) -> JobRow:
+    """The row of a job; to `change` it, nobody else can until the transaction ends.
 
     Raises:
         NotFound: the tenant has no job of this kind and id.
     """
-    row = session.get(JobRow, (tenant.value, job_id))
+    row = row_to_change(session, tenant, job_id) if change else session.get(JobRow, (tenant.value, job_id))
     if row is None or row.kind != kind:
         error, message = _MISSING[kind]
         raise error(message.format(tenant=tenant, id=job_id[:80]))
     return row
+
+
+def row_to_change(session: Session, tenant: TenantId, job_id: str) -> JobRow | None:
+    """The row of a job as it is until this transaction ends; None when there is none.
+
+    SQLite has one writer at a time anyway. Elsewhere a process could end the job between the look and the change, and
+    the change would undo that.
+    """
+    return session.get(JobRow, (tenant.value, job_id), with_for_update=True)
 
 
 def end_row(row: JobRow, outcome: Outcome, *, now: datetime) -> None:

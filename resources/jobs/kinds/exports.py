@@ -11,7 +11,6 @@ from resources.base.errors import Conflict, RecsaasError
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey
-from resources.control_db.tables import JobRow
 from resources.jobs import store
 from resources.jobs.model import Job, JobKind, JobStatus
 
@@ -149,7 +148,7 @@ def list_exports(
 def note_file_gone(db: ControlDb, tenant: TenantId, export_id: str, *, code: str, message: str) -> None:
     """Note that a finished export has no file any more, and why."""
     with db.write() as session:
-        row = session.get(JobRow, (tenant.value, export_id))
+        row = store.row_to_change(session, tenant, export_id)
         if row is not None and row.kind == JobKind.EXPORT:
             row.result, row.error = {**row.result, "bytes": None}, {"code": code, "message": message}
 

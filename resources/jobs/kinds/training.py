@@ -157,7 +157,7 @@ def begin_training_job(db: ControlDb, tenant: TenantId, job_id: str, *, run_id: 
         TrainingJobNotFound: the tenant has no such job.
     """
     with db.write() as session:
-        row = store.row_of(session, tenant, JobKind.TRAINING, job_id)
+        row = store.row_of(session, tenant, JobKind.TRAINING, job_id, change=True)
         if row.status == JobStatus.QUEUED:
             row.status, row.run_id, row.started_at, row.updated_at = JobStatus.RUNNING, run_id, now, now
             row.attempts += 1
@@ -187,7 +187,7 @@ def note_release(db: ControlDb, tenant: TenantId, job_id: str, *, version: str, 
         TrainingJobNotFound: the tenant has no such job.
     """
     with db.write() as session:
-        row = store.row_of(session, tenant, JobKind.TRAINING, job_id)
+        row = store.row_of(session, tenant, JobKind.TRAINING, job_id, change=True)
         row.result = {**row.result, "release_version": version, "deployed": deployed}
 
 
@@ -196,14 +196,14 @@ def end_training_job(
 ) -> None:
     """Note how an unfinished job ended; a finished one stays as it is."""
     with db.write() as session:
-        row = session.get(JobRow, (job.tenant.value, job.id))
+        row = store.row_to_change(session, job.tenant, job.id)
         if row is not None and row.status in UNFINISHED:
             _end(row, status, message, now)
 
 
 def end_jobs_of_run(session: Session, run_id: str, *, status: str, message: str | None, now: datetime) -> None:
     """Within the transaction that notes the end of a run: end the job that the run is of, if it is of one."""
-    statement = select(JobRow).where(is_training_of(run_id), JobRow.status.in_(UNFINISHED))
+    statement = select(JobRow).where(is_training_of(run_id), JobRow.status.in_(UNFINISHED)).with_for_update()
     for row in session.scalars(statement):
         _end(row, TrainingStatus(status), message, now)
 

@@ -224,7 +224,7 @@ def _upload_back(job: Row) -> dict[str, Any]:
     if job["status"] == "cancelled":
         row |= {"status": "failed", "error_code": "cancelled", "message": "The job was cancelled."}
     elif job["status"] in ("done", "failed"):
-        row["status"] = job["result"]["outcome"]
+        row["status"] = job["result"].get("outcome", "failed")  # one that broke off has none
     return row | {name: job["result"].get(name) for name in ("upload_id", "report")}
 
 

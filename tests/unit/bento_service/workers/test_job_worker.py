@@ -11,6 +11,7 @@ from threading import Event, Thread
 
 import psutil
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from bento_service.workers import job_worker
 from bento_service.workers.job_worker import JobWorker, WorkedKind
@@ -285,6 +286,21 @@ def test_no_error_ends_the_thread(place: Place, monkeypatch: pytest.MonkeyPatch)
         worker.stop()
     assert worker.failed == {"take", "work", "tell"}
     assert place.row(job).status == JobStatus.DONE
+
+
+def test_jobs_that_cannot_be_counted_take_no_place(place: Place) -> None:
+    def count() -> None:
+        raise OperationalError("SELECT", None, Exception("database is locked"))
+
+    told: list[str] = []
+    checker = UploadChecker(place.lake, place.db, 10**6)
+    kind = WorkedKind(handler=checker, at_once=1, tell=lambda job, *_: told.append(job.id))
+    worker = JobWorker(place.db, place.clock, {JobKind.UPLOAD: kind}, count=count)
+    tenant = place.shop("acme")
+    jobs = [place.submit(tenant, name) for name in ("i1", "i2")]
+    assert worker.run_next() and worker.run_next()
+    assert told == [job.job_id for job in jobs]
+    assert [place.row(job).status for job in jobs] == [JobStatus.DONE] * 2
 
 
 def test_kinds_have_places_of_their_own(place: Place) -> None:

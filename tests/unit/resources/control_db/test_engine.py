@@ -107,6 +107,15 @@ def test_a_driver_that_is_not_installed_is_named() -> None:
         open_control_db("mysql://host/x")
 
 
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path, db: ControlDb) -> None:
+    with db.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigurationError, match="revision 9999"):
+        open_control_db(f"sqlite:///{tmp_path}/control.db")
+    with db.read() as session:
+        assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+
+
 def test_a_file_in_the_way_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(ConfigurationError, match="RECSAAS_DATABASE"):

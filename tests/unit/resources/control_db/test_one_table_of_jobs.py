@@ -20,6 +20,8 @@ from resources.jobs.kinds.training import TrainingStatus, add_training_job, get_
 from resources.jobs.kinds.uploads import UploadJobStatus, get_upload_job, list_unfinished_uploads
 from resources.jobs.model import JobKind
 from resources.jobs.queue import JobQueue
+from resources.jobs.runner import failed
+from resources.jobs.store import cancel_job
 from resources.tenants.training_request import TrainingKind, TrainingRequest
 from tests.unit.resources.control_db.test_migrations import back_to
 
@@ -214,3 +216,16 @@ def test_the_way_back_leaves_every_row_as_it_was(old: ControlDb, tmp_path: Path)
     with old.engine.connect() as connection:
         answers = [json.loads(answer) for (answer,) in connection.execute(text("SELECT answer FROM write_keys"))]
     assert sorted(answers, key=str) == [{"export_id": "export-done"}, {"job_id": "job_done"}]
+
+
+def test_an_upload_that_ended_otherwise_goes_back_as_failed(new: ControlDb) -> None:
+    """Too many processes died of it, or it was cancelled: neither notes how a check has ended."""
+    now = NOON + timedelta(hours=1)
+    queue = JobQueue(new, lambda: now, "w")
+    broken = queue.claim((JobKind.UPLOAD,))
+    assert broken is not None
+    assert queue.end(broken, failed("internal_error", "broke off"))
+    cancel_job(new, GREEN, JobKind.UPLOAD, "queued", now=now)
+    back_to(new, "0010")
+    rows = {row["job_id"]: (row["status"], row["error_code"]) for row in of_tables(new)["upload_jobs"]}
+    assert (rows["checking"], rows["queued"]) == (("failed", "internal_error"), ("failed", "cancelled"))

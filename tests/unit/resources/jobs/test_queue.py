@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from resources.base.errors import Conflict, RecsaasError, TooManyRequests, UploadJobNotFound
 from resources.base.tenant import TenantId
@@ -316,3 +319,41 @@ def test_a_job_that_this_worker_wants_is_claimed_once(office: Office, shops: Sho
     assert office.queue("two").claim_job(job) is None
     office.queue("one").put_back(taken)
     assert office.queue("two").claim_job(job) is not None
+
+
+def test_a_claim_is_not_kept_by_an_earlier_one_of_the_same_worker(office: Office, shops: Shops) -> None:
+    """The whole process stood still, and another of its threads was the first to look at the queue again."""
+    office.add(shops[0], "a")
+    first = office.taken("w")
+    office.now += LEASE * 2
+    second = office.taken("w")
+    queue = office.queue("w")
+    assert not queue.renew(first) and not queue.holds(first) and not queue.end(first, DONE)
+    assert queue.holds(second) and queue.end(second, DONE)
+
+
+def test_the_end_of_a_cancelled_job_is_not_that_of_the_same_file_sent_again(office: Office, shops: Shops) -> None:
+    office.add(shops[0], "a")
+    cancelled = office.taken("w")
+    store.cancel_job(office.db, shops[0], JobKind.UPLOAD, "a", now=office.now)
+    office.now += timedelta(milliseconds=20)
+    office.add(shops[0], "a")
+    again = office.taken("w")
+    assert not office.queue("w").end(cancelled, DONE)
+    assert office.job(again).status is JobStatus.RUNNING
+
+
+def test_whoever_cancels_holds_the_row(office: Office, shops: Shops) -> None:
+    """Where a database has many writers, the job may end between the look and the change; SQLite has one."""
+    office.add(shops[0], "a")
+    locked: list[bool] = []
+
+    def look(state: ORMExecuteState) -> None:
+        locked.append("FOR UPDATE" in str(state.statement.compile(dialect=postgresql.dialect())))
+
+    event.listen(Session, "do_orm_execute", look)
+    try:
+        store.cancel_job(office.db, shops[0], JobKind.UPLOAD, "a", now=office.now)
+    finally:
+        event.remove(Session, "do_orm_execute", look)
+    assert locked == [True]
