@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recsaas_assets.recommender.data.arrays import Vectors
 from resources.release.catalogue import Catalogue
 from resources.release.contents import INDEX, ITEM_SCHEMA
 from resources.release.load import LoadedRelease
@@ -25,6 +24,8 @@ _SPREAD = 0.6
 _LIKED = (8, 4)  # items of two clusters make a user
 _NOISE = 0.03
 _CATEGORIES = 20
+
+Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
