@@ -1,4 +1,4 @@
-"""Which address a request comes from: the peer of the connection, or whom a proxy that is trusted names."""
+"""The address that a request comes from: the peer of the connection, or whom a proxy that is trusted names."""
 
 from __future__ import annotations
 

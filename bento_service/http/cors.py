@@ -1,4 +1,4 @@
-"""Which pages of other origins may call the API; by default none."""
+"""CORS: the other origins whose pages may call the API; by default none."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ _AWAY = frozenset({errno.EIO, errno.ESTALE, errno.EROFS, errno.ENODEV, errno.ENO
 _INTERNAL = "Something went wrong on our side. Try again; if it stays, tell us the request_id."
 
 
-def status_of(error: RecsaasError) -> int:
+def http_status_of(error: RecsaasError) -> int:
     """Return the HTTP status of an error; 500 for one that is the installation's fault."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
@@ -218,7 +218,7 @@ def _handlers() -> dict[Any, Callable[[Request, Any], Awaitable[Response]]]:
 
 def answer_to(error: RecsaasError, request_id: str) -> Response:
     """Build the answer to one of our errors."""
-    status = status_of(error)
+    status = http_status_of(error)
     if status == 500:
         _log.error("internal_error", code=error.code, message=error.message)
         if not isinstance(error, CorruptArtifact):
@@ -235,7 +235,7 @@ async def _on_ours(request: Request, error: RecsaasError) -> Response:
 
 
 async def _on_gone(request: Request, _: ClientDisconnect) -> Response:
-    """Nobody reads it: it is for the log, where an aborted request is no error of ours."""
+    """An answer that nobody reads: it is for the log, where an aborted request is no error of ours."""
     return await _on_ours(request, Malformed("The connection ended before the body did; send the request again."))
 
 

@@ -58,7 +58,7 @@ class Bodies:
         """Return the body of a request whose credential was checked.
 
         Raises:
-            TooLarge, RequestTimeout, Busy: as in `read_json`.
+            TooLarge, RequestTimeout, Busy: as in `read_body`.
         """
         announced = request.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > MAX_JSON_BYTES:
@@ -106,7 +106,7 @@ class Bodies:
             del self._held_of[tenant]
 
 
-async def read_json(request: Request, model: type[Model], bodies: Bodies, *, optional: bool = False) -> Model:
+async def read_body(request: Request, model: type[Model], bodies: Bodies, *, optional: bool = False) -> Model:
     """Read the body as `model`; with `optional`, no body at all is an empty object.
 
     Raises:

@@ -62,19 +62,19 @@ class Answering:
         self._metrics = metrics
         self._writer = AnswerWriter()
 
-    async def recommend(self, caller: Caller, asked: RecommendationRequest) -> bytes:
+    async def recommend(self, caller: Caller, request: RecommendationRequest) -> bytes:
         """Recommend items; the caller's credential and `tenant_id` were checked before.
 
         Raises:
             NotReady, CorruptRelease: there is no release to answer from.
             InvalidInput: the cursor is not one that can be followed.
         """
-        visitor = Visitor(caller.tenant, asked.user_id, asked.session_id)
-        context = await self._contexts.get(visitor, asked.scenario)
+        visitor = Visitor(caller.tenant, request.user_id, request.session_id)
+        context = await self._contexts.get(visitor, request.scenario)
         release = context.release
-        page = await page_of(asked, caller.tenant, release, self._lake)
-        visit = await self._visit(caller.tenant, asked) if asked.recent_events else None
-        query = context.personalised(ranking_query(asked, page, visit), current_item=asked.current_item)
+        page = await page_of(request, caller.tenant, release, self._lake)
+        visit = await self._visit(caller.tenant, request) if request.recent_events else None
+        query = context.personalised(ranking_query(request, page, visit), current_item=request.current_item)
         kept, cached = await self._answers.get(
             context,
             AnswerKey(context.key, query, page.place),
@@ -91,15 +91,15 @@ class Answering:
         )
         return body.encode()
 
-    async def similar(self, caller: Caller, asked: SimilarRequest) -> bytes:
+    async def similar(self, caller: Caller, request: SimilarRequest) -> bytes:
         """Find items like one item; what the user, if one is named, has seen already is left out.
 
         Raises:
             NotReady, CorruptRelease: there is no release to answer from.
             ItemNotFound: the tenant has no such item.
         """
-        context = await self._contexts.get(Visitor(caller.tenant, asked.user_id))
-        query = context.without_seen(similar_query(asked))
+        context = await self._contexts.get(Visitor(caller.tenant, request.user_id))
+        query = context.without_seen(similar_query(request))
         kept, cached = await self._answers.get(
             context, AnswerKey(context.key, query), partial(context.similar, query), self._finished_similar
         )
@@ -110,8 +110,8 @@ class Answering:
         )
         return body.encode()
 
-    async def _visit(self, tenant: TenantId, asked: RecommendationRequest) -> VisitInteractions:
-        return await self._settings.apply(tenant, partial(visit_interactions, asked.recent_events))
+    async def _visit(self, tenant: TenantId, request: RecommendationRequest) -> VisitInteractions:
+        return await self._settings.apply(tenant, partial(visit_interactions, request.recent_events))
 
     def _finished_page(self, page: Page, release: LoadedRelease, ranking: Ranking) -> KeptAnswer:
         ranking, more = page.cut(ranking)

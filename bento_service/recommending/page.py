@@ -115,17 +115,17 @@ class Page:
         return item._replace(rank=item.rank + len(self.shown), score=min(item.score, self.ceiling))
 
 
-async def page_of(asked: RecommendationRequest, tenant: TenantId, release: LoadedRelease, lake: Lake) -> Page:
+async def page_of(request: RecommendationRequest, tenant: TenantId, release: LoadedRelease, lake: Lake) -> Page:
     """Return the page that a request asks for; `release` is the live one.
 
     Raises:
         InvalidInput: the cursor is not one that can be followed.
         LakeUnavailable: the release of the page before cannot be looked up.
     """
-    key = _asked(asked, tenant)
-    if asked.cursor is None:
-        return Page(key, asked.count)
-    cursor = _read(asked.cursor, key)
+    key = _request_key(request, tenant)
+    if request.cursor is None:
+        return Page(key, request.count)
+    cursor = _read(request.cursor, key)
     if cursor.r == release.version:
         ids = _ids(cursor, release.catalogue.size, lambda row: release.catalogue.card(row).item_id)
     else:
@@ -133,14 +133,14 @@ async def page_of(asked: RecommendationRequest, tenant: TenantId, release: Loade
     shown = (*ids, *cursor.x)
     if len(shown) >= MAX_DEPTH:
         raise _refused(_ENDED)
-    return Page(key, min(asked.count, MAX_DEPTH - len(shown)), shown, cursor.s, cursor.a)
+    return Page(key, min(request.count, MAX_DEPTH - len(shown)), shown, cursor.s, cursor.a)
 
 
-def _asked(asked: RecommendationRequest, tenant: TenantId) -> str:
+def _request_key(request: RecommendationRequest, tenant: TenantId) -> str:
     """Return what must stay the same from page to page. How many, the reasons and what happened since may change."""
-    how = (asked.scenario, asked.exclude_seen, asked.diversity, asked.max_per_category)
-    filters = asked.filters.model_dump_json(exclude_defaults=True) if asked.filters.model_fields_set else ""
-    return f"{(tenant.value, asked.user_id, asked.session_id)!r}{how!r}{filters}"
+    how = (request.scenario, request.exclude_seen, request.diversity, request.max_per_category)
+    filters = request.filters.model_dump_json(exclude_defaults=True) if request.filters.model_fields_set else ""
+    return f"{(tenant.value, request.user_id, request.session_id)!r}{how!r}{filters}"
 
 
 def _read(token: str, key: str) -> _Cursor:

@@ -12,26 +12,26 @@ from resources.ranker.fold_in import event_weight
 from resources.ranker.query import NO_FILTERS, RankingQuery, SimilarQuery
 
 
-def ranking_query(asked: RecommendationRequest, page: Page, visit: VisitInteractions | None) -> RankingQuery:
-    """Return the query for a page of what is asked; `visit` is what happened in the visit and was not tracked."""
-    left_out = page.shown if asked.current_item is None else (asked.current_item, *page.shown)
-    filters = _filters(asked.filters)
+def ranking_query(request: RecommendationRequest, page: Page, visit: VisitInteractions | None) -> RankingQuery:
+    """Return the query for a page of the request; `visit` is what happened in the visit and was not tracked."""
+    left_out = page.shown if request.current_item is None else (request.current_item, *page.shown)
+    filters = _filters(request.filters)
     return RankingQuery(
-        user_id=asked.user_id,
+        user_id=request.user_id,
         count=page.fetched,
         filters=replace(filters, exclude_ids=(*filters.exclude_ids, *left_out)) if left_out else filters,
-        exclude_seen=asked.exclude_seen,
+        exclude_seen=request.exclude_seen,
         recent_items=visit.items if visit is not None else (),
         recent_weights=tuple(map(event_weight, visit.types)) if visit is not None else None,
-        explain=asked.explain,
-        diversity=asked.diversity,
-        max_per_category=asked.max_per_category,
+        explain=request.explain,
+        diversity=request.diversity,
+        max_per_category=request.max_per_category,
     )
 
 
-def similar_query(asked: SimilarRequest) -> SimilarQuery:
-    """Return the query for what is asked."""
-    return SimilarQuery(asked.item_id, asked.count, filters=_filters(asked.filters), explain=False)
+def similar_query(request: SimilarRequest) -> SimilarQuery:
+    """Return the query for items like the one of the request."""
+    return SimilarQuery(request.item_id, request.count, filters=_filters(request.filters), explain=False)
 
 
 def _filters(body: FilterBody) -> Filters:

@@ -27,6 +27,7 @@ class SettingsCache:
         self._db = db
         self._lane = lane
         self._clock = clock
+        # A look-up takes a fraction of cachetools' `TTLCache`'s (ADR 17).
         self._kept: OrderedDict[TenantId, tuple[float, TenantSettings]] = OrderedDict()
 
     async def get(self, tenant: TenantId) -> TenantSettings:

@@ -1,4 +1,4 @@
-"""Whose request is worked on next on the event loop: one in each round of the loop, tenants in turn."""
+"""Turns of tenants on the event loop: one request in each round of the loop, tenants in turn."""
 
 from __future__ import annotations
 

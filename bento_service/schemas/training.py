@@ -13,7 +13,7 @@ from resources.jobs.kinds.training import TrainingJob, TrainingStatus
 from resources.release.manifest import ReleaseManifest
 from resources.tenants.settings import ModelType
 from resources.tenants.training_request import TrainingKind, TrainingMode
-from resources.training.progress import Phase, Progress
+from resources.training.progress import Phase, TrainingProgress
 
 DeploymentStatus = Literal["deployed", "held", "not_requested"]
 
@@ -94,7 +94,7 @@ class JobSummary(Answer):
     progress_url: str
 
     @classmethod
-    def of(cls, job: TrainingJob, progress: Progress) -> JobSummary:
+    def of(cls, job: TrainingJob, progress: TrainingProgress) -> JobSummary:
         """Show a job."""
         return cls(**_summary(job, progress))
 
@@ -123,7 +123,9 @@ class JobProgress(JobSummary):
     gate: JobGate | None
 
     @classmethod
-    def with_release(cls, job: TrainingJob, progress: Progress, manifest: ReleaseManifest | None) -> JobProgress:
+    def with_release(
+        cls, job: TrainingJob, progress: TrainingProgress, manifest: ReleaseManifest | None
+    ) -> JobProgress:
         """Show a job and what its release says of itself."""
         gate = None if manifest is None else manifest.gate
         return cls(
@@ -148,7 +150,7 @@ def progress_url(job: TrainingJob) -> str:
     return f"/api/v1/training/{job.id}/progress"
 
 
-def _summary(job: TrainingJob, progress: Progress) -> dict[str, Any]:
+def _summary(job: TrainingJob, progress: TrainingProgress) -> dict[str, Any]:
     request = job.request
     return {
         "job_id": job.id,

@@ -175,7 +175,7 @@ class Front:
             loop.call_later(_SWEEP_SECONDS, self._sweep_again, loop)
 
     def _by_connections(self) -> list[str]:
-        """Who has most of them comes first."""
+        """Names by how many connections they have, most first."""
         return sorted(self._of, key=lambda name: -len(self._of[name]))
 
     def _make_room(self, name: str) -> bool:

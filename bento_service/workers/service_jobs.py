@@ -16,7 +16,7 @@ from resources.jobs.model import Job, JobKind, Outcome
 from resources.jobs.store import count_unfinished
 from resources.recommendations.exports import ExportWriter, remove_old_exports
 from resources.storage.lake import Lake
-from resources.uploads.jobs import CheckedUpload, UploadChecker
+from resources.uploads.jobs import UploadChecker, UploadOutcome
 
 _uploads = structlog.get_logger("recsaas.uploads")
 _exports = structlog.get_logger("recsaas.exports")
@@ -58,7 +58,7 @@ def service_worker(
 def _tell_upload(metrics: Metrics, job: Job, outcome: Outcome, seconds: float) -> None:
     status = UploadJobStatus(outcome.result["outcome"])
     metrics.upload_job(outcome=status, seconds=seconds)
-    report = outcome.report if isinstance(outcome, CheckedUpload) else None
+    report = outcome.report if isinstance(outcome, UploadOutcome) else None
     if report is not None and not report.validate_only and not report.already_stored:
         metrics.upload(job.tenant.value, report)
     _uploads.info(

@@ -63,6 +63,7 @@ class OpenEventLogStorage(SqliteEventLogStorage):
     """The same files and the same rows as `SqliteEventLogStorage`. A process calls it from any thread."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
+        # One that falls out is disposed of, for which cachetools needs a subclass, and it is slower (ADR 17).
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         super().__init__(*args, **more)
 

@@ -17,7 +17,7 @@ from recsaas_assets.platform.ports import listener
 from resources.base.errors import Conflict
 from resources.base.settings import Settings
 from resources.processes.process import NO_TELEMETRY, private_folder
-from resources.processes.supervisor import Program, Supervisor, python
+from resources.processes.supervisor import ProcessSpec, Supervisor, python
 from resources.storage.file_lock import try_lock
 
 LOCK = "platform.lock"
@@ -83,8 +83,8 @@ def _start(
     # In a folder that only we can enter: whoever reaches it can have code run.
     code += ["--socket", str(code_socket), "--use-python-environment-entry-point", "--inject-env-vars-from-instance"]
     for program in (
-        Program("code-server", code, lambda: _code_server_answers(code_socket), environment),
-        Program(
+        ProcessSpec("code-server", code, lambda: _code_server_answers(code_socket), environment),
+        ProcessSpec(
             "service",
             python("-m", "bento_service.serve", "--fd", str(api)),
             lambda: _answers(f"{addresses.service}/healthz"),
@@ -96,14 +96,14 @@ def _start(
     # The UI and the daemon give up on a code server that is not there yet.
     supervisor.wait_ready()
     for program in (
-        Program(
+        ProcessSpec(
             "dagster-ui",
             python("-m", "recsaas_assets.platform.dagster_ui", "--fd", str(web), "--workspace", str(workspace)),
             lambda: _answers(f"{addresses.dagster}/server_info"),
             environment,
             files=(web,),
         ),
-        Program(
+        ProcessSpec(
             "dagster-daemon",
             python("-m", "dagster._daemon", "run", "-w", str(workspace)),
             lambda: True,

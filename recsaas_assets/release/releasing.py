@@ -12,7 +12,7 @@ import polars as pl
 from recsaas_assets.features.dbt_runner import BuildRecord
 from recsaas_assets.ingestion.raw_tables import EVENTS_UPLOAD_ID
 from recsaas_assets.recommender.data.dataset import TrainingSet
-from recsaas_assets.recommender.evaluation.gate import Outcome, Verdict
+from recsaas_assets.recommender.evaluation.gate import GateOutcome, Verdict
 from recsaas_assets.recommender.evaluation.live_model import DamagedRelease, LiveModel
 from recsaas_assets.recommender.evaluation.report import DECIDING, EvaluationReport
 from recsaas_assets.recommender.evaluation.report_text import report_markdown
@@ -42,7 +42,7 @@ from resources.storage.lake import read_json
 _SHOWN = ("title", "category", "brand", "price", "tags", "image_url", "available")
 CATALOGUE_COLUMNS = ("item_id", *_SHOWN, "received_at", "upload_id", "row_number")
 """What a release needs of `stg_items`; descriptions may be pages long, and are not among it."""
-GATE_OUTCOMES: dict[Outcome, Literal["passed", "skipped", "refused"]] = {
+GATE_OUTCOMES: dict[GateOutcome, Literal["passed", "skipped", "refused"]] = {
     "promote": "passed",
     "promote_popularity": "passed",
     "promote_unmeasured": "skipped",

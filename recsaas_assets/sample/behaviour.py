@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsaas_assets.sample.catalogue import CATEGORIES, Catalogue
+from recsaas_assets.sample.catalogue import CATEGORIES, SampleCatalogue
 
 STEPS = ("view", "click", "add_to_cart", "purchase")
 STEP_PROBABILITIES = (0.45, 0.32, 0.55)
@@ -34,7 +34,7 @@ class Events:
 
 
 def generate_events(
-    rng: np.random.Generator, catalogue: Catalogue, *, n_users: int, n_events: int, days: int, first_weekday: int
+    rng: np.random.Generator, catalogue: SampleCatalogue, *, n_users: int, n_events: int, days: int, first_weekday: int
 ) -> Events:
     """Let users shop for `days` days until there are exactly `n_events` interactions, in order of time.
 
@@ -53,7 +53,7 @@ def generate_events(
         n_visits *= 2
 
 
-def _item_tastes(rng: np.random.Generator, catalogue: Catalogue) -> NDArray[np.float64]:
+def _item_tastes(rng: np.random.Generator, catalogue: SampleCatalogue) -> NDArray[np.float64]:
     """Return the cumulative distribution over items of every taste, `(n_tastes, n_items)`."""
     n_items = len(catalogue.category)
     popularity = 1.0 / (rng.permutation(n_items) + 10.0) ** 0.8
@@ -79,7 +79,7 @@ def _start_times(rng: np.random.Generator, n_visits: int, days: int, first_weekd
 
 def _visits(
     rng: np.random.Generator,
-    catalogue: Catalogue,
+    catalogue: SampleCatalogue,
     tastes: NDArray[np.float64],
     mixture: NDArray[np.float64],
     activity: NDArray[np.float64],

@@ -52,7 +52,7 @@ SHARE_NEW = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class SampleCatalogue:
     """Items as a frame, and per item `(n_items,)`: category, brand (index into `brands`), price level and start.
 
     `price_level` is the price against the median of the category, in standard deviations of the logarithm.
@@ -66,7 +66,7 @@ class Catalogue:
     start: NDArray[np.int64]
 
 
-def generate_catalogue(rng: np.random.Generator, n_items: int, *, first_day: datetime, seconds: int) -> Catalogue:
+def generate_catalogue(rng: np.random.Generator, n_items: int, *, first_day: datetime, seconds: int) -> SampleCatalogue:
     """Invent `n_items` items; a quarter of them joins the catalogue during the `seconds` after `first_day`."""
     brands = sorted({brand for category in CATEGORIES for brand in category.brands})
     category = rng.integers(0, len(CATEGORIES), n_items)
@@ -109,7 +109,7 @@ def generate_catalogue(rng: np.random.Generator, n_items: int, *, first_day: dat
             "created_at": pl.Series(created, dtype=pl.Datetime("us", "UTC")).dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
     )
-    return Catalogue(frame, category, brand, price_level, start)
+    return SampleCatalogue(frame, category, brand, price_level, start)
 
 
 def _pick(words: tuple[str, ...], number: float) -> str:

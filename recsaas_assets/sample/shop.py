@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from recsaas_assets.sample.behaviour import DAY, STEPS, Events, generate_events
-from recsaas_assets.sample.catalogue import Catalogue, generate_catalogue
+from recsaas_assets.sample.catalogue import SampleCatalogue, generate_catalogue
 
 DAYS = 180
 _COUNTRIES = ("DE", "FR", "GB", "IT", "NL", "PL", "ES", "AT")
@@ -81,7 +81,9 @@ def _user_ids(rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pl.Series:
     return "u" + pl.Series("user_id", rows + 1).cast(pl.String).str.zfill(6)
 
 
-def _interactions(rng: np.random.Generator, catalogue: Catalogue, events: Events, first_day: datetime) -> pl.DataFrame:
+def _interactions(
+    rng: np.random.Generator, catalogue: SampleCatalogue, events: Events, first_day: datetime
+) -> pl.DataFrame:
     n = len(events.user)
     bought = events.step == STEPS.index("purchase")
     seconds = pl.Series(int(first_day.timestamp()) + events.second)

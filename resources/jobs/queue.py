@@ -28,7 +28,7 @@ class _Waiting(NamedTuple):
     priority: int
     rests: int
     claimed_by: str | None
-    """Whose claim has run out; None when the job was put into the queue."""
+    """The worker whose claim has run out; None when the job was put into the queue."""
 
 
 @dataclass(frozen=True, slots=True)

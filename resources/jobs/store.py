@@ -28,7 +28,7 @@ from resources.control_db.tenants import take_turns
 from resources.jobs.model import UNFINISHED, Job, JobError, JobKind, JobStatus, Outcome
 from resources.jobs.registry import POLICIES
 
-Refusal = Callable[[Job, int], RecsaasError]
+RefusalOf = Callable[[Job, int], RecsaasError]
 """The error for a job too many, from the oldest unfinished one and how many there are."""
 _MOMENT = timedelta(microseconds=1)
 _MISSING: Mapping[JobKind, tuple[type[NotFound], str]] = MappingProxyType(
@@ -52,7 +52,7 @@ _MISSING: Mapping[JobKind, tuple[type[NotFound], str]] = MappingProxyType(
 )
 
 
-def add_job(db: ControlDb, job: Job, *, refused: Refusal, key: WriteKey | None = None) -> Job:
+def add_job(db: ControlDb, job: Job, *, refused: RefusalOf, key: WriteKey | None = None) -> Job:
     """Queue a job, and return it; the same request again returns the job that it made.
 
     It is the same by its key, or by the job's id while that one is unfinished; a finished one of this id is replaced.
@@ -302,7 +302,7 @@ def _time_of(session: Session, job: Job) -> datetime:
     return job.created_at if newest is None else max(job.created_at, newest + _MOMENT)
 
 
-def _require_room(session: Session, job: Job, refused: Refusal) -> None:
+def _require_room(session: Session, job: Job, refused: RefusalOf) -> None:
     most = POLICIES[job.kind].max_unfinished
     if most is None:
         return

@@ -81,7 +81,7 @@ class _Targets:
 
     @cached_property
     def _given(self) -> dict[_Field, NDArray[np.bool_]]:
-        """Which rows have a change that sets the field: what the release says of it does not count for them."""
+        """Rows with a change that sets the field, as a mask: what the release says of it does not count for them."""
         released = self.catalogue.item_ids(np.arange(self.catalogue.size))
         opened = self.overlay.opened
         given: dict[_Field, NDArray[np.bool_]] = {}

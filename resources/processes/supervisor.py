@@ -33,7 +33,7 @@ class ProcessFailed(RecsaasError):
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class ProcessSpec:
     """One process to run. `ready` is asked until it says yes; `files` are open files that it inherits, by number."""
 
     name: str
@@ -48,7 +48,7 @@ class Program:
 class _Run:
     """A program and its present process. `due` is when it is started again, where it has none."""
 
-    program: Program
+    program: ProcessSpec
     process: subprocess.Popen[bytes]
     started_at: float
     ready: bool = False
@@ -69,7 +69,7 @@ class Supervisor:
         self._runs: list[_Run] = []
         self._left_behind: list[subprocess.Popen[bytes]] = []
 
-    def start(self, program: Program) -> None:
+    def start(self, program: ProcessSpec) -> None:
         """Start a program without waiting for it."""
         self._logs.mkdir(parents=True, exist_ok=True)
         (self._logs / f"{program.name}.log").unlink(missing_ok=True)
@@ -153,7 +153,7 @@ class Supervisor:
         """Processes that have ended and left others of their group running; the number of an empty group is reused."""
         return [process for process in self._left_behind if _has_members(process.pid)]
 
-    def _process(self, program: Program) -> subprocess.Popen[bytes]:
+    def _process(self, program: ProcessSpec) -> subprocess.Popen[bytes]:
         with open(self._logs / f"{program.name}.log", "ab") as log:
             return start_process(
                 program.command,
@@ -169,7 +169,7 @@ class Supervisor:
             log.write(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {line}\n")
         self._say(line)
 
-    def _tail(self, program: Program) -> str:
+    def _tail(self, program: ProcessSpec) -> str:
         path = self._logs / f"{program.name}.log"
         lines = path.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
         return "\n".join([*lines, f"The whole log: {path}"])

@@ -1,4 +1,4 @@
-"""Which items one answer may contain: filters, changes of the catalogue, rules, and what is left out for the user."""
+"""The items that one answer may contain: filters, changes of the catalogue, rules, what is left out for the user."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Catalogue:
         return tags
 
     def item_ids(self, rows: NDArray[np.integer]) -> list[str]:
-        """Return the ids of the items in `rows`."""
+        """Return the ids of the items in `rows`, `(n,)`."""
         found: list[str] = self._frame["item_id"].gather(rows).to_list()
         return found
 

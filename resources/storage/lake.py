@@ -1,7 +1,7 @@
 """The lake: typed paths per tenant, and writes that are whole or absent.
 
-A lake is a folder, or a prefix in an object store (`s3://bucket/prefix`); the functions here work on both. A path below
-a tenant's folder that others share is a method here, and joined nowhere else.
+A lake is a folder, or a prefix in an object store (`s3://bucket/prefix`); the functions here work on both. A folder of
+a tenant that more than one module uses is a method here; the names of the files in it are their writers'.
 
     <lake>/tenants/<tenant>/uploads/<upload id>/   original, accepted/part-*, rejected/part-*, report.json
                             upload_jobs/<time>-<job id>     a received file that waits to be checked

@@ -53,7 +53,7 @@ _PHASES_OUTSIDE_A_RUN: Mapping[TrainingStatus, Phase] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TrainingProgress:
     """Where a job stands. `share` is 0 to 1 and grows until the job has ended; `fit` is the one that the epochs are of.
 
     `metrics` are the newest of the run: `loss`, and on the validation period `ndcg@10` and `recall@20`.
@@ -69,11 +69,11 @@ class Progress:
     estimated_completion: datetime | None
 
 
-def progress_of(job: TrainingJob, run: RunRecord | None, *, now: datetime) -> Progress:
+def progress_of(job: TrainingJob, run: RunRecord | None, *, now: datetime) -> TrainingProgress:
     """Where the job stands; `run` is what its run has noted, if it has begun."""
     share = 1.0 if job.status is TrainingStatus.COMPLETED else _share(job.request.kind, run)
     fit = None if run is None else run.fit
-    return Progress(
+    return TrainingProgress(
         phase=_phase(job, run),
         share=round(share, 4),
         stage=None if run is None else run.stage,

@@ -103,11 +103,11 @@ def measure_readiness(lake: Lake, db: ControlDb, tenant: TenantId) -> Readiness:
     scans = [(u, _upload_rows(lake, u)) for u in reversed(uploads)]
     events = _event_rows(db, tenant, limit=CERTAIN_EVENTS + 1)
     if sum(u.rows_accepted for u in uploads) > CERTAIN_ROWS or events.height > CERTAIN_EVENTS:
-        newest = _judge(_count(list(_newest(scans)), _deletions(scans), events, weights), exact=False)
+        newest = _readiness(_count(list(_newest(scans)), _deletions(scans), events, weights), exact=False)
         if newest.level == "good":
             return newest
         events = _event_rows(db, tenant)
-    return _judge(_count([rows for _, rows in scans], _deletions(scans), events, weights), exact=True)
+    return _readiness(_count([rows for _, rows in scans], _deletions(scans), events, weights), exact=True)
 
 
 def _newest(scans: list[tuple[UploadRecord, pl.LazyFrame]]) -> Iterator[pl.LazyFrame]:
@@ -220,7 +220,7 @@ def _trains(interaction_type: str, weights: InteractionWeights) -> bool:
     return float(getattr(weights, interaction_type)) > 0
 
 
-def _judge(counts: Counts, *, exact: bool) -> Readiness:
+def _readiness(counts: Counts, *, exact: bool) -> Readiness:
     level: Level = "not_ready"
     missing: tuple[str, ...] = ()
     following: Level | None = None

@@ -50,7 +50,7 @@ _REMEMBERED = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedUpload(Outcome):
+class UploadOutcome(Outcome):
     """The outcome of an upload job, with the report of its file where the file could be read."""
 
     report: UploadReport | None = None
@@ -186,7 +186,7 @@ def _stamp(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y%m%dT%H%M%S.%f}"
 
 
-def _checked(upload: UploadJob, report: UploadReport) -> CheckedUpload:
+def _checked(upload: UploadJob, report: UploadReport) -> UploadOutcome:
     """Outcome of a readable file. A stored one has its report in the lake: a copy here would outlive an erasure."""
     only_checked = upload.received.validate_only
     result = {
@@ -195,7 +195,7 @@ def _checked(upload: UploadJob, report: UploadReport) -> CheckedUpload:
         "upload_id": report.upload_id,
         "report": report.model_dump(mode="json") if only_checked else None,
     }
-    return CheckedUpload(status=JobStatus.DONE, result=result, report=report)
+    return UploadOutcome(status=JobStatus.DONE, result=result, report=report)
 
 
 def _refused(error: RecsaasError, *, bytes_done: int) -> Outcome:

@@ -9,6 +9,8 @@ from click.testing import CliRunner
 
 from tests.architecture.counts import RoomCounts, count, main
 from tests.architecture.made_up import write
+from tests.architecture.public_names import names_of_two_things
+from tests.architecture.source import PROGRAM, source_files
 
 FILES = {
     "resources/__init__.py": "",
@@ -60,3 +62,24 @@ def test_the_command_prints_text_or_json(tmp_path: Path) -> None:
     assert "4 rooms, 2 imports between rooms, 0 cycles" in text
     counted = json.loads(CliRunner().invoke(main, ["--root", root, "--json"], catch_exceptions=False).output)
     assert counted["folders"]["the program"]["lines"] == 30
+
+
+NAMED_TWICE = {
+    "Admin": "of routes: whose key is asked for",
+    "Reader": "of routes: whose key is asked for",
+    "JobError": "the error of a job, and how the API shows it: a name of the public contract",
+    "encode": "of a search space's values, and of a feature table",
+    "measure": "of a benchmark: each has its own",
+    "pending_erasures": "the list, and the sensor of that name in installations",
+    "serve": "of two servers",
+    "sync": "of the lake, and of the disk that it may lie on",
+    **dict.fromkeys(
+        ("Counts", "Floats", "Mask", "Row", "Rows", "Vectors"), "an array's or a row's type, local to a room"
+    ),
+}
+"""Public names that stand for two things, with the reason."""
+
+
+def test_no_other_name_of_this_project_stands_for_two_things() -> None:
+    files = [file for file in source_files(Path(__file__).parents[2], PROGRAM) if file.text.strip()]
+    assert set(names_of_two_things(files)) == set(NAMED_TWICE)

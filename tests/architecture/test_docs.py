@@ -175,6 +175,16 @@ def test_every_file_that_a_page_names_exists(name: str) -> None:
         assert any(f"/{path}".endswith(f"/{mention}") for path in known), mention
 
 
+@pytest.mark.parametrize("flow", ["From an upload to a release", "From a request to an answer"])
+def test_a_flow_has_at_most_twelve_hops_each_with_a_file(flow: str) -> None:
+    section = page("docs/architecture.md").split(f"## {flow}\n")[1].split("\n## ")[0]
+    hops = re.findall(r"^(\d+)\. (.+(?:\n {3}.+)*)", section, re.MULTILINE)
+    assert [int(number) for number, _ in hops] == [*range(1, len(hops) + 1)] and 6 < len(hops) <= 12
+    for _, hop in hops:
+        files = re.findall(r"\]\(\.\./([\w/]+\.py)\)", hop)
+        assert files and all((ROOT / file).is_file() for file in files), hop
+
+
 def test_the_readme_names_the_two_commands_that_matter() -> None:
     text = page("README.md")
     assert "make demo" in text

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from bento_service.api.auth import Principal, require
 from bento_service.dependencies import WithServices
-from bento_service.http.json_body import json_body, read_json
+from bento_service.http.json_body import json_body, read_body
 from bento_service.http.pagination import PageCursor, PageLimit, foreign_cursor, pages_by_text
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.api_keys import ApiKeyAnswer, ApiKeyBody, ApiKeyPage, MadeApiKey
@@ -53,7 +53,7 @@ def api_keys(
 )
 async def make(request: Request, principal: Admin, services: WithServices) -> Response:
     """Make a key that may do what its scopes say. Its secret is in this answer and nowhere else."""
-    body = await read_json(request, ApiKeyBody, services.bodies)
+    body = await read_body(request, ApiKeyBody, services.bodies)
     principal.check_tenant(body.tenant_id)
     key, secret = await services.threads.writes.run(
         principal.tenant.value,

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from bento_service.api.auth import Principal, require
 from bento_service.api.data.interactions import IdempotencyKey
 from bento_service.dependencies import WithServices
-from bento_service.http.json_body import json_body, read_json
+from bento_service.http.json_body import json_body, read_body
 from bento_service.http.pagination import MAX_LIMIT, PageCursor, PageLimit, pages_by_time
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.rules import RuleAnswer, RuleBody, RulePage, RulePatch, RuleRemoved
@@ -63,7 +63,7 @@ async def add(
 ) -> Response:
     """Add a rule. It holds in the next answer, or from `starts_at` on."""
     services.require_writable_lake()
-    body = await read_json(request, RuleBody, services.bodies)
+    body = await read_body(request, RuleBody, services.bodies)
     principal.check_tenant(body.tenant_id)
     draft, now = draft_of(body.fields()), services.clock()
     key = WriteKey.of(idempotency_key, "rule", draft.model_dump(mode="json"))
@@ -89,7 +89,7 @@ def rule(principal: RuleWriter, services: WithServices, rule_id: str) -> Respons
 async def change(request: Request, principal: RuleWriter, services: WithServices, rule_id: str) -> Response:
     """Change what a rule says; null takes a value away."""
     services.require_writable_lake()
-    body = await read_json(request, RulePatch, services.bodies)
+    body = await read_body(request, RulePatch, services.bodies)
     principal.check_tenant(body.tenant_id)
     now = services.clock()
     changed = await services.threads.writes.run(

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from bento_service.api.auth import Principal, require
 from bento_service.api.data.interactions import IdempotencyKey
 from bento_service.dependencies import Services, WithServices
-from bento_service.http.json_body import json_body, read_json
+from bento_service.http.json_body import json_body, read_body
 from bento_service.http.pagination import PageCursor, PageLimit, pages_by_time
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.training import (
@@ -37,7 +37,7 @@ from resources.release.store import ReleaseStore
 from resources.tenants.hyperparameters import own_hyperparameters
 from resources.tenants.training_request import TrainingKind, TrainingRequest
 from resources.training.estimate import estimated_seconds
-from resources.training.progress import Progress, progress_of
+from resources.training.progress import TrainingProgress, progress_of
 from resources.training.runs import find_run
 
 router = APIRouter(tags=["training"])
@@ -69,7 +69,7 @@ async def train(
 ) -> Response:
     """Queue a run of the whole pipeline, with a model and hyper-parameters that hold for this run."""
     services.require_writable_lake()
-    body = await read_json(request, TrainRequest, services.bodies, optional=True)
+    body = await read_body(request, TrainRequest, services.bodies, optional=True)
     principal.check_tenant(body.tenant_id)
     return await services.threads.writes.run(principal.tenant.value, _train, services, principal, body, idempotency_key)
 
@@ -81,7 +81,7 @@ async def reindex(
 ) -> Response:
     """Queue a run that builds index and release from the newest trained model, without training."""
     services.require_writable_lake()
-    body = await read_json(request, ReindexRequest, services.bodies, optional=True)
+    body = await read_body(request, ReindexRequest, services.bodies, optional=True)
     principal.check_tenant(body.tenant_id)
     return await services.threads.writes.run(
         principal.tenant.value, _reindex, services, principal, body, idempotency_key
@@ -160,7 +160,7 @@ def _shown(services: Services, job: TrainingJob) -> Response:
     return Response(answer.model_dump_json(by_alias=True), media_type="application/json")
 
 
-def _progress(services: Services, job: TrainingJob) -> Progress:
+def _progress(services: Services, job: TrainingJob) -> TrainingProgress:
     run = None if job.run_id is None else find_run(services.db, job.tenant, job.run_id)
     return progress_of(job, run, now=services.clock())
 

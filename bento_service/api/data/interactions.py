@@ -13,7 +13,7 @@ from bento_service.api.data.uploads import QUEUED, ValidateOnly
 from bento_service.api.intake import receive_upload
 from bento_service.dependencies import Services, WithServices
 from bento_service.events.tracking import check_retry, events_of
-from bento_service.http.json_body import json_body, media_type, read_json
+from bento_service.http.json_body import json_body, media_type, read_body
 from bento_service.schemas.interactions import (
     EventBatch,
     NextActions,
@@ -76,7 +76,7 @@ async def track_short(
 
 
 async def _track(request: Request, principal: Principal, services: Services, key: str | None) -> Response:
-    body = (await read_json(request, TrackRequest, services.bodies)).root
+    body = (await read_body(request, TrackRequest, services.bodies)).root
     bodies = body.events if isinstance(body, EventBatch) else (body,)
     principal.check_tenant(body.tenant_id)
     for event in bodies:

@@ -12,7 +12,7 @@ from bento_service.api.data.interactions import IdempotencyKey
 from bento_service.api.data.uploads import QUEUED, ValidateOnly
 from bento_service.api.intake import receive_upload
 from bento_service.dependencies import Services, WithServices
-from bento_service.http.json_body import json_body, media_type, read_json
+from bento_service.http.json_body import json_body, media_type, read_body
 from bento_service.http.pagination import PageLimit, cursor_parameter, pages_by_text
 from bento_service.http.path_ids import path_id
 from bento_service.scheduling.threads import threaded
@@ -77,7 +77,7 @@ async def put_items(
     if media_type(request) == "multipart/form-data":
         return await receive_upload(request, principal, services, Kind.ITEMS, validate_only=validate_only)
     services.require_writable_lake()
-    body = (await read_json(request, ItemsRequest, services.bodies)).root
+    body = (await read_body(request, ItemsRequest, services.bodies)).root
     batch = not isinstance(body, ItemBody)
     bodies = (body,) if isinstance(body, ItemBody) else body.items if isinstance(body, ItemBatch) else body
     principal.check_tenant(body.tenant_id if isinstance(body, ItemBatch) else None)
@@ -136,7 +136,7 @@ async def patch_item(
 ) -> Response:
     """Change some fields of an item; null empties one. What is left out stays."""
     services.require_writable_lake()
-    body = await read_json(request, ItemPatch, services.bodies)
+    body = await read_body(request, ItemPatch, services.bodies)
     principal.check_tenant(body.tenant_id)
     answer = await services.threads.writes.run(
         principal.tenant.value, _patch, services, principal.tenant, item_id, body, key=idempotency_key

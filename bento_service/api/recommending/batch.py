@@ -14,7 +14,7 @@ from bento_service.api.auth import Principal, require
 from bento_service.api.recommending.recommendations import caller_of
 from bento_service.dependencies import WithServices
 from bento_service.http.errors import answer_to, invalid_fields, problems_of
-from bento_service.http.json_body import json_body, read_json
+from bento_service.http.json_body import json_body, read_body
 from bento_service.recommending.answering import Answering, Caller
 from bento_service.schemas.decisions import BatchAnswer, BatchRequest
 from bento_service.schemas.recommendations import RecommendationRequest
@@ -39,11 +39,11 @@ async def batch(request: Request, principal: Reader, services: WithServices) -> 
     Each counts as a request against the limits of requests per second. When the answers have 16 MiB together, those
     that would follow are refused.
     """
-    asked = await read_json(request, BatchRequest, services.bodies)
+    sent = await read_body(request, BatchRequest, services.bodies)
     caller = caller_of(request, principal)
     results: list[str] = []
     size = 0
-    for place, body in enumerate(asked.requests):
+    for place, body in enumerate(sent.requests):
         if place:
             await services.turns.take(caller.tenant.value)  # a batch lets other requests in between
         try:
@@ -60,12 +60,12 @@ async def batch(request: Request, principal: Reader, services: WithServices) -> 
 
 async def _answered(principal: Principal, caller: Caller, answering: Answering, body: dict[str, Any]) -> str:
     try:
-        asked = RecommendationRequest.model_validate(body)
+        request = RecommendationRequest.model_validate(body)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
         raise invalid_fields(problems_of(found)) from None
-    principal.check_tenant(asked.tenant_id)
-    answer = await answering.recommend(replace(caller, started=perf_counter()), asked)
+    principal.check_tenant(request.tenant_id)
+    answer = await answering.recommend(replace(caller, started=perf_counter()), request)
     return f'{{"status":200,"answer":{answer.decode()},"error":null}}'
 
 

@@ -13,7 +13,7 @@ from bento_service.api.auth import Principal, require
 from bento_service.api.data.interactions import IdempotencyKey
 from bento_service.api.intake import POLL_SECONDS
 from bento_service.dependencies import WithServices
-from bento_service.http.json_body import json_body, read_json
+from bento_service.http.json_body import json_body, read_body
 from bento_service.http.pagination import PageCursor, PageLimit, pages_by_time
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.recommendation_exports import (
@@ -58,7 +58,7 @@ async def ask(
 ) -> Response:
     """Have a file made with the list of every user, as each would be answered. One at a time."""
     services.require_writable_lake()
-    body = await read_json(request, ExportBody, services.bodies)
+    body = await read_body(request, ExportBody, services.bodies)
     principal.check_tenant(body.tenant_id)
     key = WriteKey.of(idempotency_key, "recommendation export", body.model_dump(mode="json", exclude={"tenant_id"}))
     export = await services.threads.writes.run(

@@ -11,7 +11,7 @@ from bento_service.api.auth import Principal, allowed, bearer, require
 from bento_service.dependencies import Services
 from bento_service.http.errors import invalid_fields
 from bento_service.http.fast_routes import JsonAnswer
-from bento_service.http.json_body import json_body, read_json
+from bento_service.http.json_body import json_body, read_body
 from bento_service.recommending.answering import Caller
 from bento_service.schemas.common import MAX_COUNT
 from bento_service.schemas.recommendations import (
@@ -44,9 +44,9 @@ async def recommend(request: Request) -> Response:
     """Recommend items to a user; to one that the release does not know by the events so far, or else popular ones."""
     services: Services = request.app.state.services
     principal = await allowed(request, services, _SCOPE)
-    asked = await read_json(request, RecommendationRequest, services.bodies)
-    principal.check_tenant(asked.tenant_id)
-    return await _recommend(request, principal, asked)
+    body = await read_body(request, RecommendationRequest, services.bodies)
+    principal.check_tenant(body.tenant_id)
+    return await _recommend(request, principal, body)
 
 
 @router.get("/recommend/{user_id:path}", response_model=RecommendationAnswer, summary="Recommend items, short form")
@@ -74,9 +74,9 @@ async def similar(request: Request) -> Response:
     """Find the items most like one item; for an item the model does not know, popular ones of its category."""
     services: Services = request.app.state.services
     principal = await allowed(request, services, _SCOPE)
-    asked = await read_json(request, SimilarRequest, services.bodies)
-    principal.check_tenant(asked.tenant_id)
-    return JsonAnswer(await services.answering.similar(caller_of(request, principal), asked))
+    body = await read_body(request, SimilarRequest, services.bodies)
+    principal.check_tenant(body.tenant_id)
+    return JsonAnswer(await services.answering.similar(caller_of(request, principal), body))
 
 
 FAST = (recommend, similar)
@@ -88,6 +88,6 @@ def caller_of(request: Request, principal: Principal) -> Caller:
     return Caller(principal.tenant, principal.key_id, state["request_id"], state["started"])
 
 
-async def _recommend(request: Request, principal: Principal, asked: RecommendationRequest) -> Response:
+async def _recommend(request: Request, principal: Principal, body: RecommendationRequest) -> Response:
     services: Services = request.app.state.services
-    return JsonAnswer(await services.answering.recommend(caller_of(request, principal), asked))
+    return JsonAnswer(await services.answering.recommend(caller_of(request, principal), body))

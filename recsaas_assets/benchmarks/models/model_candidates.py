@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from recsaas_assets.recommender.data.pairs import Pairs
     from recsaas_assets.recommender.lifecycle.model_config import ModelConfig
 
-Values = dict[str, Any]
-Fit = Callable[["Pairs", int, int, Values], "DenseScorer"]
+Configuration = dict[str, Any]
+Fit = Callable[["Pairs", int, int, Configuration], "DenseScorer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,11 @@ class Candidate:
 
     name: str
     fit: Fit
-    start: Values
+    start: Configuration
     space: Mapping[str, Sequence[Any]]
 
 
-RECENCY_READOUTS: Sequence[Values] = tuple(
+RECENCY_READOUTS: Sequence[Configuration] = tuple(
     {"weight": weight, "half_life_days": half_life}
     for weight in (0.1, 0.2, 0.3, 0.45, 0.6, 1.0, 1.5, 2.0)
     for half_life in (2.0, 5.0, 20.0, 60.0)
@@ -101,7 +101,9 @@ def baselines() -> tuple[Candidate, ...]:
     )
 
 
-def draw(start: Values, space: Mapping[str, Sequence[Any]], count: int, rng: np.random.Generator) -> list[Values]:
+def draw(
+    start: Configuration, space: Mapping[str, Sequence[Any]], count: int, rng: np.random.Generator
+) -> list[Configuration]:
     """`count` configurations: `start`, then others drawn from `space` at random, each once while there are others."""
     drawn = [start]
     for _ in range(20 * count):

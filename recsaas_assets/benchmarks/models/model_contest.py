@@ -12,14 +12,14 @@ import numpy as np
 from recsaas_assets.benchmarks.models.model_candidates import (
     RECENCY_READOUTS,
     Candidate,
-    Values,
+    Configuration,
     baselines,
     draw,
     lightgcn_draws,
 )
 from recsaas_assets.recommender.baselines.dense import DenseScorer
 from recsaas_assets.recommender.baselines.popularity import popularity_scorer, recent_popularity_scorer
-from recsaas_assets.recommender.data.arrays import Values as PerUserValues
+from recsaas_assets.recommender.data.arrays import Values
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.feature_tables import FeatureHistory
 from recsaas_assets.recommender.data.pairs import Pairs
@@ -38,7 +38,7 @@ TUNED = "lightgcn_tuned"
 TWO_TOWER = "two_tower"
 MAIN = "ndcg@10"
 
-PerUser = dict[str, PerUserValues]
+PerUser = dict[str, Values]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +127,9 @@ class ModelContest:
             on_epoch=on_epoch,
         )
 
-    def _fixed(self, name: str, make: Callable[[Pairs, Values], Scorer], configurations: list[Values]) -> Row:
+    def _fixed(
+        self, name: str, make: Callable[[Pairs, Configuration], Scorer], configurations: list[Configuration]
+    ) -> Row:
         started = time.perf_counter()
         values = [self._value(make(self._data.train, each)) for each in configurations]
         best = int(np.argmax(values))
@@ -139,7 +141,7 @@ class ModelContest:
         """The model as it is, and its two best fits with recent popularity in as many readouts as LightGCN looks at."""
         started = time.perf_counter()
         configurations = draw(candidate.start, candidate.space, self._budget, self._rng())
-        best: list[tuple[float, Values, DenseScorer]] = []
+        best: list[tuple[float, Configuration, DenseScorer]] = []
         try:
             for values in configurations:
                 scorer = candidate.fit(self._data.train, *self._size, values)

@@ -16,10 +16,10 @@ from recsaas_assets.recommender.data.id_map import IdMap
 from resources.base.errors import CorruptArtifact
 from resources.storage.lake import read_json, read_parquet, scan_parquet, write_json, write_parquet
 
-Part = Literal["train", "before_test", "full"]
+SplitPart = Literal["train", "before_test", "full"]
 """Parts of a training set that a model is fitted on."""
 
-PARTS: tuple[Part, ...] = get_args(Part)
+PARTS: tuple[SplitPart, ...] = get_args(SplitPart)
 _MOST_CATEGORIES = 30
 _LARGEST = 1e18
 """Sums and squares of it are finite in float32."""
@@ -94,7 +94,7 @@ class FeatureHistory:
     before_test: Features
     full: Features
 
-    def of(self, part: Part) -> Features:
+    def of(self, part: SplitPart) -> Features:
         """The features that a fit on this part may look at."""
         features: Features = getattr(self, part)
         return features
@@ -133,7 +133,7 @@ def _rows_of(file: UPath, ids: IdMap, *, id_column: str) -> pl.DataFrame:
     return scan_parquet([file]).join(wanted, on=id_column, how="semi").collect(engine="streaming")
 
 
-def _read(directory: UPath, part: Part, training_set: TrainingSet) -> Features:
+def _read(directory: UPath, part: SplitPart, training_set: TrainingSet) -> Features:
     users = read_parquet(directory / f"{part}_users.parquet")
     items = read_parquet(directory / f"{part}_items.parquet")
     return Features(

@@ -7,8 +7,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
-Rows = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
+from recsaas_assets.recommender.data.arrays import Floats, Rows
 
 
 @dataclass(frozen=True, eq=False)

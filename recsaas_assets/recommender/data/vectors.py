@@ -6,11 +6,9 @@ from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from recsaas_assets.recommender.data.arrays import Vectors
 from resources.base.errors import InvalidInput
-
-Vectors = npt.NDArray[np.float32]
 
 
 class Diverged(InvalidInput):

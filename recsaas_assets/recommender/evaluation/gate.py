@@ -16,7 +16,7 @@ from recsaas_assets.recommender.evaluation.report import (
 from recsaas_assets.recommender.evaluation.report_text import difference_text, how_compared
 from recsaas_assets.recommender.metrics.holdout import MIN_USERS
 
-Outcome = Literal["promote", "promote_unmeasured", "promote_popularity", "hold"]
+GateOutcome = Literal["promote", "promote_unmeasured", "promote_popularity", "hold"]
 TOLERANCE = 0.05
 """Share of the live release's NDCG@10 by which a candidate may be worse, unless the tenant says otherwise."""
 HOW_TO_FORCE = "To make it live all the same: recsaas releases promote TENANT VERSION --reason REASON"
@@ -27,7 +27,7 @@ class Verdict(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    outcome: Outcome
+    outcome: GateOutcome
     reasons: tuple[str, ...]
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 from scipy import sparse
 
 from recsaas_assets.recommender.data.dataset import TrainingSet
-from recsaas_assets.recommender.data.feature_tables import FeatureHistory, Part
+from recsaas_assets.recommender.data.feature_tables import FeatureHistory, SplitPart
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.fitting.compute import Compute
@@ -138,7 +138,7 @@ class _Fits:
     def _run(
         self,
         name: str,
-        part: Part | Literal["before_live"],
+        part: SplitPart | Literal["before_live"],
         *,
         cutoff: datetime | None = None,
         validation: Pairs | None = None,

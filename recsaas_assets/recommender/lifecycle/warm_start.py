@@ -131,11 +131,11 @@ class PreviousModel:
         fold_in = np.nan_to_num(_mapped(previous.fold_in, item_rows))
         matrix = pairs.csr(training_set.n_users, training_set.n_items)
         matrix.data[:] = 1
-        taste = matrix @ fold_in
-        length = np.linalg.norm(taste, axis=1, keepdims=True)
+        folded = matrix @ fold_in
+        length = np.linalg.norm(folded, axis=1, keepdims=True)
         new = np.isnan(users[:, 0]) & (length[:, 0] > 0)
         usual = np.linalg.norm(previous.users[previous.users.any(axis=1)], axis=1).mean()
-        users[new] = taste[new] / length[new] * usual
+        users[new] = folded[new] / length[new] * usual
         return users, items
 
     def report(self, training_set: TrainingSet) -> StartReport:

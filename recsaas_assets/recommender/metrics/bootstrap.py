@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.float32]
+from recsaas_assets.recommender.data.arrays import Values
 
 _DRAWS_AT_ONCE = 4_000_000
 
@@ -25,7 +24,7 @@ class Resamples:
     seed: int
     n: int = 1000
 
-    def counts(self) -> Iterator[Counts]:
+    def counts(self) -> Iterator[npt.NDArray[np.float32]]:
         """Number of times each user is in each sample, shape (samples, n_users), block by block."""
         rng = np.random.default_rng(self.seed)
         block = max(1, _DRAWS_AT_ONCE // max(self.n_users, 1))
@@ -36,7 +35,7 @@ class Resamples:
             counted = np.bincount(places.ravel(), minlength=samples * self.n_users)
             yield counted.reshape(samples, self.n_users).astype(np.float32)
 
-    def intervals(self, values: Floats, level: float | Floats = 0.95) -> Floats:
+    def intervals(self, values: Values, level: float | Values = 0.95) -> Values:
         """Percentile intervals of the means of the columns of ``values`` (n_users, m), shape (m, 2).
 
         ``level`` is one for all columns or one for each, shape (m,). Zeros without any user.

@@ -59,7 +59,8 @@ def coverage(ranked: Rows, k: int, n_rankable: int) -> float:
 def novelty(ranked: Rows, k: int, users_per_item: npt.NDArray[np.int64], n_users: int) -> Values:
     """Mean self-information −log2(share of users who know the item) of the first k, per user.
 
-    Shares are (users + 1) / (n_users + 1), so an item nobody knows stays finite. A list without items counts 0.
+    ``ranked`` is (n, ≥ k), ``users_per_item`` (n_items,). Shares are (users + 1) / (n_users + 1), so
+    an item nobody knows stays finite. A list without items counts 0.
     """
     information = -np.log2((users_per_item + 1) / (n_users + 1))
     head = ranked[:, :k]

@@ -3,12 +3,11 @@
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy import sparse
 
-Rows = npt.NDArray[np.int32]
-Scores = npt.NDArray[np.float32]
+from recsaas_assets.recommender.data.arrays import Mask, Rows, Scores
+
 _BLOCK = 1024
 _CHUNK = 64
 
@@ -31,7 +30,7 @@ class VectorScorer:
     ``allowed`` (n_items,) marks the items that may be ranked at all: those with a learned vector.
     """
 
-    def __init__(self, user_vectors: Scores, item_vectors: Scores, allowed: npt.NDArray[np.bool_]) -> None:
+    def __init__(self, user_vectors: Scores, item_vectors: Scores, allowed: Mask) -> None:
         self._users = torch.from_numpy(np.ascontiguousarray(user_vectors))
         self._items = torch.from_numpy(np.ascontiguousarray(item_vectors))
         self._forbidden = torch.from_numpy(np.flatnonzero(~allowed))

@@ -29,7 +29,7 @@ def chosen_config(
     if best is not None and best.suits(settings.model_type, n_pairs):
         try:
             config = parse_config(
-                _settled({**config.model_dump(mode="json"), **best.hyperparameters}, best.hyperparameters)
+                _without_choice({**config.model_dump(mode="json"), **best.hyperparameters}, best.hyperparameters)
             )
         except ValidationError as error:
             raise CorruptArtifact(
@@ -73,7 +73,7 @@ def replaced(config: ModelConfig, hyperparameters: Mapping[str, JsonValue]) -> M
     ]
     if not problems:
         try:
-            return parse_config(_settled({**fields, **hyperparameters}, hyperparameters))
+            return parse_config(_without_choice({**fields, **hyperparameters}, hyperparameters))
         except ValidationError as error:
             problems = [
                 FieldProblem(f"{_SETTING}.{_name(each['loc'], fields)}", each["msg"]) for each in error.errors()
@@ -86,7 +86,7 @@ def replaced(config: ModelConfig, hyperparameters: Mapping[str, JsonValue]) -> M
     )
 
 
-def _settled(fields: Mapping[str, JsonValue], given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def _without_choice(fields: Mapping[str, JsonValue], given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """`fields` without a choice of presets, when `given` names one of the values that the choice would change."""
     if "adapt" in fields and "adapt" not in given and not ADAPTED_FIELDS.isdisjoint(given):
         return {**fields, "adapt": False}

@@ -102,8 +102,8 @@ def train_second_stage(
         return SecondStageModel(_dropped(f"No second stage: {reason}"), None, kept)
     n_users, n_items = training_set.n_users, training_set.n_items
     validation = Holdout(training_set.train, training_set.validation, n_users, n_items)
-    taste = model.config.learned_dim
-    taught = Retrieval(model.search, training_set.train, Sides.of(features.train), taste)
+    learned_dim = model.config.learned_dim
+    taught = Retrieval(model.search, training_set.train, Sides.of(features.train), learned_dim)
     try:
         fitted = fit_trees(
             examples_of(taught, validation, limit=_MOST_USERS, seed=seed), taught.describe.names, seed=seed
@@ -124,7 +124,7 @@ def train_second_stage(
             f"at least {MIN_USERS} are needed."
         )
         return SecondStageModel(_dropped(few).model_copy(update=learned), fitted.text, kept)
-    first = Retrieval(model.holdout, training_set.before_test, Sides.of(features.before_test), taste)
+    first = Retrieval(model.holdout, training_set.before_test, Sides.of(features.before_test), learned_dim)
     measured = evaluate_second_stage(test, first.scorer, first.with_trees(fitted.text), seed=seed)
     return SecondStageModel(measured.model_copy(update=learned), fitted.text, kept)
 

@@ -60,7 +60,7 @@ class PairBlocks:
         return Block(torch.from_numpy(users), torch.from_numpy(owner), self._items[places], self._weights[places])
 
 
-class Objective:
+class TwoTowerObjective:
     """The loss over a fixed set of pairs and features."""
 
     def __init__(

@@ -19,7 +19,7 @@ from recsaas_assets.recommender.lightgcn.propagation import Embeddings
 from recsaas_assets.recommender.lightgcn.readout import Readout
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult, TrainingCancelled
 from recsaas_assets.recommender.two_tower.encoding import encode
-from recsaas_assets.recommender.two_tower.objective import Objective, PairBlocks, shuffled_blocks
+from recsaas_assets.recommender.two_tower.objective import PairBlocks, TwoTowerObjective, shuffled_blocks
 from recsaas_assets.recommender.two_tower.towers import History, Layer, Towers
 from resources.tenants.model_configs import TwoTowerConfig
 
@@ -70,7 +70,7 @@ class _Fit:
 
     config: TwoTowerConfig
     pairs: PairBlocks
-    objective: Objective
+    objective: TwoTowerObjective
     towers: Towers
     optimisers: list[Adam]
     rates: list[float]
@@ -109,7 +109,7 @@ class _Fit:
         return cls(
             config=config,
             pairs=PairBlocks(pairs, n_users, config),
-            objective=Objective(pairs, n_items, config, user_inputs=encoded[0], item_inputs=encoded[1]),
+            objective=TwoTowerObjective(pairs, n_items, config, user_inputs=encoded[0], item_inputs=encoded[1]),
             towers=towers,
             optimisers=[Adam(each.data, beta1=config.beta1, beta2=config.beta2) for each in towers.parameters()],
             rates=[config.learning_rate] * 2 + [config.layer_learning_rate] * n_layer_parameters,

@@ -34,7 +34,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose data is looked for, and where. `work_id` names new files: the same work again writes the same ones."""
+    """A user whose data is looked for, and where. `work_id` names new files: the same work again writes the same."""
 
     lake: Lake
     db: ControlDb

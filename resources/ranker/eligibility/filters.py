@@ -1,4 +1,4 @@
-"""Which items an answer may contain: the request's filters as a mask over item rows, kept for the next request."""
+"""The filters of a request as a mask over item rows, kept for the next request."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ class FilterViews:
         self._max_views = max_views
         self._max_bytes = max_bytes
         self._bytes = 0
+        # A limit of bytes and one of entries: cachetools has one, and a look-up takes it three times as long (ADR 17).
         self._views: OrderedDict[Filters, FilterView] = OrderedDict()
         self._lock = Lock()
         self._unfiltered = _view(catalogue, Filters())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.base.errors import CorruptRelease
-from resources.ranker.retrieval.euclidean import EuclideanIndex, as_euclidean, as_query
+from resources.ranker.retrieval.euclidean import EuclideanIndex, Vectors, as_euclidean, as_query
 from resources.release.manifest import IndexInfo
 
 EXACT_LIMIT = 50_000
@@ -21,8 +21,6 @@ _LISTS_PER_ROOT = 2
 _TRAINING_ROUNDS = 8
 _RECALL_AT = 20
 _QUERIES = 256
-
-Vectors = NDArray[np.float32]
 
 
 def build_index(

@@ -20,7 +20,7 @@ from resources.uploads.parsing.hashing import hash_columns, key_columns, other_c
 
 OWN_FILE = -1
 PAIR = np.dtype([("row", "<i8"), ("source", "<i4"), ("their_row", "<i8")])
-Pairs: TypeAlias = npt.NDArray[Any]
+PairRows: TypeAlias = npt.NDArray[Any]
 """Pairs of the type `PAIR`: a row of the new file, and one that may be equal: in the same file (`OWN_FILE`) or in the
 stored rows with the number `source`."""
 Lines: TypeAlias = npt.NDArray[np.int64]
@@ -47,7 +47,7 @@ class PairFiles:
                 pairs[window == number].tofile(handle)
             self._windows.add(number)
 
-    def windows(self) -> Iterator[Pairs]:
+    def windows(self) -> Iterator[PairRows]:
         """Yield the pairs of one stretch after the other, sorted by row."""
         for number in sorted(self._windows):
             pairs = np.fromfile(self._file(number), dtype=PAIR)
@@ -74,7 +74,7 @@ class _Rows:
     other: npt.NDArray[np.uint64]
 
 
-def compare(kind: Kind, pairs: Pairs, own: Sequence[Path], sources: Sequence[Sequence[UPath | Path]]) -> Equality:
+def compare(kind: Kind, pairs: PairRows, own: Sequence[Path], sources: Sequence[Sequence[UPath | Path]]) -> Equality:
     """Fetch the rows of the pairs from their parts and compare them by a second hash.
 
     The second hash has a salt that is drawn for the occasion. Two different rows that are equal in both hashes, 128

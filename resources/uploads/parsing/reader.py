@@ -119,7 +119,7 @@ def _required(kind: Kind) -> str:
 
 
 def _parquet_table(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> TextTable:
-    footer = _judged_footer(file, max_bytes=max_bytes, limits=limits)
+    footer = _checked_footer(file, max_bytes=max_bytes, limits=limits)
     # A path, so that only the row groups at hand are read.
     lazy = pl.scan_parquet(file.content, glob=False)
     with _readable(file):
@@ -164,7 +164,7 @@ def _parquet_table(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: Up
     return TextTable(headers, names, batches(), lambda: file.size * done // height)
 
 
-def _judged_footer(file: UploadedFile, *, max_bytes: int, limits: UploadLimits) -> Footer:
+def _checked_footer(file: UploadedFile, *, max_bytes: int, limits: UploadLimits) -> Footer:
     """Read the footer and refuse what would cost too much, before anything is decoded."""
     try:
         with file.open() as raw:

@@ -87,10 +87,10 @@ def failing_rows(frame: pl.DataFrame, rules: Sequence[ValidationRule]) -> dict[s
 
 def rules_fingerprint(kind: Kind, settings: TenantSettings) -> str:
     """Return a name for the tenant's settings that decide whether a row of `kind` is accepted."""
-    judging: list[object] = []
+    deciding: list[object] = []
     if kind is Kind.INTERACTIONS:
-        judging = [sorted(interaction_type_map(settings).items()), settings.rating_min, settings.rating_max]
-    return hashlib.sha256(json.dumps(judging).encode()).hexdigest()[:16]
+        deciding = [sorted(interaction_type_map(settings).items()), settings.rating_min, settings.rating_max]
+    return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
 
 
 def _check(rule: ValidationRule) -> pa.Check:

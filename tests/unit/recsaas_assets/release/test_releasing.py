@@ -16,7 +16,7 @@ from upath import UPath
 from recsaas_assets.features.dbt_runner import BuildRecord
 from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.data.vectors import ModelVectors
-from recsaas_assets.recommender.evaluation.gate import Outcome, Verdict
+from recsaas_assets.recommender.evaluation.gate import GateOutcome, Verdict
 from recsaas_assets.recommender.evaluation.live_model import DamagedRelease, LiveModel
 from recsaas_assets.recommender.evaluation.report import (
     Cohort,
@@ -207,7 +207,7 @@ def interactions(*events: tuple[int, datetime]) -> pl.DataFrame:
 
 
 def draft(
-    data: TrainingSet, model: TrainedModel, *, outcome: Outcome = "promote", raw: pl.DataFrame | None = None
+    data: TrainingSet, model: TrainedModel, *, outcome: GateOutcome = "promote", raw: pl.DataFrame | None = None
 ) -> ManifestDraft:
     upload = UploadRecord(
         tenant=TenantId("blue"),
@@ -273,7 +273,7 @@ def test_no_interactions_have_no_newest_time(data: TrainingSet, model: TrainedMo
     ],
 )
 def test_the_verdict_decides_what_is_served(
-    data: TrainingSet, model: TrainedModel, outcome: Outcome, algorithm: str, gate: str
+    data: TrainingSet, model: TrainedModel, outcome: GateOutcome, algorithm: str, gate: str
 ) -> None:
     made = draft(data, model, outcome=outcome)
     assert (made.algorithm, made.gate.outcome, made.gate.reasons) == (algorithm, gate, ("because",))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import resources.processes.supervisor as supervisor_module
-from resources.processes.supervisor import LOG, ProcessFailed, Program, Supervisor, python
+from resources.processes.supervisor import LOG, ProcessFailed, ProcessSpec, Supervisor, python
 
 _DEAF = """
 import pathlib, signal, time
@@ -83,7 +83,7 @@ def _gone(pid: int) -> bool:
 
 def test_a_program_that_dies_shows_the_end_of_its_log(supervisor: Supervisor, tmp_path: Path) -> None:
     code = "print('\\n'.join(f'line {n}' for n in range(100))); raise SystemExit('Grüße: no config')"
-    supervisor.start(Program("dies", python("-c", code), lambda: False, {"PYTHONIOENCODING": "utf-8"}))
+    supervisor.start(ProcessSpec("dies", python("-c", code), lambda: False, {"PYTHONIOENCODING": "utf-8"}))
     with pytest.raises(ProcessFailed, match="dies ended with code 1") as caught:
         supervisor.wait_ready()
     assert "Grüße: no config" in caught.value.message
@@ -93,7 +93,7 @@ def test_a_program_that_dies_shows_the_end_of_its_log(supervisor: Supervisor, tm
 
 
 def test_a_program_that_never_answers_is_given_up(supervisor: Supervisor) -> None:
-    supervisor.start(Program("mute", python("-c", "import time; time.sleep(60)"), lambda: False, ready_seconds=0.2))
+    supervisor.start(ProcessSpec("mute", python("-c", "import time; time.sleep(60)"), lambda: False, ready_seconds=0.2))
     with pytest.raises(ProcessFailed, match="mute did not answer within"):
         supervisor.wait_ready()
 
@@ -105,7 +105,7 @@ def test_a_program_that_is_killed_is_started_again_and_the_others_go_on(
     watch_until: Callable[[Callable[[], object]], None],
 ) -> None:
     for name in ("one", "two"):
-        supervisor.start(Program(name, python("-c", "import time; time.sleep(60)"), lambda: True))
+        supervisor.start(ProcessSpec(name, python("-c", "import time; time.sleep(60)"), lambda: True))
     supervisor.wait_ready()
     one, two = (run.process for run in supervisor._runs)
     one.kill()
@@ -129,7 +129,7 @@ def test_one_that_cannot_start_says_why_and_is_tried_again_after_ever_longer_wai
     monkeypatch.setattr(supervisor_module, "_FIRST_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(supervisor_module, "_LONGEST_WAIT_SECONDS", 0.05)
     code = "import pathlib, sys, time; pathlib.Path('broken').exists() and sys.exit('no room'); time.sleep(60)"
-    supervisor.start(Program("part", python("-c", code), lambda: not (tmp_path / "broken").exists()))
+    supervisor.start(ProcessSpec("part", python("-c", code), lambda: not (tmp_path / "broken").exists()))
     supervisor.wait_ready()
     (tmp_path / "broken").touch()
     supervisor._runs[0].process.kill()
@@ -147,7 +147,7 @@ def test_a_minute_without_trouble_makes_the_waits_short_again(
     watch_until: Callable[[Callable[[], object]], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    supervisor.start(Program("part", python("-c", "import time; time.sleep(60)"), lambda: True))
+    supervisor.start(ProcessSpec("part", python("-c", "import time; time.sleep(60)"), lambda: True))
     supervisor.wait_ready()
     run = supervisor._runs[0]
     run.failures = 5
@@ -168,7 +168,7 @@ def test_one_that_does_not_answer_after_a_restart_is_killed_and_tried_again(
     watch_until: Callable[[Callable[[], object]], None],
 ) -> None:
     (tmp_path / "well").touch()
-    program = Program(
+    program = ProcessSpec(
         "mute", python("-c", "import time; time.sleep(60)"), (tmp_path / "well").exists, ready_seconds=0.2
     )
     supervisor.start(program)
@@ -181,7 +181,7 @@ def test_one_that_does_not_answer_after_a_restart_is_killed_and_tried_again(
 def test_what_a_killed_program_had_started_goes_on_and_ends_with_the_rest(
     supervisor: Supervisor, tmp_path: Path, said: list[str], watch_until: Callable[[Callable[[], object]], None]
 ) -> None:
-    supervisor.start(Program("parent", python("-c", _PARENT), (tmp_path / "child").exists))
+    supervisor.start(ProcessSpec("parent", python("-c", _PARENT), (tmp_path / "child").exists))
     supervisor.wait_ready()
     child = int((tmp_path / "child").read_text())
     supervisor._runs[0].process.kill()
@@ -194,7 +194,7 @@ def test_what_a_killed_program_had_started_goes_on_and_ends_with_the_rest(
 def test_open_files_are_handed_on(supervisor: Supervisor, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     code = f"import os, time; os.write({writing}, b'here'); time.sleep(60)"
-    supervisor.start(Program("writer", python("-c", code), lambda: True, files=(writing,)))
+    supervisor.start(ProcessSpec("writer", python("-c", code), lambda: True, files=(writing,)))
     assert os.read(reading, 4) == b"here"
     for end in (reading, writing):
         os.close(end)
@@ -209,7 +209,7 @@ def test_a_program_gets_the_environment_its_own_first(
         "import os, pathlib; pathlib.Path('seen.tmp').write_text(os.environ['INHERITED'] + os.environ['OWN']); "
         "os.rename('seen.tmp', 'seen'); import time; time.sleep(60)"
     )
-    supervisor.start(Program("env", python("-c", code), (tmp_path / "seen").exists, {"OWN": "new"}))
+    supervisor.start(ProcessSpec("env", python("-c", code), (tmp_path / "seen").exists, {"OWN": "new"}))
     supervisor.wait_ready()
     assert (tmp_path / "seen").read_text() == "1new"
 
@@ -218,7 +218,7 @@ def test_stop_kills_one_that_ignores_sigterm(
     supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor_module, "_STOP_SECONDS", 0.2)
-    supervisor.start(Program("deaf", python("-c", _DEAF), (tmp_path / "deaf").exists))
+    supervisor.start(ProcessSpec("deaf", python("-c", _DEAF), (tmp_path / "deaf").exists))
     supervisor.wait_ready()
     process = supervisor._runs[0].process
     started = time.monotonic()
@@ -228,7 +228,7 @@ def test_stop_kills_one_that_ignores_sigterm(
 
 
 def test_stop_also_ends_the_children_of_a_program(supervisor: Supervisor, tmp_path: Path) -> None:
-    supervisor.start(Program("parent", python("-c", _PARENT), (tmp_path / "child").exists))
+    supervisor.start(ProcessSpec("parent", python("-c", _PARENT), (tmp_path / "child").exists))
     supervisor.wait_ready()
     child = int((tmp_path / "child").read_text())
     os.kill(child, 0)
@@ -238,6 +238,6 @@ def test_stop_also_ends_the_children_of_a_program(supervisor: Supervisor, tmp_pa
 
 def test_stopping_twice_or_with_nothing_running_is_fine(supervisor: Supervisor) -> None:
     supervisor.stop()
-    supervisor.start(Program("ended", python("-c", ""), lambda: True))
+    supervisor.start(ProcessSpec("ended", python("-c", ""), lambda: True))
     supervisor.stop()
     supervisor.stop()

@@ -27,7 +27,7 @@ from resources.stores.tenant_store import TenantStore
 from resources.uploads import jobs as upload_jobs
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.report import UploadReport
-from resources.uploads.jobs import CheckedUpload, UploadChecker, cancel_upload, job_file, submit_upload
+from resources.uploads.jobs import UploadChecker, UploadOutcome, cancel_upload, job_file, submit_upload
 from resources.uploads.parsing.uploaded_file import identify
 from resources.uploads.store import read_report
 from resources.uploads.store_in_child import store_in_child
@@ -70,7 +70,7 @@ class Desk:
         job = runner.claim()
         assert job is not None
         outcome = runner.run(job)
-        return outcome.report if isinstance(outcome, CheckedUpload) else None
+        return outcome.report if isinstance(outcome, UploadOutcome) else None
 
     def job(self, job: UploadJob) -> UploadJob:
         return get_upload_job(self.db, self.tenant, job.job_id)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.two_tower.objective import Objective, PairBlocks, shuffled_blocks
+from recsaas_assets.recommender.two_tower.objective import PairBlocks, TwoTowerObjective, shuffled_blocks
 from recsaas_assets.recommender.two_tower.towers import History, Layer, Towers
 from resources.tenants.model_configs import TwoTowerConfig
 
@@ -44,8 +44,8 @@ def make_towers(*, dtype: torch.dtype = torch.float32) -> Towers:
     return towers
 
 
-def make_objective(config: TwoTowerConfig) -> Objective:
-    return Objective(
+def make_objective(config: TwoTowerConfig) -> TwoTowerObjective:
+    return TwoTowerObjective(
         make_pairs(), N_ITEMS, config, user_inputs=torch.zeros(N_USERS, 0), item_inputs=torch.zeros(N_ITEMS, 0)
     )
 
@@ -83,7 +83,9 @@ def test_a_target_is_not_among_the_history_it_is_predicted_from() -> None:
         return ask(ids, history, inputs)
 
     towers.users = users  # type: ignore[method-assign]
-    objective = Objective(pairs, N_ITEMS, config, user_inputs=torch.zeros(3, 0), item_inputs=torch.zeros(N_ITEMS, 0))
+    objective = TwoTowerObjective(
+        pairs, N_ITEMS, config, user_inputs=torch.zeros(3, 0), item_inputs=torch.zeros(N_ITEMS, 0)
+    )
     blocks = PairBlocks(pairs, 3, config)
     targets = 0
     for seed in range(20):
