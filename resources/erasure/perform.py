@@ -34,8 +34,7 @@ from resources.jobs.kinds.erasures import (
     newest_upload,
     note_found,
 )
-from resources.jobs.model import JobKind
-from resources.jobs.store import list_unfinished
+from resources.jobs.kinds.uploads import may_be_checked
 from resources.recommendations.exports import export_lock
 from resources.storage.lake import Lake
 from resources.storage.run_lock import tenant_run_lock
@@ -74,7 +73,7 @@ def perform_erasure(
         if erasure.user_id is None:
             certificate = Certificate.model_validate(erasure.certificate)
             return certificate if erasure.status == "completed" else _completed(db, decisions, erasure, certificate)
-        if list_unfinished(db, JobKind.UPLOAD, erasure.tenant):
+        if may_be_checked(db, erasure.tenant, now=now):
             raise Conflict(
                 f"Received files of tenant {erasure.tenant} are still to be checked, and may name the user. "
                 f"{erasure.id} goes on when they are done."

@@ -12,6 +12,7 @@ from resources.base.errors import RecsaasError, TooManyRequests
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.jobs import store
+from resources.jobs.claims import LEASE
 from resources.jobs.model import Job, JobKind, JobStatus
 
 
@@ -107,6 +108,17 @@ def get_upload_job(db: ControlDb, tenant: TenantId, job_id: str) -> UploadJob:
 def list_unfinished_uploads(db: ControlDb, tenant: TenantId) -> tuple[UploadJob, ...]:
     """The tenant's jobs that are not finished, oldest first."""
     return tuple(UploadJob.of(job) for job in store.list_unfinished(db, JobKind.UPLOAD, tenant))
+
+
+def may_be_checked(db: ControlDb, tenant: TenantId, *, now: datetime) -> bool:
+    """Whether a received file of the tenant is still to be checked, or its check was cancelled a moment ago.
+
+    The process that checks it notices that a little later, and may store the file until then.
+    """
+    if store.list_unfinished(db, JobKind.UPLOAD, tenant):
+        return True
+    cancelled = store.list_jobs(db, tenant, (JobKind.UPLOAD,), statuses=(JobStatus.CANCELLED,))
+    return any(job.started_at and job.ended_at and job.ended_at > now - LEASE for job in cancelled)
 
 
 def too_many_uploads(unfinished: Job, count: int) -> RecsaasError:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+from typing import Any
+
 import pytest
 
 from resources.base.errors import Conflict
 from resources.erasure.jobs import UserEraser, erase_now, erasure_runner
+from resources.jobs.claims import LEASE
 from resources.jobs.kinds.erasures import get_erasure
-from resources.jobs.model import JobKind, JobStatus
-from resources.jobs.store import get_job
+from resources.jobs.kinds.uploads import ReceivedUpload, may_be_checked, too_many_uploads
+from resources.jobs.model import Job, JobKind, JobStatus
+from resources.jobs.queue import JobQueue
+from resources.jobs.store import add_job, cancel_job, get_job
 from resources.storage.run_lock import tenant_run_lock
 from tests.unit.resources.erasure.world import NOW, ZOE, World
 
@@ -45,6 +51,25 @@ def test_what_has_to_wait_is_put_back_and_done_by_the_next(world: World) -> None
     assert claimed is not None
     assert runner.run(claimed) is not None
     assert get_erasure(world.db, world.tenant, asked.id).status == "completed"
+
+
+def test_the_check_of_a_file_that_was_just_cancelled_is_waited_for(world: World) -> None:
+    """It may store the file before it notices, and the user would be back."""
+    received = ReceivedUpload(
+        kind="users", filename="u.csv", source="http", sha256="ab" * 32, validate_only=False, bytes_total=10
+    )
+    made: dict[str, Any] = {"kind": JobKind.UPLOAD, "input": asdict(received), "created_at": NOW, "updated_at": NOW}
+    add_job(world.db, Job(tenant=world.tenant, id="waiting", **made), refused=too_many_uploads)
+    cancel_job(world.db, world.tenant, JobKind.UPLOAD, "waiting", now=NOW)
+    assert not may_be_checked(world.db, world.tenant, now=NOW), "nobody had begun it"
+    add_job(world.db, Job(tenant=world.tenant, id="checking", **made), refused=too_many_uploads)
+    assert JobQueue(world.db, lambda: NOW, "w").claim((JobKind.UPLOAD,)) is not None
+    cancel_job(world.db, world.tenant, JobKind.UPLOAD, "checking", now=NOW)
+    asked = world.request(ZOE)
+    with pytest.raises(Conflict, match="still to be checked"):
+        erase_now(eraser(world), asked)
+    later = replace(eraser(world), clock=lambda: NOW + LEASE)
+    assert erase_now(later, asked)
 
 
 def test_no_two_processes_work_on_one(world: World) -> None:
