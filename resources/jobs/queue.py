@@ -179,7 +179,7 @@ class JobQueue:
         of_tenant = Counter(tenant_id for tenant_id, _ in busy.elements())
 
         def turn(each: _Waiting) -> tuple[Any, ...]:
-            served = last[each.tenant_id]
+            served = last.get(each.tenant_id)
             return (
                 of_tenant[each.tenant_id],
                 (served is not None, served or now),
