@@ -22,6 +22,7 @@ FACTOR = 2.5
 FLOOR_MS = 30.0
 """A machine that is busy with something else moves both figures; less than this is nobody's wait."""
 SECONDS = 8.0
+TRIES = 3
 LOCKED_SECONDS = 20.0
 ANSWER_SECONDS = 10.0
 _HOLDER = """
@@ -41,10 +42,11 @@ def test_a_neighbour_is_answered_as_if_it_were_alone(record_property: Callable[[
         sys.stdout.write(f"\n{name:16}" + "".join(f"  {each} {figures[each]}" for each in shown if each in figures))
         assert figures["errors"] == 0 and int(str(figures["answers"])) > SECONDS, (name, figures)
     slow = [name for name in found if name != QUIET and _over(found, name)]
-    if slow:  # whatever else the machine did then, it does not do it twice
-        again = measure(NeighbourPlan(seconds=SECONDS, only=tuple(slow)))
-        record_property("again", json.dumps(again))
-        slow = [name for name in slow if _over(again, name)]
+    for _ in range(TRIES):  # whatever else the machine did then, it does not go on doing it
+        if slow:
+            again = measure(NeighbourPlan(seconds=SECONDS, only=tuple(slow)))
+            record_property("again", json.dumps(again))
+            slow = [name for name in slow if _over(again, name)]
     assert not slow, {name: found[name] for name in (QUIET, *slow)}
 
 
