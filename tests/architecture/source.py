@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 PROGRAM = ("resources", "bento_service", "recsaas_assets")
@@ -74,7 +75,13 @@ def source_files(root: Path, folders: Iterable[str]) -> Iterator[SourceFile]:
         for path in sorted((root / folder).rglob("*.py")):
             if "__pycache__" not in path.parts:
                 name, text = path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
-                yield SourceFile(name, text, ast.parse(text, filename=name))
+                yield SourceFile(name, text, _tree(name, text))
+
+
+@cache
+def _tree(name: str, text: str) -> ast.Module:
+    """Parsed once for all rules that read it."""
+    return ast.parse(text, filename=name)
 
 
 def imports(tree: ast.Module) -> Iterator[Import]:

@@ -42,7 +42,7 @@ def test_rows_keep_their_lines(blank: bytes, often: int, row: bytes) -> None:
     ids=["below", "below quoted", "above"],
 )
 def test_millions_of_them_take_no_time(content: bytes) -> None:
-    bar = 4 * seconds_to_read(content)
+    bar = 16 * seconds_to_read(content[: len(content) // 4])
     started = process_time()
     assert len(lines(content)) == 1
     assert process_time() - started < bar
@@ -50,7 +50,7 @@ def test_millions_of_them_take_no_time(content: bytes) -> None:
 
 def test_nothing_but_blank_lines() -> None:
     content = b"\n" * MANY
-    bar = 4 * seconds_to_read(content)
+    bar = 16 * seconds_to_read(content[: len(content) // 4])
     started = process_time()
     with pytest.raises(UploadRefused, match="no text"):
         lines(content)

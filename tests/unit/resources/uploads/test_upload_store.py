@@ -7,7 +7,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,8 +17,7 @@ import pytest
 
 from resources.base.errors import CorruptArtifact, TenantNotFound, UploadNotFound, UploadRefused
 from resources.base.tenant import TenantId
-from resources.control_db.engine import ControlDb, open_control_db
-from resources.control_db.tenants import create_tenant
+from resources.control_db.engine import ControlDb
 from resources.control_db.uploads import list_uploads
 from resources.storage.lake import Lake, parts, scan_parquet
 from resources.stores.tenant_store import TenantStore
@@ -38,12 +36,9 @@ def lake(tmp_path: Path) -> Lake:
 
 
 @pytest.fixture
-def db(tmp_path: Path, now: datetime) -> Iterator[ControlDb]:
-    control = open_control_db(f"sqlite:///{tmp_path}/control.db")
-    for tenant in (BLUE, GREEN):
-        create_tenant(control, tenant, name=tenant.value, now=now)
-    yield control
-    control.close()
+def db(db: ControlDb, shops: tuple[TenantId, TenantId]) -> ControlDb:
+    """With the tenants `BLUE` and `GREEN` in it."""
+    return db
 
 
 def put(lake: Lake, db: ControlDb, now: datetime, content: bytes | Path = FILE, **options: Any) -> UploadReport:
