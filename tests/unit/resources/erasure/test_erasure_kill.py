@@ -36,12 +36,14 @@ def die(event, args):
             os.kill(os.getpid(), signal.SIGKILL)
 
 def attempt():
+    global allowed
     db = open_control_db(f"sqlite:///{home}/control.db", migrate=False)
     (erasure,) = pending_erasures(db)
     lake = Lake.open(str(home / "lake"), scratch=home / "scratch")
     sys.addaudithook(die)
     decisions = open_decisions(f"sqlite:///{home}/decisions.db")
     perform_erasure(lake, db, decisions, erasure, datetime.now(UTC), home=home)
+    allowed = sys.maxsize  # what follows is not its own: a measured process writes down what it ran
 
 for attempts in range(1, 100):
     allowed = attempts // 3 + 1
