@@ -29,6 +29,7 @@ from bento_service.workers.job_worker import JobWorker, RunJob
 from bento_service.workers.service_jobs import service_worker
 from resources.base.errors import Forbidden
 from resources.base.settings import Settings
+from resources.base.tenant import TenantId
 from resources.base.times import Clock
 from resources.catalogue.items import ItemCatalogue
 from resources.control_db.engine import ControlDb
@@ -36,6 +37,7 @@ from resources.decisions.store import open_decisions
 from resources.events.log import EventLog
 from resources.events.recent import open_recent_events
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,10 @@ class Services:
     metrics: Metrics
     upload_slots: UploadSlots
     job_worker: JobWorker
+
+    def store(self, tenant: TenantId) -> TenantStore:
+        """Return the stored data of one tenant."""
+        return TenantStore(self.lake, self.db, tenant)
 
     def require_writable_lake(self) -> None:
         """Refuse what changes the lake where it is only read.

@@ -13,7 +13,6 @@ from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import counting_uploads
 from resources.jobs.kinds.uploads import ReceivedUpload, UploadJob
-from resources.stores.tenant_store import TenantStore
 from resources.training.readiness import Readiness, measure_readiness
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
@@ -88,7 +87,7 @@ def _store(
         UploadLimits.of(services.settings, at_once=True),
     )
     try:
-        report = store_in_child(TenantStore(services.lake, services.db, tenant), upload, policy)
+        report = store_in_child(services.store(tenant), upload, policy)
     except TakesLong:  # a small file may hold gigabytes of text or millions of rows
         return None
     if not report.validate_only and not report.already_stored:
@@ -101,7 +100,7 @@ def _submit(
 ) -> UploadJob | UploadAnswer:
     """Copy into the lake and commit, or answer with the report of what is stored already; blocks on the disk."""
     settings = get_tenant(services.db, tenant).settings
-    store = TenantStore(services.lake, services.db, tenant)
+    store = services.store(tenant)
     stored = stored_report(store, kind, file.sha256, settings, now=services.clock())
     if stored is not None:
         return _answer(services, tenant, stored.model_copy(update={"validate_only": validate_only}))
@@ -129,4 +128,4 @@ def _readiness(services: Services, tenant: TenantId) -> Readiness | None:
     uploads = counting_uploads(services.db, tenant, kind=Kind.INTERACTIONS.value)
     if sum(upload.rows_accepted for upload in uploads) > _COUNTED_ROWS:
         return None
-    return measure_readiness(services.lake, services.db, tenant)
+    return measure_readiness(services.store(tenant))

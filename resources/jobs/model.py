@@ -64,7 +64,6 @@ class Job:
     attempts: int = 0
     rests: int = 0
     progress: float = 0.0
-    stage: str | None = None
     result: Mapping[str, Any] = field(default_factory=dict)
     error: JobError | None = None
     cancel_requested: bool = False

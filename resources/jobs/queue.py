@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from resources.control_db.tenants import take_turns
 from resources.jobs.claims import LEASE, lives_here, rest_after
 from resources.jobs.model import Job, JobKind, JobStatus, Outcome, Progress
 from resources.jobs.registry import POLICIES
-from resources.jobs.store import record_of
+from resources.jobs.store import ended_columns, record_of
 
 
 class _Waiting(NamedTuple):
@@ -81,25 +81,14 @@ class JobQueue:
         return self._change(job, {"claimed_until": now + LEASE, "updated_at": now})
 
     def note(self, job: Job, progress: Progress) -> bool:
-        """Note how far a job in hand is; False when it is not this worker's any more."""
-        noted = {"progress": progress.share, "result": dict(progress.figures), "updated_at": self.clock()}
-        return self._change(job, noted)
+        """Note how far a job in hand is and keep the claim; False when it is not this worker's any more."""
+        now = self.clock()
+        noted = {"progress": progress.share, "result": dict(progress.figures)}
+        return self._change(job, {**noted, "claimed_until": now + LEASE, "updated_at": now})
 
     def end(self, job: Job, outcome: Outcome) -> bool:
         """End the job and its claim; False when it is not this worker's any more."""
-        now = self.clock()
-        noted: dict[str, Any] = {
-            "status": outcome.status,
-            "result": dict(outcome.result),
-            "error": None if outcome.error is None else asdict(outcome.error),
-            "claimed_by": None,
-            "claimed_until": None,
-            "updated_at": now,
-            "ended_at": now,
-        }
-        if outcome.status is JobStatus.DONE:
-            noted["progress"] = 1.0
-        return self._change(job, noted)
+        return self._change(job, ended_columns(outcome, now=self.clock()))
 
     def put_back(self, job: Job) -> None:
         """Queue a job that was interrupted, as if nobody had begun it."""

@@ -123,10 +123,11 @@ class JobRunner:
     def run(self, job: Job) -> Outcome | None:
         """Do a claimed job; return its outcome, or None when it is not finished by this.
 
-        A stop of this process and an outage of the storage or the control DB put the job back into the queue.
+        A stop of this process puts the job back into the queue.
 
         Raises:
-            Exception: the outage, or an error that the handler did not expect; the latter is for `give_up`.
+            Exception: an outage, or an error that the handler did not expect. The claim is still held then: `give_up`
+                ends it.
         """
         control = JobControl(self.queue, job, self.stop)
         try:
@@ -139,16 +140,16 @@ class JobRunner:
             if self.queue.try_again(job):
                 return None
             outcome = Outcome(status=JobStatus.FAILED, result=job.result, error=again.error)
-        except OUTAGES:
-            self.queue.rest(job)
-            raise
         if control.ended:
             self.handlers[job.kind].ended(job, outcome)
             return outcome
         return self._end(job, outcome)
 
     def give_up(self, job: Job, error: Exception, *, interrupted: bool = False) -> None:
-        """Note that the work raised: try again now (`interrupted`) or later, or end the job as failed."""
+        """Note that the work raised: it is tried again now (`interrupted`) or later, or ends as failed.
+
+        An outage of the storage or the control DB delays a job, however often.
+        """
         if interrupted:
             self.queue.put_back(job)
         elif isinstance(error, OUTAGES):

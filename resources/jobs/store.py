@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
@@ -187,7 +188,7 @@ def retry_job(db: ControlDb, tenant: TenantId, kind: JobKind, job_id: str, *, no
             raise Conflict(f"Job {row.id} cannot be tried again. {policy.again}")
         _require_room(session, record_of(row), _no_room)
         row.status, row.attempts, row.rests = JobStatus.QUEUED, 0, 0
-        row.progress, row.stage, row.result, row.error = 0.0, None, {}, None
+        row.progress, row.result, row.error = 0.0, {}, None
         row.cancel_requested, row.started_at, row.ended_at, row.updated_at = False, None, None, now
         return record_of(row)
 
@@ -236,10 +237,24 @@ def row_to_change(session: Session, tenant: TenantId, job_id: str) -> JobRow | N
 
 def end_row(row: JobRow, outcome: Outcome, *, now: datetime) -> None:
     """Note in the row of a job how it ended, and end its claim."""
-    row.claimed_by = row.claimed_until = row.not_before = None
-    row.status, row.result = outcome.status, dict(outcome.result)
-    row.error = None if outcome.error is None else asdict(outcome.error)
-    row.updated_at = row.ended_at = now
+    for column, value in ended_columns(outcome, now=now).items():
+        setattr(row, column, value)
+
+
+def ended_columns(outcome: Outcome, *, now: datetime) -> Mapping[str, Any]:
+    """Columns of a job that has ended so, with no claim on it."""
+    whole = {"progress": 1.0} if outcome.status is JobStatus.DONE else {}
+    return {
+        "status": outcome.status,
+        "result": dict(outcome.result),
+        "error": None if outcome.error is None else asdict(outcome.error),
+        "claimed_by": None,
+        "claimed_until": None,
+        "not_before": None,
+        "updated_at": now,
+        "ended_at": now,
+        **whole,
+    }
 
 
 def record_of(row: JobRow) -> Job:
@@ -255,7 +270,6 @@ def record_of(row: JobRow) -> Job:
         result=row.result,
         error=None if row.error is None else JobError(**row.error),
         progress=row.progress,
-        stage=row.stage,
         attempts=row.attempts,
         rests=row.rests,
         cancel_requested=row.cancel_requested,
@@ -279,7 +293,6 @@ def _row(job: Job, at: datetime) -> JobRow:
         result=dict(job.result),
         error=None,
         progress=job.progress,
-        stage=job.stage,
         attempts=job.attempts,
         rests=job.rests,
         claimed_by=None,

@@ -46,6 +46,7 @@ from resources.storage.disk import work_folder
 from resources.storage.lake import Lake, put_file
 from resources.storage.table_file import write_table
 from resources.storage.tenant_lock import tenant_lock
+from resources.stores.tenant_store import TenantStore
 
 MAX_KEPT = 10
 """Finished exports of one tenant that are kept: their files take room."""
@@ -131,7 +132,7 @@ class _Writing:
 
 
 def submit_export(
-    lake: Lake, db: ControlDb, tenant: TenantId, request: ExportRequest, *, now: datetime, key: WriteKey | None = None
+    tenant: TenantStore, request: ExportRequest, *, now: datetime, key: WriteKey | None = None
 ) -> RecommendationExport:
     """Queue an export; with a key that came before, return the export that it made.
 
@@ -141,29 +142,28 @@ def submit_export(
         NoRelease: the tenant has nothing to recommend from yet.
         Conflict, ExportNotFound: see `add_export`.
     """
-    ReleaseStore(lake.tenant(tenant)).live_version()
-    export = add_export(db, tenant, request, now=now, key=key)
-    finished = [each for each in list_exports(db, tenant, limit=_LISTED) if each.finished]
+    ReleaseStore(tenant.folder).live_version()
+    export = add_export(tenant.db, tenant.tenant, request, now=now, key=key)
+    finished = [each for each in list_exports(tenant.db, tenant.tenant, limit=_LISTED) if each.finished]
     for old in finished[MAX_KEPT:]:
-        _remove(lake, db, old)
+        _remove(tenant.lake, tenant.db, old)
     return export
 
 
-def remove_export(
-    lake: Lake, db: ControlDb, tenant: TenantId, export_id: str, *, now: datetime
-) -> RecommendationExport | None:
+def remove_export(tenant: TenantStore, export_id: str, *, now: datetime) -> RecommendationExport | None:
     """Cancel an export that is in progress and return it; remove a finished one with its file and return None.
 
     Raises:
         ExportNotFound: the tenant has no export with this id.
     """
-    export = get_export(db, tenant, export_id)
+    export = get_export(tenant.db, tenant.tenant, export_id)
     if not export.finished:
         try:
-            return RecommendationExport.of(store.cancel_job(db, tenant, JobKind.EXPORT, export_id, now=now))
+            cancelled = store.cancel_job(tenant.db, tenant.tenant, JobKind.EXPORT, export_id, now=now)
+            return RecommendationExport.of(cancelled)
         except Conflict:  # it was finished in this moment
-            export = get_export(db, tenant, export_id)
-    _remove(lake, db, export)
+            export = get_export(tenant.db, tenant.tenant, export_id)
+    _remove(tenant.lake, tenant.db, export)
     return None
 
 

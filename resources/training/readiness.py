@@ -16,6 +16,7 @@ from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import UploadRecord, counting_uploads
 from resources.events.log import IMPRESSION
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import InteractionWeights
 from resources.uploads.contract.columns import INTERACTION_TYPES, TIME, Kind
 from resources.uploads.store import scan_accepted
@@ -92,12 +93,13 @@ class Readiness(BaseModel):
     missing: tuple[str, ...]
 
 
-def measure_readiness(lake: Lake, db: ControlDb, tenant: TenantId) -> Readiness:
+def measure_readiness(store: TenantStore) -> Readiness:
     """Count the tenant's accepted interactions, uploaded and tracked, less deleted ones, and judge them.
 
     Raises:
         TenantNotFound: there is no such tenant.
     """
+    lake, db, tenant = store.lake, store.db, store.tenant
     weights = get_tenant(db, tenant).settings.weights
     uploads = [u for u in counting_uploads(db, tenant, kind=Kind.INTERACTIONS.value) if u.rows_accepted]
     scans = [(u, _upload_rows(lake, u)) for u in reversed(uploads)]

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends
 from bento_service.api.auth import Principal, require
 from bento_service.dependencies import WithServices
 from bento_service.scheduling.threads import threaded
-from resources.stores.tenant_store import TenantStore
 from resources.training.readiness import Readiness, measure_readiness
 from resources.uploads.tenant_quality import TenantQuality, tenant_quality
 
@@ -21,11 +20,11 @@ Reader = Annotated[Principal, Depends(require("uploads:write", "analytics:read")
 @threaded("heavy")
 def data_quality(principal: Reader, services: WithServices) -> TenantQuality:
     """See completeness, validity, uniqueness, freshness, volume and unknown items, in all and per upload."""
-    return tenant_quality(TenantStore(services.lake, services.db, principal.tenant), now=services.clock())
+    return tenant_quality(services.store(principal.tenant), now=services.clock())
 
 
 @router.get("/api/v1/readiness", summary="See whether there is enough data")
 @threaded("heavy")
 def readiness(principal: Reader, services: WithServices) -> Readiness:
     """See what the tenant has, what training, measuring and good recommendations need, and what is missing."""
-    return measure_readiness(services.lake, services.db, principal.tenant)
+    return measure_readiness(services.store(principal.tenant))

@@ -26,7 +26,6 @@ from bento_service.schemas.uploads import (
 from resources.base.errors import NotFound
 from resources.control_db.uploads import get_upload, list_uploads_page
 from resources.jobs.kinds.uploads import UploadJobStatus, get_upload_job
-from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.report import UploadReport
 from resources.uploads.lineage import UploadTrace, trace_upload
@@ -143,5 +142,5 @@ def rejected(principal: Uploader, services: WithServices, upload_id: str) -> Res
 @threaded("heavy")
 def trace(principal: Uploader, services: WithServices, upload_id: str) -> Response:
     """Show the run that took the upload in, the releases built from it, their answers, and the rows that count."""
-    found = trace_upload(TenantStore(services.lake, services.db, principal.tenant), services.decisions.store, upload_id)
+    found = trace_upload(services.store(principal.tenant), services.decisions.store, upload_id)
     return Response(found.model_dump_json(), media_type="application/json")

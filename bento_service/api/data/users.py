@@ -18,7 +18,6 @@ from resources.erasure.certificate import Certificate
 from resources.erasure.export import UserExport, export_user
 from resources.erasure.jobs import UserEraser, erase_now
 from resources.jobs.kinds.erasures import get_erasure, request_erasure
-from resources.stores.tenant_store import TenantStore
 
 WAIT_SECONDS = 2.0
 """How long an answer waits for a run of the tenant to end, and for the decision log to be written."""
@@ -82,6 +81,6 @@ def erasure(principal: Admin, services: WithServices, erasure_id: str) -> Respon
 def export(principal: Admin, services: WithServices, user_id: UserId) -> Response:
     """Show everything that is stored about the user: rows of files, events, answers, features, releases, history."""
     services.decisions.flush(WAIT_SECONDS)
-    store = TenantStore(services.lake, services.db, principal.tenant)
+    store = services.store(principal.tenant)
     found = export_user(store, services.decisions.store, user_id, now=services.clock())
     return Response(found.model_dump_json(), media_type="application/json")

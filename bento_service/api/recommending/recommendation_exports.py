@@ -64,9 +64,7 @@ async def ask(
     export = await services.threads.writes.run(
         principal.tenant.value,
         submit_export,
-        services.lake,
-        services.db,
-        principal.tenant,
+        services.store(principal.tenant),
         body.request(),
         now=services.clock(),
         key=key,
@@ -138,7 +136,7 @@ def download(principal: Exporter, services: WithServices, export_id: str) -> Res
 def remove(principal: Exporter, services: WithServices, export_id: str) -> Response:
     """Cancel an export that is in progress; remove a finished one with its file."""
     services.require_writable_lake()
-    cancelled = remove_export(services.lake, services.db, principal.tenant, export_id, now=services.clock())
+    cancelled = remove_export(services.store(principal.tenant), export_id, now=services.clock())
     answer = ExportRemoved(export_id=export_id, status="removed" if cancelled is None else "cancelled")
     return Response(answer.model_dump_json(), media_type="application/json")
 

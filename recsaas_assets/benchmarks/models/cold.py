@@ -10,6 +10,7 @@ import polars as pl
 from scipy import sparse
 
 from recsaas_assets.benchmarks.datasets import Prepared, dataset_option, print_measured
+from recsaas_assets.benchmarks.models.first_items import first_and_later
 from recsaas_assets.benchmarks.models.ranked import ranked
 from recsaas_assets.commands.console import json_option
 from resources.ranker.fold_in import folded_vector
@@ -65,22 +66,7 @@ def _new_users(data: TrainingSet, model: TrainedModel, signals: pl.DataFrame, n:
     learned = data.before_test.users_per_item(data.n_items) > 0
     new = data.before_test.items_per_user(data.n_users) == 0
     known = data.test.of_users(new).of_items(learned)
-    first_touch = (
-        signals.filter(pl.col("timestamp") >= data.split.test_start)
-        .group_by("user_id", "item_id")
-        .agg(pl.col("timestamp").min())
-    )
-    ordered = (
-        first_touch.with_columns(
-            user_row=pl.Series(data.users.rows(first_touch["user_id"])),
-            item_row=pl.Series(data.items.rows(first_touch["item_id"])),
-        )
-        .join(known.to_polars(), on=["user_row", "item_row"])
-        .sort("user_row", "timestamp", "item_row")
-        .with_columns(place=pl.int_range(pl.len()).over("user_row"), touched=pl.len().over("user_row"))
-        .filter(pl.col("touched") > n)
-    )
-    given, targets = ordered.filter(pl.col("place") < n), ordered.filter(pl.col("place") >= n)
+    given, targets = first_and_later(data, signals, known, n)
     vectors = model.holdout
     users = vectors.users.copy()
     for (row,), events in given.group_by("user_row", maintain_order=True):

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from recsaas_assets.benchmarks.datasets import Prepared, dataset_option, print_measured
+from recsaas_assets.benchmarks.models.first_items import first_and_later
 from recsaas_assets.benchmarks.models.ranked import ranked
 from recsaas_assets.commands.console import json_option
 from resources.ranker.fold_in import folded_vector, recomputed_vector
@@ -55,22 +56,7 @@ def _after(data: TrainingSet, model: TrainedModel, signals: pl.DataFrame, n: int
     learned = before.users_per_item(data.n_items) > 0
     known = before.items_per_user(data.n_users) > 0
     later = data.test.of_users(known).of_items(learned).without(before, data.n_items)
-    touched = (
-        signals.filter(pl.col("timestamp") >= data.split.test_start)
-        .group_by("user_id", "item_id")
-        .agg(pl.col("timestamp").min())
-    )
-    ordered = (
-        touched.with_columns(
-            user_row=pl.Series(data.users.rows(touched["user_id"])),
-            item_row=pl.Series(data.items.rows(touched["item_id"])),
-        )
-        .join(later.to_polars(), on=["user_row", "item_row"])
-        .sort("user_row", "timestamp", "item_row")
-        .with_columns(place=pl.int_range(pl.len()).over("user_row"), touched=pl.len().over("user_row"))
-        .filter(pl.col("touched") > n)
-    )
-    given, targets = ordered.filter(pl.col("place") < n), ordered.filter(pl.col("place") >= n)
+    given, targets = first_and_later(data, signals, later, n)
     seen_before = before.csr(data.n_users, data.n_items)
     recomputed, folded = vectors.users.copy(), vectors.users.copy()
     for (row,), events in given.group_by("user_row", maintain_order=True):

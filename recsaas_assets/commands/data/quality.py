@@ -9,6 +9,7 @@ from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
 from resources.base.tenant import TenantId
+from resources.stores.tenant_store import TenantStore
 from resources.training.readiness import Readiness, measure_readiness
 from resources.uploads.tenant_quality import TenantQuality, tenant_quality
 
@@ -22,7 +23,7 @@ def quality(tenant_id: TenantId, as_json: bool) -> None:
     """Show how complete, valid, unique, fresh and usual in size TENANT's data is, and what training still needs."""
     site = Installation()
     measured = tenant_quality(site.store(tenant_id), now=datetime.now(UTC))
-    readiness = measure_readiness(site.lake, site.db, tenant_id)
+    readiness = measure_readiness(TenantStore(site.lake, site.db, tenant_id))
     if as_json:
         print_json(
             {

@@ -20,7 +20,7 @@ from resources.stores.tenant_store import TenantStore
 from resources.uploads.jobs import cancel_upload
 
 _TIMES = ("created_at", "updated_at", "started_at", "ended_at")
-_FIGURES = ("priority", "progress", "stage", "attempts", "rests", "cancel_requested", "run_id")
+_FIGURES = ("priority", "progress", "attempts", "rests", "cancel_requested", "run_id")
 
 
 @click.group()

@@ -21,6 +21,7 @@ from resources.control_db.event_exports import list_event_exports, tenants_with_
 from resources.dagster_resources import PlatformResource
 from resources.erasure.jobs import UserEraser, erasure_runner
 from resources.events.export import export_events
+from resources.jobs.model import Job
 from resources.storage.run_lock import tenant_run_lock
 from resources.stores.tenant_store import TenantStore
 
@@ -83,21 +84,21 @@ def pending_erasures(context: SensorEvaluationContext, platform: PlatformResourc
     while time.monotonic() < ends and (job := runner.claim(skip=tried)) is not None:
         tried.add(job.id)
         try:
-            runner.run(job)
-        except Conflict as reason:
-            runner.give_up(job, reason)
-            notes.append(f"{job.id}: {reason.message}")
-        except RecsaasError as error:
+            outcome = runner.run(job)
+        except Exception as error:  # the edge, as above
             runner.give_up(job, error)
-            context.log.error(f"{job.id} of tenant {job.tenant} cannot be done: {error.message}")
-            notes.append(f"{job.id}: {error.message}")
-        except Exception as error:  # the edge, as above; without its message, which may name the user
-            runner.give_up(job, error)
-            context.log.error(f"{job.id} of tenant {job.tenant} cannot be done: {type(error).__name__}")
-            notes.append(f"{job.id}: {type(error).__name__}")
+            notes.append(f"{job.id}: {_told(context, job, error)}")
         else:
-            notes.append(f"{job.id} is done.")
+            notes.append(f"{job.id} {'was interrupted' if outcome is None else 'is done'}.")
     return SkipReason(" ".join(notes) or "No erasure waits.")
+
+
+def _told(context: SensorEvaluationContext, job: Job, error: Exception) -> str:
+    """The reason why an erasure waits; logged, unless a run of the tenant is going on. Others may name the user."""
+    reason = error.message if isinstance(error, RecsaasError) else type(error).__name__
+    if not isinstance(error, Conflict):
+        context.log.error(f"{job.id} of tenant {job.tenant} cannot be done: {reason}")
+    return reason
 
 
 def _now() -> datetime:

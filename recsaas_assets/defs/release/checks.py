@@ -21,6 +21,7 @@ from recsaas_assets.features.quality_findings import QUESTIONS, findings
 from resources.base.errors import CorruptRelease, InvalidInput
 from resources.dagster_resources import TenantRunResource
 from resources.storage.lake import read_json, scan_parquet
+from resources.stores.tenant_store import TenantStore
 from resources.training.readiness import measure_readiness
 from resources.uploads.tenant_quality import tenant_quality
 
@@ -39,7 +40,7 @@ def data_quality_checks(tenant_run: TenantRunResource) -> Iterator[AssetCheckRes
     """Warnings, not gates: it is the shop's data, and what is right in it is used."""
     lake, db, tenant = tenant_run.whole_lake, tenant_run.db, tenant_run.tenant_id
     quality = tenant_quality(tenant_run.store, now=datetime.now(UTC))
-    for finding in findings(quality, measure_readiness(lake, db, tenant)):
+    for finding in findings(quality, measure_readiness(TenantStore(lake, db, tenant))):
         yield AssetCheckResult(
             asset_key=_DATA_QUALITY,
             check_name=finding.name,

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from resources.control_db.idempotency import WriteKey
+from resources.jobs.claims import OUTAGES
 from resources.jobs.kinds.exports import (
     ExportFormat,
     ExportRequest,
@@ -31,6 +32,7 @@ from resources.recommendations.exports import (
 )
 from resources.storage.lake import put_file
 from resources.storage.listing import list_files
+from resources.stores.tenant_store import TenantStore
 from tests.unit.bento_service.shop import NOW, Shop
 
 CSV = ExportRequest(count=3, scenario=None, format=ExportFormat.CSV)
@@ -46,7 +48,7 @@ class Desk:
         self.stop = Event()
 
     def ask(self, request: ExportRequest = CSV, key: WriteKey | None = None) -> RecommendationExport:
-        return submit_export(self.lake, self.db, self.tenant, request, now=self.now, key=key)
+        return submit_export(TenantStore(self.lake, self.db, self.tenant), request, now=self.now, key=key)
 
     def runner(self, name: str = "one") -> JobRunner:
         writer = ExportWriter(self.lake, self.db, self.clock)
@@ -61,8 +63,13 @@ class Desk:
         return claimed
 
     def run(self, name: str = "one") -> RecommendationExport | None:
-        claimed = self.claim(name)
-        return None if self.runner(name).run(claimed) is None else get_export(self.db, self.tenant, claimed.id)
+        claimed, runner = self.claim(name), self.runner(name)
+        try:
+            outcome = runner.run(claimed)
+        except OUTAGES as error:  # as a worker does
+            runner.give_up(claimed, error)
+            raise
+        return None if outcome is None else get_export(self.db, self.tenant, claimed.id)
 
     def made(self, request: ExportRequest = CSV) -> RecommendationExport:
         self.ask(request)
@@ -71,7 +78,7 @@ class Desk:
         return done
 
     def remove(self, export: RecommendationExport) -> RecommendationExport | None:
-        return remove_export(self.lake, self.db, self.tenant, export.id, now=self.now)
+        return remove_export(TenantStore(self.lake, self.db, self.tenant), export.id, now=self.now)
 
     def state(self, export: RecommendationExport) -> RecommendationExport:
         return get_export(self.db, self.tenant, export.id)

@@ -20,6 +20,7 @@ from resources.jobs.runner import JobRunner
 from resources.recommendations.exports import ExportWriter, export_file, submit_export
 from resources.storage.lake import put_file
 from resources.storage.listing import list_files
+from resources.stores.tenant_store import TenantStore
 from tests.unit.resources.erasure.world import NOW, ZOE, World
 
 
@@ -28,7 +29,7 @@ def export(world: World, kind: ExportFormat, minute: int = 0) -> RecommendationE
     writer = ExportWriter(world.lake, world.db, lambda: now)
     runner = JobRunner(JobQueue(world.db, lambda: now, "one"), {JobKind.EXPORT: writer}, Event())
     request = ExportRequest(count=2, scenario=None, format=kind)
-    submit_export(world.lake, world.db, world.tenant, request, now=now)
+    submit_export(TenantStore(world.lake, world.db, world.tenant), request, now=now)
     claimed = runner.claim()
     assert claimed is not None
     assert runner.run(claimed) is not None

@@ -156,6 +156,15 @@ def test_jobs_of_a_suspended_tenant_wait_unless_their_kind_is_done_all_the_same(
     assert office.queue().claim((JobKind.UPLOAD, JobKind.ERASURE)) == office.job(erasure)
 
 
+def test_noting_progress_keeps_the_claim(office: Office, shops: Shops) -> None:
+    office.add(shops[0], "a")
+    job = office.taken()
+    for share in (0.2, 0.4, 0.6):
+        office.now += LEASE
+        assert office.queue().note(job, Progress(share=share, figures={}))
+        assert office.claim("other") is None
+
+
 def test_the_claim_of_a_dead_process_ends(office: Office, shops: Shops) -> None:
     office.add(shops[0], "a")
     dead = office.taken("dead")

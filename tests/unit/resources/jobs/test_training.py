@@ -10,6 +10,7 @@ from resources.base.errors import Conflict, TrainingJobNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey
+from resources.jobs import store
 from resources.jobs.kinds.training import (
     TrainingJob,
     TrainingStatus,
@@ -23,6 +24,7 @@ from resources.jobs.kinds.training import (
     list_unfinished_training,
     note_release,
 )
+from resources.jobs.model import JobKind
 from resources.tenants.training_request import TrainingKind, TrainingRequest
 from resources.training.estimate import estimated_seconds
 from resources.training.runs import note_end, note_stage
@@ -48,6 +50,7 @@ def test_a_job_from_its_request_to_the_end_of_its_run(db: ControlDb, shops: Shop
     note_end(db, blue, "run-1", status="completed", message=None, now=now + timedelta(seconds=65))
     ended = get_training_job(db, blue, job.id)
     assert (ended.status, ended.seconds, ended.release_version, ended.deployed) == ("completed", 60.0, "v1", False)
+    assert store.get_job(db, blue, JobKind.TRAINING, job.id).progress == 1.0
     assert list_unfinished_training(db) == ()
 
 

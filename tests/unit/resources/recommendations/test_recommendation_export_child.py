@@ -26,6 +26,7 @@ from resources.processes.interpreter import NICENESS, ChildBroke, run_in_child
 from resources.recommendations.export_process import export_in_child
 from resources.recommendations.exports import export_file, submit_export
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 from tests.unit.bento_service.shop import Shop, open_shop
 
 pytestmark = pytest.mark.e2e
@@ -52,7 +53,7 @@ def shop(db: ControlDb) -> Shop:
 def claimed(shop: Shop) -> Job:
     now = datetime.now(UTC)
     request = ExportRequest(count=3, scenario=None, format=ExportFormat.CSV)
-    submit_export(shop.lake, shop.db, shop.tenant, request, now=now)
+    submit_export(TenantStore(shop.lake, shop.db, shop.tenant), request, now=now)
     job = JobQueue(shop.db, lambda: now + timedelta(minutes=1), "me").claim((JobKind.EXPORT,))
     assert job is not None
     return job

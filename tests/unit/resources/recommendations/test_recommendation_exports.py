@@ -27,6 +27,7 @@ from resources.recommendations.exports import (
     remove_old_exports,
     submit_export,
 )
+from resources.stores.tenant_store import TenantStore
 from tests.unit.bento_service.shop import NOW, open_shop
 from tests.unit.resources.exporting import CSV, PARQUET, Desk, before_publishing, table
 
@@ -76,7 +77,7 @@ def test_one_at_a_time_and_a_repeated_request_is_the_same_one(desk: Desk) -> Non
 def test_without_a_release_nothing_is_queued(desk: Desk) -> None:
     empty = open_shop("empty", lake=desk.lake, db=desk.db, prefix="e")
     with pytest.raises(NoRelease, match="empty has no release"):
-        submit_export(desk.lake, desk.db, empty.tenant, CSV, now=NOW)
+        submit_export(TenantStore(desk.lake, desk.db, empty.tenant), CSV, now=NOW)
     assert list_exports(desk.db, empty.tenant, limit=9) == ()
 
 

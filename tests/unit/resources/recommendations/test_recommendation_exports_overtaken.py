@@ -29,6 +29,7 @@ from resources.recommendations.exports import (
     submit_export,
 )
 from resources.storage.lake import Lake
+from resources.stores.tenant_store import TenantStore
 from tests.unit.bento_service.shop import NOW, open_shop
 from tests.unit.resources.exporting import CSV, Desk, before_publishing, table
 
@@ -129,7 +130,7 @@ def test_another_tenants_export_is_not_there(desk: Desk) -> None:
     with pytest.raises(ExportNotFound):
         get_export(desk.db, green.tenant, done.id)
     with pytest.raises(ExportNotFound):
-        remove_export(desk.lake, desk.db, green.tenant, done.id, now=NOW)
+        remove_export(TenantStore(desk.lake, desk.db, green.tenant), done.id, now=NOW)
     assert list_exports(desk.db, green.tenant, limit=9) == ()
     assert desk.files
 
@@ -141,5 +142,5 @@ def test_tenants_take_turns(desk: Desk, now: datetime) -> None:
     desk.now += timedelta(seconds=1)
     desk.ask()
     desk.now += timedelta(seconds=1)
-    submit_export(desk.lake, desk.db, green.tenant, CSV, now=desk.now)
+    submit_export(TenantStore(desk.lake, desk.db, green.tenant), CSV, now=desk.now)
     assert desk.claim().tenant == green.tenant

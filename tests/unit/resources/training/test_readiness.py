@@ -59,11 +59,11 @@ def event(user: str, item: str | None, kind: str, hour: int) -> Event:
 
 
 def test_a_tenant_without_data_is_told_the_first_step(lake: Lake, db: ControlDb, blue: TenantId) -> None:
-    found = measure_readiness(lake, db, blue)
+    found = measure_readiness(TenantStore(lake, db, blue))
     assert (found.level, found.next_level, found.counts, found.exact) == ("not_ready", "trainable", Counts(), True)
     assert found.missing == ("1 more interaction that is more than a dislike (1 is needed to train at all)",)
     with pytest.raises(TenantNotFound):
-        measure_readiness(lake, db, TenantId("nobody"))
+        measure_readiness(TenantStore(lake, db, TenantId("nobody")))
 
 
 def test_what_counts_is_what_trains(lake: Lake, db: ControlDb, blue: TenantId) -> None:
@@ -85,7 +85,7 @@ def test_what_counts_is_what_trains(lake: Lake, db: ControlDb, blue: TenantId) -
         event("cy", None, IMPRESSION, 73),
     ]
     EventLog(db).append(blue, events, now=START + timedelta(days=4))
-    found = measure_readiness(lake, db, blue)
+    found = measure_readiness(TenantStore(lake, db, blue))
     assert found.counts == Counts(interactions=5, users=3, users_with_two_items=1, items=3, times=6, days=3)
     assert found.level == "trainable"
     assert found.missing[0].startswith("195 more interactions")
@@ -107,16 +107,16 @@ def test_deleted_rows_do_not_count_and_those_sent_again_do(lake: Lake, db: Contr
         day=2,
         header=deleting,
     )
-    assert measure_readiness(lake, db, blue).counts.interactions == 1
+    assert measure_readiness(TenantStore(lake, db, blue)).counts.interactions == 1
     upload(lake, db, "ana,a,view,2026-01-01T00:00:00Z", "cy,a,view,2026-01-01T00:00:00Z", day=3)
-    assert measure_readiness(lake, db, blue).counts.interactions == 3
+    assert measure_readiness(TenantStore(lake, db, blue)).counts.interactions == 3
 
 
 def test_an_event_counts_that_repeats_a_row_deleted_before_it_came(lake: Lake, db: ControlDb, blue: TenantId) -> None:
     upload(lake, db, "ana,a,view,2026-01-01T00:00:00Z", day=1)
     upload(lake, db, "ana,a,view,2026-01-01T00:00:00Z,true", day=2, header=f"{HEADER},deleted")
     EventLog(db).append(blue, [event("ana", "a", "view", 0)], now=START + timedelta(days=3))
-    assert measure_readiness(lake, db, blue).counts.interactions == 1
+    assert measure_readiness(TenantStore(lake, db, blue)).counts.interactions == 1
 
 
 def test_levels_rise_with_the_data(lake: Lake, db: ControlDb, blue: TenantId, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,17 +127,17 @@ def test_levels_rise_with_the_data(lake: Lake, db: ControlDb, blue: TenantId, mo
                 for n in range(first, last)]  # fmt: skip
 
     upload(lake, db, *lines(0, 400), day=61)
-    assert measure_readiness(lake, db, blue).level == "trainable"  # nobody has two items yet
+    assert measure_readiness(TenantStore(lake, db, blue)).level == "trainable"  # nobody has two items yet
     upload(lake, db, *lines(400, 2400), day=62)
-    found = measure_readiness(lake, db, blue)
+    found = measure_readiness(TenantStore(lake, db, blue))
     assert (found.level, found.next_level) == ("evaluable", "good")
     assert found.missing[0].startswith("7,600 more interactions")
     upload(lake, db, *lines(2400, 13_000), day=63)
-    found = measure_readiness(lake, db, blue)
+    found = measure_readiness(TenantStore(lake, db, blue))
     assert (found.level, found.missing, found.counts.interactions, found.exact) == ("good", (), 13_000, True)
     monkeypatch.setattr(readiness, "CERTAIN_ROWS", 10_100)
-    found = measure_readiness(lake, db, blue)
+    found = measure_readiness(TenantStore(lake, db, blue))
     assert (found.level, found.counts.interactions, found.exact) == ("good", 10_100, False)
     monkeypatch.setattr(readiness, "CERTAIN_ROWS", 5_000)
-    found = measure_readiness(lake, db, blue)
+    found = measure_readiness(TenantStore(lake, db, blue))
     assert (found.counts.interactions, found.exact) == (13_000, True)

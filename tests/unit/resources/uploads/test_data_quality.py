@@ -100,7 +100,7 @@ def test_a_mart_of_an_older_version_is_left_aside(lake: Lake, db: ControlDb) -> 
 
 def test_every_question_is_answered_and_a_bad_answer_says_what_to_do(lake: Lake, db: ControlDb) -> None:
     def answers() -> dict[str, str | None]:
-        found = findings(measure(lake, db), measure_readiness(lake, db, BLUE))
+        found = findings(measure(lake, db), measure_readiness(TenantStore(lake, db, BLUE)))
         assert [finding.name for finding in found] == list(QUESTIONS)
         return {finding.name: None if finding.passed else finding.description for finding in found}
 

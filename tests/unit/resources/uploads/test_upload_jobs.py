@@ -15,7 +15,7 @@ from resources.base.errors import LakeUnavailable, TooManyRequests, UploadJobNot
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.uploads import list_uploads
-from resources.jobs.claims import MAX_ATTEMPTS
+from resources.jobs.claims import MAX_ATTEMPTS, OUTAGES
 from resources.jobs.kinds.uploads import ReceivedUpload, UploadJob, UploadJobStatus, get_upload_job
 from resources.jobs.model import JobKind
 from resources.jobs.queue import JobQueue
@@ -69,7 +69,11 @@ class Desk:
         runner = self.runner(name)
         job = runner.claim()
         assert job is not None
-        outcome = runner.run(job)
+        try:
+            outcome = runner.run(job)
+        except OUTAGES as error:  # as a worker does
+            runner.give_up(job, error)
+            raise
         return outcome.report if isinstance(outcome, UploadOutcome) else None
 
     def job(self, job: UploadJob) -> UploadJob:

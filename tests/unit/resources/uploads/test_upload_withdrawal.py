@@ -56,7 +56,7 @@ def test_rows_of_a_withdrawn_upload_are_in_no_table_and_count_nowhere(shop: Any)
     take_back(shop, items.upload_id, 3)
     assert raw_ids(shop, Kind.INTERACTIONS) == ["w"]
     assert raw_ids(shop, Kind.ITEMS) == []
-    assert measure_readiness(shop.lake, shop.db, shop.tenant).counts.interactions == 1
+    assert measure_readiness(TenantStore(shop.lake, shop.db, shop.tenant)).counts.interactions == 1
     assert ItemCatalogue(shop.lake, shop.db).page(shop.tenant, ItemQuery()) == ()
     quality = tenant_quality(TenantStore(shop.lake, shop.db, shop.tenant), now=after(4))
     assert [each.rows_accepted for each in quality.uploads] == [1]
