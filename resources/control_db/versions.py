@@ -9,9 +9,6 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import TenantVersionRow
 
-STATE_VERSION_SQL = "SELECT version FROM tenant_versions WHERE tenant_id = ?"
-"""Query of `state_version`, for a reader with a connection of its own; no row means 0."""
-
 
 def state_version(db: ControlDb, tenant: TenantId) -> int:
     """The tenant's number now; 0 before the first change."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Literal
 
+from resources.jobs.claims import MAX_ATTEMPTS
 from resources.jobs.model import JobKind
 
 Program = Literal["service", "pipeline"]
@@ -38,7 +39,7 @@ class JobPolicy:
     program: Program
     priority: int = 0
     max_unfinished: int | None = None
-    max_attempts: int | None = 3
+    max_attempts: int | None = MAX_ATTEMPTS
     max_rest: timedelta = timedelta(minutes=5)
     while_suspended: bool = False
     rotates: bool = False
