@@ -114,7 +114,8 @@ def _pack(work: Path, lake: Lake, db: ControlDb, live: dict[TenantId, str], *, k
         take_over(db, target, list(live), keys=keys, numbers=contents.numbers)
     finally:
         target.close()
-    (package / f"{CONTROL_DB}.migrate.lock").unlink(missing_ok=True)
+    for lock in package.glob(f"{CONTROL_DB}.*.lock"):
+        lock.unlink()
     (package / CONTENTS).write_text(contents.model_dump_json(indent=2), encoding="utf-8")
 
 

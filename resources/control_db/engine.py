@@ -13,11 +13,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
 from resources.base.errors import ConfigurationError
+from resources.databases.sqlite import WRITE, sqlite_engine
 from resources.storage.file_lock import file_lock
 
 PATIENT_SECONDS = 30.0
@@ -40,13 +41,8 @@ class ControlDb:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that may write: commits at the end, rolls back when an error passes.
-
-        On SQLite it takes the write lock at once: a reader that turns into a writer would fail, without waiting,
-        as soon as somebody else has written in between.
-        """
-        engine = self.engine.execution_options(recsaas_begin="BEGIN IMMEDIATE")
-        with Session(engine, expire_on_commit=False) as session, session.begin():
+        """A transaction that may write: commits at the end, rolls back when an error passes."""
+        with Session(self.engine.execution_options(**WRITE), expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -83,28 +79,14 @@ def open_control_db(url: str, *, migrate: bool = True, busy_seconds: float = PAT
 def _sqlite_engine(url: str, database: str | None, busy_seconds: float) -> Engine:
     pool: dict[str, Any] = {}
     if database and database != ":memory:":
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
         # More than a process has threads that use it: those who wait for the write lock keep no reader waiting.
         pool = {"pool_size": 16, "max_overflow": 48, "pool_timeout": busy_seconds}
-    engine = create_engine(url, connect_args={"timeout": busy_seconds, "check_same_thread": False}, **pool)
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: Any) -> None:
-        # SQLAlchemy shall say BEGIN itself, so that a writer takes its lock at once (see _begin).
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged event survives a power cut
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA secure_delete=ON")  # an erased user's bytes do not stay in unused space of the file
-        cursor.execute(f"PRAGMA busy_timeout={round(busy_seconds * 1000)}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("recsaas_begin", "BEGIN"))
-
-    return engine
+    pragmas = {
+        "synchronous": "FULL",  # an acknowledged event survives a power cut
+        "foreign_keys": "ON",
+        "secure_delete": "ON",  # an erased user's bytes do not stay in unused space of the file
+    }
+    return sqlite_engine(url, busy_seconds=busy_seconds, pragmas=pragmas, **pool)
 
 
 def _migrate(engine: Engine, sqlite_file: str | None) -> None:

@@ -9,21 +9,26 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring as quoted  # non-ASCII text stays as it is
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, create_engine, delete, event, func, insert, make_url, select
+from sqlalchemy import Engine, RowMapping, create_engine, delete, func, insert, make_url, select
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from resources.base.errors import ConfigurationError
 from resources.base.tenant import TenantId
+from resources.databases.sqlite import WRITE, sqlite_engine
 from resources.decisions.decision import Decision, ShownItem
 from resources.decisions.tables import decisions, erased_users, metadata
 
 _PRUNED_AT_ONCE = 5_000
 _ERASED_KEPT = timedelta(hours=1)
 """Far longer than a worker keeps decisions before it writes them."""
+_BUSY_SECONDS = 30.0
+_PRAGMAS = {
+    "secure_delete": "ON",  # an erased user's bytes do not stay in unused space of the file
+    "synchronous": "NORMAL",  # a power cut may cost the last seconds, and never the file
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _COLUMNS = tuple(column.name for column in decisions.columns if column.name != "seq")
@@ -123,7 +128,7 @@ class DecisionStore:
         self.engine.dispose()
 
     def _write(self) -> Any:
-        return self.engine.execution_options(recsaas_begin="BEGIN IMMEDIATE").begin()
+        return self.engine.execution_options(**WRITE).begin()
 
 
 def open_decisions(url: str) -> DecisionStore:
@@ -134,13 +139,10 @@ def open_decisions(url: str) -> DecisionStore:
             file cannot be made.
     """
     try:
-        parsed = make_url(url)
-        engine = create_engine(url, **_OPTIONS.get(parsed.get_backend_name(), {"pool_pre_ping": True}))
-        if parsed.get_backend_name() == "sqlite":
-            if parsed.database and parsed.database != ":memory:":
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            event.listen(engine, "connect", _configure)
-            event.listen(engine, "begin", _begin)
+        if make_url(url).get_backend_name() == "sqlite":
+            engine = sqlite_engine(url, busy_seconds=_BUSY_SECONDS, pragmas=_PRAGMAS)
+        else:
+            engine = create_engine(url, pool_pre_ping=True)
     except ArgumentError as error:
         raise ConfigurationError(f"RECSAAS_DECISIONS is not a database URL: {error}") from error
     except ModuleNotFoundError as error:
@@ -154,23 +156,6 @@ def open_decisions(url: str) -> DecisionStore:
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
                 connection.execute(CreateIndex(index, if_not_exists=True))
     return store
-
-
-_OPTIONS: dict[str, dict[str, Any]] = {"sqlite": {"connect_args": {"timeout": 30, "check_same_thread": False}}}
-
-
-def _configure(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy shall say BEGIN itself (see _begin)
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=30000")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA secure_delete=ON")  # an erased user's bytes do not stay in unused space of the file
-    cursor.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last seconds, and never the file
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("recsaas_begin", "BEGIN"))
 
 
 def _about(tenant: TenantId, user_id: str) -> tuple[Any, Any]:

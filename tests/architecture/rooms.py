@@ -20,7 +20,7 @@ FLOORS: Floors = {
     "resources": (
         ("base",),
         ("processes", "storage", "tenants"),
-        ("landing", "release"),
+        ("databases", "landing", "release"),
         ("ranker.eligibility", "ranker.retrieval"),
         ("merchandising", "ranker"),
         ("control_db", "decisions"),

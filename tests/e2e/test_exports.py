@@ -22,7 +22,7 @@ from tests.e2e.test_large_uploads import asked, kill_all, service
 from tests.unit.bento_service.shop import NOW, Shop, contents, draft, open_shop
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
-USERS = 40_000
+USERS = 240_000
 PATH = "/api/v1/recommendations/exports"
 
 
