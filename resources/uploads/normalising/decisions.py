@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from resources.tenants.settings import FileMapping
-from resources.uploads.normalising.evidence import Evidence
+from resources.uploads.normalising.evidence import Evidence, Seen, Sign
 
 DecimalSign = Literal[".", ","]
 DateOrder = Literal["day_first", "month_first"]
@@ -52,4 +52,15 @@ NO_DECISIONS = Decisions()
 
 def decide(evidence: Evidence, mapping: FileMapping | None = None) -> Decisions:
     """Decide from the evidence of some rows, or of all; what the mapping says goes before it."""
-    return NO_DECISIONS
+    found = {name: decide_ids(signs) for name, signs in evidence.columns.items()}
+    return Decisions({name: decision for name, decision in found.items() if decision != UNDECIDED})
+
+
+def decide_ids(signs: Mapping[Sign, Seen]) -> ColumnDecision:
+    """Decide on a column of ids: what spreadsheets and programs have put around them comes off when all cells agree.
+
+    They do when each has such a form, or is a plain number.
+    """
+    if Sign.PLAIN_ID in signs:
+        return UNDECIDED
+    return ColumnDecision(unwrap_formulas=Sign.FORMULA in signs, whole_floats=Sign.WHOLE_FLOAT in signs)

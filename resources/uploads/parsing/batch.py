@@ -27,7 +27,7 @@ from resources.uploads.normalising.columns import Reading, read_column
 from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence
 from resources.uploads.normalising.texts import clean_text
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, RaggedRow, TextBatch
-from resources.uploads.parsing.validation import ValidationRule, extra_column_rule, failing_rows, parsed
+from resources.uploads.parsing.validation import ValidationRule, extra_column_rule, failing_rows, parsed, problem
 
 WRONG_FIELD_COUNT = "row.wrong_field_count"
 OPEN_QUOTE = "row.open_quote"
@@ -140,6 +140,7 @@ def _parsed_frame(
     series: list[pl.Series] = []
     for name, column in read.items():
         series += [column.text.alias(name), column.values.alias(parsed(name))]
+        series += [] if column.problems is None else [column.problems.alias(problem(name))]
     frame = text.with_columns(series)
     # Rules of absent columns that may be needed all the same.
     absent = [spec for spec in columns(kind) if spec.name in ("rating", "title") and spec.name not in present]
@@ -152,7 +153,12 @@ def _parsed_frame(
     # A rule takes milliseconds even where there is nothing to find, and there may be hundreds of these columns.
     longest = next(text.select(cs.starts_with("extra_").str.len_bytes().max()).iter_rows(named=True), {})
     extras = [extra_column_rule(name) for name, length in longest.items() if (length or 0) > MAX_TEXT_BYTES]
-    return frame, (*(rule for rule in rules if rule.column in frame.columns), *extras)
+    can_fail = [
+        rule
+        for rule in rules
+        if (problem(rule.column) if rule.of_problems else rule.column) in frame.columns
+    ]
+    return frame, (*can_fail, *extras)
 
 
 def _typed(frame: pl.DataFrame, kind: Kind) -> pl.DataFrame:
