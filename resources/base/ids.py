@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 
 MAX_ID_BYTES = 256
 """UTF-8 bytes of an id of a user, an item, a session or an event, after normalising."""
@@ -27,9 +27,9 @@ LOST_DIGITS = (
 )
 NOBODY = "stands for nobody; leave the row out, or send what the shop calls this visitor"
 _NOBODY_WORDS = (
-    "null (null) <null> nil (nil) none (none) undefined (undefined) nan nat <na> n/a #n/a #null! (not_set) \\n"
-).split()
-_NOBODY_TEXTS = ("(not set)", "not set", "[object object]", "00000000-0000-0000-0000-000000000000")
+    *("null", "(null)", "<null>", "\\n", "#null!", "none", "(none)", "nan", "nat", "<na>", "n/a", "#n/a"),
+    *("undefined", "(undefined)", "(not set)", "not set", "[object object]", "00000000-0000-0000-0000-000000000000"),
+)
 _DOUBTFUL_WORDS = ("guest", "anonymous", "anon", "unknown", "visitor", "unauthenticated", "not logged in", "0", "-1")
 
 
@@ -113,7 +113,13 @@ def without_quotes(text: str) -> str:
 @cache
 def nobody_words() -> frozenset[str]:
     """Words that programs write where they know nobody: an id that is one of them names no user and no item."""
-    return spellings((*_NOBODY_WORDS, *_NOBODY_TEXTS))
+    return spellings(_NOBODY_WORDS)
+
+
+@lru_cache(maxsize=1024)
+def words_of_nobody(own: tuple[str, ...]) -> frozenset[str]:
+    """Those words, and a tenant's own for users."""
+    return nobody_words() | spellings(tuple([normalise_id(word) for word in own]))
 
 
 @cache

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import polars as pl
 
 from resources.base.ids import (
@@ -15,8 +13,8 @@ from resources.base.ids import (
     nobody_words,
     normalise_id,
     shape_problem,
-    spellings,
     without_quotes,
+    words_of_nobody,
 )
 from resources.uploads.contract.columns import ColumnSpec
 from resources.uploads.contract.findings import MAX_EXAMPLES, Finding
@@ -53,7 +51,8 @@ def read_ids(text: pl.Series, spec: ColumnSpec, decision: ColumnDecision, placeh
         findings, signs = cells.findings(), cells.signs(text)
         if cells.problems is not None:
             problems = _nulls(text).scatter(odd.arg_true(), cells.problems)
-    nobody = cleaned.is_in(_words(placeholders if spec.name == "user_id" else frozenset())).fill_null(False)
+    words = words_of_nobody(tuple(sorted(placeholders))) if spec.name == "user_id" else nobody_words()
+    nobody = cleaned.is_in(list(words)).fill_null(False)
     if nobody.any():
         if spec.required:
             problems = (_nulls(text) if problems is None else problems).set(nobody, NOBODY)
@@ -149,11 +148,6 @@ def _problem(text: str) -> str | None:
 
 def _nulls(text: pl.Series) -> pl.Series:
     return pl.Series(text.name, [None], dtype=pl.String).new_from_index(0, text.len())
-
-
-@cache
-def _words(own: frozenset[str]) -> list[str]:
-    return sorted(nobody_words() | spellings(tuple(sorted(normalise_id(word) for word in own))))
 
 
 def _one_by_one(column: pl.Series) -> pl.Series:
