@@ -21,11 +21,8 @@ _APOSTROPHE = re.compile(r"'(?=[^']*\d)")
 _WHOLE_FLOAT = re.compile(r"(-?[1-9]\d*|0)\.0+", re.ASCII)
 _LOST_DIGITS = re.compile(r"-?\d(?:\.\d+[eE]\+?\d{1,3}|[eE]\+\d{1,3})", re.ASCII)
 
-LOST_DIGITS = (
-    "has lost digits: a spreadsheet has rounded it. Format the column as text before typing or opening it, "
-    "and export it again"
-)
-NOBODY = "stands for nobody; leave the row out, or send what the shop calls this visitor"
+LOST_DIGITS = "has lost digits in a spreadsheet: format the column as text there before the ids come in, and export again"
+NOBODY = "stands for nobody: leave the row out, or send what the shop calls this visitor"
 _NOBODY_WORDS = (
     *("null", "(null)", "<null>", "\\n", "#null!", "none", "(none)", "nan", "nat", "<na>", "n/a", "#n/a"),
     *("undefined", "(undefined)", "(not set)", "not set", "[object object]", "00000000-0000-0000-0000-000000000000"),

@@ -24,6 +24,9 @@ from resources.uploads.parsing.hashing import Hashes
 from resources.uploads.parsing.statistics import PartSummary, add_up, summarise
 
 
+OTHER_CONTENT = "with another user, item or type: give every line of an order an event_id of its own, such as order-17-2"
+
+
 @dataclass(frozen=True, slots=True)
 class CheckedUpload:
     """Part files in the work folder, ready to be stored, and the report. `gone` as in `Repeats`."""
@@ -132,8 +135,7 @@ def _why(kind: Kind, first: pl.Series) -> pl.Series:
     if kind is not Kind.INTERACTIONS:
         return pl.select(pl.format("repeats the id of line {} with other values; keep one of the two", line)).to_series()
     other = pl.when(line == 0).then(pl.lit("an interaction that is stored")).otherwise(pl.format("line {}", line))
-    more = "with another user, item or type; give every line of an order an event_id of its own, such as order-17-2"
-    return pl.select(pl.format(f"is that of {{}} {more}", other)).to_series()
+    return pl.select(pl.format(f"is that of {{}} {OTHER_CONTENT}", other)).to_series()
 
 
 def _summaries(parts: Sequence[Part]) -> list[PartSummary]:
