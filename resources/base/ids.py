@@ -11,7 +11,7 @@ MAX_ID_BYTES = 256
 BLANKS = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 """What counts as a blank around a value: the white space of Unicode."""
 INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
-"""Characters that nobody sees (soft hyphen, zero widths, marks of direction and byte order), for a regular expression."""
+"""Characters that nobody sees (soft hyphen, zero widths, marks of direction and of byte order), as in a pattern."""
 
 _JOINERS = "\u200c\u200d"
 # Between two letters of such a script, or two pictures, a joiner says something; anywhere else it is dirt.
@@ -21,7 +21,7 @@ _APOSTROPHE = re.compile(r"'(?=[^']*\d)")
 _WHOLE_FLOAT = re.compile(r"(-?[1-9]\d*|0)\.0+", re.ASCII)
 _LOST_DIGITS = re.compile(r"-?\d(?:\.\d+[eE]\+?\d{1,3}|[eE]\+\d{1,3})", re.ASCII)
 
-LOST_DIGITS = "has lost digits in a spreadsheet: format the column as text there before the ids come in, and export again"
+LOST_DIGITS = "has lost digits in a spreadsheet: format the column as text before the ids come in, and export again"
 NOBODY = "stands for nobody: leave the row out, or send what the shop calls this visitor"
 _NOBODY_WORDS = (
     *("null", "(null)", "<null>", "\\n", "#null!", "none", "(none)", "nan", "nat", "<na>", "n/a", "#n/a"),
@@ -131,6 +131,14 @@ def spellings(words: tuple[str, ...]) -> frozenset[str]:
     if "nan" in found:
         found |= {"NaN", "NaT", "[object Object]"}
     return frozenset(found)
+
+
+def spelled(text: str) -> tuple[str, ...]:
+    """The forms of a normalised id, itself first, in which files and earlier versions write it most."""
+    forms = [text, f'="{text}"', f"'{text}"]
+    forms += [unicodedata.normalize("NFD", text)] if not text.isascii() else []
+    forms += [f"{text}.0", f"{text}.00"] if _WHOLE_FLOAT.fullmatch(f"{text}.0") else []
+    return tuple(dict.fromkeys(form for form in forms if normalise_id(form) == text))
 
 
 def _is_plain(text: str) -> bool:

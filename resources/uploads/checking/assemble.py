@@ -21,10 +21,9 @@ from resources.uploads.deduplication.pairs import Mask
 from resources.uploads.parsing.batch import first_errors, rejected_rows, row_error
 from resources.uploads.parsing.csv_reader import ROW_NUMBER
 from resources.uploads.parsing.hashing import Hashes
-from resources.uploads.parsing.statistics import PartSummary, add_up, summarise
+from resources.uploads.parsing.statistics import PartSummary, add_up, findings_of, personal_columns, summarise
 
-
-OTHER_CONTENT = "with another user, item or type: give every line of an order an event_id of its own, such as order-17-2"
+OTHER_CONTENT = "with another user, item or type: give each line of an order an event_id of its own, such as order-17-2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,8 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
         rejected, found = _with_conflicts(inspection, repeats, work / "all-rejected")
         errors = first_errors((*errors, *found))
         counts[f"{_conflict_column(kind)}.{'conflict' if kind is Kind.INTERACTIONS else 'repeated'}"] = conflicts
+    summaries = _summaries(accepted)
+    findings = (*inspection.findings, *personal_columns(inspection.headers), *findings_of(summaries))
     rows_accepted = inspection.rows_valid - repeats.duplicates - conflicts
     report = UploadReport(
         upload_id=inspection.check.upload_id,
@@ -65,11 +66,11 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
         rows_accepted=rows_accepted,
         rows_rejected=inspection.rows_rejected + conflicts,
         rows_duplicate=repeats.duplicates,
-        notes=reported(inspection.findings, Level.NOTE),
-        warnings=reported(inspection.findings, Level.WARNING),
+        notes=reported(findings, Level.NOTE),
+        warnings=reported(findings, Level.WARNING),
         validation_errors=errors,
         errors_by_rule=counts,
-        statistics=add_up(kind, _summaries(accepted), catalogue),
+        statistics=add_up(kind, summaries, catalogue),
     )
     return CheckedUpload(_files(accepted), _files(rejected), repeats.gone, report)
 
@@ -133,7 +134,8 @@ def _why(kind: Kind, first: pl.Series) -> pl.Series:
     """Reasons why rows conflict with the rows on the lines `first`, 0 for rows that are stored; shape (n,)."""
     line = pl.lit(first)
     if kind is not Kind.INTERACTIONS:
-        return pl.select(pl.format("repeats the id of line {} with other values; keep one of the two", line)).to_series()
+        why = pl.format("repeats the id of line {} with other values; keep one of the two", line)
+        return pl.select(why).to_series()
     other = pl.when(line == 0).then(pl.lit("an interaction that is stored")).otherwise(pl.format("line {}", line))
     return pl.select(pl.format(f"is that of {{}} {OTHER_CONTENT}", other)).to_series()
 

@@ -40,8 +40,9 @@ def find_repeats(inspection: Inspection, earlier: EarlierRows, *, work: Path) ->
 
     Interactions repeat one that has their `event_id`, user, item and type; one that has their `event_id` and another
     user, item or type is a conflict. Of the others, those equal in user, item, type and timestamp are one: quantity,
-    price and the other columns do not count, so two equal lines of one basket are one interaction. Items and users repeat a row of the file with their id and the same contents, or the newest stored
-    row of their id when it has the same contents.
+    price and the other columns do not count, so two equal lines of one basket are one interaction. Items and users
+    repeat a row of the file with their id and the same contents, or the newest stored row of their id when it has the
+    same contents.
     """
     kind, files = inspection.kind, [part.path for part in inspection.valid]
     gone = np.zeros(max(part.last_row for part in inspection.valid) + 1, dtype=bool)

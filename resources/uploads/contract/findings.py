@@ -54,6 +54,11 @@ FINDINGS: dict[str, FindingMeaning] = {
         "This id has more than 5 % of the rows and ten times as many as the next. If it stands for everybody whom the "
         "shop does not know, leave its rows out, or name it in the setting uploads.placeholder_ids.",
     ),
+    "personal_columns": FindingMeaning(
+        _NOTE,
+        "These columns look like personal data. No model uses them, and they are kept as attributes until the user is "
+        "erased: leave them out of the file.",
+    ),
     "id_email": FindingMeaning(
         _WARNING,
         "These ids are e-mail addresses, which are stored as they are, shown in reports and sent with every request. "

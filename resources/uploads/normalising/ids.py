@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import polars as pl
 
 from resources.base.ids import (
@@ -13,6 +16,7 @@ from resources.base.ids import (
     nobody_words,
     normalise_id,
     shape_problem,
+    spelled,
     without_quotes,
     words_of_nobody,
 )
@@ -31,6 +35,9 @@ _ODD = rf"[^!-~]|{_ODD_FORM}"
 _UNSEEN = rf"[{INVISIBLE}\x{{200c}}\x{{200d}}]"
 _NUMBERS = r"^\s*-?\d+\s*$|^-?\d(?:\.\d+)?[eE]\+?\d{1,3}$"
 _PLAIN_BLANKS = "\t\n\r "
+_WRAPPED = r"^\s*(?:=\"[^\"]*\"|'[^']*\d.*)\s*$"
+_WHOLE = r"^\s*(?:-?[1-9]\d*|0)\.0+\s*$"
+_ALONE = ColumnDecision(unwrap_formulas=True, whole_floats=True)
 _SAMPLE = 64
 """Cells of a batch without any odd one that say whether its ids are numbers."""
 
@@ -64,9 +71,42 @@ def read_ids(text: pl.Series, spec: ColumnSpec, decision: ColumnDecision, placeh
     return ReadColumn(cleaned, values, problems, tuple(findings), signs)
 
 
-def id_forms(column: pl.Expr) -> pl.Expr:
-    """The one form of ids in a table that an earlier version wrote, each taken by itself."""
-    return column.map_batches(_one_by_one, return_dtype=pl.String)
+def in_one_form(rows: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:
+    """Rows that an earlier version accepted, with the ids of these columns as they would be read now."""
+    looked = [
+        expression.alias(f"{name}:{what}")
+        for name in names
+        for what, expression in (
+            ("odd", pl.col(name).str.contains(_ODD).any()),
+            ("wrapped", pl.col(name).str.contains(_WRAPPED).any()),
+            ("whole", pl.col(name).str.contains(_WHOLE).any()),
+            ("agrees", pl.col(name).str.contains(rf"{_WRAPPED}|{_WHOLE}|{_NUMBERS}").all()),
+        )
+    ]
+    found = rows.select(looked).collect(engine="streaming").row(0, named=True)
+    changed = []
+    for name in names:
+        if found[f"{name}:odd"]:
+            agrees = bool(found[f"{name}:agrees"])
+            decision = ColumnDecision(
+                unwrap_formulas=agrees and bool(found[f"{name}:wrapped"]),
+                whole_floats=agrees and bool(found[f"{name}:whole"]),
+            )
+            changed.append(_read_as(name, decision))
+    return rows.with_columns(changed) if changed else rows
+
+
+def each_in_one_form(rows: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:
+    """Rows whose ids in these columns came one by one, as events do, as they would be read now."""
+    return rows.with_columns(_read_as(name, _ALONE) for name in names)
+
+
+def is_id(cell: pl.Expr, text: str) -> pl.Expr:
+    """Whether a cell is a normalised id, in any form in which an earlier version or a file has it."""
+    seen = cell.cast(pl.String).str.replace_all(f"[{INVISIBLE}]", "").str.strip_chars(BLANKS)
+    if not text.isascii():
+        seen = seen.str.normalize("NFC")
+    return seen.is_in(list(spelled(text))).fill_null(False)
 
 
 class _Cells:
@@ -150,10 +190,17 @@ def _nulls(text: pl.Series) -> pl.Series:
     return pl.Series(text.name, [None], dtype=pl.String).new_from_index(0, text.len())
 
 
-def _one_by_one(column: pl.Series) -> pl.Series:
+def _read_as(name: str, decision: ColumnDecision) -> pl.Expr:
+    read = partial(_one_form, decision=decision)
+    return pl.col(name).map_batches(read, return_dtype=pl.String, is_elementwise=True)
+
+
+def _one_form(column: pl.Series, *, decision: ColumnDecision) -> pl.Series:
     odd = column.str.contains(_ODD).fill_null(False)
     if not odd.any():
         return column
     cells = column.filter(odd)
     suspect = cells.filter(_suspect(cells)).unique().to_list()
-    return column.replace(suspect, [normalise_id(cell) for cell in suspect]) if suspect else column
+    unwrap, whole = decision.unwrap_formulas, decision.whole_floats
+    ids = [normalise_id(cell, unwrap=unwrap, whole_floats=whole) or cell for cell in suspect]
+    return column.replace(suspect, ids) if suspect else column

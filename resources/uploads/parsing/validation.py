@@ -30,6 +30,8 @@ from resources.uploads.normalising.type_names import TypeNames
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 FUTURE_ALLOWANCE = timedelta(hours=24)
+_ONE_FORM = "2-"
+"""Begins the fingerprints of rules that give ids one form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +97,15 @@ def failing_rows(frame: pl.DataFrame, rules: Sequence[ValidationRule]) -> dict[s
 
 def rules_fingerprint(kind: Kind, settings: TenantSettings) -> str:
     """Return a name for the tenant's settings that decide whether a row of `kind` is accepted."""
-    deciding: list[object] = []
+    deciding: list[object] = [sorted(settings.uploads.placeholder_ids)]
     if kind is Kind.INTERACTIONS:
-        deciding = [sorted(TypeNames.of(settings).names.items()), settings.rating_min, settings.rating_max]
-    return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
+        deciding += [sorted(TypeNames.of(settings).names.items()), settings.rating_min, settings.rating_max]
+    return _ONE_FORM + hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
+
+
+def has_ids_in_one_form(fingerprint: str) -> bool:
+    """Whether rows accepted by the rules of this fingerprint have their ids in the one form of each."""
+    return fingerprint.startswith(_ONE_FORM)
 
 
 def _check(rule: ValidationRule) -> pa.Check:
