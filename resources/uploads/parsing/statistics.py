@@ -16,7 +16,6 @@ from resources.uploads.contract.report import UploadStatistics
 from resources.uploads.parsing.frequent_ids import IdCounts, count_ids, findings_of_ids
 from resources.uploads.parsing.hashing import Hashes, hash_columns
 
-
 _PERSONAL = (
     *("email", "phone", "mobile", "telefon", "firstname", "lastname", "fullname", "surname", "givenname"),
     *("vorname", "nachname", "street", "address", "birth", "geburt", "passport", "ipaddress"),

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.base.ids import has_lost_digits, nobody_words, normalise_id, shape_problem
+from resources.storage.lake import read_json, write_json, write_parquet
 from resources.uploads.contract.columns import Kind, columns
 from resources.uploads.normalising.decisions import ColumnDecision, decide_ids
 from resources.uploads.normalising.ids import each_in_one_form, in_one_form, is_id, read_ids
+from resources.uploads.store import scan_accepted
 
 USER_ID, SESSION_ID = (next(c for c in columns(Kind.INTERACTIONS) if c.name == n) for n in ("user_id", "session_id"))
 CELLS = st.lists(
@@ -135,3 +137,15 @@ def test_an_id_that_may_stand_for_everybody_is_told(inspect: Any, ids: list[str]
 def test_personal_columns_are_told_by_name(inspect: Any) -> None:
     report = inspect("users", "user_id,E-Mail,First Name,plan\nu1,a@example.org,Ann,gold\n").report
     assert [(each.code, each.examples) for each in report.notes] == [("personal_columns", ("E-Mail", "First Name"))]
+
+
+def test_ids_that_an_earlier_version_stored_are_read_in_one_form(shop: Any) -> None:
+    """What was stored before is one user with what comes now, in the raw tables, the catalogue and the readiness."""
+    report = shop.put("interactions", people(["u1", "u1", "u1"]))
+    folder = shop.lake.tenant(shop.tenant).upload(report.upload_id)
+    (part,) = shop.lake.tenant(shop.tenant).accepted(report.upload_id).iterdir()
+    old = pl.read_parquet(part).with_columns(user_id=pl.Series(["cafe\u0301", "u\u200b1", "17"]))
+    write_parquet(part, old)
+    write_json(folder / "report.json", {**read_json(folder / "report.json"), "rules_fingerprint": "0123456789abcdef"})
+    rows = scan_accepted(shop.lake, shop.tenant, report.upload_id).collect()
+    assert rows["user_id"].to_list() == ["café", "u1", "17"]
