@@ -19,6 +19,7 @@ from resources.processes import forked
 from resources.processes.forked import ChildDied, ChildLimits, ForkServer
 from resources.processes.interpreter import ChildBroke
 
+pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[4]
 PLENTY = ChildLimits(memory_bytes=2**30, cpu_seconds=60, wall_seconds=600, niceness=0)
 _WORK = """
