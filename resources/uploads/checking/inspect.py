@@ -23,12 +23,13 @@ from resources.uploads.checking.rejected import undo_download
 from resources.uploads.contract.columns import DELETED, REJECTED_ROW, Kind
 from resources.uploads.contract.findings import Finding, merge
 from resources.uploads.contract.incoming import UploadPolicy
-from resources.uploads.contract.report import RowError
+from resources.uploads.contract.report import ColumnReading, RowError
 from resources.uploads.deduplication.entries import Entries, EntryFiles, entries_of
 from resources.uploads.deduplication.pairs import Lines
 from resources.uploads.normalising.columns import Reading
 from resources.uploads.normalising.decisions import Decisions, decide
 from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence, add_up
+from resources.uploads.normalising.findings import column_readings, findings_of
 from resources.uploads.parsing.batch import CheckedBatch, check_batch, first_errors
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, TextBatch
 from resources.uploads.parsing.hashing import Hashes
@@ -38,6 +39,8 @@ from resources.uploads.parsing.uploaded_file import Format, UploadedFile
 from resources.uploads.parsing.validation import ValidationRule, rules_for
 
 _CHECKERS = 2
+_MAX_READINGS_MORE = 2
+"""By what the first batch decides, and by what the whole file does; the evidence of a text is always the same."""
 _EXPANSION = {Format.CSV: 1, Format.TSV: 1, Format.CSV_GZ: 12, Format.TSV_GZ: 12, Format.PARQUET: 5}
 
 
@@ -67,7 +70,8 @@ class Inspection:
 
     The `valid` parts have the columns of `accepted_schema(kind)` with `extra_<name>` before `upload_id`, the `rejected`
     ones `rejected_row` (the line), `rejected_reason` and the columns of the file as text; both in file order.
-    `headers` maps our names of the columns onto the file's. `deleted` are the hashes that deletions name.
+    `headers` maps our names of the columns onto the file's. `deleted` are the hashes that deletions name,
+    `rows_ignored` counts rows that the tenant wants left out, `columns` says how each column was read.
     """
 
     check: FileCheck
@@ -80,6 +84,8 @@ class Inspection:
     by_event: EntryFiles
     deleted: Hashes
     findings: tuple[Finding, ...] = ()
+    columns: tuple[ColumnReading, ...] = ()
+    rows_ignored: int = 0
 
     @property
     def kind(self) -> Kind:
@@ -117,11 +123,14 @@ def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], N
     """
     decisions = decide(NO_EVIDENCE, check.mapping)
     inspection, evidence = _read_file(check, decisions, work, on_progress, first_decides=True)
-    while (wanted := decide(evidence, check.mapping)) != decisions or inspection is None:
-        decisions = (
-            wanted  # at most twice: of the first batch, and of the whole file, whose evidence is always the same
-        )
+    for _ in range(_MAX_READINGS_MORE):
+        wanted = decide(evidence, check.mapping)
+        if inspection is not None and wanted == decisions:
+            break
+        decisions = wanted
         inspection, evidence = _read_file(check, decisions, work, on_progress)
+    if inspection is None:
+        raise AssertionError("only the first reading may end early")
     return inspection
 
 
@@ -152,7 +161,7 @@ def _read_file(
             if first_decides and number == 0 and decide(batch.evidence, check.mapping) != decisions:
                 return None, batch.evidence
             gathered.add(batch, keys, events)
-        return gathered.finish(), gathered.evidence
+        return gathered.finish(decisions), gathered.evidence
 
 
 class _Gathered:
@@ -160,6 +169,7 @@ class _Gathered:
 
     def __init__(self, check: FileCheck, table: TextTable, *, work: Path, pool: Executor) -> None:
         self._check = check
+        self._table = table
         named = zip(table.names, table.headers, strict=True)
         self._headers = {name: header.strip() or name for name, header in named}
         text_bytes = min(check.policy.max_bytes, check.file.size * _EXPANSION[check.file.format])
@@ -190,8 +200,8 @@ class _Gathered:
         self.evidence = add_up((self.evidence, batch.evidence))
         self._ignored += batch.ignored
 
-    def finish(self) -> Inspection:
-        """Write what is left. Raises UploadRefused when there was no batch."""
+    def finish(self, decisions: Decisions) -> Inspection:
+        """Write what is left; the file was read by these decisions. Raises UploadRefused when there was no batch."""
         if not self._batches:
             raise UploadRefused(
                 "empty_file",
@@ -207,7 +217,9 @@ class _Gathered:
             by_key=self._by_key,
             by_event=self._by_event,
             deleted=np.unique(np.concatenate(self._deleted)),
-            findings=self._findings,
+            findings=merge((*self._findings, *findings_of(self.evidence, decisions))),
+            columns=column_readings(self._table.headers, self._table.names, self.evidence, decisions),
+            rows_ignored=self._ignored,
         )
 
 
