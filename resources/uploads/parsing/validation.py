@@ -52,6 +52,8 @@ _PROBLEMS: dict[ValueType, dict[str, str]] = {
     ValueType.BOOLEAN: {"not_a_boolean": "is not one of true, false, 1, 0, yes, no"},
 }
 """Why a cell of a type cannot be read, by the problem that its normaliser names."""
+PROBLEMS = {code: error for errors in _PROBLEMS.values() for code, error in errors.items()}
+"""What is wrong with a cell, by the problem that its normaliser names."""
 
 
 @dataclass(frozen=True, slots=True)
