@@ -48,7 +48,7 @@ _WARNINGS = {
     f"{_LEFT_EMPTY}. Set `decimal` in the mapping of such files, or write numbers like 1234.5.",
     "number_range": f"These are ranges and no single numbers; {_LEFT_EMPTY}. Send one, such as the lowest price.",
     "point_assumed": "The point was read as one before decimals, though it may be one between thousands. "
-    "If it does, set `decimal` to a comma in the mapping of such files, take the upload back and send it again.",
+    "If it is, set `decimal` to a comma in the mapping of such files, take the upload back and send it again.",
     "not_a_boolean": f"These say neither yes nor no; {_LEFT_EMPTY}. Write true or false.",
     "not_a_time": f"These are no times; {_LEFT_EMPTY}. Write times like 2024-05-31T14:05:00Z.",
     "ambiguous_date": f"The day may stand before the month or behind it, and no cell of the column says which; "
