@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -16,24 +17,30 @@ import numpy as np
 import polars as pl
 
 from resources.base.errors import UploadRefused
+from resources.tenants.settings import FileMapping
 from resources.uploads.checking.parts import Part, PartWriter
 from resources.uploads.checking.rejected import undo_download
 from resources.uploads.contract.columns import DELETED, REJECTED_ROW, Kind
 from resources.uploads.contract.findings import Finding, merge
 from resources.uploads.contract.incoming import UploadPolicy
-from resources.uploads.contract.report import RowError
+from resources.uploads.contract.report import ColumnReading, RowError
 from resources.uploads.deduplication.entries import Entries, EntryFiles, entries_of
 from resources.uploads.deduplication.pairs import Lines
+from resources.uploads.normalising.columns import Reading
+from resources.uploads.normalising.decisions import Decisions, decide
+from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence, add_up
+from resources.uploads.normalising.findings import column_readings, findings_of
 from resources.uploads.parsing.batch import CheckedBatch, check_batch, first_errors
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, TextBatch
 from resources.uploads.parsing.hashing import Hashes
-from resources.uploads.parsing.mapping import interaction_type_map
 from resources.uploads.parsing.reader import TextTable, open_table
 from resources.uploads.parsing.statistics import summarise
 from resources.uploads.parsing.uploaded_file import Format, UploadedFile
 from resources.uploads.parsing.validation import ValidationRule, rules_for
 
 _CHECKERS = 2
+_MAX_READINGS_MORE = 2
+"""By what the first batch decides, and by what the whole file does; the evidence of a text is always the same."""
 _EXPANSION = {Format.CSV: 1, Format.TSV: 1, Format.CSV_GZ: 12, Format.TSV_GZ: 12, Format.PARQUET: 5}
 
 
@@ -47,6 +54,11 @@ class FileCheck:
     received_at: datetime
     policy: UploadPolicy
 
+    @property
+    def mapping(self) -> FileMapping | None:
+        """How the tenant wants files of the kind read, where it has said so."""
+        return self.policy.settings.uploads.mappings.get(self.kind.value)
+
     def open(self) -> AbstractContextManager[TextTable]:
         """Open the file as text; see `open_table`."""
         return open_table(self.file, self.kind, max_bytes=self.policy.max_bytes, limits=self.policy.limits)
@@ -58,7 +70,8 @@ class Inspection:
 
     The `valid` parts have the columns of `accepted_schema(kind)` with `extra_<name>` before `upload_id`, the `rejected`
     ones `rejected_row` (the line), `rejected_reason` and the columns of the file as text; both in file order.
-    `headers` maps our names of the columns onto the file's. `deleted` are the hashes that deletions name.
+    `headers` maps our names of the columns onto the file's. `deleted` are the hashes that deletions name,
+    `rows_ignored` counts rows that the tenant wants left out, `columns` says how each column was read.
     """
 
     check: FileCheck
@@ -71,6 +84,8 @@ class Inspection:
     by_event: EntryFiles
     deleted: Hashes
     findings: tuple[Finding, ...] = ()
+    columns: tuple[ColumnReading, ...] = ()
+    rows_ignored: int = 0
 
     @property
     def kind(self) -> Kind:
@@ -106,14 +121,47 @@ def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], N
         TakesLong: it is too much work for the answer that the policy's limits say somebody waits for.
         UploadRefused: the file cannot be read at all; `reason` is the code.
     """
-    kind, settings = check.kind, check.policy.settings
-    rules = rules_for(kind, settings, check.received_at)
-    checked = partial(_check, kind=kind, rules=rules, types=interaction_type_map(settings))
+    decisions = decide(NO_EVIDENCE, check.mapping)
+    inspection, evidence = _read_file(check, decisions, work, on_progress, first_decides=True)
+    for _ in range(_MAX_READINGS_MORE):
+        wanted = decide(evidence, check.mapping)
+        if inspection is not None and wanted == decisions:
+            break
+        decisions = wanted
+        inspection, evidence = _read_file(check, decisions, work, on_progress)
+    if inspection is None:
+        raise AssertionError("only the first reading may end early")
+    return inspection
+
+
+def _read_file(
+    check: FileCheck,
+    decisions: Decisions,
+    work: Path,
+    on_progress: Callable[[int], None] | None,
+    *,
+    first_decides: bool = False,
+) -> tuple[Inspection | None, Evidence]:
+    """Read a file once by these decisions: what comes of it, and how its columns want to be read.
+
+    With `first_decides`, reading ends without an inspection when the first batch decides otherwise.
+    """
+    place = work / "reading"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    settings = check.policy.settings
+    checked = partial(
+        _check,
+        rules=rules_for(check.kind, settings, check.received_at),
+        reading=Reading.of(check.kind, settings, decisions),
+    )
     with ThreadPoolExecutor(_CHECKERS) as pool, check.open() as table:
-        gathered = _Gathered(check, table, work=work, pool=pool)
-        for batch, keys, events in _side_by_side(pool, checked, _told(table, on_progress)):
+        gathered = _Gathered(check, table, work=place, pool=pool)
+        for number, (batch, keys, events) in enumerate(_side_by_side(pool, checked, _told(table, on_progress))):
+            if first_decides and number == 0 and decide(batch.evidence, check.mapping) != decisions:
+                return None, batch.evidence
             gathered.add(batch, keys, events)
-        return gathered.finish()
+        return gathered.finish(decisions), gathered.evidence
 
 
 class _Gathered:
@@ -121,6 +169,7 @@ class _Gathered:
 
     def __init__(self, check: FileCheck, table: TextTable, *, work: Path, pool: Executor) -> None:
         self._check = check
+        self._table = table
         named = zip(table.names, table.headers, strict=True)
         self._headers = {name: header.strip() or name for name, header in named}
         text_bytes = min(check.policy.max_bytes, check.file.size * _EXPANSION[check.file.format])
@@ -133,6 +182,8 @@ class _Gathered:
         self._counts = Counter[str]()
         self._findings: tuple[Finding, ...] = ()
         self._batches = 0
+        self._ignored = 0
+        self.evidence = NO_EVIDENCE
 
     def add(self, batch: CheckedBatch, keys: Entries, events: Entries) -> None:
         """Take a batch that follows those taken before."""
@@ -146,9 +197,11 @@ class _Gathered:
         self._errors = first_errors((*self._errors, *batch.errors))
         self._counts.update(batch.errors_by_rule)
         self._findings = merge((*self._findings, *batch.findings))
+        self.evidence = add_up((self.evidence, batch.evidence))
+        self._ignored += batch.ignored
 
-    def finish(self) -> Inspection:
-        """Write what is left. Raises UploadRefused when there was no batch."""
+    def finish(self, decisions: Decisions) -> Inspection:
+        """Write what is left; the file was read by these decisions. Raises UploadRefused when there was no batch."""
         if not self._batches:
             raise UploadRefused(
                 "empty_file",
@@ -164,7 +217,9 @@ class _Gathered:
             by_key=self._by_key,
             by_event=self._by_event,
             deleted=np.unique(np.concatenate(self._deleted)),
-            findings=self._findings,
+            findings=merge((*self._findings, *findings_of(self.evidence, decisions))),
+            columns=column_readings(self._table.headers, self._table.names, self.evidence, decisions),
+            rows_ignored=self._ignored,
         )
 
 
@@ -177,15 +232,15 @@ def text_of_rows(inspection: Inspection, rows: Lines) -> Iterator[pl.DataFrame]:
 
 
 def _check(
-    batch: TextBatch, *, kind: Kind, rules: Sequence[ValidationRule], types: Mapping[str, str]
+    batch: TextBatch, *, rules: Sequence[ValidationRule], reading: Reading
 ) -> tuple[CheckedBatch, Entries, Entries]:
-    checked = check_batch(undo_download(batch), kind=kind, rules=rules, types=types)
+    checked = check_batch(undo_download(batch), rules=rules, reading=reading)
     checked = replace(
         checked,
         valid=_on_its_own(checked.valid, of=batch.frame.height),
         rejected=_on_its_own(checked.rejected, of=batch.frame.height),
     )
-    return checked, *entries_of(kind, checked.valid)
+    return checked, *entries_of(reading.kind, checked.valid)
 
 
 def _on_its_own(rows: pl.DataFrame, *, of: int) -> pl.DataFrame:
