@@ -17,7 +17,7 @@ from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
 from resources.storage.lake import Lake
 from resources.stores.tenant_store import TenantStore
-from resources.tenants.settings import TenantSettings, changed
+from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.report import UploadReport
@@ -47,7 +47,7 @@ class Trial:
         tenant = TenantId("shop")
         create_tenant(self._db, tenant, name="Shop", now=NOW)
         self._store = TenantStore(Lake.open(str(folder / "lake"), scratch=folder / "scratch"), self._db, tenant)
-        self._settings = changed(TenantSettings(), changes)
+        self._settings = settings_of(changes)
 
     def close(self) -> None:
         """Close the database."""
@@ -97,6 +97,18 @@ class Trial:
         rules = {rule for rule in report.errors_by_rule if not rule.startswith("row.") and not _of_two_rows(rule)}
         assert back.rows_total == report.rows_rejected, f"{report.rows_rejected} rejected rows came back as {back}"
         assert rules <= set(back.errors_by_rule), f"{report.errors_by_rule} became {back.errors_by_rule}"
+
+
+def settings_of(changes: Mapping[str, Any]) -> TenantSettings:
+    """The settings of a tenant that set these, by dotted name."""
+    fields: dict[str, Any] = {}
+    for name, value in changes.items():
+        *path, last = name.split(".")
+        place = fields
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return TenantSettings.model_validate(fields)
 
 
 def _of_two_rows(rule: str) -> bool:
