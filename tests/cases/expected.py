@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tests.cases.right import ANY, AnyOf, Case, Refused, Taken
 
-MAPPING = ("mapping",)
+MAPPING = ("mapping", "--map")
 
 
 def items(*right: Taken | Refused, **settings: object) -> Case:

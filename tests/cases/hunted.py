@@ -68,7 +68,7 @@ HUNTED: dict[str, Complaint] = {
                 2: {_I: "m1", "price": 15.0, "available": True, "category": "Kitchen > Kettles"},
                 3: {_I: "m2", "price": 27.5, "available": False},
             }, reading={"separator": "\t"}),
-            Refused((_I, "id", "mapping")),
+            Refused((_I, "id", ("mapping", "--map"))),
         ),
     ),
     "08-catalogue-comment-row.csv": Complaint(
@@ -88,7 +88,7 @@ HUNTED: dict[str, Complaint] = {
         ("PrestaShop/PrestaShop#9764", "PrestaShop/PrestaShop#34967"),
         _items(
             Taken((2, 0, 0), {2: {_I: "386", "title": "Table basse", "price": AnyOf(1259.0, None)}, 3: {_I: "388"}}),
-            Refused((_I, "mapping")),
+            Refused((_I, ("mapping", "--map"))),
         ),
     ),
     "12-arabic-digits.csv": Complaint(
@@ -163,7 +163,7 @@ HUNTED: dict[str, Complaint] = {
             Taken((2, 0, 0), {2: {_T: "2024-05-31T14:05:00.123456Z", "session_id": "1717164300123"}},
                   types={"view": 1, "add_to_cart": 1}),
             Taken((1, 1, 0), types={"add_to_cart": 1}, errors={"interaction_type.unknown": 1}),
-            Refused(("interaction_type", _T, "event_time", "mapping")),
+            Refused(("interaction_type", _T, "event_time", ("mapping", "--map"))),
         ),
     ),
     "26-quotes-inside-quotes.csv": Complaint(
