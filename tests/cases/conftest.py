@@ -1,4 +1,4 @@
-"""Tenants to try files on, made from one database that is migrated already."""
+"""Tenants to try files on, made from one database that is migrated already, and the app over a shop with a release."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ from typing import Any
 
 import pytest
 
-from resources.control_db.engine import open_control_db
 from tests.cases.trying import Trial
+from tests.unit.bento_service.conftest import app, blue, client, db, lake, settings
+from tests.unit.conftest import migrated
+
+# The fixtures of the app's own tests.
+__all__ = ["app", "blue", "client", "db", "lake", "migrated", "settings", "trial"]
 
 OpenTrial = Callable[[Mapping[str, Any]], Trial]
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty control DB to copy: migrating takes longer than most tests."""
-    file = tmp_path_factory.mktemp("control") / "control.db"
-    open_control_db(f"sqlite:///{file}").close()
-    return file
 
 
 @pytest.fixture
