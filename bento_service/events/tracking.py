@@ -12,6 +12,7 @@ from typing import Any
 from bento_service.http.errors import invalid_fields
 from bento_service.schemas.interactions import EventBody
 from resources.base.errors import Conflict, FieldProblem
+from resources.base.ids import NOBODY, words_of_nobody
 from resources.base.tenant import TenantId
 from resources.events.log import IMPRESSION, Event, EventLog
 from resources.tenants.settings import TenantSettings
@@ -85,6 +86,8 @@ def _problems(
     body: EventBody, kind: str | None, accepted: tuple[str, ...], settings: TenantSettings, now: datetime
 ) -> list[tuple[str, str]]:
     found = []
+    if body.user_id in words_of_nobody(settings.uploads.placeholder_ids):
+        found.append(("user_id", NOBODY))
     if kind is None:
         names = ", ".join((*accepted, SHOWN))
         found.append(("interaction_type", f"is not one that this tenant uses; accepted are: {names}"))

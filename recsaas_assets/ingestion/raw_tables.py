@@ -20,6 +20,7 @@ from resources.storage.lake import Lake, scan_parquet, sink_parquet
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import TIME, Kind, accepted_schema
+from resources.uploads.normalising.ids import each_in_one_form
 from resources.uploads.store import scan_accepted
 
 EVENTS_UPLOAD_ID = "events"
@@ -119,6 +120,7 @@ def event_rows(events: pl.LazyFrame) -> pl.LazyFrame:
         "row_number": pl.col("seq"),
     }
     kept = events.filter(pl.col("interaction_type") != IMPRESSION, pl.col("item_id").is_not_null())
+    kept = each_in_one_form(kept, ("user_id", "item_id", "session_id"))  # earlier versions exported them as they came
     return kept.select(ours.get(name, pl.col(name)).alias(name) for name in raw_schema(Kind.INTERACTIONS))
 
 

@@ -8,7 +8,7 @@ from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, 
 
 from recsaas_assets.defs.common.metadata import PREVIEW_ROWS, exported, preview, table
 from recsaas_assets.defs.common.partitions import AssetOptions, tenants_partitions
-from recsaas_assets.ingestion.landing import LandedFile, take_landed_files
+from recsaas_assets.ingestion.landing import LandedFile, refuse_misplaced, take_landed_files
 from recsaas_assets.ingestion.raw_tables import (
     RawTable,
     set_excess_aside,
@@ -22,6 +22,7 @@ from resources.control_db.items import mark_items_taken_in
 from resources.control_db.uploads import UploadRecord, list_uploads, mark_ingested, mark_left_out
 from resources.dagster_resources import TenantRunResource
 from resources.events.export import export_events
+from resources.landing.folders import list_landing
 from resources.storage.lake import scan_parquet, write_parquet
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.incoming import UploadPolicy
@@ -80,6 +81,11 @@ def _take_landed(context: AssetExecutionContext, tenant_run: TenantRunResource, 
     settings = tenant_run.settings
     policy = UploadPolicy(tenant_run.tenant().settings, settings.max_upload_bytes, UploadLimits.of(settings))
     quiet = settings.upload_settle_seconds
+    if kind is Kind.ITEMS:  # once in a run: where no platform runs, nobody else tells their senders
+        dropped, now = list_landing(tenant_run.store.lake, tenant_run.tenant_id.value), datetime.now(UTC)
+        lost = refuse_misplaced(tenant_run.store.lake, [tenant_run.tenant_id], dropped, now=now, settle_seconds=quiet)
+        for path in lost:
+            context.log.warning(f"Dropped file {path} was refused: it lies where no run looks.")
     landed = take_landed_files(tenant_run.store, kind, policy, now=datetime.now(UTC), settle_seconds=quiet)
     for file in landed:
         if file.code is not None:  # the reason itself may quote the file, and an erasure does not reach this log

@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import re
 import sys
+from contextlib import suppress
 from typing import IO, cast
 
 import polars as pl
 from upath import UPath
 
+from resources.base.ids import spelled
 from resources.storage.lake import scan_parquet
 from resources.uploads.contract.columns import REJECTED_REASON, Kind, internal_names
+from resources.uploads.normalising.ids import is_id
 
 USER = "user_id"
 _BLOCK = 1 << 20
@@ -22,7 +25,7 @@ _RAGGED = "fields and the header has"
 
 def rows_of(user_id: str) -> pl.Expr:
     """Rows of a table of ours that are the user's."""
-    return pl.col(USER).eq_missing(pl.lit(user_id))
+    return is_id(pl.col(USER), user_id)
 
 
 def user_column(headers: tuple[str, ...], kind: Kind) -> str | None:
@@ -82,7 +85,7 @@ def file_names_user(path: UPath, user_id: str, kind: Kind) -> bool:
 
 def stream_names_user(handle: IO[bytes], user_id: str, *, most: int = sys.maxsize) -> bool | None:
     """Whether a text names the user in its first `most` bytes; None when it goes on after them."""
-    pattern, overlap = _pattern(user_id), 2 * len(user_id.encode()) + 2
+    pattern, overlap = _pattern(user_id), 4 * len(user_id.encode()) + 8
     kept = b""
     while block := handle.read(_BLOCK):
         window = kept + block
@@ -97,10 +100,14 @@ def stream_names_user(handle: IO[bytes], user_id: str, *, most: int = sys.maxsiz
 
 
 def _pattern(user_id: str) -> re.Pattern[bytes]:
-    forms = {user_id.encode(), user_id.replace('"', '""').encode()}
+    """Any form of the id in a text, with nothing else beside it."""
+    texts = {each for form in spelled(user_id) for each in (form, form.replace('"', '""'))}
+    forms = {text.encode() for text in texts}
+    with suppress(UnicodeEncodeError):
+        forms.add(user_id.encode("cp1252"))
     wanted = b"|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
     return re.compile(rb"(?<!%s)(?:%s)(?!%s)" % (_BESIDE, wanted, _BESIDE))
 
 
 def _is(cell: pl.Expr, user_id: str) -> pl.Expr:
-    return cell.cast(pl.String).str.strip_chars().eq_missing(pl.lit(user_id))
+    return is_id(cell, user_id)

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 from upath import UPath
 
+from resources.base.ids import normalise_id
 from resources.control_db.tables import JobRow
 from resources.control_db.uploads import UploadRecord, list_uploads
 from resources.erasure.places.matching import (
@@ -55,11 +56,23 @@ def traces_in_job_reports(subject: Subject) -> Iterator[Trace]:
 
 
 def report_without(report: dict[str, Any], user_id: str) -> tuple[dict[str, Any], int]:
-    """A report as JSON without the user, and how many of its errors named them."""
+    """A report as JSON without the user, and how many of its errors and findings named them."""
     errors = report.get("validation_errors") or []
     scrubbed = [_error_without(error, user_id) for error in errors]
     hits = sum(after != before for after, before in zip(scrubbed, errors, strict=True))
-    return {**report, "validation_errors": scrubbed}, hits
+    without = {**report, "validation_errors": scrubbed}
+    for name in ("notes", "warnings"):
+        found = report.get(name) or []
+        without[name] = [_finding_without(each, user_id) for each in found]
+        hits += sum(after != before for after, before in zip(without[name], found, strict=True))
+    return without, hits
+
+
+def _finding_without(finding: dict[str, Any], user_id: str) -> dict[str, Any]:
+    """Examples of a finding may be ids, or rows."""
+    short = user_id[:MAX_VALUE_CHARACTERS]
+    shown = [each for each in finding["examples"] if normalise_id(each) != short and not names_user(each, user_id)]
+    return {**finding, "examples": shown}
 
 
 def _traces_in(subject: Subject, upload: UploadRecord) -> Iterator[Trace]:
@@ -142,9 +155,9 @@ def _scrub_job_report(subject: Subject, job_id: str) -> None:
 def _error_without(error: dict[str, Any], user_id: str) -> dict[str, Any]:
     """Values are cut in reports, so a long id may be there in part."""
     short = user_id[:MAX_VALUE_CHARACTERS]
-    if error.get(USER) in (user_id, short):
+    if normalise_id(error.get(USER) or "") in (user_id, short):
         error = {**error, USER: None, "value": None}
-    if isinstance(value := error.get("value"), str) and (value.strip() == short or names_user(value, user_id)):
+    if isinstance(value := error.get("value"), str) and (normalise_id(value) == short or names_user(value, user_id)):
         error = {**error, "value": None}
     if names_user(error["error"], user_id):
         error = {**error, "error": without_user(error["error"], user_id)}

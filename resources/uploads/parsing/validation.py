@@ -14,6 +14,7 @@ from pandera.api.polars.types import PolarsData
 from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaErrors
 
+from resources.base import ids as base_ids
 from resources.base.ids import MAX_ID_BYTES
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import (
@@ -24,11 +25,13 @@ from resources.uploads.contract.columns import (
     ValueType,
     columns,
 )
+from resources.uploads.normalising.ids import CONTROL_CHARACTER, LOST_DIGITS, NOBODY
 from resources.uploads.normalising.type_names import TypeNames
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _READING = 2
-"""Counts the ways in which cells were read; a row that an earlier one rejected may be read by this one."""
+"""Counts the ways in which cells were read: a row that an earlier one rejected may be read by this one. From 2 on, which
+fingerprints begin with, ids have one form."""
 FUTURE_ALLOWANCE = timedelta(hours=24)
 ABSURD_ALLOWANCE = timedelta(days=366)
 """Beyond that a time is no late clock: its unit or form is another than it looks."""
@@ -121,11 +124,16 @@ def rules_fingerprint(kind: Kind, settings: TenantSettings) -> str:
     """Return a name for the tenant's settings that decide whether a row of `kind` is accepted."""
     uploads = settings.uploads
     mapping = uploads.mappings.get(kind.value)
-    deciding: list[object] = [_READING, uploads.strictness, sorted(uploads.placeholder_ids)]
+    deciding: list[object] = [uploads.strictness, sorted(uploads.placeholder_ids)]
     deciding.append(None if mapping is None else mapping.model_dump(mode="json"))
     if kind is Kind.INTERACTIONS:
         deciding += [sorted(TypeNames.of(settings).names.items()), settings.rating_min, settings.rating_max]
-    return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
+    return f"{_READING}-{hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]}"
+
+
+def has_ids_in_one_form(fingerprint: str) -> bool:
+    """Whether rows accepted by the rules of this fingerprint have their ids in the one form of each."""
+    return "-" in fingerprint
 
 
 def _check(rule: ValidationRule) -> pa.Check:
@@ -148,7 +156,7 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
     match spec.value_type:
         case ValueType.ID:
             rules.append(_at_most(spec.name, MAX_ID_BYTES))
-            add("control_character", "contains a control character", ~_or_false(text.str.contains(r"\p{Cc}")))
+            rules.extend(_id_rules(spec.name))
         case ValueType.TEXT:
             rules.append(_at_most(spec.name, spec.max_bytes))
         case _:
@@ -192,6 +200,19 @@ def _unreadable(spec: ColumnSpec, settings: TenantSettings) -> Iterator[Validati
     for code, error in reasons.items():
         fails = _or_false(pl.col(problem(spec.name)) == code)
         yield ValidationRule(spec.name, code, error, costs_nothing | ~fails, of_problems=True)
+
+
+def _id_rules(column: str) -> list[ValidationRule]:
+    errors = {
+        CONTROL_CHARACTER: "contains a control character",
+        LOST_DIGITS: base_ids.LOST_DIGITS,
+        NOBODY: base_ids.NOBODY,
+    }
+    found = pl.col(problem(column))
+    return [
+        ValidationRule(column, name, error, ~_or_false(found == name), of_problems=True)
+        for name, error in errors.items()
+    ]
 
 
 def _at_most(column: str, limit: int) -> ValidationRule:
