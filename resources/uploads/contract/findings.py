@@ -45,8 +45,8 @@ _NOTES = {
     "id_unwrapped": 'The formulas (="…") or apostrophes that a spreadsheet puts around ids were taken off.',
     "id_whole_float": "Whole numbers with decimals, such as 17850.0, were read as their digits.",
     "id_emptied": "These words stand for nothing and were read as an empty cell.",
-    "personal_columns": "These columns look like personal data. No model uses them, and they are kept as attributes until the user is "
-    "erased: leave them out of the file.",
+    "personal_columns": "These columns look like personal data. No model uses them, and they are kept as attributes "
+    "until the user is erased: leave them out of the file.",
 }
 _WARNINGS = {
     "not_a_number": f"These are no numbers; {_LEFT_EMPTY}. Write numbers like 1234.5.",
@@ -70,15 +70,15 @@ _WARNINGS = {
     "unknown_type": "Rows whose interaction type is unknown were rejected. Map such names onto ours, or onto "
     "`ignore` to leave their rows out: `recsaas tenant set TENANT interaction_types.NAME=view`, or "
     "`interaction_types` in the settings of PATCH /api/v1/admin/tenants/{id}; then send the file again.",
-    "id_form_kept": "These ids look as if a spreadsheet or a program had changed them, and others of the column do not, so they "
-    "were kept as they are. The API reads such an id without its formula, apostrophe or decimals: export the "
+    "id_form_kept": "These ids look as if a spreadsheet or a program had changed them, and others of the column do "
+    "not, so they were kept as they are. The API reads such an id without its formula, apostrophe or decimals: export the "
     "column as text.",
-    "id_doubtful": "This id may stand for everybody whom the shop does not know, who would be one customer. If it does, leave its "
-    "rows out, or name it in the setting uploads.placeholder_ids.",
-    "id_dominant": "This id has more than 5 % of the rows and ten times as many as the next. If it stands for everybody whom the "
-    "shop does not know, leave its rows out, or name it in the setting uploads.placeholder_ids.",
-    "id_email": "These ids are e-mail addresses, which are stored as they are, shown in reports and sent with every request. "
-    "Send a number or a hash in their place, the same in files and events.",
+    "id_doubtful": "This id may stand for everybody whom the shop does not know, who would be one customer. If it "
+    "does, leave its rows out, or name it in the setting uploads.placeholder_ids.",
+    "id_dominant": "This id has more than 5 % of the rows and ten times as many as the next. If it stands for "
+    "everybody whom the shop does not know, leave its rows out, or name it in the setting uploads.placeholder_ids.",
+    "id_email": "These ids are e-mail addresses, which are stored as they are, shown in reports and sent with every "
+    "request. Send a number or a hash in their place, the same in files and events.",
 }
 
 FINDINGS: dict[str, FindingMeaning] = {

@@ -27,8 +27,8 @@ _EMAIL = r"^[^@\s]+@[^@\s]+\.[A-Za-z]{2,}$"
 class IdCounts:
     """Counts of one column of ids in a part of so many `rows`.
 
-    `frequent` are the most frequent ids if one has a share that is worth counting, `doubtful` those that often stand for
-    nobody; `emails` counts e-mail addresses.
+    `frequent` are the most frequent ids if one has a share that is worth counting, `doubtful` those that often stand
+    for nobody; `emails` counts e-mail addresses.
     """
 
     rows: int

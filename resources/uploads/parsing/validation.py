@@ -30,8 +30,8 @@ from resources.uploads.normalising.type_names import TypeNames
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _READING = 2
-"""Counts the ways in which cells were read: a row that an earlier one rejected may be read by this one. From 2 on, which
-fingerprints begin with, ids have one form."""
+"""Counts the ways in which cells were read: a row that an earlier one rejected may be read by this one. From 2 on,
+which fingerprints begin with, ids have one form."""
 FUTURE_ALLOWANCE = timedelta(hours=24)
 ABSURD_ALLOWANCE = timedelta(days=366)
 """Beyond that a time is no late clock: its unit or form is another than it looks."""
