@@ -79,7 +79,7 @@ class TenantParameter(click.ParamType):  # type: ignore[type-arg]  # generic in 
 TENANT = TenantParameter()
 
 
-class ShopIdParameter(click.ParamType):
+class ShopIdParameter(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
     """An id of a user or an item, in the one form in which it is stored."""
 
     name = "id"

@@ -25,6 +25,7 @@ QUESTIONS = {
     "data_is_fresh": "The newest interaction is from the last week.",
     "data_volume_is_usual": "The newest uploads are as large as the tenant's uploads usually are.",
     "items_are_known": "The catalogue has the items of the newest interactions.",
+    "ids_match": "Interactions name items and users as the files of items and users do.",
     "enough_to_train": "There is enough data for recommendations that can be trusted.",
 }
 
@@ -73,6 +74,7 @@ def findings(quality: TenantQuality, readiness: Readiness) -> tuple[QualityFindi
             bad=lambda share: share > MAX_UNKNOWN_ITEM_SHARE,
             words="of the items of {} are not in the catalogue and cannot be recommended; upload the current items",
         ),
+        _matching(quality),
         _ready(readiness),
     )
 
@@ -111,6 +113,12 @@ def _usual(uploads: list[MeasuredUpload]) -> QualityFinding:
     figures: dict[str, Figure] = {f"{u.kind.value}_rows": u.rows_total for u in uploads}
     figures |= {f"{u.kind.value}_usual_rows": u.quality.volume.usual for u in uploads if u.quality.volume.usual}
     return QualityFinding("data_volume_is_usual", not wrong, " ".join(wrong), figures)
+
+
+def _matching(quality: TenantQuality) -> QualityFinding:
+    wrong = quality.unmatched_ids
+    figures: dict[str, Figure] = {f"unmatched_{each.column}s": each.count for each in wrong}
+    return QualityFinding("ids_match", not wrong, " ".join(each.message for each in wrong), figures)
 
 
 def _ready(readiness: Readiness) -> QualityFinding:

@@ -15,6 +15,7 @@ from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.quality import UploadQuality, UploadVolume, upload_quality, with_warnings
 from resources.uploads.store import read_report
+from resources.uploads.unmatched_ids import UnmatchedIds, unmatched_ids
 
 MART = "data_quality.parquet"
 EVENTS = "events"
@@ -89,6 +90,7 @@ class TenantQuality(BaseModel):
     """A tenant's summary, and its uploads, newest first.
 
     `set_aside` are uploads that no run could work with, and why: their rows do not count. Withdrawn ones are nowhere.
+    `unmatched_ids` are ids of interactions that differ from those of items or users files only in their form.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -96,6 +98,7 @@ class TenantQuality(BaseModel):
     summary: QualitySummary
     uploads: tuple[MeasuredUpload, ...]
     set_aside: tuple[SetAside, ...] = ()
+    unmatched_ids: tuple[UnmatchedIds, ...] = ()
 
     def newest(self, kind: Kind) -> MeasuredUpload | None:
         """The newest upload of a kind; events are none."""
@@ -118,7 +121,12 @@ def tenant_quality(store: TenantStore, *, now: datetime) -> TenantQuality:
         known = mart.get(record.upload_id)
         uploads.append(_of_mart(known) if known else _of_report(store.lake, record, records[:place]))
     aside = tuple(each for each in map(SetAside.of, list_uploads(db, tenant)) if each is not None)
-    return TenantQuality(summary=_summary(uploads, now), uploads=tuple(uploads), set_aside=aside)
+    return TenantQuality(
+        summary=_summary(uploads, now),
+        uploads=tuple(uploads),
+        set_aside=aside,
+        unmatched_ids=unmatched_ids(store.folder),
+    )
 
 
 def _mart(lake: TenantLake) -> dict[str, dict[str, Any]]:
