@@ -62,6 +62,7 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
         rows_accepted=rows_accepted,
         rows_rejected=inspection.rows_rejected + conflicts,
         rows_duplicate=repeats.duplicates,
+        reading=inspection.reading,
         notes=reported(inspection.findings, Level.NOTE),
         warnings=reported(inspection.findings, Level.WARNING),
         validation_errors=errors,

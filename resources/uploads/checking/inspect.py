@@ -16,19 +16,21 @@ import numpy as np
 import polars as pl
 
 from resources.base.errors import UploadRefused
+from resources.storage.disk import empty_folder
 from resources.uploads.checking.parts import Part, PartWriter
 from resources.uploads.checking.rejected import undo_download
 from resources.uploads.contract.columns import DELETED, REJECTED_ROW, Kind
 from resources.uploads.contract.findings import Finding, merge
 from resources.uploads.contract.incoming import UploadPolicy
-from resources.uploads.contract.report import RowError
+from resources.uploads.contract.report import FileReading, RowError
 from resources.uploads.deduplication.entries import Entries, EntryFiles, entries_of
 from resources.uploads.deduplication.pairs import Lines
+from resources.uploads.dialects.encoding import Encoding, ReadAgain
 from resources.uploads.parsing.batch import CheckedBatch, check_batch, first_errors
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, TextBatch
 from resources.uploads.parsing.hashing import Hashes
 from resources.uploads.parsing.mapping import interaction_type_map
-from resources.uploads.parsing.reader import TextTable, open_table
+from resources.uploads.parsing.reader import ReadingRules, TextTable, open_table
 from resources.uploads.parsing.statistics import summarise
 from resources.uploads.parsing.uploaded_file import Format, UploadedFile
 from resources.uploads.parsing.validation import ValidationRule, rules_for
@@ -39,17 +41,22 @@ _EXPANSION = {Format.CSV: 1, Format.TSV: 1, Format.CSV_GZ: 12, Format.TSV_GZ: 12
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """One file to be checked: under which id, when it was received, and what it has to keep to."""
+    """One file to be checked: under which id, when it was received, and what it has to keep to.
+
+    `encoding` is what a first reading has found.
+    """
 
     kind: Kind
     file: UploadedFile
     upload_id: str
     received_at: datetime
     policy: UploadPolicy
+    encoding: Encoding | None = None
 
     def open(self) -> AbstractContextManager[TextTable]:
         """Open the file as text; see `open_table`."""
-        return open_table(self.file, self.kind, max_bytes=self.policy.max_bytes, limits=self.policy.limits)
+        rules = ReadingRules(self.policy.settings.uploads, self.encoding)
+        return open_table(self.file, self.kind, max_bytes=self.policy.max_bytes, limits=self.policy.limits, rules=rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,7 @@ class Inspection:
     by_key: EntryFiles
     by_event: EntryFiles
     deleted: Hashes
+    reading: FileReading | None = None
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -97,6 +105,8 @@ class Inspection:
 def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], None] | None = None) -> Inspection:
     """Check every row of a file. Memory holds some batches and a part, however long the file is.
 
+    A file that turns out to be in another encoding is read once more, from its start.
+
     Args:
         work: an empty folder; what is found stays in it.
         on_progress: told how many bytes of the file, as it was sent, have been read.
@@ -106,6 +116,14 @@ def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], N
         TakesLong: it is too much work for the answer that the policy's limits say somebody waits for.
         UploadRefused: the file cannot be read at all; `reason` is the code.
     """
+    try:
+        return _inspected(check, work=work, on_progress=on_progress)
+    except ReadAgain as again:
+        empty_folder(work)
+        return _inspected(replace(check, encoding=again.encoding), work=work, on_progress=on_progress)
+
+
+def _inspected(check: FileCheck, *, work: Path, on_progress: Callable[[int], None] | None) -> Inspection:
     kind, settings = check.kind, check.policy.settings
     rules = rules_for(kind, settings, check.received_at)
     checked = partial(_check, kind=kind, rules=rules, types=interaction_type_map(settings))
@@ -120,7 +138,7 @@ class _Gathered:
     """Everything gathered from the batches of a file: parts and entries in the work folder, and counts."""
 
     def __init__(self, check: FileCheck, table: TextTable, *, work: Path, pool: Executor) -> None:
-        self._check = check
+        self._check, self._table = check, table
         named = zip(table.names, table.headers, strict=True)
         self._headers = {name: header.strip() or name for name, header in named}
         text_bytes = min(check.policy.max_bytes, check.file.size * _EXPANSION[check.file.format])
@@ -164,7 +182,8 @@ class _Gathered:
             by_key=self._by_key,
             by_event=self._by_event,
             deleted=np.unique(np.concatenate(self._deleted)),
-            findings=self._findings,
+            reading=self._table.reading,
+            findings=merge((*self._table.findings(), *self._findings)),
         )
 
 

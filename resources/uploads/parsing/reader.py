@@ -5,53 +5,81 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
-import polars as pl
-
-from resources.base.errors import TooLarge, UploadRefused
-from resources.uploads.contract.columns import DELETED, Kind, ValueType, columns, internal_names
+from resources.base.errors import UploadRefused
+from resources.tenants.settings import FileMapping, UploadSettings
+from resources.uploads.contract.columns import DELETED, ColumnSpec, Kind, ValueType, columns, internal_names
+from resources.uploads.contract.findings import Finding, FindingLog
 from resources.uploads.contract.limits import TakesLong, UploadLimits
-from resources.uploads.parsing.csv_reader import ROW_NUMBER, CsvHeader, TextBatch, read_batches, read_header
-from resources.uploads.parsing.parquet_footer import BadFooter, Footer, read_footer
+from resources.uploads.contract.report import FileReading
+from resources.uploads.dialects.encoding import DecodedStream, Encoding, FoundEncoding, find_encoding
+from resources.uploads.dialects.header import CsvHeader, HeaderSearch, Recognition, read_header
+from resources.uploads.parsing.csv_reader import TextBatch, read_batches
+from resources.uploads.parsing.parquet_table import ParquetRows
+from resources.uploads.parsing.row_shape import Columns, RowShape, row_shape
 from resources.uploads.parsing.uploaded_file import (
     Format,
     LimitedStream,
     UploadedFile,
+    refuse_other_text,
     refuse_what_is_not_text,
     text_exceeds,
 )
 
-MAX_COLUMNS = 1000
 _HEADER_BYTES = 64 * 1024
-_PARQUET_ROWS = 200_000
-_FIRST_PARQUET_ROWS = 20_000
-_PARQUET_TEXT_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingRules:
+    """What decides how a file is read: the tenant's settings, and the encoding that a first reading has found."""
+
+    settings: UploadSettings
+    encoding: Encoding | None = None
+
+    @property
+    def strict(self) -> bool:
+        """Whether only plain files are taken."""
+        return self.settings.strictness == "strict"
+
+    def mapping(self, kind: Kind) -> FileMapping:
+        """How files of a kind are read."""
+        return self.settings.mappings.get(kind.value, FileMapping())
+
+
+EVERYDAY_RULES = ReadingRules(UploadSettings())
 
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
     """Headers as the file spells them, the internal name of each, and the rows as batches of text, read once.
 
-    `consumed` tells how many bytes of the source the batches so far have taken.
+    `reading` is how the file is read. `consumed` tells how many bytes of the source the batches so far have taken,
+    `findings` what was noticed in them.
     """
 
     headers: tuple[str, ...]
     names: tuple[str, ...]
     batches: Iterator[TextBatch]
     consumed: Callable[[], int]
+    reading: FileReading
+    findings: Callable[[], tuple[Finding, ...]]
 
 
 @contextmanager
-def open_table(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
+def open_table(
+    file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits, rules: ReadingRules = EVERYDAY_RULES
+) -> Iterator[TextTable]:
     """Open an upload of any accepted format.
 
     Raises:
         TooLarge: the text is over `max_bytes`, compressed or not, or there are too many rows.
         TakesLong: it is too much work for the answer that `limits` say somebody waits for.
+        ReadAgain: the file is in another encoding than its start; only while batches are read.
         UploadRefused: the file cannot be read at all. All of them may also be raised while batches are read.
     """
     table = _open_parquet if file.format is Format.PARQUET else _open_text
-    with table(file, kind, max_bytes=max_bytes, limits=limits) as opened:
+    with table(file, kind, max_bytes=max_bytes, limits=limits, rules=rules) as opened:
         yield replace(opened, batches=_counted(opened.batches, limits, file.filename))
 
 
@@ -64,161 +92,149 @@ def _counted(batches: Iterator[TextBatch], limits: UploadLimits, filename: str) 
 
 
 @contextmanager
-def _open_parquet(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
-    yield _parquet_table(file, kind, max_bytes=max_bytes, limits=limits)
+def _open_parquet(
+    file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits, rules: ReadingRules
+) -> Iterator[TextTable]:
+    log = FindingLog()
+    rows = ParquetRows(file, max_bytes=max_bytes, limits=limits, log=log)
+    headers, names = rows.leave_out(_checked_names(kind, rows.headers, file.filename), strict=rules.strict)
+    shape = _shape(kind, Columns(headers, names), rules, file.filename, log)
+    yield TextTable(
+        shape.headers,
+        shape.kept,
+        shape.finished(rows.batches(shape.form.names), log),
+        lambda: rows.consumed,
+        FileReading(format="parquet"),
+        lambda: log.findings,
+    )
 
 
 @contextmanager
-def _open_text(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
+def _open_text(
+    file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits, rules: ReadingRules
+) -> Iterator[TextTable]:
     if limits.at_once_bytes is not None and text_exceeds(file, limits.at_once_bytes):
         raise TakesLong
     with file.open() as raw:
         stream = LimitedStream(raw, file=file, max_bytes=max_bytes)
         start = stream.read(_HEADER_BYTES)
         refuse_what_is_not_text(start, file.filename)
-        tabbed = file.format in (Format.TSV, Format.TSV_GZ)
-        header = read_header(stream, start=start, tabbed=tabbed, filename=file.filename)
-        names = _checked_names(kind, header, file.filename)
-        yield TextTable(header.fields, names, read_batches(stream, header, names, file.filename), raw.tell)
-
-
-def _checked_names(kind: Kind, header: CsvHeader, filename: str) -> tuple[str, ...]:
-    if not 0 < len(header.fields) <= MAX_COLUMNS:
-        raise UploadRefused(
-            "too_many_columns" if header.fields else "no_header",
-            f"{filename} has {len(header.fields):,} columns, not 1 to {MAX_COLUMNS:,}; send those needed.",
+        found, problem = _encoding(start, kind, file, rules)
+        text = DecodedStream(stream, start, found, filename=file.filename)
+        refuse_other_text(text.start, file.filename)
+        header = read_header(text, found, _search(kind, file, rules), file.filename)
+        names = _checked_header(kind, header, file.filename, problem)
+        log = FindingLog()
+        shape = _shape(kind, Columns(header.fields, names, header.rows), rules, file.filename, log)
+        batches = read_batches(text, header, shape.form, file.filename, log=log)
+        yield TextTable(
+            shape.headers,
+            shape.kept,
+            shape.finished(batches, log),
+            raw.tell,
+            _reading(file, header),
+            lambda: (*header.findings, *text.findings, *log.findings),
         )
-    names = internal_names(kind, header.fields)
-    missing = [column for column in columns(kind) if column.required and column.name not in names]
-    if DELETED in names:  # a file that only deletes needs no titles
-        missing = [column for column in missing if column.value_type is not ValueType.TEXT]
+
+
+def _encoding(
+    start: bytes, kind: Kind, file: UploadedFile, rules: ReadingRules
+) -> tuple[FoundEncoding, UploadRefused | None]:
+    """Return the encoding; where it cannot be told, the refusal too, which waits for what else is wrong."""
+    asked = rules.mapping(kind).encoding
+    try:
+        return (
+            find_encoding(
+                start,
+                asked=None if asked is None else Encoding(asked),
+                again=rules.encoding,
+                strict=rules.strict,
+                filename=file.filename,
+            ),
+            None,
+        )
+    except UploadRefused as problem:
+        if rules.strict or b"\0" in start:
+            raise
+        return FoundEncoding(Encoding.WINDOWS_1252, "latin-1"), problem
+
+
+def _search(kind: Kind, file: UploadedFile, rules: ReadingRules) -> HeaderSearch:
+    return HeaderSearch(
+        partial(_recognised, kind),
+        separator=rules.mapping(kind).separator,
+        tabbed=file.format in (Format.TSV, Format.TSV_GZ),
+        strict=rules.strict,
+    )
+
+
+def _recognised(kind: Kind, fields: tuple[str, ...]) -> Recognition:
+    names = internal_names(kind, fields)
+    listed = {column.name for column in columns(kind)} & set(names)
+    return Recognition(complete=not _missing(kind, names), listed=len(listed))
+
+
+def _reading(file: UploadedFile, header: CsvHeader) -> FileReading:
+    return FileReading(
+        format="tsv" if header.dialect.separator == "\t" else "csv",
+        encoding=header.encoding.encoding.value,
+        separator=header.dialect.separator,
+        header_line=header.line,
+    )
+
+
+def _shape(kind: Kind, columns: Columns, rules: ReadingRules, filename: str, log: FindingLog) -> RowShape:
+    required = {column.name for column in _required(kind, columns.names)}
+    return row_shape(columns, required=required, strict=rules.strict, filename=filename, log=log)
+
+
+def _checked_header(kind: Kind, header: CsvHeader, filename: str, unread: UploadRefused | None) -> tuple[str, ...]:
+    """Return the names of the columns, or refuse the file for all that is wrong with it at once."""
+    problems = [] if unread is None else [unread]
+    names: tuple[str, ...] = ()
+    try:
+        names = _checked_names(kind, header.fields, filename, header)
+    except UploadRefused as problem:
+        problems.append(problem)
+    if header.problem is not None:
+        message = f"{filename}: {header.problem}; use one of them in the whole file."
+        problems.append(UploadRefused("not_csv", message))
+    if problems:
+        raise UploadRefused(problems[0].reason, " ".join(problem.message for problem in problems))
+    return names
+
+
+def _checked_names(
+    kind: Kind, fields: tuple[str, ...], filename: str, header: CsvHeader | None = None
+) -> tuple[str, ...]:
+    if not fields:
+        raise UploadRefused("no_header", f"{filename} has 0 columns; send those needed.")
+    names = internal_names(kind, fields)
+    missing = _missing(kind, names)
     if missing:
         wanted = ", ".join(f"{c.name} (or {c.alias})" if c.alias else c.name for c in missing)
-        found = ", ".join(field.strip()[:60] for field in header.fields[:30])
+        found = ", ".join(field.strip()[:60] for field in fields[:30])
+        required = ", ".join(column.name for column in columns(kind) if column.required)
         if not any(column.name in names for column in columns(kind)):
-            hint = " It looks separated by semicolons: use commas." if ";" in header.fields[0] else ""
             raise UploadRefused(
                 "no_header",
-                f"{filename}: the first line is not a header for {kind}; it reads: {found}.{hint} "
-                f"Put the column names on the first line; required are: {_required(kind)}.",
+                f"{filename}: the first line is not a header for {kind}; it reads: {found}. "
+                f"Put the column names on the first line; required are: {required}.",
             )
         raise UploadRefused(
             "missing_column", f"{filename} lacks the required column {wanted}. Found: {found}. Add it or rename one."
         )
-    twice = sorted({name.removeprefix("extra_") for name in names if names.count(name) > 1})
-    if twice:
-        raise UploadRefused(
-            "duplicate_header",
-            f"{filename} names {', '.join(twice)} more than once (case and blanks do not count); rename or remove one.",
-        )
     return names
 
 
-def _required(kind: Kind) -> str:
-    return ", ".join(column.name for column in columns(kind) if column.required)
+def _missing(kind: Kind, names: tuple[str, ...]) -> list[ColumnSpec]:
+    return [column for column in _required(kind, names) if column.name not in names]
 
 
-def _parquet_table(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> TextTable:
-    footer = _checked_footer(file, max_bytes=max_bytes, limits=limits)
-    # A path, so that only the row groups at hand are read.
-    lazy = pl.scan_parquet(file.content, glob=False)
-    with _readable(file):
-        schema = lazy.collect_schema()
-        height = lazy.select(pl.len()).collect().item()
-    if height != footer.rows:
-        raise _not_parquet(file)
-    unreadable = [name for name, dtype in schema.items() if _as_text(name, dtype) is None]
-    if unreadable:
-        raise UploadRefused(
-            "not_parquet",
-            f"{file.filename}: the column {unreadable[0]} has the type {schema[unreadable[0]]}, which is not a plain "
-            "value; export it as text, number, time or true/false.",
-        )
-    headers = tuple(schema)
-    names = _checked_names(kind, CsvHeader(headers, ",", first_line=2, rest=b""), file.filename)
-    done = 0
-
-    def batches() -> Iterator[TextBatch]:
-        nonlocal done
-        texts = [_as_text(header, dtype) for header, dtype in schema.items()]
-        cells = [text.alias(name) for text, name in zip(texts, names, strict=True) if text is not None]
-        read, rows = 0, _rows_at_once(_FIRST_PARQUET_ROWS, footer.rows, footer.bytes)
-        while done < height:
-            with _readable(file):
-                frame = lazy.slice(done, rows).select(cells).collect()
-            if frame.is_empty():
-                raise _not_parquet(file)
-            # A short file may hold one long text many times over.
-            lengths = frame.select(pl.sum_horizontal(pl.all().str.len_bytes().cast(pl.UInt64))).to_series()
-            length = int(lengths.sum())
-            read += length
-            if read > max_bytes:
-                raise TooLarge(f"{file.filename} holds more than {max_bytes:,} bytes of text; split it.")
-            limits.check_text(read)
-            numbered = frame.with_row_index(ROW_NUMBER, done + 2).cast({ROW_NUMBER: pl.Int64})
-            done += frame.height
-            rows = _rows_at_once(_PARQUET_ROWS, frame.height, length)
-            for piece in _pieces(numbered, lengths):
-                yield TextBatch(piece)
-
-    return TextTable(headers, names, batches(), lambda: file.size * done // height)
-
-
-def _checked_footer(file: UploadedFile, *, max_bytes: int, limits: UploadLimits) -> Footer:
-    """Read the footer and refuse what would cost too much, before anything is decoded."""
-    try:
-        with file.open() as raw:
-            footer = read_footer(raw, size=file.size)
-    except BadFooter as error:
-        raise _not_parquet(file, f" ({error})") from error
-    limits.check_rows(footer.rows, file.filename)
-    # The smallest cell of CSV is one byte: a table with more cells than that is over the limit when written out.
-    cells = footer.rows * max(1, footer.columns)
-    if cells > max_bytes:
-        raise TooLarge(f"{file.filename} holds {footer.rows:,} rows, over the limit of {max_bytes:,} bytes; split it.")
-    limits.check_text(cells)
-    for group in footer.row_groups:
-        limits.check_row_group(group.rows, footer.columns, group.bytes, file.filename)
-    return footer
-
-
-@contextmanager
-def _readable(file: UploadedFile) -> Iterator[None]:
-    """Say of a file that the reader of Parquet fails at, or panics, that it is none."""
-    try:
-        yield
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise _not_parquet(file) from error
-
-
-def _not_parquet(file: UploadedFile, why: str = "") -> UploadRefused:
-    return UploadRefused(
-        "not_parquet", f"{file.filename} is not a readable Parquet file{why}; export it again, or send CSV."
-    )
-
-
-def _rows_at_once(most: int, rows: int, length: int) -> int:
-    """Return how many rows to read next, where `rows` took `length` bytes."""
-    return max(1, min(most, _PARQUET_TEXT_BYTES * rows // max(1, length)))
-
-
-def _pieces(frame: pl.DataFrame, lengths: pl.Series) -> Iterator[pl.DataFrame]:
-    """Cut a frame whose rows have such lengths where it holds too much text: it may be one text that all rows share."""
-    pieces = (lengths.cum_sum() // _PARQUET_TEXT_BYTES).rle()
-    start = 0
-    for rows in pieces.struct.field("len"):
-        yield frame.slice(start, rows)
-        start += rows
-
-
-def _as_text(name: str, dtype: pl.DataType) -> pl.Expr | None:
-    """Return the column as text that reads back as the same value; None when its type has no such text."""
-    column = pl.col(name)
-    if isinstance(dtype, pl.Datetime):
-        utc = column if dtype.time_zone is None else column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        return utc.dt.cast_time_unit("us").dt.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").fill_null("")
-    if isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.String):
-        return column.list.join("|", ignore_nulls=True).fill_null("")
-    if dtype.is_nested() or isinstance(dtype, (pl.Binary, pl.Object, pl.Duration, pl.Time)):
-        return None
-    return column.cast(pl.String).fill_null("")
+def _required(kind: Kind, names: tuple[str, ...]) -> list[ColumnSpec]:
+    """Return the columns that no file with these goes without: one that only deletes needs no titles."""
+    return [
+        column
+        for column in columns(kind)
+        if column.required and not (DELETED in names and column.value_type is ValueType.TEXT)
+    ]
