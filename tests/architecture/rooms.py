@@ -26,7 +26,7 @@ FLOORS: Floors = {
         ("control_db", "decisions"),
         ("jobs", "stores"),
         ("events", "jobs.kinds", "uploads.contract"),
-        ("uploads.normalising",),
+        ("uploads.headers", "uploads.normalising"),
         ("uploads.parsing",),
         ("uploads.deduplication",),
         ("uploads.checking",),

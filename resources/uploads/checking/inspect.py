@@ -26,6 +26,7 @@ from resources.uploads.contract.incoming import UploadPolicy
 from resources.uploads.contract.report import RowError
 from resources.uploads.deduplication.entries import Entries, EntryFiles, entries_of
 from resources.uploads.deduplication.pairs import Lines
+from resources.uploads.headers.layout import Layout
 from resources.uploads.normalising.columns import Reading
 from resources.uploads.normalising.decisions import Decisions, decide
 from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence, add_up
@@ -58,7 +59,8 @@ class FileCheck:
 
     def open(self) -> AbstractContextManager[TextTable]:
         """Open the file as text; see `open_table`."""
-        return open_table(self.file, self.kind, max_bytes=self.policy.max_bytes, limits=self.policy.limits)
+        uploads, max_bytes, limits = self.policy.settings.uploads, self.policy.max_bytes, self.policy.limits
+        return open_table(self.file, self.kind, settings=uploads, max_bytes=max_bytes, limits=limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Inspection:
     The `valid` parts have the columns of `accepted_schema(kind)` with `extra_<name>` before `upload_id`, the `rejected`
     ones `rejected_row` (the line), `rejected_reason` and the columns of the file as text; both in file order.
     `headers` maps our names of the columns onto the file's. `deleted` are the hashes that deletions name.
+    `several_rows` says that rows of items with one id describe one item together, as variants do.
     """
 
     check: FileCheck
@@ -79,6 +82,8 @@ class Inspection:
     by_key: EntryFiles
     by_event: EntryFiles
     deleted: Hashes
+    layout: Layout
+    several_rows: bool = False
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -140,13 +145,14 @@ def _read_file(
     place = work / "reading"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
-    settings = check.policy.settings
-    checked = partial(
-        _check,
-        rules=rules_for(check.kind, settings, check.received_at),
-        reading=Reading.of(check.kind, settings, decisions),
-    )
     with ThreadPoolExecutor(_CHECKERS) as pool, check.open() as table:
+        settings = table.layout.applied_to(check.policy.settings)
+        checked = partial(
+            _check,
+            layout=table.layout,
+            rules=rules_for(check.kind, settings, check.received_at),
+            reading=Reading.of(check.kind, settings, decisions),
+        )
         gathered = _Gathered(check, table, work=place, pool=pool)
         for number, (batch, keys, events) in enumerate(_side_by_side(pool, checked, _told(table, on_progress))):
             if first_decides and number == 0 and decide(batch.evidence, check.mapping) != decisions:
@@ -160,8 +166,10 @@ class _Gathered:
 
     def __init__(self, check: FileCheck, table: TextTable, *, work: Path, pool: Executor) -> None:
         self._check = check
-        named = zip(table.names, table.headers, strict=True)
+        self._table = table
+        named = zip(table.layout.names, table.layout.headers, strict=True)
         self._headers = {name: header.strip() or name for name, header in named}
+        self._headers |= {name: name.removeprefix("extra_") for name in table.layout.added}
         text_bytes = min(check.policy.max_bytes, check.file.size * _EXPANSION[check.file.format])
         self._by_key, self._by_event = (EntryFiles(work, name, text_bytes=text_bytes) for name in ("key", "event"))
         summary = partial(summarise, check.kind)
@@ -207,7 +215,9 @@ class _Gathered:
             by_key=self._by_key,
             by_event=self._by_event,
             deleted=np.unique(np.concatenate(self._deleted)),
-            findings=self._findings,
+            layout=self._table.layout,
+            several_rows=self._table.layout.variants or self._table.continuations.filled > 0,
+            findings=merge((*self._table.layout.findings, *self._findings)),
         )
 
 
@@ -216,13 +226,23 @@ def text_of_rows(inspection: Inspection, rows: Lines) -> Iterator[pl.DataFrame]:
     wanted = pl.Series(ROW_NUMBER, rows, dtype=pl.Int64).to_frame()
     with inspection.check.open() as table:
         for batch in table.batches:
-            yield undo_download(batch).frame.join(wanted, on=ROW_NUMBER, how="semi", maintain_order="left")
+            text = _as_columns(batch, table.layout).frame
+            yield text.join(wanted, on=ROW_NUMBER, how="semi", maintain_order="left")
+
+
+def _as_columns(batch: TextBatch, layout: Layout) -> TextBatch:
+    """Return a batch without what the download of rejected rows added, and with the columns made of others."""
+    batch = undo_download(batch)
+    if not layout.steps:
+        return batch
+    frame = layout.complete(batch.frame).select(pl.exclude(ROW_NUMBER), ROW_NUMBER)
+    return replace(batch, frame=frame, made=len(layout.added))
 
 
 def _check(
-    batch: TextBatch, *, rules: Sequence[ValidationRule], reading: Reading
+    batch: TextBatch, *, layout: Layout, rules: Sequence[ValidationRule], reading: Reading
 ) -> tuple[CheckedBatch, Entries, Entries]:
-    checked = check_batch(undo_download(batch), rules=rules, reading=reading)
+    checked = check_batch(_as_columns(batch, layout), rules=rules, reading=reading)
     checked = replace(
         checked,
         valid=_on_its_own(checked.valid, of=batch.frame.height),

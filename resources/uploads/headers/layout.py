@@ -8,8 +8,16 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from resources.tenants.settings import FileMapping, UploadSettings
-from resources.uploads.contract.columns import REJECTED_REASON, REJECTED_ROW, Kind, columns
+from resources.tenants.settings import FileMapping, TenantSettings, UploadSettings
+from resources.uploads.contract.columns import (
+    DELETED,
+    REJECTED_REASON,
+    REJECTED_ROW,
+    ColumnSpec,
+    Kind,
+    ValueType,
+    columns,
+)
 from resources.uploads.contract.findings import Finding
 from resources.uploads.headers.presets import Preset, find_preset
 from resources.uploads.headers.shaping import (
@@ -72,9 +80,44 @@ class Layout:
         made = {name: step.column for step in self.steps for name in step.needs if not step.column.startswith("extra_")}
         return tuple(made.get(name) if name.startswith("extra_") else name for name in self.names)
 
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Columns that the steps make and the file does not have."""
+        return tuple(dict.fromkeys(step.column for step in self.steps if step.column not in self.names))
+
     def complete(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return a batch of text with the columns that are made of others."""
         return complete(frame, self.steps)
+
+    def applied_to(self, settings: TenantSettings) -> TenantSettings:
+        """Return the tenant's settings with the names of interactions that a known export uses; its own win."""
+        if not self.types:
+            return settings
+        return settings.model_copy(update={"interaction_types": {**self.types, **settings.interaction_types}})
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """Whether a line of text is the header of a kind of file: nothing required is missing (`complete`), and how many of
+    its fields are columns of the contract (`listed`)."""
+
+    complete: bool
+    listed: int
+
+
+def recognise(kind: Kind, fields: Sequence[str], settings: UploadSettings) -> Recognition:
+    """Say how much of a header a line of text is."""
+    layout = read_headers(kind, fields, settings)
+    return Recognition(not missing_columns(kind, layout), sum(target is not None for target in layout.targets))
+
+
+def missing_columns(kind: Kind, layout: Layout) -> tuple[ColumnSpec, ...]:
+    """Return the required columns that a file lacks; one that only deletes needs no titles."""
+    there = {*layout.names, *layout.made}
+    missing = tuple(column for column in columns(kind) if column.required and column.name not in there)
+    if DELETED in layout.names:
+        missing = tuple(column for column in missing if column.value_type is not ValueType.TEXT)
+    return missing
 
 
 def read_headers(kind: Kind, headers: Sequence[str], settings: UploadSettings) -> Layout:
@@ -110,6 +153,9 @@ class _Choice:
         self.headers = headers
         self._keys = [self._key(header) for header in headers]
         self._listed = {column.name for column in columns(kind)}
+        self._extras = _distinct(
+            [f"extra_{header.strip().lower() or f'column_{place}'}" for place, header in enumerate(headers, start=1)]
+        )
         self._targets: dict[int, str | None] = {}
         self._by_tenant: set[int] = set()
         self._undecided: set[str] = set()
@@ -140,6 +186,7 @@ class _Choice:
             if place not in self._targets and (name in self._listed or name in _OURS) and name not in self._taken:
                 self._targets[place] = name
         if not self.strict:
+            self._fill_from_repeated()
             self.take_words(exact_words(self.kind))
 
     def take_words(self, words: Mapping[str, str]) -> None:
@@ -226,7 +273,7 @@ class _Choice:
 
     def layout(self, preset: Preset | None) -> Layout:
         """Return what was decided, with names and headers told apart."""
-        names = _distinct([self._targets.get(place) or self._extra(place) for place in range(len(self.headers))])
+        names = [self._targets.get(place) or self._extra(place) for place in range(len(self.headers))]
         headers = _distinct([header.strip() for header in self.headers])
         twice = [each for each, count in Counter(h.strip().lower() for h in self.headers).items() if each and count > 1]
         if twice:
@@ -251,6 +298,19 @@ class _Choice:
     def _taken(self) -> set[str]:
         named = {target for target in self._targets.values() if target}
         return named | self._undecided | {step.column for step in self._steps}
+
+    def _fill_from_repeated(self) -> None:
+        """Let a second column with the very name of one of ours fill the empty cells of the first."""
+        names = [header.strip().lower() for header in self.headers]
+        for place, target in list(self._targets.items()):
+            others = [
+                each
+                for each, name in enumerate(names)
+                if each != place and name == target and each not in self._targets
+            ]
+            if target in self._listed and others:
+                self._targets |= dict.fromkeys(others)
+                self._make(FirstFilled(target, (target, *(self._extra(each) for each in others))))
 
     def _take_lists(self, preset: Preset, by_key: Mapping[str, int]) -> None:
         if preset.hidden is not None and (place := by_key.get(self._key(preset.hidden))) is not None:
@@ -290,7 +350,7 @@ class _Choice:
         return [place for place, key in enumerate(self._keys) if key in keys and place not in self._targets]
 
     def _extra(self, place: int) -> str:
-        return f"extra_{self.headers[place].strip().lower() or f'column_{place + 1}'}"
+        return self._extras[place]
 
     def _key(self, header: str) -> str:
         return header.strip().lower() if self.strict else key_of(header)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from resources.base.errors import FieldProblem, UploadRefused
 from resources.tenants.settings import FileMapping, UploadSettings
-from resources.uploads.contract.columns import DELETED, INTERACTION_TYPES, ColumnSpec, Kind, ValueType, columns
-from resources.uploads.headers.layout import Layout, read_headers
+from resources.uploads.contract.columns import INTERACTION_TYPES, ColumnSpec, Kind, ValueType, columns
+from resources.uploads.headers.layout import Layout, missing_columns, read_headers
 from resources.uploads.headers.words import key_of, likely_words
 
 SAMPLE_ROWS = 50
@@ -20,7 +20,9 @@ _TIME = re.compile(
     r"(19|20)\d{6}(\d{6})?"
 )
 _ID = re.compile(r"[\w.@:+-]{1,64}")
-_TYPE_WORDS = frozenset(map(key_of, (*INTERACTION_TYPES, "buy", "cart", "order", "transaction", "page_view", "pageview")))
+_TYPE_WORDS = frozenset(
+    map(key_of, (*INTERACTION_TYPES, "buy", "cart", "order", "transaction", "page_view", "pageview"))
+)
 _MOST_NAMED = 30
 
 Sample = Sequence[Sequence[str]]
@@ -82,13 +84,18 @@ def propose(
     )
 
 
-def missing_columns(kind: Kind, layout: Layout) -> tuple[ColumnSpec, ...]:
-    """Return the required columns that a file lacks; one that only deletes needs no titles."""
-    there = {*layout.names, *layout.made}
-    missing = tuple(column for column in columns(kind) if column.required and column.name not in there)
-    if DELETED in layout.names:
-        missing = tuple(column for column in missing if column.value_type is not ValueType.TEXT)
-    return missing
+def refuse_repeated(layout: Layout, settings: UploadSettings, *, filename: str) -> None:
+    """Refuse a file with two headers of one name, where the tenant wants it strict.
+
+    Raises:
+        UploadRefused: `duplicate_header`.
+    """
+    twice = [name for each in layout.findings if each.code == "header_repeated" for name in each.examples]
+    if twice and settings.strictness == "strict":
+        raise UploadRefused(
+            "duplicate_header",
+            f"{filename} names {', '.join(twice)} more than once (case and blanks do not count); rename or remove one.",
+        )
 
 
 def refuse_what_is_missing(
@@ -166,9 +173,7 @@ _ORDER = ("timestamp", "interaction_type", "item_id", "user_id", "title")
 class _Guesses:
     """Guesses which of the headers that are still free is a column."""
 
-    def __init__(
-        self, kind: Kind, free: Mapping[int, str], sample: Sample, known_items: Collection[str]
-    ) -> None:
+    def __init__(self, kind: Kind, free: Mapping[int, str], sample: Sample, known_items: Collection[str]) -> None:
         self._kind = kind
         self._free = dict(free)
         self._cells = {place: _filled(sample[place]) if place < len(sample) else () for place in free}
@@ -203,7 +208,9 @@ class _Guesses:
         return 2 * sum(cell in self._known_items for cell in cells) > len(cells)
 
     def _where(self, fits: Callable[[Sequence[str], str], bool]) -> list[int]:
-        return [place for place, header in self._free.items() if self._cells[place] and fits(self._cells[place], header)]
+        return [
+            place for place, header in self._free.items() if self._cells[place] and fits(self._cells[place], header)
+        ]
 
 
 def _are_types(cells: Sequence[str], header: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from resources.uploads.contract.columns import DELETED, Kind, columns
+from resources.uploads.headers.layout import VARIANT_SKUS
 
 _KEPT = frozenset({"item_id", DELETED})
 
@@ -50,7 +51,7 @@ class Continuations:
         return done.slice(above)
 
 
-def merged_items(rows: pl.LazyFrame, first_rows: pl.DataFrame, sku_column: str) -> pl.DataFrame:
+def merged_items(rows: pl.LazyFrame, first_rows: pl.DataFrame) -> pl.DataFrame:
     """Return one row for each item of several rows.
 
     It has the values of the item's first row, and where that has none the next one's; the lowest price of its rows; it
@@ -60,13 +61,13 @@ def merged_items(rows: pl.LazyFrame, first_rows: pl.DataFrame, sku_column: str) 
         rows: accepted rows of items with `row_number`.
         first_rows: of every row that goes with another one (`row_number`) and of that one itself the row that the item
             begins with (`first_row`).
-        sku_column: the extra column with the ids of variants, which need not be there.
     """
     names = rows.collect_schema().names()
+    skus = pl.col(VARIANT_SKUS).drop_nulls().unique(maintain_order=True).str.join("|")
     own = {
         "price": pl.col("price").min(),
         "available": pl.col("available").any(),
-        sku_column: pl.col(sku_column).drop_nulls().unique(maintain_order=True).str.join("|"),
+        VARIANT_SKUS: pl.when(skus != "").then(skus),
         "row_number": pl.col("row_number").first(),
     }
     merged = [own.get(name, pl.col(name).drop_nulls().first()).alias(name) for name in names]

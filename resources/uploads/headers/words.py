@@ -102,7 +102,13 @@ SURE: Mapping[Kind, Words] = {
             *("stars", "review_rating", "user_rating", "overall", "Bewertung", "évaluation", "puntuación"),
             *("valutazione", "beoordeling", "avaliação", "ocena"),
         ),
-        "duration_seconds": ("duration_in_seconds", "duration_sec", "duration_s", "dwell_time_seconds", "dwell_seconds"),
+        "duration_seconds": (
+            "duration_in_seconds",
+            "duration_sec",
+            "duration_s",
+            "dwell_time_seconds",
+            "dwell_seconds",
+        ),
         "quantity": ("qty", "Menge", "Anzahl", "Stückzahl", "quantité", "cantidad", "quantità", "aantal", "ilość"),
         "price": (
             *("unit_price", "item_price", "product_price", "lineitem_price", "Preis", "Einzelpreis", "Stückpreis"),
@@ -205,7 +211,9 @@ def sure_column(kind: Kind, key: str) -> str | None:
 
 def title_language(header: str) -> int | None:
     """Return the place in `LANGUAGES` of a title's header such as `title_de` or `Title (EN)`; None when it is none."""
-    found = re.fullmatch(r"(?:title|name|product_?name)[ _\-.(\[]+([a-z]{2})(?:[-_][a-z]{2})?[)\]]?", header.strip().lower())
+    found = re.fullmatch(
+        r"(?:title|name|product_?name)[ _\-.(\[]+([a-z]{2})(?:[-_][a-z]{2})?[)\]]?", header.strip().lower()
+    )
     return LANGUAGES.index(found[1]) if found and found[1] in LANGUAGES else None
 
 

@@ -73,10 +73,11 @@ def check_batch(batch: TextBatch, *, rules: Sequence[ValidationRule], reading: R
         errors = _listed_errors(text.filter(bad), bits, broken, kind)
     counts = {rule.code: int(failing[rule.code].sum()) for rule in broken}
     if batch.ragged:
-        names = text.columns[:-1]
-        rejected = pl.concat([rejected, _ragged_frame(batch.ragged, names)]).sort(REJECTED_ROW)
+        names = [name for name in text.columns if name != ROW_NUMBER]
+        width = len(names) - batch.made
+        rejected = pl.concat([rejected, _ragged_frame(batch.ragged, names, width)]).sort(REJECTED_ROW)
         wrong = tuple(
-            RowError(row=r.row, column=None, error=_ragged_reason(r, len(names)), value=cut(",".join(r.fields[:20])))
+            RowError(row=r.row, column=None, error=_ragged_reason(r, width), value=cut(",".join(r.fields[:20])))
             for r in batch.ragged[:MAX_LISTED_ERRORS]
         )
         errors = first_errors((*errors, *wrong))
@@ -212,11 +213,11 @@ def _ragged_reason(ragged: RaggedRow, width: int) -> str:
     return reason
 
 
-def _ragged_frame(rows: Sequence[RaggedRow], names: Sequence[str]) -> pl.DataFrame:
-    """Return ragged rows with their fields from the left, as many as there are headers."""
-    padded = [(*row.fields, *[""] * len(names))[: len(names)] for row in rows]
+def _ragged_frame(rows: Sequence[RaggedRow], names: Sequence[str], width: int) -> pl.DataFrame:
+    """Return ragged rows with their fields from the left, as many as there are headers (`width`)."""
+    padded = [((*row.fields, *[""] * len(names))[:width] + ("",) * len(names))[: len(names)] for row in rows]
     cells = {name: [row[i] for row in padded] for i, name in enumerate(names)}
-    reasons = [_ragged_reason(row, len(names)) for row in rows]
+    reasons = [_ragged_reason(row, width) for row in rows]
     ours: dict[str, list[int] | list[str]] = {REJECTED_ROW: [row.row for row in rows], REJECTED_REASON: reasons}
     schema = {REJECTED_ROW: pl.Int64, REJECTED_REASON: pl.String, **dict.fromkeys(names, pl.String)}
     return pl.DataFrame({**ours, **cells}, schema=schema)

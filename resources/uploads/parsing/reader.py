@@ -9,8 +9,12 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from resources.base.errors import TooLarge, UploadRefused
-from resources.uploads.contract.columns import DELETED, Kind, ValueType, columns, internal_names
+from resources.tenants.settings import UploadSettings
+from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.limits import TakesLong, UploadLimits
+from resources.uploads.headers.layout import Layout, read_headers
+from resources.uploads.headers.proposal import SAMPLE_ROWS, Sample, refuse_repeated, refuse_what_is_missing
+from resources.uploads.headers.variants import Continuations
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, CsvHeader, TextBatch, read_batches, read_header
 from resources.uploads.parsing.parquet_footer import BadFooter, Footer, read_footer
 from resources.uploads.parsing.uploaded_file import (
@@ -30,19 +34,22 @@ _PARQUET_TEXT_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """Headers as the file spells them, the internal name of each, and the rows as batches of text, read once.
+    """How the columns are read, and the rows as batches of text under the internal names of the headers, read once.
 
-    `consumed` tells how many bytes of the source the batches so far have taken.
+    `consumed` tells how many bytes of the source the batches so far have taken, `continuations` which of their rows
+    went on with the item of the row above.
     """
 
-    headers: tuple[str, ...]
-    names: tuple[str, ...]
+    layout: Layout
     batches: Iterator[TextBatch]
     consumed: Callable[[], int]
+    continuations: Continuations
 
 
 @contextmanager
-def open_table(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
+def open_table(
+    file: UploadedFile, kind: Kind, *, settings: UploadSettings, max_bytes: int, limits: UploadLimits
+) -> Iterator[TextTable]:
     """Open an upload of any accepted format.
 
     Raises:
@@ -51,8 +58,16 @@ def open_table(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: Upload
         UploadRefused: the file cannot be read at all. All of them may also be raised while batches are read.
     """
     table = _open_parquet if file.format is Format.PARQUET else _open_text
-    with table(file, kind, max_bytes=max_bytes, limits=limits) as opened:
-        yield replace(opened, batches=_counted(opened.batches, limits, file.filename))
+    with table(file, kind, settings=settings, max_bytes=max_bytes, limits=limits) as opened:
+        counted = _counted(opened.batches, limits, file.filename)
+        if settings.strictness == "lenient":
+            counted = _continued(counted, opened.continuations)
+        yield replace(opened, batches=counted)
+
+
+def _continued(batches: Iterator[TextBatch], continuations: Continuations) -> Iterator[TextBatch]:
+    for batch in batches:
+        yield replace(batch, frame=continuations.fill(batch.frame))
 
 
 def _counted(batches: Iterator[TextBatch], limits: UploadLimits, filename: str) -> Iterator[TextBatch]:
@@ -64,12 +79,16 @@ def _counted(batches: Iterator[TextBatch], limits: UploadLimits, filename: str) 
 
 
 @contextmanager
-def _open_parquet(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
-    yield _parquet_table(file, kind, max_bytes=max_bytes, limits=limits)
+def _open_parquet(
+    file: UploadedFile, kind: Kind, *, settings: UploadSettings, max_bytes: int, limits: UploadLimits
+) -> Iterator[TextTable]:
+    yield _parquet_table(file, kind, settings=settings, max_bytes=max_bytes, limits=limits)
 
 
 @contextmanager
-def _open_text(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
+def _open_text(
+    file: UploadedFile, kind: Kind, *, settings: UploadSettings, max_bytes: int, limits: UploadLimits
+) -> Iterator[TextTable]:
     if limits.at_once_bytes is not None and text_exceeds(file, limits.at_once_bytes):
         raise TakesLong
     with file.open() as raw:
@@ -78,47 +97,46 @@ def _open_text(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: Upload
         refuse_what_is_not_text(start, file.filename)
         tabbed = file.format in (Format.TSV, Format.TSV_GZ)
         header = read_header(stream, start=start, tabbed=tabbed, filename=file.filename)
-        names = _checked_names(kind, header, file.filename)
-        yield TextTable(header.fields, names, read_batches(stream, header, names, file.filename), raw.tell)
+
+        def batches(names: tuple[str, ...]) -> Iterator[TextBatch]:
+            return read_batches(stream, header, names, file.filename)
+
+        layout = _checked_headers(kind, header, file.filename, settings, batches)
+        yield TextTable(layout, batches(layout.names), raw.tell, Continuations(kind))
 
 
-def _checked_names(kind: Kind, header: CsvHeader, filename: str) -> tuple[str, ...]:
+def _checked_headers(
+    kind: Kind,
+    header: CsvHeader,
+    filename: str,
+    settings: UploadSettings,
+    sample: Callable[[tuple[str, ...]], Iterator[TextBatch]],
+) -> Layout:
+    """Decide what the columns are. `sample` reads the file under such names; only called for one that is refused."""
     if not 0 < len(header.fields) <= MAX_COLUMNS:
         raise UploadRefused(
             "too_many_columns" if header.fields else "no_header",
             f"{filename} has {len(header.fields):,} columns, not 1 to {MAX_COLUMNS:,}; send those needed.",
         )
-    names = internal_names(kind, header.fields)
-    missing = [column for column in columns(kind) if column.required and column.name not in names]
-    if DELETED in names:  # a file that only deletes needs no titles
-        missing = [column for column in missing if column.value_type is not ValueType.TEXT]
-    if missing:
-        wanted = ", ".join(f"{c.name} (or {c.alias})" if c.alias else c.name for c in missing)
-        found = ", ".join(field.strip()[:60] for field in header.fields[:30])
-        if not any(column.name in names for column in columns(kind)):
-            hint = " It looks separated by semicolons: use commas." if ";" in header.fields[0] else ""
-            raise UploadRefused(
-                "no_header",
-                f"{filename}: the first line is not a header for {kind}; it reads: {found}.{hint} "
-                f"Put the column names on the first line; required are: {_required(kind)}.",
-            )
-        raise UploadRefused(
-            "missing_column", f"{filename} lacks the required column {wanted}. Found: {found}. Add it or rename one."
-        )
-    twice = sorted({name.removeprefix("extra_") for name in names if names.count(name) > 1})
-    if twice:
-        raise UploadRefused(
-            "duplicate_header",
-            f"{filename} names {', '.join(twice)} more than once (case and blanks do not count); rename or remove one.",
-        )
-    return names
+    layout = read_headers(kind, header.fields, settings)
+    refuse_what_is_missing(
+        kind, header.fields, layout, settings, filename=filename, sample=lambda: _first_cells(layout.names, sample)
+    )
+    refuse_repeated(layout, settings, filename=filename)
+    return layout
 
 
-def _required(kind: Kind) -> str:
-    return ", ".join(column.name for column in columns(kind) if column.required)
+def _first_cells(names: tuple[str, ...], sample: Callable[[tuple[str, ...]], Iterator[TextBatch]]) -> Sample:
+    """Return the cells of the first rows, by column."""
+    for batch in sample(names):
+        frame = batch.frame.select(names).head(SAMPLE_ROWS)
+        return tuple(tuple(frame[name].fill_null("").to_list()) for name in names)
+    return ()
 
 
-def _parquet_table(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> TextTable:
+def _parquet_table(
+    file: UploadedFile, kind: Kind, *, settings: UploadSettings, max_bytes: int, limits: UploadLimits
+) -> TextTable:
     footer = _checked_footer(file, max_bytes=max_bytes, limits=limits)
     # A path, so that only the row groups at hand are read.
     lazy = pl.scan_parquet(file.content, glob=False)
@@ -135,10 +153,9 @@ def _parquet_table(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: Up
             "value; export it as text, number, time or true/false.",
         )
     headers = tuple(schema)
-    names = _checked_names(kind, CsvHeader(headers, ",", first_line=2, rest=b""), file.filename)
     done = 0
 
-    def batches() -> Iterator[TextBatch]:
+    def batches(names: tuple[str, ...]) -> Iterator[TextBatch]:
         nonlocal done
         texts = [_as_text(header, dtype) for header, dtype in schema.items()]
         cells = [text.alias(name) for text, name in zip(texts, names, strict=True) if text is not None]
@@ -161,7 +178,8 @@ def _parquet_table(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: Up
             for piece in _pieces(numbered, lengths):
                 yield TextBatch(piece)
 
-    return TextTable(headers, names, batches(), lambda: file.size * done // height)
+    layout = _checked_headers(kind, CsvHeader(headers, ",", first_line=2, rest=b""), file.filename, settings, batches)
+    return TextTable(layout, batches(layout.names), lambda: file.size * done // height, Continuations(kind))
 
 
 def _checked_footer(file: UploadedFile, *, max_bytes: int, limits: UploadLimits) -> Footer:
