@@ -40,15 +40,6 @@ def copy_file(source: Path, target: Path) -> None:
         shutil.copyfileobj(reading, writing, 1024 * 1024)
 
 
-def empty_folder(folder: Path) -> None:
-    """Remove everything in a folder."""
-    for each in folder.iterdir():
-        if each.is_dir():
-            shutil.rmtree(each)
-        else:
-            each.unlink()
-
-
 def sync(path: Path) -> None:
     """Make a file's bytes, or a folder's entries, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -24,7 +24,7 @@ from resources.storage.listing import remove_folder
 from resources.storage.tenant_lock import upload_lock
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
-from resources.uploads.checking.assemble import CheckedUpload
+from resources.uploads.checking.assemble import CheckedUpload, preview_of
 from resources.uploads.checking.compare import compare_with_stored
 from resources.uploads.checking.inspect import FileCheck, Inspection, inspect_file
 from resources.uploads.checking.rejected import rejected_csv_chunks
@@ -143,7 +143,7 @@ def _compare_and_store(
     report = checked.report.model_copy(update=more)
     report = report.model_copy(update={"quality": upload_quality(report, counting, now=now)})
     if upload.validate_only:
-        return report
+        return report.model_copy(update={"preview": preview_of(checked)})
     keys = write_keys([inspection.by_key, inspection.by_event], gone=checked.gone, work=work)
     report = _write(store, check.file, checked, keys, report)
     record_upload(store.db, _record(store.tenant, upload, report))

@@ -11,9 +11,11 @@ import polars as pl
 from upath import UPath
 
 from resources.storage.lake import scan_parquet
-from resources.uploads.contract.columns import REJECTED_REASON, Kind, internal_names
+from resources.uploads.contract.columns import REJECTED_REASON, Kind
+from resources.uploads.headers.words import key_of
 
 USER = "user_id"
+_USER_KEY = key_of(USER)
 _BLOCK = 1 << 20
 # What may stand beside a cell: separators, quotes, blanks, line ends, the mark at the start of a file.
 _BESIDE = rb"[^,;\t\"' \r\n\xbf]"
@@ -25,10 +27,16 @@ def rows_of(user_id: str) -> pl.Expr:
     return pl.col(USER).eq_missing(pl.lit(user_id))
 
 
-def user_column(headers: tuple[str, ...], kind: Kind) -> str | None:
-    """The header under which a file has the user's id."""
-    names = internal_names(kind, headers)
-    return headers[names.index(USER)] if USER in names else None
+def user_columns(headers: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
+    """The headers under which a file may have the user's id: all of them where none is `user_id`; of items none.
+
+    Which one it was depends on the tenant's mapping at that time; a row too many that goes is better than one that
+    stays.
+    """
+    if kind is Kind.ITEMS:
+        return ()
+    named = tuple(header for header in headers if key_of(header) == _USER_KEY)
+    return named or tuple(header for header in headers if not header.startswith("rejected_"))
 
 
 def raw_rows_of(user_id: str, headers: tuple[str, ...], kind: Kind) -> pl.Expr:
@@ -36,8 +44,7 @@ def raw_rows_of(user_id: str, headers: tuple[str, ...], kind: Kind) -> pl.Expr:
 
     In a row with too few or too many cells the id may stand under any header.
     """
-    column = user_column(headers, kind)
-    theirs = _is(pl.col(column), user_id) if column is not None else pl.lit(False)
+    theirs = pl.any_horizontal(pl.lit(False), *(_is(pl.col(name), user_id) for name in user_columns(headers, kind)))
     if REJECTED_REASON not in headers:
         return theirs
     cells = [pl.col(name) for name in headers if not name.startswith("rejected_")]
@@ -67,11 +74,9 @@ def file_names_user(path: UPath, user_id: str, kind: Kind) -> bool:
     """Whether a file as the shop sent it (CSV or TSV, also gzipped, or Parquet) names the user."""
     if path.name.endswith(".parquet"):
         table = scan_parquet([path])
-        headers = tuple(table.collect_schema())
-        column = user_column(headers, kind)
-        if column is None:
-            return False
-        found = table.filter(_is(pl.col(column), user_id)).select(pl.len()).collect().item()
+        found = (
+            table.filter(raw_rows_of(user_id, tuple(table.collect_schema()), kind)).select(pl.len()).collect().item()
+        )
         return bool(found)
     with path.open("rb") as handle:
         if path.name.endswith(".gz"):

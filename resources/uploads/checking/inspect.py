@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from resources.base.errors import UploadRefused
-from resources.storage.disk import empty_folder
+from resources.tenants.settings import FileMapping
 from resources.uploads.checking.parts import Part, PartWriter
 from resources.uploads.checking.rejected import undo_download
 from resources.uploads.contract.columns import DELETED, REJECTED_ROW, Kind
@@ -26,11 +27,14 @@ from resources.uploads.contract.report import FileReading, RowError
 from resources.uploads.deduplication.entries import Entries, EntryFiles, entries_of
 from resources.uploads.deduplication.pairs import Lines
 from resources.uploads.dialects.encoding import Encoding, ReadAgain
+from resources.uploads.headers.layout import Layout
+from resources.uploads.normalising.columns import Reading
+from resources.uploads.normalising.decisions import Decisions, decide
+from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence, add_up
 from resources.uploads.parsing.batch import CheckedBatch, check_batch, first_errors
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, TextBatch
 from resources.uploads.parsing.hashing import Hashes
-from resources.uploads.parsing.mapping import interaction_type_map
-from resources.uploads.parsing.reader import ReadingRules, TextTable, open_table
+from resources.uploads.parsing.reader import TextTable, open_table
 from resources.uploads.parsing.statistics import summarise
 from resources.uploads.parsing.uploaded_file import Format, UploadedFile
 from resources.uploads.parsing.validation import ValidationRule, rules_for
@@ -53,10 +57,17 @@ class FileCheck:
     policy: UploadPolicy
     encoding: Encoding | None = None
 
+    @property
+    def mapping(self) -> FileMapping | None:
+        """How the tenant wants files of the kind read, where it has said so."""
+        return self.policy.settings.uploads.mappings.get(self.kind.value)
+
     def open(self) -> AbstractContextManager[TextTable]:
         """Open the file as text; see `open_table`."""
-        rules = ReadingRules(self.policy.settings.uploads, self.encoding)
-        return open_table(self.file, self.kind, max_bytes=self.policy.max_bytes, limits=self.policy.limits, rules=rules)
+        uploads, max_bytes, limits = self.policy.settings.uploads, self.policy.max_bytes, self.policy.limits
+        return open_table(
+            self.file, self.kind, settings=uploads, max_bytes=max_bytes, limits=limits, encoding=self.encoding
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,7 @@ class Inspection:
     The `valid` parts have the columns of `accepted_schema(kind)` with `extra_<name>` before `upload_id`, the `rejected`
     ones `rejected_row` (the line), `rejected_reason` and the columns of the file as text; both in file order.
     `headers` maps our names of the columns onto the file's. `deleted` are the hashes that deletions name.
+    `several_rows` says that rows of items with one id describe one item together, as variants do.
     """
 
     check: FileCheck
@@ -77,7 +89,9 @@ class Inspection:
     by_key: EntryFiles
     by_event: EntryFiles
     deleted: Hashes
-    reading: FileReading | None = None
+    layout: Layout
+    reading: FileReading
+    several_rows: bool = False
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -117,30 +131,62 @@ def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], N
         UploadRefused: the file cannot be read at all; `reason` is the code.
     """
     try:
-        return _inspected(check, work=work, on_progress=on_progress)
+        return _inspected(check, work, on_progress)
     except ReadAgain as again:
-        empty_folder(work)
-        return _inspected(replace(check, encoding=again.encoding), work=work, on_progress=on_progress)
+        return _inspected(replace(check, encoding=again.encoding), work, on_progress)
 
 
-def _inspected(check: FileCheck, *, work: Path, on_progress: Callable[[int], None] | None) -> Inspection:
-    kind, settings = check.kind, check.policy.settings
-    rules = rules_for(kind, settings, check.received_at)
-    checked = partial(_check, kind=kind, rules=rules, types=interaction_type_map(settings))
+def _inspected(check: FileCheck, work: Path, on_progress: Callable[[int], None] | None) -> Inspection:
+    decisions = decide(NO_EVIDENCE, check.mapping)
+    inspection, evidence = _read_file(check, decisions, work, on_progress, first_decides=True)
+    while (wanted := decide(evidence, check.mapping)) != decisions or inspection is None:
+        decisions = (
+            wanted  # at most twice: of the first batch, and of the whole file, whose evidence is always the same
+        )
+        inspection, evidence = _read_file(check, decisions, work, on_progress)
+    return inspection
+
+
+def _read_file(
+    check: FileCheck,
+    decisions: Decisions,
+    work: Path,
+    on_progress: Callable[[int], None] | None,
+    *,
+    first_decides: bool = False,
+) -> tuple[Inspection | None, Evidence]:
+    """Read a file once by these decisions: what comes of it, and how its columns want to be read.
+
+    With `first_decides`, reading ends without an inspection when the first batch decides otherwise.
+    """
+    place = work / "reading"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
     with ThreadPoolExecutor(_CHECKERS) as pool, check.open() as table:
-        gathered = _Gathered(check, table, work=work, pool=pool)
-        for batch, keys, events in _side_by_side(pool, checked, _told(table, on_progress)):
+        settings = table.layout.applied_to(check.policy.settings)
+        checked = partial(
+            _check,
+            layout=table.layout,
+            rules=rules_for(check.kind, settings, check.received_at),
+            reading=Reading.of(check.kind, settings, decisions),
+        )
+        gathered = _Gathered(check, table, work=place, pool=pool)
+        for number, (batch, keys, events) in enumerate(_side_by_side(pool, checked, _told(table, on_progress))):
+            if first_decides and number == 0 and decide(batch.evidence, check.mapping) != decisions:
+                return None, batch.evidence
             gathered.add(batch, keys, events)
-        return gathered.finish()
+        return gathered.finish(), gathered.evidence
 
 
 class _Gathered:
     """Everything gathered from the batches of a file: parts and entries in the work folder, and counts."""
 
     def __init__(self, check: FileCheck, table: TextTable, *, work: Path, pool: Executor) -> None:
-        self._check, self._table = check, table
-        named = zip(table.names, table.headers, strict=True)
+        self._check = check
+        self._table = table
+        named = zip(table.layout.names, table.layout.headers, strict=True)
         self._headers = {name: header.strip() or name for name, header in named}
+        self._headers |= {name: name.removeprefix("extra_") for name in table.layout.added}
         text_bytes = min(check.policy.max_bytes, check.file.size * _EXPANSION[check.file.format])
         self._by_key, self._by_event = (EntryFiles(work, name, text_bytes=text_bytes) for name in ("key", "event"))
         summary = partial(summarise, check.kind)
@@ -151,6 +197,8 @@ class _Gathered:
         self._counts = Counter[str]()
         self._findings: tuple[Finding, ...] = ()
         self._batches = 0
+        self._ignored = 0
+        self.evidence = NO_EVIDENCE
 
     def add(self, batch: CheckedBatch, keys: Entries, events: Entries) -> None:
         """Take a batch that follows those taken before."""
@@ -164,6 +212,8 @@ class _Gathered:
         self._errors = first_errors((*self._errors, *batch.errors))
         self._counts.update(batch.errors_by_rule)
         self._findings = merge((*self._findings, *batch.findings))
+        self.evidence = add_up((self.evidence, batch.evidence))
+        self._ignored += batch.ignored
 
     def finish(self) -> Inspection:
         """Write what is left. Raises UploadRefused when there was no batch."""
@@ -183,7 +233,9 @@ class _Gathered:
             by_event=self._by_event,
             deleted=np.unique(np.concatenate(self._deleted)),
             reading=self._table.reading,
-            findings=merge((*self._table.findings(), *self._findings)),
+            layout=self._table.layout,
+            several_rows=self._table.layout.variants or self._table.continuations.filled > 0,
+            findings=merge((*self._table.findings(), *self._table.layout.findings, *self._findings)),
         )
 
 
@@ -192,19 +244,29 @@ def text_of_rows(inspection: Inspection, rows: Lines) -> Iterator[pl.DataFrame]:
     wanted = pl.Series(ROW_NUMBER, rows, dtype=pl.Int64).to_frame()
     with inspection.check.open() as table:
         for batch in table.batches:
-            yield undo_download(batch).frame.join(wanted, on=ROW_NUMBER, how="semi", maintain_order="left")
+            text = _as_columns(batch, table.layout).frame
+            yield text.join(wanted, on=ROW_NUMBER, how="semi", maintain_order="left")
+
+
+def _as_columns(batch: TextBatch, layout: Layout) -> TextBatch:
+    """Return a batch without what the download of rejected rows added, and with the columns made of others."""
+    batch = undo_download(batch)
+    if not layout.steps:
+        return batch
+    frame = layout.complete(batch.frame).select(pl.exclude(ROW_NUMBER), ROW_NUMBER)
+    return replace(batch, frame=frame, made=len(layout.added))
 
 
 def _check(
-    batch: TextBatch, *, kind: Kind, rules: Sequence[ValidationRule], types: Mapping[str, str]
+    batch: TextBatch, *, layout: Layout, rules: Sequence[ValidationRule], reading: Reading
 ) -> tuple[CheckedBatch, Entries, Entries]:
-    checked = check_batch(undo_download(batch), kind=kind, rules=rules, types=types)
+    checked = check_batch(_as_columns(batch, layout), rules=rules, reading=reading)
     checked = replace(
         checked,
         valid=_on_its_own(checked.valid, of=batch.frame.height),
         rejected=_on_its_own(checked.rejected, of=batch.frame.height),
     )
-    return checked, *entries_of(kind, checked.valid)
+    return checked, *entries_of(reading.kind, checked.valid)
 
 
 def _on_its_own(rows: pl.DataFrame, *, of: int) -> pl.DataFrame:

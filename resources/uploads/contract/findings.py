@@ -57,10 +57,35 @@ FINDINGS: dict[str, FindingMeaning] = {
         "A column without a name has values further down; they were left out. Name the column, or look for a separator "
         "too many in these rows."
     ),
-    "repeated_columns": _note("Columns of the same name got a number behind it."),
-    "column_twice": _note("A column is there twice, with equal values or with one of the two empty."),
     "further_columns": _warning("The file has more columns than are kept; those beyond were left out."),
     "nested_columns": _note("Columns of lists of things, structures or bytes that are no text were left out."),
+    "header_mapped": FindingMeaning(Level.NOTE, "The mapping says that this header is the column."),
+    "header_read_as": FindingMeaning(
+        Level.NOTE, "This header was read as the column. If it is another one, say so with a mapping."
+    ),
+    "known_export": FindingMeaning(Level.NOTE, "The headers are those of a known export, and were read as such."),
+    "default_type": FindingMeaning(Level.NOTE, "No column says the type of interaction: every row was taken as this."),
+    "type_of_ratings": FindingMeaning(
+        Level.NOTE, "No column says the type of interaction and there are ratings: every row was taken as one."
+    ),
+    "stock_read": FindingMeaning(Level.NOTE, "Items with more than 0 pieces in this column are available."),
+    "group_read": FindingMeaning(Level.NOTE, "Items with the same text in this column are variants of one item."),
+    "variant_rows": FindingMeaning(
+        Level.NOTE, "Rows of one item that say different things were taken as its variants: one item, the lowest price."
+    ),
+    "header_repeated": FindingMeaning(
+        Level.WARNING,
+        "The header is there more than once. A second column of ours fills empty cells of the first; others get a number.",
+    ),
+    "header_ambiguous": FindingMeaning(
+        Level.WARNING, "Each of these headers could be the column, so none was read. Say which with a mapping."
+    ),
+    "mapped_header_absent": FindingMeaning(
+        Level.WARNING, "The mapping names this header and the file lacks it. Correct the mapping, or the file."
+    ),
+    "mapped_column_unknown": FindingMeaning(
+        Level.WARNING, "The mapping leads from this header to a column that there is not. Correct the mapping."
+    ),
 }
 """Every code of a finding and what it means; docs/data.md lists them."""
 

@@ -15,6 +15,7 @@ from itertools import islice
 from resources.base.errors import UploadRefused
 from resources.uploads.contract.findings import Finding
 from resources.uploads.dialects.encoding import FoundEncoding, Readable, other_encoding
+from resources.uploads.headers.layout import Recognition
 
 SEPARATORS = (",", ";", "\t", "|")
 MAX_HEADER_BYTES = 1024 * 1024
@@ -33,14 +34,6 @@ class Dialect:
 
     separator: str = ","
     quote: str = '"'
-
-
-@dataclass(frozen=True, slots=True)
-class Recognition:
-    """What a record would be as a header: whether it has all that is needed, and how many columns of the contract."""
-
-    complete: bool
-    listed: int
 
 
 Recognise = Callable[[tuple[str, ...]], Recognition]

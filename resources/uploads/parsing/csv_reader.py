@@ -69,10 +69,14 @@ class RaggedRow:
 
 @dataclass(frozen=True, slots=True)
 class TextBatch:
-    """Some rows in file order: `frame` has a String column per header and `row_number`; ragged rows are apart."""
+    """Some rows in file order: `frame` has a String column per header and `row_number`; ragged rows are apart.
+
+    `made` columns at the end were made of others, so that no header is theirs.
+    """
 
     frame: pl.DataFrame
     ragged: tuple[RaggedRow, ...] = ()
+    made: int = 0
 
 
 @dataclass(frozen=True, slots=True)

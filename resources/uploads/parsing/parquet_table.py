@@ -11,12 +11,14 @@ import polars as pl
 from resources.base.errors import TooLarge, UploadRefused
 from resources.uploads.contract.findings import FindingLog
 from resources.uploads.contract.limits import UploadLimits
+from resources.uploads.headers.layout import Layout
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, TextBatch
 from resources.uploads.parsing.parquet_footer import BadFooter, Footer, read_footer
 from resources.uploads.parsing.uploaded_file import UploadedFile
 
 _PARQUET_ROWS = 200_000
 _FIRST_PARQUET_ROWS = 20_000
+_SAMPLE_ROWS = 50
 _PARQUET_TEXT_BYTES = 32 * 1024 * 1024
 
 
@@ -50,25 +52,26 @@ class ParquetRows:
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """Names of all columns."""
-        return tuple(self._schema)
+        """Names of the columns, of all or of those that are left."""
+        return tuple(column.header for column in self._columns) or tuple(self._schema)
 
     @property
     def consumed(self) -> int:
         """How much of the file the batches so far have taken, in its bytes."""
         return self._file.size * self._done // int(self._height)
 
-    def leave_out(self, names: Sequence[str], *, strict: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Leave out columns without a text that are none of ours, and return headers and names of the others.
+    def leave_out(self, layout: Layout, *, strict: bool) -> None:
+        """Leave out columns without a text that nothing of ours is made of.
 
         Raises:
             UploadRefused: `not_parquet`: it is a column of ours, or any with `strict`.
         """
-        columns: list[tuple[_Column, str]] = []
-        for (header, dtype), name in zip(self._schema.items(), names, strict=True):
-            ours = not name.startswith("extra_")
+        needed = {name for step in layout.steps for name in step.needs}
+        columns: list[_Column] = []
+        for (header, dtype), name in zip(self._schema.items(), layout.names, strict=True):
+            ours = not name.startswith("extra_") or name in needed
             if _as_text(header, dtype, strict=strict) is not None:
-                columns.append((_Column(header, dtype, ours), name))
+                columns.append(_Column(header, dtype, ours))
             elif ours or strict:
                 raise UploadRefused(
                     "not_parquet",
@@ -77,8 +80,16 @@ class ParquetRows:
                 )
             else:
                 self._log.add("nested_columns", 1, header)
-        self._columns = tuple(column for column, _ in columns)
-        return tuple(column.header for column in self._columns), tuple(name for _, name in columns)
+        self._columns = tuple(columns)
+
+    def sample(self, places: Sequence[int]) -> tuple[tuple[str, ...], ...]:
+        """Return the cells of the first rows in some columns, by column."""
+        names = [str(place) for place in range(len(self._columns))]
+        first = next(self.batches(names), None) if names else None
+        self._done = 0
+        if first is None:
+            return ()
+        return tuple(tuple(first.frame[names[place]].head(_SAMPLE_ROWS)) for place in places)
 
     def batches(self, names: Sequence[str]) -> Iterator[TextBatch]:
         """Yield all rows, in order, the columns that are left under such names.

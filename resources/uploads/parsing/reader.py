@@ -1,4 +1,4 @@
-"""An upload as a table of text: checked headers, and batches of rows under the names of the contract."""
+"""An upload as a table of text: what its columns are, and batches of rows under the names of the contract."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from resources.base.errors import UploadRefused
+from resources.base.errors import FieldProblem, UploadRefused
 from resources.tenants.settings import FileMapping, UploadSettings
-from resources.uploads.contract.columns import DELETED, ColumnSpec, Kind, ValueType, columns, internal_names
+from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.findings import Finding, FindingLog
 from resources.uploads.contract.limits import TakesLong, UploadLimits
 from resources.uploads.contract.report import FileReading
 from resources.uploads.dialects.encoding import DecodedStream, Encoding, FoundEncoding, find_encoding
-from resources.uploads.dialects.header import CsvHeader, HeaderSearch, Recognition, read_header
+from resources.uploads.dialects.header import CsvHeader, HeaderSearch, read_header
+from resources.uploads.headers.layout import Layout, read_headers, recognise
+from resources.uploads.headers.proposal import Sample, refuse_repeated, refuse_what_is_missing
+from resources.uploads.headers.variants import Continuations
 from resources.uploads.parsing.csv_reader import TextBatch, read_batches
 from resources.uploads.parsing.parquet_table import ParquetRows
-from resources.uploads.parsing.row_shape import Columns, RowShape, row_shape
+from resources.uploads.parsing.row_shape import FileColumns, RowShape, kept_columns
 from resources.uploads.parsing.uploaded_file import (
     Format,
     LimitedStream,
@@ -31,46 +34,50 @@ _HEADER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class ReadingRules:
-    """What decides how a file is read: the tenant's settings, and the encoding that a first reading has found."""
-
-    settings: UploadSettings
-    encoding: Encoding | None = None
-
-    @property
-    def strict(self) -> bool:
-        """Whether only plain files are taken."""
-        return self.settings.strictness == "strict"
-
-    def mapping(self, kind: Kind) -> FileMapping:
-        """How files of a kind are read."""
-        return self.settings.mappings.get(kind.value, FileMapping())
-
-
-EVERYDAY_RULES = ReadingRules(UploadSettings())
-
-
-@dataclass(frozen=True, slots=True)
 class TextTable:
-    """Headers as the file spells them, the internal name of each, and the rows as batches of text, read once.
+    """How the columns are read, and the rows as batches of text under the internal names of the headers, read once.
 
-    `reading` is how the file is read. `consumed` tells how many bytes of the source the batches so far have taken,
-    `findings` what was noticed in them.
+    `reading` is how the file is read, without its columns. `consumed` tells how many bytes of the source the batches so
+    far have taken, `findings` what was noticed in them, `continuations` which of their rows went on with the item of
+    the row above.
     """
 
-    headers: tuple[str, ...]
-    names: tuple[str, ...]
+    layout: Layout
     batches: Iterator[TextBatch]
     consumed: Callable[[], int]
+    continuations: Continuations
     reading: FileReading
     findings: Callable[[], tuple[Finding, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What decides how a file is read; `encoding` is what a first reading has found."""
+
+    kind: Kind
+    settings: UploadSettings
+    encoding: Encoding | None
+
+    @property
+    def strict(self) -> bool:
+        return self.settings.strictness == "strict"
+
+    @property
+    def mapping(self) -> FileMapping:
+        return self.settings.mappings.get(self.kind.value, FileMapping())
+
+
 @contextmanager
 def open_table(
-    file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits, rules: ReadingRules = EVERYDAY_RULES
+    file: UploadedFile,
+    kind: Kind,
+    *,
+    settings: UploadSettings,
+    max_bytes: int,
+    limits: UploadLimits,
+    encoding: Encoding | None = None,
 ) -> Iterator[TextTable]:
-    """Open an upload of any accepted format.
+    """Open an upload of any accepted format. `encoding` is what `ReadAgain` said, if it was opened before.
 
     Raises:
         TooLarge: the text is over `max_bytes`, compressed or not, or there are too many rows.
@@ -79,8 +86,16 @@ def open_table(
         UploadRefused: the file cannot be read at all. All of them may also be raised while batches are read.
     """
     table = _open_parquet if file.format is Format.PARQUET else _open_text
-    with table(file, kind, max_bytes=max_bytes, limits=limits, rules=rules) as opened:
-        yield replace(opened, batches=_counted(opened.batches, limits, file.filename))
+    with table(file, _Rules(kind, settings, encoding), max_bytes=max_bytes, limits=limits) as opened:
+        counted = _counted(opened.batches, limits, file.filename)
+        if settings.strictness == "lenient":
+            counted = _continued(counted, opened.continuations)
+        yield replace(opened, batches=counted)
+
+
+def _continued(batches: Iterator[TextBatch], continuations: Continuations) -> Iterator[TextBatch]:
+    for batch in batches:
+        yield replace(batch, frame=continuations.fill(batch.frame))
 
 
 def _counted(batches: Iterator[TextBatch], limits: UploadLimits, filename: str) -> Iterator[TextBatch]:
@@ -92,149 +107,108 @@ def _counted(batches: Iterator[TextBatch], limits: UploadLimits, filename: str) 
 
 
 @contextmanager
-def _open_parquet(
-    file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits, rules: ReadingRules
-) -> Iterator[TextTable]:
+def _open_parquet(file: UploadedFile, rules: _Rules, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
     log = FindingLog()
     rows = ParquetRows(file, max_bytes=max_bytes, limits=limits, log=log)
-    headers, names = rows.leave_out(_checked_names(kind, rows.headers, file.filename), strict=rules.strict)
-    shape = _shape(kind, Columns(headers, names), rules, file.filename, log)
+    rows.leave_out(read_headers(rules.kind, rows.headers, rules.settings), strict=rules.strict)
+    columns = FileColumns(rows.headers)
+    layout, shape = _columns(columns, rules, file.filename, log, sample=rows.sample)
     yield TextTable(
-        shape.headers,
-        shape.kept,
+        layout,
         shape.finished(rows.batches(shape.form.names), log),
         lambda: rows.consumed,
+        Continuations(rules.kind),
         FileReading(format="parquet"),
         lambda: log.findings,
     )
 
 
 @contextmanager
-def _open_text(
-    file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits, rules: ReadingRules
-) -> Iterator[TextTable]:
+def _open_text(file: UploadedFile, rules: _Rules, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
     if limits.at_once_bytes is not None and text_exceeds(file, limits.at_once_bytes):
         raise TakesLong
     with file.open() as raw:
         stream = LimitedStream(raw, file=file, max_bytes=max_bytes)
         start = stream.read(_HEADER_BYTES)
         refuse_what_is_not_text(start, file.filename)
-        found, problem = _encoding(start, kind, file, rules)
+        found, unread = _encoding(start, file, rules)
         text = DecodedStream(stream, start, found, filename=file.filename)
         refuse_other_text(text.start, file.filename)
-        header = read_header(text, found, _search(kind, file, rules), file.filename)
-        names = _checked_header(kind, header, file.filename, problem)
+        header = read_header(text, found, _search(file, rules), file.filename)
         log = FindingLog()
-        shape = _shape(kind, Columns(header.fields, names, header.rows), rules, file.filename, log)
-        batches = read_batches(text, header, shape.form, file.filename, log=log)
+        columns = FileColumns(header.fields, header.rows)
+        problems = [] if unread is None else [unread]
+        if header.problem is not None:
+            problems.append(UploadRefused("not_csv", f"{file.filename}: {header.problem}."))
+        with _all_at_once(problems):
+            layout, shape = _columns(columns, rules, file.filename, log, sample=columns.sample)
         yield TextTable(
-            shape.headers,
-            shape.kept,
-            shape.finished(batches, log),
+            layout,
+            shape.finished(read_batches(text, header, shape.form, file.filename, log=log), log),
             raw.tell,
-            _reading(file, header),
+            Continuations(rules.kind),
+            _reading(header),
             lambda: (*header.findings, *text.findings, *log.findings),
         )
 
 
-def _encoding(
-    start: bytes, kind: Kind, file: UploadedFile, rules: ReadingRules
-) -> tuple[FoundEncoding, UploadRefused | None]:
-    """Return the encoding; where it cannot be told, the refusal too, which waits for what else is wrong."""
-    asked = rules.mapping(kind).encoding
+def _columns(
+    file: FileColumns,
+    rules: _Rules,
+    filename: str,
+    log: FindingLog,
+    *,
+    sample: Callable[[tuple[int, ...]], Sample],
+) -> tuple[Layout, RowShape]:
+    """Decide what the columns are and what a row is. `sample` gives the first cells of some columns, if it is asked."""
+    kept = kept_columns(rules.kind, file, rules.settings, filename=filename, log=log)
+    headers = tuple(file.headers[place] for place in kept.places)
+    layout = read_headers(rules.kind, headers, rules.settings)
+    refuse_what_is_missing(
+        rules.kind, headers, layout, rules.settings, filename=filename, sample=lambda: sample(kept.places)
+    )
+    refuse_repeated(layout, rules.settings, filename=filename)
+    return layout, RowShape.of(rules.kind, file.headers, kept, layout, strict=rules.strict)
+
+
+@contextmanager
+def _all_at_once(problems: list[UploadRefused]) -> Iterator[None]:
+    """Refuse a file with these problems and the one that the block raises, all in one message."""
+    details: tuple[FieldProblem, ...] = ()
     try:
-        return (
-            find_encoding(
-                start,
-                asked=None if asked is None else Encoding(asked),
-                again=rules.encoding,
-                strict=rules.strict,
-                filename=file.filename,
-            ),
-            None,
-        )
+        yield
+    except UploadRefused as last:
+        problems, details = [*problems, last], last.details
+    if problems:
+        message = " ".join(problem.message for problem in problems)
+        raise UploadRefused(problems[0].reason, message, details=details)
+
+
+def _encoding(start: bytes, file: UploadedFile, rules: _Rules) -> tuple[FoundEncoding, UploadRefused | None]:
+    """Return the encoding; where it cannot be told, the refusal too, which waits for what else is wrong."""
+    asked = rules.mapping.encoding
+    find = partial(find_encoding, again=rules.encoding, strict=rules.strict, filename=file.filename)
+    try:
+        return find(start, asked=None if asked is None else Encoding(asked)), None
     except UploadRefused as problem:
         if rules.strict or b"\0" in start:
             raise
         return FoundEncoding(Encoding.WINDOWS_1252, "latin-1"), problem
 
 
-def _search(kind: Kind, file: UploadedFile, rules: ReadingRules) -> HeaderSearch:
+def _search(file: UploadedFile, rules: _Rules) -> HeaderSearch:
     return HeaderSearch(
-        partial(_recognised, kind),
-        separator=rules.mapping(kind).separator,
+        lambda fields: recognise(rules.kind, fields, rules.settings),
+        separator=rules.mapping.separator,
         tabbed=file.format in (Format.TSV, Format.TSV_GZ),
         strict=rules.strict,
     )
 
 
-def _recognised(kind: Kind, fields: tuple[str, ...]) -> Recognition:
-    names = internal_names(kind, fields)
-    listed = {column.name for column in columns(kind)} & set(names)
-    return Recognition(complete=not _missing(kind, names), listed=len(listed))
-
-
-def _reading(file: UploadedFile, header: CsvHeader) -> FileReading:
+def _reading(header: CsvHeader) -> FileReading:
     return FileReading(
         format="tsv" if header.dialect.separator == "\t" else "csv",
         encoding=header.encoding.encoding.value,
         separator=header.dialect.separator,
         header_line=header.line,
     )
-
-
-def _shape(kind: Kind, columns: Columns, rules: ReadingRules, filename: str, log: FindingLog) -> RowShape:
-    required = {column.name for column in _required(kind, columns.names)}
-    return row_shape(columns, required=required, strict=rules.strict, filename=filename, log=log)
-
-
-def _checked_header(kind: Kind, header: CsvHeader, filename: str, unread: UploadRefused | None) -> tuple[str, ...]:
-    """Return the names of the columns, or refuse the file for all that is wrong with it at once."""
-    problems = [] if unread is None else [unread]
-    names: tuple[str, ...] = ()
-    try:
-        names = _checked_names(kind, header.fields, filename, header)
-    except UploadRefused as problem:
-        problems.append(problem)
-    if header.problem is not None:
-        message = f"{filename}: {header.problem}; use one of them in the whole file."
-        problems.append(UploadRefused("not_csv", message))
-    if problems:
-        raise UploadRefused(problems[0].reason, " ".join(problem.message for problem in problems))
-    return names
-
-
-def _checked_names(
-    kind: Kind, fields: tuple[str, ...], filename: str, header: CsvHeader | None = None
-) -> tuple[str, ...]:
-    if not fields:
-        raise UploadRefused("no_header", f"{filename} has 0 columns; send those needed.")
-    names = internal_names(kind, fields)
-    missing = _missing(kind, names)
-    if missing:
-        wanted = ", ".join(f"{c.name} (or {c.alias})" if c.alias else c.name for c in missing)
-        found = ", ".join(field.strip()[:60] for field in fields[:30])
-        required = ", ".join(column.name for column in columns(kind) if column.required)
-        if not any(column.name in names for column in columns(kind)):
-            raise UploadRefused(
-                "no_header",
-                f"{filename}: the first line is not a header for {kind}; it reads: {found}. "
-                f"Put the column names on the first line; required are: {required}.",
-            )
-        raise UploadRefused(
-            "missing_column", f"{filename} lacks the required column {wanted}. Found: {found}. Add it or rename one."
-        )
-    return names
-
-
-def _missing(kind: Kind, names: tuple[str, ...]) -> list[ColumnSpec]:
-    return [column for column in _required(kind, names) if column.name not in names]
-
-
-def _required(kind: Kind, names: tuple[str, ...]) -> list[ColumnSpec]:
-    """Return the columns that no file with these goes without: one that only deletes needs no titles."""
-    return [
-        column
-        for column in columns(kind)
-        if column.required and not (DELETED in names and column.value_type is ValueType.TEXT)
-    ]

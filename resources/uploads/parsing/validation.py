@@ -24,7 +24,7 @@ from resources.uploads.contract.columns import (
     ValueType,
     columns,
 )
-from resources.uploads.parsing.mapping import interaction_type_map
+from resources.uploads.normalising.type_names import TypeNames
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 FUTURE_ALLOWANCE = timedelta(hours=24)
@@ -89,7 +89,7 @@ def rules_fingerprint(kind: Kind, settings: TenantSettings) -> str:
     """Return a name for the tenant's settings that decide whether a row of `kind` is accepted."""
     deciding: list[object] = []
     if kind is Kind.INTERACTIONS:
-        deciding = [sorted(interaction_type_map(settings).items()), settings.rating_min, settings.rating_max]
+        deciding = [sorted(TypeNames.of(settings).names.items()), settings.rating_min, settings.rating_max]
     return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
 
 
@@ -124,7 +124,7 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
         case ValueType.BOOLEAN:
             unreadable("not_a_boolean", "is not one of true, false, 1, 0, yes, no")
         case ValueType.INTERACTION_TYPE:
-            accepted = ", ".join(interaction_type_map(settings))
+            accepted = ", ".join(TypeNames.of(settings).names)
             unreadable("unknown", f"is not an interaction type this shop uses (accepted: {accepted})")
         case ValueType.TIME:
             unreadable("not_a_time", "is not a time: write it like 2024-05-31T14:05:00Z, or as epoch seconds")
