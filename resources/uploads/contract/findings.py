@@ -52,6 +52,10 @@ FINDINGS: dict[str, FindingMeaning] = {
     "unescaped_quotes": _warning(
         "A quote within a quoted cell was not doubled; it was read as a letter of the cell. Double it in the export."
     ),
+    "curly_quotes": _note("The cells are in curly quotes; they were taken off."),
+    "nul_bytes": _warning(
+        "Bytes of zero, which are no text, were taken off. Look at the cells, and export them again."
+    ),
     "unnamed_columns": _note("Columns without a name, such as the index of a data frame, were left out."),
     "unnamed_values": _warning(
         "A column without a name has values further down; they were left out. Name the column, or look for a separator "

@@ -29,10 +29,11 @@ _UNNAMED_LEFT_OUT = f"{_LEFT_OUT}no name: "
 
 @dataclass(frozen=True, slots=True)
 class FileColumns:
-    """The headers of a file, and its first rows as far as they are known."""
+    """The headers of a file, its first rows as far as they are known, and the sign between its cells."""
 
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...] = ()
+    separator: str = ","
 
     def is_index(self, place: int) -> bool:
         """Whether a column has no name, and is the first or has no values either."""
