@@ -166,6 +166,8 @@ def _blocks_of_lines(stream: Readable, start: bytes, filename: str) -> Iterator[
             held += data
             if len(held) > MAX_LINE_BYTES:
                 raise long_line(filename, MAX_LINE_BYTES)
+    if len(held) - held.rfind(b"\n", 0, -1) > MAX_LINE_BYTES:
+        raise long_line(filename, MAX_LINE_BYTES)
     if held.strip(b"\r\n"):
         yield held
 

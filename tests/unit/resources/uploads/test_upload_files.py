@@ -69,9 +69,7 @@ def test_a_hopeless_file_is_refused_whole(inspect: Any, content: str | bytes, re
     assert "interactions.csv" in refusal.value.message
 
 
-@pytest.mark.parametrize(
-    ("filename", "reason"), [("a.parquet", "not_parquet"), ("a.csv.gz", None), ("a.xlsx", None)]
-)
+@pytest.mark.parametrize(("filename", "reason"), [("a.parquet", "not_parquet"), ("a.csv.gz", None), ("a.xlsx", None)])
 def test_a_name_that_lies_is_refused_only_when_it_must_be(inspect: Any, filename: str, reason: str | None) -> None:
     if reason is None:
         assert inspect("interactions", GOOD, filename=filename).report.rows_accepted == 1
