@@ -99,13 +99,7 @@ def refuse_repeated(layout: Layout, settings: UploadSettings, *, filename: str) 
 
 
 def refuse_what_is_missing(
-    kind: Kind,
-    headers: Sequence[str],
-    layout: Layout,
-    settings: UploadSettings,
-    *,
-    filename: str,
-    sample: Callable[[], Sample],
+    kind: Kind, layout: Layout, settings: UploadSettings, *, filename: str, sample: Callable[[], Sample]
 ) -> None:
     """Refuse a file that lacks a required column, with what could be it and how to say so.
 
@@ -118,6 +112,7 @@ def refuse_what_is_missing(
     missing = missing_columns(kind, layout)
     if not missing:
         return
+    headers = layout.headers
     found = ", ".join(header.strip()[:60] for header in headers[:_MOST_NAMED])
     proposal = propose(kind, headers, sample(), settings)
     nothing = not any(column.name in layout.names for column in columns(kind))
@@ -162,8 +157,8 @@ _HOW = {
         'field mapping={"default_interaction_type": "purchase"}.'
     ),
     "timestamp": (
-        "Every interaction needs its time: add timestamp, or map a column with --map HEADER=timestamp. Data that only has "
-        "an order of purchases has no times that could be read; export it with dates."
+        "Every interaction needs its time: add timestamp, or map a column with --map HEADER=timestamp. Data that only "
+        "has an order of purchases has no times that could be read; export it with dates."
     ),
 }
 _ORDER = ("timestamp", "interaction_type", "item_id", "user_id", "title")

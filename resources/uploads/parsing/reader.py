@@ -15,7 +15,7 @@ from resources.uploads.contract.limits import TakesLong, UploadLimits
 from resources.uploads.headers.layout import Layout, read_headers
 from resources.uploads.headers.proposal import SAMPLE_ROWS, Sample, refuse_repeated, refuse_what_is_missing
 from resources.uploads.headers.variants import Continuations
-from resources.uploads.parsing.csv_reader import ROW_NUMBER, CsvHeader, TextBatch, read_batches, read_header
+from resources.uploads.parsing.csv_reader import ROW_NUMBER, TextBatch, read_batches, read_header
 from resources.uploads.parsing.parquet_footer import BadFooter, Footer, read_footer
 from resources.uploads.parsing.uploaded_file import (
     Format,
@@ -59,6 +59,10 @@ def open_table(
     """
     table = _open_parquet if file.format is Format.PARQUET else _open_text
     with table(file, kind, settings=settings, max_bytes=max_bytes, limits=limits) as opened:
+        refuse_what_is_missing(
+            kind, opened.layout, settings, filename=file.filename, sample=lambda: _first_cells(opened)
+        )
+        refuse_repeated(opened.layout, settings, filename=file.filename)
         counted = _counted(opened.batches, limits, file.filename)
         if settings.strictness == "lenient":
             counted = _continued(counted, opened.continuations)
@@ -68,6 +72,19 @@ def open_table(
 def _continued(batches: Iterator[TextBatch], continuations: Continuations) -> Iterator[TextBatch]:
     for batch in batches:
         yield replace(batch, frame=continuations.fill(batch.frame))
+
+
+def read_head(
+    file: UploadedFile, kind: Kind, *, settings: UploadSettings, max_bytes: int, limits: UploadLimits
+) -> tuple[tuple[str, ...], Sample]:
+    """Return the headers of an upload and the cells of its first rows, whatever its columns are.
+
+    Raises:
+        TooLarge, TakesLong, UploadRefused: as in `open_table`.
+    """
+    table = _open_parquet if file.format is Format.PARQUET else _open_text
+    with table(file, kind, settings=settings, max_bytes=max_bytes, limits=limits) as opened:
+        return opened.layout.headers, _first_cells(opened)
 
 
 def _counted(batches: Iterator[TextBatch], limits: UploadLimits, filename: str) -> Iterator[TextBatch]:
@@ -98,39 +115,25 @@ def _open_text(
         tabbed = file.format in (Format.TSV, Format.TSV_GZ)
         header = read_header(stream, start=start, tabbed=tabbed, filename=file.filename)
 
-        def batches(names: tuple[str, ...]) -> Iterator[TextBatch]:
-            return read_batches(stream, header, names, file.filename)
-
-        layout = _checked_headers(kind, header, file.filename, settings, batches)
-        yield TextTable(layout, batches(layout.names), raw.tell, Continuations(kind))
+        layout = _layout(kind, header.fields, file.filename, settings)
+        batches = read_batches(stream, header, layout.names, file.filename)
+        yield TextTable(layout, batches, raw.tell, Continuations(kind))
 
 
-def _checked_headers(
-    kind: Kind,
-    header: CsvHeader,
-    filename: str,
-    settings: UploadSettings,
-    sample: Callable[[tuple[str, ...]], Iterator[TextBatch]],
-) -> Layout:
-    """Decide what the columns are. `sample` reads the file under such names; only called for one that is refused."""
-    if not 0 < len(header.fields) <= MAX_COLUMNS:
+def _layout(kind: Kind, fields: tuple[str, ...], filename: str, settings: UploadSettings) -> Layout:
+    if not 0 < len(fields) <= MAX_COLUMNS:
         raise UploadRefused(
-            "too_many_columns" if header.fields else "no_header",
-            f"{filename} has {len(header.fields):,} columns, not 1 to {MAX_COLUMNS:,}; send those needed.",
+            "too_many_columns" if fields else "no_header",
+            f"{filename} has {len(fields):,} columns, not 1 to {MAX_COLUMNS:,}; send those needed.",
         )
-    layout = read_headers(kind, header.fields, settings)
-    refuse_what_is_missing(
-        kind, header.fields, layout, settings, filename=filename, sample=lambda: _first_cells(layout.names, sample)
-    )
-    refuse_repeated(layout, settings, filename=filename)
-    return layout
+    return read_headers(kind, fields, settings)
 
 
-def _first_cells(names: tuple[str, ...], sample: Callable[[tuple[str, ...]], Iterator[TextBatch]]) -> Sample:
-    """Return the cells of the first rows, by column."""
-    for batch in sample(names):
-        frame = batch.frame.select(names).head(SAMPLE_ROWS)
-        return tuple(tuple(frame[name].fill_null("").to_list()) for name in names)
+def _first_cells(table: TextTable) -> Sample:
+    """Return the cells of the first rows, by column; they are read from the table."""
+    for batch in table.batches:
+        frame = batch.frame.head(SAMPLE_ROWS)
+        return tuple(tuple(frame[name].fill_null("").to_list()) for name in table.layout.names)
     return ()
 
 
@@ -178,7 +181,7 @@ def _parquet_table(
             for piece in _pieces(numbered, lengths):
                 yield TextBatch(piece)
 
-    layout = _checked_headers(kind, CsvHeader(headers, ",", first_line=2, rest=b""), file.filename, settings, batches)
+    layout = _layout(kind, headers, file.filename, settings)
     return TextTable(layout, batches(layout.names), lambda: file.size * done // height, Continuations(kind))
 
 
