@@ -226,7 +226,8 @@ def test_a_key_of_every_scope_stops_and_resumes_no_other_tenant(
 
 @pytest.mark.parametrize(("method", "path"), sorted(LISTS))
 def test_lists_show_ones_own(green: httpx.Client, blue: httpx.Client, owned: Owned, method: str, path: str) -> None:
-    mine, theirs = blue.request(method, path), green.request(method, path)
+    url = address(path, owned.ids)
+    mine, theirs = blue.request(method, url), green.request(method, url)
     assert (mine.status_code, theirs.status_code) == (200, 200), mine.text
     for value in (SECRET, *owned.ids.values()):
         assert value not in mine.text
@@ -242,7 +243,7 @@ def test_answers_hold_nothing_of_another(blue: httpx.Client, owned: Owned, metho
 
 @pytest.mark.parametrize(("method", "path"), sorted(WRITES - WITHOUT_TENANT_ID))
 def test_a_tenant_id_that_is_anothers_is_refused(blue: httpx.Client, owned: Owned, method: str, path: str) -> None:
-    answer = blue.request(method, path, json=body_of(path) | {"tenant_id": "green"})
+    answer = blue.request(method, address(path, owned.ids), json=body_of(path) | {"tenant_id": "green"})
     assert answer.status_code in (403, 422), answer.text
     assert in_error_shape(answer)
 
