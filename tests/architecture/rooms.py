@@ -28,6 +28,7 @@ FLOORS: Floors = {
         ("events", "jobs.kinds", "uploads.contract"),
         ("uploads.normalising",),
         ("uploads.headers",),
+        ("uploads.dialects",),
         ("uploads.parsing",),
         ("uploads.deduplication",),
         ("uploads.checking",),

@@ -24,7 +24,6 @@ from resources.uploads.contract.findings import Finding, Level, merge
 from resources.uploads.contract.report import (
     MAX_LISTED_ERRORS,
     ColumnReading,
-    FileReading,
     RowError,
     UploadReport,
     reported,
@@ -82,12 +81,13 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
         rows_accepted=rows_accepted,
         rows_rejected=inspection.rows_rejected + conflicts,
         rows_duplicate=repeats.duplicates,
-        reading=FileReading(
-            format=file.format.value.removeprefix("."),
-            columns=tuple(
-                ColumnReading(header=header, column=target)
-                for header, target in zip(layout.headers, layout.targets, strict=True)
-            ),
+        reading=inspection.reading.model_copy(
+            update={
+                "columns": tuple(
+                    ColumnReading(header=header, column=target)
+                    for header, target in zip(layout.headers, layout.targets, strict=True)
+                )
+            }
         ),
         notes=reported(findings, Level.NOTE),
         warnings=reported(findings, Level.WARNING),

@@ -23,9 +23,10 @@ from resources.uploads.checking.rejected import undo_download
 from resources.uploads.contract.columns import DELETED, REJECTED_ROW, Kind
 from resources.uploads.contract.findings import Finding, merge
 from resources.uploads.contract.incoming import UploadPolicy
-from resources.uploads.contract.report import RowError
+from resources.uploads.contract.report import FileReading, RowError
 from resources.uploads.deduplication.entries import Entries, EntryFiles, entries_of
 from resources.uploads.deduplication.pairs import Lines
+from resources.uploads.dialects.encoding import Encoding, ReadAgain
 from resources.uploads.headers.layout import Layout
 from resources.uploads.normalising.columns import Reading
 from resources.uploads.normalising.decisions import Decisions, decide
@@ -44,13 +45,17 @@ _EXPANSION = {Format.CSV: 1, Format.TSV: 1, Format.CSV_GZ: 12, Format.TSV_GZ: 12
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """One file to be checked: under which id, when it was received, and what it has to keep to."""
+    """One file to be checked: under which id, when it was received, and what it has to keep to.
+
+    `encoding` is what a first reading has found.
+    """
 
     kind: Kind
     file: UploadedFile
     upload_id: str
     received_at: datetime
     policy: UploadPolicy
+    encoding: Encoding | None = None
 
     @property
     def mapping(self) -> FileMapping | None:
@@ -60,7 +65,9 @@ class FileCheck:
     def open(self) -> AbstractContextManager[TextTable]:
         """Open the file as text; see `open_table`."""
         uploads, max_bytes, limits = self.policy.settings.uploads, self.policy.max_bytes, self.policy.limits
-        return open_table(self.file, self.kind, settings=uploads, max_bytes=max_bytes, limits=limits)
+        return open_table(
+            self.file, self.kind, settings=uploads, max_bytes=max_bytes, limits=limits, encoding=self.encoding
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,7 @@ class Inspection:
     by_event: EntryFiles
     deleted: Hashes
     layout: Layout
+    reading: FileReading
     several_rows: bool = False
     findings: tuple[Finding, ...] = ()
 
@@ -111,6 +119,8 @@ class Inspection:
 def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], None] | None = None) -> Inspection:
     """Check every row of a file. Memory holds some batches and a part, however long the file is.
 
+    A file that turns out to be in another encoding is read once more, from its start.
+
     Args:
         work: an empty folder; what is found stays in it.
         on_progress: told how many bytes of the file, as it was sent, have been read.
@@ -120,6 +130,13 @@ def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], N
         TakesLong: it is too much work for the answer that the policy's limits say somebody waits for.
         UploadRefused: the file cannot be read at all; `reason` is the code.
     """
+    try:
+        return _inspected(check, work, on_progress)
+    except ReadAgain as again:
+        return _inspected(replace(check, encoding=again.encoding), work, on_progress)
+
+
+def _inspected(check: FileCheck, work: Path, on_progress: Callable[[int], None] | None) -> Inspection:
     decisions = decide(NO_EVIDENCE, check.mapping)
     inspection, evidence = _read_file(check, decisions, work, on_progress, first_decides=True)
     while (wanted := decide(evidence, check.mapping)) != decisions or inspection is None:
@@ -215,9 +232,10 @@ class _Gathered:
             by_key=self._by_key,
             by_event=self._by_event,
             deleted=np.unique(np.concatenate(self._deleted)),
+            reading=self._table.reading,
             layout=self._table.layout,
             several_rows=self._table.layout.variants or self._table.continuations.filled > 0,
-            findings=merge((*self._table.layout.findings, *self._findings)),
+            findings=merge((*self._table.findings(), *self._table.layout.findings, *self._findings)),
         )
 
 

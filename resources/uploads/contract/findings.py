@@ -28,7 +28,37 @@ class FindingMeaning:
     message: str
 
 
+def _note(message: str) -> FindingMeaning:
+    return FindingMeaning(Level.NOTE, message)
+
+
+def _warning(message: str) -> FindingMeaning:
+    return FindingMeaning(Level.WARNING, message)
+
+
 FINDINGS: dict[str, FindingMeaning] = {
+    "read_as_windows_1252": _warning(
+        "The file is not UTF-8 and was read as Windows-1252; look at the words, and save the file as UTF-8, or set "
+        "the mapping's encoding, if they are wrong."
+    ),
+    "other_separator": _note("The cells are separated by this sign instead of a comma."),
+    "separator_line": _note("The first line names the separator, as spreadsheets write it; it was skipped."),
+    "single_quotes": _note("The cells are in single quotes; they were taken off."),
+    "lines_above_header": _note("These lines above the header were skipped."),
+    "blank_rows": _note("Lines without any value were skipped; they count nowhere else."),
+    "short_rows": _note("Rows that end before the last columns have no values there."),
+    "trailing_separators": _note("Rows had more separators than the header, with nothing behind them."),
+    "backslash_quotes": _note('A quote within a cell was written as \\" and was read as a quote.'),
+    "unescaped_quotes": _warning(
+        "A quote within a quoted cell was not doubled; it was read as a letter of the cell. Double it in the export."
+    ),
+    "unnamed_columns": _note("Columns without a name, such as the index of a data frame, were left out."),
+    "unnamed_values": _warning(
+        "A column without a name has values further down; they were left out. Name the column, or look for a separator "
+        "too many in these rows."
+    ),
+    "further_columns": _warning("The file has more columns than are kept; those beyond were left out."),
+    "nested_columns": _note("Columns of lists of things, structures or bytes that are no text were left out."),
     "header_mapped": FindingMeaning(Level.NOTE, "The mapping says that this header is the column."),
     "header_read_as": FindingMeaning(
         Level.NOTE, "This header was read as the column. If it is another one, say so with a mapping."
@@ -85,3 +115,28 @@ def merge(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         examples = tuple(dict.fromkeys((*known.examples, *each.examples)))[:MAX_EXAMPLES]
         merged[each.code, each.column] = Finding(each.code, each.column, known.count + each.count, examples)
     return tuple(merged.values())
+
+
+class FindingLog:
+    """Findings gathered while a file is read."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str | None], int] = {}
+        self._examples: dict[tuple[str, str | None], list[str]] = {}
+
+    def add(self, code: str, count: int = 1, *examples: str, column: str | None = None) -> None:
+        """Count something that was noticed; a count of 0 is nothing."""
+        if not count:
+            return
+        key = code, column
+        self._counts[key] = self._counts.get(key, 0) + count
+        shown = self._examples.setdefault(key, [])
+        if len(shown) < MAX_EXAMPLES:
+            shown += [example for example in examples if example not in shown]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All so far, added up."""
+        return tuple(
+            Finding(*key, count, tuple(self._examples[key][:MAX_EXAMPLES])) for key, count in self._counts.items()
+        )

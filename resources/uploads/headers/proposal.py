@@ -105,7 +105,13 @@ def refuse_repeated(layout: Layout, settings: UploadSettings, *, filename: str) 
 
 
 def refuse_what_is_missing(
-    kind: Kind, layout: Layout, settings: UploadSettings, *, filename: str, sample: Callable[[], Sample]
+    kind: Kind,
+    headers: Sequence[str],
+    layout: Layout,
+    settings: UploadSettings,
+    *,
+    filename: str,
+    sample: Callable[[], Sample],
 ) -> None:
     """Refuse a file that lacks a required column, with what could be it and how to say so.
 
@@ -118,7 +124,6 @@ def refuse_what_is_missing(
     missing = missing_columns(kind, layout)
     if not missing:
         return
-    headers = layout.headers
     found = ", ".join(header.strip()[:60] for header in headers[:_MOST_NAMED])
     proposal = propose(kind, headers, sample(), settings)
     nothing = not any(column.name in layout.names for column in columns(kind))

@@ -29,8 +29,6 @@ from resources.uploads.normalising.texts import clean_text
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, RaggedRow, TextBatch
 from resources.uploads.parsing.validation import ValidationRule, extra_column_rule, failing_rows, parsed
 
-WRONG_FIELD_COUNT = "row.wrong_field_count"
-OPEN_QUOTE = "row.open_quote"
 _MAX_BROKEN = 63
 
 
@@ -77,11 +75,11 @@ def check_batch(batch: TextBatch, *, rules: Sequence[ValidationRule], reading: R
         width = len(names) - batch.made
         rejected = pl.concat([rejected, _ragged_frame(batch.ragged, names, width)]).sort(REJECTED_ROW)
         wrong = tuple(
-            RowError(row=r.row, column=None, error=_ragged_reason(r, width), value=cut(",".join(r.fields[:20])))
+            RowError(row=r.row, column=None, error=r.reason, value=cut(",".join(r.fields[:20])))
             for r in batch.ragged[:MAX_LISTED_ERRORS]
         )
         errors = first_errors((*errors, *wrong))
-        counts.update(Counter(OPEN_QUOTE if row.open_quote else WRONG_FIELD_COUNT for row in batch.ragged))
+        counts.update(Counter(row.code for row in batch.ragged))
     return CheckedBatch(
         _typed(valid, kind),
         rejected,
@@ -204,20 +202,11 @@ def _no_rejected(text: pl.DataFrame) -> pl.DataFrame:
     return _rejected(text.clear(), reasons=pl.Series([], dtype=pl.String))
 
 
-def _ragged_reason(ragged: RaggedRow, width: int) -> str:
-    if ragged.open_quote:
-        return f"a quote is opened and never closed, so the row runs to line {ragged.last_line}, the last"
-    reason = f"the row has {len(ragged.fields)} fields and the header has {width}"
-    if ragged.last_line > ragged.row:
-        reason += f"; it runs to line {ragged.last_line}: look for a quote that is not closed"
-    return reason
-
-
 def _ragged_frame(rows: Sequence[RaggedRow], names: Sequence[str], width: int) -> pl.DataFrame:
     """Return ragged rows with their fields from the left, as many as there are headers (`width`)."""
     padded = [((*row.fields, *[""] * len(names))[:width] + ("",) * len(names))[: len(names)] for row in rows]
     cells = {name: [row[i] for row in padded] for i, name in enumerate(names)}
-    reasons = [_ragged_reason(row, width) for row in rows]
+    reasons = [row.reason for row in rows]
     ours: dict[str, list[int] | list[str]] = {REJECTED_ROW: [row.row for row in rows], REJECTED_REASON: reasons}
     schema = {REJECTED_ROW: pl.Int64, REJECTED_REASON: pl.String, **dict.fromkeys(names, pl.String)}
     return pl.DataFrame({**ours, **cells}, schema=schema)

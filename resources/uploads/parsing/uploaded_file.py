@@ -11,12 +11,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from resources.base.errors import TooLarge, UploadRefused
+from resources.uploads.dialects.encoding import Readable
 
 _SIGNATURES = (
-    (b"PK\x03\x04", "a zip file or an Excel workbook; in a spreadsheet use 'Save as CSV UTF-8'"),
+    (b"PK\x03\x04", "a zip file or an Excel workbook; in a spreadsheet use 'Save as CSV UTF-8', or unpack it"),
     (b"PK\x05\x06", "an empty zip file"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook; use 'Save as CSV UTF-8'"),
     (b"\x89PNG", "a PNG picture"),
@@ -29,13 +30,6 @@ _SIGNATURES = (
     (b"\xfd7zXZ", "an xz archive; compress with gzip instead"),
     (b"7z\xbc\xaf", "a 7z archive; compress with gzip instead"),
 )
-_WIDE_MARKS = (
-    (b"\xff\xfe\x00\x00", "UTF-32"),
-    (b"\x00\x00\xfe\xff", "UTF-32"),
-    (b"\xff\xfe", "UTF-16"),
-    (b"\xfe\xff", "UTF-16"),
-)
-_UTF8_MARK = b"\xef\xbb\xbf"
 SMALL_TEXT_BYTES = 64 * 1024
 _SNIFF_BYTES = 4096
 _PARQUET_MARK = b"PAR1"
@@ -51,12 +45,6 @@ class Format(StrEnum):
     CSV_GZ = ".csv.gz"
     TSV_GZ = ".tsv.gz"
     PARQUET = ".parquet"
-
-
-class Readable(Protocol):
-    """A stream of bytes, as far as the readers need one."""
-
-    def read(self, size: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +63,7 @@ class UploadedFile:
 
 
 class LimitedStream:
-    """Text bytes of a source, gunzipped if need be, without a UTF-8 mark, and never more than `max_bytes`."""
+    """Text bytes of a source, gunzipped if need be, and never more than `max_bytes`."""
 
     def __init__(self, raw: BinaryIO, *, file: UploadedFile, max_bytes: int) -> None:
         gunzip = file.format in (Format.CSV_GZ, Format.TSV_GZ)
@@ -83,7 +71,6 @@ class LimitedStream:
         self._name = file.filename
         self._left = max_bytes
         self._max = max_bytes
-        self._started = False
 
     def read(self, size: int, /) -> bytes:
         """Read up to `size` bytes; nothing at the end.
@@ -101,9 +88,6 @@ class LimitedStream:
         self._left -= len(data)
         if self._left < 0:
             raise _too_large(self._name, self._max)
-        if not self._started:
-            self._started = True
-            data = data.removeprefix(_UTF8_MARK)
         return data
 
 
@@ -174,23 +158,24 @@ def display_name(filename: str) -> str:
 
 
 def refuse_what_is_not_text(start: bytes, name: str) -> None:
-    """Refuse a text file whose first bytes show that it is something else.
+    """Refuse a file whose first bytes show that it is no text in any encoding.
 
     Raises:
-        UploadRefused: `not_utf8` or `not_csv`.
+        UploadRefused: `not_csv`.
     """
-    for mark, encoding in _WIDE_MARKS:
-        if start.startswith(mark):
-            raise not_utf8(name, f"it is {encoding}")
     for mark, what in _SIGNATURES:
         if start.startswith(mark):
             raise UploadRefused("not_csv", f"{name} is {what}; send CSV, TSV, CSV.gz or Parquet.")
-    head = start[:_SNIFF_BYTES]
-    nuls = head.count(0)
-    if nuls and nuls >= len(head) // 3 and (set(head[0::2]) == {0} or set(head[1::2]) == {0}):
-        raise not_utf8(name, "it looks like UTF-16")
-    refuse_nul(head, name)
-    text = head.lstrip().lower()
+
+
+def refuse_other_text(start: bytes, name: str) -> None:
+    """Refuse text in UTF-8 that is no table, by its first bytes.
+
+    Raises:
+        UploadRefused: `not_csv`.
+    """
+    refuse_nul(start[:_SNIFF_BYTES], name)
+    text = start[:_SNIFF_BYTES].lstrip().lower()
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<body", b"<head")):
         raise UploadRefused("not_csv", f"{name} is a web page or XML, not CSV; check that the export was downloaded.")
     if text.startswith((b"{", b"[")):
@@ -203,11 +188,6 @@ def refuse_nul(block: bytes, name: str) -> None:
         raise UploadRefused(
             "not_csv", f"{name} contains NUL bytes, so it is not text; export it again as CSV in UTF-8."
         )
-
-
-def not_utf8(name: str, why: str) -> UploadRefused:
-    """Return the refusal of a file in another encoding."""
-    return UploadRefused("not_utf8", f"{name} is not UTF-8: {why}. Save it as CSV in UTF-8 and send it again.")
 
 
 def _format_of(start: bytes, name: str) -> Format:
