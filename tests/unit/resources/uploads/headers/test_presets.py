@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import polars as pl
 import pytest
 
-from resources.tenants.settings import UploadSettings
+from resources.control_db.uploads import counting_uploads
+from resources.tenants.settings import TenantSettings, UploadSettings
 from resources.uploads.contract.columns import INTERACTION_TYPES, Kind, columns
+from resources.uploads.deduplication.variants import variant_ids, with_items_of_variants
 from resources.uploads.headers.layout import missing_columns, read_headers
 from resources.uploads.headers.presets import PRESETS, Preset, find_preset
 from resources.uploads.headers.words import key_of
@@ -74,8 +77,6 @@ def test_equal_ids_with_other_contents_are_a_conflict_in_any_other_file(inspect:
 
 
 def test_strict_rejects_rows_without_title(inspect: Any) -> None:
-    from resources.tenants.settings import TenantSettings
-
     settings = TenantSettings(uploads=UploadSettings(strictness="strict"))
     report = inspect("items", "item_id,title,price\n1,A,2\n1,,3\n", settings=settings).report
     assert report.errors_by_rule == {"title.empty": 1}
@@ -132,3 +133,25 @@ def test_rejected_rows_of_a_preset_can_be_mended_and_sent_again(inspect: Any) ->
     again = inspect("interactions", mended)
     assert (again.report.rows_accepted, again.report.rows_rejected) == (1, 0)
     assert again.accepted.select("user_id", "item_id", "interaction_type").row(0) == ("18", "b", "purchase")
+
+
+def test_an_event_with_a_variant_is_known_and_means_its_item(shop: Any) -> None:
+    shop.put("items", SHOPIFY.replace("scarf,,,,,,,,L", "scarf,Scarf,,,,,,,L"))
+    events = "user_id,item_id,interaction_type,timestamp\n"
+    events += "".join(f"u1,{item},view,2024-05-0{day}\n" for day, item in enumerate(("SC-M", "scarf", "HA", "no"), 1))
+    assert shop.put("interactions", events, minutes=1).statistics.unknown_items == 1
+    found = variant_ids(shop.lake, counting_uploads(shop.db, shop.tenant, kind="items"))
+    assert dict(found.select("variant_id", "item_id").iter_rows()) == {
+        "SC-S": "scarf",
+        "SC-M": "scarf",
+        "SC-L": "scarf",
+        "HA": "hat",
+    }
+    rows = pl.LazyFrame({"item_id": ["SC-M", "scarf", "no"], "quantity": [1, 2, 3]})
+    assert with_items_of_variants(rows, found).collect().rows() == [("scarf", 1), ("scarf", 2), ("no", 3)]
+
+
+def test_an_id_that_is_an_item_itself_is_no_variant(shop: Any) -> None:
+    shop.put("items", SHOPIFY.replace("scarf,,,,,,,,L,SC-L", "SC-M,Another,,,,,,,L,SC-L"))
+    found = variant_ids(shop.lake, counting_uploads(shop.db, shop.tenant, kind="items"))
+    assert "SC-M" not in found["variant_id"].to_list()
