@@ -34,7 +34,7 @@ from resources.uploads.contract.quality import upload_quality
 from resources.uploads.contract.report import UploadReport
 from resources.uploads.deduplication.keys import KEYS_FILE, write_keys
 from resources.uploads.parsing.uploaded_file import UploadedFile, identify
-from resources.uploads.parsing.validation import rules_fingerprint
+from resources.uploads.parsing.validation import mapping_fingerprint, rules_fingerprint
 
 _UPLOAD_ID = re.compile(r"(items|users|interactions)-[0-9a-f]{16}")
 
@@ -208,11 +208,10 @@ def _since(
 
 
 def _other_rules(lake: Lake, upload: UploadRecord, fingerprint: str) -> str | None:
-    """Return the fingerprint of the rules now, if an upload had rejected rows under others."""
-    if not upload.rows_rejected:
-        return None
-    report = read_report(lake, upload.tenant, upload.upload_id)
-    return fingerprint if report.rules_fingerprint != fingerprint else None
+    """Return the fingerprint of the rules now, if an upload had rejected rows under others or another mapping."""
+    known = read_report(lake, upload.tenant, upload.upload_id).rules_fingerprint
+    other_mapping = mapping_fingerprint(known) != mapping_fingerprint(fingerprint)
+    return fingerprint if known != fingerprint and (upload.rows_rejected or other_mapping) else None
 
 
 def _check_room(report: UploadReport, stored: Sequence[UploadRecord], most: int) -> None:

@@ -79,7 +79,8 @@ FINDINGS: dict[str, FindingMeaning] = {
     ),
     "header_repeated": FindingMeaning(
         Level.WARNING,
-        "The header is there more than once. A second column of ours fills empty cells of the first; others get a number.",
+        "The header is there more than once. A second column of ours fills empty cells of the first; another one gets "
+        "a number behind its name.",
     ),
     "header_ambiguous": FindingMeaning(
         Level.WARNING, "Each of these headers could be the column, so none was read. Say which with a mapping."

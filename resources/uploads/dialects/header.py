@@ -139,6 +139,11 @@ def records(lines: Iterable[str], dialect: Dialect, *, strict: bool = False) -> 
     return csv.reader(lines, delimiter=dialect.separator, quotechar=dialect.quote, strict=strict)
 
 
+def shown_separator(separator: str) -> str:
+    """Return the name of a separator, for people."""
+    return _SHOWN.get(separator, separator)
+
+
 def straight_quotes(text: bytes) -> bytes:
     """Return lines with straight quotes for the curly ones around cells."""
     return _CURLY_QUOTES.sub(b'"', text)
@@ -287,14 +292,14 @@ def _problem(found: _Found, lines: Sequence[bytes]) -> str | None:
     for other in SEPARATORS:
         rows = [tuple(row) for row in records(texts, Dialect(other)) if row]
         if other != found.dialect.separator and _fit(rows, width) == 1:
-            between = f"between its names, and {_SHOWN[other]} between the cells of the rows"
-            return f"the header has {_SHOWN.get(found.dialect.separator, found.dialect.separator)} {between}"
+            between = f"between its names, and {shown_separator(other)} between the cells of the rows"
+            return f"the header has {shown_separator(found.dialect.separator)} {between}"
     return None
 
 
 def _findings(found: _Found, lines: Sequence[bytes], above: int, *, tabbed: bool) -> Iterator[Finding]:
     if found.dialect.separator != ("\t" if tabbed else ","):
-        yield Finding("other_separator", None, 1, (found.dialect.separator,))
+        yield Finding("other_separator", None, 1, (shown_separator(found.dialect.separator),))
     if found.dialect.quote == "'":
         yield Finding("single_quotes", None, 1)
     if found.dialect.curly:

@@ -308,7 +308,7 @@ class _Choice:
                 for each, name in enumerate(names)
                 if each != place and name == target and each not in self._targets
             ]
-            if target in self._listed and others:
+            if target in self._listed and names[place] == target and others:
                 self._targets |= dict.fromkeys(others)
                 self._make(FirstFilled(target, (target, *(self._extra(each) for each in others))))
 

@@ -19,6 +19,7 @@ _TIME = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( .*)?|\d{9,10}(\.\d+)?|\d{13}|\d{16}|"
     r"(19|20)\d{6}(\d{6})?"
 )
+_VALUE = re.compile(r"[-+]?\d+([.,]\d+)?")
 _ID = re.compile(r"[\w.@:+-]{1,64}")
 _TYPE_WORDS = frozenset(
     map(key_of, (*INTERACTION_TYPES, "buy", "cart", "order", "transaction", "page_view", "pageview"))
@@ -62,10 +63,15 @@ def propose(
     found: dict[str, tuple[str, str]] = {}
     wanted = [column for column in missing_columns(kind, layout) if column.name not in found]
     guesses = _Guesses(kind, free, sample, known_items)
-    for column in sorted(wanted, key=lambda spec: _ORDER.index(spec.name)):
-        guess = guesses.guess(column)
-        if guess is not None:
-            found[guess[0]] = (column.name, guess[1])
+    wanted = sorted(wanted, key=lambda spec: _ORDER.index(spec.name))
+    before = -1
+    while len(found) > before:  # what is found makes the others fewer
+        before = len(found)
+        named = {target for target, _ in found.values()}
+        for column in wanted:
+            guess = None if column.name in named else guesses.guess(column)
+            if guess is not None:
+                found[guess[0]] = (column.name, guess[1])
     default = None
     named = {target for target, _ in found.values()}
     if kind is Kind.INTERACTIONS and "rating" in named and "interaction_type" not in named:
@@ -123,7 +129,8 @@ def refuse_what_is_missing(
     found = ", ".join(header.strip()[:60] for header in headers[:_MOST_NAMED])
     proposal = propose(kind, headers, sample(), settings)
     nothing = not any(column.name in layout.names for column in columns(kind))
-    if nothing and len(proposal.mapping.columns) < len(missing):
+    is_data = any(_VALUE.fullmatch(header.strip()) or _TIME.fullmatch(header.strip()) for header in headers)
+    if nothing and (is_data or not proposal.mapping.columns):
         hint = " It looks separated by semicolons: use commas." if ";" in headers[0] else ""
         raise UploadRefused(
             "no_header",
@@ -165,8 +172,8 @@ _HOW = {
         'field mapping={"default_interaction_type": "purchase"}.'
     ),
     "timestamp": (
-        "Every interaction needs its time: add timestamp, or map a column with --map HEADER=timestamp. Data that only has "
-        "an order of purchases has no times that could be read; export it with dates."
+        "Every interaction needs its time: add timestamp, or map a column with --map HEADER=timestamp. Data that only "
+        "has an order of purchases has no times that could be read; export it with dates."
     ),
 }
 _ORDER = ("timestamp", "interaction_type", "item_id", "user_id", "title")

@@ -162,7 +162,7 @@ STOCK = (
 )
 """Headers of the pieces in stock of an item: more than none is available."""
 GROUP = ("item_group_id",)
-"""Headers of the product that a variant belongs to. A `parent_id` is none: in many exports 0 means that there is none."""
+"""Headers of the product that a variant belongs to. `parent_id` is none of them: in many exports 0 means no parent."""
 LANGUAGES = ("en", "de", "fr", "es", "it", "nl", "pt", "pl", "sv", "da", "no", "fi", "cs")
 """Languages of titles, the one that is shown first."""
 

@@ -13,10 +13,10 @@ from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.findings import Finding, FindingLog
 from resources.uploads.contract.limits import TakesLong, UploadLimits
 from resources.uploads.contract.report import FileReading
-from resources.uploads.dialects.encoding import DecodedStream, Encoding, FoundEncoding, find_encoding
+from resources.uploads.dialects.encoding import DecodedStream, Encoding, FoundEncoding, ReadAgain, find_encoding
 from resources.uploads.dialects.header import CsvHeader, HeaderSearch, read_header
 from resources.uploads.headers.layout import Layout, read_headers, recognise
-from resources.uploads.headers.proposal import Sample, refuse_repeated, refuse_what_is_missing
+from resources.uploads.headers.proposal import SAMPLE_ROWS, Sample, refuse_repeated, refuse_what_is_missing
 from resources.uploads.headers.variants import Continuations
 from resources.uploads.parsing.csv_reader import TextBatch, read_batches
 from resources.uploads.parsing.parquet_table import ParquetRows
@@ -53,11 +53,15 @@ class TextTable:
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """What decides how a file is read; `encoding` is what a first reading has found."""
+    """What decides how a file is read; `encoding` is what a first reading has found.
+
+    `complete` says that a file which lacks a required column is refused.
+    """
 
     kind: Kind
     settings: UploadSettings
     encoding: Encoding | None
+    complete: bool = True
 
     @property
     def strict(self) -> bool:
@@ -77,8 +81,11 @@ def open_table(
     max_bytes: int,
     limits: UploadLimits,
     encoding: Encoding | None = None,
+    complete: bool = True,
 ) -> Iterator[TextTable]:
     """Open an upload of any accepted format. `encoding` is what `ReadAgain` said, if it was opened before.
+
+    With `complete`, a file that lacks a required column is refused.
 
     Raises:
         TooLarge: the text is over `max_bytes`, compressed or not, or there are too many rows.
@@ -87,11 +94,38 @@ def open_table(
         UploadRefused: the file cannot be read at all. All of them may also be raised while batches are read.
     """
     table = _open_parquet if file.format is Format.PARQUET else _open_text
-    with table(file, _Rules(kind, settings, encoding), max_bytes=max_bytes, limits=limits) as opened:
+    with table(file, _Rules(kind, settings, encoding, complete), max_bytes=max_bytes, limits=limits) as opened:
         counted = _counted(opened.batches, limits, file.filename)
         if settings.strictness == "lenient":
             counted = _continued(counted, opened.continuations)
         yield replace(opened, batches=counted)
+
+
+def read_head(
+    file: UploadedFile,
+    kind: Kind,
+    *,
+    settings: UploadSettings,
+    max_bytes: int,
+    limits: UploadLimits,
+    encoding: Encoding | None = None,
+) -> tuple[tuple[str, ...], Sample]:
+    """Return the headers of an upload and the cells of its first rows, whatever its columns are.
+
+    Raises:
+        TooLarge, TakesLong, UploadRefused: as in `open_table`.
+    """
+    opened = open_table(
+        file, kind, settings=settings, max_bytes=max_bytes, limits=limits, encoding=encoding, complete=False
+    )
+    try:
+        with opened as table:
+            names = table.layout.names
+            first = next((batch.frame.head(SAMPLE_ROWS) for batch in table.batches), None)
+            cells = () if first is None else tuple(tuple(first[name].fill_null("").to_list()) for name in names)
+            return table.layout.headers, cells
+    except ReadAgain as again:
+        return read_head(file, kind, settings=settings, max_bytes=max_bytes, limits=limits, encoding=again.encoding)
 
 
 def _continued(batches: Iterator[TextBatch], continuations: Continuations) -> Iterator[TextBatch]:
@@ -167,15 +201,16 @@ def _columns(
     kept = kept_columns(rules.kind, file, rules.settings, filename=filename, log=log)
     headers = tuple(file.headers[place] for place in kept.places)
     layout = read_headers(rules.kind, headers, rules.settings)
-    refuse_what_is_missing(
-        rules.kind,
-        headers,
-        layout,
-        rules.settings,
-        filename=filename,
-        separator=file.separator,
-        sample=lambda: sample(kept.places),
-    )
+    if rules.complete:
+        refuse_what_is_missing(
+            rules.kind,
+            headers,
+            layout,
+            rules.settings,
+            filename=filename,
+            separator=file.separator,
+            sample=lambda: sample(kept.places),
+        )
     refuse_repeated(layout, rules.settings, filename=filename)
     return layout, RowShape.of(rules.kind, file.headers, kept, layout, strict=rules.strict)
 

@@ -15,7 +15,7 @@ from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaErrors
 
 from resources.base.ids import MAX_ID_BYTES
-from resources.tenants.settings import TenantSettings
+from resources.tenants.settings import FileMapping, TenantSettings
 from resources.uploads.contract.columns import (
     DELETED,
     MAX_TEXT_BYTES,
@@ -86,11 +86,28 @@ def failing_rows(frame: pl.DataFrame, rules: Sequence[ValidationRule]) -> dict[s
 
 
 def rules_fingerprint(kind: Kind, settings: TenantSettings) -> str:
-    """Return a name for the tenant's settings that decide whether a row of `kind` is accepted."""
+    """Return a name for the tenant's settings that decide whether a row of `kind` is accepted, and what it means.
+
+    With a mapping it has a second part behind a hyphen, see `mapping_fingerprint`.
+    """
     deciding: list[object] = []
     if kind is Kind.INTERACTIONS:
         deciding = [sorted(TypeNames.of(settings).names.items()), settings.rating_min, settings.rating_max]
-    return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
+    if settings.uploads.strictness == "strict":
+        deciding.append("strict")
+    mapping = settings.uploads.mappings.get(kind.value)
+    if mapping is None or mapping == FileMapping():
+        return _digest(deciding)
+    return f"{_digest(deciding)}-{_digest(mapping.model_dump(mode='json'))}"
+
+
+def mapping_fingerprint(fingerprint: str) -> str:
+    """Return the part of a fingerprint of rules that names the mapping; empty without one."""
+    return fingerprint.partition("-")[2]
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _check(rule: ValidationRule) -> pa.Check:
