@@ -144,8 +144,8 @@ def show_report(report: UploadReport, tenant: TenantId) -> None:
 
 def _show_findings(report: UploadReport) -> None:
     """Print how the file was read, what somebody should look at, and the rows of a check."""
-    if report.reading is not None and report.reading.separator is not None:
-        reading = report.reading
+    reading = report.reading
+    if reading is not None and reading.separator is not None:
         results.print(
             f"  Read as {reading.encoding} text with {shown_separator(reading.separator)} between cells and the header "
             f"on line {reading.header_line}."

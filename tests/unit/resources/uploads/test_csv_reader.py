@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resources.uploads.parsing import csv_reader
 from resources.uploads.contract.findings import FindingLog
 from resources.uploads.dialects.encoding import Encoding, FoundEncoding
 from resources.uploads.dialects.header import CsvHeader, Dialect
+from resources.uploads.parsing import csv_reader
 from resources.uploads.parsing.csv_reader import RowForm, read_batches
 
 PIECES = ["a", "é ", ",", ",", '"', '""', "\n", "\r\n", '"c"', '"c\nd"', ' "']
