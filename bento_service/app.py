@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from bento_service.api.admin import api_keys, rules, tenants, training
-from bento_service.api.data import data_docs, data_quality, interactions, items, uploads, users
+from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget
 from bento_service.dependencies import make_services
@@ -25,6 +25,7 @@ from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.items import ItemPatch, ItemsRequest
+from bento_service.schemas.mappings import MappingBody
 from bento_service.schemas.recommendation_exports import ExportBody
 from bento_service.schemas.recommendations import RecommendationRequest, SimilarRequest
 from bento_service.schemas.rules import RuleBody, RulePatch
@@ -57,6 +58,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     ItemPatch,
     RuleBody,
     RulePatch,
+    MappingBody,
     RecommendationRequest,
     BatchRequest,
     ExportBody,
@@ -75,6 +77,7 @@ _MODULES = (
     interactions,
     items,
     uploads,
+    mappings,
     rules,
     training,
     users,

@@ -149,15 +149,15 @@ def json_body(
     return {"requestBody": {"required": required, "content": content}}
 
 
-def multipart_schema(file_field: str) -> dict[str, Any]:
-    """Describe a form with one file."""
-    return {
-        "schema": {
-            "type": "object",
-            "required": [file_field],
-            "properties": {file_field: {"type": "string", "format": "binary", "description": "CSV, TSV or Parquet"}},
+def multipart_schema(file_field: str, *, mapping: bool = True) -> dict[str, Any]:
+    """Describe a form with one file, and how that is read where the form may say so."""
+    fields = {file_field: {"type": "string", "format": "binary", "description": "CSV, TSV or Parquet"}}
+    if mapping:
+        fields["mapping"] = {
+            "type": "string",
+            "description": 'How this file is read, as JSON: {"columns": {"SKU": "item_id"}}, see PUT /api/v1/mappings',
         }
-    }
+    return {"schema": {"type": "object", "required": [file_field], "properties": fields}}
 
 
 async def _admit(request: Request, cost: int) -> None:

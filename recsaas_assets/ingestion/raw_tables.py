@@ -20,6 +20,7 @@ from resources.storage.lake import Lake, scan_parquet, sink_parquet
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import TIME, Kind, accepted_schema
+from resources.uploads.deduplication.variants import variant_ids, with_items_of_variants
 from resources.uploads.normalising.ids import each_in_one_form
 from resources.uploads.store import scan_accepted
 
@@ -52,7 +53,7 @@ def write_raw_table(store: TenantStore, kind: Kind) -> RawTable:
     """Write the raw table of `kind` as a stream: every accepted row in the order received, then what came by API.
 
     That is the tracked events, or one row for each item that was changed. Rows of a user whose erasure waits are left
-    out: the run may have begun before the erasure could.
+    out: the run may have begun before the erasure could. An interaction with a variant is one with its item.
     """
     lake, db, tenant = store.lake, store.db, store.tenant
     every = list_uploads(db, tenant, kind=kind.value)
@@ -65,6 +66,9 @@ def write_raw_table(store: TenantStore, kind: Kind) -> RawTable:
     if changes:
         frames.append(change_rows(changes, upload_rows(lake, uploads)).lazy())
     table = pl.concat(frames, how="diagonal_relaxed")
+    if kind is Kind.INTERACTIONS:
+        items = counting_uploads(db, tenant, kind=Kind.ITEMS.value)
+        table = with_items_of_variants(table, variant_ids(lake, items))
     erased = users_being_erased(db, tenant)
     if erased and kind is not Kind.ITEMS:
         table = table.filter(~pl.col("user_id").is_in(list(erased)))

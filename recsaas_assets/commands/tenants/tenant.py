@@ -12,6 +12,7 @@ from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
 from recsaas_assets.commands.tenants.tenant_key import key
+from recsaas_assets.commands.tenants.tenant_mapping import mapping
 from resources.base.tenant import TenantId
 from resources.control_db.api_keys import SCOPES, create_api_key
 from resources.control_db.tenants import (
@@ -77,6 +78,7 @@ def list_(as_json: bool) -> None:
 
 
 tenant.add_command(key)
+tenant.add_command(mapping)
 
 
 @tenant.command()

@@ -116,22 +116,3 @@ def accepted_schema(kind: Kind) -> pl.Schema:
     """Return the columns of an accepted row; extra columns stand before `upload_id`, as `extra_<name>` of String."""
     fields: dict[str, pl.DataType] = {column.name: column.dtype for column in columns(kind)}
     return pl.Schema({**fields, "upload_id": pl.String(), "row_number": pl.Int64()})
-
-
-def internal_names(kind: Kind, headers: tuple[str, ...]) -> tuple[str, ...]:
-    """Map a file's headers onto the contract: a listed column keeps its name, any other becomes `extra_<name>`.
-
-    Names are compared without case and surrounding blanks. A header without text becomes `extra_column_<position>`.
-    An alias counts only when the column itself is absent.
-    """
-    cleaned = [header.strip().lower() for header in headers]
-    listed = {column.name for column in columns(kind)}
-    aliases = {column.alias: column.name for column in columns(kind) if column.alias and column.name not in cleaned}
-    names = []
-    for position, name in enumerate(cleaned, start=1):
-        target = aliases.get(name, name)
-        if target in listed or target in (REJECTED_ROW, REJECTED_REASON):
-            names.append(target)
-        else:
-            names.append(f"extra_{target or f'column_{position}'}")
-    return tuple(names)

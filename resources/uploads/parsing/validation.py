@@ -16,7 +16,7 @@ from pandera.errors import SchemaErrors
 
 from resources.base import ids as base_ids
 from resources.base.ids import MAX_ID_BYTES
-from resources.tenants.settings import TenantSettings
+from resources.tenants.settings import FileMapping, TenantSettings
 from resources.uploads.contract.columns import (
     DELETED,
     MAX_TEXT_BYTES,
@@ -121,19 +121,33 @@ def failing_rows(frame: pl.DataFrame, rules: Sequence[ValidationRule]) -> dict[s
 
 
 def rules_fingerprint(kind: Kind, settings: TenantSettings) -> str:
-    """Return a name for the tenant's settings that decide whether a row of `kind` is accepted."""
+    """Return a name for the tenant's settings that decide whether a row of `kind` is accepted, and what it means.
+
+    With a mapping it has a second part behind a hyphen, see `mapping_fingerprint`.
+    """
     uploads = settings.uploads
     mapping = uploads.mappings.get(kind.value)
     deciding: list[object] = [uploads.strictness, sorted(uploads.placeholder_ids)]
-    deciding.append(None if mapping is None else mapping.model_dump(mode="json"))
     if kind is Kind.INTERACTIONS:
         deciding += [sorted(TypeNames.of(settings).names.items()), settings.rating_min, settings.rating_max]
-    return f"{_READING}-{hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]}"
+    rules = f"{_READING}:{_digest(deciding)}"
+    if mapping is None or mapping == FileMapping():
+        return rules
+    return f"{rules}-{_digest(mapping.model_dump(mode='json'))}"
+
+
+def mapping_fingerprint(fingerprint: str) -> str:
+    """Return the part of a fingerprint of rules that names the mapping; empty without one."""
+    return fingerprint.partition("-")[2]
 
 
 def has_ids_in_one_form(fingerprint: str) -> bool:
     """Whether rows accepted by the rules of this fingerprint have their ids in the one form of each."""
-    return "-" in fingerprint
+    return ":" in fingerprint
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _check(rule: ValidationRule) -> pa.Check:

@@ -9,6 +9,7 @@ from time import process_time
 import pytest
 
 from resources.base.errors import UploadRefused
+from resources.tenants.settings import UploadSettings
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.limits import DEFAULT_LIMITS
 from resources.uploads.parsing.reader import open_table
@@ -22,7 +23,8 @@ MANY = 16 * 1024**2
 
 def lines(content: bytes) -> list[int]:
     source = identify(content, filename="a.csv", max_bytes=2**31)
-    with open_table(source, Kind.INTERACTIONS, max_bytes=2**31, limits=DEFAULT_LIMITS) as table:
+    settings = UploadSettings()
+    with open_table(source, Kind.INTERACTIONS, settings=settings, max_bytes=2**31, limits=DEFAULT_LIMITS) as table:
         return [line for batch in table.batches for line in batch.frame["row_number"]]
 
 
