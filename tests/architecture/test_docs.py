@@ -21,7 +21,7 @@ from resources.control_db.engine import ControlDb, open_control_db
 from resources.storage.lake import Lake
 from resources.tenants.settings import TenantSettings, TrainingSettings
 from resources.uploads.contract.columns import Kind
-from tests.contract_table import rule_table
+from tests.contract_table import preset_table, rule_table, word_table
 
 ROOT = Path(__file__).parents[2]
 NOT_IN_OPENAPI = {"GET /docs", "GET /", "GET /openapi.json", "GET /data-docs", "GET /shop", "GET /static/recsaas.js"}
@@ -194,6 +194,11 @@ def test_the_readme_names_the_two_commands_that_matter() -> None:
 @pytest.mark.parametrize("kind", list(Kind))
 def test_the_tables_of_the_data_contract_are_those_the_upload_applies(kind: Kind) -> None:
     assert rule_table(kind).strip() in (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    assert word_table(kind).strip() in page("docs/headers.md")
+
+
+def test_the_page_of_headers_has_the_known_exports() -> None:
+    assert preset_table().strip() in page("docs/headers.md")
 
 
 def test_the_glossary_is_short_and_its_names_are_those_of_the_code() -> None:
