@@ -5,18 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, RootModel, model_validator
+from pydantic import Field, RootModel, model_validator
 
 from bento_service.schemas.common import Answer, Body, Id, JsonObject, PlainText, Text, check_size
-from resources.base.times import in_utc
+from bento_service.schemas.values import Amount, EventTime, Number, Price
 
 MAX_EVENTS = 1000
 MAX_EXTRA_BYTES = 8 * 1024
 """Of `context` and `metadata` of one event together, as JSON."""
-
-
-_Amount = Annotated[float, Field(ge=0)]
-_Time = Annotated[datetime, AfterValidator(in_utc)]
 
 
 class EventBody(Body):
@@ -25,11 +21,11 @@ class EventBody(Body):
     user_id: Id
     item_id: Id | None = None
     interaction_type: Text = Field(description="One of ours, a name your tenant maps onto ours, or an impression.")
-    timestamp: _Time | None = Field(default=None, description="ISO 8601 or epoch; now when left out.")
-    rating: float | None = None
-    quantity: _Amount | None = None
-    price: _Amount | None = None
-    duration_seconds: _Amount | None = None
+    timestamp: EventTime = Field(default=None, description="ISO 8601 or epoch; now when left out.")
+    rating: Number = None
+    quantity: Amount = None
+    price: Price = None
+    duration_seconds: Amount = None
     event_id: Id | None = Field(default=None, description="Your id of the event: the same one again changes nothing.")
     session_id: Id | None = None
     recommendation_id: Annotated[PlainText, Field(max_length=64)] | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, RootModel, model_validator
 
 from bento_service.schemas.common import Answer, Body, Id, PlainText, Text
-from resources.base.times import in_utc
+from bento_service.schemas.values import AnyPrice, Available, Deleted, Moment
 from resources.catalogue.edits import ItemFields
 from resources.catalogue.items import Item
 from resources.uploads.contract.columns import MAX_TEXT_BYTES
@@ -41,11 +41,9 @@ class ItemPatch(Body):
     description: _Text | None = None
     image_url: _Text | None = None
     tags: _Tags | _Text | None = Field(default=None, description="A list, or a text with vertical bars between tags.")
-    price: float | None = None
-    available: bool | None = Field(default=None, description="Whether it may be recommended; null is true.")
-    created_at: Annotated[datetime, AfterValidator(in_utc)] | None = Field(
-        default=None, description="When the item joined the catalogue, ISO 8601."
-    )
+    price: AnyPrice = None
+    available: Available = Field(default=None, description="Whether it may be recommended; null is true.")
+    created_at: Moment = Field(default=None, description="When the item joined the catalogue, ISO 8601.")
     tenant_id: Text | None = Field(default=None, description="When given, it must be the credential's tenant.")
 
     def fields(self) -> ItemFields:
@@ -63,7 +61,7 @@ class ItemBody(ItemPatch):
     """One item, described as a whole: what is left out is empty. With `deleted` it leaves the catalogue."""
 
     item_id: Id
-    deleted: bool = False
+    deleted: Deleted = False
 
 
 class ItemBatch(Body):

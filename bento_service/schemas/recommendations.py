@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from bento_service.schemas.common import MAX_COUNT, Answer, Body, Id, JsonObject, Text, check_size
+from bento_service.schemas.values import Moment
 from resources.base.ids import checked_id
-from resources.base.times import in_utc
 from resources.ranker.eligibility.filters import Filters
 from resources.ranker.ranking import Fallback, ItemSource
 
@@ -75,7 +75,7 @@ class RecentEvent(Body):
 
     item_id: Id
     interaction_type: Text | None = None
-    timestamp: Annotated[datetime, AfterValidator(in_utc)] | None = None
+    timestamp: Moment = None
 
 
 class RecommendationRequest(Body):

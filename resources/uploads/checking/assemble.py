@@ -23,7 +23,6 @@ from resources.uploads.contract.columns import REJECTED_ROW, Kind, id_column
 from resources.uploads.contract.findings import Finding, Level, merge
 from resources.uploads.contract.report import (
     MAX_LISTED_ERRORS,
-    ColumnReading,
     RowError,
     UploadReport,
     reported,
@@ -81,14 +80,8 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
         rows_accepted=rows_accepted,
         rows_rejected=inspection.rows_rejected + conflicts,
         rows_duplicate=repeats.duplicates,
-        reading=inspection.reading.model_copy(
-            update={
-                "columns": tuple(
-                    ColumnReading(header=header, column=target)
-                    for header, target in zip(layout.headers, layout.targets, strict=True)
-                )
-            }
-        ),
+        rows_ignored=inspection.rows_ignored,
+        reading=inspection.reading.model_copy(update={"columns": inspection.columns}),
         notes=reported(findings, Level.NOTE),
         warnings=reported(findings, Level.WARNING),
         columns_ignored=() if kind is Kind.USERS else layout.ignored,  # of users they are attributes

@@ -23,7 +23,7 @@ from resources.uploads.checking.rejected import undo_download
 from resources.uploads.contract.columns import DELETED, REJECTED_ROW, Kind
 from resources.uploads.contract.findings import Finding, merge
 from resources.uploads.contract.incoming import UploadPolicy
-from resources.uploads.contract.report import FileReading, RowError
+from resources.uploads.contract.report import ColumnReading, FileReading, RowError
 from resources.uploads.deduplication.entries import Entries, EntryFiles, entries_of
 from resources.uploads.deduplication.pairs import Lines
 from resources.uploads.dialects.encoding import Encoding, ReadAgain
@@ -31,6 +31,7 @@ from resources.uploads.headers.layout import Layout
 from resources.uploads.normalising.columns import Reading
 from resources.uploads.normalising.decisions import Decisions, decide
 from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence, add_up
+from resources.uploads.normalising.findings import column_readings, findings_of
 from resources.uploads.parsing.batch import CheckedBatch, check_batch, first_errors
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, TextBatch
 from resources.uploads.parsing.hashing import Hashes
@@ -40,6 +41,8 @@ from resources.uploads.parsing.uploaded_file import Format, UploadedFile
 from resources.uploads.parsing.validation import ValidationRule, rules_for
 
 _CHECKERS = 2
+_MAX_READINGS_MORE = 2
+"""By what the first batch decides, and by what the whole file does; the evidence of a text is always the same."""
 _EXPANSION = {Format.CSV: 1, Format.TSV: 1, Format.CSV_GZ: 12, Format.TSV_GZ: 12, Format.PARQUET: 5}
 
 
@@ -76,7 +79,8 @@ class Inspection:
 
     The `valid` parts have the columns of `accepted_schema(kind)` with `extra_<name>` before `upload_id`, the `rejected`
     ones `rejected_row` (the line), `rejected_reason` and the columns of the file as text; both in file order.
-    `headers` maps our names of the columns onto the file's. `deleted` are the hashes that deletions name.
+    `headers` maps our names of the columns onto the file's. `deleted` are the hashes that deletions name,
+    `rows_ignored` counts rows that the tenant wants left out, `columns` says how each column was read.
     `several_rows` says that rows of items with one id describe one item together, as variants do.
     """
 
@@ -93,6 +97,8 @@ class Inspection:
     reading: FileReading
     several_rows: bool = False
     findings: tuple[Finding, ...] = ()
+    columns: tuple[ColumnReading, ...] = ()
+    rows_ignored: int = 0
 
     @property
     def kind(self) -> Kind:
@@ -139,11 +145,14 @@ def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], N
 def _inspected(check: FileCheck, work: Path, on_progress: Callable[[int], None] | None) -> Inspection:
     decisions = decide(NO_EVIDENCE, check.mapping)
     inspection, evidence = _read_file(check, decisions, work, on_progress, first_decides=True)
-    while (wanted := decide(evidence, check.mapping)) != decisions or inspection is None:
-        decisions = (
-            wanted  # at most twice: of the first batch, and of the whole file, whose evidence is always the same
-        )
+    for _ in range(_MAX_READINGS_MORE):
+        wanted = decide(evidence, check.mapping)
+        if inspection is not None and wanted == decisions:
+            break
+        decisions = wanted
         inspection, evidence = _read_file(check, decisions, work, on_progress)
+    if inspection is None:
+        raise AssertionError("only the first reading may end early")
     return inspection
 
 
@@ -175,7 +184,7 @@ def _read_file(
             if first_decides and number == 0 and decide(batch.evidence, check.mapping) != decisions:
                 return None, batch.evidence
             gathered.add(batch, keys, events)
-        return gathered.finish(), gathered.evidence
+        return gathered.finish(decisions), gathered.evidence
 
 
 class _Gathered:
@@ -215,13 +224,14 @@ class _Gathered:
         self.evidence = add_up((self.evidence, batch.evidence))
         self._ignored += batch.ignored
 
-    def finish(self) -> Inspection:
-        """Write what is left. Raises UploadRefused when there was no batch."""
+    def finish(self, decisions: Decisions) -> Inspection:
+        """Write what is left; the file was read by these decisions. Raises UploadRefused when there was no batch."""
         if not self._batches:
             raise UploadRefused(
                 "empty_file",
                 f"{self._check.file.filename} has a header and no rows; send a file with at least one row.",
             )
+        layout = self._table.layout
         return Inspection(
             check=self._check,
             valid=self._valid.finish(),
@@ -233,9 +243,15 @@ class _Gathered:
             by_event=self._by_event,
             deleted=np.unique(np.concatenate(self._deleted)),
             reading=self._table.reading,
-            layout=self._table.layout,
-            several_rows=self._table.layout.variants or self._table.continuations.filled > 0,
-            findings=merge((*self._table.findings(), *self._table.layout.findings, *self._findings)),
+            layout=layout,
+            several_rows=layout.variants or self._table.continuations.filled > 0,
+            findings=merge(
+                (*self._table.findings(), *layout.findings, *self._findings, *findings_of(self.evidence, decisions))
+            ),
+            columns=column_readings(
+                layout.headers, [target or "extra_" for target in layout.targets], self.evidence, decisions
+            ),
+            rows_ignored=self._ignored,
         )
 
 

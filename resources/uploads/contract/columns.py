@@ -31,6 +31,7 @@ class ValueType(StrEnum):
     ID = "id"
     TEXT = "text"
     NUMBER = "number"
+    MONEY = "money"
     TIME = "time"
     BOOLEAN = "boolean"
     INTERACTION_TYPE = "interaction type"
@@ -57,6 +58,7 @@ _DTYPES: dict[ValueType, pl.DataType] = {
     ValueType.ID: pl.String(),
     ValueType.TEXT: pl.String(),
     ValueType.NUMBER: pl.Float64(),
+    ValueType.MONEY: pl.Float64(),
     ValueType.TIME: TIME,
     ValueType.BOOLEAN: pl.Boolean(),
     ValueType.INTERACTION_TYPE: pl.String(),
@@ -75,7 +77,7 @@ _COLUMNS: dict[Kind, tuple[ColumnSpec, ...]] = {
         ColumnSpec("description", ValueType.TEXT, "description"),
         ColumnSpec("image_url", ValueType.TEXT, "address of a picture", max_bytes=2_000),
         ColumnSpec("tags", ValueType.TEXT, "tags, separated by a vertical bar", max_bytes=20_000),
-        ColumnSpec("price", ValueType.NUMBER, "price"),
+        ColumnSpec("price", ValueType.MONEY, "price"),
         ColumnSpec("available", ValueType.BOOLEAN, "whether it may be recommended; true when left out"),
         ColumnSpec("created_at", ValueType.TIME, "when the item joined the catalogue"),
         ColumnSpec(DELETED, ValueType.BOOLEAN, "true takes the item out of the catalogue; needs no title"),
@@ -92,7 +94,7 @@ _COLUMNS: dict[Kind, tuple[ColumnSpec, ...]] = {
         ColumnSpec("rating", ValueType.NUMBER, "the user's rating; required when the type is rating"),
         ColumnSpec("duration_seconds", ValueType.NUMBER, "how long"),
         ColumnSpec("quantity", ValueType.NUMBER, "how many"),
-        ColumnSpec("price", ValueType.NUMBER, "price paid for one"),
+        ColumnSpec("price", ValueType.MONEY, "price paid for one"),
         ColumnSpec("session_id", ValueType.ID, "the visit it belongs to"),
         ColumnSpec("event_id", ValueType.ID, "the shop's id of the event; makes a retry harmless"),
         ColumnSpec(DELETED, ValueType.BOOLEAN, "true takes the earlier rows away that are equal or have the event_id"),

@@ -36,6 +36,44 @@ def _warning(message: str) -> FindingMeaning:
     return FindingMeaning(Level.WARNING, message)
 
 
+_LEFT_EMPTY = "the cells are empty now, and the rows are kept"
+_NOTES = {
+    "empty_word": "Words such as NULL and N/A were read as empty cells.",
+    "zero_time": "Dates of zeros were read as empty cells.",
+    "formula_taken_off": "Formulas and apostrophes around values, as spreadsheets need them, were taken off.",
+    "currency_taken_off": "Currencies beside amounts were taken off; a file without a column `currency` has one now.",
+    "thousands_taken_off": "Signs between thousands were taken off.",
+    "decimal_comma": "Commas before decimals were read as points.",
+    "boolean_word": "Words for yes and no were read as true and false.",
+    "time_form": "Times in other forms than ISO 8601 were read.",
+    "excel_days": "Numbers of days, as spreadsheets count them, were read as times.",
+    "type_mapped": "Names of interaction types were read as ours.",
+    "type_ignored": "Rows were left out, because the tenant's settings map the name of their type onto `ignore`.",
+}
+_WARNINGS = {
+    "not_a_number": f"These are no numbers; {_LEFT_EMPTY}. Write numbers like 1234.5.",
+    "ambiguous_number": "The sign may stand before decimals or between thousands, and no cell of the column says it: "
+    f"{_LEFT_EMPTY}. Set `decimal` in the mapping of such files, or write numbers like 1234.5.",
+    "number_range": f"These are ranges and no single numbers; {_LEFT_EMPTY}. Send one, such as the lowest price.",
+    "point_assumed": "The point was read as one before decimals, though it may be one between thousands. "
+    "If it is, set `decimal` to a comma in the mapping of such files, take the upload back and send it again.",
+    "not_a_boolean": f"These say neither yes nor no; {_LEFT_EMPTY}. Write true or false.",
+    "not_a_time": f"These are no times; {_LEFT_EMPTY}. Write times like 2024-05-31T14:05:00Z.",
+    "ambiguous_date": f"The day may stand before the month or behind it, and no cell of the column says which; "
+    f"{_LEFT_EMPTY}. Set `date_order` in the mapping of such files, or write dates like 2024-05-31.",
+    "day_first_assumed": "Dates with points between day and month were read with the day first. If the month is, set "
+    "`date_order` in the mapping of such files, take the upload back and send it again.",
+    "both_date_orders": "Some dates have the day first and others the month, so dates that could be either were not "
+    "read. Write dates like 2024-05-31.",
+    "two_digit_year": f"The year has two digits; {_LEFT_EMPTY}. Write years with four.",
+    "lost_digits": f"A program has rounded these and lost digits; {_LEFT_EMPTY}. Export the column as text.",
+    "several_currencies": "Prices are in several currencies, and are compared as if they were in one. "
+    "Send files in one currency each.",
+    "unknown_type": "Rows whose interaction type is unknown were rejected. Map such names onto ours, or onto "
+    "`ignore` to leave their rows out: `recsaas tenant set TENANT interaction_types.NAME=view`, or "
+    "`interaction_types` in the settings of PATCH /api/v1/admin/tenants/{id}; then send the file again.",
+}
+
 FINDINGS: dict[str, FindingMeaning] = {
     "read_as_windows_1252": _warning(
         "The file is not UTF-8 and was read as Windows-1252; look at the words, and save the file as UTF-8, or set "
@@ -87,6 +125,8 @@ FINDINGS: dict[str, FindingMeaning] = {
     "mapped_column_unknown": FindingMeaning(
         Level.WARNING, "The mapping leads from this header to a column that there is not. Correct the mapping."
     ),
+    **{code: FindingMeaning(Level.NOTE, message) for code, message in _NOTES.items()},
+    **{code: FindingMeaning(Level.WARNING, message) for code, message in _WARNINGS.items()},
 }
 """Every code of a finding and what it means; docs/data.md lists them."""
 

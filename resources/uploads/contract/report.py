@@ -103,6 +103,7 @@ class UploadReport(BaseModel):
     should look at; `columns_ignored` are headers whose columns are kept and not used. `preview` has the first rows as
     they would be stored, when only a check was asked for.
 
+    `rows_ignored` counts rows that are in no other number, because the tenant wants their types left out.
     `errors_by_rule` counts rejected rows by `<column>.<rule>`; a row that breaks two rules counts under both.
     `already_stored` says that nothing was stored, because the content was there before: the report is the first one.
     `rules_fingerprint` names the tenant's rules by which the rows were judged.
@@ -119,6 +120,7 @@ class UploadReport(BaseModel):
     rows_accepted: int
     rows_rejected: int
     rows_duplicate: int
+    rows_ignored: int = 0
     reading: FileReading | None = None
     notes: tuple[ReportFinding, ...] = ()
     warnings: tuple[ReportFinding, ...] = ()

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resources.tenants.settings import TenantSettings, UploadSettings
 from resources.uploads.checking import parts
 from resources.uploads.contract.columns import Kind, ValueType, columns
 from resources.uploads.deduplication import entries, pairs
@@ -34,6 +35,9 @@ NOT_A_TIME = "is not a time: write it like 2024-05-31T14:05:00Z, or as epoch sec
 NOT_A_BOOLEAN = "is not one of true, false, 1, 0, yes, no"
 ONE_OF_TWO = "with other values; keep one of the two"
 NOT_A_NUMBER = "is not a number: write it like 1234.5"
+
+STRICT = TenantSettings(uploads=UploadSettings(strictness="strict"))
+"""To the letter of the contract."""
 
 IDS = st.sampled_from(["a", "b", "c", " a ", "ü", "x,y", 'q"q', "", "  ", "l\nf", "x" * 257])
 INTERACTIONS = st.tuples(
@@ -85,7 +89,7 @@ def test_every_row_of_any_file_is_answered_truly(
 ) -> None:
     kind, rows = file
     text, lines = written(HEADERS[kind], rows, ends=ends, blank_after=blank)
-    result = inspect(kind, text)
+    result = inspect(kind, text, settings=STRICT)
     accepted, rejected = expected(kind, dict(zip(lines, rows, strict=True)), HEADERS[kind])
     assert dict(zip(result.rejected["rejected_row"], result.rejected["rejected_reason"], strict=True)) == rejected
     assert result.accepted["row_number"].to_list() == accepted
@@ -223,7 +227,7 @@ def test_the_oracle_knows_every_reason_of_the_contract() -> None:
     for time, rating in (("2999-01-01", "x"), ("1970-01-01", "11"), ("", "")):
         row = {"interaction_type": "rating", "timestamp": time, "rating": rating}
         told += " ".join(interaction_reasons(dict.fromkeys(HEADERS["interactions"], "") | row))
-    cells = re.findall(r"\| ([^|]+) \|\n", rule_table(Kind.INTERACTIONS) + rule_table(Kind.ITEMS))
+    cells = re.findall(r"\| ([^|]+) \|\n", rule_table(Kind.INTERACTIONS, STRICT) + rule_table(Kind.ITEMS, STRICT))
     reasons = {reason for cell in cells for reason in cell.split("; ")} - {"a row is rejected when it"}
     # Long texts are in the tests of nasty files.
     limits = {column.max_bytes for column in columns(Kind.ITEMS) if column.value_type is ValueType.TEXT}
