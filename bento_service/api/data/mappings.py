@@ -10,7 +10,7 @@ from bento_service.dependencies import Services, WithServices
 from bento_service.http.json_body import json_body, multipart_schema, read_body
 from bento_service.http.multipart import FIELD, ReceivedFile, received_file
 from bento_service.scheduling.threads import threaded
-from bento_service.schemas.mappings import MappingAnswer, MappingBody
+from bento_service.schemas.uploads import MappingAnswer, MappingBody
 from resources.base.errors import NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant

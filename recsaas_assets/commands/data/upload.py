@@ -21,6 +21,7 @@ from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.limits import UploadLimits
 from resources.uploads.contract.quality import UploadQuality
 from resources.uploads.contract.report import UploadReport
+from resources.uploads.dialects.header import shown_separator
 from resources.uploads.headers.mapping import laid_over, mapping_of
 from resources.uploads.store import read_report, rejected_csv
 from resources.uploads.store_in_child import store_in_child
@@ -143,11 +144,17 @@ def show_report(report: UploadReport, tenant: TenantId) -> None:
 
 def _show_findings(report: UploadReport) -> None:
     """Print how the file was read, what somebody should look at, and the rows of a check."""
+    reading = report.reading
+    if reading is not None and reading.separator is not None:
+        results.print(
+            f"  Read as {reading.encoding} text with {shown_separator(reading.separator)} between cells and the header "
+            f"on line {reading.header_line}."
+        )
     for sign, findings in (("·", report.notes), ("[yellow]![/]", report.warnings)):
         for each in findings:
             where = f"{each.column}: " if each.column else ""
             examples = f" ({', '.join(each.examples)})" if each.examples else ""
-            results.print(f"  {sign} {escape(where)}{escape(each.message)}{escape(examples)}")
+            results.print(f"  {sign} {each.count:,} × {escape(where)}{escape(each.message)}{escape(examples)}")
     if report.preview:
         shown = [name for name in report.preview[0] if any(row[name] is not None for row in report.preview)]
         table = Table(*map(escape, shown))

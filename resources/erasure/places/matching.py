@@ -5,20 +5,23 @@ from __future__ import annotations
 import gzip
 import re
 import sys
-from typing import IO, cast
+from typing import cast
 
 import polars as pl
 from upath import UPath
 
+from resources.base.errors import UploadRefused
 from resources.storage.lake import scan_parquet
 from resources.uploads.contract.columns import REJECTED_REASON, Kind
+from resources.uploads.dialects.encoding import DecodedStream, Readable, find_encoding
 from resources.uploads.headers.words import key_of
 
 USER = "user_id"
 _USER_KEY = key_of(USER)
 _BLOCK = 1 << 20
 # What may stand beside a cell: separators, quotes, blanks, line ends, the mark at the start of a file.
-_BESIDE = rb"[^,;\t\"' \r\n\xbf]"
+_BESIDE = rb"[^,;|\t\"' \r\n\xbf]"
+_START = 64 * 1024
 _RAGGED = "fields and the header has"
 
 
@@ -81,13 +84,24 @@ def file_names_user(path: UPath, user_id: str, kind: Kind) -> bool:
     with path.open("rb") as handle:
         if path.name.endswith(".gz"):
             with gzip.open(handle) as unpacked:
-                return bool(stream_names_user(cast("IO[bytes]", unpacked), user_id))
-        return bool(stream_names_user(cast("IO[bytes]", handle), user_id))
+                return _text_names_user(cast("Readable", unpacked), user_id)
+        return _text_names_user(handle, user_id)
 
 
-def stream_names_user(handle: IO[bytes], user_id: str, *, most: int = sys.maxsize) -> bool | None:
+def _text_names_user(handle: Readable, user_id: str) -> bool:
+    """Whether a text names the user, in whatever encoding; of one that cannot be read nobody knows, so it does."""
+    start = handle.read(_START)
+    try:
+        found = find_encoding(start, asked=None, strict=False, filename="")
+        return bool(stream_names_user(DecodedStream(handle, start, found, filename=""), user_id))
+    except UploadRefused:
+        return True
+
+
+def stream_names_user(handle: Readable, user_id: str, *, most: int = sys.maxsize) -> bool | None:
     """Whether a text names the user in its first `most` bytes; None when it goes on after them."""
-    pattern, overlap = _pattern(user_id), 2 * len(user_id.encode()) + 2
+    # A file that begins as ASCII may go on as Windows-1252.
+    pattern, overlap = _pattern(user_id, *_in_windows_1252(user_id)), 2 * len(user_id.encode()) + 2
     kept = b""
     while block := handle.read(_BLOCK):
         window = kept + block
@@ -101,8 +115,15 @@ def stream_names_user(handle: IO[bytes], user_id: str, *, most: int = sys.maxsiz
     return pattern.search(kept) is not None
 
 
-def _pattern(user_id: str) -> re.Pattern[bytes]:
-    forms = {user_id.encode(), user_id.replace('"', '""').encode()}
+def _in_windows_1252(user_id: str) -> tuple[bytes, ...]:
+    try:
+        return (user_id.encode("cp1252"),)
+    except UnicodeEncodeError:
+        return ()
+
+
+def _pattern(user_id: str, *others: bytes) -> re.Pattern[bytes]:
+    forms = {user_id.encode(), user_id.replace('"', '""').encode(), *others}
     wanted = b"|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
     return re.compile(rb"(?<!%s)(?:%s)(?!%s)" % (_BESIDE, wanted, _BESIDE))
 

@@ -28,16 +28,28 @@ class FindingMeaning:
     message: str
 
 
-def _note(message: str) -> FindingMeaning:
-    return FindingMeaning(Level.NOTE, message)
-
-
-def _warning(message: str) -> FindingMeaning:
-    return FindingMeaning(Level.WARNING, message)
-
-
 _LEFT_EMPTY = "the cells are empty now, and the rows are kept"
 _NOTES = {
+    "other_separator": "The cells are separated by this sign instead of a comma.",
+    "separator_line": "The first line names the separator, as spreadsheets write it; it was skipped.",
+    "single_quotes": "The cells are in single quotes; they were taken off.",
+    "lines_above_header": "These lines above the header were skipped.",
+    "blank_rows": "Lines without any value were skipped; they count nowhere else.",
+    "short_rows": "Rows that end before the last columns have no values there.",
+    "trailing_separators": "Rows had more separators than the header, with nothing behind them.",
+    "backslash_quotes": 'A quote within a cell was written as \\" and was read as a quote.',
+    "curly_quotes": "The cells are in curly quotes; they were taken off.",
+    "unnamed_columns": "Columns without a name, such as the index of a data frame, were left out.",
+    "nested_columns": "Columns of lists of things, structures or bytes that are no text were left out.",
+    "header_mapped": "The mapping says that this header is the column.",
+    "header_read_as": "This header was read as the column. If it is another one, say so with a mapping.",
+    "known_export": "The headers are those of a known export, and were read as such.",
+    "default_type": "No column says the type of interaction: every row was taken as this.",
+    "type_of_ratings": "No column says the type of interaction and there are ratings: every row was taken as one.",
+    "stock_read": "Items with more than 0 pieces in this column are available.",
+    "group_read": "Items with the same text in this column are variants of one item.",
+    "variant_rows": "Rows of one item that say different things were taken as its variants: one item, the lowest price."
+    "Rows of one item that say different things were taken as its variants: one item, the lowest price.",
     "empty_word": "Words such as NULL and N/A were read as empty cells.",
     "zero_time": "Dates of zeros were read as empty cells.",
     "formula_taken_off": "Formulas and apostrophes around values, as spreadsheets need them, were taken off.",
@@ -51,6 +63,19 @@ _NOTES = {
     "type_ignored": "Rows were left out, because the tenant's settings map the name of their type onto `ignore`.",
 }
 _WARNINGS = {
+    "read_as_windows_1252": "The file is not UTF-8 and was read as Windows-1252. Look at the words; if they are "
+    "wrong, save the file as UTF-8, or set `encoding` in the mapping of such files.",
+    "unescaped_quotes": "A quote within a quoted cell was not doubled; it was read as a letter of the cell. "
+    "Double such quotes in the export.",
+    "nul_bytes": "Bytes of zero, which are no text, were taken off. Look at the cells, and export them again.",
+    "unnamed_values": "A column without a name has values further down; they were left out. "
+    "Name the column, or look for a separator too many in these rows.",
+    "further_columns": "The file has more columns than are kept; those beyond were left out.",
+    "header_repeated": "The header is there more than once. A second column of ours fills empty cells of the "
+    "first; another one gets a number behind its name.",
+    "header_ambiguous": "Each of these headers could be the column, so none was read. Say which with a mapping.",
+    "mapped_header_absent": "The mapping names this header and the file lacks it. Correct the mapping, or the file.",
+    "mapped_column_unknown": "The mapping leads from this header to a column that there is not. Correct the mapping.",
     "not_a_number": f"These are no numbers; {_LEFT_EMPTY}. Write numbers like 1234.5.",
     "ambiguous_number": "The sign may stand before decimals or between thousands, and no cell of the column says it: "
     f"{_LEFT_EMPTY}. Set `decimal` in the mapping of such files, or write numbers like 1234.5.",
@@ -75,56 +100,6 @@ _WARNINGS = {
 }
 
 FINDINGS: dict[str, FindingMeaning] = {
-    "read_as_windows_1252": _warning(
-        "The file is not UTF-8 and was read as Windows-1252; look at the words, and save the file as UTF-8, or set "
-        "the mapping's encoding, if they are wrong."
-    ),
-    "other_separator": _note("The cells are separated by this sign instead of a comma."),
-    "separator_line": _note("The first line names the separator, as spreadsheets write it; it was skipped."),
-    "single_quotes": _note("The cells are in single quotes; they were taken off."),
-    "lines_above_header": _note("These lines above the header were skipped."),
-    "blank_rows": _note("Lines without any value were skipped; they count nowhere else."),
-    "short_rows": _note("Rows that end before the last columns have no values there."),
-    "trailing_separators": _note("Rows had more separators than the header, with nothing behind them."),
-    "backslash_quotes": _note('A quote within a cell was written as \\" and was read as a quote.'),
-    "unescaped_quotes": _warning(
-        "A quote within a quoted cell was not doubled; it was read as a letter of the cell. Double it in the export."
-    ),
-    "unnamed_columns": _note("Columns without a name, such as the index of a data frame, were left out."),
-    "unnamed_values": _warning(
-        "A column without a name has values further down; they were left out. Name the column, or look for a separator "
-        "too many in these rows."
-    ),
-    "further_columns": _warning("The file has more columns than are kept; those beyond were left out."),
-    "nested_columns": _note("Columns of lists of things, structures or bytes that are no text were left out."),
-    "header_mapped": FindingMeaning(Level.NOTE, "The mapping says that this header is the column."),
-    "header_read_as": FindingMeaning(
-        Level.NOTE, "This header was read as the column. If it is another one, say so with a mapping."
-    ),
-    "known_export": FindingMeaning(Level.NOTE, "The headers are those of a known export, and were read as such."),
-    "default_type": FindingMeaning(Level.NOTE, "No column says the type of interaction: every row was taken as this."),
-    "type_of_ratings": FindingMeaning(
-        Level.NOTE, "No column says the type of interaction and there are ratings: every row was taken as one."
-    ),
-    "stock_read": FindingMeaning(Level.NOTE, "Items with more than 0 pieces in this column are available."),
-    "group_read": FindingMeaning(Level.NOTE, "Items with the same text in this column are variants of one item."),
-    "variant_rows": FindingMeaning(
-        Level.NOTE, "Rows of one item that say different things were taken as its variants: one item, the lowest price."
-    ),
-    "header_repeated": FindingMeaning(
-        Level.WARNING,
-        "The header is there more than once. A second column of ours fills empty cells of the first; another one gets "
-        "a number behind its name.",
-    ),
-    "header_ambiguous": FindingMeaning(
-        Level.WARNING, "Each of these headers could be the column, so none was read. Say which with a mapping."
-    ),
-    "mapped_header_absent": FindingMeaning(
-        Level.WARNING, "The mapping names this header and the file lacks it. Correct the mapping, or the file."
-    ),
-    "mapped_column_unknown": FindingMeaning(
-        Level.WARNING, "The mapping leads from this header to a column that there is not. Correct the mapping."
-    ),
     **{code: FindingMeaning(Level.NOTE, message) for code, message in _NOTES.items()},
     **{code: FindingMeaning(Level.WARNING, message) for code, message in _WARNINGS.items()},
 }

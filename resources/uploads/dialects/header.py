@@ -25,15 +25,20 @@ _BLANK_BLOCK_BYTES = 16 * 1024 * 1024
 _SAMPLE_ROWS = 100
 _BLANK = b" \t\r\n,;|"
 _SEP_LINE = re.compile(r'\s*"?sep=([^\w\s"]|\t)"?[,;\t|]*\s*', re.IGNORECASE)
+_CURLY = ("\u201c".encode(), "\u201d".encode(), "\u201e".encode())
+_CURLY_QUOTES = re.compile(
+    rb"(?:(?<=[,;\t|])|^)\xe2\x80[\x9c\x9d\x9e]|\xe2\x80[\x9c\x9d](?=[,;\t|\r\n]|\Z)", re.MULTILINE
+)
 _SHOWN = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The signs between the cells of a row and around a cell."""
+    """The signs between the cells of a row and around a cell; `curly` quotes are made straight first."""
 
     separator: str = ","
     quote: str = '"'
+    curly: bool = False
 
 
 Recognise = Callable[[tuple[str, ...]], Recognition]
@@ -99,23 +104,30 @@ def read_header(stream: Readable, found: FoundEncoding, search: HeaderSearch, fi
         raise UploadRefused("empty_file", f"{filename} has no text; send a file with a header and at least one row.")
     if not start.endswith((b"\n", b"\r")):
         start += (more := stream.read(_BLOCK_BYTES))
+    curly = not search.strict and start.startswith(_CURLY)
     lines = start.splitlines(keepends=True)
+    used_lines = lines
+    if curly:
+        lines = [straight_quotes(line) for line in lines]
     if more and len(lines) > 1:
         del lines[-1]  # it may be cut
     best = _strict_header(lines, search) if search.strict else _find_header(lines, search)
-    used = sum(map(len, lines[: best.end]))
+    dialect = replace(best.dialect, curly=curly)
+    used = sum(map(len, used_lines[: best.end]))
     try:
         start[:used].decode()
     except UnicodeDecodeError as error:
         raise other_encoding(start[:used], error, found, filename=filename, line=above + 1) from error
     return CsvHeader(
         best.fields,
-        best.dialect,
+        dialect,
         line=above + best.start + 1,
         first_line=above + best.end + 1,
         rest=start[used:],
         encoding=found,
-        findings=() if search.strict else tuple(_findings(best, lines, above, tabbed=search.tabbed)),
+        findings=()
+        if search.strict
+        else tuple(_findings(replace(best, dialect=dialect), lines, above, tabbed=search.tabbed)),
         rows=best.rows,
         problem=None if search.strict else _problem(best, lines),
     )
@@ -125,6 +137,16 @@ def records(lines: Iterable[str], dialect: Dialect, *, strict: bool = False) -> 
     """Cut lines into records; `strict` raises `csv.Error` for a quote that stands where none should."""
     csv.field_size_limit(sys.maxsize)  # our own limit is MAX_TEXT_BYTES, which rejects the row and not the file
     return csv.reader(lines, delimiter=dialect.separator, quotechar=dialect.quote, strict=strict)
+
+
+def shown_separator(separator: str) -> str:
+    """Return the name of a separator, for people."""
+    return _SHOWN.get(separator, separator)
+
+
+def straight_quotes(text: bytes) -> bytes:
+    """Return lines with straight quotes for the curly ones around cells."""
+    return _CURLY_QUOTES.sub(b'"', text)
 
 
 def count_lines(ends: bytes) -> int:
@@ -270,16 +292,18 @@ def _problem(found: _Found, lines: Sequence[bytes]) -> str | None:
     for other in SEPARATORS:
         rows = [tuple(row) for row in records(texts, Dialect(other)) if row]
         if other != found.dialect.separator and _fit(rows, width) == 1:
-            between = f"between its names, and {_SHOWN[other]} between the cells of the rows"
-            return f"the header has {_SHOWN.get(found.dialect.separator, found.dialect.separator)} {between}"
+            between = f"between its names, and {shown_separator(other)} between the cells of the rows"
+            return f"the header has {shown_separator(found.dialect.separator)} {between}"
     return None
 
 
 def _findings(found: _Found, lines: Sequence[bytes], above: int, *, tabbed: bool) -> Iterator[Finding]:
     if found.dialect.separator != ("\t" if tabbed else ","):
-        yield Finding("other_separator", None, 1, (found.dialect.separator,))
+        yield Finding("other_separator", None, 1, (shown_separator(found.dialect.separator),))
     if found.dialect.quote == "'":
         yield Finding("single_quotes", None, 1)
+    if found.dialect.curly:
+        yield Finding("curly_quotes", None, 1)
     over = [line.decode(errors="replace").strip() for line in lines[: found.start]]
     if over and _SEP_LINE.fullmatch(over[0]):
         yield Finding("separator_line", None, 1, (over[0],))

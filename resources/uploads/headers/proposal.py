@@ -111,11 +111,13 @@ def refuse_what_is_missing(
     settings: UploadSettings,
     *,
     filename: str,
+    separator: str = ",",
     sample: Callable[[], Sample],
 ) -> None:
     """Refuse a file that lacks a required column, with what could be it and how to say so.
 
     Args:
+        separator: the sign between its cells.
         sample: reads the cells of the first rows; only called for a file that is refused.
 
     Raises:
@@ -133,7 +135,8 @@ def refuse_what_is_missing(
         raise UploadRefused(
             "no_header",
             f"{filename}: the first line is not a header for {kind}; it reads: {found}.{hint} "
-            f"Put the column names on the first line; required are: {_required(kind)}.",
+            f"Put the column names on the first line; required are: {_required(kind)}. If the file has none, put a "
+            f"line such as this above it, a name for each column: {_header_line(kind, len(headers), separator)}",
         )
     wanted = ", ".join(f"{c.name} (or {c.alias})" if c.alias else c.name for c in missing)
     raise UploadRefused(
@@ -238,6 +241,13 @@ def _read_by_itself(layout: Layout) -> dict[str, str]:
         if target not in first.values():
             first[header] = target
     return first
+
+
+def _header_line(kind: Kind, width: int, separator: str) -> str:
+    """Return a header for a file that has none: the required columns, and places for the others."""
+    required = [column.name for column in columns(kind) if column.required]
+    named = [*required, *(f"column_{place}" for place in range(len(required) + 1, width + 1))]
+    return separator.join(named[: max(width, len(required))][:_MOST_NAMED])
 
 
 def _required(kind: Kind) -> str:

@@ -16,14 +16,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from resources.uploads.contract.findings import FindingLog
+from resources.uploads.contract.findings import MAX_EXAMPLES, FindingLog
 from resources.uploads.dialects.encoding import FoundEncoding, Readable, other_encoding
-from resources.uploads.dialects.header import CsvHeader, Dialect, count_lines, long_line, records
+from resources.uploads.dialects.header import CsvHeader, Dialect, count_lines, long_line, records, straight_quotes
 from resources.uploads.parsing.uploaded_file import refuse_nul
 
 BLOCK_BYTES = 16 * 1024 * 1024
 MAX_LINE_BYTES = 64 * 1024 * 1024
 _SLOW_ROWS = 100_000
+_MOST_NULS, _BYTES_OF_A_NUL = 8, 10_000
 ROW_NUMBER = "row_number"
 _BLANK_LINES = re.compile(rb"\n([ \t\r\n]{64,}\n)")
 """Many of them in a row, as rows of a table of one column or with tabs they would be values."""
@@ -119,9 +120,12 @@ def read_batches(
     line = header.first_line
     blocks = _blocks_of_lines(stream, header.rest, filename)
     for block in blocks:
-        refuse_nul(block, filename)
+        if b"\0" in block:
+            block = _without_nul(block, reading)
         if not block.isascii():
             _decode(block, reading, first_line=line)
+        if reading.dialect.curly:
+            block = straight_quotes(block)
         if not form.strict and b"\\" in block:
             block = _with_doubled_quotes(block, reading)
         n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
@@ -140,6 +144,16 @@ def read_batches(
             line = yield from _read_slowly(block, blocks, reading, first_line=line)
 
 
+def _without_nul(block: bytes, reading: _Reading) -> bytes:
+    """Take single zero bytes off, as a damaged cell has them; a file of many is no text."""
+    count = block.count(b"\0")
+    if reading.form.strict or count > max(_MOST_NULS, len(block) // _BYTES_OF_A_NUL):
+        refuse_nul(block, reading.filename)
+    where = [line[:60].decode(errors="replace").strip() for line in block.splitlines() if b"\0" in line]
+    reading.log.add("nul_bytes", count, *where[:MAX_EXAMPLES])
+    return block.replace(b"\0", b"")
+
+
 def _blocks_of_lines(stream: Readable, start: bytes, filename: str) -> Iterator[bytes]:
     """Cut the stream behind line ends; only the last block may lack one."""
     held = start
@@ -152,6 +166,8 @@ def _blocks_of_lines(stream: Readable, start: bytes, filename: str) -> Iterator[
             held += data
             if len(held) > MAX_LINE_BYTES:
                 raise long_line(filename, MAX_LINE_BYTES)
+    if len(held) - held.rfind(b"\n", 0, -1) > MAX_LINE_BYTES:
+        raise long_line(filename, MAX_LINE_BYTES)
     if held.strip(b"\r\n"):
         yield held
 
@@ -287,15 +303,19 @@ class _SlowRows:
                     continue
                 for raw in stretch.splitlines(keepends=True):
                     self.last += 1
-                    if b"\0" in raw:
-                        refuse_nul(raw, reading.filename)
                     text = _decode(raw, reading, first_line=self.last)
                     if not strict and reading.dialect.quote in text and self._line == self.last - 1:
                         text = self._mended(text)
                     yield text
             # The `csv` module asks for more within a row only when a quote is open.
-            self._block = next(self._blocks, b"") if self._line < self.last else b""
+            self._block = self._next_block() if self._line < self.last else b""
         self._open_quote = self._line < self.last
+
+    def _next_block(self) -> bytes:
+        block = next(self._blocks, b"")
+        if b"\0" in block:
+            block = _without_nul(block, self._reading)
+        return straight_quotes(block) if self._reading.dialect.curly else block
 
     def _mended(self, text: str) -> str:
         mended = _with_inner_quotes_doubled(text, self._reading.dialect, self._reading.width)

@@ -25,6 +25,7 @@ from resources.uploads.parsing.uploaded_file import (
     Format,
     LimitedStream,
     UploadedFile,
+    refuse_misnamed,
     refuse_other_text,
     refuse_what_is_not_text,
     text_exceeds,
@@ -164,13 +165,15 @@ def _open_text(file: UploadedFile, rules: _Rules, *, max_bytes: int, limits: Upl
     with file.open() as raw:
         stream = LimitedStream(raw, file=file, max_bytes=max_bytes)
         start = stream.read(_HEADER_BYTES)
+        if rules.strict:
+            refuse_misnamed(file)
         refuse_what_is_not_text(start, file.filename)
         found, unread = _encoding(start, file, rules)
         text = DecodedStream(stream, start, found, filename=file.filename)
         refuse_other_text(text.start, file.filename)
         header = read_header(text, found, _search(file, rules), file.filename)
         log = FindingLog()
-        columns = FileColumns(header.fields, header.rows)
+        columns = FileColumns(header.fields, header.rows, header.dialect.separator)
         problems = [] if unread is None else [unread]
         if header.problem is not None:
             problems.append(UploadRefused("not_csv", f"{file.filename}: {header.problem}."))
@@ -200,7 +203,13 @@ def _columns(
     layout = read_headers(rules.kind, headers, rules.settings)
     if rules.complete:
         refuse_what_is_missing(
-            rules.kind, headers, layout, rules.settings, filename=filename, sample=lambda: sample(kept.places)
+            rules.kind,
+            headers,
+            layout,
+            rules.settings,
+            filename=filename,
+            separator=file.separator,
+            sample=lambda: sample(kept.places),
         )
     refuse_repeated(layout, rules.settings, filename=filename)
     return layout, RowShape.of(rules.kind, file.headers, kept, layout, strict=rules.strict)
@@ -226,7 +235,7 @@ def _encoding(start: bytes, file: UploadedFile, rules: _Rules) -> tuple[FoundEnc
     try:
         return find(start, asked=None if asked is None else Encoding(asked)), None
     except UploadRefused as problem:
-        if rules.strict or b"\0" in start:
+        if rules.strict or start.count(0) > len(start) // 16:
             raise
         return FoundEncoding(Encoding.WINDOWS_1252, "latin-1"), problem
 

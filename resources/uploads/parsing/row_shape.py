@@ -23,16 +23,19 @@ MAX_COLUMNS = 1000
 _MAX_READ_COLUMNS = 10_000
 _UNNAMED = re.compile(r"\s*(?:unnamed: \d+(?:_level_\d+)?|__index_level_\d+__)?\s*", re.IGNORECASE)
 """A column without a name, and the names that pandas gives to such columns and to an index."""
+_FIRST_SIGN = "!"
+"""Text that is less is empty or begins with a blank."""
 _LEFT_OUT = "left out: "
 _UNNAMED_LEFT_OUT = f"{_LEFT_OUT}no name: "
 
 
 @dataclass(frozen=True, slots=True)
 class FileColumns:
-    """The headers of a file, and its first rows as far as they are known."""
+    """The headers of a file, its first rows as far as they are known, and the sign between its cells."""
 
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...] = ()
+    separator: str = ","
 
     def is_index(self, place: int) -> bool:
         """Whether a column has no name, and is the first or has no values either."""
@@ -143,7 +146,7 @@ class RowShape:
 
     def _without_blank(self, frame: pl.DataFrame, log: FindingLog) -> pl.DataFrame:
         probed = frame.to_series(self.probe)
-        maybe = (probed == "") | (probed == " ")
+        maybe = probed < _FIRST_SIGN
         if not maybe.any():
             return frame
         blank = frame.select(pl.all_horizontal(pl.exclude(ROW_NUMBER).str.strip_chars() == "") & maybe).to_series()

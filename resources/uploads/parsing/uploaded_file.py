@@ -32,8 +32,10 @@ _SIGNATURES = (
 )
 SMALL_TEXT_BYTES = 64 * 1024
 _SNIFF_BYTES = 4096
+_MOST_NULS = 8
 _PARQUET_MARK = b"PAR1"
 _GZIP_MARK = b"\x1f\x8b"
+_GZIP_NAMES = (".gz", ".gzip")
 _COUNTED_AT_ONCE = 1 << 20
 
 
@@ -174,12 +176,23 @@ def refuse_other_text(start: bytes, name: str) -> None:
     Raises:
         UploadRefused: `not_csv`.
     """
-    refuse_nul(start[:_SNIFF_BYTES], name)
+    if start[:_SNIFF_BYTES].count(0) > _MOST_NULS:
+        refuse_nul(start, name)
     text = start[:_SNIFF_BYTES].lstrip().lower()
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<body", b"<head")):
         raise UploadRefused("not_csv", f"{name} is a web page or XML, not CSV; check that the export was downloaded.")
     if text.startswith((b"{", b"[")):
         raise UploadRefused("not_csv", f"{name} is JSON; send CSV, or post it to the JSON route.")
+
+
+def refuse_misnamed(file: UploadedFile) -> None:
+    """Refuse text whose name says that it is compressed, as browsers leave it that unpack what they load.
+
+    Raises:
+        UploadRefused: `corrupt_gzip`.
+    """
+    if file.filename.lower().endswith(_GZIP_NAMES) and file.format not in (Format.CSV_GZ, Format.TSV_GZ):
+        raise _not_gzip(file.filename)
 
 
 def refuse_nul(block: bytes, name: str) -> None:
@@ -197,12 +210,21 @@ def _format_of(start: bytes, name: str) -> Format:
     if ending.endswith((".parquet", ".pq")):
         raise UploadRefused("not_parquet", f"{name} is not a Parquet file; export it again, or send CSV.")
     gzipped = start.startswith(_GZIP_MARK)
-    if ending.endswith((".gz", ".gzip")) and not gzipped:
-        raise UploadRefused("corrupt_gzip", f"{name} is not gzip data; compress it again, or send it uncompressed.")
+    if ending.endswith(_GZIP_NAMES) and not gzipped and not _is_printable(start):
+        raise _not_gzip(name)
     tabbed = re.search(r"\.(tsv|tab)(\.|$)", ending) is not None
     if gzipped:
         return Format.TSV_GZ if tabbed else Format.CSV_GZ
     return Format.TSV if tabbed else Format.CSV
+
+
+def _not_gzip(name: str) -> UploadRefused:
+    return UploadRefused("corrupt_gzip", f"{name} is not gzip data; compress it again, or send it uncompressed.")
+
+
+def _is_printable(start: bytes) -> bool:
+    """Whether bytes are those of a text: no signs that control a device, but for tabs, ends of lines and zeros."""
+    return not start.translate(None, bytes(range(0x20, 0x100)) + b"\t\r\n\0")
 
 
 def _too_large(name: str, max_bytes: int) -> TooLarge:
