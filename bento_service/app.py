@@ -25,11 +25,11 @@ from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.items import ItemPatch, ItemsRequest
-from bento_service.schemas.mappings import MappingBody
 from bento_service.schemas.recommendation_exports import ExportBody
 from bento_service.schemas.recommendations import RecommendationRequest, SimilarRequest
 from bento_service.schemas.rules import RuleBody, RulePatch
 from bento_service.schemas.training import ReindexRequest, TrainRequest
+from bento_service.schemas.uploads import MappingBody
 from bento_service.telemetry.logs import RequestLog
 from bento_service.telemetry.metrics import Metrics
 from bento_service.workers.job_worker import RunJob
