@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import get_args
 
 import polars as pl
 
+from resources.tenants.settings import InteractionType
+
 MAX_TEXT_BYTES = 100_000
 """Bytes of a text that says no less, such as a description, or of a column that is not listed."""
-INTERACTION_TYPES = ("view", "click", "add_to_cart", "purchase", "rating", "like", "dislike")
+INTERACTION_TYPES: tuple[str, ...] = get_args(InteractionType)
 TIME = pl.Datetime("us", "UTC")
 
 # Columns of the rejected-rows download that are ours; a file that is uploaded again may still have them.
