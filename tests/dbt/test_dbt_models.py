@@ -191,7 +191,7 @@ def test_a_tenant_without_any_rows_gets_empty_files_with_all_columns(empty: tupl
 
 def test_dbt_unit_tests_pass(empty: tuple[TenantLake, DbtResult]) -> None:
     unit_tests = [node for node in empty[1].nodes if node.resource_type == "unit_test"]
-    assert len(unit_tests) == 19
+    assert len(unit_tests) == 21
     assert {node.status for node in unit_tests} == {"pass"}
 
 

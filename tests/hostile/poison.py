@@ -124,7 +124,7 @@ def _rows(site: Site, tenant: str, rng: random.Random) -> str:
     def edit(frame: pl.DataFrame) -> pl.DataFrame:
         own = random.Random(seed)
         names = [n for n in frame.columns if n not in ("row_number", "upload_id", "deleted") and not n.startswith("e")]
-        for name in own.sample(names, own.randint(1, 2)):
+        for name in own.sample(names, min(len(names), own.randint(1, 2))):
             cells = frame[name].to_list()
             for place in range(len(cells)):
                 if own.random() < share:

@@ -17,6 +17,10 @@ from resources.storage.lake import read_json, read_parquet, write_json, write_pa
 _PARTS = ("train", "validation", "before_test", "test", "full")
 _LIVE_PARTS = ("before_live", "since_live")
 _DAY_US = 86_400_000_000
+LEAST_PAIR_WEIGHT = 1e-6
+"""Less is what rounding leaves of sums that come to nothing, and no weight in single precision. The dbt model
+`interaction_weights` has the same bound."""
+_OF_ONE_TYPE = ("user_id", "item_id", "interaction_type")
 
 
 class TimeSplit(BaseModel):
@@ -154,11 +158,12 @@ def _digest_pairs(digest: "hashlib._Hash", name: str, pairs: Pairs) -> None:
 def pair_weights(signals: pl.DataFrame | pl.LazyFrame, cap: float) -> pl.DataFrame:
     """Sum the signals of every user × item pair: user_id, item_id, weight (0 < weight ≤ cap), last_timestamp.
 
-    A negative signal (dislike) anywhere in the pair's history removes the pair. Only the rows given are looked at, so
-    a part of the split is weighted without any later interaction.
+    A negative signal (dislike) anywhere in the pair's history removes the pair. Pieces that came back, in rows with
+    ``pieces`` below 0, take their share off the purchases of the pair. Only the rows given are looked at, so a part of
+    the split is weighted without any later interaction.
     """
     grouped = (
-        signals.lazy()
+        _less_returns(signals.lazy())
         .group_by("user_id", "item_id")
         .agg(
             pl.col("signal").sum().alias("weight"),
@@ -166,10 +171,30 @@ def pair_weights(signals: pl.DataFrame | pl.LazyFrame, cap: float) -> pl.DataFra
             pl.col("timestamp").max().alias("last_timestamp"),
         )
     )
-    kept = grouped.filter((pl.col("lowest") >= 0) & (pl.col("weight") > 0))
+    kept = grouped.filter((pl.col("lowest") >= 0) & (pl.col("weight") >= LEAST_PAIR_WEIGHT))
     capped = kept.with_columns(pl.col("weight").clip(upper_bound=cap))
     pairs = capped.select("user_id", "item_id", "weight", "last_timestamp")
     return pairs.collect(engine="streaming").sort("user_id", "item_id")
+
+
+def _less_returns(signals: pl.LazyFrame) -> pl.LazyFrame:
+    """Signals less what was taken back, as `int_kept_lines` nets it; signals of older builds have no pieces."""
+    if "pieces" not in signals.collect_schema().names():
+        return signals
+    pieces = pl.col("pieces")
+    back = _collected(signals.filter(pieces < 0).group_by(_OF_ONE_TYPE).agg((-pieces.sum()).alias("back")))
+    if back.is_empty():
+        return signals
+    taken = (
+        signals.filter(pieces > 0)
+        .join(back.lazy(), on=_OF_ONE_TYPE, how="semi")
+        .group_by(_OF_ONE_TYPE)
+        .agg(pieces.sum().alias("taken"))
+    )
+    share = 1 - pl.col("back") / pl.col("taken")
+    kept = back.lazy().join(taken, on=_OF_ONE_TYPE, how="inner").select(*_OF_ONE_TYPE, share=share.clip(lower_bound=0))
+    joined = signals.join(kept, on=_OF_ONE_TYPE, how="left")
+    return joined.with_columns(pl.col("signal") * pl.col("share").fill_null(1.0)).drop("share")
 
 
 def build_training_set(
