@@ -27,7 +27,7 @@ class EventBody(Body):
     interaction_type: Text = Field(description="One of ours, a name your tenant maps onto ours, or an impression.")
     timestamp: _Time | None = Field(default=None, description="ISO 8601 or epoch; now when left out.")
     rating: float | None = None
-    quantity: _Amount | None = None
+    quantity: float | None = Field(default=None, description="Pieces; below 0 a purchase or a cart gives some back.")
     price: _Amount | None = None
     duration_seconds: _Amount | None = None
     event_id: Id | None = Field(default=None, description="Your id of the event: the same one again changes nothing.")

@@ -9,6 +9,8 @@ from pydantic_core import PydanticCustomError
 
 ModelType = Literal["lightgcn", "two_tower"]
 InteractionType = Literal["view", "click", "add_to_cart", "purchase", "rating", "like", "dislike"]
+TYPES_WITH_PIECES: tuple[InteractionType, ...] = ("purchase", "add_to_cart")
+"""Types of which pieces are counted: a quantity below 0 takes some back."""
 IGNORE = "ignore"
 """The target of a shop's own name for interactions that are neither stored nor trained on."""
 MOST_NAMES = 1000

@@ -21,13 +21,15 @@ MODELS = {
     "stg_items": 13,
     "stg_users": 5,
     "stg_interactions": 13,
-    "int_interaction_signals": 5,
+    "stg_rejected": 5,
+    "int_interaction_signals": 6,
+    "int_kept_lines": 11,
     "int_sessions": 9,
     "user_features": 18,
     "item_features": 16,
     "popular_items": 7,
     "interaction_weights": 5,
-    "data_quality": 21,
+    "data_quality": 22,
 }
 
 

@@ -106,7 +106,7 @@ def test_a_model_that_cannot_be_computed_is_named(
     lake = make_tenant(tmp_path, interactions=two_interactions("ana"))
     broken = read_parquet(lake.raw("interactions")).with_columns(pl.lit("not a number").alias("price"))
     write_parquet(lake.raw("interactions"), broken)
-    with pytest.raises(FeatureBuildFailed, match="model stg_interactions .*failed"):
+    with pytest.raises(FeatureBuildFailed, match=r"model stg_interactions .*failed"):
         run_dbt(["run"], tenant_lake=lake, target_dir=target_dir)
     assert digests(lake) == {}
 

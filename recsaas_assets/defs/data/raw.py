@@ -170,7 +170,7 @@ def raw_uploads(context: AssetExecutionContext, tenant_run: TenantRunResource) -
 
 
 def _warn_of_unusable(context: AssetExecutionContext, tenant_run: TenantRunResource) -> list[list[str]]:
-    """What an earlier version has stored of settings and rules, and does not count today: told, and no reason to stop."""
+    """Stored settings and rules that do not count today, each with the reason: told, and nothing to stop for."""
     unusable = [[f"{each.name} = {each.value}", each.reason] for each in tenant_run.tenant().unusable_settings]
     for what, why in unusable:
         context.log.warning(

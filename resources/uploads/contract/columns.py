@@ -94,7 +94,7 @@ _COLUMNS: dict[Kind, tuple[ColumnSpec, ...]] = {
         ColumnSpec("timestamp", ValueType.TIME, "when", required=True),
         ColumnSpec("rating", ValueType.NUMBER, "the user's rating; required when the type is rating"),
         ColumnSpec("duration_seconds", ValueType.NUMBER, "how long"),
-        ColumnSpec("quantity", ValueType.NUMBER, "how many"),
+        ColumnSpec("quantity", ValueType.NUMBER, "how many; below 0 for pieces that a purchase or a cart gives back"),
         ColumnSpec("price", ValueType.NUMBER, "price paid for one"),
         ColumnSpec("session_id", ValueType.ID, "the visit it belongs to"),
         ColumnSpec("event_id", ValueType.ID, "the shop's id of the event; makes a retry harmless"),

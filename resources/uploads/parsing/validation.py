@@ -15,7 +15,7 @@ from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaErrors
 
 from resources.base.ids import MAX_ID_BYTES
-from resources.tenants.settings import TenantSettings
+from resources.tenants.settings import TYPES_WITH_PIECES, TenantSettings
 from resources.uploads.contract.columns import (
     DELETED,
     MAX_TEXT_BYTES,
@@ -85,11 +85,17 @@ def failing_rows(frame: pl.DataFrame, rules: Sequence[ValidationRule]) -> dict[s
     return {}
 
 
+def takes_returns(settings: TenantSettings) -> bool:
+    """Whether a quantity below 0 takes pieces back; for a strict tenant it is an error."""
+    return settings.uploads.strictness != "strict"
+
+
 def rules_fingerprint(kind: Kind, settings: TenantSettings) -> str:
     """Return a name for the tenant's settings that decide whether a row of `kind` is accepted."""
     deciding: list[object] = []
     if kind is Kind.INTERACTIONS:
         deciding = [sorted(interaction_type_map(settings).items()), settings.rating_min, settings.rating_max]
+        deciding += ["returns"] if takes_returns(settings) else []
     return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
 
 
@@ -136,6 +142,10 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
         is_rating = _or_false(pl.col(parsed("interaction_type")) == "rating")
         add("missing", "is empty, and a row of type rating needs it", ~(is_rating & text.is_null()) | deletion)
         add("out_of_range", f"is outside {low:g} to {high:g}", ~_or_false((value < low) | (value > high)))
+    elif spec.name == "quantity" and takes_returns(settings):
+        with_pieces = _or_false(pl.col(parsed("interaction_type")).is_in(TYPES_WITH_PIECES))
+        error = f"is below 0, which takes pieces back, and only rows of {' and '.join(TYPES_WITH_PIECES)} may do that"
+        add("negative", error, ~_or_false(value < 0) | with_pieces)
     elif spec.value_type is ValueType.NUMBER:
         add("negative", "is below 0", ~_or_false(value < 0))
     return rules
