@@ -15,9 +15,9 @@ from resources.base.errors import Conflict, FieldProblem
 from resources.base.ids import NOBODY, words_of_nobody
 from resources.base.tenant import TenantId
 from resources.events.log import IMPRESSION, Event, EventLog
-from resources.tenants.settings import TenantSettings
+from resources.tenants.settings import TYPES_WITH_PIECES, TenantSettings
 from resources.uploads.normalising.type_names import TypeNames
-from resources.uploads.parsing.validation import EARLIEST, FUTURE_ALLOWANCE
+from resources.uploads.parsing.validation import EARLIEST, FUTURE_ALLOWANCE, takes_returns
 
 SHOWN = "recommendations_shown"
 
@@ -97,6 +97,8 @@ def _problems(
         found.append(("rating", "is missing, and an event of type rating needs it"))
     if body.rating is not None and not settings.rating_min <= body.rating <= settings.rating_max:
         found.append(("rating", f"is outside {settings.rating_min:g} to {settings.rating_max:g}"))
+    if body.quantity is not None and body.quantity < 0 and not (kind in TYPES_WITH_PIECES and takes_returns(settings)):
+        found.append(("quantity", f"is below 0; only {' and '.join(TYPES_WITH_PIECES)} may take pieces back"))
     if body.timestamp is not None and body.timestamp > now + FUTURE_ALLOWANCE:
         found.append(("timestamp", "is more than 24 hours in the future"))
     if body.timestamp is not None and body.timestamp < EARLIEST:

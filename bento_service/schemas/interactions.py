@@ -23,7 +23,7 @@ class EventBody(Body):
     interaction_type: Text = Field(description="One of ours, a name your tenant maps onto ours, or an impression.")
     timestamp: EventTime = Field(default=None, description="ISO 8601 or epoch; now when left out.")
     rating: Number = None
-    quantity: Amount = None
+    quantity: Number = Field(default=None, description="Pieces; below 0 a purchase or a cart gives some back.")
     price: Price = None
     duration_seconds: Amount = None
     event_id: OptionalId = Field(default=None, description="Your id of the event: the same one again changes nothing.")

@@ -16,7 +16,7 @@ from pandera.errors import SchemaErrors
 
 from resources.base import ids as base_ids
 from resources.base.ids import MAX_ID_BYTES
-from resources.tenants.settings import FileMapping, TenantSettings
+from resources.tenants.settings import TYPES_WITH_PIECES, FileMapping, TenantSettings
 from resources.uploads.contract.columns import (
     DELETED,
     MAX_TEXT_BYTES,
@@ -120,6 +120,11 @@ def failing_rows(frame: pl.DataFrame, rules: Sequence[ValidationRule]) -> dict[s
     return {}
 
 
+def takes_returns(settings: TenantSettings) -> bool:
+    """Whether a quantity below 0 takes pieces back; for a strict tenant it is an error."""
+    return settings.uploads.strictness != "strict"
+
+
 def rules_fingerprint(kind: Kind, settings: TenantSettings) -> str:
     """Return a name for the tenant's settings that decide whether a row of `kind` is accepted, and what it means.
 
@@ -130,6 +135,7 @@ def rules_fingerprint(kind: Kind, settings: TenantSettings) -> str:
     deciding: list[object] = [uploads.strictness, sorted(uploads.placeholder_ids)]
     if kind is Kind.INTERACTIONS:
         deciding += [sorted(TypeNames.of(settings).names.items()), settings.rating_min, settings.rating_max]
+        deciding += ["returns"] if takes_returns(settings) else []
     rules = f"{_READING}:{_digest(deciding)}"
     if mapping is None or mapping == FileMapping():
         return rules
@@ -188,6 +194,10 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
         is_rating = _or_false(pl.col(parsed("interaction_type")) == "rating")
         add("missing", "is empty, and a row of type rating needs it", ~(is_rating & text.is_null()) | deletion)
         add("out_of_range", f"is outside {low:g} to {high:g}", ~_or_false((value < low) | (value > high)))
+    elif spec.name == "quantity" and takes_returns(settings):
+        with_pieces = _or_false(pl.col(parsed("interaction_type")).is_in(TYPES_WITH_PIECES))
+        error = f"is below 0, which takes pieces back, and only rows of {' and '.join(TYPES_WITH_PIECES)} may do that"
+        add("negative", error, ~_or_false(value < 0) | with_pieces)
     elif spec.value_type in (ValueType.NUMBER, ValueType.MONEY):
         add("negative", "is below 0", ~_or_false(value < 0))
     return rules

@@ -259,4 +259,7 @@ def test_the_oracle_knows_every_reason_of_the_contract() -> None:
     reasons = {reason for cell in cells for reason in cell.split("; ")} - {"a row is rejected when it"}
     # Long texts are in the tests of nasty files.
     limits = {column.max_bytes for column in columns(Kind.ITEMS) if column.value_type is ValueType.TEXT}
-    assert {reason for reason in reasons if reason not in told} == {f"is longer than {most:,} bytes" for most in limits}
+    untold = {f"is longer than {most:,} bytes" for most in limits} | {
+        "is below 0, which takes pieces back, and only rows of purchase and add_to_cart may do that"  # test_returns.py
+    }
+    assert {reason for reason in reasons if reason not in told} == untold
