@@ -20,6 +20,7 @@ from bento_service.dependencies import make_services
 from bento_service.http.cors import ApiCors, origins_of
 from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
+from bento_service.http.query import QueryNames
 from bento_service.middleware import RequestMiddleware
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
@@ -115,6 +116,7 @@ def create_app(
     )
     app.state.services = services
     app.state.routes = [route for module in _MODULES for route in module.router.routes]
+    app.state.query = QueryNames(app.state.routes)
     app.router.routes.extend(_routes())
     install_error_handlers(app)
     app.add_middleware(
@@ -124,6 +126,7 @@ def create_app(
         turns=services.turns,
         addresses=services.addresses,
         log=RequestLog(settings.log_level),
+        query=app.state.query,
         fast=fast_routes(recommendations.router, recommendations.FAST),
     )
     if origins := origins_of(settings.cors_origins):  # outermost, so that errors and refusals can be read as well

@@ -41,6 +41,10 @@ from resources.storage.disk import says_full
 
 RETRY_AFTER_SECONDS = 10
 _MAX_DETAILS = 50
+_LONGEST_NAME = 80
+"""Characters of a name of a field that an error repeats."""
+_MOST_VALUES = 1000
+"""Of one query parameter, more than any may have."""
 _log = structlog.get_logger("recsaas.http")
 
 
@@ -170,23 +174,43 @@ def internal_error(request_id: str) -> Response:
     return error_response(500, code="internal_error", message=_INTERNAL, request_id=request_id)
 
 
-def problems_of(errors: Sequence[Any], *, skip: int = 0) -> tuple[FieldProblem, ...]:
-    """Turn pydantic's list of errors into ours; `skip` parts of each location are left out (`body`, `query`)."""
-    return tuple(
-        FieldProblem(".".join(str(part) for part in e["loc"][skip:]) or "body", _told(e["msg"])) for e in errors
-    )
+def problems_of(errors: Sequence[Any], *, sent: Any) -> tuple[FieldProblem, ...]:
+    """Turn pydantic's list of errors into ours; `sent` is what the client sent, in which the fields are."""
+    return tuple(FieldProblem(_field(e["loc"], sent), _told(e["msg"])) for e in errors)
+
+
+def _field(place: Sequence[int | str], sent: Any) -> str:
+    """Return where the client finds what is wrong, such as `events.3.user_id`.
+
+    A location also has parts that nobody sent, such as which one of two types was tried: they are left out.
+    """
+    path: list[str] = []
+    if isinstance(sent, list) and place:  # a bare list stands for an object with this list
+        sent = {place[0]: sent}
+    for number, part in enumerate(place):
+        if isinstance(sent, dict) and part in sent or isinstance(sent, list) and part in range(len(sent)):
+            sent = sent[part]
+        elif not (isinstance(sent, dict) and number == len(place) - 1):  # a field that is missing is not there
+            continue
+        path.append(str(part)[:_LONGEST_NAME])
+    return ".".join(path) or "body"
 
 
 def _told(message: str) -> str:
-    """Put pydantic's message into words of JSON, which has no tuples."""
-    return message.removeprefix("Value error, ").replace("Tuple should", "List should")
+    """Put pydantic's message into words of JSON, which has no tuples, and no classes of ours."""
+    if message.startswith(("Input should be a valid dictionary", "Input should be an instance")):
+        return "Input should be an object"
+    told = message.removeprefix("Value error, ").replace("Tuple should", "List should")
+    return told.replace("Input should be a valid tuple", "Input should be a valid list")
 
 
 def invalid_fields(problems: Sequence[FieldProblem]) -> InvalidInput:
     """Return the error for fields that are wrong; its message already names the first ones."""
     named = "; ".join(f"{p.field}: {p.message}" for p in problems[:3])
     more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-    return InvalidInput(f"The request is not valid. {named}{more}.", details=tuple(problems))
+    told = f"{named}{more}"
+    end = "" if told.endswith("?") else "."
+    return InvalidInput(f"The request is not valid. {told}{end}", details=tuple(problems))
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -240,7 +264,10 @@ async def _on_gone(request: Request, _: ClientDisconnect) -> Response:
 
 
 async def _on_validation(request: Request, error: RequestValidationError) -> Response:
-    return await _on_ours(request, invalid_fields(problems_of(error.errors(), skip=1)))
+    # Each location begins with where the value was: in the path, the query or a header, which are no levels of a body.
+    found = [{**each, "loc": each["loc"][1:]} for each in error.errors()]
+    sent = {str(each["loc"][0]): [None] * _MOST_VALUES for each in found if each["loc"]}
+    return await _on_ours(request, invalid_fields(problems_of(found, sent=sent)))
 
 
 async def _on_http(request: Request, error: HTTPException) -> Response:
@@ -268,6 +295,8 @@ def _methods_of(request: Request) -> str:
         # An id ends at a slash that is not percent-encoded: such a route would not answer.
         if match is not Match.NONE and all(str(each).count("/") == slashes for each in ids):
             methods |= route.methods or set()
+    if "GET" in methods:
+        methods.add("HEAD")
     return ", ".join(sorted(methods))
 
 

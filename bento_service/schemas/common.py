@@ -7,15 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from resources.base.client_input import ClientInput
 from resources.base.ids import MAX_ID_BYTES, checked_id
 
 MAX_COUNT = 100
 
 
-class Body(BaseModel):
-    """Base of request bodies: a field that does not exist is an error, because a misspelt one must not vanish."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Body(ClientInput):
+    """Base of request bodies."""
 
 
 class Answer(BaseModel):
