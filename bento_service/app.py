@@ -53,7 +53,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     429: {"model": ErrorBody, "description": "Over a limit: see Retry-After"},
     503: {"model": ErrorBody, "description": "Not ready: see Retry-After"},
 }
-_BODIES: tuple[type[BaseModel], ...] = (
+BODIES: tuple[type[BaseModel], ...] = (
     ItemsRequest,
     ItemPatch,
     RuleBody,
@@ -150,7 +150,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         _, bodies = models_json_schema(
-            [(model, "validation") for model in _BODIES], ref_template="#/components/schemas/{model}"
+            [(model, "validation") for model in BODIES], ref_template="#/components/schemas/{model}"
         )
         document["components"]["schemas"].update(bodies["$defs"])
         app.openapi_schema = document

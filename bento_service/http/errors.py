@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 
+from resources.base.client_input import told
 from resources.base.errors import (
     Conflict,
     CorruptArtifact,
@@ -176,7 +177,7 @@ def internal_error(request_id: str) -> Response:
 
 def problems_of(errors: Sequence[Any], *, sent: Any) -> tuple[FieldProblem, ...]:
     """Turn pydantic's list of errors into ours; `sent` is what the client sent, in which the fields are."""
-    return tuple(FieldProblem(_field(e["loc"], sent), _told(e["msg"])) for e in errors)
+    return tuple(FieldProblem(_field(e["loc"], sent), told(e["msg"])) for e in errors)
 
 
 def _field(place: Sequence[int | str], sent: Any) -> str:
@@ -188,7 +189,7 @@ def _field(place: Sequence[int | str], sent: Any) -> str:
     if isinstance(sent, list) and place:  # a bare list stands for an object with this list
         sent = {place[0]: sent}
     for number, part in enumerate(place):
-        if isinstance(sent, dict) and part in sent or isinstance(sent, list) and part in range(len(sent)):
+        if (isinstance(sent, dict) and part in sent) or (isinstance(sent, list) and part in range(len(sent))):
             sent = sent[part]
         elif not (isinstance(sent, dict) and number == len(place) - 1):  # a field that is missing is not there
             continue
@@ -196,21 +197,12 @@ def _field(place: Sequence[int | str], sent: Any) -> str:
     return ".".join(path) or "body"
 
 
-def _told(message: str) -> str:
-    """Put pydantic's message into words of JSON, which has no tuples, and no classes of ours."""
-    if message.startswith(("Input should be a valid dictionary", "Input should be an instance")):
-        return "Input should be an object"
-    told = message.removeprefix("Value error, ").replace("Tuple should", "List should")
-    return told.replace("Input should be a valid tuple", "Input should be a valid list")
-
-
 def invalid_fields(problems: Sequence[FieldProblem]) -> InvalidInput:
     """Return the error for fields that are wrong; its message already names the first ones."""
     named = "; ".join(f"{p.field}: {p.message}" for p in problems[:3])
     more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-    told = f"{named}{more}"
-    end = "" if told.endswith("?") else "."
-    return InvalidInput(f"The request is not valid. {told}{end}", details=tuple(problems))
+    end = "" if named.endswith("?") and not more else "."
+    return InvalidInput(f"The request is not valid. {named}{more}{end}", details=tuple(problems))
 
 
 def install_error_handlers(app: FastAPI) -> None:

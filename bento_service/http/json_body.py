@@ -131,6 +131,16 @@ async def read_body(request: Request, model: type[Model], bodies: Bodies, *, opt
         await _admit(request, len(body) // BODY_BYTES)
     if optional and not body:
         body = b"{}"
+    return parsed(body, model)
+
+
+def parsed(body: bytes, model: type[Model]) -> Model:
+    """Read a body that is there as `model`.
+
+    Raises:
+        Malformed: the body is not JSON.
+        InvalidInput: it is JSON, but not what the route takes.
+    """
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
-from typing_extensions import Self
 
 from resources.base.suggestions import did_you_mean
 
@@ -51,6 +50,14 @@ class ClientInput(BaseModel):
         return said
 
 
+def told(message: str) -> str:
+    """Put a message of pydantic's into words of JSON, which has no tuples and none of our classes."""
+    if message.startswith(("Input should be a valid dictionary", "Input should be an instance")):
+        return "Input should be an object"
+    message = message.removeprefix("Value error, ").replace("Tuple should", "List should")
+    return message.replace("Input should be a valid tuple", "Input should be a valid list")
+
+
 def _with_suggestions(error: ValidationError, model: type[BaseModel]) -> ValidationError:
     """Return the same error, in which a field that the model does not have is told with the one that may be meant."""
     details: list[InitErrorDetails] = []
@@ -58,6 +65,6 @@ def _with_suggestions(error: ValidationError, model: type[BaseModel]) -> Validat
         kind, message, place = each["type"], each["msg"], each["loc"]
         if kind == "extra_forbidden" and len(place) == 1:  # a deeper one was told by the model that it is in
             message = f"is not a field here; {did_you_mean(str(place[0]), model.model_fields)}"
-        told = PydanticCustomError(kind, "{message}", {"message": message})  # type: ignore[arg-type]
-        details.append(InitErrorDetails(type=told, loc=place, input=each["input"]))
+        same = PydanticCustomError(kind, "{message}", {"message": message})  # type: ignore[arg-type]
+        details.append(InitErrorDetails(type=same, loc=place, input=each["input"]))
     return ValidationError.from_exception_data(error.title, details)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from resources.base.client_input import ClientInput
+from resources.base.client_input import ClientInput, told
 from resources.base.errors import FieldProblem, InvalidInput
 from resources.base.ids import checked_id
 from resources.base.times import in_utc
@@ -115,7 +115,7 @@ def draft_of(fields: Mapping[str, Any]) -> RuleDraft:
         return RuleDraft.model_validate(fields)
     except ValidationError as error:
         problems = tuple(
-            FieldProblem(".".join(map(str, each["loc"])) or "rule", each["msg"].removeprefix("Value error, "))
+            FieldProblem(".".join(map(str, each["loc"])) or "rule", told(each["msg"]))
             for each in error.errors(include_url=False, include_input=False)
         )
         named = "; ".join(f"{problem.field}: {problem.message}" for problem in problems[:3])

@@ -111,9 +111,7 @@ def items(
 
 @router.get("/shop/items/{item_id:path}", dependencies=_CHECKED)
 @threaded("reads")
-def item(
-    request: Request, services: WithServices, shop: WithShop, item_id: Annotated[str, PathValue()]
-) -> Response:
+def item(request: Request, services: WithServices, shop: WithShop, item_id: Annotated[str, PathValue()]) -> Response:
     """Show one item of the catalogue."""
     answer = ItemAnswer.of(services.items.get(shop.tenant, path_id(request, "item_id", item_id)))
     return Response(answer.model_dump_json(), media_type="application/json")

@@ -205,14 +205,20 @@ def test_a_query_parameter_without_a_value_is_left_out(client: Client, blue: Sho
             continue
         path = filled(template, values)
         needed = "&".join(
-            f"{each['name']}=b1" for each in operation.get("parameters", ()) if each["in"] == "query" and each["required"]
+            f"{each['name']}=b1"
+            for each in operation.get("parameters", ())
+            if each["in"] == "query" and each["required"]
         )
         plain = client.get(f"{path}?{needed}", headers=blue.headers)
         for parameter in operation.get("parameters", ()):
             if parameter["in"] == "query" and not parameter["required"]:
                 answer = client.get(f"{path}?{needed}&{parameter['name']}=", headers=blue.headers)
                 flag = parameter["schema"].get("type") == "boolean"
-                assert answer.status_code == (422 if flag else plain.status_code), (path, parameter["name"], answer.text)
+                assert answer.status_code == (422 if flag else plain.status_code), (
+                    path,
+                    parameter["name"],
+                    answer.text,
+                )
 
 
 def test_the_bare_name_of_a_flag_is_true_and_an_empty_one_stores_nothing(client: Client, blue: Shop) -> None:
