@@ -12,10 +12,11 @@ from typing import Any
 from bento_service.http.errors import invalid_fields
 from bento_service.schemas.interactions import EventBody
 from resources.base.errors import Conflict, FieldProblem
+from resources.base.ids import NOBODY, words_of_nobody
 from resources.base.tenant import TenantId
 from resources.events.log import IMPRESSION, Event, EventLog
 from resources.tenants.settings import TenantSettings
-from resources.uploads.parsing.mapping import interaction_type_map
+from resources.uploads.normalising.type_names import TypeNames
 from resources.uploads.parsing.validation import EARLIEST, FUTURE_ALLOWANCE
 
 SHOWN = "recommendations_shown"
@@ -37,12 +38,12 @@ def events_of(
     Raises:
         InvalidInput: names every field that is wrong; with `batch` as `events.<position>.<field>`.
     """
-    types = interaction_type_map(settings)
+    types = TypeNames.of(settings)
     events: list[Event] = []
     problems: list[FieldProblem] = []
     for position, body in enumerate(bodies):
-        kind = IMPRESSION if body.interaction_type == SHOWN else types.get(body.interaction_type.strip().lower())
-        found = _problems(body, kind, tuple(types), settings, now)
+        kind = IMPRESSION if body.interaction_type == SHOWN else types.find(body.interaction_type)
+        found = _problems(body, kind, tuple(types.names), settings, now)
         prefix = f"events.{position}." if batch else ""
         problems.extend(FieldProblem(f"{prefix}{field}", message) for field, message in found)
         if kind is not None and not found:
@@ -85,6 +86,8 @@ def _problems(
     body: EventBody, kind: str | None, accepted: tuple[str, ...], settings: TenantSettings, now: datetime
 ) -> list[tuple[str, str]]:
     found = []
+    if body.user_id in words_of_nobody(settings.uploads.placeholder_ids):
+        found.append(("user_id", NOBODY))
     if kind is None:
         names = ", ".join((*accepted, SHOWN))
         found.append(("interaction_type", f"is not one that this tenant uses; accepted are: {names}"))

@@ -11,7 +11,7 @@ from bento_service.schemas.recommendations import RecentEvent
 from resources.base.errors import FieldProblem
 from resources.events.log import IMPRESSION
 from resources.tenants.settings import TenantSettings
-from resources.uploads.parsing.mapping import interaction_type_map
+from resources.uploads.normalising.type_names import TypeNames
 
 _SHOWN = frozenset({SHOWN, IMPRESSION})
 
@@ -29,15 +29,16 @@ def visit_interactions(events: Sequence[RecentEvent], settings: TenantSettings) 
     Raises:
         InvalidInput: the tenant does not use such a type.
     """
-    types = interaction_type_map(settings)
+    types = TypeNames.of(settings)
     kept: list[tuple[str, str | None]] = []
     problems = []
     for place, event in enumerate(events):
-        name = event.interaction_type.strip().lower() if event.interaction_type is not None else None
-        if name is None or name in types:
-            kept.append((event.item_id, None if name is None else types[name]))
-        elif name not in _SHOWN:
-            problem = f"is not one that this tenant uses; accepted are: {', '.join((*types, SHOWN))}"
+        name = event.interaction_type
+        found = None if name is None else types.find(name)
+        if name is None or found is not None:
+            kept.append((event.item_id, found))
+        elif name.strip().lower() not in _SHOWN:
+            problem = f"is not one that this tenant uses; accepted are: {', '.join((*types.names, SHOWN))}"
             problems.append(FieldProblem(f"recent_events.{place}.interaction_type", problem))
     if problems:
         raise invalid_fields(problems)

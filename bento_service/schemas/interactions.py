@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, RootModel, model_validator
 
-from bento_service.schemas.common import Answer, Body, Id, JsonObject, PlainText, Text, check_size
+from bento_service.schemas.common import Answer, Body, JsonObject, NewId, OptionalId, PlainText, Text, check_size
 from resources.base.times import in_utc
 
 MAX_EVENTS = 1000
@@ -22,16 +22,16 @@ _Time = Annotated[datetime, AfterValidator(in_utc)]
 class EventBody(Body):
     """One event. `recommendations_shown` is an impression and may leave `item_id` out."""
 
-    user_id: Id
-    item_id: Id | None = None
+    user_id: NewId
+    item_id: NewId | None = None
     interaction_type: Text = Field(description="One of ours, a name your tenant maps onto ours, or an impression.")
     timestamp: _Time | None = Field(default=None, description="ISO 8601 or epoch; now when left out.")
     rating: float | None = None
     quantity: _Amount | None = None
     price: _Amount | None = None
     duration_seconds: _Amount | None = None
-    event_id: Id | None = Field(default=None, description="Your id of the event: the same one again changes nothing.")
-    session_id: Id | None = None
+    event_id: OptionalId = Field(default=None, description="Your id of the event: the same one again changes nothing.")
+    session_id: OptionalId = None
     recommendation_id: Annotated[PlainText, Field(max_length=64)] | None = None
     tenant_id: Text | None = Field(default=None, description="When given, it must be the credential's tenant.")
     context: JsonObject = Field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, RootModel, Tag, model_validator
 
-from bento_service.schemas.common import Answer, Body, Id, PlainText, Text
+from bento_service.schemas.common import Answer, Body, NewId, PlainText, Text
 from resources.base.times import in_utc
 from resources.catalogue.edits import ItemFields
 from resources.catalogue.items import Item
@@ -68,7 +68,7 @@ class ItemPatch(Body):
 class ItemBody(ItemPatch):
     """One item, described as a whole: what is left out is empty. With `deleted` it leaves the catalogue."""
 
-    item_id: Id
+    item_id: NewId
     deleted: bool = False
 
 

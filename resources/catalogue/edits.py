@@ -13,6 +13,7 @@ from resources.catalogue.rows import FIELDS
 from resources.control_db.items import ItemEdit
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import DELETED, Kind
+from resources.uploads.normalising.columns import Reading
 from resources.uploads.parsing.batch import check_batch
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, TextBatch
 from resources.uploads.parsing.validation import rules_for
@@ -68,7 +69,9 @@ def _checked(items: Sequence[ItemFields], *, now: datetime, place: str) -> list[
         {name: [_text(item.get(name)) for item in items] for name in names}, schema=dict.fromkeys(names, pl.String)
     )
     text = text.with_columns(pl.Series(ROW_NUMBER, range(len(items)), dtype=pl.Int64))
-    batch = check_batch(TextBatch(text), kind=Kind.ITEMS, rules=rules_for(Kind.ITEMS, TenantSettings(), now), types={})
+    settings = TenantSettings()
+    rules = rules_for(Kind.ITEMS, settings, now)
+    batch = check_batch(TextBatch(text), rules=rules, reading=Reading.of(Kind.ITEMS, settings))
     if batch.rejected.height:
         raise _invalid(
             [

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, func, insert, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
 
+from resources.base.errors import Conflict, FieldProblem
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import EventRow
@@ -83,11 +84,19 @@ class EventLog:
     db: ControlDb
 
     def append(self, tenant: TenantId, events: Sequence[Event], *, now: datetime) -> tuple[AppendResult, ...]:
-        """Store `events` in one transaction: all or none; an `event_id` seen before changes nothing."""
+        """Store `events` in one transaction: all or none; an `event_id` seen before changes nothing.
+
+        Raises:
+            Conflict: an `event_id` was seen with another user, item or type; nothing is stored.
+        """
         return self.append_all([Append(tenant, events, now)])[0]
 
     def append_all(self, appends: Sequence[Append]) -> list[tuple[AppendResult, ...]]:
-        """Store the events of several requests in one transaction, all or none; return the results of each."""
+        """Store the events of several requests in one transaction, all or none; return the results of each.
+
+        Raises:
+            Conflict: as in `append`, of any request.
+        """
         found: dict[int, tuple[AppendResult, ...]] = {}
         with self.db.write() as session:
             # Always in the order of the tenants: two transactions that wait for each other's would wait for ever.
@@ -172,20 +181,39 @@ def _json(extra: object) -> str | None:
 
 def _append(session: Session, append: Append) -> tuple[AppendResult, ...]:
     ids = [event.event_id for event in append.events]
-    statement = select(EventRow.event_id, EventRow.seq).where(
-        EventRow.tenant_id == append.tenant.value, EventRow.event_id.in_(ids)
-    )
-    known = {event_id: seq for event_id, seq in session.execute(statement)}
+    statement = select(
+        EventRow.event_id, EventRow.seq, EventRow.user_id, EventRow.item_id, EventRow.interaction_type
+    ).where(EventRow.tenant_id == append.tenant.value, EventRow.event_id.in_(ids))
+    known = {event_id: (seq, tuple(content)) for event_id, seq, *content in session.execute(statement)}
     results: list[AppendResult] = []
-    for event in append.events:
-        seq = known.get(event.event_id)
+    conflicts: list[FieldProblem] = []
+    for place, event in enumerate(append.events):
+        seq, content = known.get(event.event_id, (None, _content(event)))
         if seq is None:
-            added = session.execute(_insert(), _row(append.tenant, event, append.now)).scalar_one()
-            known[event.event_id] = added
-            results.append(AppendResult(event.event_id, added, duplicate=False))
-        else:
+            seq = session.execute(_insert(), _row(append.tenant, event, append.now)).scalar_one()
+            known[event.event_id] = seq, content
+            results.append(AppendResult(event.event_id, seq, duplicate=False))
+        elif content == _content(event):
             results.append(AppendResult(event.event_id, seq, duplicate=True))
+        else:
+            conflicts.append(_conflict(event, place, many=len(append.events) > 1))
+    if conflicts:
+        raise Conflict(
+            "An event_id came before with another user, item or type, and nothing was stored. Give every event an id "
+            "of its own, such as order-17-2 for the second line of an order.",
+            details=tuple(conflicts),
+        )
     return tuple(results)
+
+
+def _content(event: Event) -> tuple[str, str | None, str]:
+    """What events of one `event_id` have to agree in; a retry may have another time."""
+    return event.user_id, event.item_id, event.interaction_type
+
+
+def _conflict(event: Event, place: int, *, many: bool) -> FieldProblem:
+    field = f"events.{place}.event_id" if many else "event_id"
+    return FieldProblem(field, f"{event.event_id[:100]!r} came before with another user, item or type")
 
 
 @cache

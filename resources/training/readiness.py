@@ -19,6 +19,7 @@ from resources.storage.lake import Lake
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import InteractionWeights
 from resources.uploads.contract.columns import INTERACTION_TYPES, TIME, Kind
+from resources.uploads.parsing.hashing import EVENT_CONTENT
 from resources.uploads.store import scan_accepted
 
 Level = Literal["not_ready", "trainable", "evaluable", "good"]
@@ -172,7 +173,7 @@ def _count(
     if events.height:
         # Uploads are free of duplicates; an event may be in an upload, too.
         tracked = tracked.unique(_KEY)
-        tracked = tracked.join(uploaded, on=_KEY, how="anti").join(uploaded, on="event_id", how="anti")
+        tracked = tracked.join(uploaded, on=_KEY, how="anti").join(uploaded, on=("event_id", *EVENT_CONTENT), how="anti")
     rows = pl.concat([uploaded, tracked])
     kind = pl.col("interaction_type")
     training = [name for name in INTERACTION_TYPES if _trains(name, weights)]

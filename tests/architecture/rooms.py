@@ -26,6 +26,7 @@ FLOORS: Floors = {
         ("control_db", "decisions"),
         ("jobs", "stores"),
         ("events", "jobs.kinds", "uploads.contract"),
+        ("uploads.normalising",),
         ("uploads.parsing",),
         ("uploads.deduplication",),
         ("uploads.checking",),

@@ -9,7 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
+from recsaas_assets.commands.console import SHOP_ID, TENANT, Installation, json_option, notes, print_json, results
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.erasure.certificate import nothing_erased
@@ -25,7 +25,7 @@ def user() -> None:
 
 @user.command()
 @click.argument("tenant_id", metavar="TENANT", type=TENANT)
-@click.argument("user_id", metavar="USER")
+@click.argument("user_id", metavar="USER", type=SHOP_ID)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead.")
 @json_option
 def export(tenant_id: TenantId, user_id: str, out: Path | None, as_json: bool) -> None:
@@ -50,7 +50,7 @@ def export(tenant_id: TenantId, user_id: str, out: Path | None, as_json: bool) -
 
 @user.command()
 @click.argument("tenant_id", metavar="TENANT", type=TENANT)
-@click.argument("user_id", metavar="USER")
+@click.argument("user_id", metavar="USER", type=SHOP_ID)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def erase(tenant_id: TenantId, user_id: str, yes: bool, as_json: bool) -> None:

@@ -14,7 +14,7 @@ import polars as pl
 from resources.uploads.checking.duplicates import Repeats
 from resources.uploads.checking.inspect import Inspection, text_of_rows
 from resources.uploads.checking.parts import Part, PartWriter, write_part
-from resources.uploads.contract.columns import REJECTED_ROW, id_column
+from resources.uploads.contract.columns import REJECTED_ROW, Kind, id_column
 from resources.uploads.contract.findings import Level
 from resources.uploads.contract.report import MAX_LISTED_ERRORS, RowError, UploadReport, reported, status_of
 from resources.uploads.deduplication.pairs import Mask
@@ -22,6 +22,9 @@ from resources.uploads.parsing.batch import first_errors, rejected_rows, row_err
 from resources.uploads.parsing.csv_reader import ROW_NUMBER
 from resources.uploads.parsing.hashing import Hashes
 from resources.uploads.parsing.statistics import PartSummary, add_up, summarise
+
+
+OTHER_CONTENT = "with another user, item or type: give every line of an order an event_id of its own, such as order-17-2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
     if conflicts:
         rejected, found = _with_conflicts(inspection, repeats, work / "all-rejected")
         errors = first_errors((*errors, *found))
-        counts[f"{id_column(kind)}.repeated"] = conflicts
+        counts[f"{_conflict_column(kind)}.{'conflict' if kind is Kind.INTERACTIONS else 'repeated'}"] = conflicts
     rows_accepted = inspection.rows_valid - repeats.duplicates - conflicts
     report = UploadReport(
         upload_id=inspection.check.upload_id,
@@ -87,7 +90,7 @@ def _without(inspection: Inspection, gone: Mask, folder: Path) -> tuple[Part, ..
 
 def _with_conflicts(inspection: Inspection, repeats: Repeats, folder: Path) -> tuple[tuple[Part, ...], list[RowError]]:
     """Put conflicting rows among the rejected ones, as the file has them: their text is read from the file again."""
-    kind, column = inspection.kind, id_column(inspection.kind)
+    kind, column = inspection.kind, _conflict_column(inspection.kind)
     rows, first_rows = repeats.conflicts["row"], repeats.conflicts["first_row"]
     old = iter(inspection.rejected)
     held = pl.read_parquet(next(old).path)
@@ -98,8 +101,7 @@ def _with_conflicts(inspection: Inspection, repeats: Repeats, folder: Path) -> t
             if text.is_empty():
                 continue
             first = first_rows[np.searchsorted(rows, text[ROW_NUMBER].to_numpy())]
-            why = pl.select(pl.format("repeats the id of line {} with other values; keep one of the two", first))
-            reasons = why.to_series()
+            reasons = _why(kind, pl.Series(first))
             listed = text.head(max(0, MAX_LISTED_ERRORS - len(errors)))
             errors += [
                 row_error(kind, row, column, reason)
@@ -120,6 +122,20 @@ def _with_conflicts(inspection: Inspection, repeats: Repeats, folder: Path) -> t
         for part in old:
             writer.add(pl.read_parquet(part.path))
         return writer.finish(), errors
+
+
+def _conflict_column(kind: Kind) -> str:
+    """The column whose value two rows share that say something else."""
+    return "event_id" if kind is Kind.INTERACTIONS else id_column(kind)
+
+
+def _why(kind: Kind, first: pl.Series) -> pl.Series:
+    """Reasons why rows conflict with the rows on the lines `first`, 0 for rows that are stored; shape (n,)."""
+    line = pl.lit(first)
+    if kind is not Kind.INTERACTIONS:
+        return pl.select(pl.format("repeats the id of line {} with other values; keep one of the two", line)).to_series()
+    other = pl.when(line == 0).then(pl.lit("an interaction that is stored")).otherwise(pl.format("line {}", line))
+    return pl.select(pl.format(f"is that of {{}} {OTHER_CONTENT}", other)).to_series()
 
 
 def _summaries(parts: Sequence[Part]) -> list[PartSummary]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from resources.base.errors import UploadRefused
+from resources.tenants.settings import FileMapping
 from resources.uploads.checking.parts import Part, PartWriter
 from resources.uploads.checking.rejected import undo_download
 from resources.uploads.contract.columns import DELETED, REJECTED_ROW, Kind
@@ -24,10 +26,12 @@ from resources.uploads.contract.incoming import UploadPolicy
 from resources.uploads.contract.report import RowError
 from resources.uploads.deduplication.entries import Entries, EntryFiles, entries_of
 from resources.uploads.deduplication.pairs import Lines
+from resources.uploads.normalising.columns import Reading
+from resources.uploads.normalising.decisions import Decisions, decide
+from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence, add_up
 from resources.uploads.parsing.batch import CheckedBatch, check_batch, first_errors
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, TextBatch
 from resources.uploads.parsing.hashing import Hashes
-from resources.uploads.parsing.mapping import interaction_type_map
 from resources.uploads.parsing.reader import TextTable, open_table
 from resources.uploads.parsing.statistics import summarise
 from resources.uploads.parsing.uploaded_file import Format, UploadedFile
@@ -46,6 +50,11 @@ class FileCheck:
     upload_id: str
     received_at: datetime
     policy: UploadPolicy
+
+    @property
+    def mapping(self) -> FileMapping | None:
+        """How the tenant wants files of the kind read, where it has said so."""
+        return self.policy.settings.uploads.mappings.get(self.kind.value)
 
     def open(self) -> AbstractContextManager[TextTable]:
         """Open the file as text; see `open_table`."""
@@ -106,14 +115,44 @@ def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], N
         TakesLong: it is too much work for the answer that the policy's limits say somebody waits for.
         UploadRefused: the file cannot be read at all; `reason` is the code.
     """
-    kind, settings = check.kind, check.policy.settings
-    rules = rules_for(kind, settings, check.received_at)
-    checked = partial(_check, kind=kind, rules=rules, types=interaction_type_map(settings))
+    decisions = decide(NO_EVIDENCE, check.mapping)
+    inspection, evidence = _read_file(check, decisions, work, on_progress, first_decides=True)
+    while (wanted := decide(evidence, check.mapping)) != decisions or inspection is None:
+        decisions = (
+            wanted  # at most twice: of the first batch, and of the whole file, whose evidence is always the same
+        )
+        inspection, evidence = _read_file(check, decisions, work, on_progress)
+    return inspection
+
+
+def _read_file(
+    check: FileCheck,
+    decisions: Decisions,
+    work: Path,
+    on_progress: Callable[[int], None] | None,
+    *,
+    first_decides: bool = False,
+) -> tuple[Inspection | None, Evidence]:
+    """Read a file once by these decisions: what comes of it, and how its columns want to be read.
+
+    With `first_decides`, reading ends without an inspection when the first batch decides otherwise.
+    """
+    place = work / "reading"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    settings = check.policy.settings
+    checked = partial(
+        _check,
+        rules=rules_for(check.kind, settings, check.received_at),
+        reading=Reading.of(check.kind, settings, decisions),
+    )
     with ThreadPoolExecutor(_CHECKERS) as pool, check.open() as table:
-        gathered = _Gathered(check, table, work=work, pool=pool)
-        for batch, keys, events in _side_by_side(pool, checked, _told(table, on_progress)):
+        gathered = _Gathered(check, table, work=place, pool=pool)
+        for number, (batch, keys, events) in enumerate(_side_by_side(pool, checked, _told(table, on_progress))):
+            if first_decides and number == 0 and decide(batch.evidence, check.mapping) != decisions:
+                return None, batch.evidence
             gathered.add(batch, keys, events)
-        return gathered.finish()
+        return gathered.finish(), gathered.evidence
 
 
 class _Gathered:
@@ -133,6 +172,8 @@ class _Gathered:
         self._counts = Counter[str]()
         self._findings: tuple[Finding, ...] = ()
         self._batches = 0
+        self._ignored = 0
+        self.evidence = NO_EVIDENCE
 
     def add(self, batch: CheckedBatch, keys: Entries, events: Entries) -> None:
         """Take a batch that follows those taken before."""
@@ -146,6 +187,8 @@ class _Gathered:
         self._errors = first_errors((*self._errors, *batch.errors))
         self._counts.update(batch.errors_by_rule)
         self._findings = merge((*self._findings, *batch.findings))
+        self.evidence = add_up((self.evidence, batch.evidence))
+        self._ignored += batch.ignored
 
     def finish(self) -> Inspection:
         """Write what is left. Raises UploadRefused when there was no batch."""
@@ -177,15 +220,15 @@ def text_of_rows(inspection: Inspection, rows: Lines) -> Iterator[pl.DataFrame]:
 
 
 def _check(
-    batch: TextBatch, *, kind: Kind, rules: Sequence[ValidationRule], types: Mapping[str, str]
+    batch: TextBatch, *, rules: Sequence[ValidationRule], reading: Reading
 ) -> tuple[CheckedBatch, Entries, Entries]:
-    checked = check_batch(undo_download(batch), kind=kind, rules=rules, types=types)
+    checked = check_batch(undo_download(batch), rules=rules, reading=reading)
     checked = replace(
         checked,
         valid=_on_its_own(checked.valid, of=batch.frame.height),
         rejected=_on_its_own(checked.rejected, of=batch.frame.height),
     )
-    return checked, *entries_of(kind, checked.valid)
+    return checked, *entries_of(reading.kind, checked.valid)
 
 
 def _on_its_own(rows: pl.DataFrame, *, of: int) -> pl.DataFrame:

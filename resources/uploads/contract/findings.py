@@ -28,7 +28,38 @@ class FindingMeaning:
     message: str
 
 
-FINDINGS: dict[str, FindingMeaning] = {}
+_NOTE, _WARNING = Level.NOTE, Level.WARNING
+FINDINGS: dict[str, FindingMeaning] = {
+    "id_cleaned": FindingMeaning(
+        _NOTE, "Characters that nobody sees were taken off these ids, and letters in two parts were joined."
+    ),
+    "id_unwrapped": FindingMeaning(
+        _NOTE, 'The formulas (="…") or apostrophes that a spreadsheet puts around ids were taken off.'
+    ),
+    "id_whole_float": FindingMeaning(_NOTE, "Whole numbers with decimals, such as 17850.0, were read as their digits."),
+    "id_form_kept": FindingMeaning(
+        _WARNING,
+        "These ids look as if a spreadsheet or a program had changed them, and others of the column do not, so they "
+        "were kept as they are. The API reads such an id without its formula, apostrophe or decimals: export the "
+        "column as text.",
+    ),
+    "id_emptied": FindingMeaning(_NOTE, "These words stand for nothing and were read as an empty cell."),
+    "id_doubtful": FindingMeaning(
+        _WARNING,
+        "This id may stand for everybody whom the shop does not know, who would be one customer. If it does, leave its "
+        "rows out, or name it in the setting uploads.placeholder_ids.",
+    ),
+    "id_dominant": FindingMeaning(
+        _WARNING,
+        "This id has more than 5 % of the rows and ten times as many as the next. If it stands for everybody whom the "
+        "shop does not know, leave its rows out, or name it in the setting uploads.placeholder_ids.",
+    ),
+    "id_email": FindingMeaning(
+        _WARNING,
+        "These ids are e-mail addresses, which are stored as they are, shown in reports and sent with every request. "
+        "Send a number or a hash in their place, the same in files and events.",
+    ),
+}
 """Every code of a finding and what it means; docs/data.md lists them."""
 
 

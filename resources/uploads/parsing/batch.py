@@ -20,11 +20,14 @@ from resources.uploads.contract.columns import (
     columns,
     id_column,
 )
-from resources.uploads.contract.findings import Finding
+from resources.uploads.contract.findings import Finding, merge
 from resources.uploads.contract.report import MAX_LISTED_ERRORS, MAX_VALUE_CHARACTERS, RowError
+from resources.uploads.normalising.cells import ReadColumn
+from resources.uploads.normalising.columns import Reading, read_column
+from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence
+from resources.uploads.normalising.texts import clean_text
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, RaggedRow, TextBatch
-from resources.uploads.parsing.mapping import clean_and_parse, clean_text
-from resources.uploads.parsing.validation import ValidationRule, extra_column_rule, failing_rows, parsed
+from resources.uploads.parsing.validation import ValidationRule, extra_column_rule, failing_rows, parsed, problem
 
 WRONG_FIELD_COUNT = "row.wrong_field_count"
 OPEN_QUOTE = "row.open_quote"
@@ -37,6 +40,7 @@ class CheckedBatch:
 
     `valid` has the columns of an accepted row without `upload_id`. `rejected` has `rejected_row`, `rejected_reason` and
     the text as it was sent. `errors` lists the first ones only, `errors_by_rule` counts all. `findings` cost no row.
+    `evidence` says how the columns want to be read; `ignored` counts rows that the tenant wants left out.
     """
 
     valid: pl.DataFrame
@@ -44,14 +48,15 @@ class CheckedBatch:
     errors: tuple[RowError, ...]
     errors_by_rule: dict[str, int]
     findings: tuple[Finding, ...] = ()
+    evidence: Evidence = NO_EVIDENCE
+    ignored: int = 0
 
 
-def check_batch(
-    batch: TextBatch, *, kind: Kind, rules: Sequence[ValidationRule], types: Mapping[str, str]
-) -> CheckedBatch:
+def check_batch(batch: TextBatch, *, rules: Sequence[ValidationRule], reading: Reading) -> CheckedBatch:
     """Parse a batch and apply the rules to its rows; rows with the wrong number of fields have that one reason."""
-    text = batch.frame
-    frame, rules = _parsed_frame(text, kind, rules, types)
+    text, kind = batch.frame, reading.kind
+    read = _read_columns(text, reading)
+    frame, rules = _parsed_frame(text, kind, rules, read)
     failing = failing_rows(frame, rules)
     broken = [rule for rule in rules if rule.code in failing]
     if len(broken) > _MAX_BROKEN:  # each is a bit of a number
@@ -76,7 +81,14 @@ def check_batch(
         )
         errors = first_errors((*errors, *wrong))
         counts.update(Counter(OPEN_QUOTE if row.open_quote else WRONG_FIELD_COUNT for row in batch.ragged))
-    return CheckedBatch(_typed(valid, kind), rejected, errors, counts)
+    return CheckedBatch(
+        _typed(valid, kind),
+        rejected,
+        errors,
+        counts,
+        findings=merge(finding for column in read.values() for finding in column.findings),
+        evidence=Evidence({name: column.signs for name, column in read.items() if column.signs}),
+    )
 
 
 def rejected_rows(text: pl.DataFrame, reasons: pl.Series) -> pl.DataFrame:
@@ -111,16 +123,24 @@ def row_error(kind: Kind, row: Mapping[str, object], column: str, error: str) ->
     )
 
 
+def _read_columns(text: pl.DataFrame, reading: Reading) -> dict[str, ReadColumn]:
+    """Read the listed columns that a frame of text has."""
+    return {
+        spec.name: read_column(text[spec.name], spec, reading)
+        for spec in columns(reading.kind)
+        if spec.name in text.columns
+    }
+
+
 def _parsed_frame(
-    text: pl.DataFrame, kind: Kind, rules: Sequence[ValidationRule], types: Mapping[str, str]
+    text: pl.DataFrame, kind: Kind, rules: Sequence[ValidationRule], read: Mapping[str, ReadColumn]
 ) -> tuple[pl.DataFrame, tuple[ValidationRule, ...]]:
-    """Return cleaned text and parsed values of the listed columns, and the rules that can fail in this file."""
+    """Return cleaned text and values of the columns that were read, and the rules that can fail in this file."""
     present = set(text.columns)
-    listed = [spec for spec in columns(kind) if spec.name in present]
     series: list[pl.Series] = []
-    for spec in listed:
-        cleaned, values = clean_and_parse(text[spec.name], spec.value_type, types)
-        series += [cleaned.alias(spec.name), values.alias(parsed(spec.name))]
+    for name, column in read.items():
+        series += [column.text.alias(name), column.values.alias(parsed(name))]
+        series += [] if column.problems is None else [column.problems.alias(problem(name))]
     frame = text.with_columns(series)
     # Rules of absent columns that may be needed all the same.
     absent = [spec for spec in columns(kind) if spec.name in ("rating", "title") and spec.name not in present]
@@ -133,7 +153,12 @@ def _parsed_frame(
     # A rule takes milliseconds even where there is nothing to find, and there may be hundreds of these columns.
     longest = next(text.select(cs.starts_with("extra_").str.len_bytes().max()).iter_rows(named=True), {})
     extras = [extra_column_rule(name) for name, length in longest.items() if (length or 0) > MAX_TEXT_BYTES]
-    return frame, (*(rule for rule in rules if rule.column in frame.columns), *extras)
+    can_fail = [
+        rule
+        for rule in rules
+        if (problem(rule.column) if rule.of_problems else rule.column) in frame.columns
+    ]
+    return frame, (*can_fail, *extras)
 
 
 def _typed(frame: pl.DataFrame, kind: Kind) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from pandera.api.polars.types import PolarsData
 from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaErrors
 
+from resources.base import ids as base_ids
 from resources.base.ids import MAX_ID_BYTES
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import (
@@ -24,7 +25,8 @@ from resources.uploads.contract.columns import (
     ValueType,
     columns,
 )
-from resources.uploads.parsing.mapping import interaction_type_map
+from resources.uploads.normalising.ids import CONTROL_CHARACTER, LOST_DIGITS, NOBODY
+from resources.uploads.normalising.type_names import TypeNames
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 FUTURE_ALLOWANCE = timedelta(hours=24)
@@ -36,13 +38,14 @@ class ValidationRule:
 
     `passes` is evaluated on a frame that holds the cleaned text of each column under its name and the parsed value
     under `parsed(name)`; there always is `parsed(DELETED)`. It never gives null. `error` says in plain words what is
-    wrong when it gives false.
+    wrong when it gives false. With `of_problems` it looks at `problem(name)`, which is there when a cell has one.
     """
 
     column: str
     name: str
     error: str
     passes: pl.Expr
+    of_problems: bool = False
 
     @property
     def code(self) -> str:
@@ -53,6 +56,11 @@ class ValidationRule:
 def parsed(column: str) -> str:
     """Name of the parsed value of a column in the frame the rules see."""
     return f"{column}:parsed"
+
+
+def problem(column: str) -> str:
+    """Name of what the normaliser says is wrong with the cells of a column in the frame the rules see."""
+    return f"{column}:problem"
 
 
 def rules_for(kind: Kind, settings: TenantSettings, now: datetime) -> tuple[ValidationRule, ...]:
@@ -89,7 +97,7 @@ def rules_fingerprint(kind: Kind, settings: TenantSettings) -> str:
     """Return a name for the tenant's settings that decide whether a row of `kind` is accepted."""
     deciding: list[object] = []
     if kind is Kind.INTERACTIONS:
-        deciding = [sorted(interaction_type_map(settings).items()), settings.rating_min, settings.rating_max]
+        deciding = [sorted(TypeNames.of(settings).names.items()), settings.rating_min, settings.rating_max]
     return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
 
 
@@ -116,7 +124,7 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
     match spec.value_type:
         case ValueType.ID:
             rules.append(_at_most(spec.name, MAX_ID_BYTES))
-            add("control_character", "contains a control character", ~_or_false(text.str.contains(r"\p{Cc}")))
+            rules.extend(_id_rules(spec.name))
         case ValueType.TEXT:
             rules.append(_at_most(spec.name, spec.max_bytes))
         case ValueType.NUMBER:
@@ -124,7 +132,7 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
         case ValueType.BOOLEAN:
             unreadable("not_a_boolean", "is not one of true, false, 1, 0, yes, no")
         case ValueType.INTERACTION_TYPE:
-            accepted = ", ".join(interaction_type_map(settings))
+            accepted = ", ".join(TypeNames.of(settings).names)
             unreadable("unknown", f"is not an interaction type this shop uses (accepted: {accepted})")
         case ValueType.TIME:
             unreadable("not_a_time", "is not a time: write it like 2024-05-31T14:05:00Z, or as epoch seconds")
@@ -139,6 +147,19 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
     elif spec.value_type is ValueType.NUMBER:
         add("negative", "is below 0", ~_or_false(value < 0))
     return rules
+
+
+def _id_rules(column: str) -> list[ValidationRule]:
+    errors = {
+        CONTROL_CHARACTER: "contains a control character",
+        LOST_DIGITS: base_ids.LOST_DIGITS,
+        NOBODY: base_ids.NOBODY,
+    }
+    found = pl.col(problem(column))
+    return [
+        ValidationRule(column, name, error, ~_or_false(found == name), of_problems=True)
+        for name, error in errors.items()
+    ]
 
 
 def _at_most(column: str, limit: int) -> ValidationRule:
