@@ -154,12 +154,7 @@ def error_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Build an answer of the one error shape."""
-    info = ErrorInfo(
-        code=code,
-        message=message,
-        details=tuple(ErrorDetail(field=p.field, message=p.message) for p in details[:_MAX_DETAILS]),
-        request_id=request_id,
-    )
+    info = ErrorInfo(code=code, message=message, details=_shown(details), request_id=request_id)
     merged = dict(headers or {})
     if status == 401:
         merged.setdefault("WWW-Authenticate", "Bearer")
@@ -168,6 +163,15 @@ def error_response(
     return Response(
         ErrorBody(error=info).model_dump_json(), status_code=status, media_type="application/json", headers=merged
     )
+
+
+def error_info(error: RecsaasError, request_id: str) -> ErrorInfo:
+    """Return what an answer that is no error says of one of ours, such as about one event of many."""
+    return ErrorInfo(code=error.code, message=error.message, details=_shown(error.details), request_id=request_id)
+
+
+def _shown(details: Sequence[FieldProblem]) -> tuple[ErrorDetail, ...]:
+    return tuple(ErrorDetail(field=p.field, message=p.message) for p in details[:_MAX_DETAILS])
 
 
 def internal_error(request_id: str) -> Response:
@@ -189,12 +193,19 @@ def _field(place: Sequence[int | str], sent: Any) -> str:
     if isinstance(sent, list) and place:  # a bare list stands for an object with this list
         sent = {place[0]: sent}
     for number, part in enumerate(place):
-        if (isinstance(sent, dict) and part in sent) or (isinstance(sent, list) and part in range(len(sent))):
+        if _holds(sent, part):
             sent = sent[part]
         elif not (isinstance(sent, dict) and number == len(place) - 1):  # a field that is missing is not there
             continue
         path.append(str(part)[:_LONGEST_NAME])
     return ".".join(path) or "body"
+
+
+def _holds(sent: Any, part: int | str) -> bool:
+    """Tell whether what was sent has a field of this name, or a value at this position."""
+    if isinstance(sent, dict):
+        return part in sent
+    return isinstance(sent, list) and isinstance(part, int) and part < len(sent)
 
 
 def invalid_fields(problems: Sequence[FieldProblem]) -> InvalidInput:

@@ -14,8 +14,8 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from resources.base.errors import RecsaasError
-from resources.base.settings import Settings, load_settings
 from resources.base.ids import checked_id
+from resources.base.settings import Settings, load_settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.decisions.store import DecisionStore, open_decisions

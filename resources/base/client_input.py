@@ -65,6 +65,6 @@ def _with_suggestions(error: ValidationError, model: type[BaseModel]) -> Validat
         kind, message, place = each["type"], each["msg"], each["loc"]
         if kind == "extra_forbidden" and len(place) == 1:  # a deeper one was told by the model that it is in
             message = f"is not a field here; {did_you_mean(str(place[0]), model.model_fields)}"
-        same = PydanticCustomError(kind, "{message}", {"message": message})  # type: ignore[arg-type]
+        same = PydanticCustomError(kind, "{message}", {"message": message})
         details.append(InitErrorDetails(type=same, loc=place, input=each["input"]))
     return ValidationError.from_exception_data(error.title, details)

@@ -21,7 +21,9 @@ _APOSTROPHE = re.compile(r"'(?=[^']*\d)")
 _WHOLE_FLOAT = re.compile(r"(-?[1-9]\d*|0)\.0+", re.ASCII)
 _LOST_DIGITS = re.compile(r"-?\d(?:\.\d+[eE]\+?\d{1,3}|[eE]\+\d{1,3})", re.ASCII)
 
-LOST_DIGITS = "has lost digits in a spreadsheet: format the column as text there before the ids come in, and export again"
+LOST_DIGITS = (
+    "has lost digits in a spreadsheet: format the column as text there before the ids come in, and export again"
+)
 NOBODY = "stands for nobody: leave the row out, or send what the shop calls this visitor"
 _NOBODY_WORDS = (
     *("null", "(null)", "<null>", "\\n", "#null!", "none", "(none)", "nan", "nat", "<na>", "n/a", "#n/a"),

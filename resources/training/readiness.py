@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.event_rows import NOBODY
 from resources.control_db.tables import EventRow
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import UploadRecord, counting_uploads
@@ -150,6 +151,7 @@ def _event_rows(db: ControlDb, tenant: TenantId, *, limit: int | None = None) ->
         )
         .where(
             EventRow.tenant_id == tenant.value,
+            EventRow.user_id != NOBODY,
             EventRow.item_id.is_not(None),
             EventRow.interaction_type != IMPRESSION,
         )
@@ -173,7 +175,9 @@ def _count(
     if events.height:
         # Uploads are free of duplicates; an event may be in an upload, too.
         tracked = tracked.unique(_KEY)
-        tracked = tracked.join(uploaded, on=_KEY, how="anti").join(uploaded, on=("event_id", *EVENT_CONTENT), how="anti")
+        tracked = tracked.join(uploaded, on=_KEY, how="anti").join(
+            uploaded, on=("event_id", *EVENT_CONTENT), how="anti"
+        )
     rows = pl.concat([uploaded, tracked])
     kind = pl.col("interaction_type")
     training = [name for name in INTERACTION_TYPES if _trains(name, weights)]

@@ -23,8 +23,9 @@ from resources.uploads.parsing.csv_reader import ROW_NUMBER
 from resources.uploads.parsing.hashing import Hashes
 from resources.uploads.parsing.statistics import PartSummary, add_up, summarise
 
-
-OTHER_CONTENT = "with another user, item or type: give every line of an order an event_id of its own, such as order-17-2"
+OTHER_CONTENT = (
+    "with another user, item or type: give every line of an order an event_id of its own, such as order-17-2"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,9 @@ def _why(kind: Kind, first: pl.Series) -> pl.Series:
     """Reasons why rows conflict with the rows on the lines `first`, 0 for rows that are stored; shape (n,)."""
     line = pl.lit(first)
     if kind is not Kind.INTERACTIONS:
-        return pl.select(pl.format("repeats the id of line {} with other values; keep one of the two", line)).to_series()
+        return pl.select(
+            pl.format("repeats the id of line {} with other values; keep one of the two", line)
+        ).to_series()
     other = pl.when(line == 0).then(pl.lit("an interaction that is stored")).otherwise(pl.format("line {}", line))
     return pl.select(pl.format(f"is that of {{}} {OTHER_CONTENT}", other)).to_series()
 

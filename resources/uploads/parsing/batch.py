@@ -153,11 +153,7 @@ def _parsed_frame(
     # A rule takes milliseconds even where there is nothing to find, and there may be hundreds of these columns.
     longest = next(text.select(cs.starts_with("extra_").str.len_bytes().max()).iter_rows(named=True), {})
     extras = [extra_column_rule(name) for name, length in longest.items() if (length or 0) > MAX_TEXT_BYTES]
-    can_fail = [
-        rule
-        for rule in rules
-        if (problem(rule.column) if rule.of_problems else rule.column) in frame.columns
-    ]
+    can_fail = [rule for rule in rules if (problem(rule.column) if rule.of_problems else rule.column) in frame.columns]
     return frame, (*can_fail, *extras)
 
 

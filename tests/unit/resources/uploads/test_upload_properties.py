@@ -33,8 +33,12 @@ NOT_A_TYPE = f"is not an interaction type this shop uses (accepted: {TYPES})"
 NOT_A_TIME = "is not a time: write it like 2024-05-31T14:05:00Z, or as epoch seconds"
 NOT_A_BOOLEAN = "is not one of true, false, 1, 0, yes, no"
 ONE_OF_TWO = "with other values; keep one of the two"
-OTHER_CONTENT = "with another user, item or type: give every line of an order an event_id of its own, such as order-17-2"
-LOST_DIGITS = "has lost digits in a spreadsheet: format the column as text there before the ids come in, and export again"
+OTHER_CONTENT = (
+    "with another user, item or type: give every line of an order an event_id of its own, such as order-17-2"
+)
+LOST_DIGITS = (
+    "has lost digits in a spreadsheet: format the column as text there before the ids come in, and export again"
+)
 NOBODY = "stands for nobody: leave the row out, or send what the shop calls this visitor"
 NOT_A_NUMBER = "is not a number: write it like 1234.5"
 
@@ -229,7 +233,17 @@ def kept_items(rows: dict[int, dict[str, str]], rejected: dict[int, str]) -> lis
 
 
 def test_the_oracle_knows_every_reason_of_the_contract() -> None:
-    told = " ".join([*id_reasons("x", ""), *id_reasons("x", "1.0E+12"), *id_reasons("x", "\n" * 300), *id_reasons("x", "null"), NOT_A_TYPE, NOT_A_TIME, NOT_A_BOOLEAN])
+    told = " ".join(
+        [
+            *id_reasons("x", ""),
+            *id_reasons("x", "1.0E+12"),
+            *id_reasons("x", "\n" * 300),
+            *id_reasons("x", "null"),
+            NOT_A_TYPE,
+            NOT_A_TIME,
+            NOT_A_BOOLEAN,
+        ]
+    )
     for row in (dict.fromkeys(HEADERS["items"], ""), dict.fromkeys(HEADERS["items"], "-1")):
         told += " ".join(item_reasons(row))
     for time, rating in (("2999-01-01", "x"), ("1970-01-01", "11"), ("", "")):

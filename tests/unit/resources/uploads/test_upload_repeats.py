@@ -42,7 +42,10 @@ def test_an_interaction_of_an_earlier_upload_is_a_duplicate(shop: Any) -> None:
     second = shop.put(
         "interactions",
         table(
-            f"u,i,view,{T},2,,", "u,i,view,2024-05-02T10:00:00Z,,e1,", "w,j,view,2024-05-01T12:00:00+02:00,,e9,", f"v,i,view,{T},,e8,"
+            f"u,i,view,{T},2,,",
+            "u,i,view,2024-05-02T10:00:00Z,,e1,",
+            "w,j,view,2024-05-01T12:00:00+02:00,,e9,",
+            f"v,i,view,{T},,e8,",
         ),
     )
     assert (figures(second), shop.lines(second)) == ((1, 0, 3), [4])
@@ -52,7 +55,9 @@ def test_an_interaction_of_an_earlier_upload_is_a_duplicate(shop: Any) -> None:
 
 @pytest.mark.parametrize("other", ["u,b,view", "u,a,click", "v,a,view"])
 def test_lines_of_one_event_id_are_named_and_none_is_lost(shop: Any, other: str) -> None:
-    report = shop.put("interactions", table(f"u,a,view,{T},1,order-17,", f"{other},{T},2,order-17,", f"{other},{T},2,,"))
+    report = shop.put(
+        "interactions", table(f"u,a,view,{T},1,order-17,", f"{other},{T},2,order-17,", f"{other},{T},2,,")
+    )
     assert (figures(report), shop.lines(report)) == ((2, 1, 0), [2, 4])
     assert report.errors_by_rule == {"event_id.conflict": 1}
     (error,) = report.validation_errors
@@ -76,7 +81,8 @@ def test_a_tracked_event_is_a_duplicate_in_a_file(shop: Any) -> None:
         event(), event(event_id="f", item_id="j"), event(event_id="g", interaction_type="impression", item_id="k")
     )
     report = shop.put(
-        "interactions", table(f"u,i,view,{T},,,", "u,j,view,2024-05-02T10:00:00Z,,f,", f"u,k,view,{T},,g,", f"u,j,view,{T},,h,")
+        "interactions",
+        table(f"u,i,view,{T},,,", "u,j,view,2024-05-02T10:00:00Z,,f,", f"u,k,view,{T},,g,", f"u,j,view,{T},,h,"),
     )
     assert (figures(report), shop.lines(report)) == ((1, 0, 3), [4])
     assert report.quality.uniqueness == 0.25
