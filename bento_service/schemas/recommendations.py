@@ -130,7 +130,9 @@ class SimilarRequest(Body):
 class Freshness(Answer):
     """How new the knowledge behind the answer is."""
 
-    events_until: datetime | None = Field(description="The newest event behind the answer, of the release or since.")
+    events_until: datetime | None = Field(
+        description="The newest event behind the answer, of the release or since; never later than the answer."
+    )
     trained_at: datetime
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from resources.base.errors import UserNotFound
 from resources.erasure.places.trace import Finding
 from resources.jobs.kinds.erasures import Erasure
 
@@ -26,6 +27,15 @@ class Certificate(BaseModel):
     found: tuple[Finding, ...]
     retrain: tuple[str, ...]
     out_of_reach: tuple[str, ...]
+
+
+def nothing_erased(user_id: str, certificate: Certificate) -> UserNotFound:
+    """Return what to tell whoever erased an id of which nothing was found: it must not read as success."""
+    beside = "".join(f" Beside that: {each}." for each in certificate.out_of_reach[: -len(BEYOND)])
+    return UserNotFound(
+        f"Nothing is stored about user {user_id[:80]!r} of tenant {certificate.tenant}, and nothing was erased; check "
+        f"the id. {certificate.erasure_id} has looked everywhere.{beside}"
+    )
 
 
 MADE_WITH_THE_USER = (

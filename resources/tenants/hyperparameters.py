@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from resources.base.client_input import told
 from resources.base.errors import FieldProblem, InvalidInput
+from resources.base.suggestions import nearest_name
 from resources.tenants.model_configs import MOST_LAYERS, LightGCNConfig, TwoTowerConfig
 from resources.tenants.settings import ModelType
 
@@ -48,8 +50,12 @@ def own_hyperparameters(
     said: dict[str, str] = {}
     accepted = accepted_names(model_type)
     for name, value in given.items():
+        if value is None or value == "":  # left out, as every field that may be
+            continue
         if name not in accepted:
-            message = f"not one of {model_type}, which has {', '.join(accepted)}"
+            near = nearest_name(name, accepted)
+            meant = f"; did you mean {near}?" if near is not None else ""
+            message = f"not one of {model_type}, which has {', '.join(accepted)}{meant}"
             problems.append(FieldProblem(f"{field}.{name[:80]}", message))
             continue
         ours = USUAL_NAMES[model_type].get(name, name)
@@ -98,7 +104,8 @@ def _problems(
     except ValidationError as error:
         return [
             FieldProblem(
-                ".".join((field, said[str(each["loc"][0])], *(str(part) for part in each["loc"][1:]))), each["msg"]
+                ".".join((field, said[str(each["loc"][0])], *(str(part) for part in each["loc"][1:]))),
+                told(each["msg"]),
             )
             for each in error.errors()
         ]

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.event_rows import NOBODY
 from resources.control_db.tables import EventRow
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import UploadRecord, counting_uploads
@@ -153,6 +154,7 @@ def _event_rows(db: ControlDb, tenant: TenantId, *, limit: int | None = None) ->
         )
         .where(
             EventRow.tenant_id == tenant.value,
+            EventRow.user_id != NOBODY,
             EventRow.item_id.is_not(None),
             EventRow.interaction_type != IMPRESSION,
         )

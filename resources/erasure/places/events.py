@@ -9,6 +9,7 @@ from functools import partial
 from sqlalchemy import delete, func, select
 
 from resources.control_db.event_exports import EventExport, list_event_exports, replace_event_export
+from resources.control_db.event_rows import events_about
 from resources.control_db.tables import EventRow
 from resources.erasure.places.matching import count_in_table, rows_of
 from resources.erasure.places.trace import Finding, Subject, Trace
@@ -25,7 +26,7 @@ def traces_in_events(subject: Subject) -> Iterator[Trace]:
     Raises:
         CorruptArtifact: a piece is not what was written.
     """
-    count = select(func.count()).where(EventRow.tenant_id == subject.tenant.value, EventRow.user_id == subject.user_id)
+    count = select(func.count()).select_from(EventRow).where(events_about(subject.tenant, subject.user_id))
     with subject.db.read() as session:
         rows = session.scalar(count) or 0
     if rows:
@@ -41,7 +42,9 @@ def traces_in_events(subject: Subject) -> Iterator[Trace]:
 def _delete_events(subject: Subject) -> None:
     with subject.db.write() as session:
         session.execute(
-            delete(EventRow).where(EventRow.tenant_id == subject.tenant.value, EventRow.user_id == subject.user_id)
+            delete(EventRow)
+            .where(events_about(subject.tenant, subject.user_id))
+            .execution_options(synchronize_session=False)
         )
 
 
