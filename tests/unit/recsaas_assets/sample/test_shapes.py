@@ -17,7 +17,7 @@ from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.report import UploadReport
 
 END = datetime(2026, 6, 1, tzinfo=UTC)
-ROWS = 600
+ROWS = 1_200
 
 
 def inspect(file: ShapedFile) -> UploadReport:
