@@ -67,6 +67,7 @@ _CHECKS: Mapping[ValueType, Callable[[JsonValue], bool]] = {
     ValueType.ID: _is_text,
     ValueType.TEXT: _is_text,
     ValueType.NUMBER: _is_number,
+    ValueType.MONEY: _is_number,
     ValueType.TIME: _is_time,
     ValueType.BOOLEAN: lambda value: value is None or isinstance(value, bool),
 }

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from resources.base.errors import UserNotFound
-from resources.erasure.places.trace import Finding
+from resources.erasure.places.trace import UserData
 from resources.jobs.kinds.erasures import Erasure
 
 
@@ -24,7 +24,7 @@ class Certificate(BaseModel):
     user_digest: str
     requested_at: datetime
     completed_at: datetime
-    found: tuple[Finding, ...]
+    found: tuple[UserData, ...]
     retrain: tuple[str, ...]
     out_of_reach: tuple[str, ...]
 
@@ -54,7 +54,7 @@ BEYOND = (
 
 
 def certificate_of(
-    erasure: Erasure, found: tuple[Finding, ...], *, now: datetime, retrain: bool, mentions: tuple[str, ...]
+    erasure: Erasure, found: tuple[UserData, ...], *, now: datetime, retrain: bool, mentions: tuple[str, ...]
 ) -> Certificate:
     """Write the certificate. `mentions` names files out of reach in which the user's id was seen."""
     return Certificate(

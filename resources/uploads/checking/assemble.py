@@ -20,7 +20,7 @@ from resources.uploads.checking.duplicates import Repeats
 from resources.uploads.checking.inspect import Inspection, text_of_rows
 from resources.uploads.checking.parts import Part, PartWriter, write_part
 from resources.uploads.contract.columns import REJECTED_ROW, Kind, id_column
-from resources.uploads.contract.findings import Finding, Level, merge
+from resources.uploads.contract.findings import Finding, FindingLevel, merge
 from resources.uploads.contract.report import (
     MAX_LISTED_ERRORS,
     RowError,
@@ -85,8 +85,8 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
         rows_duplicate=repeats.duplicates,
         rows_ignored=inspection.rows_ignored,
         reading=inspection.reading.model_copy(update={"columns": inspection.columns}),
-        notes=reported(findings, Level.NOTE),
-        warnings=reported(findings, Level.WARNING),
+        notes=reported(findings, FindingLevel.NOTE),
+        warnings=reported(findings, FindingLevel.WARNING),
         columns_ignored=() if kind is Kind.USERS else layout.ignored,  # of users they are attributes
         validation_errors=errors,
         errors_by_rule=counts,

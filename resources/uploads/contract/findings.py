@@ -13,7 +13,7 @@ MAX_EXAMPLES = 5
 """Examples of a finding that a report lists."""
 
 
-class Level(StrEnum):
+class FindingLevel(StrEnum):
     """`note`: how something was read; `warning`: somebody should look at it."""
 
     NOTE = "note"
@@ -24,7 +24,7 @@ class Level(StrEnum):
 class FindingMeaning:
     """A kind of finding: how much it matters, and a sentence that says what it is and what to do."""
 
-    level: Level
+    level: FindingLevel
     message: str
 
 
@@ -115,8 +115,8 @@ _WARNINGS = {
 }
 
 FINDINGS: dict[str, FindingMeaning] = {
-    **{code: FindingMeaning(Level.NOTE, message) for code, message in _NOTES.items()},
-    **{code: FindingMeaning(Level.WARNING, message) for code, message in _WARNINGS.items()},
+    **{code: FindingMeaning(FindingLevel.NOTE, message) for code, message in _NOTES.items()},
+    **{code: FindingMeaning(FindingLevel.WARNING, message) for code, message in _WARNINGS.items()},
 }
 """Every code of a finding and what it means; docs/data.md lists them."""
 
