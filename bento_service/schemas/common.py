@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from resources.base.client_input import ClientInput
 from resources.base.ids import MAX_ID_BYTES, checked_id, new_id, nobody_words
 
 MAX_COUNT = 100
@@ -14,10 +15,8 @@ _EXACT_FLOAT = 2**53
 """Above it a float has lost digits of a whole number."""
 
 
-class Body(BaseModel):
-    """Base of request bodies: a field that does not exist is an error, because a misspelt one must not vanish."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Body(ClientInput):
+    """Base of request bodies."""
 
 
 class Answer(BaseModel):

@@ -18,8 +18,8 @@ from bento_service.schemas.common import (
     check_size,
     number_as_text,
 )
+from bento_service.schemas.values import Moment
 from resources.base.ids import checked_id
-from resources.base.times import in_utc
 from resources.ranker.eligibility.filters import Filters
 from resources.ranker.ranking import Fallback, ItemSource
 
@@ -85,7 +85,7 @@ class RecentEvent(Body):
 
     item_id: Id
     interaction_type: Text | None = None
-    timestamp: Annotated[datetime, AfterValidator(in_utc)] | None = None
+    timestamp: Moment = None
 
 
 class RecommendationRequest(Body):
@@ -140,7 +140,9 @@ class SimilarRequest(Body):
 class Freshness(Answer):
     """How new the knowledge behind the answer is."""
 
-    events_until: datetime | None = Field(description="The newest event behind the answer, of the release or since.")
+    events_until: datetime | None = Field(
+        description="The newest event behind the answer, of the release or since; never later than the answer."
+    )
     trained_at: datetime
 
 

@@ -16,16 +16,18 @@ from sqlalchemy.sql.dml import ReturningInsert
 from resources.base.errors import Conflict, FieldProblem
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.event_rows import NOBODY, events_about
 from resources.control_db.tables import EventRow
 from resources.control_db.tenants import take_turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One tracked interaction. `item_id` is None for an impression of a list."""
+    """One tracked interaction. `item_id` is None for an impression of a list, and `user_id` for a visitor who is not
+    known: then there is a `session_id`."""
 
     event_id: str
-    user_id: str
+    user_id: str | None
     item_id: str | None
     interaction_type: str
     timestamp: datetime
@@ -111,6 +113,7 @@ class EventLog:
             select(EventRow.user_id)
             .where(
                 EventRow.tenant_id == tenant.value,
+                EventRow.user_id != NOBODY,
                 EventRow.seq > after,
                 EventRow.item_id.is_not(None),
                 EventRow.interaction_type != IMPRESSION,
@@ -120,14 +123,21 @@ class EventLog:
         with self.db.engine.connect() as connection:
             return frozenset(connection.scalars(statement))
 
-    def export_after(self, tenant: TenantId, after: int = 0, *, limit: int = 100_000) -> pl.DataFrame:
-        """Up to `limit` events with a sequence above `after`, in order, as `EVENT_SCHEMA`; impressions included."""
-        return self._table(EventRow.tenant_id == tenant.value, EventRow.seq > after, limit=limit)
+    def export_after(
+        self, tenant: TenantId, after: int = 0, *, limit: int = 100_000, visitors: bool = True
+    ) -> pl.DataFrame:
+        """Up to `limit` events with a sequence above `after`, in order, as `EVENT_SCHEMA`; impressions included.
+
+        Without `visitors` those of people who are not known are left out.
+        """
+        known = () if visitors else (EventRow.user_id != NOBODY,)
+        return self._table(EventRow.tenant_id == tenant.value, EventRow.seq > after, *known, limit=limit)
 
     def keys_between(
         self, tenant: TenantId, first: datetime | None, last: datetime | None, *, after: int = 0, limit: int = 200_000
     ) -> pl.DataFrame:
-        """Return what tells interactions apart, up to `limit` of them above `after`, in order; impressions left out.
+        """Return what tells interactions of users apart, up to `limit` of them above `after`, in order; impressions
+        left out.
 
         `first` and `last` are the times to look at, None for no bound. Columns: seq, user_id, item_id,
         interaction_type, timestamp, event_id, received_at.
@@ -137,6 +147,7 @@ class EventLog:
         return self._table(
             EventRow.tenant_id == tenant.value,
             EventRow.seq > after,
+            EventRow.user_id != NOBODY,
             EventRow.item_id.is_not(None),
             EventRow.interaction_type != IMPRESSION,
             *times,
@@ -145,8 +156,8 @@ class EventLog:
         )
 
     def events_of_user(self, tenant: TenantId, user_id: str) -> pl.DataFrame:
-        """Every event of the user, in order, as `EVENT_SCHEMA`."""
-        return self._table(EventRow.tenant_id == tenant.value, EventRow.user_id == user_id)
+        """Every event of the user and of the visits that became the user's, in order, as `EVENT_SCHEMA`."""
+        return self._table(events_about(tenant, user_id))
 
     def events_with_ids(self, tenant: TenantId, event_ids: Sequence[str]) -> pl.DataFrame:
         """Those of the named events that are stored, in order, as `EVENT_SCHEMA`."""
@@ -155,7 +166,9 @@ class EventLog:
     def _table(
         self, *conditions: ColumnElement[bool], limit: int | None = None, names: Sequence[str] = tuple(EVENT_SCHEMA)
     ) -> pl.DataFrame:
-        columns = [EventRow.created_at if name == "received_at" else getattr(EventRow, name) for name in names]
+        table = EventRow.__table__.c
+        special = {"received_at": table.created_at, "user_id": func.nullif(table.user_id, NOBODY)}
+        columns = [special[name] if name in special else table[name] for name in names]
         statement = select(*columns).where(*conditions).order_by(EventRow.seq).limit(limit)
         schema = {name: EVENT_SCHEMA[name] for name in names}
         with self.db.engine.connect() as connection:
@@ -166,9 +179,10 @@ class EventLog:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def last_seq(self, tenant: TenantId) -> int:
-        """Sequence of the tenant's newest event; 0 when there is none."""
+        """Sequence of the newest event of a user of the tenant; 0 when there is none."""
+        of_users = (EventRow.tenant_id == tenant.value, EventRow.user_id != NOBODY)
         with self.db.read() as session:
-            return session.scalar(select(func.max(EventRow.seq)).where(EventRow.tenant_id == tenant.value)) or 0
+            return session.scalar(select(func.max(EventRow.seq)).where(*of_users)) or 0
 
 
 IMPRESSION = "impression"
@@ -208,7 +222,7 @@ def _append(session: Session, append: Append) -> tuple[AppendResult, ...]:
 
 def _content(event: Event) -> tuple[str, str | None, str]:
     """What events of one `event_id` have to agree in; a retry may have another time."""
-    return event.user_id, event.item_id, event.interaction_type
+    return event.user_id or NOBODY, event.item_id, event.interaction_type
 
 
 def _conflict(event: Event, place: int, *, many: bool) -> FieldProblem:
@@ -227,7 +241,7 @@ def _row(tenant: TenantId, event: Event, now: datetime) -> dict[str, object]:
     return {
         "tenant_id": tenant.value,
         "event_id": event.event_id,
-        "user_id": event.user_id,
+        "user_id": event.user_id or NOBODY,
         "item_id": event.item_id,
         "interaction_type": event.interaction_type,
         "timestamp": event.timestamp,

@@ -24,7 +24,7 @@ from resources.storage.listing import remove_folder
 from resources.storage.tenant_lock import upload_lock
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
-from resources.uploads.checking.assemble import CheckedUpload
+from resources.uploads.checking.assemble import CheckedUpload, preview_of
 from resources.uploads.checking.compare import compare_with_stored
 from resources.uploads.checking.inspect import FileCheck, Inspection, inspect_file
 from resources.uploads.checking.rejected import rejected_csv_chunks
@@ -35,7 +35,7 @@ from resources.uploads.contract.report import UploadReport
 from resources.uploads.deduplication.keys import KEYS_FILE, write_keys
 from resources.uploads.normalising.ids import in_one_form
 from resources.uploads.parsing.uploaded_file import UploadedFile, identify
-from resources.uploads.parsing.validation import has_ids_in_one_form, rules_fingerprint
+from resources.uploads.parsing.validation import has_ids_in_one_form, mapping_fingerprint, rules_fingerprint
 
 _UPLOAD_ID = re.compile(r"(items|users|interactions)-[0-9a-f]{16}")
 
@@ -151,7 +151,7 @@ def _compare_and_store(
     report = checked.report.model_copy(update=more)
     report = report.model_copy(update={"quality": upload_quality(report, counting, now=now)})
     if upload.validate_only:
-        return report
+        return report.model_copy(update={"preview": preview_of(checked)})
     keys = write_keys([inspection.by_key, inspection.by_event], gone=checked.gone, work=work)
     report = _write(store, check.file, checked, keys, report)
     record_upload(store.db, _record(store.tenant, upload, report))
@@ -216,11 +216,10 @@ def _since(
 
 
 def _other_rules(lake: Lake, upload: UploadRecord, fingerprint: str) -> str | None:
-    """Return the fingerprint of the rules now, if an upload had rejected rows under others."""
-    if not upload.rows_rejected:
-        return None
-    report = read_report(lake, upload.tenant, upload.upload_id)
-    return fingerprint if report.rules_fingerprint != fingerprint else None
+    """Return the fingerprint of the rules now, if an upload had rejected rows under others or another mapping."""
+    known = read_report(lake, upload.tenant, upload.upload_id).rules_fingerprint
+    other_mapping = mapping_fingerprint(known) != mapping_fingerprint(fingerprint)
+    return fingerprint if known != fingerprint and (upload.rows_rejected or other_mapping) else None
 
 
 def _check_room(report: UploadReport, stored: Sequence[UploadRecord], most: int) -> None:

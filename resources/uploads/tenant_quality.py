@@ -25,7 +25,8 @@ EVENTS = "events"
 class MeasuredUpload(BaseModel):
     """One upload and its quality. `source` says who measured: `pipeline` after a run, `report` when it arrived.
 
-    `rows_current` counts rows still in use after later uploads; null before a run. The times are null for events.
+    `rows_current` counts rows still in use after later uploads, `rows_left_out` stored rows that no run can use because
+    they break today's contract; both are null before a run. The times are null for events.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +39,7 @@ class MeasuredUpload(BaseModel):
     rows_rejected: int
     rows_duplicate: int
     rows_current: int | None
+    rows_left_out: int | None = None
     newest_interaction_at: datetime | None
     quality: UploadQuality
     source: Literal["pipeline", "report"]
@@ -166,6 +168,7 @@ def _of_mart(row: dict[str, Any]) -> MeasuredUpload:
         rows_rejected=row["rows_rejected"],
         rows_duplicate=row["rows_duplicate"],
         rows_current=row["rows_current"],
+        rows_left_out=row.get("rows_left_out"),
         newest_interaction_at=row["newest_interaction_at"],
         quality=with_warnings(quality, kind),
         source="pipeline",

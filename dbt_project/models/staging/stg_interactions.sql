@@ -17,7 +17,7 @@ interactions as (
         received_at,
         upload_id,
         row_number
-    from {{ source('lake', 'raw_interactions') }}
+    from {{ usable_interactions() }}
     where {{ before_as_of('timestamp') }}
 
 ),

@@ -19,6 +19,7 @@ from recsaas_assets.ingestion.raw_tables import (
 )
 from resources.control_db.event_exports import list_event_exports
 from resources.control_db.items import mark_items_taken_in
+from resources.control_db.rules import unusable_rules
 from resources.control_db.uploads import UploadRecord, list_uploads, mark_ingested, mark_left_out
 from resources.dagster_resources import TenantRunResource
 from resources.events.export import export_events
@@ -102,6 +103,11 @@ def _mark_taken_in(context: AssetExecutionContext, tenant_run: TenantRunResource
     for upload in raw.left_out:
         if upload.set_aside_reason is not None:
             context.log.warning(f"Upload {upload.upload_id} is set aside: {upload.set_aside_reason}")
+    if raw.unusable_changes:
+        context.log.warning(
+            f"{raw.unusable_changes:,} changes of items by API have values that no item may have; those do not count. "
+            "Send the items again to mend them."
+        )
     if raw.last_item_change:
         mark_items_taken_in(db, tenant, up_to=raw.last_item_change, run_id=run_id)
 
@@ -125,6 +131,7 @@ def _ledger(raw: RawTable, landed: Sequence[LandedFile]) -> dict[str, Any]:
         "uploads_withdrawn": sum(each.withdrawn_at is not None for each in raw.left_out),
         "uploads_set_aside": table(["upload", "file", "rows", "reason"], set_aside),
         "last_item_change": raw.last_item_change,
+        "unusable_item_changes": raw.unusable_changes,
         "uploads": table(["upload", "file", "source", "accepted", "rejected", "duplicate"], taken),
     }
 
@@ -151,12 +158,34 @@ raw_interactions = raw_asset(
     kinds={"polars", "parquet"},
     **RAW_COMMON,
 )
-def raw_uploads(tenant_run: TenantRunResource) -> MaterializeResult[None]:
+def raw_uploads(context: AssetExecutionContext, tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """Written after the raw tables, so that the ledger names every upload that they hold."""
+    unusable = _warn_of_unusable(context, tenant_run)
     ledger = uploads_table([u for u in list_uploads(tenant_run.db, tenant_run.tenant_id) if taken_in(u)])
     settings = settings_table(tenant_run.tenant().settings)
     write_parquet(tenant_run.lake.raw("raw_uploads"), ledger)
     write_parquet(tenant_run.lake.raw("tenant_settings"), settings)
     return MaterializeResult(
-        metadata={"dagster/row_count": ledger.height, "preview": preview(ledger), "settings": preview(settings)}
+        metadata={
+            "dagster/row_count": ledger.height,
+            "preview": preview(ledger),
+            "settings": preview(settings),
+            "unusable": table(["stored", "why it does not count"], unusable),
+        }
     )
+
+
+def _warn_of_unusable(context: AssetExecutionContext, tenant_run: TenantRunResource) -> list[list[str]]:
+    """Stored settings and rules that do not count today, each with the reason: told, and nothing to stop for."""
+    unusable = [[f"{each.name} = {each.value}", each.reason] for each in tenant_run.tenant().unusable_settings]
+    for what, why in unusable:
+        context.log.warning(
+            f"Setting {what} does not count: {why}. Set it again: recsaas tenant settings {tenant_run.tenant_id}"
+        )
+    for rule in unusable_rules(tenant_run.db, tenant_run.tenant_id):
+        context.log.warning(
+            f"Rule {rule} holds nowhere: it says what no rule says. Remove it: recsaas rules remove "
+            f"{tenant_run.tenant_id} {rule}"
+        )
+        unusable.append([rule, "says what no rule says"])
+    return unusable

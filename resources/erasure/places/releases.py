@@ -16,7 +16,7 @@ from upath import UPath
 
 from resources.base.errors import CorruptRelease
 from resources.erasure.places.matching import count_in_table, rows_of
-from resources.erasure.places.trace import Finding, Subject, Trace
+from resources.erasure.places.trace import Subject, Trace, UserData
 from resources.release.contents import (
     DISLIKED,
     EVALUATION_JSON,
@@ -54,12 +54,12 @@ def traces_in_releases(subject: Subject) -> Iterator[Trace]:
             if summary.is_current:
                 raise
             done = "removed, because it is damaged and may hold the user"
-            yield Trace(Finding(place=f"releases/{version}", rows=0, done=done), partial(store.remove, version))
+            yield Trace(UserData(place=f"releases/{version}", rows=0, done=done), partial(store.remove, version))
             continue
         if rows:
             copy = copy_name(version, subject.work_id)
             done = f"replaced by {copy}, which has neither the user's id nor vector nor history"
-            finding = Finding(place=f"releases/{version}", rows=rows, done=done)
+            finding = UserData(place=f"releases/{version}", rows=rows, done=done)
             yield Trace(finding, partial(_replace, store, version, copy, subject), retrain=True)
 
 

@@ -21,7 +21,7 @@ from resources.erasure.places.matching import (
     without_user,
 )
 from resources.erasure.places.original import original_names_user
-from resources.erasure.places.trace import Finding, Subject, Trace
+from resources.erasure.places.trace import Subject, Trace, UserData
 from resources.jobs.model import JobKind
 from resources.jobs.store import list_jobs
 from resources.storage.lake import parts, read_json, scan_parquet, sink_parquet, write_json
@@ -51,7 +51,7 @@ def traces_in_job_reports(subject: Subject) -> Iterator[Trace]:
         report = job.result.get("report")
         hits = report_without(report, subject.user_id)[1] if report else 0
         if hits:
-            finding = Finding(place=f"control DB: upload_jobs/{job.id}", rows=hits, done=_REPORT)
+            finding = UserData(place=f"control DB: upload_jobs/{job.id}", rows=hits, done=_REPORT)
             yield Trace(finding, partial(_scrub_job_report, subject, job.id))
 
 
@@ -83,18 +83,18 @@ def _traces_in(subject: Subject, upload: UploadRecord) -> Iterator[Trace]:
     for original in sorted(folder.glob("original.*"), key=lambda path: path.name):
         if accepted or rejected or original_names_user(subject, original, kind):
             rows = sum(finding.rows for _, finding in (*accepted, *rejected))
-            finding = Finding(place=f"{place}/{original.name}", rows=rows, done=_ORIGINAL)
+            finding = UserData(place=f"{place}/{original.name}", rows=rows, done=_ORIGINAL)
             yield Trace(finding, partial(original.unlink, missing_ok=True))
     report = folder / "report.json"
     if report.exists() and (hits := report_without(read_json(report), subject.user_id)[1]):
-        finding = Finding(place=f"{place}/report.json", rows=hits, done=_REPORT)
+        finding = UserData(place=f"{place}/report.json", rows=hits, done=_REPORT)
         yield Trace(finding, partial(_scrub_report, report, subject.user_id))
     if accepted:
         lines = scan_parquet([path for path, _ in accepted]).filter(rows_of(subject.user_id)).select(ROW_NUMBER)
         for keys in sorted(folder.glob("keys*.parquet"), key=lambda path: path.name):
             rows = scan_parquet([keys]).join(lines, on=ROW_NUMBER, how="semi").select(pl.len()).collect().item()
             if rows:
-                finding = Finding(place=f"{place}/{keys.name}", rows=rows, done=_KEYS)
+                finding = UserData(place=f"{place}/{keys.name}", rows=rows, done=_KEYS)
                 yield Trace(finding, partial(_remove_keys, keys, lines))
     for path, finding in rejected:
         yield Trace(finding, partial(_rewrite_rejected, path, subject.user_id, kind))
@@ -115,7 +115,7 @@ def rejected_rows_of(path: UPath, user_id: str, kind: Kind) -> pl.LazyFrame:
 
 def _counted(
     subject: Subject, files: tuple[UPath, ...], place: str, *, kind: Kind | None = None
-) -> list[tuple[UPath, Finding]]:
+) -> list[tuple[UPath, UserData]]:
     """Parts with rows of the user; with `kind` they hold rejected rows."""
     found = []
     for path in files:
@@ -126,7 +126,7 @@ def _counted(
         )
         if rows:
             name = f"{place}/{path.parent.name}/{path.name}"
-            found.append((path, Finding(place=name, rows=rows, done=REWRITTEN)))
+            found.append((path, UserData(place=name, rows=rows, done=REWRITTEN)))
     return found
 
 

@@ -9,21 +9,35 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
+import polars.selectors as cs
+from pydantic import JsonValue
+from upath import UPath
 
+from resources.storage.lake import scan_parquet
 from resources.uploads.checking.duplicates import Repeats
 from resources.uploads.checking.inspect import Inspection, text_of_rows
 from resources.uploads.checking.parts import Part, PartWriter, write_part
 from resources.uploads.contract.columns import REJECTED_ROW, Kind, id_column
-from resources.uploads.contract.findings import Level
-from resources.uploads.contract.report import MAX_LISTED_ERRORS, RowError, UploadReport, reported, status_of
+from resources.uploads.contract.findings import Finding, FindingLevel, merge
+from resources.uploads.contract.report import (
+    MAX_LISTED_ERRORS,
+    RowError,
+    UploadReport,
+    reported,
+    status_of,
+)
 from resources.uploads.deduplication.pairs import Mask
+from resources.uploads.headers.variants import merged_items
 from resources.uploads.parsing.batch import first_errors, rejected_rows, row_error
 from resources.uploads.parsing.csv_reader import ROW_NUMBER
 from resources.uploads.parsing.hashing import Hashes
 from resources.uploads.parsing.statistics import PartSummary, add_up, findings_of, personal_columns, summarise
 
 OTHER_CONTENT = "with another user, item or type: give each line of an order an event_id of its own, such as order-17-2"
+
+_PREVIEW_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +56,7 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
     Only parts that change are written again. `catalogue` has the hashed ids of the tenant's items, shape (n_items,).
     """
     kind, file = inspection.kind, inspection.check.file
-    accepted = _without(inspection, repeats.gone, work / "accepted")
+    accepted = _without(inspection, repeats, work / "accepted")
     rejected, errors, counts = inspection.rejected, inspection.errors, dict(inspection.errors_by_rule)
     conflicts = len(repeats.conflicts)
     if conflicts:
@@ -51,6 +65,9 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
         counts[f"{_conflict_column(kind)}.{'conflict' if kind is Kind.INTERACTIONS else 'repeated'}"] = conflicts
     summaries = _summaries(accepted)
     findings = (*inspection.findings, *personal_columns(inspection.headers), *findings_of(summaries))
+    if len(repeats.variants):
+        findings = merge((*findings, Finding("variant_rows", "item_id", len(repeats.variants))))
+    layout = inspection.layout
     rows_accepted = inspection.rows_valid - repeats.duplicates - conflicts
     report = UploadReport(
         upload_id=inspection.check.upload_id,
@@ -66,8 +83,11 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
         rows_accepted=rows_accepted,
         rows_rejected=inspection.rows_rejected + conflicts,
         rows_duplicate=repeats.duplicates,
-        notes=reported(findings, Level.NOTE),
-        warnings=reported(findings, Level.WARNING),
+        rows_ignored=inspection.rows_ignored,
+        reading=inspection.reading.model_copy(update={"columns": inspection.columns}),
+        notes=reported(findings, FindingLevel.NOTE),
+        warnings=reported(findings, FindingLevel.WARNING),
+        columns_ignored=() if kind is Kind.USERS else layout.ignored,  # of users they are attributes
         validation_errors=errors,
         errors_by_rule=counts,
         statistics=add_up(kind, summaries, catalogue),
@@ -75,18 +95,43 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
     return CheckedUpload(_files(accepted), _files(rejected), repeats.gone, report)
 
 
-def _without(inspection: Inspection, gone: Mask, folder: Path) -> tuple[Part, ...]:
+def preview_of(checked: CheckedUpload) -> tuple[dict[str, JsonValue], ...]:
+    """Return the first rows of a checked file as they would be stored, with the line of each as `row`."""
+    frame = pl.read_parquet(checked.accepted[0], n_rows=_PREVIEW_ROWS)
+    shown = frame.select(pl.col(ROW_NUMBER).alias("row"), pl.exclude(ROW_NUMBER, "upload_id"))
+    texts = shown.with_columns(cs.datetime().dt.strftime("%Y-%m-%dT%H:%M:%S.%6fZ"))
+    names = {name: name.removeprefix("extra_") for name in texts.columns}
+    plain = {name: short if short == name or short not in names else name for name, short in names.items()}
+    return tuple(texts.rename(plain).iter_rows(named=True))
+
+
+def _without(inspection: Inspection, repeats: Repeats, folder: Path) -> tuple[Part, ...]:
     folder.mkdir()
     kept = []
+    gone, variants = repeats.gone, repeats.variants
     for part in inspection.valid:
-        if not gone[part.first_row : part.last_row + 1].any():
+        begins = (variants["first_row"] >= part.first_row) & (variants["first_row"] <= part.last_row)
+        if not gone[part.first_row : part.last_row + 1].any() and not begins.any():
             kept.append(part)
             continue
         frame = pl.read_parquet(part.path)
         frame = frame.filter(pl.Series(~gone[frame[ROW_NUMBER].to_numpy()]))
+        if begins.any():
+            merged = _merged(inspection, variants[begins])
+            others = frame.join(merged, on=ROW_NUMBER, how="anti", maintain_order="left")
+            frame = pl.concat([others, merged]).sort(ROW_NUMBER)
         if frame.height or part is inspection.valid[0]:
             kept.append(write_part(folder / part.path.name, frame, ROW_NUMBER, partial(summarise, inspection.kind)))
     return tuple(kept)
+
+
+def _merged(inspection: Inspection, variants: npt.NDArray[np.void]) -> pl.DataFrame:
+    """Return the items that these variants make together with the rows that they begin with."""
+    firsts = np.unique(variants["first_row"])
+    lines = np.concatenate([firsts, variants["row"]])
+    first_rows = pl.DataFrame({ROW_NUMBER: lines, "first_row": np.concatenate([firsts, variants["first_row"]])})
+    rows = scan_parquet([UPath(part.path) for part in inspection.valid])
+    return merged_items(rows, first_rows)
 
 
 def _with_conflicts(inspection: Inspection, repeats: Repeats, folder: Path) -> tuple[tuple[Part, ...], list[RowError]]:

@@ -28,11 +28,13 @@ class Repeats:
     `duplicates` of the rows that are gone say what an earlier one says. The others are `conflicts`, to be rejected:
     they have the id of the row on the line `first_row`, or for 0 of a row that is stored, and say something else (type
     `CONFLICT`, sorted by `row`). The id is the `event_id` of interactions.
+    `variants`, of the same type, are duplicates that have something to add to the row on the line `first_row`.
     """
 
     gone: Mask
     duplicates: int
     conflicts: npt.NDArray[np.void]
+    variants: npt.NDArray[np.void]
 
 
 def find_repeats(inspection: Inspection, earlier: EarlierRows, *, work: Path) -> Repeats:
@@ -42,7 +44,7 @@ def find_repeats(inspection: Inspection, earlier: EarlierRows, *, work: Path) ->
     user, item or type is a conflict. Of the others, those equal in user, item, type and timestamp are one: quantity,
     price and the other columns do not count, so two equal lines of one basket are one interaction. Items and users
     repeat a row of the file with their id and the same contents, or the newest stored row of their id when it has the
-    same contents.
+    same contents. In a file where several rows describe one item, those are variants.
     """
     kind, files = inspection.kind, [part.path for part in inspection.valid]
     gone = np.zeros(max(part.last_row for part in inspection.valid) + 1, dtype=bool)
@@ -67,8 +69,11 @@ def find_repeats(inspection: Inspection, earlier: EarlierRows, *, work: Path) ->
                 same, other = equal.key & equal.other, equal.key & ~equal.other & (window["source"] == OWN_FILE)
             gone[window["row"][same | other]] = True
             conflicts.append(_conflicts(window[other]))
-    conflicting = np.concatenate(conflicts) if conflicts else np.zeros(0, dtype=CONFLICT)
-    return Repeats(gone, int(gone.sum()) - len(conflicting), conflicting)
+    nothing = np.zeros(0, dtype=CONFLICT)
+    found = np.concatenate(conflicts) if conflicts else nothing
+    conflicting, variants = (nothing, found) if inspection.several_rows else (found, nothing)
+    gone[variants["first_row"]] = False  # a stored row is equal to the first one, and not to all of them together
+    return Repeats(gone, int(gone.sum()) - len(conflicting), conflicting, variants)
 
 
 def _first_of_each(chunks: Iterator[Entries], gone: Mask, pairs: PairFiles) -> Entries:

@@ -23,12 +23,15 @@ from resources.uploads.checking.rejected import undo_download
 from resources.uploads.contract.columns import DELETED, REJECTED_ROW, Kind
 from resources.uploads.contract.findings import Finding, merge
 from resources.uploads.contract.incoming import UploadPolicy
-from resources.uploads.contract.report import RowError
+from resources.uploads.contract.report import ColumnReading, FileReading, RowError
 from resources.uploads.deduplication.entries import Entries, EntryFiles, entries_of
 from resources.uploads.deduplication.pairs import Lines
+from resources.uploads.dialects.encoding import Encoding, ReadAgain
+from resources.uploads.headers.layout import Layout
 from resources.uploads.normalising.columns import Reading
 from resources.uploads.normalising.decisions import Decisions, decide
 from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence, add_up
+from resources.uploads.normalising.findings import column_readings, findings_of
 from resources.uploads.parsing.batch import CheckedBatch, check_batch, first_errors
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, TextBatch
 from resources.uploads.parsing.hashing import Hashes
@@ -38,18 +41,24 @@ from resources.uploads.parsing.uploaded_file import Format, UploadedFile
 from resources.uploads.parsing.validation import ValidationRule, rules_for
 
 _CHECKERS = 2
+_MAX_READINGS_MORE = 2
+"""By what the first batch decides, and by what the whole file does; the evidence of a text is always the same."""
 _EXPANSION = {Format.CSV: 1, Format.TSV: 1, Format.CSV_GZ: 12, Format.TSV_GZ: 12, Format.PARQUET: 5}
 
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """One file to be checked: under which id, when it was received, and what it has to keep to."""
+    """One file to be checked: under which id, when it was received, and what it has to keep to.
+
+    `encoding` is what a first reading has found.
+    """
 
     kind: Kind
     file: UploadedFile
     upload_id: str
     received_at: datetime
     policy: UploadPolicy
+    encoding: Encoding | None = None
 
     @property
     def mapping(self) -> FileMapping | None:
@@ -58,7 +67,10 @@ class FileCheck:
 
     def open(self) -> AbstractContextManager[TextTable]:
         """Open the file as text; see `open_table`."""
-        return open_table(self.file, self.kind, max_bytes=self.policy.max_bytes, limits=self.policy.limits)
+        uploads, max_bytes, limits = self.policy.settings.uploads, self.policy.max_bytes, self.policy.limits
+        return open_table(
+            self.file, self.kind, settings=uploads, max_bytes=max_bytes, limits=limits, encoding=self.encoding
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,9 @@ class Inspection:
 
     The `valid` parts have the columns of `accepted_schema(kind)` with `extra_<name>` before `upload_id`, the `rejected`
     ones `rejected_row` (the line), `rejected_reason` and the columns of the file as text; both in file order.
-    `headers` maps our names of the columns onto the file's. `deleted` are the hashes that deletions name.
+    `headers` maps our names of the columns onto the file's. `deleted` are the hashes that deletions name,
+    `rows_ignored` counts rows that the tenant wants left out, `columns` says how each column was read.
+    `several_rows` says that rows of items with one id describe one item together, as variants do.
     """
 
     check: FileCheck
@@ -79,7 +93,12 @@ class Inspection:
     by_key: EntryFiles
     by_event: EntryFiles
     deleted: Hashes
+    layout: Layout
+    reading: FileReading
+    several_rows: bool = False
     findings: tuple[Finding, ...] = ()
+    columns: tuple[ColumnReading, ...] = ()
+    rows_ignored: int = 0
 
     @property
     def kind(self) -> Kind:
@@ -106,6 +125,8 @@ class Inspection:
 def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], None] | None = None) -> Inspection:
     """Check every row of a file. Memory holds some batches and a part, however long the file is.
 
+    A file that turns out to be in another encoding is read once more, from its start.
+
     Args:
         work: an empty folder; what is found stays in it.
         on_progress: told how many bytes of the file, as it was sent, have been read.
@@ -115,13 +136,23 @@ def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], N
         TakesLong: it is too much work for the answer that the policy's limits say somebody waits for.
         UploadRefused: the file cannot be read at all; `reason` is the code.
     """
+    try:
+        return _inspected(check, work, on_progress)
+    except ReadAgain as again:
+        return _inspected(replace(check, encoding=again.encoding), work, on_progress)
+
+
+def _inspected(check: FileCheck, work: Path, on_progress: Callable[[int], None] | None) -> Inspection:
     decisions = decide(NO_EVIDENCE, check.mapping)
     inspection, evidence = _read_file(check, decisions, work, on_progress, first_decides=True)
-    while (wanted := decide(evidence, check.mapping)) != decisions or inspection is None:
-        decisions = (
-            wanted  # at most twice: of the first batch, and of the whole file, whose evidence is always the same
-        )
+    for _ in range(_MAX_READINGS_MORE):
+        wanted = decide(evidence, check.mapping)
+        if inspection is not None and wanted == decisions:
+            break
+        decisions = wanted
         inspection, evidence = _read_file(check, decisions, work, on_progress)
+    if inspection is None:
+        raise AssertionError("only the first reading may end early")
     return inspection
 
 
@@ -140,19 +171,20 @@ def _read_file(
     place = work / "reading"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
-    settings = check.policy.settings
-    checked = partial(
-        _check,
-        rules=rules_for(check.kind, settings, check.received_at),
-        reading=Reading.of(check.kind, settings, decisions),
-    )
     with ThreadPoolExecutor(_CHECKERS) as pool, check.open() as table:
+        settings = table.layout.applied_to(check.policy.settings)
+        checked = partial(
+            _check,
+            layout=table.layout,
+            rules=rules_for(check.kind, settings, check.received_at),
+            reading=Reading.of(check.kind, settings, decisions),
+        )
         gathered = _Gathered(check, table, work=place, pool=pool)
         for number, (batch, keys, events) in enumerate(_side_by_side(pool, checked, _told(table, on_progress))):
             if first_decides and number == 0 and decide(batch.evidence, check.mapping) != decisions:
                 return None, batch.evidence
             gathered.add(batch, keys, events)
-        return gathered.finish(), gathered.evidence
+        return gathered.finish(decisions), gathered.evidence
 
 
 class _Gathered:
@@ -160,8 +192,10 @@ class _Gathered:
 
     def __init__(self, check: FileCheck, table: TextTable, *, work: Path, pool: Executor) -> None:
         self._check = check
-        named = zip(table.names, table.headers, strict=True)
+        self._table = table
+        named = zip(table.layout.names, table.layout.headers, strict=True)
         self._headers = {name: header.strip() or name for name, header in named}
+        self._headers |= {name: name.removeprefix("extra_") for name in table.layout.added}
         text_bytes = min(check.policy.max_bytes, check.file.size * _EXPANSION[check.file.format])
         self._by_key, self._by_event = (EntryFiles(work, name, text_bytes=text_bytes) for name in ("key", "event"))
         summary = partial(summarise, check.kind)
@@ -190,13 +224,14 @@ class _Gathered:
         self.evidence = add_up((self.evidence, batch.evidence))
         self._ignored += batch.ignored
 
-    def finish(self) -> Inspection:
-        """Write what is left. Raises UploadRefused when there was no batch."""
+    def finish(self, decisions: Decisions) -> Inspection:
+        """Write what is left; the file was read by these decisions. Raises UploadRefused when there was no batch."""
         if not self._batches:
             raise UploadRefused(
                 "empty_file",
                 f"{self._check.file.filename} has a header and no rows; send a file with at least one row.",
             )
+        layout = self._table.layout
         return Inspection(
             check=self._check,
             valid=self._valid.finish(),
@@ -207,7 +242,16 @@ class _Gathered:
             by_key=self._by_key,
             by_event=self._by_event,
             deleted=np.unique(np.concatenate(self._deleted)),
-            findings=self._findings,
+            reading=self._table.reading,
+            layout=layout,
+            several_rows=layout.variants or self._table.continuations.filled > 0,
+            findings=merge(
+                (*self._table.findings(), *layout.findings, *self._findings, *findings_of(self.evidence, decisions))
+            ),
+            columns=column_readings(
+                layout.headers, [target or "extra_" for target in layout.targets], self.evidence, decisions
+            ),
+            rows_ignored=self._ignored,
         )
 
 
@@ -216,13 +260,23 @@ def text_of_rows(inspection: Inspection, rows: Lines) -> Iterator[pl.DataFrame]:
     wanted = pl.Series(ROW_NUMBER, rows, dtype=pl.Int64).to_frame()
     with inspection.check.open() as table:
         for batch in table.batches:
-            yield undo_download(batch).frame.join(wanted, on=ROW_NUMBER, how="semi", maintain_order="left")
+            text = _as_columns(batch, table.layout).frame
+            yield text.join(wanted, on=ROW_NUMBER, how="semi", maintain_order="left")
+
+
+def _as_columns(batch: TextBatch, layout: Layout) -> TextBatch:
+    """Return a batch without what the download of rejected rows added, and with the columns made of others."""
+    batch = undo_download(batch)
+    if not layout.steps:
+        return batch
+    frame = layout.complete(batch.frame).select(pl.exclude(ROW_NUMBER), ROW_NUMBER)
+    return replace(batch, frame=frame, made=len(layout.added))
 
 
 def _check(
-    batch: TextBatch, *, rules: Sequence[ValidationRule], reading: Reading
+    batch: TextBatch, *, layout: Layout, rules: Sequence[ValidationRule], reading: Reading
 ) -> tuple[CheckedBatch, Entries, Entries]:
-    checked = check_batch(undo_download(batch), rules=rules, reading=reading)
+    checked = check_batch(_as_columns(batch, layout), rules=rules, reading=reading)
     checked = replace(
         checked,
         valid=_on_its_own(checked.valid, of=batch.frame.height),

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
 from resources.uploads.contract.columns import Kind
-from resources.uploads.contract.findings import FINDINGS, Finding, Level
+from resources.uploads.contract.findings import FINDINGS, Finding, FindingLevel
 from resources.uploads.contract.quality import UploadQuality
 
 MAX_LISTED_ERRORS = 100
@@ -103,6 +103,7 @@ class UploadReport(BaseModel):
     should look at; `columns_ignored` are headers whose columns are kept and not used. `preview` has the first rows as
     they would be stored, when only a check was asked for.
 
+    `rows_ignored` counts rows that are in no other number, because the tenant wants their types left out.
     `errors_by_rule` counts rejected rows by `<column>.<rule>`; a row that breaks two rules counts under both.
     `already_stored` says that nothing was stored, because the content was there before: the report is the first one.
     `rules_fingerprint` names the tenant's rules by which the rows were judged.
@@ -119,6 +120,7 @@ class UploadReport(BaseModel):
     rows_accepted: int
     rows_rejected: int
     rows_duplicate: int
+    rows_ignored: int = 0
     reading: FileReading | None = None
     notes: tuple[ReportFinding, ...] = ()
     warnings: tuple[ReportFinding, ...] = ()
@@ -150,7 +152,7 @@ def status_of(*, accepted: int, rejected: int, duplicate: int) -> UploadStatus:
     return UploadStatus.PARTIAL if rejected else UploadStatus.SUCCESS
 
 
-def reported(findings: Iterable[Finding], level: Level) -> tuple[ReportFinding, ...]:
+def reported(findings: Iterable[Finding], level: FindingLevel) -> tuple[ReportFinding, ...]:
     """Return the findings of one level as a report shows them."""
     return tuple(
         ReportFinding(

@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import polars as pl
 
 from resources.uploads.contract.columns import ColumnSpec
-from resources.uploads.normalising.cells import ReadColumn
-from resources.uploads.normalising.texts import clean_text
+from resources.uploads.normalising.cells import MAX_CELL_CHARACTERS, Cell, ReadColumn, read_cells
+from resources.uploads.normalising.texts import clean_text, empty_to_null
+from resources.uploads.normalising.words import boolean_words, means_nothing
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-def read_booleans(text: pl.Series, spec: ColumnSpec) -> ReadColumn:
+def normalise_boolean(text: str, spec: ColumnSpec) -> Cell[bool]:
+    """Read yes or no; words about stock count in the column that says whether an item is available."""
+    word = text.strip().lower()
+    if not word:
+        return Cell()
+    if means_nothing(word):
+        return Cell(notes=("empty_word",))
+    if len(word) > MAX_CELL_CHARACTERS:
+        return Cell(problem="not_a_boolean")
+    words = boolean_words(spec)
+    value = words.get(word)
+    if value is None:
+        value = words.get("".join(c for c in word if c not in " -_\u00a0"))
+    if value is None:
+        return Cell(problem="not_a_boolean")
+    return Cell(value, notes=() if word in _BOOLEANS else ("boolean_word",))
+
+
+def read_booleans(text: pl.Series, spec: ColumnSpec, *, strict: bool) -> ReadColumn:
     """Read a column of booleans (String)."""
-    cleaned = clean_text(text)
-    values = cleaned.str.to_lowercase().replace_strict(_BOOLEANS, default=None, return_dtype=pl.Boolean)
-    return ReadColumn(cleaned, values)
+    if strict:
+        cleaned = clean_text(text)
+        return ReadColumn(cleaned, _plain(cleaned))
+    text = empty_to_null(text)
+    values = _plain(text)
+    odd = values.is_null() & text.is_not_null()
+    if not odd.any():
+        return ReadColumn(text, values)
+    return read_cells(text, values, odd, partial(normalise_boolean, spec=spec), spec.name)
+
+
+def _plain(text: pl.Series) -> pl.Series:
+    return text.str.to_lowercase().replace_strict(_BOOLEANS, default=None, return_dtype=pl.Boolean)

@@ -45,17 +45,17 @@ class Reading:
 
 def read_column(text: pl.Series, spec: ColumnSpec, reading: Reading) -> ReadColumn:
     """Read the cells (String) of a column of the contract."""
-    decision = reading.decisions.of(spec.name)
+    decision, strict = reading.decisions.of(spec.name), reading.strict
     match spec.value_type:
         case ValueType.ID:
             return read_ids(text, spec, decision, reading.placeholders)
         case ValueType.TEXT:
-            return read_texts(text, spec)
-        case ValueType.NUMBER:
-            return read_numbers(text, spec, decision)
+            return read_texts(text, spec, strict=strict)
+        case ValueType.NUMBER | ValueType.MONEY:
+            return read_numbers(text, spec, decision, strict=strict)
         case ValueType.TIME:
-            return read_times(text, spec, decision)
+            return read_times(text, spec, decision, strict=strict)
         case ValueType.BOOLEAN:
-            return read_booleans(text, spec)
+            return read_booleans(text, spec, strict=strict)
         case ValueType.INTERACTION_TYPE:
-            return read_type_names(text, reading.types)
+            return read_type_names(text, spec, reading.types, strict=strict)

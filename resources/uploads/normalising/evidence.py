@@ -24,6 +24,8 @@ class Sign(StrEnum):
     """`1.299`: the point stands before decimals, or between thousands."""
     COMMA_OR_GROUPS = "comma or groups"
     """`1,299`: likewise."""
+    AMOUNT_OR_GROUPS = "amount or groups"
+    """`1.299 EUR`: likewise, and no plain number."""
     DAY_FIRST = "day first"
     """`31/12/2024`."""
     MONTH_FIRST = "month first"
@@ -48,6 +50,10 @@ class Sign(StrEnum):
     """`17850.0`: a whole number as programs write numbers with decimals."""
 
 
+MAX_TYPE_NAMES = 200
+"""Names of interaction types that are counted one by one; a shop has a few."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """How often a sign was seen, with its first different examples."""
@@ -58,9 +64,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The signs of every column (a name of the contract) that has any."""
+    """The signs of every column (a name of the contract) that has any.
+
+    `unknown_types` and `mapped_types` count the rows of names of interaction types that are not known, and that are
+    not written as ours: some hundred names at most.
+    """
 
     columns: Mapping[str, Mapping[Sign, Seen]] = field(default_factory=dict)
+    unknown_types: Mapping[str, int] = field(default_factory=dict)
+    mapped_types: Mapping[str, int] = field(default_factory=dict)
 
     def count(self, column: str, sign: Sign) -> int:
         """How often a sign was seen in a column."""
@@ -81,12 +93,24 @@ NO_EVIDENCE = Evidence()
 
 def add_up(evidence: Iterable[Evidence]) -> Evidence:
     """Add up the evidence of batches, in file order."""
-    columns: dict[str, dict[Sign, Seen]] = {}
+    columns: dict[str, Mapping[Sign, Seen]] = {}
+    unknown: dict[str, int] = {}
+    mapped: dict[str, int] = {}
     for each in evidence:
         for column, signs in each.columns.items():
-            known = columns.setdefault(column, {})
-            for sign, seen in signs.items():
-                before = known.get(sign, _NEVER)
-                examples = tuple(dict.fromkeys((*before.examples, *seen.examples)))[:MAX_EXAMPLES]
-                known[sign] = Seen(before.count + seen.count, examples)
-    return Evidence(columns)
+            columns[column] = added(columns.get(column, {}), signs)
+        for names, more in ((unknown, each.unknown_types), (mapped, each.mapped_types)):
+            for name, count in more.items():
+                if name in names or len(names) < MAX_TYPE_NAMES:
+                    names[name] = names.get(name, 0) + count
+    return Evidence(columns, unknown, mapped)
+
+
+def added(first: Mapping[Sign, Seen], second: Mapping[Sign, Seen]) -> dict[Sign, Seen]:
+    """Add up the signs of two pieces of one column."""
+    signs = dict(first)
+    for sign, seen in second.items():
+        before = signs.get(sign, _NEVER)
+        examples = tuple(dict.fromkeys((*before.examples, *seen.examples)))[:MAX_EXAMPLES]
+        signs[sign] = Seen(before.count + seen.count, examples)
+    return signs

@@ -68,7 +68,7 @@ def read_ids(text: pl.Series, spec: ColumnSpec, decision: ColumnDecision, placeh
             findings.append(Finding("id_emptied", spec.name, int(nobody.sum()), examples))
             cleaned = cleaned.set(nobody, None)
     values = cleaned if problems is None else cleaned.set(problems.is_not_null(), None)
-    return ReadColumn(cleaned, values, problems, tuple(findings), signs)
+    return ReadColumn(cleaned, values, problems, findings=tuple(findings), signs=signs)
 
 
 def in_one_form(rows: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:

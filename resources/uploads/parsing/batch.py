@@ -20,17 +20,18 @@ from resources.uploads.contract.columns import (
     columns,
     id_column,
 )
-from resources.uploads.contract.findings import Finding, merge
+from resources.uploads.contract.findings import MAX_EXAMPLES, Finding, merge
 from resources.uploads.contract.report import MAX_LISTED_ERRORS, MAX_VALUE_CHARACTERS, RowError
 from resources.uploads.normalising.cells import ReadColumn
 from resources.uploads.normalising.columns import Reading, read_column
 from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence
 from resources.uploads.normalising.texts import clean_text
+from resources.uploads.normalising.type_names import IGNORE
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, RaggedRow, TextBatch
 from resources.uploads.parsing.validation import ValidationRule, extra_column_rule, failing_rows, parsed, problem
 
-WRONG_FIELD_COUNT = "row.wrong_field_count"
-OPEN_QUOTE = "row.open_quote"
+CURRENCY = "extra_currency"
+"""Column of accepted rows in which the currency of amounts is kept, unless the file has such a column."""
 _MAX_BROKEN = 63
 
 
@@ -54,9 +55,10 @@ class CheckedBatch:
 
 def check_batch(batch: TextBatch, *, rules: Sequence[ValidationRule], reading: Reading) -> CheckedBatch:
     """Parse a batch and apply the rules to its rows; rows with the wrong number of fields have that one reason."""
-    text, kind = batch.frame, reading.kind
-    read = _read_columns(text, reading)
-    frame, rules = _parsed_frame(text, kind, rules, read)
+    kind = reading.kind
+    read = _read_columns(batch.frame, reading)
+    text, frame, ignored = _without_ignored(batch.frame, _parsed_frame(batch.frame, reading, read))
+    rules = _that_can_fail(rules, frame)
     failing = failing_rows(frame, rules)
     broken = [rule for rule in rules if rule.code in failing]
     if len(broken) > _MAX_BROKEN:  # each is a bit of a number
@@ -73,21 +75,23 @@ def check_batch(batch: TextBatch, *, rules: Sequence[ValidationRule], reading: R
         errors = _listed_errors(text.filter(bad), bits, broken, kind)
     counts = {rule.code: int(failing[rule.code].sum()) for rule in broken}
     if batch.ragged:
-        names = text.columns[:-1]
-        rejected = pl.concat([rejected, _ragged_frame(batch.ragged, names)]).sort(REJECTED_ROW)
+        names = [name for name in text.columns if name != ROW_NUMBER]
+        width = len(names) - batch.made
+        rejected = pl.concat([rejected, _ragged_frame(batch.ragged, names, width)]).sort(REJECTED_ROW)
         wrong = tuple(
-            RowError(row=r.row, column=None, error=_ragged_reason(r, len(names)), value=cut(",".join(r.fields[:20])))
+            RowError(row=r.row, column=None, error=r.reason, value=cut(",".join(r.fields[:20])))
             for r in batch.ragged[:MAX_LISTED_ERRORS]
         )
         errors = first_errors((*errors, *wrong))
-        counts.update(Counter(OPEN_QUOTE if row.open_quote else WRONG_FIELD_COUNT for row in batch.ragged))
+        counts.update(Counter(row.code for row in batch.ragged))
     return CheckedBatch(
         _typed(valid, kind),
         rejected,
         errors,
         counts,
-        findings=merge(finding for column in read.values() for finding in column.findings),
-        evidence=Evidence({name: column.signs for name, column in read.items() if column.signs}),
+        findings=_findings(read, reading, ignored),
+        evidence=_evidence(read),
+        ignored=ignored.height,
     )
 
 
@@ -132,29 +136,67 @@ def _read_columns(text: pl.DataFrame, reading: Reading) -> dict[str, ReadColumn]
     }
 
 
-def _parsed_frame(
-    text: pl.DataFrame, kind: Kind, rules: Sequence[ValidationRule], read: Mapping[str, ReadColumn]
-) -> tuple[pl.DataFrame, tuple[ValidationRule, ...]]:
-    """Return cleaned text and values of the columns that were read, and the rules that can fail in this file."""
+def _findings(read: Mapping[str, ReadColumn], reading: Reading, ignored: pl.DataFrame) -> tuple[Finding, ...]:
+    """What was noticed; a cell that could not be read is an error where that costs its row."""
+    found: list[Finding] = []
+    for spec in columns(reading.kind):
+        if spec.name in read:
+            found += read[spec.name].findings
+            found += () if spec.required or spec.name == DELETED else read[spec.name].unread
+    if ignored.height:
+        names = ignored["interaction_type"].unique(maintain_order=True).head(MAX_EXAMPLES)
+        found.append(Finding("type_ignored", "interaction_type", ignored.height, tuple(names)))
+    return merge(found)
+
+
+def _evidence(read: Mapping[str, ReadColumn]) -> Evidence:
+    types = read.get("interaction_type")
+    return Evidence(
+        {name: column.signs for name, column in read.items() if column.signs},
+        unknown_types={} if types is None else types.unknown_types,
+        mapped_types={} if types is None else types.mapped_types,
+    )
+
+
+def _parsed_frame(text: pl.DataFrame, reading: Reading, read: Mapping[str, ReadColumn]) -> pl.DataFrame:
+    """Return the text with cleaned text and values of the columns that were read, and what was wrong with them."""
     present = set(text.columns)
     series: list[pl.Series] = []
     for name, column in read.items():
         series += [column.text.alias(name), column.values.alias(parsed(name))]
         series += [] if column.problems is None else [column.problems.alias(problem(name))]
+    if "price" in read and reading.decisions.of("price").currency and CURRENCY not in present:
+        nothing = pl.Series(CURRENCY, [None], dtype=pl.String).new_from_index(0, text.height)
+        found = read["price"].currency
+        series.append(nothing if found is None else found.alias(CURRENCY))
     frame = text.with_columns(series)
-    # Rules of absent columns that may be needed all the same.
-    absent = [spec for spec in columns(kind) if spec.name in ("rating", "title") and spec.name not in present]
+    # Columns that rules look at even where a file has none.
+    absent = [spec for spec in columns(reading.kind) if spec.name in ("rating", "title") and spec.name not in present]
     for spec in absent:
         frame = frame.with_columns(
             pl.lit(None, dtype=pl.String).alias(spec.name), pl.lit(None, dtype=spec.dtype).alias(parsed(spec.name))
         )
-    if DELETED not in present:
-        frame = frame.with_columns(pl.lit(False).alias(parsed(DELETED)))
+    return frame if DELETED in present else frame.with_columns(pl.lit(False).alias(parsed(DELETED)))
+
+
+def _without_ignored(text: pl.DataFrame, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Split off the rows whose type the tenant wants left out: the other rows as text and as read, and those."""
+    types = parsed("interaction_type")
+    if types not in frame.columns:
+        return text, frame, text.clear()
+    left_out = (frame[types] == IGNORE).fill_null(value=False)
+    if not left_out.any():
+        return text, frame, text.clear()
+    return text.filter(~left_out), frame.filter(~left_out), text.filter(left_out)
+
+
+def _that_can_fail(rules: Sequence[ValidationRule], frame: pl.DataFrame) -> tuple[ValidationRule, ...]:
+    """Return the rules that can fail in a frame, and those of unlisted columns whose text is enormous."""
     # A rule takes milliseconds even where there is nothing to find, and there may be hundreds of these columns.
-    longest = next(text.select(cs.starts_with("extra_").str.len_bytes().max()).iter_rows(named=True), {})
+    longest = next(frame.select(cs.starts_with("extra_").str.len_bytes().max()).iter_rows(named=True), {})
     extras = [extra_column_rule(name) for name, length in longest.items() if (length or 0) > MAX_TEXT_BYTES]
     can_fail = [rule for rule in rules if (problem(rule.column) if rule.of_problems else rule.column) in frame.columns]
-    return frame, (*can_fail, *extras)
+    return (*can_fail, *extras)
 
 
 def _typed(frame: pl.DataFrame, kind: Kind) -> pl.DataFrame:
@@ -205,20 +247,11 @@ def _no_rejected(text: pl.DataFrame) -> pl.DataFrame:
     return _rejected(text.clear(), reasons=pl.Series([], dtype=pl.String))
 
 
-def _ragged_reason(ragged: RaggedRow, width: int) -> str:
-    if ragged.open_quote:
-        return f"a quote is opened and never closed, so the row runs to line {ragged.last_line}, the last"
-    reason = f"the row has {len(ragged.fields)} fields and the header has {width}"
-    if ragged.last_line > ragged.row:
-        reason += f"; it runs to line {ragged.last_line}: look for a quote that is not closed"
-    return reason
-
-
-def _ragged_frame(rows: Sequence[RaggedRow], names: Sequence[str]) -> pl.DataFrame:
-    """Return ragged rows with their fields from the left, as many as there are headers."""
-    padded = [(*row.fields, *[""] * len(names))[: len(names)] for row in rows]
+def _ragged_frame(rows: Sequence[RaggedRow], names: Sequence[str], width: int) -> pl.DataFrame:
+    """Return ragged rows with their fields from the left, as many as there are headers (`width`)."""
+    padded = [((*row.fields, *[""] * len(names))[:width] + ("",) * len(names))[: len(names)] for row in rows]
     cells = {name: [row[i] for row in padded] for i, name in enumerate(names)}
-    reasons = [_ragged_reason(row, len(names)) for row in rows]
+    reasons = [row.reason for row in rows]
     ours: dict[str, list[int] | list[str]] = {REJECTED_ROW: [row.row for row in rows], REJECTED_REASON: reasons}
     schema = {REJECTED_ROW: pl.Int64, REJECTED_REASON: pl.String, **dict.fromkeys(names, pl.String)}
     return pl.DataFrame({**ours, **cells}, schema=schema)

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from resources.tenants.settings import TenantSettings
+from resources.tenants.settings import TenantSettings, UploadSettings
 from resources.uploads.contract.columns import Kind, columns
 from tests.contract_table import rule_table
 
 HEADER = "user_id,item_id,interaction_type,timestamp,rating,price,event_id"
 T = "2024-05-01T10:00:00Z"
+STRICT = TenantSettings(uploads=UploadSettings(strictness="strict"))
+"""To the letter of the contract."""
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ T = "2024-05-01T10:00:00Z"
 )  # fmt: skip
 def test_a_row_is_rejected_for_every_reason_that_is_true_and_no_other(inspect: Any, row: str, rules: list[str]) -> None:
     good = f"good,i,view,{T},,,"
-    result = inspect("interactions", f"{HEADER}\n{row}\n{good}\n")
+    result = inspect("interactions", f"{HEADER}\n{row}\n{good}\n", settings=STRICT)
     assert result.report.errors_by_rule == dict.fromkeys(rules, 1)
     assert result.report.rows_accepted == (1 if rules else 2)
     assert [
@@ -89,7 +91,7 @@ def test_a_row_is_rejected_for_every_reason_that_is_true_and_no_other(inspect: A
     ],
 )
 def test_times_are_read_as_utc(inspect: Any, text: str, utc: datetime | None) -> None:
-    result = inspect("interactions", f"user_id,item_id,interaction_type,timestamp\nu,i,view,{text}\n")
+    result = inspect("interactions", f"user_id,item_id,interaction_type,timestamp\nu,i,view,{text}\n", settings=STRICT)
     expected = [] if utc is None else [utc.replace(tzinfo=UTC)]
     assert result.accepted["timestamp"].to_list() == expected
 
@@ -106,7 +108,7 @@ def test_the_shops_own_words_and_rating_range_count(inspect: Any) -> None:
     settings = TenantSettings(
         interaction_types={"Order Placed": "purchase", "stars": "rating"}, rating_min=1, rating_max=5
     )
-    rows = f"u,i,order placed,{T},\nu,i,PURCHASE,2024-05-02,\nu,i,stars,{T},6\nu,i,stars,{T},\nu,i,bought,{T},\n"
+    rows = f"u,i,order placed,{T},\nu,i,PURCHASE,2024-05-02,\nu,i,stars,{T},6\nu,i,stars,{T},\nu,i,looked,{T},\n"
     text = f"user_id,item_id,interaction_type,timestamp,rating\n{rows}"
     result = inspect("interactions", text, settings=settings)
     assert result.accepted["interaction_type"].to_list() == ["purchase", "purchase"]
@@ -126,7 +128,7 @@ def test_items(inspect: Any) -> None:
     text = (
         "item_id,name,price,available,created_at,Colour\n1,Lamp,,,,red\n2,Chair,3,NO,2019-01-01,\n3, ,x,maybe,later,\n"
     )
-    result = inspect("items", text)
+    result = inspect("items", text, settings=STRICT)
     assert result.accepted.select("item_id", "title", "price", "available", "extra_colour").rows() == [
         ("1", "Lamp", None, True, "red"),
         ("2", "Chair", 3.0, False, None),
@@ -163,5 +165,5 @@ def test_the_rule_table_names_every_column(kind: Kind) -> None:
 
 @pytest.mark.parametrize("text", ["0000-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 def test_a_time_that_python_cannot_hold_is_none(inspect: Any, text: str) -> None:
-    result = inspect("items", f"item_id,title,created_at\ni1,Lamp,{text}\n")
+    result = inspect("items", f"item_id,title,created_at\ni1,Lamp,{text}\n", settings=STRICT)
     assert result.report.errors_by_rule == {"created_at.not_a_time": 1}
