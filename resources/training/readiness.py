@@ -239,8 +239,8 @@ def _dominance(name: str, counts: dict[str, int], rows: int) -> str | None:
         return None
     return (
         f"{counts[dominant] / rows:.1%} of the interactions have the {name} {dominant[:100]!r}, ten times as many as "
-        "any other. If it stands for everybody whom the shop does not know, delete these rows, and leave them out or name "
-        "it in the setting uploads.placeholder_ids."
+        "any other. If it stands for everybody whom the shop does not know, delete these rows, and leave them out or "
+        "name it in the setting uploads.placeholder_ids."
     )
 
 

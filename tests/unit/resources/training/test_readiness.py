@@ -144,7 +144,7 @@ def test_levels_rise_with_the_data(lake: Lake, db: ControlDb, blue: TenantId, mo
 
 
 def test_an_id_that_may_stand_for_everybody_is_told(lake: Lake, db: ControlDb, blue: TenantId) -> None:
-    rows = [f"{'guest' if n % 2 else f'u{n}'},i{n},view,2026-01-{1 + n % 28:02}" for n in range(60)]
+    rows = [f"{'guest' if n % 2 else f'u{n}'},i{n},view,2025-12-{1 + n % 28:02}" for n in range(60)]
     upload(lake, db, *rows, day=1)
     (warning,) = measure_readiness(TenantStore(lake, db, BLUE)).warnings
     assert warning.startswith("50.0% of the interactions have the user_id 'guest', ten times as many as any other.")

@@ -6,13 +6,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.base.ids import has_lost_digits, nobody_words, normalise_id, shape_problem
 from resources.storage.lake import read_json, write_json, write_parquet
 from resources.uploads.contract.columns import Kind, columns
-from resources.uploads.normalising.decisions import ColumnDecision, decide_ids
+from resources.uploads.normalising.decisions import ColumnDecision, decide
+from resources.uploads.normalising.evidence import Evidence
 from resources.uploads.normalising.ids import each_in_one_form, in_one_form, is_id, read_ids
 from resources.uploads.store import scan_accepted
 
@@ -30,6 +31,7 @@ CELLS = st.lists(
 )
 
 
+@settings(deadline=None)  # the first example of a process compiles
 @given(CELLS, st.booleans(), st.booleans())
 def test_a_column_gives_what_each_cell_gives(cells: list[str | None], unwrap: bool, whole: bool) -> None:
     decision = ColumnDecision(unwrap_formulas=unwrap, whole_floats=whole)
@@ -49,6 +51,7 @@ def problem_of(text: str) -> str | None:
     return "control_character" if "control" in (shape_problem(text) or "") else None
 
 
+@settings(deadline=None)
 @given(CELLS)
 def test_old_rows_are_read_as_new_ones(cells: list[str | None]) -> None:
     rows = pl.DataFrame({"user_id": cells}, schema={"user_id": pl.String}).lazy()
@@ -84,7 +87,7 @@ def test_a_column_of_an_older_version_decides_as_in_a_file(cells: list[str | Non
 )
 def test_a_column_decides_when_all_of_it_agrees(cells: list[str | None], decision: tuple[bool, bool]) -> None:
     read = read_ids(pl.Series("user_id", cells, dtype=pl.String), USER_ID, ColumnDecision(), frozenset())
-    decided = decide_ids(read.signs)
+    decided = decide(Evidence({"user_id": read.signs})).of("user_id")
     assert (decided.unwrap_formulas, decided.whole_floats) == decision
 
 
