@@ -21,7 +21,7 @@ from resources.tenants.settings import InteractionWeights
 from resources.uploads.contract.columns import INTERACTION_TYPES, TIME, Kind
 from resources.uploads.store import scan_accepted
 
-Level = Literal["not_ready", "trainable", "evaluable", "good"]
+ReadinessLevel = Literal["not_ready", "trainable", "evaluable", "good"]
 
 CERTAIN_ROWS = 2_000_000
 """More rows than this are not all read if the newest of them reach the highest level alone: counts only grow."""
@@ -61,7 +61,11 @@ EVALUABLE = Counts(interactions=200, users=20, users_with_two_items=20, items=10
 # to a few hundredths, which is how far models lie apart. Trends compare the newest week with the one before it.
 GOOD = Counts(interactions=10_000, users=1_000, users_with_two_items=1_000, items=50, times=3, days=14)
 
-_LEVELS: tuple[tuple[Level, Counts], ...] = (("trainable", TRAINABLE), ("evaluable", EVALUABLE), ("good", GOOD))
+_LEVELS: tuple[tuple[ReadinessLevel, Counts], ...] = (
+    ("trainable", TRAINABLE),
+    ("evaluable", EVALUABLE),
+    ("good", GOOD),
+)
 _WORDS = {
     "interactions": ("interaction that is more than a dislike", "interactions that are more than dislikes"),
     "users": ("user", "users"),
@@ -85,8 +89,8 @@ class Readiness(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    level: Level
-    next_level: Level | None
+    level: ReadinessLevel
+    next_level: ReadinessLevel | None
     counts: Counts
     exact: bool
     thresholds: dict[str, Counts]
@@ -223,9 +227,9 @@ def _trains(interaction_type: str, weights: InteractionWeights) -> bool:
 
 
 def _readiness(counts: Counts, *, exact: bool) -> Readiness:
-    level: Level = "not_ready"
+    level: ReadinessLevel = "not_ready"
     missing: tuple[str, ...] = ()
-    following: Level | None = None
+    following: ReadinessLevel | None = None
     for name, needed in _LEVELS:
         missing = _missing(counts, needed, name)
         if missing:
@@ -242,7 +246,7 @@ def _readiness(counts: Counts, *, exact: bool) -> Readiness:
     )
 
 
-def _missing(counts: Counts, needed: Counts, level: Level) -> tuple[str, ...]:
+def _missing(counts: Counts, needed: Counts, level: ReadinessLevel) -> tuple[str, ...]:
     found = []
     for name, least in needed:
         short = least - getattr(counts, name)

@@ -27,8 +27,8 @@ from resources.uploads.contract.report import ColumnReading, RowError
 from resources.uploads.deduplication.entries import Entries, EntryFiles, entries_of
 from resources.uploads.deduplication.pairs import Lines
 from resources.uploads.normalising.columns import Reading
-from resources.uploads.normalising.decisions import Decisions, decide
-from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence, add_up
+from resources.uploads.normalising.decisions import Decisions, decide_columns
+from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence, add_evidence
 from resources.uploads.normalising.findings import column_readings, findings_of
 from resources.uploads.parsing.batch import CheckedBatch, check_batch, first_errors
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, TextBatch
@@ -121,10 +121,10 @@ def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], N
         TakesLong: it is too much work for the answer that the policy's limits say somebody waits for.
         UploadRefused: the file cannot be read at all; `reason` is the code.
     """
-    decisions = decide(NO_EVIDENCE, check.mapping)
+    decisions = decide_columns(NO_EVIDENCE, check.mapping)
     inspection, evidence = _read_file(check, decisions, work, on_progress, first_decides=True)
     for _ in range(_MAX_READINGS_MORE):
-        wanted = decide(evidence, check.mapping)
+        wanted = decide_columns(evidence, check.mapping)
         if inspection is not None and wanted == decisions:
             break
         decisions = wanted
@@ -158,7 +158,7 @@ def _read_file(
     with ThreadPoolExecutor(_CHECKERS) as pool, check.open() as table:
         gathered = _Gathered(check, table, work=place, pool=pool)
         for number, (batch, keys, events) in enumerate(_side_by_side(pool, checked, _told(table, on_progress))):
-            if first_decides and number == 0 and decide(batch.evidence, check.mapping) != decisions:
+            if first_decides and number == 0 and decide_columns(batch.evidence, check.mapping) != decisions:
                 return None, batch.evidence
             gathered.add(batch, keys, events)
         return gathered.finish(decisions), gathered.evidence
@@ -197,7 +197,7 @@ class _Gathered:
         self._errors = first_errors((*self._errors, *batch.errors))
         self._counts.update(batch.errors_by_rule)
         self._findings = merge((*self._findings, *batch.findings))
-        self.evidence = add_up((self.evidence, batch.evidence))
+        self.evidence = add_evidence((self.evidence, batch.evidence))
         self._ignored += batch.ignored
 
     def finish(self, decisions: Decisions) -> Inspection:
