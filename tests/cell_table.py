@@ -13,7 +13,7 @@ from typing import Any
 
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import ColumnSpec, Kind, columns
-from resources.uploads.contract.findings import FINDINGS, Level
+from resources.uploads.contract.findings import FINDINGS, FindingLevel
 from resources.uploads.contract.words import (
     CERTAINLY_EMPTY,
     EMPTY_IF_NO_TEXT,
@@ -133,7 +133,7 @@ def _problems() -> str:
 
 def _findings() -> str:
     rows = [
-        (f"`{code}`", "warning" if meaning.level is Level.WARNING else "note", meaning.message)
+        (f"`{code}`", "warning" if meaning.level is FindingLevel.WARNING else "note", meaning.message)
         for code, meaning in FINDINGS.items()
     ]
     return _table(("code", "in", "what the report says"), rows)

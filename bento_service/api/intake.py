@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from fastapi import Request
 from starlette.responses import Response
 
@@ -13,11 +15,13 @@ from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import counting_uploads
 from resources.jobs.kinds.uploads import ReceivedUpload, UploadJob
+from resources.tenants.settings import TenantSettings
 from resources.training.readiness import Readiness, measure_readiness
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.limits import TakesLong, UploadLimits
 from resources.uploads.contract.report import UploadReport
+from resources.uploads.headers.mapping import laid_over, mapping_of
 from resources.uploads.jobs import submit_upload
 from resources.uploads.store import stored_report
 from resources.uploads.store_in_child import store_in_child
@@ -82,7 +86,7 @@ def _store(
         validate_only=validate_only,
     )
     policy = UploadPolicy(
-        get_tenant(services.db, tenant).settings,
+        _settings(services, tenant, kind, file),
         services.settings.max_upload_bytes,
         UploadLimits.of(services.settings, at_once=True),
     )
@@ -95,11 +99,17 @@ def _store(
     return _answer(services, tenant, report)
 
 
+def _settings(services: Services, tenant: TenantId, kind: Kind, file: ReceivedFile) -> TenantSettings:
+    """Return the tenant's settings, with the mapping that came with the file laid over them."""
+    settings = get_tenant(services.db, tenant).settings
+    return settings if file.mapping is None else laid_over(settings, kind, mapping_of(kind, file.mapping, settings))
+
+
 def _submit(
     services: Services, tenant: TenantId, kind: Kind, file: ReceivedFile, validate_only: bool
 ) -> UploadJob | UploadAnswer:
     """Copy into the lake and commit, or answer with the report of what is stored already; blocks on the disk."""
-    settings = get_tenant(services.db, tenant).settings
+    settings = _settings(services, tenant, kind, file)
     store = services.store(tenant)
     stored = stored_report(store, kind, file.sha256, settings, now=services.clock())
     if stored is not None:
@@ -111,6 +121,7 @@ def _submit(
         sha256=file.sha256,
         validate_only=validate_only,
         bytes_total=file.size,
+        mapping=None if file.mapping is None else json.loads(file.mapping),
     )
     job = submit_upload(store, file.path, received, now=services.clock())
     services.job_worker.count()

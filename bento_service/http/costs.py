@@ -21,6 +21,7 @@ COSTS: Mapping[tuple[str, str], int] = {
     ("PATCH", "/api/v1/items/{item_id}"): 10,
     ("DELETE", "/api/v1/items/{item_id}"): 10,
     ("POST", "/api/v1/upload/{kind}"): 10,
+    ("POST", "/api/v1/mappings/{kind}/propose"): 10,
     ("GET", "/api/v1/uploads/{upload_id}/rejected"): 10,
     ("GET", "/api/v1/uploads/{upload_id}/trace"): 10,
     ("GET", "/api/v1/data-quality"): 20,

@@ -23,6 +23,9 @@ from bento_service.http.json_body import media_type
 from resources.base.errors import FieldProblem, TooLarge
 
 FIELD = "file"
+MAPPING_FIELD = "mapping"
+"""May come with the file: how this one is to be read, as JSON."""
+_MOST_OF_MAPPING = 48 * 1024
 _MOST_OF_NAME = 255
 _OVERHEAD = 64 * 1024  # part headers, boundaries and the other fields of the form
 _BUFFER = 1024 * 1024
@@ -33,12 +36,16 @@ LEAST_RATE = 1024
 
 @dataclass(frozen=True, slots=True)
 class ReceivedFile:
-    """A file on disk, the name that the client gave it, its bytes and their checksum."""
+    """A file on disk, the name that the client gave it, its bytes and their checksum.
+
+    `mapping` is the text of the form's field of that name, None without one.
+    """
 
     path: Path
     filename: str
     size: int
     sha256: str
+    mapping: str | None = None
 
 
 @asynccontextmanager
@@ -49,7 +56,7 @@ async def received_file(request: Request, *, folder: Path, max_bytes: int, pause
         UnsupportedMediaType: the body is not a multipart form.
         TooLarge: the file is over `max_bytes`; the rest of it is not read.
         RequestTimeout: nothing arrived for `pause` seconds, or all in all less than `LEAST_RATE` bytes a second.
-        InvalidInput: the form has no file in the field `file`, or more than one.
+        InvalidInput: the form has no file in the field `file`, or more than one, or a `mapping` that is too long.
         Malformed: the form is cut off, or not a form.
     """
     boundary = _boundary(request)
@@ -63,7 +70,7 @@ async def received_file(request: Request, *, folder: Path, max_bytes: int, pause
         with os.fdopen(descriptor, "wb", buffering=_BUFFER) as target:
             form = _Form(target, boundary, max_bytes)
             await _feed(request, form, max_bytes, pause)
-        yield ReceivedFile(path, form.filename(), form.size, form.sha256)
+        yield ReceivedFile(path, form.filename(), form.size, form.sha256, form.mapping())
     finally:
         path.unlink(missing_ok=True)
 
@@ -78,7 +85,7 @@ def remove_stale_files(folder: Path) -> None:
 
 
 class _Form:
-    """Callbacks of the multipart parser; only the bytes of the field `file` are kept."""
+    """Callbacks of the multipart parser; only the fields `file` and `mapping` are kept."""
 
     def __init__(self, target: BinaryIO, boundary: bytes, max_bytes: int) -> None:
         self._target = target
@@ -87,7 +94,8 @@ class _Form:
         self._header = b""
         self._value = b""
         self._disposition = b""
-        self._in_file = False
+        self._in_file = self._in_mapping = False
+        self._mapping: bytearray | None = None
         self._hash = hashlib.sha256()
         self.size = 0
         self.complete = False
@@ -116,6 +124,11 @@ class _Form:
             raise invalid_fields([FieldProblem(FIELD, "is missing; send the file in a form field of this name")])
         return self._names[0].replace("\0", "")[-_MOST_OF_NAME:]  # its end says what it is
 
+    def mapping(self) -> str | None:
+        """Return the text of the field `mapping`; None without one, or without text in it."""
+        text = "" if self._mapping is None else self._mapping.decode("utf-8", errors="replace").strip()
+        return text or None
+
     @property
     def sha256(self) -> str:
         """Checksum of the file, in hex."""
@@ -123,7 +136,7 @@ class _Form:
 
     def _part_begins(self) -> None:
         self._header = self._value = self._disposition = b""
-        self._in_file = False
+        self._in_file = self._in_mapping = False
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
@@ -143,8 +156,14 @@ class _Form:
                 raise invalid_fields([FieldProblem(FIELD, "is there twice")])
             self._in_file = True
             self._names.append(options[b"filename"].decode("utf-8", errors="replace"))
+        elif options.get(b"name") == MAPPING_FIELD.encode():
+            self._in_mapping, self._mapping = True, bytearray()
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._in_mapping and self._mapping is not None:
+            self._mapping += data[start:end]
+            if len(self._mapping) > _MOST_OF_MAPPING:
+                raise invalid_fields([FieldProblem(MAPPING_FIELD, f"is longer than {_MOST_OF_MAPPING:,} bytes")])
         if not self._in_file:
             return
         self.size += end - start

@@ -10,6 +10,7 @@ import polars as pl
 
 from resources.base.tenant import TenantId
 from resources.catalogue.rows import change_rows, upload_rows
+from resources.catalogue.usable import count_unusable
 from resources.control_db.engine import ControlDb
 from resources.control_db.items import list_item_changes
 from resources.control_db.uploads import UploadRecord, counting_uploads, list_uploads, set_aside_upload
@@ -20,6 +21,8 @@ from resources.storage.lake import Lake, scan_parquet, sink_parquet
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import TIME, Kind, accepted_schema
+from resources.uploads.deduplication.variants import variant_ids, with_items_of_variants
+from resources.uploads.normalising.ids import each_in_one_form
 from resources.uploads.store import scan_accepted
 
 EVENTS_UPLOAD_ID = "events"
@@ -33,13 +36,15 @@ _WITHDRAW = "Withdraw it and send less, or ask the operator"
 class RawTable:
     """Contents of a raw table: its rows, the uploads they are from, and up to which change of an item by API.
 
-    `left_out` are the uploads that do not count, withdrawn or set aside.
+    `left_out` are the uploads that do not count, withdrawn or set aside; of `unusable_changes` by API some field does
+    not.
     """
 
     rows: int
     uploads: tuple[UploadRecord, ...]
     left_out: tuple[UploadRecord, ...] = ()
     last_item_change: int = 0
+    unusable_changes: int = 0
 
 
 def raw_schema(kind: Kind) -> pl.Schema:
@@ -51,7 +56,7 @@ def write_raw_table(store: TenantStore, kind: Kind) -> RawTable:
     """Write the raw table of `kind` as a stream: every accepted row in the order received, then what came by API.
 
     That is the tracked events, or one row for each item that was changed. Rows of a user whose erasure waits are left
-    out: the run may have begun before the erasure could.
+    out: the run may have begun before the erasure could. An interaction with a variant is one with its item.
     """
     lake, db, tenant = store.lake, store.db, store.tenant
     every = list_uploads(db, tenant, kind=kind.value)
@@ -64,6 +69,9 @@ def write_raw_table(store: TenantStore, kind: Kind) -> RawTable:
     if changes:
         frames.append(change_rows(changes, upload_rows(lake, uploads)).lazy())
     table = pl.concat(frames, how="diagonal_relaxed")
+    if kind is Kind.INTERACTIONS:
+        items = counting_uploads(db, tenant, kind=Kind.ITEMS.value)
+        table = with_items_of_variants(table, variant_ids(lake, items))
     erased = users_being_erased(db, tenant)
     if erased and kind is not Kind.ITEMS:
         table = table.filter(~pl.col("user_id").is_in(list(erased)))
@@ -71,7 +79,8 @@ def write_raw_table(store: TenantStore, kind: Kind) -> RawTable:
     sink_parquet(table, path)
     rows = scan_parquet([path]).select(pl.len()).collect().item()
     left_out = tuple(upload for upload in every if upload.left_out_at is not None)
-    return RawTable(rows, uploads, left_out, changes[-1].seq if changes else 0)
+    last = changes[-1].seq if changes else 0
+    return RawTable(rows, uploads, left_out, last, count_unusable(changes))
 
 
 def set_excess_aside(db: ControlDb, tenant: TenantId, *, most_rows: int, now: datetime) -> tuple[UploadRecord, ...]:
@@ -119,6 +128,7 @@ def event_rows(events: pl.LazyFrame) -> pl.LazyFrame:
         "row_number": pl.col("seq"),
     }
     kept = events.filter(pl.col("interaction_type") != IMPRESSION, pl.col("item_id").is_not_null())
+    kept = each_in_one_form(kept, ("user_id", "item_id", "session_id"))  # earlier versions exported them as they came
     return kept.select(ours.get(name, pl.col(name)).alias(name) for name in raw_schema(Kind.INTERACTIONS))
 
 

@@ -6,11 +6,13 @@ idempotent, so a check that ran twice leaves what one would have left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from upath import UPath
 
@@ -43,6 +45,7 @@ from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.incoming import IncomingUpload, UploadOrigin, UploadPolicy
 from resources.uploads.contract.limits import UploadLimits
 from resources.uploads.contract.report import UploadReport
+from resources.uploads.headers.mapping import laid_over, mapping_of
 from resources.uploads.store_in_child import store_in_child
 
 _STALE = timedelta(days=1)
@@ -98,6 +101,9 @@ class UploadChecker:
     def _stored(self, upload: UploadJob, on_progress: Callable[[int], None]) -> UploadReport:
         tenant = TenantStore(self.lake, self.db, upload.tenant)
         settings = get_tenant(self.db, upload.tenant).settings
+        if upload.received.mapping is not None:
+            kind = Kind(upload.received.kind)
+            settings = laid_over(settings, kind, mapping_of(kind, upload.received.mapping, settings))
         policy = UploadPolicy(settings, self.max_bytes, UploadLimits.of(load_settings()))
         with local_file(job_file(self.lake, upload)) as path:
             return store_in_child(tenant, _incoming(upload, path), policy, on_progress=on_progress)
@@ -111,7 +117,9 @@ def submit_upload(tenant: TenantStore, local: Path, received: ReceivedUpload, *,
     """
     job = Job(
         tenant=tenant.tenant,
-        id=job_id_of(Kind(received.kind), received.sha256, validate_only=received.validate_only),
+        id=job_id_of(
+            Kind(received.kind), received.sha256, validate_only=received.validate_only, mapping=received.mapping
+        ),
         kind=JobKind.UPLOAD,
         subject=received.kind,
         input=asdict(received),
@@ -148,8 +156,10 @@ def cancel_upload(tenant: TenantStore, job_id: str, *, now: datetime) -> Job:
     return store.cancel_job(tenant.db, tenant.tenant, JobKind.UPLOAD, job_id, now=now)
 
 
-def job_id_of(kind: Kind, sha256: str, *, validate_only: bool) -> str:
+def job_id_of(kind: Kind, sha256: str, *, validate_only: bool, mapping: Mapping[str, Any] | None = None) -> str:
     """Return the id of a job: the same content, sent for the same purpose, always has the same one."""
+    if mapping is not None:
+        sha256 = hashlib.sha256(f"{sha256}{json.dumps(mapping, sort_keys=True)}".encode()).hexdigest()
     return f"{'check' if validate_only else 'store'}-{kind}-{sha256[:16]}"
 
 

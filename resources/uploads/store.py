@@ -24,17 +24,18 @@ from resources.storage.listing import remove_folder
 from resources.storage.tenant_lock import upload_lock
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
-from resources.uploads.checking.assemble import CheckedUpload
+from resources.uploads.checking.assemble import CheckedUpload, preview_of
 from resources.uploads.checking.compare import compare_with_stored
 from resources.uploads.checking.inspect import FileCheck, Inspection, inspect_file
 from resources.uploads.checking.rejected import rejected_csv_chunks
-from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.columns import Kind, ValueType, columns
 from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.quality import upload_quality
 from resources.uploads.contract.report import UploadReport
 from resources.uploads.deduplication.keys import KEYS_FILE, write_keys
+from resources.uploads.normalising.ids import in_one_form
 from resources.uploads.parsing.uploaded_file import UploadedFile, identify
-from resources.uploads.parsing.validation import rules_fingerprint
+from resources.uploads.parsing.validation import has_ids_in_one_form, mapping_fingerprint, rules_fingerprint
 
 _UPLOAD_ID = re.compile(r"(items|users|interactions)-[0-9a-f]{16}")
 
@@ -106,11 +107,18 @@ def read_report(lake: Lake, tenant: TenantId, upload_id: str) -> UploadReport:
 def scan_accepted(lake: Lake, tenant: TenantId, upload_id: str) -> pl.LazyFrame:
     """Return the accepted rows of a stored upload in file order: `accepted_schema(kind)`, extra columns, no more.
 
+    Ids are in the one form of each, also in what an earlier version has stored.
+
     Raises:
         UploadNotFound: the tenant has no upload with this id.
         CorruptArtifact: its parts are missing.
     """
-    return scan_parquet(_parts(lake, tenant, upload_id, "accepted"))
+    rows = scan_parquet(_parts(lake, tenant, upload_id, "accepted"))
+    report = read_json(_folder(lake, tenant, upload_id) / "report.json")
+    if has_ids_in_one_form(str(report.get("rules_fingerprint", ""))):
+        return rows
+    kind = Kind(upload_id.partition("-")[0])
+    return in_one_form(rows, [spec.name for spec in columns(kind) if spec.value_type is ValueType.ID])
 
 
 def rejected_csv(lake: Lake, tenant: TenantId, upload_id: str) -> Iterator[bytes]:
@@ -143,7 +151,7 @@ def _compare_and_store(
     report = checked.report.model_copy(update=more)
     report = report.model_copy(update={"quality": upload_quality(report, counting, now=now)})
     if upload.validate_only:
-        return report
+        return report.model_copy(update={"preview": preview_of(checked)})
     keys = write_keys([inspection.by_key, inspection.by_event], gone=checked.gone, work=work)
     report = _write(store, check.file, checked, keys, report)
     record_upload(store.db, _record(store.tenant, upload, report))
@@ -208,11 +216,10 @@ def _since(
 
 
 def _other_rules(lake: Lake, upload: UploadRecord, fingerprint: str) -> str | None:
-    """Return the fingerprint of the rules now, if an upload had rejected rows under others."""
-    if not upload.rows_rejected:
-        return None
-    report = read_report(lake, upload.tenant, upload.upload_id)
-    return fingerprint if report.rules_fingerprint != fingerprint else None
+    """Return the fingerprint of the rules now, if an upload had rejected rows under others or another mapping."""
+    known = read_report(lake, upload.tenant, upload.upload_id).rules_fingerprint
+    other_mapping = mapping_fingerprint(known) != mapping_fingerprint(fingerprint)
+    return fingerprint if known != fingerprint and (upload.rows_rejected or other_mapping) else None
 
 
 def _check_room(report: UploadReport, stored: Sequence[UploadRecord], most: int) -> None:

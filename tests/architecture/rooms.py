@@ -27,6 +27,8 @@ FLOORS: Floors = {
         ("jobs", "stores"),
         ("events", "jobs.kinds", "uploads.contract"),
         ("uploads.normalising",),
+        ("uploads.headers",),
+        ("uploads.dialects",),
         ("uploads.parsing",),
         ("uploads.deduplication",),
         ("uploads.checking",),

@@ -65,7 +65,6 @@ def test_the_command_prints_text_or_json(tmp_path: Path) -> None:
 
 
 NAMED_TWICE = {
-    "Finding": "of an erasure: data in one place, and of an upload: what was noticed",
     "Admin": "of routes: whose key is asked for",
     "Reader": "of routes: whose key is asked for",
     "JobError": "the error of a job, and how the API shows it: a name of the public contract",

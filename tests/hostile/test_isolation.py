@@ -64,6 +64,7 @@ def owned(green: httpx.Client) -> Owned:
     training = made(green.post("/api/v1/train", json={}))
     answer = made(green.post("/api/v1/recommendations", json={"user_id": EVENT["user_id"], "count": 2}))
     erasure = made(green.delete("/api/v1/users/someone-else"))
+    made(green.put("/api/v1/mappings/items", json={"columns": {SECRET: "ignore"}}))
     key = made(green.post("/api/v1/api-keys", json={"name": SECRET, "scopes": ["recommendations:read"]}))
     ids = {
         "upload_id": upload["upload_id"],
@@ -115,6 +116,7 @@ LISTS = {
     ("GET", "/api/v1/data-quality"),
     ("GET", "/api/v1/readiness"),
     ("GET", "/api/v1/api-keys"),
+    ("GET", "/api/v1/mappings/{kind}"),
 }
 """Routes that show all that a tenant has of something."""
 ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
@@ -141,9 +143,17 @@ WRITES = {
     ("POST", "/api/v1/recommendations/exports"),
     ("DELETE", "/api/v1/users/{user_id}"),
     ("POST", "/api/v1/api-keys"),
+    ("PUT", "/api/v1/mappings/{kind}"),
+    ("DELETE", "/api/v1/mappings/{kind}"),
+    ("POST", "/api/v1/mappings/{kind}/propose"),
 }
 """Routes that write into the credential's tenant: a `tenant_id` of another one is refused where a body has one."""
-WITHOUT_TENANT_ID = {("POST", "/api/v1/upload/{kind}"), ("DELETE", "/api/v1/users/{user_id}")}
+WITHOUT_TENANT_ID = {
+    ("POST", "/api/v1/upload/{kind}"),
+    ("DELETE", "/api/v1/users/{user_id}"),
+    ("DELETE", "/api/v1/mappings/{kind}"),
+    ("POST", "/api/v1/mappings/{kind}/propose"),
+}
 FORBIDDEN = {
     ("POST", "/api/v1/admin/tenants/{tenant_id}/suspend"),
     ("POST", "/api/v1/admin/tenants/{tenant_id}/resume"),
@@ -216,7 +226,8 @@ def test_a_key_of_every_scope_stops_and_resumes_no_other_tenant(
 
 @pytest.mark.parametrize(("method", "path"), sorted(LISTS))
 def test_lists_show_ones_own(green: httpx.Client, blue: httpx.Client, owned: Owned, method: str, path: str) -> None:
-    mine, theirs = blue.request(method, path), green.request(method, path)
+    url = address(path, owned.ids)
+    mine, theirs = blue.request(method, url), green.request(method, url)
     assert (mine.status_code, theirs.status_code) == (200, 200), mine.text
     for value in (SECRET, *owned.ids.values()):
         assert value not in mine.text
@@ -232,7 +243,7 @@ def test_answers_hold_nothing_of_another(blue: httpx.Client, owned: Owned, metho
 
 @pytest.mark.parametrize(("method", "path"), sorted(WRITES - WITHOUT_TENANT_ID))
 def test_a_tenant_id_that_is_anothers_is_refused(blue: httpx.Client, owned: Owned, method: str, path: str) -> None:
-    answer = blue.request(method, path, json=body_of(path) | {"tenant_id": "green"})
+    answer = blue.request(method, address(path, owned.ids), json=body_of(path) | {"tenant_id": "green"})
     assert answer.status_code in (403, 422), answer.text
     assert in_error_shape(answer)
 

@@ -61,7 +61,11 @@ _FORM = {"requestBody": {"required": True, "content": {"multipart/form-data": mu
 async def upload(
     request: Request, principal: Uploader, services: WithServices, kind: str, validate_only: ValidateOnly = False
 ) -> Response:
-    """Check a file of items, interactions or users row by row and store what is right. `kind` says which it is."""
+    """Check a file of items, interactions or users row by row and store what is right. `kind` says which it is.
+
+    The form's `mapping` says how this file is read, over what the tenant has set for all of them. A check alone
+    answers with `preview`: the first rows as they would be stored.
+    """
     wanted = next((known for known in Kind if known.value == kind), None)
     if wanted is None:
         raise NotFound(f"There is no kind of upload {kind[:40]!r}; there are: {', '.join(Kind)}.")

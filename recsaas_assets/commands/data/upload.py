@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.markup import escape
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
+from recsaas_assets.commands.mapping_options import given_mapping, mapping_options
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.uploads.contract.columns import Kind
@@ -19,6 +21,8 @@ from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.limits import UploadLimits
 from resources.uploads.contract.quality import UploadQuality
 from resources.uploads.contract.report import UploadReport
+from resources.uploads.dialects.header import shown_separator
+from resources.uploads.headers.mapping import laid_over, mapping_of
 from resources.uploads.store import read_report, rejected_csv
 from resources.uploads.store_in_child import store_in_child
 
@@ -31,14 +35,18 @@ _PROGRESS_FROM_BYTES = 32 * 1024**2
 @click.argument("tenant_id", metavar="TENANT", type=TENANT)
 @click.argument("kind", type=click.Choice([kind.value for kind in Kind]))
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--validate-only", is_flag=True, help="Check the file and store nothing.")
+@click.option("--validate-only", is_flag=True, help="Check the file, show ten rows, and store nothing.")
+@mapping_options
 @json_option
-def upload(tenant_id: TenantId, kind: str, file: Path, validate_only: bool, as_json: bool) -> None:
+def upload(tenant_id: TenantId, kind: str, file: Path, validate_only: bool, as_json: bool, **mapping: Any) -> None:
     """Check FILE and store what can be accepted; say row by row what cannot.
+
+    A mapping says how this file is read, over what is set for all of them (`recsaas tenant mapping`).
 
     Exits with 1 when the file is refused or all its rows are rejected.
     """
-    report = upload_file(Installation(), tenant_id, Kind(kind), file, validate_only=validate_only)
+    given = given_mapping(**mapping)
+    report = upload_file(Installation(), tenant_id, Kind(kind), file, validate_only=validate_only, mapping=given)
     if as_json:
         print_json(report.model_dump(mode="json"))
     else:
@@ -70,19 +78,27 @@ def rejected(tenant_id: TenantId, upload_id: str, out: Path | None, as_json: boo
 
 
 def upload_file(
-    site: Installation, tenant: TenantId, kind: Kind, file: Path, *, validate_only: bool = False
+    site: Installation,
+    tenant: TenantId,
+    kind: Kind,
+    file: Path,
+    *,
+    validate_only: bool = False,
+    mapping: Mapping[str, Any] | None = None,
 ) -> UploadReport:
     """Store one local file as an upload of `tenant`; a large one shows how far it is on stderr.
 
     Raises:
+        InvalidInput: the mapping leads nowhere.
         TenantNotFound, UploadRefused, TooLarge: nothing was stored.
     """
     incoming = IncomingUpload(
         kind, file, filename=file.name, origin="cli", received_at=datetime.now(UTC), validate_only=validate_only
     )
-    policy = UploadPolicy(
-        get_tenant(site.db, tenant).settings, site.settings.max_upload_bytes, UploadLimits.of(site.settings)
-    )
+    settings = get_tenant(site.db, tenant).settings
+    if mapping is not None:
+        settings = laid_over(settings, kind, mapping_of(kind, mapping, settings))
+    policy = UploadPolicy(settings, site.settings.max_upload_bytes, UploadLimits.of(site.settings))
 
     def store(on_progress: Callable[[int], None] | None) -> UploadReport:
         return store_in_child(site.store(tenant), incoming, policy, on_progress=on_progress)
@@ -111,6 +127,7 @@ def show_report(report: UploadReport, tenant: TenantId) -> None:
         f"{verb} {filename}: {report.rows_total:,} rows, [green]{report.rows_accepted:,} accepted[/], "
         f"{report.rows_rejected:,} rejected, {report.rows_duplicate:,} duplicate ({report.status})."
     )
+    _show_findings(report)
     for rule, count in report.errors_by_rule.items():
         results.print(f"  {count:,} × {escape(rule)}")
     if report.validation_errors:
@@ -123,6 +140,27 @@ def show_report(report: UploadReport, tenant: TenantId) -> None:
         results.print(f"All rejected rows, to mend and upload alone: recsaas rejected {tenant} {report.upload_id}")
     if report.quality is not None:
         _show_quality(report.quality)
+
+
+def _show_findings(report: UploadReport) -> None:
+    """Print how the file was read, what somebody should look at, and the rows of a check."""
+    reading = report.reading
+    if reading is not None and reading.separator is not None:
+        results.print(
+            f"  Read as {reading.encoding} text with {shown_separator(reading.separator)} between cells and the header "
+            f"on line {reading.header_line}."
+        )
+    for sign, findings in (("·", report.notes), ("[yellow]![/]", report.warnings)):
+        for each in findings:
+            where = f"{each.column}: " if each.column else ""
+            examples = f" ({', '.join(each.examples)})" if each.examples else ""
+            results.print(f"  {sign} {each.count:,} × {escape(where)}{escape(each.message)}{escape(examples)}")
+    if report.preview:
+        shown = [name for name in report.preview[0] if any(row[name] is not None for row in report.preview)]
+        table = Table(*map(escape, shown))
+        for row in report.preview:
+            table.add_row(*(escape("" if row[name] is None else str(row[name])) for name in shown))
+        results.print(table)
 
 
 def _show_quality(quality: UploadQuality) -> None:

@@ -37,7 +37,8 @@ UNFINISHED = (UploadJobStatus.QUEUED, UploadJobStatus.CHECKING)
 class ReceivedUpload:
     """The input of an upload job: a file of a kind, as it was received.
 
-    `source` says how it came, `sha256` is of its bytes, and with `validate_only` nothing is stored.
+    `source` says how it came, `sha256` is of its bytes, and with `validate_only` nothing is stored. `mapping` came with
+    the file and says how it is read.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class ReceivedUpload:
     sha256: str
     validate_only: bool
     bytes_total: int
+    mapping: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

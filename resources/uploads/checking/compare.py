@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from resources.control_db.items import newest_item_changes
@@ -18,6 +19,7 @@ from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.deduplication.earlier import EarlierRows, StoredRows
 from resources.uploads.deduplication.keys import catalogue_of, stored_rows, tracked_rows, with_changed_items
+from resources.uploads.deduplication.variants import variant_ids
 from resources.uploads.parsing.statistics import hashed_ids
 from resources.uploads.parsing.uploaded_file import identify
 
@@ -44,6 +46,10 @@ def compare_with_stored(store: TenantStore, inspection: Inspection, *, now: date
     if kind is Kind.INTERACTIONS:
         described = newest_item_changes(db, tenant, actions=("put", "delete"))
         catalogue = catalogue_of(with_changed_items(stored(Kind.ITEMS), described, taken_back=False))
+        if catalogue is not None:
+            items = [each for each in reversed(uploads) if each.kind == Kind.ITEMS]
+            variants = variant_ids(store.lake, items)["variant_id"]
+            catalogue = np.union1d(catalogue, hashed_ids(variants, "item_id"))
         if inspection.times is not None:
             # An event id may have been tracked with any time.
             first, last = (None, None) if inspection.by_event.rows else inspection.times

@@ -23,9 +23,11 @@ from resources.uploads.checking.rejected import undo_download
 from resources.uploads.contract.columns import DELETED, REJECTED_ROW, Kind
 from resources.uploads.contract.findings import Finding, merge
 from resources.uploads.contract.incoming import UploadPolicy
-from resources.uploads.contract.report import ColumnReading, RowError
+from resources.uploads.contract.report import ColumnReading, FileReading, RowError
 from resources.uploads.deduplication.entries import Entries, EntryFiles, entries_of
 from resources.uploads.deduplication.pairs import Lines
+from resources.uploads.dialects.encoding import Encoding, ReadAgain
+from resources.uploads.headers.layout import Layout
 from resources.uploads.normalising.columns import Reading
 from resources.uploads.normalising.decisions import Decisions, decide_columns
 from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence, add_evidence
@@ -46,13 +48,17 @@ _EXPANSION = {Format.CSV: 1, Format.TSV: 1, Format.CSV_GZ: 12, Format.TSV_GZ: 12
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """One file to be checked: under which id, when it was received, and what it has to keep to."""
+    """One file to be checked: under which id, when it was received, and what it has to keep to.
+
+    `encoding` is what a first reading has found.
+    """
 
     kind: Kind
     file: UploadedFile
     upload_id: str
     received_at: datetime
     policy: UploadPolicy
+    encoding: Encoding | None = None
 
     @property
     def mapping(self) -> FileMapping | None:
@@ -61,7 +67,10 @@ class FileCheck:
 
     def open(self) -> AbstractContextManager[TextTable]:
         """Open the file as text; see `open_table`."""
-        return open_table(self.file, self.kind, max_bytes=self.policy.max_bytes, limits=self.policy.limits)
+        uploads, max_bytes, limits = self.policy.settings.uploads, self.policy.max_bytes, self.policy.limits
+        return open_table(
+            self.file, self.kind, settings=uploads, max_bytes=max_bytes, limits=limits, encoding=self.encoding
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,7 @@ class Inspection:
     ones `rejected_row` (the line), `rejected_reason` and the columns of the file as text; both in file order.
     `headers` maps our names of the columns onto the file's. `deleted` are the hashes that deletions name,
     `rows_ignored` counts rows that the tenant wants left out, `columns` says how each column was read.
+    `several_rows` says that rows of items with one id describe one item together, as variants do.
     """
 
     check: FileCheck
@@ -83,6 +93,9 @@ class Inspection:
     by_key: EntryFiles
     by_event: EntryFiles
     deleted: Hashes
+    layout: Layout
+    reading: FileReading
+    several_rows: bool = False
     findings: tuple[Finding, ...] = ()
     columns: tuple[ColumnReading, ...] = ()
     rows_ignored: int = 0
@@ -112,6 +125,8 @@ class Inspection:
 def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], None] | None = None) -> Inspection:
     """Check every row of a file. Memory holds some batches and a part, however long the file is.
 
+    A file that turns out to be in another encoding is read once more, from its start.
+
     Args:
         work: an empty folder; what is found stays in it.
         on_progress: told how many bytes of the file, as it was sent, have been read.
@@ -121,6 +136,13 @@ def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], N
         TakesLong: it is too much work for the answer that the policy's limits say somebody waits for.
         UploadRefused: the file cannot be read at all; `reason` is the code.
     """
+    try:
+        return _inspected(check, work, on_progress)
+    except ReadAgain as again:
+        return _inspected(replace(check, encoding=again.encoding), work, on_progress)
+
+
+def _inspected(check: FileCheck, work: Path, on_progress: Callable[[int], None] | None) -> Inspection:
     decisions = decide_columns(NO_EVIDENCE, check.mapping)
     inspection, evidence = _read_file(check, decisions, work, on_progress, first_decides=True)
     for _ in range(_MAX_READINGS_MORE):
@@ -149,13 +171,14 @@ def _read_file(
     place = work / "reading"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
-    settings = check.policy.settings
-    checked = partial(
-        _check,
-        rules=rules_for(check.kind, settings, check.received_at),
-        reading=Reading.of(check.kind, settings, decisions),
-    )
     with ThreadPoolExecutor(_CHECKERS) as pool, check.open() as table:
+        settings = table.layout.applied_to(check.policy.settings)
+        checked = partial(
+            _check,
+            layout=table.layout,
+            rules=rules_for(check.kind, settings, check.received_at),
+            reading=Reading.of(check.kind, settings, decisions),
+        )
         gathered = _Gathered(check, table, work=place, pool=pool)
         for number, (batch, keys, events) in enumerate(_side_by_side(pool, checked, _told(table, on_progress))):
             if first_decides and number == 0 and decide_columns(batch.evidence, check.mapping) != decisions:
@@ -170,8 +193,9 @@ class _Gathered:
     def __init__(self, check: FileCheck, table: TextTable, *, work: Path, pool: Executor) -> None:
         self._check = check
         self._table = table
-        named = zip(table.names, table.headers, strict=True)
+        named = zip(table.layout.names, table.layout.headers, strict=True)
         self._headers = {name: header.strip() or name for name, header in named}
+        self._headers |= {name: name.removeprefix("extra_") for name in table.layout.added}
         text_bytes = min(check.policy.max_bytes, check.file.size * _EXPANSION[check.file.format])
         self._by_key, self._by_event = (EntryFiles(work, name, text_bytes=text_bytes) for name in ("key", "event"))
         summary = partial(summarise, check.kind)
@@ -207,6 +231,7 @@ class _Gathered:
                 "empty_file",
                 f"{self._check.file.filename} has a header and no rows; send a file with at least one row.",
             )
+        layout = self._table.layout
         return Inspection(
             check=self._check,
             valid=self._valid.finish(),
@@ -217,8 +242,15 @@ class _Gathered:
             by_key=self._by_key,
             by_event=self._by_event,
             deleted=np.unique(np.concatenate(self._deleted)),
-            findings=merge((*self._findings, *findings_of(self.evidence, decisions))),
-            columns=column_readings(self._table.headers, self._table.names, self.evidence, decisions),
+            reading=self._table.reading,
+            layout=layout,
+            several_rows=layout.variants or self._table.continuations.filled > 0,
+            findings=merge(
+                (*self._table.findings(), *layout.findings, *self._findings, *findings_of(self.evidence, decisions))
+            ),
+            columns=column_readings(
+                layout.headers, [target or "extra_" for target in layout.targets], self.evidence, decisions
+            ),
             rows_ignored=self._ignored,
         )
 
@@ -228,13 +260,23 @@ def text_of_rows(inspection: Inspection, rows: Lines) -> Iterator[pl.DataFrame]:
     wanted = pl.Series(ROW_NUMBER, rows, dtype=pl.Int64).to_frame()
     with inspection.check.open() as table:
         for batch in table.batches:
-            yield undo_download(batch).frame.join(wanted, on=ROW_NUMBER, how="semi", maintain_order="left")
+            text = _as_columns(batch, table.layout).frame
+            yield text.join(wanted, on=ROW_NUMBER, how="semi", maintain_order="left")
+
+
+def _as_columns(batch: TextBatch, layout: Layout) -> TextBatch:
+    """Return a batch without what the download of rejected rows added, and with the columns made of others."""
+    batch = undo_download(batch)
+    if not layout.steps:
+        return batch
+    frame = layout.complete(batch.frame).select(pl.exclude(ROW_NUMBER), ROW_NUMBER)
+    return replace(batch, frame=frame, made=len(layout.added))
 
 
 def _check(
-    batch: TextBatch, *, rules: Sequence[ValidationRule], reading: Reading
+    batch: TextBatch, *, layout: Layout, rules: Sequence[ValidationRule], reading: Reading
 ) -> tuple[CheckedBatch, Entries, Entries]:
-    checked = check_batch(undo_download(batch), rules=rules, reading=reading)
+    checked = check_batch(_as_columns(batch, layout), rules=rules, reading=reading)
     checked = replace(
         checked,
         valid=_on_its_own(checked.valid, of=batch.frame.height),

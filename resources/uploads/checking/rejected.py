@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import polars as pl
 from upath import UPath
@@ -45,10 +46,8 @@ def undo_download(batch: TextBatch) -> TextBatch:
         return batch
     text = batch.frame.drop(REJECTED_ROW, REJECTED_REASON, strict=False)
     cells = pl.col(pl.String)
-    return TextBatch(
-        text.with_columns(pl.when(cells.str.contains(_ESCAPED_FORMULA)).then(cells.str.slice(1)).otherwise(cells)),
-        batch.ragged,
-    )
+    unescaped = pl.when(cells.str.contains(_ESCAPED_FORMULA)).then(cells.str.slice(1)).otherwise(cells)
+    return replace(batch, frame=text.with_columns(unescaped))
 
 
 def _escape(text: pl.Expr) -> pl.Expr:

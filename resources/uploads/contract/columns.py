@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import get_args
 
 import polars as pl
 
+from resources.tenants.settings import InteractionType
+
 MAX_TEXT_BYTES = 100_000
 """Bytes of a text that says no less, such as a description, or of a column that is not listed."""
-INTERACTION_TYPES = ("view", "click", "add_to_cart", "purchase", "rating", "like", "dislike")
+INTERACTION_TYPES: tuple[str, ...] = get_args(InteractionType)
 TIME = pl.Datetime("us", "UTC")
 
 # Columns of the rejected-rows download that are ours; a file that is uploaded again may still have them.
@@ -93,7 +96,7 @@ _COLUMNS: dict[Kind, tuple[ColumnSpec, ...]] = {
         ColumnSpec("timestamp", ValueType.TIME, "when", required=True),
         ColumnSpec("rating", ValueType.NUMBER, "the user's rating; required when the type is rating"),
         ColumnSpec("duration_seconds", ValueType.NUMBER, "how long"),
-        ColumnSpec("quantity", ValueType.NUMBER, "how many"),
+        ColumnSpec("quantity", ValueType.NUMBER, "how many; below 0 for pieces that a purchase or a cart gives back"),
         ColumnSpec("price", ValueType.MONEY, "price paid for one"),
         ColumnSpec("session_id", ValueType.ID, "the visit it belongs to"),
         ColumnSpec("event_id", ValueType.ID, "the shop's id of the event; makes a retry harmless"),
@@ -116,22 +119,3 @@ def accepted_schema(kind: Kind) -> pl.Schema:
     """Return the columns of an accepted row; extra columns stand before `upload_id`, as `extra_<name>` of String."""
     fields: dict[str, pl.DataType] = {column.name: column.dtype for column in columns(kind)}
     return pl.Schema({**fields, "upload_id": pl.String(), "row_number": pl.Int64()})
-
-
-def internal_names(kind: Kind, headers: tuple[str, ...]) -> tuple[str, ...]:
-    """Map a file's headers onto the contract: a listed column keeps its name, any other becomes `extra_<name>`.
-
-    Names are compared without case and surrounding blanks. A header without text becomes `extra_column_<position>`.
-    An alias counts only when the column itself is absent.
-    """
-    cleaned = [header.strip().lower() for header in headers]
-    listed = {column.name for column in columns(kind)}
-    aliases = {column.alias: column.name for column in columns(kind) if column.alias and column.name not in cleaned}
-    names = []
-    for position, name in enumerate(cleaned, start=1):
-        target = aliases.get(name, name)
-        if target in listed or target in (REJECTED_ROW, REJECTED_REASON):
-            names.append(target)
-        else:
-            names.append(f"extra_{target or f'column_{position}'}")
-    return tuple(names)

@@ -30,8 +30,6 @@ from resources.uploads.normalising.type_names import IGNORE
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, RaggedRow, TextBatch
 from resources.uploads.parsing.validation import ValidationRule, extra_column_rule, failing_rows, parsed, problem
 
-WRONG_FIELD_COUNT = "row.wrong_field_count"
-OPEN_QUOTE = "row.open_quote"
 CURRENCY = "extra_currency"
 """Column of accepted rows in which the currency of amounts is kept, unless the file has such a column."""
 _MAX_BROKEN = 63
@@ -77,14 +75,15 @@ def check_batch(batch: TextBatch, *, rules: Sequence[ValidationRule], reading: R
         errors = _listed_errors(text.filter(bad), bits, broken, kind)
     counts = {rule.code: int(failing[rule.code].sum()) for rule in broken}
     if batch.ragged:
-        names = text.columns[:-1]
-        rejected = pl.concat([rejected, _ragged_frame(batch.ragged, names)]).sort(REJECTED_ROW)
+        names = [name for name in text.columns if name != ROW_NUMBER]
+        width = len(names) - batch.made
+        rejected = pl.concat([rejected, _ragged_frame(batch.ragged, names, width)]).sort(REJECTED_ROW)
         wrong = tuple(
-            RowError(row=r.row, column=None, error=_ragged_reason(r, len(names)), value=cut(",".join(r.fields[:20])))
+            RowError(row=r.row, column=None, error=r.reason, value=cut(",".join(r.fields[:20])))
             for r in batch.ragged[:MAX_LISTED_ERRORS]
         )
         errors = first_errors((*errors, *wrong))
-        counts.update(Counter(OPEN_QUOTE if row.open_quote else WRONG_FIELD_COUNT for row in batch.ragged))
+        counts.update(Counter(row.code for row in batch.ragged))
     return CheckedBatch(
         _typed(valid, kind),
         rejected,
@@ -248,20 +247,11 @@ def _no_rejected(text: pl.DataFrame) -> pl.DataFrame:
     return _rejected(text.clear(), reasons=pl.Series([], dtype=pl.String))
 
 
-def _ragged_reason(ragged: RaggedRow, width: int) -> str:
-    if ragged.open_quote:
-        return f"a quote is opened and never closed, so the row runs to line {ragged.last_line}, the last"
-    reason = f"the row has {len(ragged.fields)} fields and the header has {width}"
-    if ragged.last_line > ragged.row:
-        reason += f"; it runs to line {ragged.last_line}: look for a quote that is not closed"
-    return reason
-
-
-def _ragged_frame(rows: Sequence[RaggedRow], names: Sequence[str]) -> pl.DataFrame:
-    """Return ragged rows with their fields from the left, as many as there are headers."""
-    padded = [(*row.fields, *[""] * len(names))[: len(names)] for row in rows]
+def _ragged_frame(rows: Sequence[RaggedRow], names: Sequence[str], width: int) -> pl.DataFrame:
+    """Return ragged rows with their fields from the left, as many as there are headers (`width`)."""
+    padded = [((*row.fields, *[""] * len(names))[:width] + ("",) * len(names))[: len(names)] for row in rows]
     cells = {name: [row[i] for row in padded] for i, name in enumerate(names)}
-    reasons = [_ragged_reason(row, len(names)) for row in rows]
+    reasons = [row.reason for row in rows]
     ours: dict[str, list[int] | list[str]] = {REJECTED_ROW: [row.row for row in rows], REJECTED_REASON: reasons}
     schema = {REJECTED_ROW: pl.Int64, REJECTED_REASON: pl.String, **dict.fromkeys(names, pl.String)}
     return pl.DataFrame({**ours, **cells}, schema=schema)

@@ -9,135 +9,149 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from resources.base.errors import UploadRefused
-from resources.uploads.parsing.uploaded_file import Readable, not_utf8, refuse_nul
+from resources.uploads.contract.findings import MAX_EXAMPLES, FindingLog
+from resources.uploads.dialects.encoding import FoundEncoding, Readable, other_encoding
+from resources.uploads.dialects.header import CsvHeader, Dialect, count_lines, long_line, records, straight_quotes
+from resources.uploads.parsing.uploaded_file import refuse_nul
 
 BLOCK_BYTES = 16 * 1024 * 1024
 MAX_LINE_BYTES = 64 * 1024 * 1024
-MAX_HEADER_BYTES = 1024 * 1024
-_HEADER_BLOCK_BYTES = 256 * 1024
 _SLOW_ROWS = 100_000
+_MOST_NULS, _BYTES_OF_A_NUL = 8, 10_000
 ROW_NUMBER = "row_number"
-# What may stand before the first quote of a field and behind the last, besides a separator; a second quote is a doubled
-# one.
-_BEFORE = [*b'\n"']
-_AFTER = [*b'\r\n"']
-_BLANK = b" \t\r\n,;"
 _BLANK_LINES = re.compile(rb"\n([ \t\r\n]{64,}\n)")
 """Many of them in a row, as rows of a table of one column or with tabs they would be values."""
 _EMPTY_LINES = re.compile(rb"\n([\r\n]{64,}+)")
+_BACKSLASHED = re.compile(rb'(?<!\\)((?:\\\\)*)\\"')
+"""A quote behind an odd number of backslashes."""
 
 
 @dataclass(frozen=True, slots=True)
 class RaggedRow:
-    """A row whose number of fields is not the header's, or whose last quote is open at the end of the file.
+    """A row on the lines `row` to `last_line` that is rejected for its shape: it had `found` fields instead of `width`.
 
-    It spans lines `row` to `last_line`.
+    Or its last quote is open at the end of the file, or it is the header again. `fields` are those that are kept.
     """
 
     row: int
     last_line: int
     fields: tuple[str, ...]
+    found: int
+    width: int
     open_quote: bool = False
+    header_again: bool = False
+
+    @property
+    def code(self) -> str:
+        """Key in the report's `errors_by_rule`."""
+        if self.header_again:
+            return "row.header_again"
+        return "row.open_quote" if self.open_quote else "row.wrong_field_count"
+
+    @property
+    def reason(self) -> str:
+        """Why it is rejected, for people."""
+        if self.header_again:
+            return "is the header again"
+        if self.open_quote:
+            return f"a quote is opened and never closed, so the row runs to line {self.last_line}, the last"
+        reason = f"the row has {self.found} fields and the header has {self.width}"
+        if self.last_line > self.row:
+            reason += f"; it runs to line {self.last_line}: look for a quote that is not closed"
+        return reason
 
 
 @dataclass(frozen=True, slots=True)
 class TextBatch:
-    """Some rows in file order: `frame` has a String column per header and `row_number`; ragged rows are apart."""
+    """Some rows in file order: `frame` has a String column per header and `row_number`; ragged rows are apart.
+
+    `made` columns at the end were made of others, so that no header is theirs.
+    """
 
     frame: pl.DataFrame
     ragged: tuple[RaggedRow, ...] = ()
+    made: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class CsvHeader:
-    """The header record, the line on which data starts, and the bytes that were read beyond the header."""
+class RowForm:
+    """The fields of a row: a name each, and what a row may be that has others.
 
-    fields: tuple[str, ...]
-    separator: str
-    first_line: int
-    rest: bytes
-
-
-def read_header(stream: Readable, *, start: bytes, tabbed: bool, filename: str) -> CsvHeader:
-    """Read the first record that is not blank. `start` is what was already read of `stream`.
-
-    A file with tabs and no comma in its header is read as TSV whatever its name.
+    A row may end behind `fewest` fields. With `strict` it may not, and nothing may stand where it should not.
     """
-    start, above = _below_blank_lines(stream, start)
-    while not _has_whole_line(start) and (more := stream.read(_HEADER_BLOCK_BYTES)):
-        start += more
-        if len(start) > MAX_HEADER_BYTES:
-            raise _long_line(filename, MAX_HEADER_BYTES, line=above + 1)
-    if not start:
-        raise UploadRefused("empty_file", f"{filename} has no text; send a file with a header and at least one row.")
-    used = taken = 0
 
-    def lines() -> Iterator[str]:
-        nonlocal used, taken
-        for line in start.splitlines(keepends=True):
-            used += len(line)
-            taken += 1
-            yield _decode(line, filename, first_line=above + taken)
-
-    source = lines()
-    first = next(source)
-    separator = "\t" if tabbed or ("\t" in first and "," not in first) else ","
-    fields = next(_records(chain([first], source), separator))
-    return CsvHeader(tuple(fields), separator, first_line=above + taken + 1, rest=start[used:])
+    names: tuple[str, ...]
+    fewest: int
+    strict: bool = False
 
 
-def _below_blank_lines(stream: Readable, start: bytes) -> tuple[bytes, int]:
-    """Return the text from the first line that holds more than blanks and separators, and how many lines lie above."""
-    above = 0
-    while True:
-        text = start.lstrip(_BLANK)
-        blank = start[: len(start) - len(text)]
-        end = max(blank.rfind(b"\n"), blank.rfind(b"\r")) + 1
-        if not text and end == len(blank) and blank.endswith(b"\r"):
-            end -= 1  # a line feed may follow
-        above += _count_lines(blank[:end])
-        if text:
-            return start[end:], above
-        more = stream.read(BLOCK_BYTES)
-        if not more:
-            return b"", above
-        start = start[end:] + more
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How the rows of one file are read; `log` takes what is noticed."""
+
+    dialect: Dialect
+    encoding: FoundEncoding
+    form: RowForm
+    filename: str
+    log: FindingLog
+
+    @property
+    def width(self) -> int:
+        return len(self.form.names)
 
 
-def read_batches(stream: Readable, header: CsvHeader, names: tuple[str, ...], filename: str) -> Iterator[TextBatch]:
-    """Yield every data row of the stream once, in order, under `names` (one per header field).
+def read_batches(
+    stream: Readable, header: CsvHeader, form: RowForm, filename: str, *, log: FindingLog
+) -> Iterator[TextBatch]:
+    """Yield every data row of a stream of UTF-8 once, in order, under the names of `form`.
 
     Raises:
+        ReadAgain: it is not UTF-8 after all.
         UploadRefused: `not_utf8`, or `not_csv` for NUL bytes and for a line of more than 64 MB.
     """
+    reading = _Reading(header.dialect, header.encoding, form, filename, log)
     line = header.first_line
     blocks = _blocks_of_lines(stream, header.rest, filename)
     for block in blocks:
-        refuse_nul(block, filename)
+        if b"\0" in block:
+            block = _without_nul(block, reading)
         if not block.isascii():
-            _decode(block, filename, first_line=line)
+            _decode(block, reading, first_line=line)
+        if reading.dialect.curly:
+            block = straight_quotes(block)
+        if not form.strict and b"\\" in block:
+            block = _with_doubled_quotes(block, reading)
         n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
         dense, kept = _without_blank_lines(block, n_lines)
         if not len(kept):
             line += n_lines
+            log.add("blank_rows", n_lines)
             continue
-        plain = _is_plain(dense, len(kept), header.separator, len(names))
-        frame = _parse_plain(dense, header.separator, names) if plain else None
+        plain = _is_plain(dense, len(kept), reading.dialect, reading.width)
+        frame = _parse_plain(dense, reading) if plain else None
         if frame is not None and frame.height == len(kept):
+            log.add("blank_rows", n_lines - len(kept))
             yield TextBatch(frame.with_columns(pl.Series(ROW_NUMBER, line + kept)))
             line += n_lines
         else:
-            line = yield from _read_slowly(block, blocks, header.separator, names, filename, first_line=line)
+            line = yield from _read_slowly(block, blocks, reading, first_line=line)
+
+
+def _without_nul(block: bytes, reading: _Reading) -> bytes:
+    """Take single zero bytes off, as a damaged cell has them; a file of many is no text."""
+    count = block.count(b"\0")
+    if reading.form.strict or count > max(_MOST_NULS, len(block) // _BYTES_OF_A_NUL):
+        refuse_nul(block, reading.filename)
+    where = [line[:60].decode(errors="replace").strip() for line in block.splitlines() if b"\0" in line]
+    reading.log.add("nul_bytes", count, *where[:MAX_EXAMPLES])
+    return block.replace(b"\0", b"")
 
 
 def _blocks_of_lines(stream: Readable, start: bytes, filename: str) -> Iterator[bytes]:
@@ -151,7 +165,9 @@ def _blocks_of_lines(stream: Readable, start: bytes, filename: str) -> Iterator[
         else:
             held += data
             if len(held) > MAX_LINE_BYTES:
-                raise _long_line(filename, MAX_LINE_BYTES)
+                raise long_line(filename, MAX_LINE_BYTES)
+    if len(held) - held.rfind(b"\n", 0, -1) > MAX_LINE_BYTES:
+        raise long_line(filename, MAX_LINE_BYTES)
     if held.strip(b"\r\n"):
         yield held
 
@@ -173,22 +189,23 @@ def _without_blank_lines(block: bytes, n_lines: int) -> tuple[bytes, NDArray[np.
     return text[np.repeat(full, lengths)].tobytes(), np.flatnonzero(full)
 
 
-def _is_plain(block: bytes, n_lines: int, separator: str, width: int) -> bool:
+def _is_plain(block: bytes, n_lines: int, dialect: Dialect, width: int) -> bool:
     """Say whether every line is one row of `width` fields, with quotes only around fields, doubled inside them."""
     if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         return False
-    sep = separator.encode()
-    if b'"' not in block:
+    sep, quote = dialect.separator.encode(), dialect.quote.encode()
+    if quote not in block:
         # A line with too many fields makes polars fail, so an even total leaves no line with too few.
         return block.count(sep) == n_lines * (width - 1)
     text = np.frombuffer(block, dtype=np.uint8)
-    quotes = np.flatnonzero(text == ord('"'))
+    quotes = np.flatnonzero(text == quote[0])
     if len(quotes) % 2 == 1:
         return False
-    # Elsewhere a quote is a letter like any other for the `csv` module, and polars takes it for something else.
+    # Elsewhere a quote is a letter like any other for the `csv` module, and polars takes it for something else. What
+    # may stand before the first quote of a field and behind the last is a line end, a separator or a doubled quote.
     around = np.frombuffer(b"\n" + block + b"\n", dtype=np.uint8)
     before, after = around[quotes[0::2]], around[quotes[1::2] + 2]
-    if not np.isin(before, [*_BEFORE, *sep]).all() or not np.isin(after, [*_AFTER, *sep]).all():
+    if not np.isin(before, [*b"\n", *quote, *sep]).all() or not np.isin(after, [*b"\r\n", *quote, *sep]).all():
         return False
     ends = np.flatnonzero(text == ord("\n"))
     if (np.searchsorted(quotes, ends) % 2).any():
@@ -198,14 +215,15 @@ def _is_plain(block: bytes, n_lines: int, separator: str, width: int) -> bool:
     return len(outside) == n_lines * (width - 1)
 
 
-def _parse_plain(block: bytes, separator: str, names: tuple[str, ...]) -> pl.DataFrame | None:
+def _parse_plain(block: bytes, reading: _Reading) -> pl.DataFrame | None:
     """Parse a block in which each line should be a row; None when polars finds a line it cannot read."""
     try:
         return pl.read_csv(
             block,
             has_header=False,
-            separator=separator,
-            schema=dict.fromkeys(names, pl.String),
+            separator=reading.dialect.separator,
+            quote_char=reading.dialect.quote,
+            schema=dict.fromkeys(reading.form.names, pl.String),
             empty_string_is_null=False,
             raise_if_empty=False,
             glob=False,
@@ -214,61 +232,169 @@ def _parse_plain(block: bytes, separator: str, names: tuple[str, ...]) -> pl.Dat
         return None
 
 
+def _with_doubled_quotes(block: bytes, reading: _Reading) -> bytes:
+    """Double the quotes that have a backslash in front, where more rows are right so; lengths stay."""
+    if reading.dialect.quote != '"' or b'\\"' not in block:
+        return block
+    doubled, count = _BACKSLASHED.subn(rb'\1""', block)
+    if _misfits(doubled, reading) >= _misfits(block, reading):
+        return block
+    reading.log.add("backslash_quotes", count)
+    return doubled
+
+
+def _misfits(block: bytes, reading: _Reading) -> int:
+    """Count the records that have other fields than the header, or a quote where none should be."""
+    found = records(block.decode(errors="replace").splitlines(keepends=True), reading.dialect, strict=True)
+    misfits = 0
+    while True:
+        try:
+            record = next(found, None)
+        except csv.Error:
+            misfits += 1
+            continue
+        if record is None:
+            return misfits
+        misfits += bool(record) and len(record) != reading.width
+
+
 def _read_slowly(
-    block: bytes, blocks: Iterator[bytes], separator: str, names: tuple[str, ...], filename: str, *, first_line: int
+    block: bytes, blocks: Iterator[bytes], reading: _Reading, *, first_line: int
 ) -> Generator[TextBatch, None, int]:
     """Yield the rows of a block, and of the next ones as long as a row crosses their border; return the next line."""
-    width = len(names)
-    blank = _BLANK_LINES if width > 1 and separator == "," else _EMPTY_LINES
-    line = first_line - 1
-    last = line
-    open_quote = False
+    rows = _SlowRows(block, blocks, reading, first_line=first_line)
+    yield from rows.batches()
+    return rows.last + 1
 
-    def lines() -> Iterator[str]:
-        nonlocal line, last, block, open_quote
-        while block:
-            for stretch, is_empty in _stretches(block, blank):
-                if is_empty and line == last:  # between records, so not within quotes
-                    line = last = last + _count_lines(stretch)
+
+class _SlowRows:
+    """Rows that the `csv` module cuts, from a block and from those that it runs on into.
+
+    `line` is the last line of the records before, `last` the last line that was handed to the module.
+    """
+
+    def __init__(self, block: bytes, blocks: Iterator[bytes], reading: _Reading, *, first_line: int) -> None:
+        self._block, self._blocks, self._reading = block, blocks, reading
+        self._blank = _BLANK_LINES if reading.width > 1 and reading.dialect.separator != "\t" else _EMPTY_LINES
+        self._line = self.last = first_line - 1
+        self._open_quote = False
+        self._numbers: list[int] = []
+        self._rows: list[list[str]] = []
+        self._ragged: list[RaggedRow] = []
+
+    def batches(self) -> Iterator[TextBatch]:
+        """Yield the rows, so many at a time."""
+        for record in records(self._lines(), self._reading.dialect):
+            start, self._line = self._line + 1, self.last
+            self._take(start, record)
+            if len(self._rows) + len(self._ragged) >= _SLOW_ROWS:
+                yield self._batch()
+        if self._rows or self._ragged:
+            yield self._batch()
+
+    def _lines(self) -> Iterator[str]:
+        reading, strict = self._reading, self._reading.form.strict
+        while self._block:
+            for stretch, is_empty in _stretches(self._block, self._blank):
+                if is_empty and self._line == self.last:  # between records, so not within quotes
+                    blank = count_lines(stretch)
+                    self._line = self.last = self.last + blank
+                    reading.log.add("blank_rows", blank)
                     continue
                 for raw in stretch.splitlines(keepends=True):
-                    last += 1
-                    if b"\0" in raw:
-                        refuse_nul(raw, filename)
-                    yield _decode(raw, filename, first_line=last)
+                    self.last += 1
+                    text = _decode(raw, reading, first_line=self.last)
+                    if not strict and reading.dialect.quote in text and self._line == self.last - 1:
+                        text = self._mended(text)
+                    yield text
             # The `csv` module asks for more within a row only when a quote is open.
-            block = next(blocks, b"") if line < last else b""
-        open_quote = line < last
+            self._block = self._next_block() if self._line < self.last else b""
+        self._open_quote = self._line < self.last
 
-    numbers: list[int] = []
-    rows: list[list[str]] = []
-    ragged: list[RaggedRow] = []
-    for record in _records(lines(), separator):
-        start, line = line + 1, last
-        if open_quote:
-            ragged.append(RaggedRow(start, line, tuple(record), open_quote=True))
-        elif len(record) == width:
-            numbers.append(start)
-            rows.append(record)
-        elif len(record) > 1 or (record and record[0].strip()):
-            ragged.append(RaggedRow(start, line, tuple(record)))
-        if len(rows) + len(ragged) >= _SLOW_ROWS:
-            yield _batch(numbers, rows, ragged, names)
-            numbers, rows, ragged = [], [], []
-    if rows or ragged:
-        yield _batch(numbers, rows, ragged, names)
-    return last + 1
+    def _next_block(self) -> bytes:
+        block = next(self._blocks, b"")
+        if b"\0" in block:
+            block = _without_nul(block, self._reading)
+        return straight_quotes(block) if self._reading.dialect.curly else block
+
+    def _mended(self, text: str) -> str:
+        mended = _with_inner_quotes_doubled(text, self._reading.dialect, self._reading.width)
+        if mended is None:
+            return text
+        self._reading.log.add("unescaped_quotes", 1, text.strip())
+        return mended
+
+    def _take(self, start: int, record: list[str]) -> None:
+        width = self._reading.width
+        if self._open_quote:
+            self._ragged.append(RaggedRow(start, self._line, tuple(record), len(record), width, open_quote=True))
+        elif (row := self._row_of(start, record)) is not None:
+            self._numbers.append(start)
+            self._rows.append(row)
+        elif any(cell.strip() for cell in record) or (len(record) > 1 and self._reading.form.strict):
+            self._ragged.append(RaggedRow(start, self._line, tuple(record), len(record), width))
+        else:
+            self._reading.log.add("blank_rows")
+
+    def _row_of(self, start: int, record: list[str]) -> list[str] | None:
+        """Return a record with as many cells as the header has, if it is a row."""
+        width, form, log = self._reading.width, self._reading.form, self._reading.log
+        if len(record) == width:
+            return record
+        if form.strict or not any(cell.strip() for cell in record):
+            return None
+        if form.fewest <= len(record) < width:
+            log.add("short_rows", 1, f"line {start}")
+            return [*record, *[""] * (width - len(record))]
+        if len(record) > width and not any(cell.strip() for cell in record[width:]):
+            log.add("trailing_separators", 1, f"line {start}")
+            return record[:width]
+        return None
+
+    def _batch(self) -> TextBatch:
+        batch = _batch(self._numbers, self._rows, self._ragged, self._reading.form.names)
+        self._numbers, self._rows, self._ragged = [], [], []
+        return batch
 
 
-def _batch(numbers: list[int], rows: list[list[str]], ragged: list[RaggedRow], names: tuple[str, ...]) -> TextBatch:
+def _with_inner_quotes_doubled(text: str, dialect: Dialect, width: int) -> str | None:
+    """Return a line whose cells have quotes amid their text as a row of `width` fields; None when it is no such line.
+
+    A quote ends a cell only before a separator or the line's end.
+    """
+    body = text.rstrip("\r\n")
+    try:
+        next(records([body], dialect, strict=True), None)
+        return None
+    except csv.Error as error:
+        if "expected after" not in str(error):  # a quote that is open at the end of the line
+            return None
+    quote, separator = dialect.quote, dialect.separator
+    closing = re.compile(f"{quote}(?={re.escape(separator)}|$)")
+    cells: list[str] = []
+    at = 0
+    while at <= len(body):
+        if body.startswith(quote, at):
+            close = closing.search(body, at + 1)
+            if close is None:
+                return None
+            inner = body[at + 1 : close.start()].replace(quote * 2, quote)
+            cells.append(f"{quote}{inner.replace(quote, quote * 2)}{quote}")
+            at = close.end() + 1
+        else:
+            end = body.find(separator, at)
+            end = len(body) if end < 0 else end
+            cells.append(body[at:end])
+            at = end + 1
+    return separator.join(cells) + text[len(body) :] if len(cells) == width else None
+
+
+def _batch(
+    numbers: Sequence[int], rows: Sequence[Sequence[str]], ragged: Sequence[RaggedRow], names: tuple[str, ...]
+) -> TextBatch:
     by_column = list(zip(*rows, strict=True)) or [() for _ in names]
     text = {name: pl.Series(name, values, dtype=pl.String) for name, values in zip(names, by_column, strict=True)}
     return TextBatch(pl.DataFrame({**text, ROW_NUMBER: pl.Series(numbers, dtype=pl.Int64)}), tuple(ragged))
-
-
-def _records(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
-    csv.field_size_limit(sys.maxsize)  # our own limit is MAX_TEXT_BYTES, which rejects the row and not the file
-    return csv.reader(lines, delimiter=separator)
 
 
 def _stretches(block: bytes, blank: re.Pattern[bytes]) -> Iterator[tuple[bytes, bool]]:
@@ -281,25 +407,8 @@ def _stretches(block: bytes, blank: re.Pattern[bytes]) -> Iterator[tuple[bytes, 
     yield block[at:], False
 
 
-def _count_lines(ends: bytes) -> int:
-    return ends.count(b"\n") + ends.count(b"\r") - ends.count(b"\r\n")
-
-
-def _has_whole_line(text: bytes) -> bool:
-    return b"\n" in text or b"\r" in text[:-1]
-
-
-def _decode(text: bytes, filename: str, *, first_line: int) -> str:
+def _decode(text: bytes, reading: _Reading, *, first_line: int) -> str:
     try:
         return text.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = first_line + text[: error.start].count(b"\n")
-        found = text[error.start : error.start + 1].hex()
-        raise not_utf8(
-            filename, f"line {line} holds the byte 0x{found}, as Windows-1252 or Latin-1 files do"
-        ) from error
-
-
-def _long_line(filename: str, most: int, *, line: int | None = None) -> UploadRefused:
-    where = "a line" if line is None else f"line {line}"
-    return UploadRefused("not_csv", f"{filename}: {where} is longer than {most:,} bytes; is it CSV?")
+        raise other_encoding(text, error, reading.encoding, filename=reading.filename, line=first_line) from error

@@ -1,58 +1,136 @@
-"""An upload as a table of text: checked headers, and batches of rows under the names of the contract."""
+"""An upload as a table of text: what its columns are, and batches of rows under the names of the contract."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
-import polars as pl
-
-from resources.base.errors import TooLarge, UploadRefused
-from resources.uploads.contract.columns import DELETED, Kind, ValueType, columns, internal_names
+from resources.base.errors import FieldProblem, UploadRefused
+from resources.tenants.settings import FileMapping, UploadSettings
+from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.findings import Finding, FindingLog
 from resources.uploads.contract.limits import TakesLong, UploadLimits
-from resources.uploads.parsing.csv_reader import ROW_NUMBER, CsvHeader, TextBatch, read_batches, read_header
-from resources.uploads.parsing.parquet_footer import BadFooter, Footer, read_footer
+from resources.uploads.contract.report import FileReading
+from resources.uploads.dialects.encoding import DecodedStream, Encoding, FoundEncoding, ReadAgain, find_encoding
+from resources.uploads.dialects.header import CsvHeader, HeaderSearch, read_header
+from resources.uploads.headers.layout import Layout, read_headers, recognise
+from resources.uploads.headers.proposal import SAMPLE_ROWS, Sample, refuse_repeated, refuse_what_is_missing
+from resources.uploads.headers.variants import Continuations
+from resources.uploads.parsing.csv_reader import TextBatch, read_batches
+from resources.uploads.parsing.parquet_table import ParquetRows
+from resources.uploads.parsing.row_shape import FileColumns, RowShape, kept_columns
 from resources.uploads.parsing.uploaded_file import (
     Format,
     LimitedStream,
     UploadedFile,
+    refuse_misnamed,
+    refuse_other_text,
     refuse_what_is_not_text,
     text_exceeds,
 )
 
-MAX_COLUMNS = 1000
 _HEADER_BYTES = 64 * 1024
-_PARQUET_ROWS = 200_000
-_FIRST_PARQUET_ROWS = 20_000
-_PARQUET_TEXT_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """Headers as the file spells them, the internal name of each, and the rows as batches of text, read once.
+    """How the columns are read, and the rows as batches of text under the internal names of the headers, read once.
 
-    `consumed` tells how many bytes of the source the batches so far have taken.
+    `reading` is how the file is read, without its columns. `consumed` tells how many bytes of the source the batches so
+    far have taken, `findings` what was noticed in them, `continuations` which of their rows went on with the item of
+    the row above.
     """
 
-    headers: tuple[str, ...]
-    names: tuple[str, ...]
+    layout: Layout
     batches: Iterator[TextBatch]
     consumed: Callable[[], int]
+    continuations: Continuations
+    reading: FileReading
+    findings: Callable[[], tuple[Finding, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What decides how a file is read; `encoding` is what a first reading has found.
+
+    `complete` says that a file which lacks a required column is refused.
+    """
+
+    kind: Kind
+    settings: UploadSettings
+    encoding: Encoding | None
+    complete: bool = True
+
+    @property
+    def strict(self) -> bool:
+        return self.settings.strictness == "strict"
+
+    @property
+    def mapping(self) -> FileMapping:
+        return self.settings.mappings.get(self.kind.value, FileMapping())
 
 
 @contextmanager
-def open_table(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
-    """Open an upload of any accepted format.
+def open_table(
+    file: UploadedFile,
+    kind: Kind,
+    *,
+    settings: UploadSettings,
+    max_bytes: int,
+    limits: UploadLimits,
+    encoding: Encoding | None = None,
+    complete: bool = True,
+) -> Iterator[TextTable]:
+    """Open an upload of any accepted format. `encoding` is what `ReadAgain` said, if it was opened before.
+
+    With `complete`, a file that lacks a required column is refused.
 
     Raises:
         TooLarge: the text is over `max_bytes`, compressed or not, or there are too many rows.
         TakesLong: it is too much work for the answer that `limits` say somebody waits for.
+        ReadAgain: the file is in another encoding than its start; only while batches are read.
         UploadRefused: the file cannot be read at all. All of them may also be raised while batches are read.
     """
     table = _open_parquet if file.format is Format.PARQUET else _open_text
-    with table(file, kind, max_bytes=max_bytes, limits=limits) as opened:
-        yield replace(opened, batches=_counted(opened.batches, limits, file.filename))
+    with table(file, _Rules(kind, settings, encoding, complete), max_bytes=max_bytes, limits=limits) as opened:
+        counted = _counted(opened.batches, limits, file.filename)
+        if settings.strictness == "lenient":
+            counted = _continued(counted, opened.continuations)
+        yield replace(opened, batches=counted)
+
+
+def read_head(
+    file: UploadedFile,
+    kind: Kind,
+    *,
+    settings: UploadSettings,
+    max_bytes: int,
+    limits: UploadLimits,
+    encoding: Encoding | None = None,
+) -> tuple[tuple[str, ...], Sample]:
+    """Return the headers of an upload and the cells of its first rows, whatever its columns are.
+
+    Raises:
+        TooLarge, TakesLong, UploadRefused: as in `open_table`.
+    """
+    opened = open_table(
+        file, kind, settings=settings, max_bytes=max_bytes, limits=limits, encoding=encoding, complete=False
+    )
+    try:
+        with opened as table:
+            names = table.layout.names
+            first = next((batch.frame.head(SAMPLE_ROWS) for batch in table.batches), None)
+            cells = () if first is None else tuple(tuple(first[name].fill_null("").to_list()) for name in names)
+            return table.layout.headers, cells
+    except ReadAgain as again:
+        return read_head(file, kind, settings=settings, max_bytes=max_bytes, limits=limits, encoding=again.encoding)
+
+
+def _continued(batches: Iterator[TextBatch], continuations: Continuations) -> Iterator[TextBatch]:
+    for batch in batches:
+        yield replace(batch, frame=continuations.fill(batch.frame))
 
 
 def _counted(batches: Iterator[TextBatch], limits: UploadLimits, filename: str) -> Iterator[TextBatch]:
@@ -64,161 +142,117 @@ def _counted(batches: Iterator[TextBatch], limits: UploadLimits, filename: str) 
 
 
 @contextmanager
-def _open_parquet(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
-    yield _parquet_table(file, kind, max_bytes=max_bytes, limits=limits)
+def _open_parquet(file: UploadedFile, rules: _Rules, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
+    log = FindingLog()
+    rows = ParquetRows(file, max_bytes=max_bytes, limits=limits, log=log)
+    rows.leave_out(read_headers(rules.kind, rows.headers, rules.settings), strict=rules.strict)
+    columns = FileColumns(rows.headers)
+    layout, shape = _columns(columns, rules, file.filename, log, sample=rows.sample)
+    yield TextTable(
+        layout,
+        shape.finished(rows.batches(shape.form.names), log),
+        lambda: rows.consumed,
+        Continuations(rules.kind),
+        FileReading(format="parquet"),
+        lambda: log.findings,
+    )
 
 
 @contextmanager
-def _open_text(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
+def _open_text(file: UploadedFile, rules: _Rules, *, max_bytes: int, limits: UploadLimits) -> Iterator[TextTable]:
     if limits.at_once_bytes is not None and text_exceeds(file, limits.at_once_bytes):
         raise TakesLong
     with file.open() as raw:
         stream = LimitedStream(raw, file=file, max_bytes=max_bytes)
         start = stream.read(_HEADER_BYTES)
+        if rules.strict:
+            refuse_misnamed(file)
         refuse_what_is_not_text(start, file.filename)
-        tabbed = file.format in (Format.TSV, Format.TSV_GZ)
-        header = read_header(stream, start=start, tabbed=tabbed, filename=file.filename)
-        names = _checked_names(kind, header, file.filename)
-        yield TextTable(header.fields, names, read_batches(stream, header, names, file.filename), raw.tell)
-
-
-def _checked_names(kind: Kind, header: CsvHeader, filename: str) -> tuple[str, ...]:
-    if not 0 < len(header.fields) <= MAX_COLUMNS:
-        raise UploadRefused(
-            "too_many_columns" if header.fields else "no_header",
-            f"{filename} has {len(header.fields):,} columns, not 1 to {MAX_COLUMNS:,}; send those needed.",
+        found, unread = _encoding(start, file, rules)
+        text = DecodedStream(stream, start, found, filename=file.filename)
+        refuse_other_text(text.start, file.filename)
+        header = read_header(text, found, _search(file, rules), file.filename)
+        log = FindingLog()
+        columns = FileColumns(header.fields, header.rows, header.dialect.separator)
+        problems = [] if unread is None else [unread]
+        if header.problem is not None:
+            problems.append(UploadRefused("not_csv", f"{file.filename}: {header.problem}."))
+        with _all_at_once(problems):
+            layout, shape = _columns(columns, rules, file.filename, log, sample=columns.sample)
+        yield TextTable(
+            layout,
+            shape.finished(read_batches(text, header, shape.form, file.filename, log=log), log),
+            raw.tell,
+            Continuations(rules.kind),
+            _reading(header),
+            lambda: (*header.findings, *text.findings, *log.findings),
         )
-    names = internal_names(kind, header.fields)
-    missing = [column for column in columns(kind) if column.required and column.name not in names]
-    if DELETED in names:  # a file that only deletes needs no titles
-        missing = [column for column in missing if column.value_type is not ValueType.TEXT]
-    if missing:
-        wanted = ", ".join(f"{c.name} (or {c.alias})" if c.alias else c.name for c in missing)
-        found = ", ".join(field.strip()[:60] for field in header.fields[:30])
-        if not any(column.name in names for column in columns(kind)):
-            hint = " It looks separated by semicolons: use commas." if ";" in header.fields[0] else ""
-            raise UploadRefused(
-                "no_header",
-                f"{filename}: the first line is not a header for {kind}; it reads: {found}.{hint} "
-                f"Put the column names on the first line; required are: {_required(kind)}.",
-            )
-        raise UploadRefused(
-            "missing_column", f"{filename} lacks the required column {wanted}. Found: {found}. Add it or rename one."
+
+
+def _columns(
+    file: FileColumns,
+    rules: _Rules,
+    filename: str,
+    log: FindingLog,
+    *,
+    sample: Callable[[tuple[int, ...]], Sample],
+) -> tuple[Layout, RowShape]:
+    """Decide what the columns are and what a row is. `sample` gives the first cells of some columns, if it is asked."""
+    kept = kept_columns(rules.kind, file, rules.settings, filename=filename, log=log)
+    headers = tuple(file.headers[place] for place in kept.places)
+    layout = read_headers(rules.kind, headers, rules.settings)
+    if rules.complete:
+        refuse_what_is_missing(
+            rules.kind,
+            headers,
+            layout,
+            rules.settings,
+            filename=filename,
+            separator=file.separator,
+            sample=lambda: sample(kept.places),
         )
-    twice = sorted({name.removeprefix("extra_") for name in names if names.count(name) > 1})
-    if twice:
-        raise UploadRefused(
-            "duplicate_header",
-            f"{filename} names {', '.join(twice)} more than once (case and blanks do not count); rename or remove one.",
-        )
-    return names
-
-
-def _required(kind: Kind) -> str:
-    return ", ".join(column.name for column in columns(kind) if column.required)
-
-
-def _parquet_table(file: UploadedFile, kind: Kind, *, max_bytes: int, limits: UploadLimits) -> TextTable:
-    footer = _checked_footer(file, max_bytes=max_bytes, limits=limits)
-    # A path, so that only the row groups at hand are read.
-    lazy = pl.scan_parquet(file.content, glob=False)
-    with _readable(file):
-        schema = lazy.collect_schema()
-        height = lazy.select(pl.len()).collect().item()
-    if height != footer.rows:
-        raise _not_parquet(file)
-    unreadable = [name for name, dtype in schema.items() if _as_text(name, dtype) is None]
-    if unreadable:
-        raise UploadRefused(
-            "not_parquet",
-            f"{file.filename}: the column {unreadable[0]} has the type {schema[unreadable[0]]}, which is not a plain "
-            "value; export it as text, number, time or true/false.",
-        )
-    headers = tuple(schema)
-    names = _checked_names(kind, CsvHeader(headers, ",", first_line=2, rest=b""), file.filename)
-    done = 0
-
-    def batches() -> Iterator[TextBatch]:
-        nonlocal done
-        texts = [_as_text(header, dtype) for header, dtype in schema.items()]
-        cells = [text.alias(name) for text, name in zip(texts, names, strict=True) if text is not None]
-        read, rows = 0, _rows_at_once(_FIRST_PARQUET_ROWS, footer.rows, footer.bytes)
-        while done < height:
-            with _readable(file):
-                frame = lazy.slice(done, rows).select(cells).collect()
-            if frame.is_empty():
-                raise _not_parquet(file)
-            # A short file may hold one long text many times over.
-            lengths = frame.select(pl.sum_horizontal(pl.all().str.len_bytes().cast(pl.UInt64))).to_series()
-            length = int(lengths.sum())
-            read += length
-            if read > max_bytes:
-                raise TooLarge(f"{file.filename} holds more than {max_bytes:,} bytes of text; split it.")
-            limits.check_text(read)
-            numbered = frame.with_row_index(ROW_NUMBER, done + 2).cast({ROW_NUMBER: pl.Int64})
-            done += frame.height
-            rows = _rows_at_once(_PARQUET_ROWS, frame.height, length)
-            for piece in _pieces(numbered, lengths):
-                yield TextBatch(piece)
-
-    return TextTable(headers, names, batches(), lambda: file.size * done // height)
-
-
-def _checked_footer(file: UploadedFile, *, max_bytes: int, limits: UploadLimits) -> Footer:
-    """Read the footer and refuse what would cost too much, before anything is decoded."""
-    try:
-        with file.open() as raw:
-            footer = read_footer(raw, size=file.size)
-    except BadFooter as error:
-        raise _not_parquet(file, f" ({error})") from error
-    limits.check_rows(footer.rows, file.filename)
-    # The smallest cell of CSV is one byte: a table with more cells than that is over the limit when written out.
-    cells = footer.rows * max(1, footer.columns)
-    if cells > max_bytes:
-        raise TooLarge(f"{file.filename} holds {footer.rows:,} rows, over the limit of {max_bytes:,} bytes; split it.")
-    limits.check_text(cells)
-    for group in footer.row_groups:
-        limits.check_row_group(group.rows, footer.columns, group.bytes, file.filename)
-    return footer
+    refuse_repeated(layout, rules.settings, filename=filename)
+    return layout, RowShape.of(rules.kind, file.headers, kept, layout, strict=rules.strict)
 
 
 @contextmanager
-def _readable(file: UploadedFile) -> Iterator[None]:
-    """Say of a file that the reader of Parquet fails at, or panics, that it is none."""
+def _all_at_once(problems: list[UploadRefused]) -> Iterator[None]:
+    """Refuse a file with these problems and the one that the block raises, all in one message."""
+    details: tuple[FieldProblem, ...] = ()
     try:
         yield
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise _not_parquet(file) from error
+    except UploadRefused as last:
+        problems, details = [*problems, last], last.details
+    if problems:
+        message = " ".join(problem.message for problem in problems)
+        raise UploadRefused(problems[0].reason, message, details=details)
 
 
-def _not_parquet(file: UploadedFile, why: str = "") -> UploadRefused:
-    return UploadRefused(
-        "not_parquet", f"{file.filename} is not a readable Parquet file{why}; export it again, or send CSV."
+def _encoding(start: bytes, file: UploadedFile, rules: _Rules) -> tuple[FoundEncoding, UploadRefused | None]:
+    """Return the encoding; where it cannot be told, the refusal too, which waits for what else is wrong."""
+    asked = rules.mapping.encoding
+    find = partial(find_encoding, again=rules.encoding, strict=rules.strict, filename=file.filename)
+    try:
+        return find(start, asked=None if asked is None else Encoding(asked)), None
+    except UploadRefused as problem:
+        if rules.strict or start.count(0) > len(start) // 16:
+            raise
+        return FoundEncoding(Encoding.WINDOWS_1252, "latin-1"), problem
+
+
+def _search(file: UploadedFile, rules: _Rules) -> HeaderSearch:
+    return HeaderSearch(
+        lambda fields: recognise(rules.kind, fields, rules.settings),
+        separator=rules.mapping.separator,
+        tabbed=file.format in (Format.TSV, Format.TSV_GZ),
+        strict=rules.strict,
     )
 
 
-def _rows_at_once(most: int, rows: int, length: int) -> int:
-    """Return how many rows to read next, where `rows` took `length` bytes."""
-    return max(1, min(most, _PARQUET_TEXT_BYTES * rows // max(1, length)))
-
-
-def _pieces(frame: pl.DataFrame, lengths: pl.Series) -> Iterator[pl.DataFrame]:
-    """Cut a frame whose rows have such lengths where it holds too much text: it may be one text that all rows share."""
-    pieces = (lengths.cum_sum() // _PARQUET_TEXT_BYTES).rle()
-    start = 0
-    for rows in pieces.struct.field("len"):
-        yield frame.slice(start, rows)
-        start += rows
-
-
-def _as_text(name: str, dtype: pl.DataType) -> pl.Expr | None:
-    """Return the column as text that reads back as the same value; None when its type has no such text."""
-    column = pl.col(name)
-    if isinstance(dtype, pl.Datetime):
-        utc = column if dtype.time_zone is None else column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        return utc.dt.cast_time_unit("us").dt.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").fill_null("")
-    if isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.String):
-        return column.list.join("|", ignore_nulls=True).fill_null("")
-    if dtype.is_nested() or isinstance(dtype, (pl.Binary, pl.Object, pl.Duration, pl.Time)):
-        return None
-    return column.cast(pl.String).fill_null("")
+def _reading(header: CsvHeader) -> FileReading:
+    return FileReading(
+        format="tsv" if header.dialect.separator == "\t" else "csv",
+        encoding=header.encoding.encoding.value,
+        separator=header.dialect.separator,
+        header_line=header.line,
+    )

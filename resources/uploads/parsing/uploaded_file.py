@@ -11,12 +11,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from resources.base.errors import TooLarge, UploadRefused
+from resources.uploads.dialects.encoding import Readable
 
 _SIGNATURES = (
-    (b"PK\x03\x04", "a zip file or an Excel workbook; in a spreadsheet use 'Save as CSV UTF-8'"),
+    (b"PK\x03\x04", "a zip file or an Excel workbook; in a spreadsheet use 'Save as CSV UTF-8', or unpack it"),
     (b"PK\x05\x06", "an empty zip file"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook; use 'Save as CSV UTF-8'"),
     (b"\x89PNG", "a PNG picture"),
@@ -29,17 +30,12 @@ _SIGNATURES = (
     (b"\xfd7zXZ", "an xz archive; compress with gzip instead"),
     (b"7z\xbc\xaf", "a 7z archive; compress with gzip instead"),
 )
-_WIDE_MARKS = (
-    (b"\xff\xfe\x00\x00", "UTF-32"),
-    (b"\x00\x00\xfe\xff", "UTF-32"),
-    (b"\xff\xfe", "UTF-16"),
-    (b"\xfe\xff", "UTF-16"),
-)
-_UTF8_MARK = b"\xef\xbb\xbf"
 SMALL_TEXT_BYTES = 64 * 1024
 _SNIFF_BYTES = 4096
+_MOST_NULS = 8
 _PARQUET_MARK = b"PAR1"
 _GZIP_MARK = b"\x1f\x8b"
+_GZIP_NAMES = (".gz", ".gzip")
 _COUNTED_AT_ONCE = 1 << 20
 
 
@@ -51,12 +47,6 @@ class Format(StrEnum):
     CSV_GZ = ".csv.gz"
     TSV_GZ = ".tsv.gz"
     PARQUET = ".parquet"
-
-
-class Readable(Protocol):
-    """A stream of bytes, as far as the readers need one."""
-
-    def read(self, size: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +65,7 @@ class UploadedFile:
 
 
 class LimitedStream:
-    """Text bytes of a source, gunzipped if need be, without a UTF-8 mark, and never more than `max_bytes`."""
+    """Text bytes of a source, gunzipped if need be, and never more than `max_bytes`."""
 
     def __init__(self, raw: BinaryIO, *, file: UploadedFile, max_bytes: int) -> None:
         gunzip = file.format in (Format.CSV_GZ, Format.TSV_GZ)
@@ -83,7 +73,6 @@ class LimitedStream:
         self._name = file.filename
         self._left = max_bytes
         self._max = max_bytes
-        self._started = False
 
     def read(self, size: int, /) -> bytes:
         """Read up to `size` bytes; nothing at the end.
@@ -101,9 +90,6 @@ class LimitedStream:
         self._left -= len(data)
         if self._left < 0:
             raise _too_large(self._name, self._max)
-        if not self._started:
-            self._started = True
-            data = data.removeprefix(_UTF8_MARK)
         return data
 
 
@@ -174,27 +160,39 @@ def display_name(filename: str) -> str:
 
 
 def refuse_what_is_not_text(start: bytes, name: str) -> None:
-    """Refuse a text file whose first bytes show that it is something else.
+    """Refuse a file whose first bytes show that it is no text in any encoding.
 
     Raises:
-        UploadRefused: `not_utf8` or `not_csv`.
+        UploadRefused: `not_csv`.
     """
-    for mark, encoding in _WIDE_MARKS:
-        if start.startswith(mark):
-            raise not_utf8(name, f"it is {encoding}")
     for mark, what in _SIGNATURES:
         if start.startswith(mark):
             raise UploadRefused("not_csv", f"{name} is {what}; send CSV, TSV, CSV.gz or Parquet.")
-    head = start[:_SNIFF_BYTES]
-    nuls = head.count(0)
-    if nuls and nuls >= len(head) // 3 and (set(head[0::2]) == {0} or set(head[1::2]) == {0}):
-        raise not_utf8(name, "it looks like UTF-16")
-    refuse_nul(head, name)
-    text = head.lstrip().lower()
+
+
+def refuse_other_text(start: bytes, name: str) -> None:
+    """Refuse text in UTF-8 that is no table, by its first bytes.
+
+    Raises:
+        UploadRefused: `not_csv`.
+    """
+    if start[:_SNIFF_BYTES].count(0) > _MOST_NULS:
+        refuse_nul(start, name)
+    text = start[:_SNIFF_BYTES].lstrip().lower()
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<body", b"<head")):
         raise UploadRefused("not_csv", f"{name} is a web page or XML, not CSV; check that the export was downloaded.")
     if text.startswith((b"{", b"[")):
         raise UploadRefused("not_csv", f"{name} is JSON; send CSV, or post it to the JSON route.")
+
+
+def refuse_misnamed(file: UploadedFile) -> None:
+    """Refuse text whose name says that it is compressed, as browsers leave it that unpack what they load.
+
+    Raises:
+        UploadRefused: `corrupt_gzip`.
+    """
+    if file.filename.lower().endswith(_GZIP_NAMES) and file.format not in (Format.CSV_GZ, Format.TSV_GZ):
+        raise _not_gzip(file.filename)
 
 
 def refuse_nul(block: bytes, name: str) -> None:
@@ -205,11 +203,6 @@ def refuse_nul(block: bytes, name: str) -> None:
         )
 
 
-def not_utf8(name: str, why: str) -> UploadRefused:
-    """Return the refusal of a file in another encoding."""
-    return UploadRefused("not_utf8", f"{name} is not UTF-8: {why}. Save it as CSV in UTF-8 and send it again.")
-
-
 def _format_of(start: bytes, name: str) -> Format:
     ending = name.lower()
     if start.startswith(_PARQUET_MARK):
@@ -217,12 +210,21 @@ def _format_of(start: bytes, name: str) -> Format:
     if ending.endswith((".parquet", ".pq")):
         raise UploadRefused("not_parquet", f"{name} is not a Parquet file; export it again, or send CSV.")
     gzipped = start.startswith(_GZIP_MARK)
-    if ending.endswith((".gz", ".gzip")) and not gzipped:
-        raise UploadRefused("corrupt_gzip", f"{name} is not gzip data; compress it again, or send it uncompressed.")
+    if ending.endswith(_GZIP_NAMES) and not gzipped and not _is_printable(start):
+        raise _not_gzip(name)
     tabbed = re.search(r"\.(tsv|tab)(\.|$)", ending) is not None
     if gzipped:
         return Format.TSV_GZ if tabbed else Format.CSV_GZ
     return Format.TSV if tabbed else Format.CSV
+
+
+def _not_gzip(name: str) -> UploadRefused:
+    return UploadRefused("corrupt_gzip", f"{name} is not gzip data; compress it again, or send it uncompressed.")
+
+
+def _is_printable(start: bytes) -> bool:
+    """Whether bytes are those of a text: no signs that control a device, but for tabs, ends of lines and zeros."""
+    return not start.translate(None, bytes(range(0x20, 0x100)) + b"\t\r\n\0")
 
 
 def _too_large(name: str, max_bytes: int) -> TooLarge:

@@ -9,6 +9,7 @@ from time import process_time
 import pytest
 
 from resources.base.errors import UploadRefused
+from resources.tenants.settings import UploadSettings
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.limits import DEFAULT_LIMITS
 from resources.uploads.parsing.reader import open_table
@@ -22,7 +23,8 @@ MANY = 16 * 1024**2
 
 def lines(content: bytes) -> list[int]:
     source = identify(content, filename="a.csv", max_bytes=2**31)
-    with open_table(source, Kind.INTERACTIONS, max_bytes=2**31, limits=DEFAULT_LIMITS) as table:
+    settings = UploadSettings()
+    with open_table(source, Kind.INTERACTIONS, settings=settings, max_bytes=2**31, limits=DEFAULT_LIMITS) as table:
         return [line for batch in table.batches for line in batch.frame["row_number"]]
 
 
@@ -36,6 +38,7 @@ def test_rows_keep_their_lines(blank: bytes, often: int, row: bytes) -> None:
     assert lines(content) == [first, first + height + often, first + 2 * height + often]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     "content",
     [HEADER + ROW + b"\n" * MANY, HEADER + QUOTED + b"\n" * MANY, b"\n" * MANY + HEADER + ROW],

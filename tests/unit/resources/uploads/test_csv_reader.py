@@ -9,8 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from resources.uploads.contract.findings import FindingLog
+from resources.uploads.dialects.encoding import Encoding, FoundEncoding
+from resources.uploads.dialects.header import CsvHeader, Dialect
 from resources.uploads.parsing import csv_reader
-from resources.uploads.parsing.csv_reader import CsvHeader, read_batches
+from resources.uploads.parsing.csv_reader import RowForm, read_batches
 
 PIECES = ["a", "é ", ",", ",", '"', '""', "\n", "\r\n", '"c"', '"c\nd"', ' "']
 
@@ -24,7 +27,9 @@ def test_rows_do_not_depend_on_where_blocks_end(
     whole = text.rstrip("\r\n")
     names = ("x", "y", "z")[:width]
     rows = []
-    for batch in read_batches(io.BytesIO(whole.encode()), CsvHeader(names, ",", 2, rest=b""), names, "f.csv"):
+    header = CsvHeader(names, Dialect(), 1, 2, rest=b"", encoding=FoundEncoding(Encoding.UTF_8, "utf-8"))
+    form = RowForm(names, fewest=width, strict=True)
+    for batch in read_batches(io.BytesIO(whole.encode()), header, form, "f.csv", log=FindingLog()):
         rows += [(row[-1], list(row[:-1])) for row in batch.frame.rows()]
         rows += [(ragged.row, list(ragged.fields)) for ragged in batch.ragged]
     reader = csv.reader(io.StringIO(whole, newline=""))

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from resources.base.errors import TooLarge, UploadRefused
-from resources.uploads.parsing import csv_reader, reader
+from resources.uploads.parsing import csv_reader, parquet_table
 
 HEADER = "user_id,item_id,interaction_type,timestamp"
 ALL_EMPTY = tuple(f"{column}.empty" for column in HEADER.split(","))
@@ -35,30 +35,26 @@ def parquet(frame: pl.DataFrame) -> bytes:
         (b"\xef\xbb\xbf", "empty_file", "no text"),
         (HEADER, "empty_file", "no rows"),
         (HEADER + "\n\n\n", "empty_file", "no rows"),
-        (GOOD.encode("utf-16"), "not_utf8", "UTF-16"),
-        (GOOD.encode("utf-16-le"), "not_utf8", "UTF-16"),
-        (GOOD.encode("utf-16-be"), "not_utf8", "UTF-16"),
         (GOOD.encode("utf-32"), "not_utf8", "UTF-32"),
-        (f"{GOOD}Jürgen,i1,view,2024-05-01\n".encode("latin-1"), "not_utf8", "line 3"),
-        ("Benutzer-Nummer-ü,b\n".encode("cp1252"), "not_utf8", "line 1"),
-        (f"{HEADER}\nu\0,i,view,2024-05-01\n", "not_csv", "NUL"),
         (PNG, "not_csv", "PNG"),
+        (f"{HEADER}\nu{chr(0) * 20},i,view,2024-05-01\n", "not_csv", "NUL"),
+        (f"{HEADER},{','.join(f'c{n}' for n in range(10_000))}\n{ROW}\n", "too_many_columns", "10,004 columns"),
+        (f"{GOOD}Jürgen,i1,view,2024-05-01\n".encode("latin-1") + b"\x81", "not_utf8", "line 3"),
+        (f"{GOOD}Jürgen,i1,view,2024-05-01\n".encode() + b"\xe9\n", "not_utf8", "line 4"),
+        (f"{HEADER}\nu1;i1;view;2024-05-01\n", "not_csv", "a semicolon between the cells"),
+        ("user_id;item_id;timestamp\nü;i;1\n".encode("cp1252") + b"\x81", "not_utf8", "interaction_type"),
         (b"PK\x03\x04rest", "not_csv", "Excel"),
         (b"%PDF-1.7", "not_csv", "PDF"),
         (b"<!DOCTYPE html><html>", "not_csv", "web page"),
         (b'[{"user_id": 1}]', "not_csv", "JSON"),
         ("1,2,3,4\n1,2,3,5\n", "no_header", "user_id, item_id, interaction_type, timestamp"),
-        ("user_id;item_id;interaction_type;timestamp\n", "no_header", "semicolons"),
         ("user_id,item_id,timestamp\na,b,1\n", "missing_column", "interaction_type. Found: user_id, item_id"),
-        (f"{HEADER}, User_ID \n", "duplicate_header", "user_id"),
-        (f"{HEADER},colour,Colour\n", "duplicate_header", "colour"),
         (gzip.compress(GOOD.encode(), mtime=0)[:-6], "corrupt_gzip", "damaged"),
         (gzip.compress(GOOD.encode(), mtime=0)[:12] + b"garbage", "corrupt_gzip", "damaged"),
         (gzip.compress(PNG, mtime=0), "not_csv", "PNG"),
         (b"PAR1 not really PAR1", "not_parquet", "Parquet"),
         (parquet(pl.DataFrame({"a": ["x"]}))[:-20], "not_parquet", "Parquet"),
         (parquet(pl.DataFrame()), "no_header", "0 columns"),
-        (f"{HEADER},{','.join(f'c{n}' for n in range(1000))}\n{ROW}\n", "too_many_columns", "1,004 columns"),
         (parquet(pl.DataFrame(schema=dict.fromkeys(HEADER.split(","), pl.String))), "empty_file", "no rows"),
         (b"BZh91AY&SY", "not_csv", "bzip2"),
         (b"SQLite format 3\0", "not_csv", "SQLite"),
@@ -73,9 +69,7 @@ def test_a_hopeless_file_is_refused_whole(inspect: Any, content: str | bytes, re
     assert "interactions.csv" in refusal.value.message
 
 
-@pytest.mark.parametrize(
-    ("filename", "reason"), [("a.parquet", "not_parquet"), ("a.csv.gz", "corrupt_gzip"), ("a.xlsx", None)]
-)
+@pytest.mark.parametrize(("filename", "reason"), [("a.parquet", "not_parquet"), ("a.csv.gz", None), ("a.xlsx", None)])
 def test_a_name_that_lies_is_refused_only_when_it_must_be(inspect: Any, filename: str, reason: str | None) -> None:
     if reason is None:
         assert inspect("interactions", GOOD, filename=filename).report.rows_accepted == 1
@@ -100,14 +94,16 @@ def test_the_size_limit_holds_for_the_file_and_for_what_is_in_it(inspect: Any) -
     [
         (f"{HEADER}\n{ROW}", (1, 0, 0), {}),
         (f"{HEADER}\n\n{ROW}\n   \n{ROW}\n", (1, 0, 1), {}),
-        (f"{HEADER}\n{ROW}\n{OTHER},\nu3\n", (1, 2, 0), {"row.wrong_field_count": 2}),
+        (f"{HEADER}\n{ROW}\n{OTHER},x\nu3\n", (1, 2, 0), {"row.wrong_field_count": 2}),
+        (f"{HEADER}\n{ROW}\n{OTHER},\n", (2, 0, 0), {}),
         (f"{HEADER}\n{ROW}\r{OTHER}\r\n{ROW}\n", (2, 0, 1), {}),
         (f'{HEADER}\n"u\n1",i1,view,2024-05-01\n', (0, 1, 0), {"user_id.control_character": 1}),
         (f"{HEADER},note\n{ROW},=cmd()\n,i1,view,2024-05-01,@SUM(A1)\n", (1, 1, 0), {"user_id.empty": 1}),
         (f"{HEADER},note\n{ROW},{'x' * 1_000_001}\n", (0, 1, 0), {"extra_note.too_long": 1}),
         (f"{HEADER}\nu;1,i1;view,view,2024-05-01\n", (1, 0, 0), {}),
         (f"{HEADER}\n{ROW}\n".replace("u1", "\u202eu1\u200b"), (1, 0, 0), {}),
-        (f"{HEADER}\n,,,\n{ROW}\n", (1, 1, 0), dict.fromkeys(ALL_EMPTY, 1)),
+        (f'{HEADER}\n"",,,\n,,,\n , ,,\n{ROW}\n', (1, 0, 0), {}),
+        (f"{HEADER},note\n,,,,x\n{ROW},\n", (1, 1, 0), dict.fromkeys(ALL_EMPTY, 1)),
     ],
 )  # fmt: skip
 def test_a_nasty_file_that_can_be_read_has_its_exact_report(
@@ -122,7 +118,10 @@ def test_a_nasty_file_that_can_be_read_has_its_exact_report(
 
 @pytest.mark.parametrize(
     ("late", "reason", "says"),
-    [(b"u\0,i,view,2024-05-01\n", "not_csv", "NUL"), (b"J\xfcrgen,i,view,2024-05-01\n", "not_utf8", "line 302")],
+    [
+        (b"u" + b"\0" * 20 + b",i,view,2024-05-01\n", "not_csv", "NUL"),
+        (b"J\x81rgen,i,view,2024-05-01\n", "not_utf8", "line 302"),
+    ],
 )
 def test_what_makes_a_file_unreadable_is_found_far_behind_its_start(
     inspect: Any, monkeypatch: pytest.MonkeyPatch, late: bytes, reason: str, says: str
@@ -134,8 +133,8 @@ def test_what_makes_a_file_unreadable_is_found_far_behind_its_start(
 
 
 def test_parquet_is_read_in_pieces(inspect: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(reader, "_FIRST_PARQUET_ROWS", 7)
-    monkeypatch.setattr(reader, "_PARQUET_ROWS", 11)
+    monkeypatch.setattr(parquet_table, "_FIRST_PARQUET_ROWS", 7)
+    monkeypatch.setattr(parquet_table, "_PARQUET_ROWS", 11)
     frame = pl.DataFrame({"item_id": [f"i{n}" for n in range(100)], "title": ["x" * (n % 9) for n in range(100)]})
     file = tmp_path / "items.parquet"
     frame.write_parquet(file, row_group_size=10)
@@ -231,7 +230,7 @@ def test_an_enormous_cell_costs_only_its_row(inspect: Any) -> None:
 
 def test_blocks_join_where_they_were_cut(inspect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_reader, "BLOCK_BYTES", 64)
-    rows = [f"i{n},{'Ü' * (n % 7)}x{',' if n % 13 == 0 else ''}" for n in range(300)]
+    rows = [f"i{n},{'Ü' * (n % 7)}x{',y' if n % 13 == 0 else ''}" for n in range(300)]
     rows[200] = 'i200,"two\nlines"'
     result = inspect("items", "item_id,title\n" + "\n".join(rows))
     assert result.report.rows_total == 300

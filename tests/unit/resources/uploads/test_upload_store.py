@@ -140,7 +140,7 @@ def test_a_wholly_rejected_file_is_recorded_and_a_refused_one_is_not(lake: Lake,
     with pytest.raises(UploadRefused):
         put(lake, db, now, b"")
     assert files(lake) == []
-    assert put(lake, db, now, b"item_id,title\n,\n").status == "rejected"
+    assert put(lake, db, now, b"item_id,title\n,Lamp\n").status == "rejected"
     assert [record.status for record in list_uploads(db, BLUE)] == ["rejected"]
 
 
