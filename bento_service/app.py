@@ -20,16 +20,17 @@ from bento_service.dependencies import make_services
 from bento_service.http.cors import ApiCors, origins_of
 from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
+from bento_service.http.query import QueryNames
 from bento_service.middleware import RequestMiddleware
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.items import ItemPatch, ItemsRequest
-from bento_service.schemas.mappings import MappingBody
 from bento_service.schemas.recommendation_exports import ExportBody
 from bento_service.schemas.recommendations import RecommendationRequest, SimilarRequest
 from bento_service.schemas.rules import RuleBody, RulePatch
 from bento_service.schemas.training import ReindexRequest, TrainRequest
+from bento_service.schemas.uploads import MappingBody
 from bento_service.telemetry.logs import RequestLog
 from bento_service.telemetry.metrics import Metrics
 from bento_service.workers.job_worker import RunJob
@@ -53,7 +54,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     429: {"model": ErrorBody, "description": "Over a limit: see Retry-After"},
     503: {"model": ErrorBody, "description": "Not ready: see Retry-After"},
 }
-_BODIES: tuple[type[BaseModel], ...] = (
+BODIES: tuple[type[BaseModel], ...] = (
     ItemsRequest,
     ItemPatch,
     RuleBody,
@@ -118,6 +119,7 @@ def create_app(
     )
     app.state.services = services
     app.state.routes = [route for module in _MODULES for route in module.router.routes]
+    app.state.query = QueryNames(app.state.routes)
     app.router.routes.extend(_routes())
     install_error_handlers(app)
     app.add_middleware(
@@ -127,6 +129,7 @@ def create_app(
         turns=services.turns,
         addresses=services.addresses,
         log=RequestLog(settings.log_level),
+        query=app.state.query,
         fast=fast_routes(recommendations.router, recommendations.FAST),
     )
     if origins := origins_of(settings.cors_origins):  # outermost, so that errors and refusals can be read as well
@@ -150,7 +153,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         _, bodies = models_json_schema(
-            [(model, "validation") for model in _BODIES], ref_template="#/components/schemas/{model}"
+            [(model, "validation") for model in BODIES], ref_template="#/components/schemas/{model}"
         )
         document["components"]["schemas"].update(bodies["$defs"])
         app.openapi_schema = document

@@ -16,6 +16,8 @@ from bento_service.http.client_address import ClientAddress
 from bento_service.http.costs import cost_of
 from bento_service.http.errors import Busy, RateLimited, answer_to, answer_to_expected, internal_error
 from bento_service.http.fast_routes import FastRoute, FastRoutes
+from bento_service.http.path_ids import without_slashes_at_the_end
+from bento_service.http.query import QueryNames
 from bento_service.scheduling.turns import Turns
 from bento_service.telemetry.logs import RequestLog, current_request
 from bento_service.telemetry.metrics import Metrics, known_method
@@ -45,6 +47,7 @@ class RequestMiddleware:
         turns: Turns,
         addresses: ClientAddress,
         log: RequestLog,
+        query: QueryNames,
         fast: FastRoutes,
     ) -> None:
         self._app = app
@@ -53,6 +56,7 @@ class RequestMiddleware:
         self._turns = turns
         self._addresses = addresses
         self._lines = log
+        self._query = query
         self._fast = fast
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,11 +65,12 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        scope.pop("route", None)  # BentoML's own, that of the mount
         request_id = _request_id(scope)
-        state = scope.setdefault("state", {})
-        state["request_id"] = request_id
-        state["started"] = started
+        method = scope["method"]
+        scope = self._as_routed(scope, request_id, started)
+        state = scope["state"]
+        if method == "HEAD":
+            send = _without_body(send)
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -106,7 +111,18 @@ class RequestMiddleware:
                 concurrency.leave()
             if (tenant := state.get("held")) is not None:
                 concurrency.let_go(tenant)
-            self._note(scope, status or 500, perf_counter() - started, request_id)
+            self._note(scope, method, status or 500, perf_counter() - started, request_id)
+
+    def _as_routed(self, scope: Scope, request_id: str, started: float) -> Scope:
+        """Return the request as routes are to see it: how it is written in the address does not matter to them."""
+        scope = without_slashes_at_the_end(scope)
+        scope.pop("route", None)  # BentoML's own, that of the mount
+        scope.setdefault("state", {}).update(request_id=request_id, started=started)
+        if scope["method"] == "HEAD":  # as GET in everything but the body; whoever serves has to know of it
+            scope = {**scope, "method": "GET"}
+        if scope["query_string"]:
+            self._query.tidy(scope)
+        return scope
 
     async def _admit_stranger(self, scope: Scope) -> None:
         """Count a request that needs no key for the address that it comes from, and wait for that address's turn.
@@ -138,14 +154,23 @@ class RequestMiddleware:
             if entered:
                 self._limits.concurrency.come_back()
 
-    def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        method = known_method(scope["method"])
+    def _note(self, scope: Scope, method: str, status: int, seconds: float, request_id: str) -> None:
+        method = known_method(method)
         route = getattr(scope.get("route"), "path_format", UNMATCHED)
         tenant = scope["state"].get("tenant")
         self._metrics.request(method=method, route=route, status=status, seconds=seconds, tenant=tenant)
         self._lines.write(
             method=method, route=route, status=status, seconds=seconds, tenant=tenant, request_id=request_id
         )
+
+
+def _without_body(send: Send) -> Send:
+    """Return what sends the head of an answer, and nothing of its body."""
+
+    async def send_head(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_head
 
 
 async def _answer(fast: FastRoute, scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import ColumnSpec, Kind, columns
-from resources.uploads.contract.findings import FINDINGS, Level
+from resources.uploads.contract.findings import FINDINGS, FindingLevel
 from resources.uploads.normalising.booleans import normalise_boolean
 from resources.uploads.normalising.cells import Cell
 from resources.uploads.normalising.decisions import ColumnDecision
@@ -132,7 +132,7 @@ def _problems() -> str:
 
 def _findings() -> str:
     rows = [
-        (f"`{code}`", "warning" if meaning.level is Level.WARNING else "note", meaning.message)
+        (f"`{code}`", "warning" if meaning.level is FindingLevel.WARNING else "note", meaning.message)
         for code, meaning in FINDINGS.items()
     ]
     return _table(("code", "in", "what the report says"), rows)

@@ -11,6 +11,7 @@ from fastapi.security import HTTPBearer
 
 from bento_service.http.costs import cost_of
 from bento_service.http.json_body import media_type
+from bento_service.http.query import QueryNames
 from resources.base.errors import Forbidden, Unauthenticated
 from resources.base.tenant import TenantId
 from resources.control_db.api_keys import ApiKey
@@ -85,12 +86,15 @@ async def allowed(request: Request, services: Services, *scopes: str) -> Princip
     """Return who is asking, if the credential has one of `scopes`.
 
     Raises:
-        Forbidden: it has none of them; and whatever `authenticated` raises.
+        Forbidden: it has none of them.
+        InvalidInput: the query has parameters that the route does not have; and whatever `authenticated` raises.
     """
     principal = await authenticated(request, services)
     if principal.scopes.isdisjoint(scopes):
         wanted = " or ".join(scopes)
         raise Forbidden(f"This API key lacks the scope {wanted}. Use one that has it, or ask your tenant's admin.")
+    names: QueryNames = request.app.state.query
+    names.check(request)
     return principal
 
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bento_service.http.path_ids import without_slashes_at_the_end
 from bento_service.server.front import Front
 from bento_service.server.guarded_protocol import guarded
 from resources.base.errors import ConfigurationError
@@ -69,8 +70,12 @@ class StraightToApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        ours = scope["type"] == "http" and scope["path"] not in BENTOML_PATHS
-        await (self._mounted if ours else self._bentoml)(scope, receive, send)
+        if scope["type"] == "http":
+            scope = without_slashes_at_the_end(scope)
+            if scope["path"] not in BENTOML_PATHS:
+                await self._mounted(scope, receive, send)
+                return
+        await self._bentoml(scope, receive, send)
 
 
 async def forwarded(app: ASGIApp, request: Request, path: str) -> Response:

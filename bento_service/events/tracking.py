@@ -6,17 +6,19 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from bento_service.http.errors import invalid_fields
 from bento_service.schemas.interactions import EventBody
 from resources.base.errors import Conflict, FieldProblem
+from resources.base.ids import NOBODY, words_of_nobody
 from resources.base.tenant import TenantId
 from resources.events.log import IMPRESSION, Event, EventLog
-from resources.tenants.settings import TenantSettings
+from resources.tenants.settings import TYPES_WITH_PIECES, TenantSettings
 from resources.uploads.normalising.type_names import TypeNames
-from resources.uploads.parsing.validation import EARLIEST, FUTURE_ALLOWANCE
+from resources.uploads.parsing.validation import EARLIEST, FUTURE_ALLOWANCE, takes_returns
 
 SHOWN = "recommendations_shown"
 
@@ -37,35 +39,68 @@ def events_of(
     Raises:
         InvalidInput: names every field that is wrong; with `batch` as `events.<position>.<field>`.
     """
-    types = TypeNames.of(settings)
+    checks = EventChecks.of(settings, now, idempotency_key)
     events: list[Event] = []
     problems: list[FieldProblem] = []
     for position, body in enumerate(bodies):
-        kind = IMPRESSION if body.interaction_type == SHOWN else types.find(body.interaction_type)
-        found = _problems(body, kind, tuple(types.names), settings, now)
-        prefix = f"events.{position}." if batch else ""
-        problems.extend(FieldProblem(f"{prefix}{field}", message) for field, message in found)
-        if kind is not None and not found:
-            events.append(_event(body, kind, now, _event_id(body, idempotency_key, position)))
+        event = checks.event(body, position, place=f"events.{position}." if batch else "")
+        if isinstance(event, Event):
+            events.append(event)
+        else:
+            problems += event
     if problems:
         raise invalid_fields(problems)
     return tuple(events)
 
 
+@dataclass(frozen=True, slots=True)
+class EventChecks:
+    """What the events of one request are checked by."""
+
+    settings: TenantSettings
+    types: TypeNames
+    now: datetime
+    idempotency_key: str | None
+
+    @classmethod
+    def of(cls, settings: TenantSettings, now: datetime, idempotency_key: str | None) -> EventChecks:
+        """Put them together."""
+        return cls(settings, TypeNames.of(settings), now, idempotency_key)
+
+    def event(self, body: EventBody, position: int, *, place: str) -> Event | list[FieldProblem]:
+        """Return the event at a position of the request, or what is wrong with it; `place` stands before each field."""
+        kind = IMPRESSION if body.interaction_type == SHOWN else self.types.find(body.interaction_type)
+        found = _problems(body, kind, tuple(self.types.names), self.settings, self.now)
+        if kind is None or found:
+            return [FieldProblem(f"{place}{field}", message) for field, message in found]
+        return _event(body, kind, self.now, _event_id(body, self.idempotency_key, position))
+
+
 def check_retry(
-    log: EventLog, tenant: TenantId, bodies: Sequence[EventBody], events: Sequence[Event], *, idempotency_key: str
+    log: EventLog,
+    tenant: TenantId,
+    tracked: Sequence[tuple[EventBody, Event]],
+    *,
+    idempotency_key: str,
+    length: int,
+    each: bool = False,
 ) -> None:
     """Refuse a request whose key came before with other events: what it says now would vanish as a repetition.
+
+    Args:
+        tracked: the events of the request that are right, with what was sent.
+        length: how many events the request has.
+        each: they stand each for itself, so that one that was wrong when the key came before may be right now.
 
     Raises:
         Conflict: the events stored for the key are not these.
     """
-    own = {e.event_id: (e, b.timestamp is None) for e, b in zip(events, bodies, strict=True) if b.event_id is None}
-    beyond = _event_id_of(idempotency_key, len(events))
-    stored = log.events_with_ids(tenant, [*own, beyond])
+    own = {event.event_id: (event, body.timestamp is None) for body, event in tracked if body.event_id is None}
+    others = [_event_id_of(idempotency_key, place) for place in range(length + 1)] if each else []
+    stored = log.events_with_ids(tenant, [*own, *others, _event_id_of(idempotency_key, length)])
     if not stored.height:
         return
-    same = stored.height == len(own) and all(
+    same = (each or stored.height == len(own)) and all(
         row["event_id"] in own and _says(row, *own[row["event_id"]]) for row in stored.iter_rows(named=True)
     )
     if not same:
@@ -85,6 +120,10 @@ def _problems(
     body: EventBody, kind: str | None, accepted: tuple[str, ...], settings: TenantSettings, now: datetime
 ) -> list[tuple[str, str]]:
     found = []
+    if body.user_id is None and body.session_id is None:
+        found.append(("user_id", "is missing; an event of a visitor who is not known needs a session_id"))
+    if body.user_id is not None and body.user_id in words_of_nobody(settings.uploads.placeholder_ids):
+        found.append(("user_id", NOBODY))
     if kind is None:
         names = ", ".join((*accepted, SHOWN))
         found.append(("interaction_type", f"is not one that this tenant uses; accepted are: {names}"))
@@ -94,6 +133,8 @@ def _problems(
         found.append(("rating", "is missing, and an event of type rating needs it"))
     if body.rating is not None and not settings.rating_min <= body.rating <= settings.rating_max:
         found.append(("rating", f"is outside {settings.rating_min:g} to {settings.rating_max:g}"))
+    if body.quantity is not None and body.quantity < 0 and not (kind in TYPES_WITH_PIECES and takes_returns(settings)):
+        found.append(("quantity", f"is below 0; only {' and '.join(TYPES_WITH_PIECES)} may take pieces back"))
     if body.timestamp is not None and body.timestamp > now + FUTURE_ALLOWANCE:
         found.append(("timestamp", "is more than 24 hours in the future"))
     if body.timestamp is not None and body.timestamp < EARLIEST:

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _API = ("/api/", "/recommend/", "/events")
 _SECONDS = 3600
-_REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID")
+_REQUEST_HEADERS = ("Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", "X-Request-ID")
 _ANSWER_HEADERS = ("Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-ID")
 
 
@@ -22,7 +22,7 @@ class ApiCors:
         self._cors = CORSMiddleware(
             app,
             allow_origins=origins,
-            allow_methods=("GET", "POST", "PATCH", "PUT", "DELETE"),
+            allow_methods=("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"),
             allow_headers=_REQUEST_HEADERS,
             expose_headers=_ANSWER_HEADERS,
             max_age=_SECONDS,

@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 
+from resources.base.client_input import told
 from resources.base.errors import (
     Conflict,
     CorruptArtifact,
@@ -41,6 +42,10 @@ from resources.storage.disk import says_full
 
 RETRY_AFTER_SECONDS = 10
 _MAX_DETAILS = 50
+_LONGEST_NAME = 80
+"""Characters of a name of a field that an error repeats."""
+_MOST_VALUES = 1000
+"""Of one query parameter, more than any may have."""
 _log = structlog.get_logger("recsaas.http")
 
 
@@ -149,12 +154,7 @@ def error_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Build an answer of the one error shape."""
-    info = ErrorInfo(
-        code=code,
-        message=message,
-        details=tuple(ErrorDetail(field=p.field, message=p.message) for p in details[:_MAX_DETAILS]),
-        request_id=request_id,
-    )
+    info = ErrorInfo(code=code, message=message, details=_shown(details), request_id=request_id)
     merged = dict(headers or {})
     if status == 401:
         merged.setdefault("WWW-Authenticate", "Bearer")
@@ -165,28 +165,55 @@ def error_response(
     )
 
 
+def error_info(error: RecsaasError, request_id: str) -> ErrorInfo:
+    """Return what an answer that is no error says of one of ours, such as about one event of many."""
+    return ErrorInfo(code=error.code, message=error.message, details=_shown(error.details), request_id=request_id)
+
+
+def _shown(details: Sequence[FieldProblem]) -> tuple[ErrorDetail, ...]:
+    return tuple(ErrorDetail(field=p.field, message=p.message) for p in details[:_MAX_DETAILS])
+
+
 def internal_error(request_id: str) -> Response:
     """Build the answer to an error nobody expected; it tells nothing about the inside."""
     return error_response(500, code="internal_error", message=_INTERNAL, request_id=request_id)
 
 
-def problems_of(errors: Sequence[Any], *, skip: int = 0) -> tuple[FieldProblem, ...]:
-    """Turn pydantic's list of errors into ours; `skip` parts of each location are left out (`body`, `query`)."""
-    return tuple(
-        FieldProblem(".".join(str(part) for part in e["loc"][skip:]) or "body", _told(e["msg"])) for e in errors
-    )
+def problems_of(errors: Sequence[Any], *, sent: Any) -> tuple[FieldProblem, ...]:
+    """Turn pydantic's list of errors into ours; `sent` is what the client sent, in which the fields are."""
+    return tuple(FieldProblem(_field(e["loc"], sent), told(e["msg"])) for e in errors)
 
 
-def _told(message: str) -> str:
-    """Put pydantic's message into words of JSON, which has no tuples."""
-    return message.removeprefix("Value error, ").replace("Tuple should", "List should")
+def _field(place: Sequence[int | str], sent: Any) -> str:
+    """Return where the client finds what is wrong, such as `events.3.user_id`.
+
+    A location also has parts that nobody sent, such as which one of two types was tried: they are left out.
+    """
+    path: list[str] = []
+    if isinstance(sent, list) and place:  # a bare list stands for an object with this list
+        sent = {place[0]: sent}
+    for number, part in enumerate(place):
+        if _holds(sent, part):
+            sent = sent[part]
+        elif not (isinstance(sent, dict) and number == len(place) - 1):  # a field that is missing is not there
+            continue
+        path.append(str(part)[:_LONGEST_NAME])
+    return ".".join(path) or "body"
+
+
+def _holds(sent: Any, part: int | str) -> bool:
+    """Tell whether what was sent has a field of this name, or a value at this position."""
+    if isinstance(sent, dict):
+        return part in sent
+    return isinstance(sent, list) and isinstance(part, int) and part < len(sent)
 
 
 def invalid_fields(problems: Sequence[FieldProblem]) -> InvalidInput:
     """Return the error for fields that are wrong; its message already names the first ones."""
     named = "; ".join(f"{p.field}: {p.message}" for p in problems[:3])
     more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-    return InvalidInput(f"The request is not valid. {named}{more}.", details=tuple(problems))
+    end = "" if named.endswith("?") and not more else "."
+    return InvalidInput(f"The request is not valid. {named}{more}{end}", details=tuple(problems))
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -240,7 +267,10 @@ async def _on_gone(request: Request, _: ClientDisconnect) -> Response:
 
 
 async def _on_validation(request: Request, error: RequestValidationError) -> Response:
-    return await _on_ours(request, invalid_fields(problems_of(error.errors(), skip=1)))
+    # Each location begins with where the value was: in the path, the query or a header, which are no levels of a body.
+    found = [{**each, "loc": each["loc"][1:]} for each in error.errors()]
+    sent = {str(each["loc"][0]): [None] * _MOST_VALUES for each in found if each["loc"]}
+    return await _on_ours(request, invalid_fields(problems_of(found, sent=sent)))
 
 
 async def _on_http(request: Request, error: HTTPException) -> Response:
@@ -268,6 +298,8 @@ def _methods_of(request: Request) -> str:
         # An id ends at a slash that is not percent-encoded: such a route would not answer.
         if match is not Match.NONE and all(str(each).count("/") == slashes for each in ids):
             methods |= route.methods or set()
+    if "GET" in methods:
+        methods.add("HEAD")
     return ", ".join(sorted(methods))
 
 

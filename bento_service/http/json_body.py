@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
+from bento_service.http.body_text import content_encoding, decompressed, json_text
 from bento_service.http.costs import BODY_BYTES
 from bento_service.http.errors import (
     Busy,
@@ -110,8 +112,8 @@ async def read_body(request: Request, model: type[Model], bodies: Bodies, *, opt
     """Read the body as `model`; with `optional`, no body at all is an empty object.
 
     Raises:
-        UnsupportedMediaType: the content type is not JSON.
-        TooLarge: the body is over 4 MiB.
+        UnsupportedMediaType: the content type is not JSON, or it is compressed in a way that is not taken.
+        TooLarge: the body is over 4 MiB, as it was sent or decompressed.
         RequestTimeout: the body did not arrive in time.
         Busy: too many bytes of bodies are arriving, from this tenant or from all.
         Malformed: the body is not JSON.
@@ -120,18 +122,32 @@ async def read_body(request: Request, model: type[Model], bodies: Bodies, *, opt
     kind = media_type(request)
     if kind not in ("", "application/json") and not kind.endswith("+json"):
         raise UnsupportedMediaType(f"The route takes JSON, not {kind[:80]}. Send 'Content-Type: application/json'.")
+    encoding = content_encoding(request)
     body = await bodies.read(request)
+    if encoding:
+        body = decompressed(body, encoding, most=MAX_JSON_BYTES, too_large=_too_large)
+    body = json_text(body)
     if len(body) >= BODY_BYTES:
         await _admit(request, len(body) // BODY_BYTES)
     if optional and not body:
         body = b"{}"
+    return parsed(body, model)
+
+
+def parsed(body: bytes, model: type[Model]) -> Model:
+    """Read a body that is there as `model`.
+
+    Raises:
+        Malformed: the body is not JSON.
+        InvalidInput: it is JSON, but not what the route takes.
+    """
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
         if found[0]["type"] == "json_invalid":
             raise Malformed(f"The body is not JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}.") from None
-        raise invalid_fields(problems_of(found)) from None
+        raise invalid_fields(problems_of(found, sent=from_json(body))) from None
 
 
 def json_body(

@@ -60,8 +60,13 @@ class AnswerWriter:
             pieces = self._releases[ranker] = _of_release(ranker)
         names, freshness = pieces
         manifest = ranker.release.manifest
-        if newest_event is not None and (manifest.events_until is None or newest_event > manifest.events_until):
-            freshness = _fresh(newest_event, manifest.trained_at)
+        until = manifest.events_until
+        if newest_event is not None and (until is None or newest_event > until):
+            until = newest_event
+        if until is not None and until > context.at:  # a client's clock may be a day ahead
+            until = context.at
+        if until is not manifest.events_until:
+            freshness = _fresh(until, manifest.trained_at)
         degraded = ranking.degraded or context.problem is not None
         return (
             f'{{{names},"algorithm":{quoted(ranking.algorithm)},"latency_ms":{latency_ms:.3f},'

@@ -7,15 +7,16 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from resources.base.ids import MAX_ID_BYTES, checked_id
+from resources.base.client_input import ClientInput
+from resources.base.ids import MAX_ID_BYTES, checked_id, new_id, nobody_words
 
 MAX_COUNT = 100
+_EXACT_FLOAT = 2**53
+"""Above it a float has lost digits of a whole number."""
 
 
-class Body(BaseModel):
-    """Base of request bodies: a field that does not exist is an error, because a misspelt one must not vanish."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Body(ClientInput):
+    """Base of request bodies."""
 
 
 class Answer(BaseModel):
@@ -25,7 +26,13 @@ class Answer(BaseModel):
 
 
 def _number_as_text(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_FLOAT:
+        return str(int(value))  # as 17850.0 is 17850 in a file
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _nobody_as_nothing(value: Any) -> Any:
+    return None if isinstance(value, str) and value.strip() in nobody_words() else value
 
 
 def _finite_json(value: dict[str, Any]) -> dict[str, Any]:
@@ -60,6 +67,16 @@ Id = Annotated[
     Field(json_schema_extra={"minLength": 1, "maxLength": MAX_ID_BYTES}),
 ]
 """An id of the tenant's own; a whole number is taken as its digits."""
+
+NewId = Annotated[
+    str,
+    BeforeValidator(_number_as_text),
+    AfterValidator(new_id),
+    Field(json_schema_extra={"minLength": 1, "maxLength": MAX_ID_BYTES}),
+]
+"""An id that is about to be stored: as `Id`, but never a word for nobody, and never a number that has lost digits."""
+OptionalId = Annotated[Id | None, BeforeValidator(_nobody_as_nothing)]
+"""An id that may be left out; a word for nobody (`undefined`) counts as left out, else it would join strangers."""
 
 PlainText = Annotated[str, AfterValidator(_without_nul)]
 """A text without NUL, which not every database can store."""

@@ -64,7 +64,7 @@ class Lineage(Answer):
             event_watermark=manifest.event_watermark,
             item_watermark=manifest.item_watermark,
             trained_at=manifest.trained_at,
-            events_until=manifest.events_until,
+            events_until=min(manifest.events_until, manifest.created_at) if manifest.events_until else None,
             gate=manifest.gate,
             erased_copy=manifest.version if manifest.version != asked else None,
         )

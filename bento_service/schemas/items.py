@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, RootModel, model_validator
+from pydantic import AfterValidator, Discriminator, Field, RootModel, Tag, model_validator
 
-from bento_service.schemas.common import Answer, Body, Id, PlainText, Text
+from bento_service.schemas.common import Answer, Body, NewId, PlainText, Text
 from bento_service.schemas.values import AnyPrice, Available, Deleted, Moment
 from resources.catalogue.edits import ItemFields
 from resources.catalogue.items import Item
@@ -28,19 +28,25 @@ def _tag(text: str) -> str:
 
 _Text = Annotated[PlainText, Field(max_length=MAX_TEXT_BYTES)]
 _Tag = Annotated[PlainText, AfterValidator(_tag), Field(max_length=500)]
-_Tags = Annotated[tuple[_Tag, ...], Field(max_length=MAX_TAGS)]
+_TagList = Annotated[tuple[_Tag, ...], Field(max_length=MAX_TAGS)]
+# Told apart by the shape, so that the errors are those of one of the two and not of both.
+_Tags = Annotated[
+    Annotated[_TagList, Tag("list")] | Annotated[_Text, Tag("text")],
+    Discriminator(lambda sent: "list" if isinstance(sent, list | tuple) else "text"),
+]
 
 
 class ItemPatch(Body):
-    """Fields of an item to change; null empties one. What is left out stays."""
+    """Fields of an item to change; null empties one, but for the title. What is left out stays."""
 
+    EMPTIED = frozenset({"category", "brand", "description", "image_url", "tags", "price", "available", "created_at"})
     title: _Text | None = None
     name: _Text | None = Field(default=None, description="Another name of `title`.")
     category: _Text | None = None
     brand: _Text | None = None
     description: _Text | None = None
     image_url: _Text | None = None
-    tags: _Tags | _Text | None = Field(default=None, description="A list, or a text with vertical bars between tags.")
+    tags: _Tags | None = Field(default=None, description="A list, or a text with vertical bars between tags.")
     price: AnyPrice = None
     available: Available = Field(default=None, description="Whether it may be recommended; null is true.")
     created_at: Moment = Field(default=None, description="When the item joined the catalogue, ISO 8601.")
@@ -60,7 +66,7 @@ class ItemPatch(Body):
 class ItemBody(ItemPatch):
     """One item, described as a whole: what is left out is empty. With `deleted` it leaves the catalogue."""
 
-    item_id: Id
+    item_id: NewId
     deleted: Deleted = False
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bento_service.schemas.common import MAX_COUNT, Answer, Body, Id, JsonObject, Text, check_size
+from bento_service.schemas.common import MAX_COUNT, Answer, Body, Id, JsonObject, OptionalId, Text, check_size
 from bento_service.schemas.values import Moment
 from resources.base.ids import checked_id
 from resources.ranker.eligibility.filters import Filters
@@ -82,7 +82,7 @@ class RecommendationRequest(Body):
     """Ask for recommendations. A new user is answered by their events, or by what is popular."""
 
     user_id: Id | None = None
-    session_id: Id | None = Field(
+    session_id: OptionalId = Field(
         default=None,
         description="The visit. What happened in it counts, also before it had this user_id.",
     )
@@ -130,7 +130,9 @@ class SimilarRequest(Body):
 class Freshness(Answer):
     """How new the knowledge behind the answer is."""
 
-    events_until: datetime | None = Field(description="The newest event behind the answer, of the release or since.")
+    events_until: datetime | None = Field(
+        description="The newest event behind the answer, of the release or since; never later than the answer."
+    )
     trained_at: datetime
 
 

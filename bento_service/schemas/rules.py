@@ -15,8 +15,9 @@ _Time = Annotated[datetime, AfterValidator(in_utc)]
 
 
 class RulePatch(Body):
-    """Fields of a rule to change; null takes one away. What is left out stays."""
+    """Fields of a rule to change; null takes one away that a rule may be without. What is left out stays."""
 
+    EMPTIED = frozenset({"scenario", "position", "factor", "starts_at", "ends_at", "note"})
     kind: RuleKind | None = None
     target: RuleTarget | None = Field(default=None, description="One of `item_ids`, `category`, `brand` and `tag`.")
     scenario: Text | None = Field(default=None, description="The scenario it holds in; every one when left out.")

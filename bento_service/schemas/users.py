@@ -20,8 +20,10 @@ class PendingErasure(Answer):
 
 
 class ErasureAnswer(Answer):
-    """Where an erasure stands. `retrained_run` is the run that trained without the user; null while one is due."""
+    """Where an erasure stands. `found` is false when nothing was stored about the user, and null until that is known;
+    `retrained_run` is the run that trained without the user, null while one is due."""
 
+    found: bool | None
     erasure_id: str
     status: Literal["pending", "completed"]
     requested_at: datetime
@@ -33,11 +35,13 @@ class ErasureAnswer(Answer):
     def of(cls, erasure: Erasure) -> ErasureAnswer:
         """Show what the control DB knows; what was found so far is no certificate."""
         done = erasure.status == "completed"
+        certificate = Certificate.model_validate(erasure.certificate) if done else None
         return cls(
+            found=bool(certificate.found) if certificate is not None else None,
             erasure_id=erasure.id,
             status=erasure.status,
             requested_at=erasure.requested_at,
             completed_at=erasure.completed_at,
             retrained_run=erasure.retrained_run,
-            certificate=Certificate.model_validate(erasure.certificate) if done else None,
+            certificate=certificate,
         )

@@ -14,6 +14,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from resources.base.errors import RecsaasError
+from resources.base.ids import checked_id
 from resources.base.settings import Settings, load_settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
@@ -76,6 +77,22 @@ class TenantParameter(click.ParamType):  # type: ignore[type-arg]  # generic in 
 
 
 TENANT = TenantParameter()
+
+
+class ShopIdParameter(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
+    """An id of a user or an item, in the one form in which it is stored."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Normalise the text."""
+        try:
+            return checked_id(str(value))
+        except ValueError as error:
+            self.fail(f"{str(value)[:80]!r} {error}.", param, ctx)
+
+
+SHOP_ID = ShopIdParameter()
 
 
 class RecsaasGroup(click.Group):

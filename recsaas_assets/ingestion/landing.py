@@ -33,7 +33,12 @@ from resources.uploads.store_in_child import store_in_child
 _TAKING = ".taking"
 """Folder into which older versions moved a file before they read it, beside the others of its kind."""
 _KINDS = frozenset(kind.value for kind in Kind)
-_UNFINISHED = (".part", ".filepart", ".tmp", "~")
+_UNFINISHED = (
+    *(".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", ".opdownload"),
+    *(".inprogress", ".uploading", ".writing", ".swp", ".lock", "~"),
+)
+"""Endings of names that programs give a file while they write it; browsers, FTP and SFTP clients, editors."""
+_UNFINISHED_BEGINNINGS = (".", "~$", "_temporary")
 _MOST_DEATHS = 2
 _MISPLACED_AT_ONCE = 100
 
@@ -308,7 +313,7 @@ def _with_deaths(file: WaitingFile, deaths: tuple[str, int]) -> WaitingFile:
 
 def _is_whole(name: str) -> bool:
     """Whether a name is one that a file has when it is complete, and one of the shop's."""
-    if not name or "/" in name or name.startswith(".") or name.endswith(NOTICE):
+    if not name or "/" in name or name.lower().startswith(_UNFINISHED_BEGINNINGS) or name.endswith(NOTICE):
         return False
     return not name.lower().endswith(_UNFINISHED)
 

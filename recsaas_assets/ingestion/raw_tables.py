@@ -10,6 +10,7 @@ import polars as pl
 
 from resources.base.tenant import TenantId
 from resources.catalogue.rows import change_rows, upload_rows
+from resources.catalogue.usable import count_unusable
 from resources.control_db.engine import ControlDb
 from resources.control_db.items import list_item_changes
 from resources.control_db.uploads import UploadRecord, counting_uploads, list_uploads, set_aside_upload
@@ -21,6 +22,7 @@ from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import TIME, Kind, accepted_schema
 from resources.uploads.deduplication.variants import variant_ids, with_items_of_variants
+from resources.uploads.normalising.ids import each_in_one_form
 from resources.uploads.store import scan_accepted
 
 EVENTS_UPLOAD_ID = "events"
@@ -34,13 +36,15 @@ _WITHDRAW = "Withdraw it and send less, or ask the operator"
 class RawTable:
     """Contents of a raw table: its rows, the uploads they are from, and up to which change of an item by API.
 
-    `left_out` are the uploads that do not count, withdrawn or set aside.
+    `left_out` are the uploads that do not count, withdrawn or set aside; of `unusable_changes` by API some field does
+    not.
     """
 
     rows: int
     uploads: tuple[UploadRecord, ...]
     left_out: tuple[UploadRecord, ...] = ()
     last_item_change: int = 0
+    unusable_changes: int = 0
 
 
 def raw_schema(kind: Kind) -> pl.Schema:
@@ -75,7 +79,8 @@ def write_raw_table(store: TenantStore, kind: Kind) -> RawTable:
     sink_parquet(table, path)
     rows = scan_parquet([path]).select(pl.len()).collect().item()
     left_out = tuple(upload for upload in every if upload.left_out_at is not None)
-    return RawTable(rows, uploads, left_out, changes[-1].seq if changes else 0)
+    last = changes[-1].seq if changes else 0
+    return RawTable(rows, uploads, left_out, last, count_unusable(changes))
 
 
 def set_excess_aside(db: ControlDb, tenant: TenantId, *, most_rows: int, now: datetime) -> tuple[UploadRecord, ...]:
@@ -123,6 +128,7 @@ def event_rows(events: pl.LazyFrame) -> pl.LazyFrame:
         "row_number": pl.col("seq"),
     }
     kept = events.filter(pl.col("interaction_type") != IMPRESSION, pl.col("item_id").is_not_null())
+    kept = each_in_one_form(kept, ("user_id", "item_id", "session_id"))  # earlier versions exported them as they came
     return kept.select(ours.get(name, pl.col(name)).alias(name) for name in raw_schema(Kind.INTERACTIONS))
 
 

@@ -12,6 +12,7 @@ import json
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Literal
 
 from resources.base.errors import InvalidInput
@@ -54,6 +55,7 @@ def plan_runs(
     busy: Collection[TenantId],
     known: Collection[TenantId],
     outcome_of: Callable[[str], RunEnd],
+    held_until: Callable[[TenantId], datetime | None] = lambda tenant: None,
 ) -> RunPlan:
     """Decide for every tenant in `waiting` (tenant → digest) whether a run starts.
 
@@ -62,6 +64,7 @@ def plan_runs(
         busy: tenants with a run that waits or works; what it leaves is looked at when it has ended.
         known: tenants that have a partition.
         outcome_of: how the run of a request ended, by its key.
+        held_until: until when a tenant's runs wait because too many have failed; None: not at all.
     """
     requests: dict[TenantId, Request] = {}
     notes = []
@@ -71,6 +74,11 @@ def plan_runs(
             notes.append(f"{tenant}: its partition is not there yet.")
         elif tenant in busy:
             notes.append(f"{tenant}: a run is going on; what it leaves starts the next one when it has ended.")
+        elif (last is None or last.waits != waits) and (until := held_until(tenant)) is not None:
+            notes.append(
+                f"{tenant}: its last runs failed one after the other; the next one by itself is at {until:%H:%M} UTC. "
+                f"GET /api/v1/status says what to do; or run it now: recsaas run {tenant}"
+            )
         elif last is None or last.waits != waits:
             requests[tenant] = _request(tenant, waits, 1)
         elif (outcome := outcome_of(last.key)) == "failed":

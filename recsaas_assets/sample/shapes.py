@@ -45,7 +45,8 @@ class ShapedFile:
 def write_shape(shape: str, folder: Path, *, rows: int, end: datetime, seed: int = 7) -> tuple[ShapedFile, ...]:
     """Write the files of an invented shop in one of `SHAPES` into `folder`, `rows` interactions and their catalogue.
 
-    A shape whose system has no catalogue to export has only interactions. The same arguments write the same files.
+    A shape whose system has no catalogue to export has only interactions; ratings have each pair of user and item once,
+    so of a tiny shop there are fewer. The same arguments write the same files.
     `end` is the last moment of the history, with an offset.
 
     Raises:
@@ -56,7 +57,7 @@ def write_shape(shape: str, folder: Path, *, rows: int, end: datetime, seed: int
     if rows < 1:
         raise ValueError("a shape needs at least 1 row")
     shop = generate_shop(
-        users=max(1, rows // 12), items=max(2, rows // 40), interactions=rows * _EVENTS_PER_ROW, seed=seed, end=end
+        users=max(1, rows // 8), items=max(2, rows // 40), interactions=rows * _EVENTS_PER_ROW, seed=seed, end=end
     )
     draft = Draft(items=shop.items, interactions=shop.interactions, rows=rows, rng=np.random.default_rng(seed))
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,8 @@
 
 RecsaasError
 ├── InvalidInput            well-formed but wrong
-│   └── UploadRefused       the file cannot be read at all
+│   ├── UploadRefused       the file cannot be read at all
+│   └── NothingToLearn      a tenant's data say nothing that a model could learn yet
 ├── Unauthenticated         no or bad credential
 ├── Forbidden               known, but not allowed
 ├── NotFound
@@ -69,6 +70,12 @@ class UploadRefused(InvalidInput):
     def __init__(self, reason: str, message: str, *, details: tuple[FieldProblem, ...] = ()) -> None:
         super().__init__(message, details=details)
         self.reason = reason
+
+
+class NothingToLearn(InvalidInput):
+    """A tenant's data are as they may be, and say nothing yet that a model could learn: more of them are needed."""
+
+    code = "nothing_to_learn"
 
 
 class Unauthenticated(RecsaasError):

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable
 from dataclasses import replace
 from typing import Any
 
+from resources.catalogue.usable import usable_changes
 from resources.control_db.items import ItemChange
 from resources.ranker.eligibility.overlay import ALL_FIELDS, NO_CHANGES, ChangedItem, ItemOverlay
 
@@ -27,7 +28,7 @@ def overlay_of(
     """
     closed, opened = set(start.closed), dict(start.opened)
     nothing = True
-    for change in changes:
+    for change in usable_changes(changes):
         nothing = False
         if change.action == "delete":
             closed.add(change.item_id)

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from resources.catalogue.usable import usable_changes
 from resources.control_db.items import ItemChange
 from resources.control_db.uploads import UploadRecord
 from resources.storage.lake import Lake
@@ -51,9 +52,10 @@ def change_rows(changes: Sequence[ItemChange], uploaded: pl.LazyFrame) -> pl.Dat
     Args:
         uploaded: as `upload_rows` gives it, of any items.
     """
-    if not changes:
+    usable = usable_changes(changes)
+    if not usable:
         return pl.DataFrame(schema=ROW_SCHEMA)
-    changed = _frame(changes)
+    changed = _frame(usable)
     newest = changed.group_by("item_id").agg(until=pl.col("received_at").max())
     described = (
         uploaded.join(newest.lazy(), on="item_id", how="inner")

@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, select
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.event_rows import NOBODY
 from resources.control_db.tables import EventExportRow, EventRow, TenantRow
 from resources.control_db.tenants import take_turns
 
@@ -72,7 +73,7 @@ def forget_event_exports(db: ControlDb, tenant: TenantId, *, first_seq: int) -> 
 
 
 def tenants_with_new_events(db: ControlDb) -> tuple[TenantId, ...]:
-    """Tenants with events that no piece holds, by id."""
+    """Tenants with events of users that no piece holds, by id."""
     # Named to correlate: by itself the inner query would take the greatest number of all tenants.
     exported = (
         select(func.max(EventExportRow.last_seq))
@@ -82,7 +83,9 @@ def tenants_with_new_events(db: ControlDb) -> tuple[TenantId, ...]:
     )
     waiting = (
         select(EventRow.seq)
-        .where(EventRow.tenant_id == TenantRow.id, EventRow.seq > func.coalesce(exported, 0))
+        .where(
+            EventRow.tenant_id == TenantRow.id, EventRow.user_id != NOBODY, EventRow.seq > func.coalesce(exported, 0)
+        )
         .correlate(TenantRow)
     )
     with db.read() as session:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import JsonValue
-from sqlalchemy import func, select
+from pydantic import JsonValue, ValidationError
+from sqlalchemy import ScalarResult, func, select
 from sqlalchemy.orm import Session
 
 from resources.base.errors import Conflict, RuleNotFound
@@ -61,13 +61,14 @@ def change_rule(
     """Change some fields of a rule; null takes a value away.
 
     Raises:
-        RuleNotFound: the tenant has no such rule.
+        RuleNotFound: the tenant has no such rule, or none that can be used.
         InvalidInput: it would not be a rule any more.
         Conflict: the rules of the tenant would name more items in all than they may.
     """
     with db.write() as session:
         take_turns(session, tenant)
         row = _row(session, tenant, rule_id)
+        _record(row)
         draft = changed_draft(row.rule, changes)
         if len(draft.target.item_ids or ()) > _targets(row.rule):
             _check_targets(session, tenant, draft, but=rule_id)
@@ -76,8 +77,8 @@ def change_rule(
         return _record(row)
 
 
-def remove_rule(db: ControlDb, tenant: TenantId, rule_id: str) -> Rule:
-    """Remove a rule and return what it was.
+def remove_rule(db: ControlDb, tenant: TenantId, rule_id: str) -> Rule | None:
+    """Remove a rule and return what it was; None when it was none that this version can use.
 
     Raises:
         RuleNotFound: the tenant has no such rule.
@@ -87,7 +88,7 @@ def remove_rule(db: ControlDb, tenant: TenantId, rule_id: str) -> Rule:
         row = _row(session, tenant, rule_id)
         session.delete(row)
         raise_state_version(session, tenant)
-        return _record(row)
+        return _usable(row)
 
 
 def get_rule(db: ControlDb, tenant: TenantId, rule_id: str) -> Rule:
@@ -101,15 +102,25 @@ def get_rule(db: ControlDb, tenant: TenantId, rule_id: str) -> Rule:
 
 
 def list_rules(db: ControlDb, tenant: TenantId) -> tuple[Rule, ...]:
-    """The tenant's rules, oldest first."""
+    """The tenant's rules that can be used, oldest first."""
     with db.read() as session:
         return read_rules(session, tenant)
 
 
+def unusable_rules(db: ControlDb, tenant: TenantId) -> tuple[str, ...]:
+    """Ids of stored rules that hold nowhere, because they say what no rule of this version says; oldest first."""
+    with db.read() as session:
+        return tuple(row.id for row in _rows(session, tenant) if _usable(row) is None)
+
+
 def read_rules(session: Session, tenant: TenantId) -> tuple[Rule, ...]:
     """As `list_rules`, as this transaction sees them."""
+    return tuple(rule for row in _rows(session, tenant) if (rule := _usable(row)) is not None)
+
+
+def _rows(session: Session, tenant: TenantId) -> ScalarResult[RuleRow]:
     statement = select(RuleRow).where(RuleRow.tenant_id == tenant.value).order_by(RuleRow.created_at, RuleRow.id)
-    return tuple(_record(row) for row in session.scalars(statement))
+    return session.scalars(statement)
 
 
 def _check_targets(session: Session, tenant: TenantId, draft: RuleDraft, *, but: str = "") -> None:
@@ -126,8 +137,11 @@ def _check_targets(session: Session, tenant: TenantId, draft: RuleDraft, *, but:
         )
 
 
-def _targets(rule: Mapping[str, Any]) -> int:
-    return len(rule["target"].get("item_ids") or ())
+def _targets(rule: Any) -> int:
+    try:
+        return len(rule["target"]["item_ids"])
+    except (KeyError, IndexError, TypeError):  # the target is a category, brand or tag; or this is no rule
+        return 0
 
 
 def _row(session: Session, tenant: TenantId, rule_id: str) -> RuleRow:
@@ -138,4 +152,21 @@ def _row(session: Session, tenant: TenantId, rule_id: str) -> RuleRow:
 
 
 def _record(row: RuleRow) -> Rule:
-    return Rule(id=row.id, created_at=row.created_at, updated_at=row.updated_at, **row.rule)
+    rule = _usable(row)
+    if rule is None:
+        raise RuleNotFound(
+            f"Rule {row.id} is stored, and says what no rule says: it holds nowhere. Remove it, and add it anew."
+        )
+    return rule
+
+
+def _usable(row: RuleRow) -> Rule | None:
+    """The rule, unless an earlier version has stored what none may say today: it must not end every answer."""
+    if not isinstance(row.rule, dict):
+        return None
+    try:
+        return Rule.model_validate(
+            {**row.rule, "id": row.id, "created_at": row.created_at, "updated_at": row.updated_at}
+        )
+    except ValidationError:
+        return None

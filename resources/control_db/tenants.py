@@ -15,18 +15,23 @@ from resources.base.errors import Conflict, Forbidden, InvalidInput, TenantNotFo
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import TenantRow
-from resources.tenants.settings import TenantSettings, changed
+from resources.tenants.settings import TenantSettings
+from resources.tenants.stored_settings import UnusableSetting, changed, read_settings
 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """One shop. `status` is `active`, `suspended` or `retired`."""
+    """One shop. `status` is `active`, `suspended` or `retired`.
+
+    `unusable_settings` are stored, by an earlier version, and do not count.
+    """
 
     id: TenantId
     name: str
     status: str
     settings: TenantSettings
     created_at: datetime
+    unusable_settings: tuple[UnusableSetting, ...] = ()
 
 
 def create_tenant(
@@ -102,6 +107,8 @@ def active_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
 def change_settings(db: ControlDb, tenant: TenantId, changes: Mapping[str, JsonValue]) -> Tenant:
     """Change settings by dotted name (`training.model_type`); `None` goes back to the default. All or none.
 
+    Stored settings that cannot be used are gone then.
+
     Raises:
         TenantNotFound: no tenant has this id.
         InvalidInput: names each setting that does not exist or does not take the value.
@@ -110,7 +117,7 @@ def change_settings(db: ControlDb, tenant: TenantId, changes: Mapping[str, JsonV
         row = session.get(TenantRow, tenant.value, with_for_update=True)
         if row is None:
             raise TenantNotFound(f"There is no tenant {tenant}; `recsaas tenant list` shows those that exist.")
-        settings = changed(TenantSettings.model_validate(row.settings), changes)
+        settings = changed(read_settings(row.settings).settings, changes)
         row.settings = settings.model_dump(mode="json")
         return _record(row)
 
@@ -144,10 +151,12 @@ def _set_status(db: ControlDb, tenant: TenantId, status: str) -> Tenant:
 
 
 def _record(row: TenantRow) -> Tenant:
+    stored = read_settings(row.settings)
     return Tenant(
         id=TenantId(row.id),
         name=row.name,
         status=row.status,
-        settings=TenantSettings.model_validate(row.settings),
+        settings=stored.settings,
         created_at=row.created_at,
+        unusable_settings=stored.unusable,
     )

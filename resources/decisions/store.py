@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from resources.base.errors import ConfigurationError
+from resources.base.ids import spelled
 from resources.base.tenant import TenantId
 from resources.databases.sqlite import WRITE, sqlite_engine
 from resources.decisions.decision import Decision, ShownItem
@@ -159,7 +160,8 @@ def open_decisions(url: str) -> DecisionStore:
 
 
 def _about(tenant: TenantId, user_id: str) -> tuple[Any, Any]:
-    return decisions.c.tenant_id == tenant.value, decisions.c.user_id == user_id
+    # An earlier version asked for them in the form in which they came.
+    return decisions.c.tenant_id == tenant.value, decisions.c.user_id.in_(spelled(user_id))
 
 
 def _is_erased(each: Decision, erased: Sequence[RowMapping]) -> bool:

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from resources.erasure.places.trace import Finding
+from resources.base.errors import UserNotFound
+from resources.erasure.places.trace import UserData
 from resources.jobs.kinds.erasures import Erasure
 
 
@@ -23,9 +24,18 @@ class Certificate(BaseModel):
     user_digest: str
     requested_at: datetime
     completed_at: datetime
-    found: tuple[Finding, ...]
+    found: tuple[UserData, ...]
     retrain: tuple[str, ...]
     out_of_reach: tuple[str, ...]
+
+
+def nothing_erased(user_id: str, certificate: Certificate) -> UserNotFound:
+    """Return what to tell whoever erased an id of which nothing was found: it must not read as success."""
+    beside = "".join(f" Beside that: {each}." for each in certificate.out_of_reach[: -len(BEYOND)])
+    return UserNotFound(
+        f"Nothing is stored about user {user_id[:80]!r} of tenant {certificate.tenant}, and nothing was erased; check "
+        f"the id. {certificate.erasure_id} has looked everywhere.{beside}"
+    )
 
 
 MADE_WITH_THE_USER = (
@@ -44,7 +54,7 @@ BEYOND = (
 
 
 def certificate_of(
-    erasure: Erasure, found: tuple[Finding, ...], *, now: datetime, retrain: bool, mentions: tuple[str, ...]
+    erasure: Erasure, found: tuple[UserData, ...], *, now: datetime, retrain: bool, mentions: tuple[str, ...]
 ) -> Certificate:
     """Write the certificate. `mentions` names files out of reach in which the user's id was seen."""
     return Certificate(

@@ -24,7 +24,7 @@ from resources.erasure.places.exports import traces_in_exports
 from resources.erasure.places.landed import traces_in_refused_files, waiting_mentions
 from resources.erasure.places.releases import traces_in_releases
 from resources.erasure.places.tables import traces_in_tables, traces_in_training, traces_of_dead_processes
-from resources.erasure.places.trace import Finding, Subject, Trace, merged
+from resources.erasure.places.trace import Subject, Trace, UserData, merged
 from resources.erasure.places.uploads import REWRITTEN, traces_in_job_reports, traces_in_uploads
 from resources.jobs.kinds.erasures import (
     Erasure,
@@ -128,12 +128,12 @@ def _search(subject: Subject) -> Iterator[Trace]:
     yield from traces_of_dead_processes(subject)
 
 
-def _found_earlier(erasure: Erasure) -> tuple[tuple[Finding, ...], bool]:
+def _found_earlier(erasure: Erasure) -> tuple[tuple[UserData, ...], bool]:
     """Findings of the request itself and of attempts before a crash, and whether they call for a training."""
     noted = dict(erasure.certificate or {})
-    events = (Finding(place=EVENTS, rows=noted["events"], done=REWRITTEN),) if noted.get("events") else ()
+    events = (UserData(place=EVENTS, rows=noted["events"], done=REWRITTEN),) if noted.get("events") else ()
     earlier = noted.get("found", {})
     return (
-        merged(events, (Finding.model_validate(each) for each in earlier.get("findings", ()))),
+        merged(events, (UserData.model_validate(each) for each in earlier.get("findings", ()))),
         bool(earlier.get("retrain")),
     )

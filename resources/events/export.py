@@ -1,4 +1,5 @@
-"""From the event log to the lake: every event once, in order, in pieces that a ledger in the control DB names.
+"""From the event log to the lake: every event once, in order, in pieces that a ledger in the control DB names. Events
+of visitors who are not known train nothing, and stay in the log.
 
 A piece is written first and recorded afterwards. A crash in between leaves a file that the ledger does not name; nobody
 reads it, and the next export removes it. Which events are new is decided by the ledger alone, in the transaction that
@@ -46,7 +47,7 @@ def export_events(store: TenantStore, *, now: datetime, limit: int = EVENTS_AT_O
     db, tenant = store.db, store.tenant
     ledger = list_event_exports(db, tenant)
     after = ledger[-1] if ledger else None
-    page = EventLog(db).export_after(tenant, after.last_seq if after else 0, limit=limit)
+    page = EventLog(db).export_after(tenant, after.last_seq if after else 0, limit=limit, visitors=False)
     if page.is_empty():
         return None
     folder = store.folder.events

@@ -13,18 +13,21 @@ from sqlalchemy import ColumnElement, func, insert, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
 
+from resources.base.errors import Conflict, FieldProblem
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.event_rows import NOBODY, events_about
 from resources.control_db.tables import EventRow
 from resources.control_db.tenants import take_turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One tracked interaction. `item_id` is None for an impression of a list."""
+    """One tracked interaction. `item_id` is None for an impression of a list, and `user_id` for a visitor who is not
+    known: then there is a `session_id`."""
 
     event_id: str
-    user_id: str
+    user_id: str | None
     item_id: str | None
     interaction_type: str
     timestamp: datetime
@@ -83,11 +86,19 @@ class EventLog:
     db: ControlDb
 
     def append(self, tenant: TenantId, events: Sequence[Event], *, now: datetime) -> tuple[AppendResult, ...]:
-        """Store `events` in one transaction: all or none; an `event_id` seen before changes nothing."""
+        """Store `events` in one transaction: all or none; an `event_id` seen before changes nothing.
+
+        Raises:
+            Conflict: an `event_id` was seen with another user, item or type; nothing is stored.
+        """
         return self.append_all([Append(tenant, events, now)])[0]
 
     def append_all(self, appends: Sequence[Append]) -> list[tuple[AppendResult, ...]]:
-        """Store the events of several requests in one transaction, all or none; return the results of each."""
+        """Store the events of several requests in one transaction, all or none; return the results of each.
+
+        Raises:
+            Conflict: as in `append`, of any request.
+        """
         found: dict[int, tuple[AppendResult, ...]] = {}
         with self.db.write() as session:
             # Always in the order of the tenants: two transactions that wait for each other's would wait for ever.
@@ -102,6 +113,7 @@ class EventLog:
             select(EventRow.user_id)
             .where(
                 EventRow.tenant_id == tenant.value,
+                EventRow.user_id != NOBODY,
                 EventRow.seq > after,
                 EventRow.item_id.is_not(None),
                 EventRow.interaction_type != IMPRESSION,
@@ -111,14 +123,21 @@ class EventLog:
         with self.db.engine.connect() as connection:
             return frozenset(connection.scalars(statement))
 
-    def export_after(self, tenant: TenantId, after: int = 0, *, limit: int = 100_000) -> pl.DataFrame:
-        """Up to `limit` events with a sequence above `after`, in order, as `EVENT_SCHEMA`; impressions included."""
-        return self._table(EventRow.tenant_id == tenant.value, EventRow.seq > after, limit=limit)
+    def export_after(
+        self, tenant: TenantId, after: int = 0, *, limit: int = 100_000, visitors: bool = True
+    ) -> pl.DataFrame:
+        """Up to `limit` events with a sequence above `after`, in order, as `EVENT_SCHEMA`; impressions included.
+
+        Without `visitors` those of people who are not known are left out.
+        """
+        known = () if visitors else (EventRow.user_id != NOBODY,)
+        return self._table(EventRow.tenant_id == tenant.value, EventRow.seq > after, *known, limit=limit)
 
     def keys_between(
         self, tenant: TenantId, first: datetime | None, last: datetime | None, *, after: int = 0, limit: int = 200_000
     ) -> pl.DataFrame:
-        """Return what tells interactions apart, up to `limit` of them above `after`, in order; impressions left out.
+        """Return what tells interactions of users apart, up to `limit` of them above `after`, in order; impressions
+        left out.
 
         `first` and `last` are the times to look at, None for no bound. Columns: seq, user_id, item_id,
         interaction_type, timestamp, event_id, received_at.
@@ -128,6 +147,7 @@ class EventLog:
         return self._table(
             EventRow.tenant_id == tenant.value,
             EventRow.seq > after,
+            EventRow.user_id != NOBODY,
             EventRow.item_id.is_not(None),
             EventRow.interaction_type != IMPRESSION,
             *times,
@@ -136,8 +156,8 @@ class EventLog:
         )
 
     def events_of_user(self, tenant: TenantId, user_id: str) -> pl.DataFrame:
-        """Every event of the user, in order, as `EVENT_SCHEMA`."""
-        return self._table(EventRow.tenant_id == tenant.value, EventRow.user_id == user_id)
+        """Every event of the user and of the visits that became the user's, in order, as `EVENT_SCHEMA`."""
+        return self._table(events_about(tenant, user_id))
 
     def events_with_ids(self, tenant: TenantId, event_ids: Sequence[str]) -> pl.DataFrame:
         """Those of the named events that are stored, in order, as `EVENT_SCHEMA`."""
@@ -146,7 +166,9 @@ class EventLog:
     def _table(
         self, *conditions: ColumnElement[bool], limit: int | None = None, names: Sequence[str] = tuple(EVENT_SCHEMA)
     ) -> pl.DataFrame:
-        columns = [EventRow.created_at if name == "received_at" else getattr(EventRow, name) for name in names]
+        table = EventRow.__table__.c
+        special = {"received_at": table.created_at, "user_id": func.nullif(table.user_id, NOBODY)}
+        columns = [special[name] if name in special else table[name] for name in names]
         statement = select(*columns).where(*conditions).order_by(EventRow.seq).limit(limit)
         schema = {name: EVENT_SCHEMA[name] for name in names}
         with self.db.engine.connect() as connection:
@@ -157,9 +179,10 @@ class EventLog:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def last_seq(self, tenant: TenantId) -> int:
-        """Sequence of the tenant's newest event; 0 when there is none."""
+        """Sequence of the newest event of a user of the tenant; 0 when there is none."""
+        of_users = (EventRow.tenant_id == tenant.value, EventRow.user_id != NOBODY)
         with self.db.read() as session:
-            return session.scalar(select(func.max(EventRow.seq)).where(EventRow.tenant_id == tenant.value)) or 0
+            return session.scalar(select(func.max(EventRow.seq)).where(*of_users)) or 0
 
 
 IMPRESSION = "impression"
@@ -172,20 +195,39 @@ def _json(extra: object) -> str | None:
 
 def _append(session: Session, append: Append) -> tuple[AppendResult, ...]:
     ids = [event.event_id for event in append.events]
-    statement = select(EventRow.event_id, EventRow.seq).where(
-        EventRow.tenant_id == append.tenant.value, EventRow.event_id.in_(ids)
-    )
-    known = {event_id: seq for event_id, seq in session.execute(statement)}
+    statement = select(
+        EventRow.event_id, EventRow.seq, EventRow.user_id, EventRow.item_id, EventRow.interaction_type
+    ).where(EventRow.tenant_id == append.tenant.value, EventRow.event_id.in_(ids))
+    known = {event_id: (seq, tuple(content)) for event_id, seq, *content in session.execute(statement)}
     results: list[AppendResult] = []
-    for event in append.events:
-        seq = known.get(event.event_id)
+    conflicts: list[FieldProblem] = []
+    for place, event in enumerate(append.events):
+        seq, content = known.get(event.event_id, (None, _content(event)))
         if seq is None:
-            added = session.execute(_insert(), _row(append.tenant, event, append.now)).scalar_one()
-            known[event.event_id] = added
-            results.append(AppendResult(event.event_id, added, duplicate=False))
-        else:
+            seq = session.execute(_insert(), _row(append.tenant, event, append.now)).scalar_one()
+            known[event.event_id] = seq, content
+            results.append(AppendResult(event.event_id, seq, duplicate=False))
+        elif content == _content(event):
             results.append(AppendResult(event.event_id, seq, duplicate=True))
+        else:
+            conflicts.append(_conflict(event, place, many=len(append.events) > 1))
+    if conflicts:
+        raise Conflict(
+            "An event_id came before with another user, item or type, and nothing was stored. Give every event an id "
+            "of its own, such as order-17-2 for the second line of an order.",
+            details=tuple(conflicts),
+        )
     return tuple(results)
+
+
+def _content(event: Event) -> tuple[str, str | None, str]:
+    """What events of one `event_id` have to agree in; a retry may have another time."""
+    return event.user_id or NOBODY, event.item_id, event.interaction_type
+
+
+def _conflict(event: Event, place: int, *, many: bool) -> FieldProblem:
+    field = f"events.{place}.event_id" if many else "event_id"
+    return FieldProblem(field, f"{event.event_id[:100]!r} came before with another user, item or type")
 
 
 @cache
@@ -199,7 +241,7 @@ def _row(tenant: TenantId, event: Event, now: datetime) -> dict[str, object]:
     return {
         "tenant_id": tenant.value,
         "event_id": event.event_id,
-        "user_id": event.user_id,
+        "user_id": event.user_id or NOBODY,
         "item_id": event.item_id,
         "interaction_type": event.interaction_type,
         "timestamp": event.timestamp,

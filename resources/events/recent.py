@@ -8,8 +8,10 @@ read through SQLAlchemy, in a thread (`blocking`).
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
+from operator import itemgetter
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
@@ -19,22 +21,23 @@ from resources.base.tenant import TenantId
 from resources.base.times import in_utc
 from resources.control_db.engine import ControlDb
 from resources.events.log import IMPRESSION
+from resources.tenants.settings import TYPES_WITH_PIECES
 
 LIMIT = 1000
 """The newest events that an answer looks at."""
 _BUSY_SECONDS = 1.0
-_VERSION = "SELECT version, NULL, NULL, NULL FROM tenant_versions WHERE tenant_id = :tenant"
+_VERSION = "SELECT version, NULL, NULL, NULL, NULL FROM tenant_versions WHERE tenant_id = :tenant"
 _WANTED = "item_id IS NOT NULL AND interaction_type != :impression ORDER BY seq DESC LIMIT :most"
 _USER = f"""
 {_VERSION} UNION ALL SELECT * FROM (
-  SELECT seq, item_id, interaction_type, "timestamp" FROM events
+  SELECT seq, item_id, interaction_type, "timestamp", quantity FROM events
   WHERE tenant_id = :tenant AND user_id = :user AND seq > :after AND {_WANTED}
 ) AS newest
 """
 # Two searches by an index each; one with OR would read all events of the tenant.
 _VISITOR = f"""
 {_VERSION} UNION ALL SELECT * FROM (
-  SELECT seq, item_id, interaction_type, "timestamp" FROM events
+  SELECT seq, item_id, interaction_type, "timestamp", quantity FROM events
   WHERE seq IN (
     SELECT seq FROM events
     WHERE tenant_id = :tenant AND session_id = :session AND (seq > :after OR :user IS NULL OR user_id != :user)
@@ -45,7 +48,7 @@ _VISITOR = f"""
 
 
 class RecentInteractions(NamedTuple):
-    """Interactions in the order of acknowledgement.
+    """Interactions in the order of acknowledgement, less those of which every piece came back.
 
     Attributes:
         newest: sequence of the last one, 0 without any.
@@ -170,9 +173,24 @@ def _latest(rows: Iterable[tuple[Any, ...]]) -> Latest:
             events.append(row)
     if not events:
         return Latest(version, NO_INTERACTIONS)
-    events.sort()
-    seqs, items, types, times = zip(*events, strict=True)
-    return Latest(version, RecentInteractions(seqs[-1], items, types, _utc(max(times))))
+    newest, until = max(event[0] for event in events), _utc(max(event[3] for event in events))
+    kept = _kept(events) if any(event[4] is not None and event[4] <= 0 for event in events) else events
+    kept.sort(key=itemgetter(0))
+    items, types = tuple(event[1] for event in kept), tuple(event[2] for event in kept)
+    return Latest(version, RecentInteractions(newest, items, types, until))
+
+
+def _kept(events: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The events without those that take pieces back, and without what they take back as a whole."""
+    pieces: Counter[tuple[str, str]] = Counter()
+    for _, item, kind, _, quantity in events:
+        if kind in TYPES_WITH_PIECES:
+            pieces[item, kind] += 1 if quantity is None else quantity
+    return [
+        event
+        for event in events
+        if event[2] not in TYPES_WITH_PIECES or (pieces[event[1], event[2]] > 0 and (event[4] is None or event[4] > 0))
+    ]
 
 
 def _utc(time: str | datetime) -> datetime:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from resources.base.client_input import ClientInput, told
 from resources.base.errors import FieldProblem, InvalidInput
 from resources.base.ids import checked_id
 from resources.base.times import in_utc
@@ -32,11 +33,7 @@ _ItemId = Annotated[str, AfterValidator(checked_id)]
 _Time = Annotated[datetime, AfterValidator(in_utc)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class RuleTarget(_Frozen):
+class RuleTarget(ClientInput):
     """The items that a rule is about: these ids, or all of one category, brand or tag (without case and outer blanks).
 
     Ids that the shop does not have do nothing.
@@ -55,7 +52,7 @@ class RuleTarget(_Frozen):
         return self
 
 
-class RuleDraft(_Frozen):
+class RuleDraft(ClientInput):
     """A rule as a shop writes it.
 
     `pin` shows items first, in the order of `position` and then of age; `hide` never shows them. `boost` and `bury`
@@ -118,7 +115,7 @@ def draft_of(fields: Mapping[str, Any]) -> RuleDraft:
         return RuleDraft.model_validate(fields)
     except ValidationError as error:
         problems = tuple(
-            FieldProblem(".".join(map(str, each["loc"])) or "rule", each["msg"].removeprefix("Value error, "))
+            FieldProblem(".".join(map(str, each["loc"])) or "rule", told(each["msg"]))
             for each in error.errors(include_url=False, include_input=False)
         )
         named = "; ".join(f"{problem.field}: {problem.message}" for problem in problems[:3])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from resources.base.client_input import told
 from resources.base.errors import FieldProblem, InvalidInput
-from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
+from resources.base.suggestions import nearest_name
+from resources.tenants.model_configs import MOST_LAYERS, LightGCNConfig, TwoTowerConfig
 from resources.tenants.settings import ModelType
 
 _CONFIGS: Mapping[ModelType, type[BaseModel]] = {"lightgcn": LightGCNConfig, "two_tower": TwoTowerConfig}
@@ -27,16 +28,6 @@ USUAL_NAMES: Mapping[ModelType, Mapping[str, str]] = {
     },
 }
 """The names that most libraries use, and ours. What has one name in both is not in here."""
-
-# A tenant asks, and others wait for the machine: no useful fit is anywhere near these.
-_MOST: Mapping[str, int] = {
-    "steps": 10_000,
-    "negatives": 65_536,
-    "batch_size": 1_000_000,
-    "user_block": 1_000_000,
-    "validation_users": 100_000,
-}
-_MOST_LAYERS = 10
 
 
 def accepted_names(model_type: ModelType) -> tuple[str, ...]:
@@ -59,8 +50,12 @@ def own_hyperparameters(
     said: dict[str, str] = {}
     accepted = accepted_names(model_type)
     for name, value in given.items():
+        if value is None or value == "":  # left out, as every field that may be
+            continue
         if name not in accepted:
-            message = f"not one of {model_type}, which has {', '.join(accepted)}"
+            near = nearest_name(name, accepted)
+            meant = f"; did you mean {near}?" if near is not None else ""
+            message = f"not one of {model_type}, which has {', '.join(accepted)}{meant}"
             problems.append(FieldProblem(f"{field}.{name[:80]}", message))
             continue
         ours = USUAL_NAMES[model_type].get(name, name)
@@ -69,8 +64,8 @@ def own_hyperparameters(
             continue
         said[ours] = name
         if name == "num_layers":
-            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_LAYERS:
-                problems.append(FieldProblem(f"{field}.{name}", f"must be a whole number from 0 to {_MOST_LAYERS}"))
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_LAYERS:
+                problems.append(FieldProblem(f"{field}.{name}", f"must be a whole number from 0 to {MOST_LAYERS}"))
                 continue
             value = layer_weights(value)
         own[ours] = value
@@ -90,23 +85,28 @@ def layer_weights(num_layers: int) -> list[JsonValue]:
     return [weight / sum(weights) for weight in weights]
 
 
+def own_name_problems(model_type: ModelType, own: Mapping[str, JsonValue]) -> dict[str, str]:
+    """What is wrong with hyper-parameters that have our names, by name: one that the model lacks, or its value."""
+    known = sorted(set(_CONFIGS[model_type].model_fields) - {"model_type"})
+    found = {name: f"not one of {model_type}, which has {', '.join(known)}" for name in own if name not in known}
+    try:
+        _CONFIGS[model_type].model_validate({name: value for name, value in own.items() if name in known})
+    except ValidationError as error:
+        found |= {str(each["loc"][0]): each["msg"].removeprefix("Value error, ") for each in error.errors()}
+    return found
+
+
 def _problems(
     model_type: ModelType, own: Mapping[str, JsonValue], said: Mapping[str, str], field: str
 ) -> list[FieldProblem]:
     try:
-        config: Any = _CONFIGS[model_type].model_validate(dict(own))
+        _CONFIGS[model_type].model_validate(dict(own))
     except ValidationError as error:
         return [
             FieldProblem(
-                ".".join((field, said[str(each["loc"][0])], *(str(part) for part in each["loc"][1:]))), each["msg"]
+                ".".join((field, said[str(each["loc"][0])], *(str(part) for part in each["loc"][1:]))),
+                told(each["msg"]),
             )
             for each in error.errors()
         ]
-    found = [
-        FieldProblem(f"{field}.{said[name]}", f"must be at most {most}")
-        for name, most in _MOST.items()
-        if name in own and getattr(config, name) > most
-    ]
-    if "layer_weights" in own and len(config.layer_weights) > _MOST_LAYERS + 1:
-        found.append(FieldProblem(f"{field}.{said['layer_weights']}", f"may have {_MOST_LAYERS + 1} weights"))
-    return found
+    return []

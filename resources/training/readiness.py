@@ -11,14 +11,16 @@ from sqlalchemy import select
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.event_rows import NOBODY
 from resources.control_db.tables import EventRow
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import UploadRecord, counting_uploads
 from resources.events.log import IMPRESSION
 from resources.storage.lake import Lake
 from resources.stores.tenant_store import TenantStore
-from resources.tenants.settings import InteractionWeights
+from resources.tenants.settings import TYPES_WITH_PIECES, InteractionWeights
 from resources.uploads.contract.columns import INTERACTION_TYPES, TIME, Kind
+from resources.uploads.parsing.hashing import EVENT_CONTENT
 from resources.uploads.store import scan_accepted
 
 Level = Literal["not_ready", "trainable", "evaluable", "good"]
@@ -33,6 +35,7 @@ _ROWS = pl.Schema(
         **dict.fromkeys(("user_id", "item_id", "interaction_type"), pl.String()),
         "timestamp": TIME,
         "event_id": pl.String(),
+        "quantity": pl.Float64(),
         "received_at": TIME,
         "sequence": pl.Int64(),
     }
@@ -125,6 +128,7 @@ def _upload_rows(lake: Lake, upload: UploadRecord) -> pl.LazyFrame:
     return rows.select(
         *_KEY,
         "event_id",
+        "quantity",
         "deleted",
         received_at=pl.lit(upload.created_at, TIME),
         sequence=pl.lit(upload.sequence, pl.Int64),
@@ -145,10 +149,12 @@ def _event_rows(db: ControlDb, tenant: TenantId, *, limit: int | None = None) ->
             EventRow.interaction_type,
             EventRow.timestamp,
             EventRow.event_id,
+            EventRow.quantity,
             EventRow.created_at,
         )
         .where(
             EventRow.tenant_id == tenant.value,
+            EventRow.user_id != NOBODY,
             EventRow.item_id.is_not(None),
             EventRow.interaction_type != IMPRESSION,
         )
@@ -172,13 +178,23 @@ def _count(
     if events.height:
         # Uploads are free of duplicates; an event may be in an upload, too.
         tracked = tracked.unique(_KEY)
-        tracked = tracked.join(uploaded, on=_KEY, how="anti").join(uploaded, on="event_id", how="anti")
+        tracked = tracked.join(uploaded, on=_KEY, how="anti")
+        tracked = tracked.join(uploaded, on=("event_id", *EVENT_CONTENT), how="anti")
     rows = pl.concat([uploaded, tracked])
     kind = pl.col("interaction_type")
     training = [name for name in INTERACTION_TYPES if _trains(name, weights)]
+    pieces = pl.when(kind.is_in(TYPES_WITH_PIECES)).then(pl.col("quantity").fill_null(1.0))
     pairs = (
-        rows.group_by("user_id", "item_id")
-        .agg(interactions=kind.is_in(training).sum(), disliked=(kind == "dislike").any())
+        rows.with_columns(pieces=pieces)
+        .group_by("user_id", "item_id", "interaction_type")
+        .agg(rows=(pl.col("pieces").fill_null(1.0) > 0).sum(), pieces=pl.col("pieces").sum())
+        # What came back as a whole is no interaction, and trains nothing.
+        .with_columns(rows=pl.when(kind.is_in(TYPES_WITH_PIECES) & (pl.col("pieces") <= 0)).then(0).otherwise("rows"))
+        .group_by("user_id", "item_id")
+        .agg(
+            interactions=pl.col("rows").filter(kind.is_in(training)).sum(),
+            disliked=(kind == "dislike").any(),
+        )
         .filter(~pl.col("disliked") & (pl.col("interactions") > 0))
     )
     per_user = pairs.group_by("user_id").agg(pl.len().alias("items"), pl.col("interactions").sum())

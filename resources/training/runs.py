@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import takewhile
 
 from sqlalchemy import select
 from sqlalchemy.orm import aliased
@@ -102,6 +103,26 @@ def list_runs(db: ControlDb, tenant: TenantId, *, limit: int = 50) -> tuple[RunR
     )
     with db.read() as session:
         return tuple(_record(row) for row in session.scalars(statement))
+
+
+MOST_FAILURES = 3
+"""Failed runs in a row after which the next one waits."""
+_FIRST_WAIT, _LONGEST_WAIT = timedelta(minutes=10), timedelta(hours=6)
+_RUNS_LOOKED_AT = 12
+
+
+def next_run_at(db: ControlDb, tenant: TenantId) -> datetime | None:
+    """When the next run may begin by itself; None when at once.
+
+    After `MOST_FAILURES` failed runs in a row of one version of the code each waits twice as long as the one before,
+    up to six hours: new data may mend what fails, but a tenant that fails at every upload would take the machine from
+    the others.
+    """
+    failed = list(takewhile(lambda run: run.status == "failed", list_runs(db, tenant, limit=_RUNS_LOOKED_AT)))
+    if len(failed) < MOST_FAILURES or failed[0].code_version != code_version():
+        return None
+    wait = min(_FIRST_WAIT * 2 ** (len(failed) - MOST_FAILURES), _LONGEST_WAIT)
+    return (failed[0].ended_at or failed[0].started_at) + wait
 
 
 def newest_failed_under_other_code(db: ControlDb) -> tuple[RunRecord, ...]:

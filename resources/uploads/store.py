@@ -28,13 +28,14 @@ from resources.uploads.checking.assemble import CheckedUpload, preview_of
 from resources.uploads.checking.compare import compare_with_stored
 from resources.uploads.checking.inspect import FileCheck, Inspection, inspect_file
 from resources.uploads.checking.rejected import rejected_csv_chunks
-from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.columns import Kind, ValueType, columns
 from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.quality import upload_quality
 from resources.uploads.contract.report import UploadReport
 from resources.uploads.deduplication.keys import KEYS_FILE, write_keys
+from resources.uploads.normalising.ids import in_one_form
 from resources.uploads.parsing.uploaded_file import UploadedFile, identify
-from resources.uploads.parsing.validation import mapping_fingerprint, rules_fingerprint
+from resources.uploads.parsing.validation import has_ids_in_one_form, mapping_fingerprint, rules_fingerprint
 
 _UPLOAD_ID = re.compile(r"(items|users|interactions)-[0-9a-f]{16}")
 
@@ -106,11 +107,18 @@ def read_report(lake: Lake, tenant: TenantId, upload_id: str) -> UploadReport:
 def scan_accepted(lake: Lake, tenant: TenantId, upload_id: str) -> pl.LazyFrame:
     """Return the accepted rows of a stored upload in file order: `accepted_schema(kind)`, extra columns, no more.
 
+    Ids are in the one form of each, also in what an earlier version has stored.
+
     Raises:
         UploadNotFound: the tenant has no upload with this id.
         CorruptArtifact: its parts are missing.
     """
-    return scan_parquet(_parts(lake, tenant, upload_id, "accepted"))
+    rows = scan_parquet(_parts(lake, tenant, upload_id, "accepted"))
+    report = read_json(_folder(lake, tenant, upload_id) / "report.json")
+    if has_ids_in_one_form(str(report.get("rules_fingerprint", ""))):
+        return rows
+    kind = Kind(upload_id.partition("-")[0])
+    return in_one_form(rows, [spec.name for spec in columns(kind) if spec.value_type is ValueType.ID])
 
 
 def rejected_csv(lake: Lake, tenant: TenantId, upload_id: str) -> Iterator[bytes]:

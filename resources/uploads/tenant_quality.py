@@ -15,6 +15,7 @@ from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.quality import UploadQuality, UploadVolume, upload_quality, with_warnings
 from resources.uploads.store import read_report
+from resources.uploads.unmatched_ids import UnmatchedIds, unmatched_ids
 
 MART = "data_quality.parquet"
 EVENTS = "events"
@@ -24,7 +25,8 @@ EVENTS = "events"
 class MeasuredUpload(BaseModel):
     """One upload and its quality. `source` says who measured: `pipeline` after a run, `report` when it arrived.
 
-    `rows_current` counts rows still in use after later uploads; null before a run. The times are null for events.
+    `rows_current` counts rows still in use after later uploads, `rows_left_out` stored rows that no run can use because
+    they break today's contract; both are null before a run. The times are null for events.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +39,7 @@ class MeasuredUpload(BaseModel):
     rows_rejected: int
     rows_duplicate: int
     rows_current: int | None
+    rows_left_out: int | None = None
     newest_interaction_at: datetime | None
     quality: UploadQuality
     source: Literal["pipeline", "report"]
@@ -89,6 +92,7 @@ class TenantQuality(BaseModel):
     """A tenant's summary, and its uploads, newest first.
 
     `set_aside` are uploads that no run could work with, and why: their rows do not count. Withdrawn ones are nowhere.
+    `unmatched_ids` are ids of interactions that differ from those of items or users files only in their form.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -96,6 +100,7 @@ class TenantQuality(BaseModel):
     summary: QualitySummary
     uploads: tuple[MeasuredUpload, ...]
     set_aside: tuple[SetAside, ...] = ()
+    unmatched_ids: tuple[UnmatchedIds, ...] = ()
 
     def newest(self, kind: Kind) -> MeasuredUpload | None:
         """The newest upload of a kind; events are none."""
@@ -118,7 +123,12 @@ def tenant_quality(store: TenantStore, *, now: datetime) -> TenantQuality:
         known = mart.get(record.upload_id)
         uploads.append(_of_mart(known) if known else _of_report(store.lake, record, records[:place]))
     aside = tuple(each for each in map(SetAside.of, list_uploads(db, tenant)) if each is not None)
-    return TenantQuality(summary=_summary(uploads, now), uploads=tuple(uploads), set_aside=aside)
+    return TenantQuality(
+        summary=_summary(uploads, now),
+        uploads=tuple(uploads),
+        set_aside=aside,
+        unmatched_ids=unmatched_ids(store.folder),
+    )
 
 
 def _mart(lake: TenantLake) -> dict[str, dict[str, Any]]:
@@ -158,6 +168,7 @@ def _of_mart(row: dict[str, Any]) -> MeasuredUpload:
         rows_rejected=row["rows_rejected"],
         rows_duplicate=row["rows_duplicate"],
         rows_current=row["rows_current"],
+        rows_left_out=row.get("rows_left_out"),
         newest_interaction_at=row["newest_interaction_at"],
         quality=with_warnings(quality, kind),
         source="pipeline",

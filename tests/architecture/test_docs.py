@@ -21,6 +21,7 @@ from resources.control_db.engine import ControlDb, open_control_db
 from resources.storage.lake import Lake
 from resources.tenants.settings import TenantSettings, TrainingSettings
 from tests.cell_table import PAGE, page_with_tables
+from tests.header_table import HEADERS_PAGE, headers_page
 
 ROOT = Path(__file__).parents[2]
 NOT_IN_OPENAPI = {"GET /docs", "GET /", "GET /openapi.json", "GET /data-docs", "GET /shop", "GET /static/recsaas.js"}
@@ -193,6 +194,11 @@ def test_the_readme_names_the_two_commands_that_matter() -> None:
 def test_the_tables_of_the_data_contract_are_those_the_upload_applies() -> None:
     page = (ROOT / PAGE).read_text(encoding="utf-8")
     assert page_with_tables(page) == page, "write them anew: python -m tests.cell_table"
+
+
+def test_the_tables_of_headers_are_those_the_upload_applies() -> None:
+    text = (ROOT / HEADERS_PAGE).read_text(encoding="utf-8")
+    assert headers_page(text) == text, "write them anew: python -m tests.header_table"
 
 
 def test_the_glossary_is_short_and_its_names_are_those_of_the_code() -> None:

@@ -191,6 +191,7 @@ EXPECTED: dict[str, Case] = {
                 "timestamp": "2010-12-01T08:26:00Z"},
             3: {"quantity": -1.0},
         }),
+        Taken((0, 2, 0), said=(("date_order", "day first", "day_first"),)),
         Refused(("CustomerID", "StockCode", MAPPING)),
     ),
     "57b-online-retail-renamed.csv": interactions(

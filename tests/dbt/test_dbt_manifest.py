@@ -43,7 +43,7 @@ def test_one_parse_serves_every_tenant(tmp_path: Path, target_dir: Path, make_te
         run_dbt(["run", "--select", "stg_items"], tenant_lake=make_tenant(tmp_path, name), target_dir=target_dir)
         log = (target_dir / "logs" / name / "dbt.log").read_text()
         assert "Unable to do partial parsing" not in log
-        assert "Found 10 models" in log
+        assert "Found 12 models" in log
 
 
 def test_nothing_is_written_into_the_project(tmp_path: Path, target_dir: Path, make_tenant: Any) -> None:

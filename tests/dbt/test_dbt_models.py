@@ -21,13 +21,15 @@ MODELS = {
     "stg_items": 13,
     "stg_users": 5,
     "stg_interactions": 13,
-    "int_interaction_signals": 5,
+    "stg_rejected": 5,
+    "int_interaction_signals": 6,
+    "int_kept_lines": 11,
     "int_sessions": 9,
     "user_features": 18,
     "item_features": 16,
     "popular_items": 7,
     "interaction_weights": 5,
-    "data_quality": 21,
+    "data_quality": 22,
 }
 
 
@@ -191,7 +193,7 @@ def test_a_tenant_without_any_rows_gets_empty_files_with_all_columns(empty: tupl
 
 def test_dbt_unit_tests_pass(empty: tuple[TenantLake, DbtResult]) -> None:
     unit_tests = [node for node in empty[1].nodes if node.resource_type == "unit_test"]
-    assert len(unit_tests) == 19
+    assert len(unit_tests) == 21
     assert {node.status for node in unit_tests} == {"pass"}
 
 

@@ -83,7 +83,7 @@ def test_every_model_is_materialised_with_its_checks(
     result = run(features, home, instance)
     assert result.success
     materialised = {event.asset_key.path[-1]: event for event in result.get_asset_materialization_events()}
-    assert len(materialised) == 10
+    assert len(materialised) == 12
     metadata = materialised["interaction_weights"].materialization.metadata
     assert metadata["dagster/row_count"].value == 1
     assert "| ••• | ana's item | 6.0 | 2 |" in metadata["preview"].value
@@ -102,18 +102,20 @@ def test_the_models_depend_on_the_raw_assets(features: ModuleType) -> None:
     assert deps["stg_items"] == {"raw_items", "raw_uploads"}
     assert deps["stg_users"] == {"raw_users", "raw_uploads"}
     assert deps["stg_interactions"] == {"raw_interactions", "raw_uploads"}
-    assert deps["interaction_weights"] == {"int_interaction_signals", "raw_uploads"}
+    assert deps["interaction_weights"] == {"int_interaction_signals", "int_kept_lines", "raw_uploads"}
     assert {spec.group_name for spec in features.features.specs} == {"features"}
 
 
-def test_a_failed_key_test_is_a_failed_check_and_a_failed_run(
+def test_a_failed_test_is_a_failed_check_and_a_failed_run(
     features: ModuleType, home: Path, instance: DagsterInstance, make_tenant: Any, two_interactions: Any
 ) -> None:
-    lake = make_tenant(home, interactions=[{**row, "item_id": None} for row in two_interactions("ana")])
+    ledger = {"upload_id": "up", "kind": "interactions", "sequence": 1, "rows_accepted": 1, "rows_rejected": 0}
+    rows = [{**row, "upload_id": "up"} for row in two_interactions("ana")]
+    lake = make_tenant(home, interactions=rows, uploads=[{**ledger, "rows_duplicate": 0}])
     result = run(features, home, instance)
     assert not result.success
     failed = {name: e for name, e in check_results(result).items() if not e.passed}
-    assert "unique_key_stg_interactions" in failed
+    assert "no_more_rows_are_stored_than_were_accepted" in failed
     assert {evaluation.severity for evaluation in failed.values()} == {AssetCheckSeverity.ERROR}
     assert not result.get_asset_materialization_events()
     assert not (lake.dbt / "stg_interactions.parquet").exists()

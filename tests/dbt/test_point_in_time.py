@@ -43,7 +43,7 @@ def past() -> list[Row]:
 
 def planted() -> list[Row]:
     """Rows from the split on that would change every figure: another clock, a dislike, a retry, a deletion."""
-    common = {"upload_id": "u2", "user_id": "user 1", "item_id": "item 1", "received_at": SPLIT - timedelta(days=300)}
+    common = {"upload_id": "u2", "user_id": "user 1", "item_id": "item 1", "received_at": SPLIT + timedelta(days=10)}
     day = timedelta(days=1)
     return [
         {**common, "interaction_type": "purchase", "timestamp": SPLIT, "price": 1e6, "row_number": 2},
@@ -83,7 +83,7 @@ def test_features_as_of_a_time_are_the_same_byte_for_byte_with_later_rows(
     frames = [read_parquet(UPath(tmp_path / name / "stg_interactions.parquet")) for name in ("without", "with")]
     assert frames[0].equals(frames[1])
     del without["stg_interactions.parquet"], with_future["stg_interactions.parquet"]
-    assert len(without) == 8
+    assert len(without) == 9
     assert with_future == without
     features = read_parquet(UPath(tmp_path / "with" / "user_features.parquet"))
     assert features["interaction_count"].sum() == 40

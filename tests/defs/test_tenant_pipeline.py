@@ -156,7 +156,7 @@ def test_a_tenant_without_interactions_is_told_what_to_upload(shops: Site) -> No
     assert not outcome.success
     assert outcome.failed_step == "training_set"
     assert outcome.message == (
-        "Tenant empty has no interactions to train on. Upload some: recsaas upload empty interactions FILE"
+        "Not ready: tenant empty has no interactions to train on. Upload some: recsaas upload empty interactions FILE"
     )
     (record,) = list_runs(shops.db, TenantId("empty"))
     assert (record.status, record.message) == ("failed", outcome.message)

@@ -103,7 +103,8 @@ async def change(request: Request, principal: RuleWriter, services: WithServices
 def remove(principal: RuleWriter, services: WithServices, rule_id: str) -> Response:
     """Remove a rule. It holds in no answer any more."""
     services.require_writable_lake()
-    return _answer(RuleRemoved(id=remove_rule(services.db, principal.tenant, rule_id).id))
+    remove_rule(services.db, principal.tenant, rule_id)
+    return _answer(RuleRemoved(id=rule_id))
 
 
 def _answer(answer: RuleAnswer | RuleRemoved, status: int = 200) -> Response:

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from bento_service.api.auth import Principal, require, require_for_body
 from bento_service.api.data.uploads import QUEUED, ValidateOnly
 from bento_service.api.intake import receive_upload
 from bento_service.dependencies import Services, WithServices
-from bento_service.events.tracking import check_retry, events_of
+from bento_service.events.each import SomeWrong, append_each, sort_events
+from bento_service.events.tracking import EventChecks, check_retry, events_of
+from bento_service.http.errors import error_info, http_status_of
 from bento_service.http.json_body import json_body, media_type, read_body
 from bento_service.schemas.interactions import (
+    EachEvent,
+    EachRequest,
     EventBatch,
+    EventBody,
+    EventsChecked,
     NextActions,
     TrackAnswer,
     TrackBatchAnswer,
+    TrackEachAnswer,
     TrackedEvent,
     TrackRequest,
 )
 from bento_service.schemas.uploads import UploadAnswer
-from resources.events.log import AppendResult
+from resources.base.errors import RecsaasError
+from resources.events.log import AppendResult, Event
 from resources.uploads.contract.columns import Kind
 
 router = APIRouter(tags=["events"])
@@ -33,11 +42,19 @@ IdempotencyKey = Annotated[
     str | None,
     Header(min_length=1, max_length=256, description="The same request again stores nothing new."),
 ]
-Tracked = TrackAnswer | TrackBatchAnswer
+Tracked = TrackAnswer | TrackBatchAnswer | TrackEachAnswer | EventsChecked
+Partial = Annotated[
+    bool,
+    Query(
+        description="Store the events that are right, and answer with one result for each. A file is taken like that "
+        "anyway."
+    ),
+]
 
 _EXAMPLES = {
     "one event": {"user_id": "u1", "item_id": "i1", "interaction_type": "view", "event_id": "order-17-line-1"},
     "many events": {"events": [{"user_id": "u1", "item_id": "i1", "interaction_type": "purchase", "price": 9.5}]},
+    "a visitor": {"session_id": "visit-17", "item_id": "i1", "interaction_type": "view"},
     "an impression": {"user_id": "u1", "interaction_type": "recommendations_shown", "metadata": {"place": "home"}},
 }
 
@@ -55,11 +72,13 @@ async def track(
     services: WithServices,
     idempotency_key: IdempotencyKey = None,
     validate_only: ValidateOnly = False,
+    partial: Partial = False,
 ) -> Response:
     """Store one event, or up to 1,000 of them, all or none; a multipart body with a `file` is an upload."""
     if media_type(request) == "multipart/form-data":
         return await receive_upload(request, principal, services, Kind.INTERACTIONS, validate_only=validate_only)
-    return await _track(request, principal, services, idempotency_key)
+    track = _track_each if partial else _track
+    return await track(request, principal, services, idempotency_key, store=not validate_only)
 
 
 @router.post(
@@ -69,35 +88,116 @@ async def track(
     openapi_extra=json_body(TrackRequest, _EXAMPLES),
 )
 async def track_short(
-    request: Request, principal: Writer, services: WithServices, idempotency_key: IdempotencyKey = None
+    request: Request,
+    principal: Writer,
+    services: WithServices,
+    idempotency_key: IdempotencyKey = None,
+    validate_only: ValidateOnly = False,
+    partial: Partial = False,
 ) -> Response:
     """Do what `POST /api/v1/interactions` does with JSON."""
-    return await _track(request, principal, services, idempotency_key)
+    track = _track_each if partial else _track
+    return await track(request, principal, services, idempotency_key, store=not validate_only)
 
 
-async def _track(request: Request, principal: Principal, services: Services, key: str | None) -> Response:
+async def _track(
+    request: Request, principal: Principal, services: Services, key: str | None, *, store: bool
+) -> Response:
     body = (await read_body(request, TrackRequest, services.bodies)).root
-    bodies = body.events if isinstance(body, EventBatch) else (body,)
-    principal.check_tenant(body.tenant_id)
+    batch = not isinstance(body, EventBody)
+    bodies = (body,) if isinstance(body, EventBody) else body.events if isinstance(body, EventBatch) else body
+    principal.check_tenant(body.tenant_id if isinstance(body, EventBatch) else None)
     for event in bodies:
         principal.check_tenant(event.tenant_id)
-    batch = isinstance(body, EventBatch)
     now = services.clock()
-    checked = partial(events_of, bodies, now=now, idempotency_key=key, batch=batch)
-    events = await services.tenant_settings.apply(principal.tenant, lambda settings: checked(settings=settings))
+    events = await services.tenant_settings.apply(
+        principal.tenant,
+        lambda settings: events_of(bodies, settings=settings, now=now, idempotency_key=key, batch=batch),
+    )
+    if not store:
+        return _json(EventsChecked(events=len(events), processed_at=services.clock()))
     if key is not None:
-        await services.threads.reads.run(
-            principal.tenant.value,
-            check_retry,
-            services.event_writer.log,
-            principal.tenant,
-            bodies,
-            events,
-            idempotency_key=key,
-        )
+        await _check_retry(services, principal, tuple(zip(bodies, events, strict=True)), key, length=len(events))
     results = await services.event_writer.append(principal.tenant, events, now=now)
     services.metrics.events(principal.tenant.value, sum(not result.duplicate for result in results))
-    answer = _answer(results, services, batch=batch)
+    return _json(_answer(results, services, batch=batch))
+
+
+async def _track_each(
+    request: Request, principal: Principal, services: Services, key: str | None, *, store: bool
+) -> Response:
+    """Store the events that are right, in one transaction, and answer with one result for each."""
+    body = await read_body(request, EachRequest, services.bodies)
+    principal.check_tenant(body.tenant_id)
+    for each in body.events:
+        principal.check_tenant(_tenant_of(each))
+    now = services.clock()
+    try:
+        found = await services.tenant_settings.apply(
+            principal.tenant, lambda settings: sort_events(body.events, EventChecks.of(settings, now, key))
+        )
+    except SomeWrong as wrong:
+        found = wrong.sorted
+    outcome: Mapping[int, AppendResult | RecsaasError | None]
+    if not store:
+        outcome = dict.fromkeys(found.good) | dict(found.problems)
+    else:
+        if key is not None:
+            good = tuple(found.good.values())
+            await _check_retry(services, principal, good, key, length=len(body.events), each=True)
+        outcome = await append_each(services.event_writer, principal.tenant, found, now=now)
+    results = tuple(_result(outcome[place], request) for place in range(len(body.events)))
+    tracked = sum(each.duplicate is False for each in results)
+    services.metrics.events(principal.tenant.value, tracked)
+    rejected = sum(each.error is not None for each in results)
+    answer = TrackEachAnswer(
+        status="tracked" if not rejected else "rejected" if rejected == len(results) else "partial",
+        tracked=tracked,
+        duplicates=sum(each.duplicate is True for each in results),
+        rejected=rejected,
+        events=results,
+        processed_at=services.clock(),
+    )
+    return _json(answer)
+
+
+async def _check_retry(
+    services: Services,
+    principal: Principal,
+    tracked: Sequence[tuple[EventBody, Event]],
+    key: str,
+    *,
+    length: int,
+    each: bool = False,
+) -> None:
+    await services.threads.reads.run(
+        principal.tenant.value,
+        check_retry,
+        services.event_writer.log,
+        principal.tenant,
+        tracked,
+        idempotency_key=key,
+        length=length,
+        each=each,
+    )
+
+
+def _result(outcome: AppendResult | RecsaasError | None, request: Request) -> EachEvent:
+    """Show what became of one event; `None` is one that is right and was not to be stored."""
+    if isinstance(outcome, RecsaasError):
+        request_id = request.scope["state"]["request_id"]
+        return EachEvent(status=http_status_of(outcome), error=error_info(outcome, request_id))
+    if outcome is None:
+        return EachEvent(status=200)
+    return EachEvent(status=200, interaction_id=outcome.event_id, duplicate=outcome.duplicate)
+
+
+def _tenant_of(event: object) -> str | None:
+    tenant = event.get("tenant_id") if isinstance(event, dict) else None
+    return tenant if isinstance(tenant, str) and tenant else None
+
+
+def _json(answer: BaseModel) -> Response:
     return Response(answer.model_dump_json(), media_type="application/json")
 
 

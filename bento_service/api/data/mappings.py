@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from bento_service.api.auth import FILES, Principal, require
+from bento_service.api.data.uploads import Uploader
 from bento_service.dependencies import Services, WithServices
 from bento_service.http.json_body import json_body, multipart_schema, read_body
 from bento_service.http.multipart import FIELD, ReceivedFile, received_file
 from bento_service.scheduling.threads import threaded
-from bento_service.schemas.mappings import MappingAnswer, MappingBody
+from bento_service.schemas.uploads import MappingAnswer, MappingBody
 from resources.base.errors import NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
@@ -23,7 +21,6 @@ from resources.uploads.headers.mapping import GivenMapping
 from resources.uploads.mappings import ProposedMapping, clear_mapping, propose_mapping, set_mapping, show_mapping
 
 router = APIRouter(tags=["uploads"])
-Uploader = Annotated[Principal, Depends(require(FILES))]
 MAX_HEAD_BYTES = 8 * 1024 * 1024
 """Bytes of a file that is to be proposed for; its first lines are enough."""
 _EXAMPLES = {

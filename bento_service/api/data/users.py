@@ -14,7 +14,7 @@ from bento_service.http.path_ids import path_id
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.users import ErasureAnswer, PendingErasure
 from resources.base.errors import RecsaasError
-from resources.erasure.certificate import Certificate
+from resources.erasure.certificate import Certificate, nothing_erased
 from resources.erasure.export import UserExport, export_user
 from resources.erasure.jobs import UserEraser, erase_now
 from resources.jobs.kinds.erasures import get_erasure, request_erasure
@@ -43,7 +43,10 @@ _PENDING: dict[int | str, dict[str, Any]] = {
 @router.delete("/api/v1/users/{user_id:path}", response_model=Certificate, responses=_PENDING, summary="Erase a user")
 @threaded("long")
 def erase(principal: Admin, services: WithServices, user_id: UserId) -> Response:
-    """Remove everything that is stored about the user, and answer with a certificate of what was found where."""
+    """Remove everything that is stored about the user, and answer with a certificate of what was found where.
+
+    An id of which nothing is stored is answered with 404: it may be misspelt, and then nobody was erased.
+    """
     services.require_writable_lake()
     erasure = request_erasure(services.db, principal.tenant, user_id, services.clock())
     services.decisions.flush(WAIT_SECONDS)  # so that the certificate counts the answers of this moment
@@ -65,6 +68,8 @@ def erase(principal: Admin, services: WithServices, user_id: UserId) -> Response
         return Response(
             waiting.model_dump_json(), status_code=202, media_type="application/json", headers={"Location": url}
         )
+    if not certificate.found:
+        raise nothing_erased(user_id, certificate)
     return Response(certificate.model_dump_json(), media_type="application/json")
 
 

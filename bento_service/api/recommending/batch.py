@@ -63,7 +63,7 @@ async def _answered(principal: Principal, caller: Caller, answering: Answering, 
         request = RecommendationRequest.model_validate(body)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise invalid_fields(problems_of(found)) from None
+        raise invalid_fields(problems_of(found, sent=body)) from None
     principal.check_tenant(request.tenant_id)
     answer = await answering.recommend(replace(caller, started=perf_counter()), request)
     return f'{{"status":200,"answer":{answer.decode()},"error":null}}'

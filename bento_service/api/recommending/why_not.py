@@ -63,7 +63,7 @@ async def why_not(
             tags=tuple(tags),
             min_price=min_price,
             max_price=max_price,
-            exclude_ids=tuple(exclude_ids),
+            exclude_ids=tuple([_id("exclude_ids", each) for each in exclude_ids]),
             include_unavailable=include_unavailable,
         ),
         exclude_seen=exclude_seen,

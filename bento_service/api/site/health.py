@@ -12,12 +12,13 @@ from starlette.responses import Response
 
 from bento_service.api.auth import authenticated, bearer
 from bento_service.dependencies import Services, WithServices
+from bento_service.http.query import known_query
 from bento_service.schemas.common import Answer
 from resources.base.errors import CorruptRelease, LakeUnavailable, NoRelease
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], dependencies=[Depends(known_query)])
 
 
 class ReleaseHealth(Answer):

@@ -9,19 +9,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi import Path as PathValue
 from starlette.responses import FileResponse, Response
 
 from bento_service.demo.catalogue import DemoShop, categories_of, shoppers_of
 from bento_service.dependencies import Services, WithServices
-from bento_service.http.errors import invalid_fields
 from bento_service.http.page_headers import SHOP
+from bento_service.http.path_ids import path_id
+from bento_service.http.query import known_query
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.common import Answer
 from bento_service.schemas.items import ItemAnswer, ItemPage
-from resources.base.errors import CorruptRelease, FieldProblem, NotReady
-from resources.base.ids import checked_id
+from resources.base.errors import CorruptRelease, NotReady
 from resources.catalogue.items import ItemQuery
 from resources.release.load import LoadedRelease
 
@@ -29,6 +29,8 @@ router = APIRouter(include_in_schema=False)
 _PAGES = Path(__file__).parents[2] / "demo" / "shop"
 _HEADERS = {**SHOP, "Cache-Control": "no-cache"}
 _MOST = 60
+# Pages and their files take any query: links to them carry what trackers add, and versions for caches.
+_CHECKED = [Depends(known_query)]
 
 
 class ShopConfig(Answer):
@@ -75,7 +77,7 @@ def art(_shop: WithShop) -> FileResponse:
     return FileResponse(_PAGES / "art.js", media_type="text/javascript", headers=_HEADERS)
 
 
-@router.get("/shop/config.json")
+@router.get("/shop/config.json", dependencies=_CHECKED)
 async def config(services: WithServices, shop: WithShop) -> Response:
     """Tell the page which shop it is, and the key that it may use."""
     name, key = await services.threads.keys.run(shop.tenant.value, lambda: (shop.name(), shop.key()))
@@ -90,7 +92,7 @@ async def config(services: WithServices, shop: WithShop) -> Response:
     return Response(answer.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-@router.get("/shop/items")
+@router.get("/shop/items", dependencies=_CHECKED)
 @threaded("heavy")
 def items(
     services: WithServices,
@@ -107,15 +109,11 @@ def items(
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-@router.get("/shop/items/{item_id:path}")
+@router.get("/shop/items/{item_id:path}", dependencies=_CHECKED)
 @threaded("reads")
-def item(services: WithServices, shop: WithShop, item_id: Annotated[str, PathValue()]) -> Response:
+def item(request: Request, services: WithServices, shop: WithShop, item_id: Annotated[str, PathValue()]) -> Response:
     """Show one item of the catalogue."""
-    try:
-        item_id = checked_id(item_id)
-    except ValueError as error:
-        raise invalid_fields([FieldProblem("item_id", str(error))]) from error
-    answer = ItemAnswer.of(services.items.get(shop.tenant, item_id))
+    answer = ItemAnswer.of(services.items.get(shop.tenant, path_id(request, "item_id", item_id)))
     return Response(answer.model_dump_json(), media_type="application/json")
 
 

@@ -20,6 +20,7 @@ positioned as (
         interactions.item_id,
         interactions.timestamp,
         interactions.interaction_type,
+        {{ pieces_of('interactions') }} as pieces,
         least(greatest(
             (coalesce(interactions.rating, settings.rating_min) - settings.rating_min)
             / (settings.rating_max - settings.rating_min)
@@ -37,12 +38,13 @@ signals as (
         item_id,
         timestamp,
         interaction_type,
+        pieces,
         case interaction_type
             when 'view' then weight_view
             when 'click' then weight_click
             when 'like' then weight_like
-            when 'add_to_cart' then weight_add_to_cart
-            when 'purchase' then weight_purchase
+            when 'add_to_cart' then case when pieces > 0 then weight_add_to_cart else 0 end
+            when 'purchase' then case when pieces > 0 then weight_purchase else 0 end
             when 'dislike' then weight_dislike
             when 'rating' then weight_rating_min + rating_position * (weight_rating_max - weight_rating_min)
         end as signal
@@ -55,5 +57,6 @@ select
     item_id,
     timestamp,
     interaction_type,
+    pieces,
     signal
 from signals

@@ -15,6 +15,7 @@ with_starts as (
         interaction_type,
         timestamp,
         session_id,
+        {{ takes_back('interactions') }} as takes_back,
         coalesce(
             epoch(timestamp) - epoch(lag(timestamp) over (
                 partition by user_id, session_id is null
@@ -33,6 +34,7 @@ with_sessions as (
         item_id,
         interaction_type,
         timestamp,
+        takes_back,
         case when session_id is null then 'derived' else 'shop' end as session_source,
         coalesce(session_id, (sum(starts_session::int) over (
             partition by user_id, session_id is null
@@ -54,7 +56,7 @@ sessions as (
         epoch(max(timestamp)) - epoch(min(timestamp)) as duration_seconds,
         count(*) as interaction_count,
         count(distinct item_id) as distinct_items,
-        count(*) filter (where interaction_type = 'purchase') as purchase_count
+        count(*) filter (where interaction_type = 'purchase' and not takes_back) as purchase_count
     from with_sessions
     group by user_id, session_source, session_id
 

@@ -164,6 +164,18 @@ current_rows as (
 
 ),
 
+-- Rows that no model can use.
+left_out as (
+
+    select
+        kind,
+        upload_id,
+        count(*) as rows_left_out
+    from {{ ref('stg_rejected') }}
+    group by kind, upload_id
+
+),
+
 -- Tracked events have no upload: they are one line, with what is stored as what was accepted.
 all_uploads as (
 
@@ -261,6 +273,7 @@ quality as (
         coalesce(stored.rows_stored, 0) as rows_stored,
         coalesce(stored.rows_deleting, 0) as rows_deleting,
         coalesce(current_rows.rows_current, 0) as rows_current,
+        coalesce(left_out.rows_left_out, 0) as rows_left_out,
         stored.unknown_items,
         stored.unknown_items / nullif(stored.distinct_items, 0) as unknown_item_share,
         stored.completeness,
@@ -285,6 +298,7 @@ quality as (
     from with_spread
     left join stored on with_spread.upload_id = stored.upload_id and with_spread.kind = stored.kind
     left join current_rows on with_spread.upload_id = current_rows.upload_id and with_spread.kind = current_rows.kind
+    left join left_out on with_spread.upload_id = left_out.upload_id and with_spread.kind = left_out.kind
 
 )
 

@@ -18,6 +18,12 @@ items as (
 
 ),
 
+kept_lines as (
+
+    select * from {{ ref('int_kept_lines') }}
+
+),
+
 known_items as (
 
     select item_id from items
@@ -40,17 +46,39 @@ activity as (
         count(*) as interaction_count,
         count(*) filter (where interaction_type = 'view') as view_count,
         count(*) filter (where interaction_type = 'click') as click_count,
-        count(*) filter (where interaction_type = 'add_to_cart') as add_to_cart_count,
-        count(*) filter (where interaction_type = 'purchase') as purchase_count,
         count(*) filter (where interaction_type = 'rating') as rating_count,
         count(distinct user_id) as distinct_users,
-        count(distinct user_id) filter (where interaction_type = 'add_to_cart') as users_with_cart,
-        count(distinct user_id) filter (where interaction_type = 'purchase') as users_with_purchase,
         avg(rating) filter (where interaction_type = 'rating') as avg_rating,
-        sum(price * coalesce(quantity, 1)) filter (where interaction_type = 'purchase') as revenue,
         max(timestamp) as last_timestamp
     from interactions
     group by item_id
+
+),
+
+-- Less what came back.
+kept as (
+
+    select
+        item_id,
+        sum(lines_kept) filter (where interaction_type = 'add_to_cart') as add_to_cart_count,
+        sum(lines_kept) filter (where interaction_type = 'purchase') as purchase_count,
+        count(*) filter (where interaction_type = 'add_to_cart' and kept_share > 0) as users_with_cart,
+        count(*) filter (where interaction_type = 'purchase' and kept_share > 0) as users_with_purchase,
+        sum(amount_kept) filter (where interaction_type = 'purchase') as revenue
+    from kept_lines
+    group by item_id
+
+),
+
+returned as (
+
+    select
+        user_id,
+        item_id,
+        interaction_type,
+        kept_share
+    from kept_lines
+    where kept_share < 1
 
 ),
 
@@ -60,13 +88,17 @@ decayed as (
     select
         signals.item_id,
         sum(
-            signals.signal * pow(
+            signals.signal * coalesce(returned.kept_share, 1) * pow(
                 0.5,
                 {{ fractional_days_between('signals.timestamp', 'clock.now') }} / {{ var('popularity_half_life_days') }}
             )
         ) as popularity_score
     from signals
     cross join clock
+    left join returned
+        on signals.user_id = returned.user_id
+        and signals.item_id = returned.item_id
+        and signals.interaction_type = returned.interaction_type
     group by signals.item_id
 
 ),
@@ -85,6 +117,7 @@ trends as (
             {{ fractional_days_between('interactions.timestamp', 'clock.now') }} / {{ var('trending_window_days') }}
         ) as window_index
     )
+    where not {{ takes_back('interactions') }}
     group by interactions.item_id
 
 ),
@@ -106,14 +139,14 @@ features as (
         coalesce(activity.interaction_count, 0) as interaction_count,
         coalesce(activity.view_count, 0) as view_count,
         coalesce(activity.click_count, 0) as click_count,
-        coalesce(activity.add_to_cart_count, 0) as add_to_cart_count,
-        coalesce(activity.purchase_count, 0) as purchase_count,
+        coalesce(kept.add_to_cart_count, 0)::bigint as add_to_cart_count,
+        coalesce(kept.purchase_count, 0)::bigint as purchase_count,
         coalesce(activity.distinct_users, 0) as distinct_users,
         coalesce(activity.rating_count, 0) as rating_count,
         activity.avg_rating,
-        coalesce(activity.users_with_cart / activity.distinct_users, 0) as cart_rate,
-        coalesce(activity.users_with_purchase / activity.distinct_users, 0) as conversion_rate,
-        coalesce(activity.revenue, 0) as revenue,
+        coalesce(kept.users_with_cart / activity.distinct_users, 0) as cart_rate,
+        coalesce(kept.users_with_purchase / activity.distinct_users, 0) as conversion_rate,
+        coalesce(kept.revenue, 0) as revenue,
         coalesce(decayed.popularity_score, 0) as popularity_score,
         coalesce(trends.trending_score, 0) as trending_score,
         {{ days_between('activity.last_timestamp', 'clock.now') }} as days_since_last_interaction,
@@ -121,6 +154,7 @@ features as (
     from known_items
     cross join clock
     left join activity on known_items.item_id = activity.item_id
+    left join kept on known_items.item_id = kept.item_id
     left join decayed on known_items.item_id = decayed.item_id
     left join trends on known_items.item_id = trends.item_id
     left join prices on known_items.item_id = prices.item_id

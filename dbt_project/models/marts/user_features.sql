@@ -18,6 +18,12 @@ users as (
 
 ),
 
+kept_lines as (
+
+    select * from {{ ref('int_kept_lines') }}
+
+),
+
 known_users as (
 
     select user_id from users
@@ -50,7 +56,7 @@ category_counts as (
         category,
         count(*) as interaction_count
     from interactions_with_category
-    where category is not null and interaction_type != 'dislike'
+    where category is not null and interaction_type != 'dislike' and not {{ takes_back('interactions_with_category') }}
     group by user_id, category
 
 ),
@@ -72,19 +78,31 @@ activity as (
         count(*) as interaction_count,
         count(*) filter (where interaction_type = 'view') as view_count,
         count(*) filter (where interaction_type = 'click') as click_count,
-        count(*) filter (where interaction_type = 'add_to_cart') as add_to_cart_count,
-        count(*) filter (where interaction_type = 'purchase') as purchase_count,
         count(*) filter (where interaction_type = 'rating') as rating_count,
         count(distinct item_id) as distinct_items,
         count(distinct category) as distinct_categories,
         avg(rating) filter (where interaction_type = 'rating') as avg_rating,
         avg(duration_seconds) as avg_duration_seconds,
-        sum(price * coalesce(quantity, 1)) filter (where interaction_type = 'purchase') as total_spend,
-        avg(price) filter (where interaction_type = 'purchase') as avg_purchase_price,
         count(distinct timestamp::date) as active_days,
         min(timestamp) as first_timestamp,
         max(timestamp) as last_timestamp
     from interactions_with_category
+    group by user_id
+
+),
+
+-- Less what came back.
+kept as (
+
+    select
+        user_id,
+        sum(lines_kept) filter (where interaction_type = 'add_to_cart') as add_to_cart_count,
+        sum(lines_kept) filter (where interaction_type = 'purchase') as purchase_count,
+        sum(amount_kept) filter (where interaction_type = 'purchase') as total_spend,
+        sum(prices_taken) filter (where interaction_type = 'purchase' and kept_share > 0)
+        / nullif(sum(lines_with_price) filter (where interaction_type = 'purchase' and kept_share > 0), 0)
+            as avg_purchase_price
+    from kept_lines
     group by user_id
 
 ),
@@ -96,16 +114,16 @@ features as (
         coalesce(activity.interaction_count, 0) as interaction_count,
         coalesce(activity.view_count, 0) as view_count,
         coalesce(activity.click_count, 0) as click_count,
-        coalesce(activity.add_to_cart_count, 0) as add_to_cart_count,
-        coalesce(activity.purchase_count, 0) as purchase_count,
+        coalesce(kept.add_to_cart_count, 0)::bigint as add_to_cart_count,
+        coalesce(kept.purchase_count, 0)::bigint as purchase_count,
         coalesce(activity.rating_count, 0) as rating_count,
         coalesce(activity.distinct_items, 0) as distinct_items,
         coalesce(activity.distinct_categories, 0) as distinct_categories,
         activity.avg_rating,
         activity.avg_duration_seconds,
-        coalesce(activity.total_spend, 0) as total_spend,
-        activity.avg_purchase_price,
-        coalesce(activity.purchase_count / activity.interaction_count, 0) as purchase_rate,
+        coalesce(kept.total_spend, 0) as total_spend,
+        kept.avg_purchase_price,
+        coalesce(kept.purchase_count / activity.interaction_count, 0) as purchase_rate,
         coalesce(activity.active_days, 0) as active_days,
         {{ days_between('activity.first_timestamp', 'clock.now') }} as tenure_days,
         {{ days_between('activity.last_timestamp', 'clock.now') }} as days_since_last_interaction,
@@ -113,6 +131,7 @@ features as (
     from known_users
     cross join clock
     left join activity on known_users.user_id = activity.user_id
+    left join kept on known_users.user_id = kept.user_id
     left join favourite_categories on known_users.user_id = favourite_categories.user_id
 
 )

@@ -17,7 +17,7 @@ interactions as (
         received_at,
         upload_id,
         row_number
-    from {{ source('lake', 'raw_interactions') }}
+    from {{ usable_interactions() }}
     where {{ before_as_of('timestamp') }}
 
 ),
@@ -115,7 +115,7 @@ remaining as (
 -- the others are compared as they are.
 repeated_events as (
 
-    select hash(event_id) as event_hash
+    select hash(event_id, user_id, item_id, interaction_type) as event_hash
     from remaining
     where event_id is not null
     group by event_hash
@@ -123,18 +123,19 @@ repeated_events as (
 
 ),
 
--- An event id that is stored already is a retry: the first row stays.
+-- An event id that is stored already with the same user, item and type is a retry: the first row stays. With others it
+-- is another interaction, tracked after a file that has the id: it was acknowledged, so it counts.
 once_per_event as (
 
     select *
     from remaining
-    where event_id is null or hash(event_id) not in (select event_hash from repeated_events)
+    where event_id is null or hash(event_id, user_id, item_id, interaction_type) not in (select event_hash from repeated_events)
     union all
     select *
     from remaining
-    where event_id is not null and hash(event_id) in (select event_hash from repeated_events)
+    where event_id is not null and hash(event_id, user_id, item_id, interaction_type) in (select event_hash from repeated_events)
     qualify row_number() over (
-        partition by event_id
+        partition by event_id, user_id, item_id, interaction_type
         order by received_at, sequence, upload_id, row_number
     ) = 1
 

@@ -33,7 +33,7 @@ arrivals as (
 repeated as (
 
     select hash(item_id) as item_hash
-    from {{ source('lake', 'raw_items') }}
+    from {{ usable_items() }}
     group by item_hash
     having count(*) > 1
 
@@ -43,7 +43,7 @@ repeated as (
 latest as (
 
     select max({{ place_of('arrivals.arrival', 'raw_items') }}) as place
-    from {{ source('lake', 'raw_items') }} as raw_items
+    from {{ usable_items() }} as raw_items
     inner join arrivals
         on raw_items.upload_id = arrivals.upload_id
         and raw_items.received_at is not distinct from arrivals.received_at
@@ -67,7 +67,7 @@ select
     raw_items.received_at,
     raw_items.upload_id,
     raw_items.row_number
-from {{ source('lake', 'raw_items') }} as raw_items
+from {{ usable_items() }} as raw_items
 inner join arrivals
     on raw_items.upload_id = arrivals.upload_id
     and raw_items.received_at is not distinct from arrivals.received_at

@@ -27,7 +27,7 @@ arrivals as (
 repeated as (
 
     select hash(user_id) as user_hash
-    from {{ source('lake', 'raw_users') }}
+    from {{ usable_users() }}
     group by user_hash
     having count(*) > 1
 
@@ -37,7 +37,7 @@ repeated as (
 latest as (
 
     select max({{ place_of('arrivals.arrival', 'raw_users') }}) as place
-    from {{ source('lake', 'raw_users') }} as raw_users
+    from {{ usable_users() }} as raw_users
     inner join arrivals
         on raw_users.upload_id = arrivals.upload_id
         and raw_users.received_at is not distinct from arrivals.received_at
@@ -55,7 +55,7 @@ shortened as (
         received_at,
         row_number,
         left(columns('^(upload_id|extra_.*)$'), {{ var('attribute_characters') }})
-    from {{ source('lake', 'raw_users') }}
+    from {{ usable_users() }}
 
 )
 

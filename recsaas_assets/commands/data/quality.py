@@ -70,6 +70,8 @@ def _show_uploads(measured: TenantQuality) -> None:
         results.print(f"{hidden} older uploads are not shown; --json has them.")
     for aside in measured.set_aside:
         results.print(f"  {aside.upload_id} is set aside: {aside.reason}", soft_wrap=True, markup=False)
+    for unmatched in measured.unmatched_ids:
+        results.print(f"  {unmatched.message}", soft_wrap=True, markup=False)
     for upload in measured.uploads[:_SHOWN]:
         for warning in upload.quality.warnings:
             results.print(f"  {upload.upload_id}: {warning}", soft_wrap=True, markup=False)

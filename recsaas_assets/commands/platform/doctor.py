@@ -19,6 +19,8 @@ from recsaas_assets.commands.console import Installation, json_option, notes, pr
 from recsaas_assets.platform.exposure import open_doors, readable_by_others
 from resources.base.errors import ConfigurationError, RecsaasError
 from resources.base.settings import Settings
+from resources.control_db.engine import ControlDb
+from resources.control_db.rules import unusable_rules
 from resources.control_db.tenants import list_tenants
 from resources.processes.process import private_folder
 from resources.release.store import ReleaseStore
@@ -85,6 +87,8 @@ def _findings() -> Iterator[CheckResult]:
     yield _guarded("dbt project", lambda: _parse(site), "Read the message; a model or a macro was changed.")
     yield _guarded("asset graph", _load_graph, "Read the message; recsaas_assets does not load.")
     yield _guarded("service", _load_service, "Run make install: the serving extra is missing or broken.")
+    if database.ok:
+        yield from _unusable(site.db)
     if database.ok and lake.ok:
         for tenant in list_tenants(site.db):
             store = ReleaseStore(site.lake.tenant(tenant.id))
@@ -160,6 +164,18 @@ def _doors(settings: Settings) -> Iterator[CheckResult]:
             ", ".join(map(str, doors)),
             "Only the service and the Dagster UI should listen; see SECURITY.md for what each process opens.",
         )
+
+
+def _unusable(db: ControlDb) -> Iterator[CheckResult]:
+    """Settings and rules of tenants that are stored and do not count."""
+    for tenant in list_tenants(db):
+        settings = [f"{each.name} = {each.value}: {each.reason}" for each in tenant.unusable_settings]
+        if settings:
+            advice = f"recsaas tenant settings {tenant.id} shows them; set them again, or change any other setting."
+            yield CheckResult(f"settings of {tenant.id}", False, f"not used: {'; '.join(settings)}", advice)
+        if rules := unusable_rules(db, tenant.id):
+            advice = f"recsaas rules remove {tenant.id} RULE, and add it anew."
+            yield CheckResult(f"rules of {tenant.id}", False, f"hold nowhere: {', '.join(rules)}", advice)
 
 
 def _disk(home: Path) -> CheckResult:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from recsaas_assets.commands.console import SHOP_ID, TENANT, Installation, json_option, print_json, results
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.ranker.live import live_ranker
@@ -20,7 +20,7 @@ count_option = click.option("-k", "--count", default=10, show_default=True, type
 
 @click.command()
 @click.argument("tenant_id", metavar="TENANT", type=TENANT)
-@click.argument("user")
+@click.argument("user", type=SHOP_ID)
 @count_option
 @json_option
 def recommend(tenant_id: TenantId, user: str, count: int, as_json: bool) -> None:
@@ -32,7 +32,7 @@ def recommend(tenant_id: TenantId, user: str, count: int, as_json: bool) -> None
 
 @click.command()
 @click.argument("tenant_id", metavar="TENANT", type=TENANT)
-@click.argument("item")
+@click.argument("item", type=SHOP_ID)
 @count_option
 @json_option
 def similar(tenant_id: TenantId, item: str, count: int, as_json: bool) -> None:

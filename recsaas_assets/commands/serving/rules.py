@@ -10,7 +10,7 @@ from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
 from resources.base.tenant import TenantId
-from resources.control_db.rules import add_rule, list_rules, remove_rule
+from resources.control_db.rules import add_rule, list_rules, remove_rule, unusable_rules
 from resources.control_db.tenants import get_tenant
 from resources.merchandising.rules import Rule, draft_of
 
@@ -27,10 +27,13 @@ def list_(tenant_id: TenantId, as_json: bool) -> None:
     """List the rules of TENANT, ended ones included."""
     db, now = Installation().db, datetime.now(UTC)
     get_tenant(db, tenant_id)
-    found = list_rules(db, tenant_id)
+    found, unusable = list_rules(db, tenant_id), unusable_rules(db, tenant_id)
     if as_json:
-        print_json({"tenant": str(tenant_id), "rules": [_document(rule, now) for rule in found]})
+        more = {"unusable": unusable} if unusable else {}
+        print_json({"tenant": str(tenant_id), "rules": [_document(rule, now) for rule in found], **more})
         return
+    for rule_id in unusable:
+        results.print(f"{rule_id} holds nowhere: it says what no rule says. Remove it, and add it anew.")
     if not found:
         results.print(f"Tenant {tenant_id} has no rules.")
         return
@@ -85,7 +88,9 @@ def remove(tenant_id: TenantId, rule_id: str, as_json: bool) -> None:
     get_tenant(db, tenant_id)
     gone = remove_rule(db, tenant_id, rule_id)
     if as_json:
-        print_json({"tenant": str(tenant_id), "removed": gone.id})
+        print_json({"tenant": str(tenant_id), "removed": rule_id})
+    elif gone is None:
+        results.print(f"{rule_id} is gone; it held nowhere.")
     else:
         results.print(f"{gone.id} is gone: {_verb(gone)} {escape(_target(gone))}.")
 

@@ -25,10 +25,8 @@ from resources.control_db.tenants import (
     suspend_tenant,
 )
 from resources.storage.lake import local_path
-from resources.tenants.settings import TenantSettings, TrainingSettings, changed
+from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import Kind
-
-_ANY_SIZE = 1000, 1000, 10_000
 
 
 @click.group()
@@ -119,12 +117,11 @@ def settings(tenant_id: TenantId, wanted: tuple[str, ...], unwanted: tuple[str, 
     """
     db = Installation().db
     changes = {name: _value(text) for name, text in map(_assignment, wanted)} | dict.fromkeys(unwanted)
-    if changes:
-        _check_training(changed(get_tenant(db, tenant_id).settings, changes).training, changes)
-    current = (change_settings(db, tenant_id, changes) if changes else get_tenant(db, tenant_id)).settings
-    fields = current.model_dump(mode="json")
+    current = change_settings(db, tenant_id, changes) if changes else get_tenant(db, tenant_id)
+    fields = current.settings.model_dump(mode="json")
     if as_json:
-        print_json({"tenant": str(tenant_id), "settings": fields})
+        unusable = {each.name: each.reason for each in current.unusable_settings}
+        print_json({"tenant": str(tenant_id), "settings": fields} | ({"unusable": unusable} if unusable else {}))
         return
     defaults = dict(_flat(TenantSettings().model_dump(mode="json")))
     table = Table("setting", "value", "default")
@@ -132,6 +129,12 @@ def settings(tenant_id: TenantId, wanted: tuple[str, ...], unwanted: tuple[str, 
         default = defaults.get(name)
         table.add_row(name, json.dumps(value), "" if value == default else json.dumps(default))
     results.print(table)
+    for each in current.unusable_settings:
+        results.print(
+            f"Stored, and not used: {each.name} = {each.value}: {each.reason}. Set it again, or change any other "
+            "setting, which drops it.",
+            markup=False,
+        )
 
 
 def _tell_status(changed: Tenant, as_json: bool) -> None:
@@ -139,16 +142,6 @@ def _tell_status(changed: Tenant, as_json: bool) -> None:
         print_json({"tenant": str(changed.id), "name": changed.name, "status": changed.status})
     else:
         results.print(f"Tenant [bold]{changed.id}[/] is {changed.status}.")
-
-
-def _check_training(training: TrainingSettings, changes: Mapping[str, Any]) -> None:
-    """Refuse hyper-parameters that the model does not have, before anything is stored."""
-    if not training.hyperparameters or not any(name.split(".")[0] == "training" for name in changes):
-        return
-    from recsaas_assets.recommender.search.chosen_config import chosen_config  # loads PyTorch
-
-    # Which values fit does not depend on the tenant's size.
-    chosen_config(training, None, *_ANY_SIZE)
 
 
 def _assignment(text: str) -> tuple[str, str]:

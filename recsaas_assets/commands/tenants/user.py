@@ -9,9 +9,10 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
+from recsaas_assets.commands.console import SHOP_ID, TENANT, Installation, json_option, notes, print_json, results
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
+from resources.erasure.certificate import nothing_erased
 from resources.erasure.export import export_user
 from resources.erasure.jobs import UserEraser, erase_now
 from resources.jobs.kinds.erasures import list_erasures, request_erasure
@@ -24,7 +25,7 @@ def user() -> None:
 
 @user.command()
 @click.argument("tenant_id", metavar="TENANT", type=TENANT)
-@click.argument("user_id", metavar="USER")
+@click.argument("user_id", metavar="USER", type=SHOP_ID)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead.")
 @json_option
 def export(tenant_id: TenantId, user_id: str, out: Path | None, as_json: bool) -> None:
@@ -49,7 +50,7 @@ def export(tenant_id: TenantId, user_id: str, out: Path | None, as_json: bool) -
 
 @user.command()
 @click.argument("tenant_id", metavar="TENANT", type=TENANT)
-@click.argument("user_id", metavar="USER")
+@click.argument("user_id", metavar="USER", type=SHOP_ID)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def erase(tenant_id: TenantId, user_id: str, yes: bool, as_json: bool) -> None:
@@ -61,6 +62,8 @@ def erase(tenant_id: TenantId, user_id: str, yes: bool, as_json: bool) -> None:
     asked = request_erasure(site.db, tenant_id, user_id, datetime.now(UTC))
     eraser = UserEraser(site.lake, site.db, site.decisions, lambda: datetime.now(UTC), site.settings.home, 60.0)
     certificate = erase_now(eraser, asked)
+    if not certificate.found:
+        raise nothing_erased(user_id, certificate)
     if as_json:
         print_json(certificate.model_dump(mode="json"))
         return
@@ -89,6 +92,7 @@ def erasures(tenant_id: TenantId, as_json: bool) -> None:
     if as_json:
         fields = [
             {
+                "found": bool((each.certificate or {}).get("found")) if each.status == "completed" else None,
                 "erasure_id": each.id,
                 "status": each.status,
                 "requested_at": each.requested_at.isoformat(),
@@ -104,5 +108,7 @@ def erasures(tenant_id: TenantId, as_json: bool) -> None:
     for each in found:
         done = f"{each.completed_at:%Y-%m-%d %H:%M}" if each.completed_at else ""
         again = each.retrained_run or ("due" if each.completed_at else "")
-        table.add_row(each.id, each.status, f"{each.requested_at:%Y-%m-%d %H:%M}", done, again)
+        nothing = each.status == "completed" and not (each.certificate or {}).get("found")
+        status = "nothing found" if nothing else each.status
+        table.add_row(each.id, status, f"{each.requested_at:%Y-%m-%d %H:%M}", done, again)
     results.print(table)

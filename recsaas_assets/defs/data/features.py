@@ -35,6 +35,7 @@ _UNIQUE_ID = "dagster_dbt/unique_id"
 # Tests of the SQL itself run in CI: they say nothing about a tenant's data.
 _WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 _UPLOADS_SHOWN = 20
+REJECTED_FILE = "stg_rejected.parquet"
 _SHARES = ("validity", "uniqueness", "completeness", "unknown_item_share")
 
 
@@ -91,10 +92,28 @@ def features(
         if failure.out_of_memory:
             _set_giant_aside(tenant_run, failure)
         raise
+    _warn_of_rejected(context, tenant_run)
     for model in result.models():
         file = tenant_run.lake.dbt / f"{model.name}.parquet"
         yield MaterializeResult(asset_key=model.name, metadata=_metadata(result, model, file))
     yield from _check_results(context, result)
+
+
+def _warn_of_rejected(context: AssetExecutionContext, tenant_run: TenantRunResource) -> None:
+    """Stored rows that break the contract are left out of everything: the run's log says how many, and why."""
+    for kind, reason, rows in _rejected(tenant_run.lake.dbt / REJECTED_FILE):
+        context.log.warning(
+            f"{rows:,} stored rows of {kind} are left out: {reason}. Send them again as the data contract says "
+            "(docs/data.md), or delete them."
+        )
+
+
+def _rejected(file: UPath) -> list[tuple[str, str, int]]:
+    """Kind, reason and number of the rows that staging has left out, most first; none before the model was built."""
+    if not file.exists():
+        return []
+    counts = scan_parquet([file]).group_by("kind", "reason").agg(pl.len())
+    return counts.sort("len", "kind", "reason", descending=[True, False, False]).collect().rows()
 
 
 def _set_giant_aside(tenant_run: TenantRunResource, failure: FeatureBuildFailed) -> None:
@@ -120,7 +139,9 @@ def _command(context: AssetExecutionContext) -> list[str]:
 def _metadata(result: DbtResult, model: NodeResult, file: UPath) -> dict[str, Any]:
     rows = scan_parquet([file])
     columns = [TableColumn(name, str(dtype)) for name, dtype in rows.collect_schema().items()]
-    more = {"uploads": _quality_table(rows)} if model.name == "data_quality" else {}
+    more: dict[str, Any] = {"uploads": _quality_table(rows)} if model.name == "data_quality" else {}
+    if file.name == REJECTED_FILE:
+        more = {"reasons": table(["kind", "reason", "rows"], [list(map(str, row)) for row in _rejected(file)])}
     return {
         **more,
         "dagster/row_count": model.rows,

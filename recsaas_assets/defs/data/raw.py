@@ -8,7 +8,7 @@ from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, 
 
 from recsaas_assets.defs.common.metadata import PREVIEW_ROWS, exported, preview, table
 from recsaas_assets.defs.common.partitions import AssetOptions, tenants_partitions
-from recsaas_assets.ingestion.landing import LandedFile, take_landed_files
+from recsaas_assets.ingestion.landing import LandedFile, refuse_misplaced, take_landed_files
 from recsaas_assets.ingestion.raw_tables import (
     RawTable,
     set_excess_aside,
@@ -19,9 +19,11 @@ from recsaas_assets.ingestion.raw_tables import (
 )
 from resources.control_db.event_exports import list_event_exports
 from resources.control_db.items import mark_items_taken_in
+from resources.control_db.rules import unusable_rules
 from resources.control_db.uploads import UploadRecord, list_uploads, mark_ingested, mark_left_out
 from resources.dagster_resources import TenantRunResource
 from resources.events.export import export_events
+from resources.landing.folders import list_landing
 from resources.storage.lake import scan_parquet, write_parquet
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.incoming import UploadPolicy
@@ -80,6 +82,11 @@ def _take_landed(context: AssetExecutionContext, tenant_run: TenantRunResource, 
     settings = tenant_run.settings
     policy = UploadPolicy(tenant_run.tenant().settings, settings.max_upload_bytes, UploadLimits.of(settings))
     quiet = settings.upload_settle_seconds
+    if kind is Kind.ITEMS:  # once in a run: where no platform runs, nobody else tells their senders
+        dropped, now = list_landing(tenant_run.store.lake, tenant_run.tenant_id.value), datetime.now(UTC)
+        lost = refuse_misplaced(tenant_run.store.lake, [tenant_run.tenant_id], dropped, now=now, settle_seconds=quiet)
+        for path in lost:
+            context.log.warning(f"Dropped file {path} was refused: it lies where no run looks.")
     landed = take_landed_files(tenant_run.store, kind, policy, now=datetime.now(UTC), settle_seconds=quiet)
     for file in landed:
         if file.code is not None:  # the reason itself may quote the file, and an erasure does not reach this log
@@ -96,6 +103,11 @@ def _mark_taken_in(context: AssetExecutionContext, tenant_run: TenantRunResource
     for upload in raw.left_out:
         if upload.set_aside_reason is not None:
             context.log.warning(f"Upload {upload.upload_id} is set aside: {upload.set_aside_reason}")
+    if raw.unusable_changes:
+        context.log.warning(
+            f"{raw.unusable_changes:,} changes of items by API have values that no item may have; those do not count. "
+            "Send the items again to mend them."
+        )
     if raw.last_item_change:
         mark_items_taken_in(db, tenant, up_to=raw.last_item_change, run_id=run_id)
 
@@ -119,6 +131,7 @@ def _ledger(raw: RawTable, landed: Sequence[LandedFile]) -> dict[str, Any]:
         "uploads_withdrawn": sum(each.withdrawn_at is not None for each in raw.left_out),
         "uploads_set_aside": table(["upload", "file", "rows", "reason"], set_aside),
         "last_item_change": raw.last_item_change,
+        "unusable_item_changes": raw.unusable_changes,
         "uploads": table(["upload", "file", "source", "accepted", "rejected", "duplicate"], taken),
     }
 
@@ -145,12 +158,34 @@ raw_interactions = raw_asset(
     kinds={"polars", "parquet"},
     **RAW_COMMON,
 )
-def raw_uploads(tenant_run: TenantRunResource) -> MaterializeResult[None]:
+def raw_uploads(context: AssetExecutionContext, tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """Written after the raw tables, so that the ledger names every upload that they hold."""
+    unusable = _warn_of_unusable(context, tenant_run)
     ledger = uploads_table([u for u in list_uploads(tenant_run.db, tenant_run.tenant_id) if taken_in(u)])
     settings = settings_table(tenant_run.tenant().settings)
     write_parquet(tenant_run.lake.raw("raw_uploads"), ledger)
     write_parquet(tenant_run.lake.raw("tenant_settings"), settings)
     return MaterializeResult(
-        metadata={"dagster/row_count": ledger.height, "preview": preview(ledger), "settings": preview(settings)}
+        metadata={
+            "dagster/row_count": ledger.height,
+            "preview": preview(ledger),
+            "settings": preview(settings),
+            "unusable": table(["stored", "why it does not count"], unusable),
+        }
     )
+
+
+def _warn_of_unusable(context: AssetExecutionContext, tenant_run: TenantRunResource) -> list[list[str]]:
+    """Stored settings and rules that do not count today, each with the reason: told, and nothing to stop for."""
+    unusable = [[f"{each.name} = {each.value}", each.reason] for each in tenant_run.tenant().unusable_settings]
+    for what, why in unusable:
+        context.log.warning(
+            f"Setting {what} does not count: {why}. Set it again: recsaas tenant settings {tenant_run.tenant_id}"
+        )
+    for rule in unusable_rules(tenant_run.db, tenant_run.tenant_id):
+        context.log.warning(
+            f"Rule {rule} holds nowhere: it says what no rule says. Remove it: recsaas rules remove "
+            f"{tenant_run.tenant_id} {rule}"
+        )
+        unusable.append([rule, "says what no rule says"])
+    return unusable

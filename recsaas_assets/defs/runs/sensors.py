@@ -35,7 +35,7 @@ from resources.events.log import EventLog
 from resources.jobs.kinds.erasures import tenants_to_retrain
 from resources.landing.folders import linked_folders, list_landing
 from resources.landing.names import shown
-from resources.training.runs import newest_failed_under_other_code, note_end
+from resources.training.runs import newest_failed_under_other_code, next_run_at, note_end
 from resources.uploads.contract.columns import Kind
 
 _RUN_KEY_TAG = "dagster/run_key"
@@ -80,6 +80,7 @@ def new_uploads(context: SensorEvaluationContext, platform: PlatformResource) ->
         busy=busy_tenants(instance),
         known={TenantId.parse(name) for name in instance.get_dynamic_partitions(str(tenants_partitions.name))},
         outcome_of=partial(_outcome, instance),
+        held_until=partial(_held_until, platform),
     )
     requests = [RunRequest(run_key=request.key, partition_key=str(tenant)) for tenant, request in plan.requests.items()]
     reason = "; ".join(plan.notes) or "No uploads are waiting."
@@ -181,6 +182,11 @@ def _waiting(platform: PlatformResource) -> dict[TenantId, str]:
             continue
         waiting[tenant.id] = digest([f"code {code_version()}", *(reason.what for reason in found)])
     return waiting
+
+
+def _held_until(platform: PlatformResource, tenant: TenantId) -> datetime | None:
+    until = next_run_at(platform.db, tenant)
+    return until if until is not None and until > datetime.now(UTC) else None
 
 
 def _has_interactions(platform: PlatformResource, tenant: TenantId) -> bool:

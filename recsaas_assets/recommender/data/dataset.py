@@ -11,12 +11,16 @@ from upath import UPath
 
 from recsaas_assets.recommender.data.id_map import IdMap
 from recsaas_assets.recommender.data.pairs import Pairs
-from resources.base.errors import InvalidInput
+from resources.base.errors import InvalidInput, NothingToLearn
 from resources.storage.lake import read_json, read_parquet, write_json, write_parquet
 
 _PARTS = ("train", "validation", "before_test", "test", "full")
 _LIVE_PARTS = ("before_live", "since_live")
 _DAY_US = 86_400_000_000
+LEAST_PAIR_WEIGHT = 1e-6
+"""Less is what rounding leaves of sums that come to nothing, and no weight in single precision. The dbt model
+`interaction_weights` has the same bound."""
+_OF_ONE_TYPE = ("user_id", "item_id", "interaction_type")
 
 
 class TimeSplit(BaseModel):
@@ -154,11 +158,12 @@ def _digest_pairs(digest: "hashlib._Hash", name: str, pairs: Pairs) -> None:
 def pair_weights(signals: pl.DataFrame | pl.LazyFrame, cap: float) -> pl.DataFrame:
     """Sum the signals of every user × item pair: user_id, item_id, weight (0 < weight ≤ cap), last_timestamp.
 
-    A negative signal (dislike) anywhere in the pair's history removes the pair. Only the rows given are looked at, so
-    a part of the split is weighted without any later interaction.
+    A negative signal (dislike) anywhere in the pair's history removes the pair. Pieces that came back, in rows with
+    ``pieces`` below 0, take their share off the purchases of the pair. Only the rows given are looked at, so a part of
+    the split is weighted without any later interaction.
     """
     grouped = (
-        signals.lazy()
+        _less_returns(signals.lazy())
         .group_by("user_id", "item_id")
         .agg(
             pl.col("signal").sum().alias("weight"),
@@ -166,10 +171,30 @@ def pair_weights(signals: pl.DataFrame | pl.LazyFrame, cap: float) -> pl.DataFra
             pl.col("timestamp").max().alias("last_timestamp"),
         )
     )
-    kept = grouped.filter((pl.col("lowest") >= 0) & (pl.col("weight") > 0))
+    kept = grouped.filter((pl.col("lowest") >= 0) & (pl.col("weight") >= LEAST_PAIR_WEIGHT))
     capped = kept.with_columns(pl.col("weight").clip(upper_bound=cap))
     pairs = capped.select("user_id", "item_id", "weight", "last_timestamp")
     return pairs.collect(engine="streaming").sort("user_id", "item_id")
+
+
+def _less_returns(signals: pl.LazyFrame) -> pl.LazyFrame:
+    """Signals less what was taken back, as `int_kept_lines` nets it; signals of older builds have no pieces."""
+    if "pieces" not in signals.collect_schema().names():
+        return signals
+    pieces = pl.col("pieces")
+    back = _collected(signals.filter(pieces < 0).group_by(_OF_ONE_TYPE).agg((-pieces.sum()).alias("back")))
+    if back.is_empty():
+        return signals
+    taken = (
+        signals.filter(pieces > 0)
+        .join(back.lazy(), on=_OF_ONE_TYPE, how="semi")
+        .group_by(_OF_ONE_TYPE)
+        .agg(pieces.sum().alias("taken"))
+    )
+    share = 1 - pl.col("back") / pl.col("taken")
+    kept = back.lazy().join(taken, on=_OF_ONE_TYPE, how="inner").select(*_OF_ONE_TYPE, share=share.clip(lower_bound=0))
+    joined = signals.join(kept, on=_OF_ONE_TYPE, how="left")
+    return joined.with_columns(pl.col("signal") * pl.col("share").fill_null(1.0)).drop("share")
 
 
 def build_training_set(
@@ -185,14 +210,16 @@ def build_training_set(
     interaction; a lazy frame is read as a stream, so that memory holds its pairs. ``catalogue_item_ids`` get a row too,
     interacted or not. ``fractions`` are of the interactions.
     ``live_until`` is the time of the newest interaction that the live release has seen.
-    Raises InvalidInput when no pair with a positive weight is left.
+    Raises NothingToLearn when no pair with a positive weight is left.
     """
     if abs(sum(fractions) - 1) > 1e-9 or min(fractions) < 0:
         raise InvalidInput(f"Split fractions must be ≥ 0 and add up to 1, not {fractions}.")
     signals = signals.lazy()
     times = _collected(signals.select("timestamp"))["timestamp"]
     if times.is_empty():
-        raise InvalidInput("There are no interactions to train on; upload an interactions file, then run again.")
+        raise NothingToLearn(
+            "Not ready: there are no interactions to train on; upload an interactions file, then run again."
+        )
     users = IdMap.from_ids(_different(signals, "user_id").to_list())
     item_ids = pl.concat([_different(signals, "item_id"), catalogue_item_ids.cast(pl.String)])
     items = IdMap.from_ids(item_ids.unique().to_list())
@@ -202,7 +229,10 @@ def build_training_set(
 
     full, disliked = to_pairs(signals), _disliked(signals, users, items)
     if len(full) == 0:
-        raise InvalidInput("No interaction has a positive signal; upload views, clicks, ratings, likes or purchases.")
+        raise NothingToLearn(
+            "Not ready: no interaction says that anybody likes anything (dislikes, returned purchases and types with a "
+            "weight of 0 do not); upload views, clicks, ratings, likes or purchases."
+        )
     split = _split_times(times.sort(), fractions)
     if split.validation_start is None or split.test_start is None:
         nothing = Pairs.empty()

@@ -9,9 +9,10 @@ from functools import partial
 from sqlalchemy import delete, func, select
 
 from resources.control_db.event_exports import EventExport, list_event_exports, replace_event_export
+from resources.control_db.event_rows import events_about
 from resources.control_db.tables import EventRow
 from resources.erasure.places.matching import count_in_table, rows_of
-from resources.erasure.places.trace import Finding, Subject, Trace
+from resources.erasure.places.trace import Subject, Trace, UserData
 from resources.erasure.places.uploads import REWRITTEN
 from resources.events.export import verify_piece, write_piece
 from resources.storage.lake import read_parquet
@@ -25,23 +26,25 @@ def traces_in_events(subject: Subject) -> Iterator[Trace]:
     Raises:
         CorruptArtifact: a piece is not what was written.
     """
-    count = select(func.count()).where(EventRow.tenant_id == subject.tenant.value, EventRow.user_id == subject.user_id)
+    count = select(func.count()).select_from(EventRow).where(events_about(subject.tenant, subject.user_id))
     with subject.db.read() as session:
         rows = session.scalar(count) or 0
     if rows:
-        yield Trace(Finding(place=EVENTS, rows=rows, done=REWRITTEN), partial(_delete_events, subject))
+        yield Trace(UserData(place=EVENTS, rows=rows, done=REWRITTEN), partial(_delete_events, subject))
     for piece in list_event_exports(subject.db, subject.tenant):
         verify_piece(subject.folder.events, piece)
         rows = count_in_table(subject.folder.events / piece.file, subject.user_id)
         if rows:
-            finding = Finding(place=f"events/{piece.first_seq}-{piece.last_seq}", rows=rows, done=REWRITTEN)
+            finding = UserData(place=f"events/{piece.first_seq}-{piece.last_seq}", rows=rows, done=REWRITTEN)
             yield Trace(finding, partial(_rewrite, subject, piece))
 
 
 def _delete_events(subject: Subject) -> None:
     with subject.db.write() as session:
         session.execute(
-            delete(EventRow).where(EventRow.tenant_id == subject.tenant.value, EventRow.user_id == subject.user_id)
+            delete(EventRow)
+            .where(events_about(subject.tenant, subject.user_id))
+            .execution_options(synchronize_session=False)
         )
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from upath import UPath
 
 from resources.erasure.places.matching import count_in_table, rows_of
-from resources.erasure.places.trace import Finding, Subject, Trace
+from resources.erasure.places.trace import Subject, Trace, UserData
 from resources.jobs.kinds.exports import note_file_gone
 from resources.storage.lake import local_file
 from resources.storage.listing import list_files
@@ -29,7 +29,7 @@ def traces_in_exports(subject: Subject) -> Iterator[Trace]:
             continue
         rows = _count(folder / file.name, subject.user_id)
         if rows:
-            finding = Finding(place=f"exports/{file.name}", rows=rows, done=_DONE)
+            finding = UserData(place=f"exports/{file.name}", rows=rows, done=_DONE)
             yield Trace(finding, partial(_remove, subject, folder / file.name))
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import IO, cast
 
 from resources.erasure.places.matching import names_user, stream_names_user, without_user
-from resources.erasure.places.trace import Finding, Subject, Trace
+from resources.erasure.places.trace import Subject, Trace, UserData
 from resources.landing.folders import list_landing, opened_file
 from resources.landing.names import NOTICE, shown
 from resources.landing.refused import forget_refused, refused_content
@@ -34,7 +34,7 @@ def traces_in_refused_files(subject: Subject) -> Iterator[Trace]:
         named = {name: _names_user_in_refused(subject, refused_id, name) for name in names}
         if any(answer is not False for answer in named.values()):
             done = _NAMED if any(named.values()) else _UNREAD
-            finding = Finding(place=f"landing/refused/{refused_id}", rows=0, done=done)
+            finding = UserData(place=f"landing/refused/{refused_id}", rows=0, done=done)
             yield Trace(finding, partial(forget_refused, folder, refused_id))
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import gzip
 import re
 import sys
+from contextlib import suppress
 from typing import cast
 
 import polars as pl
 from upath import UPath
 
 from resources.base.errors import UploadRefused
+from resources.base.ids import spelled
 from resources.storage.lake import scan_parquet
 from resources.uploads.contract.columns import REJECTED_REASON, Kind
 from resources.uploads.dialects.encoding import DecodedStream, Readable, find_encoding
 from resources.uploads.headers.words import key_of
+from resources.uploads.normalising.ids import is_id
 
 USER = "user_id"
 _USER_KEY = key_of(USER)
@@ -27,7 +30,7 @@ _RAGGED = "fields and the header has"
 
 def rows_of(user_id: str) -> pl.Expr:
     """Rows of a table of ours that are the user's."""
-    return pl.col(USER).eq_missing(pl.lit(user_id))
+    return is_id(pl.col(USER), user_id)
 
 
 def user_columns(headers: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
@@ -101,7 +104,7 @@ def _text_names_user(handle: Readable, user_id: str) -> bool:
 def stream_names_user(handle: Readable, user_id: str, *, most: int = sys.maxsize) -> bool | None:
     """Whether a text names the user in its first `most` bytes; None when it goes on after them."""
     # A file that begins as ASCII may go on as Windows-1252.
-    pattern, overlap = _pattern(user_id, *_in_windows_1252(user_id)), 2 * len(user_id.encode()) + 2
+    pattern, overlap = _pattern(user_id), 4 * len(user_id.encode()) + 8
     kept = b""
     while block := handle.read(_BLOCK):
         window = kept + block
@@ -115,18 +118,15 @@ def stream_names_user(handle: Readable, user_id: str, *, most: int = sys.maxsize
     return pattern.search(kept) is not None
 
 
-def _in_windows_1252(user_id: str) -> tuple[bytes, ...]:
-    try:
-        return (user_id.encode("cp1252"),)
-    except UnicodeEncodeError:
-        return ()
-
-
-def _pattern(user_id: str, *others: bytes) -> re.Pattern[bytes]:
-    forms = {user_id.encode(), user_id.replace('"', '""').encode(), *others}
+def _pattern(user_id: str) -> re.Pattern[bytes]:
+    """Any form of the id in a text, with nothing else beside it."""
+    texts = {each for form in spelled(user_id) for each in (form, form.replace('"', '""'))}
+    forms = {text.encode() for text in texts}
+    with suppress(UnicodeEncodeError):
+        forms.add(user_id.encode("cp1252"))
     wanted = b"|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
     return re.compile(rb"(?<!%s)(?:%s)(?!%s)" % (_BESIDE, wanted, _BESIDE))
 
 
 def _is(cell: pl.Expr, user_id: str) -> pl.Expr:
-    return cell.cast(pl.String).str.strip_chars().eq_missing(pl.lit(user_id))
+    return is_id(cell, user_id)

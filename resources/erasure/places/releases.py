@@ -10,12 +10,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from upath import UPath
 
 from resources.base.errors import CorruptRelease
-from resources.erasure.places.matching import count_in_table
-from resources.erasure.places.trace import Finding, Subject, Trace
+from resources.erasure.places.matching import count_in_table, rows_of
+from resources.erasure.places.trace import Subject, Trace, UserData
 from resources.release.contents import (
     DISLIKED,
     EVALUATION_JSON,
@@ -53,12 +54,12 @@ def traces_in_releases(subject: Subject) -> Iterator[Trace]:
             if summary.is_current:
                 raise
             done = "removed, because it is damaged and may hold the user"
-            yield Trace(Finding(place=f"releases/{version}", rows=0, done=done), partial(store.remove, version))
+            yield Trace(UserData(place=f"releases/{version}", rows=0, done=done), partial(store.remove, version))
             continue
         if rows:
             copy = copy_name(version, subject.work_id)
             done = f"replaced by {copy}, which has neither the user's id nor vector nor history"
-            finding = Finding(place=f"releases/{version}", rows=rows, done=done)
+            finding = UserData(place=f"releases/{version}", rows=rows, done=done)
             yield Trace(finding, partial(_replace, store, version, copy, subject), retrain=True)
 
 
@@ -73,9 +74,10 @@ def releases_with(store: ReleaseStore, user_id: str) -> tuple[ReleaseManifest, .
 
 def seen_items_in(directory: UPath, user_id: str) -> tuple[str, ...]:
     """Items that a release knows the user to have met: those the user dislikes, then the others, most recent last."""
-    row = read_parquet(directory / USER_IDS)["user_id"].index_of(user_id)
-    if row is None:
+    known = read_parquet(directory / USER_IDS).select(rows_of(user_id).arg_true()).to_series().to_list()
+    if not known:
         return ()
+    row = known[0]
     start, end = _array(directory / SEEN_INDPTR)[row : row + 2]
     rows = _array(directory / SEEN_ITEMS)[start:end]
     if (directory / DISLIKED).exists():
@@ -112,8 +114,17 @@ def read_contents(directory: UPath) -> ReleaseContents:
 
 
 def contents_without(contents: ReleaseContents, user_id: str) -> ReleaseContents:
-    """The contents with the user's row taken out of ids, vectors, histories and dislikes; items and index stay."""
-    row = contents.user_ids.index(user_id)
+    """The contents with the user's rows taken out of ids, vectors, histories and dislikes; items and index stay.
+
+    There are two in a release that an earlier version made from two forms of the id.
+    """
+    rows = pl.DataFrame({"user_id": contents.user_ids}).select(rows_of(user_id).arg_true()).to_series()
+    for row in reversed(rows.to_list()):
+        contents = _without_row(contents, row)
+    return contents
+
+
+def _without_row(contents: ReleaseContents, row: int) -> ReleaseContents:
     start, end = contents.seen_indptr[row : row + 2]
     indptr = np.delete(contents.seen_indptr, row + 1)
     indptr[row + 1 :] -= end - start
@@ -139,7 +150,7 @@ def contents_without(contents: ReleaseContents, user_id: str) -> ReleaseContents
 
 
 def _rows(store: ReleaseStore, summary: ReleaseSummary, user_id: str) -> int:
-    """Rows of the user: 0, or 1 in a release whose every byte is as it was written."""
+    """Rows of the user: none, or some in a release whose every byte is as it was written."""
     if summary.manifest is None:
         raise CorruptRelease(summary.problem or f"release {summary.version} cannot be read.")
     users = store.directory(summary.version) / USER_IDS

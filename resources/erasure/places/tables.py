@@ -11,7 +11,7 @@ from upath import UPath
 from resources.control_db.event_exports import list_event_exports
 from resources.control_db.uploads import list_uploads
 from resources.erasure.places.matching import count_in_table
-from resources.erasure.places.trace import Finding, Subject, Trace
+from resources.erasure.places.trace import Subject, Trace, UserData
 from resources.erasure.places.uploads import REWRITTEN, remove_rows
 from resources.events.export import remove_unnamed_pieces
 from resources.storage.lake import local_path
@@ -38,7 +38,7 @@ def traces_in_tables(subject: Subject) -> Iterator[Trace]:
         ):
             continue
         if rows := count_in_table(root / file.name, subject.user_id):
-            finding = Finding(place=file.name, rows=rows, done=REWRITTEN)
+            finding = UserData(place=file.name, rows=rows, done=REWRITTEN)
             yield Trace(finding, partial(remove_rows, root / file.name, subject.user_id))
 
 
@@ -51,9 +51,9 @@ def traces_in_training(subject: Subject) -> Iterator[Trace]:
     """
     kept = [folder / "users.parquet" for folder in (subject.folder.model, subject.folder.training)]
     if rows := max((count_in_table(users, subject.user_id) for users in kept if users.exists()), default=0):
-        yield Trace(Finding(place="model", rows=rows, done=_TRAINING), partial(remove_folder, subject.folder.model))
+        yield Trace(UserData(place="model", rows=rows, done=_TRAINING), partial(remove_folder, subject.folder.model))
         done = partial(_remove_training, subject.folder.training)
-        yield Trace(Finding(place="training", rows=rows, done=_TRAINING), done, retrain=True)
+        yield Trace(UserData(place="training", rows=rows, done=_TRAINING), done, retrain=True)
 
 
 def traces_of_dead_processes(subject: Subject) -> Iterator[Trace]:
@@ -70,7 +70,7 @@ def traces_of_dead_processes(subject: Subject) -> Iterator[Trace]:
         left |= {f"uploads/{path.name}": True for path in stored if path.is_dir() and path.name not in known}
     for name, is_folder in sorted(left.items()):
         remove = partial(remove_folder, root / name) if is_folder else partial((root / name).unlink, missing_ok=True)
-        yield Trace(Finding(place=name, rows=0, done=_LEFT_BEHIND), remove)
+        yield Trace(UserData(place=name, rows=0, done=_LEFT_BEHIND), remove)
     for folder in subject.folder.scratch.glob(".dbt-*"):
         shutil.rmtree(folder)
     ledger = list_event_exports(subject.db, subject.tenant)

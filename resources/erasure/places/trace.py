@@ -13,7 +13,7 @@ from resources.decisions.store import DecisionStore
 from resources.storage.lake import Lake, TenantLake
 
 
-class Finding(BaseModel):
+class UserData(BaseModel):
     """Data of the user in one place. `rows` are the user's; `done` says what became of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,7 +27,7 @@ class Finding(BaseModel):
 class Trace:
     """A finding that is still there. `remove` may be called again after a crash in the middle of it."""
 
-    finding: Finding
+    finding: UserData
     remove: Callable[[], object]
     retrain: bool = False
 
@@ -49,9 +49,9 @@ class Subject:
         return self.lake.tenant(self.tenant)
 
 
-def merged(earlier: Iterable[Finding], later: Iterable[Finding]) -> tuple[Finding, ...]:
+def merged(earlier: Iterable[UserData], later: Iterable[UserData]) -> tuple[UserData, ...]:
     """One finding per place, with the most rows that were ever seen there: a second look sees what is left."""
-    found: dict[str, Finding] = {}
+    found: dict[str, UserData] = {}
     for finding in (*earlier, *later):
         known = found.get(finding.place)
         if known is None or known.rows < finding.rows:

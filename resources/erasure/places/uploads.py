@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 from upath import UPath
 
+from resources.base.ids import normalise_id
 from resources.control_db.tables import JobRow
 from resources.control_db.uploads import UploadRecord, list_uploads
 from resources.erasure.places.matching import (
@@ -20,7 +21,7 @@ from resources.erasure.places.matching import (
     without_user,
 )
 from resources.erasure.places.original import original_names_user
-from resources.erasure.places.trace import Finding, Subject, Trace
+from resources.erasure.places.trace import Subject, Trace, UserData
 from resources.jobs.model import JobKind
 from resources.jobs.store import list_jobs
 from resources.storage.lake import parts, read_json, scan_parquet, sink_parquet, write_json
@@ -50,16 +51,28 @@ def traces_in_job_reports(subject: Subject) -> Iterator[Trace]:
         report = job.result.get("report")
         hits = report_without(report, subject.user_id)[1] if report else 0
         if hits:
-            finding = Finding(place=f"control DB: upload_jobs/{job.id}", rows=hits, done=_REPORT)
+            finding = UserData(place=f"control DB: upload_jobs/{job.id}", rows=hits, done=_REPORT)
             yield Trace(finding, partial(_scrub_job_report, subject, job.id))
 
 
 def report_without(report: dict[str, Any], user_id: str) -> tuple[dict[str, Any], int]:
-    """A report as JSON without the user, and how many of its errors named them."""
+    """A report as JSON without the user, and how many of its errors and findings named them."""
     errors = report.get("validation_errors") or []
     scrubbed = [_error_without(error, user_id) for error in errors]
     hits = sum(after != before for after, before in zip(scrubbed, errors, strict=True))
-    return {**report, "validation_errors": scrubbed}, hits
+    without = {**report, "validation_errors": scrubbed}
+    for name in ("notes", "warnings"):
+        found = report.get(name) or []
+        without[name] = [_finding_without(each, user_id) for each in found]
+        hits += sum(after != before for after, before in zip(without[name], found, strict=True))
+    return without, hits
+
+
+def _finding_without(finding: dict[str, Any], user_id: str) -> dict[str, Any]:
+    """Examples of a finding may be ids, or rows."""
+    short = user_id[:MAX_VALUE_CHARACTERS]
+    shown = [each for each in finding["examples"] if normalise_id(each) != short and not names_user(each, user_id)]
+    return {**finding, "examples": shown}
 
 
 def _traces_in(subject: Subject, upload: UploadRecord) -> Iterator[Trace]:
@@ -70,18 +83,18 @@ def _traces_in(subject: Subject, upload: UploadRecord) -> Iterator[Trace]:
     for original in sorted(folder.glob("original.*"), key=lambda path: path.name):
         if accepted or rejected or original_names_user(subject, original, kind):
             rows = sum(finding.rows for _, finding in (*accepted, *rejected))
-            finding = Finding(place=f"{place}/{original.name}", rows=rows, done=_ORIGINAL)
+            finding = UserData(place=f"{place}/{original.name}", rows=rows, done=_ORIGINAL)
             yield Trace(finding, partial(original.unlink, missing_ok=True))
     report = folder / "report.json"
     if report.exists() and (hits := report_without(read_json(report), subject.user_id)[1]):
-        finding = Finding(place=f"{place}/report.json", rows=hits, done=_REPORT)
+        finding = UserData(place=f"{place}/report.json", rows=hits, done=_REPORT)
         yield Trace(finding, partial(_scrub_report, report, subject.user_id))
     if accepted:
         lines = scan_parquet([path for path, _ in accepted]).filter(rows_of(subject.user_id)).select(ROW_NUMBER)
         for keys in sorted(folder.glob("keys*.parquet"), key=lambda path: path.name):
             rows = scan_parquet([keys]).join(lines, on=ROW_NUMBER, how="semi").select(pl.len()).collect().item()
             if rows:
-                finding = Finding(place=f"{place}/{keys.name}", rows=rows, done=_KEYS)
+                finding = UserData(place=f"{place}/{keys.name}", rows=rows, done=_KEYS)
                 yield Trace(finding, partial(_remove_keys, keys, lines))
     for path, finding in rejected:
         yield Trace(finding, partial(_rewrite_rejected, path, subject.user_id, kind))
@@ -102,7 +115,7 @@ def rejected_rows_of(path: UPath, user_id: str, kind: Kind) -> pl.LazyFrame:
 
 def _counted(
     subject: Subject, files: tuple[UPath, ...], place: str, *, kind: Kind | None = None
-) -> list[tuple[UPath, Finding]]:
+) -> list[tuple[UPath, UserData]]:
     """Parts with rows of the user; with `kind` they hold rejected rows."""
     found = []
     for path in files:
@@ -113,7 +126,7 @@ def _counted(
         )
         if rows:
             name = f"{place}/{path.parent.name}/{path.name}"
-            found.append((path, Finding(place=name, rows=rows, done=REWRITTEN)))
+            found.append((path, UserData(place=name, rows=rows, done=REWRITTEN)))
     return found
 
 
@@ -142,9 +155,9 @@ def _scrub_job_report(subject: Subject, job_id: str) -> None:
 def _error_without(error: dict[str, Any], user_id: str) -> dict[str, Any]:
     """Values are cut in reports, so a long id may be there in part."""
     short = user_id[:MAX_VALUE_CHARACTERS]
-    if error.get(USER) in (user_id, short):
+    if normalise_id(error.get(USER) or "") in (user_id, short):
         error = {**error, USER: None, "value": None}
-    if isinstance(value := error.get("value"), str) and (value.strip() == short or names_user(value, user_id)):
+    if isinstance(value := error.get("value"), str) and (normalise_id(value) == short or names_user(value, user_id)):
         error = {**error, "value": None}
     if names_user(error["error"], user_id):
         error = {**error, "error": without_user(error["error"], user_id)}

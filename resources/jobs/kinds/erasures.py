@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from resources.base.errors import TenantNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.event_rows import events_about
 from resources.control_db.tables import EventRow, JobRow, TenantRow, UploadRow
 from resources.control_db.tenants import take_turns
 from resources.jobs import store
@@ -77,7 +78,7 @@ def request_erasure(db: ControlDb, tenant: TenantId, user_id: str, now: datetime
             raise TenantNotFound(f"There is no tenant {tenant}; `recsaas tenant list` shows those that exist.")
         row = session.scalars(select(JobRow).where(*_pending(tenant), JobRow.subject == user_id)).first()
         gone = session.execute(
-            delete(EventRow).where(EventRow.tenant_id == tenant.value, EventRow.user_id == user_id)
+            delete(EventRow).where(events_about(tenant, user_id)).execution_options(synchronize_session=False)
         ).rowcount  # type: ignore[attr-defined]
         if row is None:
             erasure_id = f"erasure-{secrets.token_hex(12)}"

@@ -20,7 +20,7 @@ from resources.uploads.checking.duplicates import Repeats
 from resources.uploads.checking.inspect import Inspection, text_of_rows
 from resources.uploads.checking.parts import Part, PartWriter, write_part
 from resources.uploads.contract.columns import REJECTED_ROW, Kind, id_column
-from resources.uploads.contract.findings import Finding, Level, merge
+from resources.uploads.contract.findings import Finding, FindingLevel, merge
 from resources.uploads.contract.report import (
     MAX_LISTED_ERRORS,
     RowError,
@@ -33,7 +33,9 @@ from resources.uploads.headers.variants import merged_items
 from resources.uploads.parsing.batch import first_errors, rejected_rows, row_error
 from resources.uploads.parsing.csv_reader import ROW_NUMBER
 from resources.uploads.parsing.hashing import Hashes
-from resources.uploads.parsing.statistics import PartSummary, add_up, summarise
+from resources.uploads.parsing.statistics import PartSummary, add_up, findings_of, personal_columns, summarise
+
+OTHER_CONTENT = "with another user, item or type: give each line of an order an event_id of its own, such as order-17-2"
 
 _PREVIEW_ROWS = 10
 
@@ -60,8 +62,9 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
     if conflicts:
         rejected, found = _with_conflicts(inspection, repeats, work / "all-rejected")
         errors = first_errors((*errors, *found))
-        counts[f"{id_column(kind)}.repeated"] = conflicts
-    findings = inspection.findings
+        counts[f"{_conflict_column(kind)}.{'conflict' if kind is Kind.INTERACTIONS else 'repeated'}"] = conflicts
+    summaries = _summaries(accepted)
+    findings = (*inspection.findings, *personal_columns(inspection.headers), *findings_of(summaries))
     if len(repeats.variants):
         findings = merge((*findings, Finding("variant_rows", "item_id", len(repeats.variants))))
     layout = inspection.layout
@@ -82,12 +85,12 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
         rows_duplicate=repeats.duplicates,
         rows_ignored=inspection.rows_ignored,
         reading=inspection.reading.model_copy(update={"columns": inspection.columns}),
-        notes=reported(findings, Level.NOTE),
-        warnings=reported(findings, Level.WARNING),
+        notes=reported(findings, FindingLevel.NOTE),
+        warnings=reported(findings, FindingLevel.WARNING),
         columns_ignored=() if kind is Kind.USERS else layout.ignored,  # of users they are attributes
         validation_errors=errors,
         errors_by_rule=counts,
-        statistics=add_up(kind, _summaries(accepted), catalogue),
+        statistics=add_up(kind, summaries, catalogue),
     )
     return CheckedUpload(_files(accepted), _files(rejected), repeats.gone, report)
 
@@ -133,7 +136,7 @@ def _merged(inspection: Inspection, variants: npt.NDArray[np.void]) -> pl.DataFr
 
 def _with_conflicts(inspection: Inspection, repeats: Repeats, folder: Path) -> tuple[tuple[Part, ...], list[RowError]]:
     """Put conflicting rows among the rejected ones, as the file has them: their text is read from the file again."""
-    kind, column = inspection.kind, id_column(inspection.kind)
+    kind, column = inspection.kind, _conflict_column(inspection.kind)
     rows, first_rows = repeats.conflicts["row"], repeats.conflicts["first_row"]
     old = iter(inspection.rejected)
     held = pl.read_parquet(next(old).path)
@@ -144,8 +147,7 @@ def _with_conflicts(inspection: Inspection, repeats: Repeats, folder: Path) -> t
             if text.is_empty():
                 continue
             first = first_rows[np.searchsorted(rows, text[ROW_NUMBER].to_numpy())]
-            why = pl.select(pl.format("repeats the id of line {} with other values; keep one of the two", first))
-            reasons = why.to_series()
+            reasons = _why(kind, pl.Series(first))
             listed = text.head(max(0, MAX_LISTED_ERRORS - len(errors)))
             errors += [
                 row_error(kind, row, column, reason)
@@ -166,6 +168,21 @@ def _with_conflicts(inspection: Inspection, repeats: Repeats, folder: Path) -> t
         for part in old:
             writer.add(pl.read_parquet(part.path))
         return writer.finish(), errors
+
+
+def _conflict_column(kind: Kind) -> str:
+    """The column whose value two rows share that say something else."""
+    return "event_id" if kind is Kind.INTERACTIONS else id_column(kind)
+
+
+def _why(kind: Kind, first: pl.Series) -> pl.Series:
+    """Reasons why rows conflict with the rows on the lines `first`, 0 for rows that are stored; shape (n,)."""
+    line = pl.lit(first)
+    if kind is not Kind.INTERACTIONS:
+        why = pl.format("repeats the id of line {} with other values; keep one of the two", line)
+        return pl.select(why).to_series()
+    other = pl.when(line == 0).then(pl.lit("an interaction that is stored")).otherwise(pl.format("line {}", line))
+    return pl.select(pl.format(f"is that of {{}} {OTHER_CONTENT}", other)).to_series()
 
 
 def _summaries(parts: Sequence[Part]) -> list[PartSummary]:

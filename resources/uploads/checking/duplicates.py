@@ -16,7 +16,7 @@ from resources.uploads.checking.inspect import Inspection
 from resources.uploads.contract.columns import DELETED, Kind
 from resources.uploads.deduplication.earlier import EarlierRows
 from resources.uploads.deduplication.entries import ENTRY, Entries
-from resources.uploads.deduplication.pairs import OWN_FILE, Lines, Mask, PairFiles, compare
+from resources.uploads.deduplication.pairs import OWN_FILE, Mask, PairFiles, PairRows, compare
 
 CONFLICT = np.dtype([("row", "<i8"), ("first_row", "<i8")])
 
@@ -26,7 +26,8 @@ class Repeats:
     """`gone` says for each line whether its row is to be left out (Boolean, shape (last line + 1,)).
 
     `duplicates` of the rows that are gone say what an earlier one says. The others are `conflicts`, to be rejected:
-    they have the id of the row on the line `first_row` and say something else (type `CONFLICT`, sorted by `row`).
+    they have the id of the row on the line `first_row`, or for 0 of a row that is stored, and say something else (type
+    `CONFLICT`, sorted by `row`). The id is the `event_id` of interactions.
     `variants`, of the same type, are duplicates that have something to add to the row on the line `first_row`.
     """
 
@@ -39,10 +40,11 @@ class Repeats:
 def find_repeats(inspection: Inspection, earlier: EarlierRows, *, work: Path) -> Repeats:
     """Find the rows that repeat an earlier one of the file, or a stored one.
 
-    Interactions repeat one that has their `event_id`, whatever else it says. Of the others, those equal in user, item,
-    type and timestamp are one: quantity, price and the other columns do not count, so two equal lines of one basket are
-    one interaction. Items and users repeat a row of the file with their id and the same contents, or the newest stored
-    row of their id when it has the same contents. In a file where several rows describe one item, those are variants.
+    Interactions repeat one that has their `event_id`, user, item and type; one that has their `event_id` and another
+    user, item or type is a conflict. Of the others, those equal in user, item, type and timestamp are one: quantity,
+    price and the other columns do not count, so two equal lines of one basket are one interaction. Items and users
+    repeat a row of the file with their id and the same contents, or the newest stored row of their id when it has the
+    same contents. In a file where several rows describe one item, those are variants.
     """
     kind, files = inspection.kind, [part.path for part in inspection.valid]
     gone = np.zeros(max(part.last_row for part in inspection.valid) + 1, dtype=bool)
@@ -58,13 +60,15 @@ def find_repeats(inspection: Inspection, earlier: EarlierRows, *, work: Path) ->
                     pairs.add(rows, sources, their_rows)
         for window in pairs.windows():
             equal = compare(kind, window, files, earlier.files)
-            if kind is Kind.INTERACTIONS:
-                gone[window["row"][equal.other if name == "event" else equal.key]] = True
+            if kind is Kind.INTERACTIONS and name == "key":
+                gone[window["row"][equal.key]] = True
                 continue
-            gone[window["row"][equal.key & equal.other]] = True
-            other = equal.key & ~equal.other & (window["source"] == OWN_FILE)
-            gone[window["row"][other]] = True
-            conflicts.append(_conflicts(window["row"][other], window["their_row"][other]))
+            if name == "event":
+                same, other = equal.other & equal.content, equal.other & ~equal.content
+            else:
+                same, other = equal.key & equal.other, equal.key & ~equal.other & (window["source"] == OWN_FILE)
+            gone[window["row"][same | other]] = True
+            conflicts.append(_conflicts(window[other]))
     nothing = np.zeros(0, dtype=CONFLICT)
     found = np.concatenate(conflicts) if conflicts else nothing
     conflicting, variants = (nothing, found) if inspection.several_rows else (found, nothing)
@@ -91,7 +95,10 @@ def _first_of_each(chunks: Iterator[Entries], gone: Mask, pairs: PairFiles) -> E
     return firsts
 
 
-def _conflicts(rows: Lines, first_rows: Lines) -> npt.NDArray[np.void]:
-    found = np.empty(len(rows), dtype=CONFLICT)
-    found["row"], found["first_row"] = rows, first_rows
-    return found
+def _conflicts(pairs: PairRows) -> npt.NDArray[np.void]:
+    """One conflict for each row of these pairs, with a row of the same file if there is one."""
+    found = np.empty(len(pairs), dtype=CONFLICT)
+    found["row"] = pairs["row"]
+    found["first_row"] = np.where(pairs["source"] == OWN_FILE, pairs["their_row"], 0)
+    found = found[np.lexsort((-found["first_row"], found["row"]))]
+    return found[np.concatenate([[True], found["row"][1:] != found["row"][:-1]])] if len(found) else found

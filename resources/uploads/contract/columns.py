@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import get_args
 
 import polars as pl
 
+from resources.tenants.settings import InteractionType
+
 MAX_TEXT_BYTES = 100_000
 """Bytes of a text that says no less, such as a description, or of a column that is not listed."""
-INTERACTION_TYPES = ("view", "click", "add_to_cart", "purchase", "rating", "like", "dislike")
+INTERACTION_TYPES: tuple[str, ...] = get_args(InteractionType)
 TIME = pl.Datetime("us", "UTC")
 
 # Columns of the rejected-rows download that are ours; a file that is uploaded again may still have them.
@@ -93,7 +96,7 @@ _COLUMNS: dict[Kind, tuple[ColumnSpec, ...]] = {
         ColumnSpec("timestamp", ValueType.TIME, "when", required=True),
         ColumnSpec("rating", ValueType.NUMBER, "the user's rating; required when the type is rating"),
         ColumnSpec("duration_seconds", ValueType.NUMBER, "how long"),
-        ColumnSpec("quantity", ValueType.NUMBER, "how many"),
+        ColumnSpec("quantity", ValueType.NUMBER, "how many; below 0 for pieces that a purchase or a cart gives back"),
         ColumnSpec("price", ValueType.MONEY, "price paid for one"),
         ColumnSpec("session_id", ValueType.ID, "the visit it belongs to"),
         ColumnSpec("event_id", ValueType.ID, "the shop's id of the event; makes a retry harmless"),

@@ -13,7 +13,7 @@ MAX_EXAMPLES = 5
 """Examples of a finding that a report lists."""
 
 
-class Level(StrEnum):
+class FindingLevel(StrEnum):
     """`note`: how something was read; `warning`: somebody should look at it."""
 
     NOTE = "note"
@@ -24,7 +24,7 @@ class Level(StrEnum):
 class FindingMeaning:
     """A kind of finding: how much it matters, and a sentence that says what it is and what to do."""
 
-    level: Level
+    level: FindingLevel
     message: str
 
 
@@ -61,6 +61,12 @@ _NOTES = {
     "excel_days": "Numbers of days, as spreadsheets count them, were read as times.",
     "type_mapped": "Names of interaction types were read as ours.",
     "type_ignored": "Rows were left out, because the tenant's settings map the name of their type onto `ignore`.",
+    "id_cleaned": "Characters that nobody sees were taken off these ids, and letters in two parts were joined.",
+    "id_unwrapped": 'The formulas (="…") or apostrophes that a spreadsheet puts around ids were taken off.',
+    "id_whole_float": "Whole numbers with decimals, such as 17850.0, were read as their digits.",
+    "id_emptied": "These words stand for nothing and were read as an empty cell.",
+    "personal_columns": "These columns look like personal data. No model uses them, and they are kept as attributes "
+    "until the user is erased: leave them out of the file.",
 }
 _WARNINGS = {
     "read_as_windows_1252": "The file is not UTF-8 and was read as Windows-1252. Look at the words; if they are "
@@ -97,11 +103,20 @@ _WARNINGS = {
     "unknown_type": "Rows whose interaction type is unknown were rejected. Map such names onto ours, or onto "
     "`ignore` to leave their rows out: `recsaas tenant set TENANT interaction_types.NAME=view`, or "
     "`interaction_types` in the settings of PATCH /api/v1/admin/tenants/{id}; then send the file again.",
+    "id_form_kept": "These ids look as if a spreadsheet or a program had changed them, and others of the column do "
+    "not, so they were kept as they are. The API reads such an id without its formula, apostrophe or decimals: export "
+    "the column as text.",
+    "id_doubtful": "This id may stand for everybody whom the shop does not know, who would be one customer. If it "
+    "does, leave its rows out, or name it in the setting uploads.placeholder_ids.",
+    "id_dominant": "This id has more than 5 % of the rows and ten times as many as the next. If it stands for "
+    "everybody whom the shop does not know, leave its rows out, or name it in the setting uploads.placeholder_ids.",
+    "id_email": "These ids are e-mail addresses, which are stored as they are, shown in reports and sent with every "
+    "request. Send a number or a hash in their place, the same in files and events.",
 }
 
 FINDINGS: dict[str, FindingMeaning] = {
-    **{code: FindingMeaning(Level.NOTE, message) for code, message in _NOTES.items()},
-    **{code: FindingMeaning(Level.WARNING, message) for code, message in _WARNINGS.items()},
+    **{code: FindingMeaning(FindingLevel.NOTE, message) for code, message in _NOTES.items()},
+    **{code: FindingMeaning(FindingLevel.WARNING, message) for code, message in _WARNINGS.items()},
 }
 """Every code of a finding and what it means; docs/data.md lists them."""
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
 from resources.uploads.contract.columns import Kind
-from resources.uploads.contract.findings import FINDINGS, Finding, Level
+from resources.uploads.contract.findings import FINDINGS, Finding, FindingLevel
 from resources.uploads.contract.quality import UploadQuality
 
 MAX_LISTED_ERRORS = 100
@@ -152,7 +152,7 @@ def status_of(*, accepted: int, rejected: int, duplicate: int) -> UploadStatus:
     return UploadStatus.PARTIAL if rejected else UploadStatus.SUCCESS
 
 
-def reported(findings: Iterable[Finding], level: Level) -> tuple[ReportFinding, ...]:
+def reported(findings: Iterable[Finding], level: FindingLevel) -> tuple[ReportFinding, ...]:
     """Return the findings of one level as a report shows them."""
     return tuple(
         ReportFinding(

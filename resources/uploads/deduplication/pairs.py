@@ -16,7 +16,7 @@ from upath import UPath
 from resources.storage.lake import scan_parquet
 from resources.uploads.contract.columns import Kind
 from resources.uploads.parsing.csv_reader import ROW_NUMBER
-from resources.uploads.parsing.hashing import hash_columns, key_columns, other_columns
+from resources.uploads.parsing.hashing import EVENT_CONTENT, hash_columns, key_columns, other_columns
 
 OWN_FILE = -1
 PAIR = np.dtype([("row", "<i8"), ("source", "<i4"), ("their_row", "<i8")])
@@ -59,10 +59,14 @@ class PairFiles:
 
 @dataclass(frozen=True, slots=True)
 class Equality:
-    """Masks of pairs: equal in their key, and equal in what is compared besides (Boolean, shape (n_pairs,))."""
+    """Masks of pairs: equal in their key, and equal in what is compared besides (Boolean, shape (n_pairs,)).
+
+    `content`: of interactions, whether they agree in all but their time, event id and amounts; else as `other`.
+    """
 
     key: Mask
     other: Mask
+    content: Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class _Rows:
     lines: Lines
     key: npt.NDArray[np.uint64]
     other: npt.NDArray[np.uint64]
+    content: npt.NDArray[np.uint64]
 
 
 def compare(kind: Kind, pairs: PairRows, own: Sequence[Path], sources: Sequence[Sequence[UPath | Path]]) -> Equality:
@@ -82,18 +87,18 @@ def compare(kind: Kind, pairs: PairRows, own: Sequence[Path], sources: Sequence[
     that is not there any more equals nothing.
     """
     salt = secrets.randbits(31) + 1
-    mine = _fetch(kind, own, pairs["row"], salt)
-    found_key, found_other, where = _look_up(mine, pairs["row"])
-    key, other = np.zeros(len(pairs), dtype=bool), np.zeros(len(pairs), dtype=bool)
+    mine = _look_up(_fetch(kind, own, pairs["row"], salt), pairs["row"])
+    equal = Equality(*(np.zeros(len(pairs), dtype=bool) for _ in range(3)))
     for source in np.unique(pairs["source"]).tolist():
         chosen = np.flatnonzero(pairs["source"] == source)
         wanted = pairs["their_row"][chosen]
         files = own if source == OWN_FILE else sources[source]
-        their_key, their_other, there = _look_up(_fetch(kind, files, wanted, salt), wanted)
-        there &= where[chosen]
-        key[chosen] = there & (their_key == found_key[chosen])
-        other[chosen] = there & (their_other == found_other[chosen])
-    return Equality(key, other)
+        theirs = _look_up(_fetch(kind, files, wanted, salt), wanted)
+        there = theirs.there & mine.there[chosen]
+        equal.key[chosen] = there & (theirs.key == mine.key[chosen])
+        equal.other[chosen] = there & (theirs.other == mine.other[chosen])
+        equal.content[chosen] = there & (theirs.content == mine.content[chosen])
+    return equal
 
 
 def _fetch(kind: Kind, files: Sequence[UPath | Path], lines: Lines, salt: int) -> _Rows:
@@ -107,17 +112,24 @@ def _fetch(kind: Kind, files: Sequence[UPath | Path], lines: Lines, salt: int) -
         .collect(engine="streaming")
         .sort(ROW_NUMBER)
     )
-    return _Rows(
-        rows[ROW_NUMBER].to_numpy(),
-        hash_columns(rows, key_columns(kind), salt=salt),
-        hash_columns(rows, others, salt=salt),
-    )
+    other = hash_columns(rows, others, salt=salt)
+    content = hash_columns(rows, EVENT_CONTENT, salt=salt) if kind is Kind.INTERACTIONS else other
+    return _Rows(rows[ROW_NUMBER].to_numpy(), hash_columns(rows, key_columns(kind), salt=salt), other, content)
 
 
-def _look_up(rows: _Rows, lines: Lines) -> tuple[Any, Any, Mask]:
-    """Return the hashes of the rows on `lines`, and which of them are there."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Hashes of the rows on some lines, in their order, and which of them are there; all of shape (n,)."""
+
+    key: npt.NDArray[np.uint64]
+    other: npt.NDArray[np.uint64]
+    content: npt.NDArray[np.uint64]
+    there: Mask
+
+
+def _look_up(rows: _Rows, lines: Lines) -> _Found:
     if not len(rows.lines):
         nothing = np.zeros(len(lines), dtype=np.uint64)
-        return nothing, nothing, np.zeros(len(lines), dtype=bool)
+        return _Found(nothing, nothing, nothing, np.zeros(len(lines), dtype=bool))
     place = np.minimum(np.searchsorted(rows.lines, lines), len(rows.lines) - 1)
-    return rows.key[place], rows.other[place], rows.lines[place] == lines
+    return _Found(rows.key[place], rows.other[place], rows.content[place], rows.lines[place] == lines)

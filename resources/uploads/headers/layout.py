@@ -21,12 +21,12 @@ from resources.uploads.contract.columns import (
 from resources.uploads.contract.findings import Finding
 from resources.uploads.headers.presets import Preset, find_preset
 from resources.uploads.headers.shaping import (
+    ColumnStep,
     Constant,
     FirstFilled,
     FirstOfList,
     InStock,
     Negated,
-    Step,
     Tags,
     complete,
 )
@@ -56,7 +56,7 @@ class Layout:
 
     headers: tuple[str, ...]
     names: tuple[str, ...]
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ColumnStep, ...] = ()
     types: Mapping[str, str] = field(default_factory=dict)
     preset: str | None = None
     variants: bool = False
@@ -159,7 +159,7 @@ class _Choice:
         self._targets: dict[int, str | None] = {}
         self._by_tenant: set[int] = set()
         self._undecided: set[str] = set()
-        self._steps: list[Step] = []
+        self._steps: list[ColumnStep] = []
         self._findings: list[Finding] = []
         self._skus: int | None = None
         self._variants = False
@@ -333,7 +333,7 @@ class _Choice:
                 self._undecided.add(column)
                 self._note("header_ambiguous", column, *(self.headers[place].strip() for place in places))
 
-    def _make(self, step: Step) -> None:
+    def _make(self, step: ColumnStep) -> None:
         self._steps.append(step)
 
     def _note(self, code: str, column: str | None, *examples: str) -> None:

@@ -15,7 +15,7 @@ import polars as pl
 _INTEGER_PART = r"^\s*(-?\d+)(?:[.,]\d+)?\s*$"
 
 
-class Step(Protocol):
+class ColumnStep(Protocol):
     """One step; `column` is what it makes, `needs` the internal names that it reads."""
 
     @property
@@ -120,7 +120,7 @@ class Tags:
         return pl.when(text.str.contains("|", literal=True)).then(text).otherwise(entries.list.join("|")).fill_null("")
 
 
-def complete(frame: pl.DataFrame, steps: Sequence[Step]) -> pl.DataFrame:
+def complete(frame: pl.DataFrame, steps: Sequence[ColumnStep]) -> pl.DataFrame:
     """Return a batch of text with the columns that the steps make, in their order."""
     for step in steps:
         frame = frame.with_columns(step.expression().alias(step.column))

@@ -73,6 +73,8 @@ def _decide(evidence: Evidence, column: str, said: ColumnDecision) -> ColumnDeci
         date_order=said.date_order or (date_order(evidence, column) if seen(Sign.DAY_OR_MONTH) else None),
         excel_days=seen(Sign.EXCEL_DAYS) and not seen(Sign.OTHER_TIME),
         currency=seen(Sign.CURRENCY),
+        unwrap_formulas=seen(Sign.FORMULA) and not seen(Sign.PLAIN_ID),
+        whole_floats=seen(Sign.WHOLE_FLOAT) and not seen(Sign.PLAIN_ID),
     )
 
 

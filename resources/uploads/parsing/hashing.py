@@ -18,6 +18,8 @@ from resources.uploads.parsing.csv_reader import ROW_NUMBER
 Hashes: TypeAlias = npt.NDArray[np.uint64]
 
 INTERACTION_KEY = ("user_id", "item_id", "interaction_type", "timestamp")
+EVENT_CONTENT = ("user_id", "item_id", "interaction_type")
+"""What rows of one `event_id` have to agree in. A retry may have another time."""
 _NOT_CONTENT = frozenset({ROW_NUMBER, "upload_id", DELETED})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,15 +11,24 @@ import numpy as np
 import polars as pl
 
 from resources.uploads.contract.columns import DELETED, Kind, columns
+from resources.uploads.contract.findings import MAX_EXAMPLES, Finding
 from resources.uploads.contract.report import UploadStatistics
+from resources.uploads.parsing.frequent_ids import IdCounts, count_ids, findings_of_ids
 from resources.uploads.parsing.hashing import Hashes, hash_columns
+
+_PERSONAL = (
+    *("email", "phone", "mobile", "telefon", "firstname", "lastname", "fullname", "surname", "givenname"),
+    *("vorname", "nachname", "street", "address", "birth", "geburt", "passport", "ipaddress"),
+)
+_COUNTED = {Kind.INTERACTIONS: ("user_id", "item_id"), Kind.USERS: ("user_id",), Kind.ITEMS: ()}
 
 
 @dataclass(frozen=True, slots=True)
 class PartSummary:
     """Figures of one part. Deletions are only counted: all other figures are of the other rows.
 
-    `users` and `items` are the different ids as hashes, sorted; `filled` counts the values of the optional columns.
+    `users` and `items` are the different ids as hashes, sorted; `filled` counts the values of the optional columns;
+    `ids` are counts of the ids of interactions, by column.
     """
 
     rows: int
@@ -30,6 +39,7 @@ class PartSummary:
     first: datetime | None
     last: datetime | None
     filled: dict[str, int]
+    ids: dict[str, IdCounts]
 
 
 def summarise(kind: Kind, frame: pl.DataFrame) -> PartSummary:
@@ -50,7 +60,25 @@ def summarise(kind: Kind, frame: pl.DataFrame) -> PartSummary:
         first=first,
         last=last,
         filled={name: rows.height - rows[name].null_count() for name in _optional(kind)},
+        ids={name: count_ids(rows[name]) for name in _COUNTED[kind]},
     )
+
+
+def findings_of(summaries: Sequence[PartSummary]) -> tuple[Finding, ...]:
+    """What the ids of all parts say."""
+    names = summaries[0].ids if summaries else ()
+    return tuple(found for name in names for found in findings_of_ids(name, [each.ids[name] for each in summaries]))
+
+
+def personal_columns(headers: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Columns beyond the contract that say who somebody is, by our names of them and the file's."""
+    found = [header for name, header in headers.items() if name.startswith("extra_") and _is_personal(header)]
+    return (Finding("personal_columns", None, len(found), tuple(found[:MAX_EXAMPLES])),) if found else ()
+
+
+def _is_personal(header: str) -> bool:
+    words = "".join(letter for letter in header.lower() if letter.isalpha())
+    return any(word in words for word in _PERSONAL) or words in ("name", "adresse", "iban", "ip")
 
 
 def hashed_ids(ids: pl.Series, column: str) -> Hashes:

@@ -14,8 +14,9 @@ from pandera.api.polars.types import PolarsData
 from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaErrors
 
+from resources.base import ids as base_ids
 from resources.base.ids import MAX_ID_BYTES
-from resources.tenants.settings import FileMapping, TenantSettings
+from resources.tenants.settings import TYPES_WITH_PIECES, FileMapping, TenantSettings
 from resources.uploads.contract.columns import (
     DELETED,
     MAX_TEXT_BYTES,
@@ -24,11 +25,13 @@ from resources.uploads.contract.columns import (
     ValueType,
     columns,
 )
+from resources.uploads.normalising.ids import CONTROL_CHARACTER, LOST_DIGITS, NOBODY
 from resources.uploads.normalising.type_names import TypeNames
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _READING = 2
-"""Counts the ways in which cells were read; a row that an earlier one rejected may be read by this one."""
+"""Counts the ways in which cells were read: a row that an earlier one rejected may be read by this one. From 2 on,
+which fingerprints begin with, ids have one form."""
 FUTURE_ALLOWANCE = timedelta(hours=24)
 ABSURD_ALLOWANCE = timedelta(days=366)
 """Beyond that a time is no late clock: its unit or form is another than it looks."""
@@ -117,6 +120,11 @@ def failing_rows(frame: pl.DataFrame, rules: Sequence[ValidationRule]) -> dict[s
     return {}
 
 
+def takes_returns(settings: TenantSettings) -> bool:
+    """Whether a quantity below 0 takes pieces back; for a strict tenant it is an error."""
+    return settings.uploads.strictness != "strict"
+
+
 def rules_fingerprint(kind: Kind, settings: TenantSettings) -> str:
     """Return a name for the tenant's settings that decide whether a row of `kind` is accepted, and what it means.
 
@@ -124,17 +132,24 @@ def rules_fingerprint(kind: Kind, settings: TenantSettings) -> str:
     """
     uploads = settings.uploads
     mapping = uploads.mappings.get(kind.value)
-    deciding: list[object] = [_READING, uploads.strictness, sorted(uploads.placeholder_ids)]
+    deciding: list[object] = [uploads.strictness, sorted(uploads.placeholder_ids)]
     if kind is Kind.INTERACTIONS:
         deciding += [sorted(TypeNames.of(settings).names.items()), settings.rating_min, settings.rating_max]
+        deciding += ["returns"] if takes_returns(settings) else []
+    rules = f"{_READING}:{_digest(deciding)}"
     if mapping is None or mapping == FileMapping():
-        return _digest(deciding)
-    return f"{_digest(deciding)}-{_digest(mapping.model_dump(mode='json'))}"
+        return rules
+    return f"{rules}-{_digest(mapping.model_dump(mode='json'))}"
 
 
 def mapping_fingerprint(fingerprint: str) -> str:
     """Return the part of a fingerprint of rules that names the mapping; empty without one."""
     return fingerprint.partition("-")[2]
+
+
+def has_ids_in_one_form(fingerprint: str) -> bool:
+    """Whether rows accepted by the rules of this fingerprint have their ids in the one form of each."""
+    return ":" in fingerprint
 
 
 def _digest(value: object) -> str:
@@ -161,7 +176,7 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
     match spec.value_type:
         case ValueType.ID:
             rules.append(_at_most(spec.name, MAX_ID_BYTES))
-            add("control_character", "contains a control character", ~_or_false(text.str.contains(r"\p{Cc}")))
+            rules.extend(_id_rules(spec.name))
         case ValueType.TEXT:
             rules.append(_at_most(spec.name, spec.max_bytes))
         case _:
@@ -179,6 +194,10 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
         is_rating = _or_false(pl.col(parsed("interaction_type")) == "rating")
         add("missing", "is empty, and a row of type rating needs it", ~(is_rating & text.is_null()) | deletion)
         add("out_of_range", f"is outside {low:g} to {high:g}", ~_or_false((value < low) | (value > high)))
+    elif spec.name == "quantity" and takes_returns(settings):
+        with_pieces = _or_false(pl.col(parsed("interaction_type")).is_in(TYPES_WITH_PIECES))
+        error = f"is below 0, which takes pieces back, and only rows of {' and '.join(TYPES_WITH_PIECES)} may do that"
+        add("negative", error, ~_or_false(value < 0) | with_pieces)
     elif spec.value_type in (ValueType.NUMBER, ValueType.MONEY):
         add("negative", "is below 0", ~_or_false(value < 0))
     return rules
@@ -205,6 +224,19 @@ def _unreadable(spec: ColumnSpec, settings: TenantSettings) -> Iterator[Validati
     for code, error in reasons.items():
         fails = _or_false(pl.col(problem(spec.name)) == code)
         yield ValidationRule(spec.name, code, error, costs_nothing | ~fails, of_problems=True)
+
+
+def _id_rules(column: str) -> list[ValidationRule]:
+    errors = {
+        CONTROL_CHARACTER: "contains a control character",
+        LOST_DIGITS: base_ids.LOST_DIGITS,
+        NOBODY: base_ids.NOBODY,
+    }
+    found = pl.col(problem(column))
+    return [
+        ValidationRule(column, name, error, ~_or_false(found == name), of_problems=True)
+        for name, error in errors.items()
+    ]
 
 
 def _at_most(column: str, limit: int) -> ValidationRule:

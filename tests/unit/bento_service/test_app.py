@@ -114,7 +114,7 @@ def test_bodies_that_cannot_be_read(client: Client, blue: Shop, path: str) -> No
 
 def test_unknown_routes_and_methods(client: Client) -> None:
     assert_error(client.get("/nothing"), 404, "not_found")
-    assert_error(client.get("/api/v1/uploads/"), 404, "not_found")
+    assert_error(client.get("/api/v1/uploads//x/y"), 404, "not_found")
     answer = client.get("/api/v1/recommendations")
     assert_error(answer, 405, "method_not_allowed")
     assert answer.headers["Allow"] == "POST"

@@ -187,6 +187,7 @@ def write_lock(db: ControlDb) -> Iterator[None]:
         holder.close()
 
 
+@pytest.mark.e2e
 def test_beside_a_write_lock_reads_answer_and_writes_are_told_to_come_back(
     settings: Settings, db: ControlDb, lake: Lake, blue: Shop, green: Shop
 ) -> None:

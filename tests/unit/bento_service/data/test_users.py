@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 import pytest
@@ -89,7 +90,11 @@ def test_while_a_run_is_going_on_the_erasure_is_acknowledged(
 def test_an_unknown_user(client: Client, blue: Shop) -> None:
     assert client.get("/api/v1/users/nobody/export", headers=blue.headers).json()["error"]["code"] == "user_not_found"
     answer = client.request("DELETE", "/api/v1/users/nobody", headers=blue.headers)
-    assert (answer.status_code, answer.json()["found"], answer.json()["retrain"]) == (200, [], [])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "user_not_found")
+    assert "nothing was erased" in answer.json()["error"]["message"]
+    erasure = re.search(r"erasure-\w+", answer.text)
+    assert erasure is not None
+    assert client.get(f"/api/v1/erasures/{erasure[0]}", headers=blue.headers).json()["found"] is False
     missing = client.get("/api/v1/erasures/erasure-0", headers=blue.headers)
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "erasure_not_found")
 

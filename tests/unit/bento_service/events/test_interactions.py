@@ -128,10 +128,12 @@ def test_what_is_wrong_is_named(client: Client, blue: Shop, change: dict[str, An
     assert stored(blue) == []
 
 
-def test_a_list_is_told_how_to_send_many(client: Client, blue: Shop) -> None:
-    answer = send(client, blue, [EVENT])
-    assert answer.status_code == 422
-    assert '{"events": [...]}' in answer.json()["error"]["message"]
+def test_a_bare_list_is_a_batch(client: Client, blue: Shop) -> None:
+    answer = send(client, blue, [EVENT, {**EVENT, "item_id": "b2"}])
+    assert (answer.status_code, answer.json()["tracked"]) == (200, 2)
+    assert [event["item_id"] for event in stored(blue)] == ["b1", "b2"]
+    refused = send(client, blue, [EVENT, {**EVENT, "price": -1}])
+    assert [each["field"] for each in refused.json()["error"]["details"]] == ["events.1.price"]
 
 
 def test_nan_in_metadata_is_refused(client: Client, blue: Shop) -> None:

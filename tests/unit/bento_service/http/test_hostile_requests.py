@@ -128,7 +128,7 @@ def test_no_path_swallows_what_belongs_to_the_route(client: Client, blue: Shop) 
     for event in ({**EVENT, "user_id": "x"}, {**EVENT, "user_id": "x/export"}):
         assert client.post("/events", json=event, headers=blue.headers).status_code == 200
     users = "/api/v1/users"
-    for path in ("x/export", "x/export/", "x/", "x/export/export", "x//"):
+    for path in ("x/export", "x/export/", "x/export/export", "/x"):
         assert client.request("DELETE", f"{users}/{path}", headers=blue.headers).status_code == 404, path
     assert client.get(f"{users}/x%2Fexport", headers=blue.headers).status_code == 404  # that user has no such route
     slashed = client.get(f"{users}/x%2Fexport/export", headers=blue.headers).json()
@@ -151,15 +151,15 @@ def test_an_item_id_with_a_slash_is_sent_encoded(client: Client, blue: Shop) -> 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/api/v1/items", "GET, POST"),
-        ("POST", "/api/v1/items/b1", "DELETE, GET, PATCH"),
-        ("PUT", "/api/v1/rules/x", "DELETE, GET, PATCH"),
+        ("PUT", "/api/v1/items", "GET, HEAD, POST"),
+        ("POST", "/api/v1/items/b1", "DELETE, GET, HEAD, PATCH"),
+        ("PUT", "/api/v1/rules/x", "DELETE, GET, HEAD, PATCH"),
         ("GET", "/api/v1/recommendations", "POST"),
-        ("PATCH", "/api/v1/api-keys", "GET, POST"),
+        ("PATCH", "/api/v1/api-keys", "GET, HEAD, POST"),
         ("POST", "/api/v1/users/x", "DELETE"),
-        ("POST", "/api/v1/users/x/export", "GET"),
+        ("POST", "/api/v1/users/x/export", "GET, HEAD"),
         ("POST", "/api/v1/users/x%2Fexport", "DELETE"),
-        ("POST", "/api/v1/recommendations/exports/x", "DELETE, GET"),
+        ("POST", "/api/v1/recommendations/exports/x", "DELETE, GET, HEAD"),
     ],
 )
 def test_allow_names_every_method_of_the_path(client: Client, method: str, path: str, allowed: str) -> None:

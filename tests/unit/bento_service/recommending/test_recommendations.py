@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bento_service.app import create_app
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import change_settings
 from resources.release.store import new_version
-from tests.unit.bento_service.client import Client
+from resources.storage.lake import Lake
+from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop, contents, draft
 
 
@@ -124,15 +128,32 @@ def test_types_of_recent_events_are_in_the_words_of_the_tenant(client: Client, d
     assert "thumbs_down" in problem["message"]
 
 
-def test_freshness_tells_of_the_newest_event_behind_the_answer(client: Client, blue: Shop) -> None:
-    def until(**who: str) -> str:
-        return str(ask(client, blue, **who).json()["metadata"]["freshness"]["events_until"])
+def test_freshness_tells_of_the_newest_event_behind_the_answer(
+    settings: Settings, db: ControlDb, lake: Lake, blue: Shop
+) -> None:
+    now = NOW + timedelta(hours=1)
+    app = create_app(settings, db, lake, lambda: now)
+    with client_of(app) as client:
+        for time, until in (
+            ("2024-06-01T12:30:00Z", "2024-06-01T12:30:00Z"),
+            ("2024-05-01T00:00:00Z", "2024-06-01T12:30:00Z"),
+            ("2024-06-02T00:00:00Z", "2024-06-01T13:00:00Z"),  # by a clock that is ahead: no later than the answer
+        ):
+            event = {"user_id": "u1", "item_id": "b2", "interaction_type": "view", "timestamp": time}
+            assert client.post("/api/v1/interactions", json=event, headers=blue.headers).status_code == 200
+            answer = ask(client, blue, user_id="u1").json()
+            assert answer["metadata"]["freshness"]["events_until"] == until
+        nobody = ask(client, blue, user_id="nobody").json()
+        assert nobody["metadata"]["freshness"]["events_until"] == "2024-06-01T12:00:00Z"
+    app.state.services.decisions.close()
 
-    for time in ("2024-06-01T12:30:00Z", "2024-05-01T00:00:00Z"):
-        event = {"user_id": "u1", "item_id": "b2", "interaction_type": "view", "timestamp": time}
-        assert client.post("/api/v1/interactions", json=event, headers=blue.headers).status_code == 200
-        assert until(user_id="u1") == "2024-06-01T12:30:00Z"  # whatever came after it
-    assert until(user_id="nobody") == "2024-06-01T12:00:00Z"
+
+def test_freshness_is_never_in_the_future(settings: Settings, db: ControlDb, lake: Lake, blue: Shop) -> None:
+    app = create_app(settings, db, lake, lambda: NOW - timedelta(hours=3))
+    with client_of(app) as client:
+        answer = ask(client, blue, user_id="u1").json()
+        assert answer["metadata"]["freshness"]["events_until"] == "2024-06-01T09:00:00Z"
+    app.state.services.decisions.close()
 
 
 def test_an_item_that_nobody_has_met_is_found_by_its_content(client: Client, blue: Shop) -> None:
@@ -224,7 +245,7 @@ def test_every_documented_field_is_taken(client: Client, blue: Shop) -> None:
         ({"count": 0}, "count"),
         ({"count": 101}, "count"),
         ({"count": "many"}, "count"),
-        ({"user_id": ""}, "user_id"),
+        ({"user_id": " "}, "user_id"),
         ({"user_id": "a\u0000b"}, "user_id"),
         ({"user_id": "x" * 257}, "user_id"),
         ({"diversity": 2}, "diversity"),

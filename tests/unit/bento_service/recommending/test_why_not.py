@@ -62,7 +62,8 @@ def test_what_happened_since_the_release_counts(client: Client, blue: Shop) -> N
     [
         ({"user_id": "u1"}, "item_id"),
         ({"user_id": "u1", "item_id": " "}, "item_id"),
-        ({"user_id": "", "item_id": "b1"}, "user_id"),
+        ({"user_id": " ", "item_id": "b1"}, "user_id"),
+        ({"user": "u1", "item_id": "b1"}, "user"),
         ({"item_id": "b1", "min_price": "-1"}, "min_price"),
     ],
 )

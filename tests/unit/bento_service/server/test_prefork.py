@@ -16,6 +16,7 @@ from typing import IO
 
 import pytest
 
+pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[4]
 _PARENT = """
 import contextlib, os, pathlib, signal, sys, time

@@ -45,8 +45,12 @@ def test_export_then_erase(world: World, tmp_path: Path) -> None:
     (listed,) = json.loads(recsaas("user", "erasures", "blue", "--json").stdout)["erasures"]
     assert (listed["status"], listed["retrained_run"]) == ("completed", None)
     assert "due" in recsaas("user", "erasures", "blue").stdout
-    again = json.loads(recsaas("user", "erase", "blue", ZOE, "--yes", "--json").stdout)
-    assert (again["found"], again["retrain"]) == ([], [])
+    again = recsaas("user", "erase", "blue", ZOE, "--yes", "--json")
+    assert again.exit_code != 0
+    assert "nothing was erased" in again.output and not again.stdout
+    (_, last) = json.loads(recsaas("user", "erasures", "blue", "--json").stdout)["erasures"]
+    assert (listed["found"], last["found"]) == (True, False)
+    assert "nothing found" in recsaas("user", "erasures", "blue").stdout
 
 
 def test_events_are_exported_now_and_again(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import Tenant, get_tenant
 from resources.control_db.uploads import list_uploads
+from resources.landing.folders import list_landing
 from resources.storage.lake import Lake
 from resources.storage.listing import list_files
 from resources.stores.tenant_store import TenantStore
@@ -241,3 +243,27 @@ def test_a_landing_folder_on_another_disk(lake: Lake, db: ControlDb, blue: Tenan
         assert "late.csv" in {each.name for each in landed_later}
     finally:
         shutil.rmtree(home)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x.csv.part", "x.csv.FILEPART", "x.tmp", "x.csv~", "x.csv.crdownload", "x.csv.partial", "~$x.csv", ".x.csv"],
+)
+def test_a_name_of_a_file_that_is_being_written_waits(lake: Lake, db: ControlDb, blue: Tenant, name: str) -> None:
+    being_written = drop(lake, f"blue/items/{name}", OURS)
+    elsewhere = drop(lake, f"blue/orders/{name}", OURS)
+    assert [file.name for file in take(lake, db, blue)] == ["ours.csv"]
+    landing.refuse_misplaced(lake, [blue.id], list_landing(lake), now=NOW, settle_seconds=0)
+    assert being_written.exists()
+    assert elsewhere.exists()
+    assert list(being_written.parent.glob("*.why.json")) == []
+
+
+@pytest.mark.parametrize("place", ["orders/x.csv", "x.csv", "Items/x.csv", "items/2024/x.csv"])
+def test_a_file_where_no_run_looks_is_refused_where_its_sender_sees_it(lake: Lake, blue: Tenant, place: str) -> None:
+    dropped = drop(lake, f"blue/{place}", OURS)
+    landing.refuse_misplaced(lake, [blue.id], list_landing(lake), now=NOW, settle_seconds=0)
+    assert not dropped.exists()
+    told = json.loads(dropped.with_name("x.csv.why.json").read_text())
+    assert told["code"] == "unknown_folder"
+    assert "Put files straight into one of interactions, items, users." in told["message"]

@@ -194,6 +194,7 @@ event_export.export_events(store, now=datetime.now(UTC))
 """
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("step", "when"),
     [("write_bytes", "before"), ("write_bytes", "after"), ("record_event_export", "after")],

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from resources.base.errors import Conflict
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import EventRow
@@ -64,16 +65,31 @@ def test_an_event_comes_back_as_it_was(log: EventLog, shops: Shops, now: datetim
 
 def test_the_same_event_id_changes_nothing(log: EventLog, shops: Shops, now: datetime) -> None:
     (first,) = log.append(shops[0], [event("e", "a")], now=now)
-    (again,) = log.append(shops[0], [event("e", "b")], now=now)
+    (again,) = log.append(shops[0], [event("e", "a", timestamp=WHEN + timedelta(days=1))], now=now)
     assert (again.seq, again.duplicate) == (first.seq, True)
     assert log.export_after(shops[0])["item_id"].to_list() == ["a"]
 
 
 def test_the_same_event_id_twice_in_one_batch(log: EventLog, shops: Shops, now: datetime) -> None:
-    results = log.append(shops[0], [event("e", "a"), event("f", "b"), event("e", "c")], now=now)
+    results = log.append(shops[0], [event("e", "a"), event("f", "b"), event("e", "a")], now=now)
     assert [result.duplicate for result in results] == [False, False, True]
     assert results[2].seq == results[0].seq
     assert log.export_after(shops[0])["item_id"].to_list() == ["a", "b"]
+
+
+@pytest.mark.parametrize("other", [event("e", "b"), event("e", "a", "v"), event("e", "a", interaction_type="click")])
+def test_an_event_id_with_other_content_is_a_conflict_that_is_named(
+    log: EventLog, shops: Shops, now: datetime, other: Event
+) -> None:
+    with pytest.raises(Conflict) as twice:
+        log.append(shops[0], [event("e", "a"), event("f"), other], now=now)
+    assert [each.field for each in twice.value.details] == ["events.2.event_id"]
+    assert log.export_after(shops[0]).is_empty()
+    log.append(shops[0], [event("e", "a")], now=now)
+    with pytest.raises(Conflict, match="another user, item or type, and nothing was stored") as later:
+        log.append(shops[0], [other], now=now)
+    assert [each.field for each in later.value.details] == ["event_id"]
+    assert log.append(shops[1], [other], now=now)[0].duplicate is False
 
 
 def test_a_batch_is_stored_all_or_none(log: EventLog, shops: Shops, now: datetime) -> None:

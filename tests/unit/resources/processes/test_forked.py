@@ -19,6 +19,7 @@ from resources.processes import forked
 from resources.processes.forked import ChildDied, ChildLimits, ForkServer
 from resources.processes.interpreter import ChildBroke
 
+pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[4]
 PLENTY = ChildLimits(memory_bytes=2**30, cpu_seconds=60, wall_seconds=600, niceness=0)
 _WORK = """
@@ -45,6 +46,7 @@ def main(request, tell):
     if what == "raise":
         raise ZeroDivisionError("nobody expected that")
     os.kill(os.getpid(), getattr(signal, request.get("signal", "SIGABRT")))
+    time.sleep(60)  # a tracer may catch the signal, and passes it on when its notes are written
 """
 
 

@@ -14,6 +14,7 @@ import pytest
 import resources.processes.supervisor as supervisor_module
 from resources.processes.supervisor import LOG, ProcessFailed, ProcessSpec, Supervisor, python
 
+pytestmark = pytest.mark.e2e
 _DEAF = """
 import pathlib, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

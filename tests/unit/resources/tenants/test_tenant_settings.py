@@ -6,7 +6,8 @@ import pytest
 from pydantic import JsonValue, ValidationError
 
 from resources.base.errors import InvalidInput
-from resources.tenants.settings import InteractionWeights, TenantSettings, changed
+from resources.tenants.settings import InteractionWeights, TenantSettings
+from resources.tenants.stored_settings import changed
 
 
 def test_the_defaults_are_those_of_the_data_contract() -> None:

@@ -38,6 +38,7 @@ def test_rows_keep_their_lines(blank: bytes, often: int, row: bytes) -> None:
     assert lines(content) == [first, first + height + often, first + 2 * height + often]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     "content",
     [HEADER + ROW + b"\n" * MANY, HEADER + QUOTED + b"\n" * MANY, b"\n" * MANY + HEADER + ROW],

@@ -123,7 +123,7 @@ def test_the_mapping_says_the_encoding_and_the_separator(inspect: Any) -> None:
     assert read(inspect, content.encode("cp1252"), settings=told) == [("1", "A;Ã¼", 2)]
     with pytest.raises(UploadRefused, match="0xfc"):
         inspect("items", written(PLAIN).encode("cp1252"), settings=mapped(encoding="utf-8"))
-    with pytest.raises(UploadRefused, match="lacks the required column|not a header"):
+    with pytest.raises(UploadRefused, match=r"lacks the required column|not a header"):
         inspect("items", "item_id;title\n1;A\n", settings=mapped(separator=","))
 
 

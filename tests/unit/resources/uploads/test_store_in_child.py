@@ -30,6 +30,7 @@ from resources.uploads.store import store_upload
 from resources.uploads.store_in_child import children, main, store_in_child
 from tests.unit.resources.uploads.conftest import NOW, Shop, incoming, left
 
+pytestmark = pytest.mark.e2e
 HOSTILE = Path(__file__).parents[5] / "shared" / "cases" / "hostile"
 HEADER = "user_id,item_id,interaction_type,timestamp\n"
 PLENTY = UploadLimits()

@@ -42,12 +42,32 @@ def test_an_interaction_of_an_earlier_upload_is_a_duplicate(shop: Any) -> None:
     second = shop.put(
         "interactions",
         table(
-            f"u,i,view,{T},2,,", f"w,j,click,{T},,e1,", "w,j,view,2024-05-01T12:00:00+02:00,,e9,", f"v,i,view,{T},,e8,"
+            f"u,i,view,{T},2,,",
+            "u,i,view,2024-05-02T10:00:00Z,,e1,",
+            "w,j,view,2024-05-01T12:00:00+02:00,,e9,",
+            f"v,i,view,{T},,e8,",
         ),
     )
     assert (figures(second), shop.lines(second)) == ((1, 0, 3), [4])
     third = shop.put("interactions", table(f"w,j,view,{T},,,", f"x,j,view,{T},,e8,"))
     assert shop.lines(third) == [3]  # e8 came with a duplicate, so it was never stored
+
+
+@pytest.mark.parametrize("other", ["u,b,view", "u,a,click", "v,a,view"])
+def test_lines_of_one_event_id_are_named_and_none_is_lost(shop: Any, other: str) -> None:
+    report = shop.put(
+        "interactions", table(f"u,a,view,{T},1,order-17,", f"{other},{T},2,order-17,", f"{other},{T},2,,")
+    )
+    assert (figures(report), shop.lines(report)) == ((2, 1, 0), [2, 4])
+    assert report.errors_by_rule == {"event_id.conflict": 1}
+    (error,) = report.validation_errors
+    assert (error.row, error.column, error.value) == (3, "event_id", "order-17")
+    assert "that of line 2 with another user, item or type" in error.error
+    retry = shop.put("interactions", table("u,a,view,2024-05-09,5,order-17,"), minutes=1)
+    assert figures(retry) == (0, 0, 1)
+    later = shop.put("interactions", table(f"{other},{T},2,order-17,"), minutes=2)
+    assert (figures(later), later.errors_by_rule) == ((0, 1, 0), {"event_id.conflict": 1})
+    assert "that of an interaction that is stored with another" in later.validation_errors[0].error
 
 
 def test_tenants_and_kinds_do_not_see_each_others_rows(shop: Any, shops: Any) -> None:
@@ -61,7 +81,8 @@ def test_a_tracked_event_is_a_duplicate_in_a_file(shop: Any) -> None:
         event(), event(event_id="f", item_id="j"), event(event_id="g", interaction_type="impression", item_id="k")
     )
     report = shop.put(
-        "interactions", table(f"u,i,view,{T},,,", f"w,w,click,{T},,f,", f"u,k,view,{T},,g,", f"u,j,view,{T},,h,")
+        "interactions",
+        table(f"u,i,view,{T},,,", "u,j,view,2024-05-02T10:00:00Z,,f,", f"u,k,view,{T},,g,", f"u,j,view,{T},,h,"),
     )
     assert (figures(report), shop.lines(report)) == ((1, 0, 3), [4])
     assert report.quality.uniqueness == 0.25
@@ -181,7 +202,7 @@ def test_lost_hashes_are_made_again(shop: Any, monkeypatch: pytest.MonkeyPatch, 
         path.unlink()
     else:
         monkeypatch.setattr(keys, "scheme", lambda: "0000")
-    assert figures(shop.put("interactions", table(f"w,i,view,{T},,e1,", f"v,i,view,{T},,,"))) == (0, 0, 2)
+    assert figures(shop.put("interactions", table(f"u,i,view,{T},7,e1,", f"v,i,view,{T},,,"))) == (0, 0, 2)
     assert pl.read_parquet(path).height == stored.height
 
 

@@ -1,0 +1,23 @@
+"""Rows of events: whose they are."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import aliased
+
+from resources.base.tenant import TenantId
+from resources.control_db.tables import EventRow
+
+NOBODY = ""
+"""`user_id` of an event of a visitor who is not known; no id is empty."""
+
+
+def events_about(tenant: TenantId, user_id: str) -> ColumnElement[bool]:
+    """Return the condition of the events that say something of a user: the user's own, and those of visitors who were
+    not known yet, in visits that became the user's."""
+    own = aliased(EventRow)
+    visits = select(own.session_id).where(
+        own.tenant_id == tenant.value, own.user_id == user_id, own.session_id.is_not(None)
+    )
+    before = (EventRow.user_id == NOBODY) & EventRow.session_id.in_(visits)
+    return (EventRow.tenant_id == tenant.value) & ((EventRow.user_id == user_id) | before)
