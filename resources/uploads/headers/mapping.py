@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
+from resources.base.client_input import ClientInput
 from resources.base.errors import FieldProblem, InvalidInput
 from resources.tenants.settings import FileMapping, TenantSettings
 from resources.uploads.contract.columns import INTERACTION_TYPES, Kind, columns
@@ -18,7 +19,7 @@ MAX_MAPPED = 1000
 """Headers, and names of interactions, that a mapping may have."""
 
 
-class GivenMapping(FileMapping):
+class GivenMapping(FileMapping, ClientInput):
     """A mapping as it is given and shown: of interactions with the names of their types, which are the tenant's.
 
     `columns` maps headers onto columns of the contract; null and `ignore` mean that one is kept and not used.
@@ -34,7 +35,7 @@ class GivenMapping(FileMapping):
     def _ignored(cls, given: object) -> object:
         if not isinstance(given, dict):
             return given
-        return {header: None if target == IGNORE else target for header, target in given.items()}
+        return {header: None if target in (IGNORE, "") else target for header, target in given.items()}
 
     @property
     def of_file(self) -> FileMapping:
