@@ -217,9 +217,7 @@ def build_training_set(
     signals = signals.lazy()
     times = _collected(signals.select("timestamp"))["timestamp"]
     if times.is_empty():
-        raise NothingToLearn(
-            "Not ready: there are no interactions to train on; upload an interactions file, then run again."
-        )
+        raise NothingToLearn("Not ready: there are no interactions to train on; upload an interactions file first.")
     users = IdMap.from_ids(_different(signals, "user_id").to_list())
     item_ids = pl.concat([_different(signals, "item_id"), catalogue_item_ids.cast(pl.String)])
     items = IdMap.from_ids(item_ids.unique().to_list())
