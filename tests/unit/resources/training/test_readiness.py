@@ -141,3 +141,16 @@ def test_levels_rise_with_the_data(lake: Lake, db: ControlDb, blue: TenantId, mo
     monkeypatch.setattr(readiness, "CERTAIN_ROWS", 5_000)
     found = measure_readiness(TenantStore(lake, db, blue))
     assert (found.counts.interactions, found.exact) == (13_000, True)
+
+
+def test_what_came_back_is_no_interaction(lake: Lake, db: ControlDb, blue: TenantId) -> None:
+    rows = [
+        "u,lamp,purchase,2026-01-01T00:00:00Z,2",
+        "u,lamp,purchase,2026-01-02T00:00:00Z,-2",
+        "u,mug,purchase,2026-01-01T00:00:00Z,2",
+        "u,mug,purchase,2026-01-02T00:00:00Z,-1",
+        "u,rug,purchase,2026-01-01T00:00:00Z,0",
+    ]
+    upload(lake, db, *rows, day=5, header=f"{HEADER},quantity")
+    counts = measure_readiness(TenantStore(lake, db, BLUE)).counts
+    assert (counts.interactions, counts.items, counts.users_with_two_items) == (1, 1, 0)
