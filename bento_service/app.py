@@ -21,7 +21,7 @@ from bento_service.http.cors import ApiCors, origins_of
 from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
 from bento_service.http.query import QueryNames
-from bento_service.middleware import RequestMiddleware
+from bento_service.middleware import RequestMiddleware, Routing
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
@@ -129,8 +129,7 @@ def create_app(
         turns=services.turns,
         addresses=services.addresses,
         log=RequestLog(settings.log_level),
-        query=app.state.query,
-        fast=fast_routes(recommendations.router, recommendations.FAST),
+        routing=Routing(app.state.query, fast_routes(recommendations.router, recommendations.FAST)),
     )
     if origins := origins_of(settings.cors_origins):  # outermost, so that errors and refusals can be read as well
         app.add_middleware(ApiCors, origins=origins)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import dataclass
 from random import Random, SystemRandom
 from time import perf_counter
 
@@ -36,6 +37,14 @@ _REFUSALS = frozenset({429, 503})
 _log = structlog.get_logger("recsaas.http")
 
 
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What is known of the routes before one is looked for: their query parameters, and those without a framework."""
+
+    query: QueryNames
+    fast: FastRoutes
+
+
 class RequestMiddleware:
     """Plain ASGI, because Starlette's `BaseHTTPMiddleware` costs a task and a queue per request."""
 
@@ -47,8 +56,7 @@ class RequestMiddleware:
         turns: Turns,
         addresses: ClientAddress,
         log: RequestLog,
-        query: QueryNames,
-        fast: FastRoutes,
+        routing: Routing,
     ) -> None:
         self._app = app
         self._metrics = metrics
@@ -56,8 +64,8 @@ class RequestMiddleware:
         self._turns = turns
         self._addresses = addresses
         self._lines = log
-        self._query = query
-        self._fast = fast
+        self._query = routing.query
+        self._fast = routing.fast
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -102,7 +102,7 @@ def _store(
 def _settings(services: Services, tenant: TenantId, kind: Kind, file: ReceivedFile) -> TenantSettings:
     """Return the tenant's settings, with the mapping that came with the file laid over them."""
     settings = get_tenant(services.db, tenant).settings
-    return settings if file.mapping is None else laid_over(settings, kind, mapping_of(kind, file.mapping, settings))
+    return settings if file.mapping is None else laid_over(settings, kind, mapping_of(kind, file.mapping))
 
 
 def _submit(

@@ -131,10 +131,10 @@ async def read_body(request: Request, model: type[Model], bodies: Bodies, *, opt
         await _admit(request, len(body) // BODY_BYTES)
     if optional and not body:
         body = b"{}"
-    return parsed(body, model)
+    return validated(body, model)
 
 
-def parsed(body: bytes, model: type[Model]) -> Model:
+def validated(body: bytes, model: type[Model]) -> Model:
     """Read a body that is there as `model`.
 
     Raises:

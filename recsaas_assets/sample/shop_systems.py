@@ -41,7 +41,8 @@ class Draft:
 
 def shopify(draft: Draft) -> dict[str, bytes]:
     """Products: the rows after a product's first say only what differs. Orders: a line names the variant's SKU."""
-    return {"items": _shopify_products(draft).write_csv().encode(), "interactions": _shopify_orders(draft)}
+    variants = _shopify_variants(draft)  # drawn once: an order names a variant that the products have
+    return {"items": _shopify_products(variants).write_csv().encode(), "interactions": _shopify_orders(draft, variants)}
 
 
 def woocommerce(draft: Draft) -> dict[str, bytes]:
@@ -73,12 +74,12 @@ def _shopify_variants(draft: Draft) -> pl.DataFrame:
     )
 
 
-def _shopify_products(draft: Draft) -> pl.DataFrame:
+def _shopify_products(variants: pl.DataFrame) -> pl.DataFrame:
     def first(column: pl.Expr) -> pl.Expr:
         return pl.when(pl.col("variant") == 0).then(column).otherwise(pl.lit(""))
 
     html = pl.concat_str(pl.lit("<p>"), pl.col("description"), pl.lit('</p>\n<ul class="facts"><li>New</li></ul>'))
-    return _shopify_variants(draft).select(
+    return variants.select(
         pl.col("handle").alias("Handle"),
         first(pl.col("title")).alias("Title"),
         first(html).alias("Body (HTML)"),
@@ -97,9 +98,9 @@ def _shopify_products(draft: Draft) -> pl.DataFrame:
     )
 
 
-def _shopify_orders(draft: Draft) -> bytes:
-    variants = _shopify_variants(draft).filter(pl.col("variant") == pl.col("n_variants") - 1)
-    lines = draft.order_lines().join(variants.select("item_id", "sku", "size"), on="item_id", maintain_order="left")
+def _shopify_orders(draft: Draft, variants: pl.DataFrame) -> bytes:
+    last = variants.filter(pl.col("variant") == pl.col("n_variants") - 1)
+    lines = draft.order_lines().join(last.select("item_id", "sku", "size"), on="item_id", maintain_order="left")
     is_first = pl.col("session_id").is_first_distinct()
     time = pl.col("timestamp").str.to_datetime("%Y-%m-%dT%H:%M:%SZ").dt.strftime("%Y-%m-%d %H:%M:%S +0000")
     number = pl.col("session_id").rank("dense").cast(pl.Int64) + 1000

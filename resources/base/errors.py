@@ -3,7 +3,7 @@
 RecsaasError
 ├── InvalidInput            well-formed but wrong
 │   ├── UploadRefused       the file cannot be read at all
-│   └── NothingToLearn      a tenant's data say nothing that a model could learn yet
+│   └── NothingToTrainOn      a tenant's data say nothing that a model could learn yet
 ├── Unauthenticated         no or bad credential
 ├── Forbidden               known, but not allowed
 ├── NotFound
@@ -72,10 +72,10 @@ class UploadRefused(InvalidInput):
         self.reason = reason
 
 
-class NothingToLearn(InvalidInput):
+class NothingToTrainOn(InvalidInput):
     """A tenant's data are as they may be, and say nothing yet that a model could learn: more of them are needed."""
 
-    code = "nothing_to_learn"
+    code = "nothing_to_train_on"
 
 
 class Unauthenticated(RecsaasError):

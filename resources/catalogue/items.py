@@ -24,6 +24,7 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.items import ItemChange, count_item_changes, last_item_change, list_item_changes
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import UploadRecord, counting_uploads
+from resources.release.category_paths import CategoryPaths
 from resources.storage.disk import written_whole
 from resources.storage.lake import Lake
 from resources.uploads.contract.columns import DELETED, Kind
@@ -53,7 +54,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class ItemQuery:
-    """Filter of a list of items: by category, and by a text in id, title, brand or tags; case does not count."""
+    """Filter of a list of items: by category, with those below it where categories are paths, and by a text in id,
+    title, brand or tags; case does not count."""
 
     category: str | None = None
     text: str | None = None
@@ -92,7 +94,7 @@ class ItemCatalogue:
         changed = sorted({change.item_id for change in changes})
         rows = pl.scan_parquet(path)
         on_top = _on_top(rows.filter(pl.col("item_id").is_in(changed)).collect(), changes) if changes else None
-        wanted = _wanted(query)
+        wanted = _wanted(query, rows, on_top)
         found = rows.filter(~pl.col("item_id").is_in(changed), wanted).head(query.limit).collect()
         if on_top is not None:
             found = pl.concat([found, on_top.filter(wanted)]).sort("item_id").head(query.limit)
@@ -143,12 +145,14 @@ def _on_top(rows: pl.DataFrame, changes: Sequence[ItemChange]) -> pl.DataFrame:
     return pl.concat([others, changed.filter(~pl.col(DELETED))])
 
 
-def _wanted(query: ItemQuery) -> pl.Expr:
+def _wanted(query: ItemQuery, rows: pl.LazyFrame, on_top: pl.DataFrame | None) -> pl.Expr:
     conditions = [pl.lit(True)]
     if query.after is not None:
         conditions.append(pl.col("item_id") > query.after)
     if query.category is not None:
-        conditions.append(pl.col("category").str.strip_chars().str.to_lowercase() == query.category.strip().lower())
+        texts = set(rows.select(pl.col("category").drop_nulls().unique()).collect()["category"])
+        texts.update(on_top["category"].drop_nulls() if on_top is not None else ())
+        conditions.append(pl.col("category").is_in(list(CategoryPaths(sorted(texts)).below(query.category))))
     if query.text is not None:
         text = query.text.strip().lower()
         columns = [pl.col(name) for name in ("item_id", "title", "brand", "tags")]

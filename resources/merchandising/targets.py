@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from resources.merchandising.rules import Rule, RuleTarget
 from resources.ranker.eligibility.overlay import ItemOverlay
 from resources.ranker.eligibility.rules import MAX_FACTOR, RankRules
-from resources.release.catalogue import Catalogue, fold
+from resources.release.catalogue import Catalogue
+from resources.release.category_paths import CategoryPaths, fold
 
 _Field = Literal["category", "brand", "tags"]
 _Rows = NDArray[np.integer]
@@ -64,20 +65,28 @@ class _Targets:
         if target.item_ids is not None:
             return np.empty(0, dtype=np.int64), tuple(dict.fromkeys(target.item_ids))
         name, text = _named(target)
-        wanted = fold(text)
-        rows = self._released(name, wanted)
+        wanted = self._paths.key(text) if name == "category" else fold(text)
+        rows = self._released(name, text)
         if not self.overlay.opened:
             return rows, ()
         return rows[~self._given[name][rows]], tuple(self._changed[name].get(wanted, ()))
 
-    def _released(self, name: _Field, wanted: str) -> _Rows:
+    def _released(self, name: _Field, text: str) -> _Rows:
+        if name == "category":
+            return np.flatnonzero(self.catalogue.in_category(text))
         if name == "tags":
-            postings, number = self.catalogue.tags, self.catalogue.tags.of.get(wanted)
+            postings, number = self.catalogue.tags, self.catalogue.tags.of.get(fold(text))
             if number is None:
                 return postings.rows[:0]
             return np.unique(postings.rows[postings.starts[number] : postings.starts[number + 1]])
-        column = self.catalogue.category if name == "category" else self.catalogue.brand
-        return np.flatnonzero(column.codes == column.of.get(wanted, -2))  # −1 stands for items without one
+        brand = self.catalogue.brand
+        return np.flatnonzero(brand.codes == brand.of.get(fold(text), -2))  # −1 stands for items without one
+
+    @cached_property
+    def _paths(self) -> CategoryPaths:
+        """The categories of the changed items, by the separator of the release if that has one."""
+        texts = {item.category for item in self.overlay.opened.values() if item.category}
+        return CategoryPaths(texts, separator=self.catalogue.category_paths.separator)
 
     @cached_property
     def _given(self) -> dict[_Field, NDArray[np.bool_]]:
@@ -91,6 +100,12 @@ class _Targets:
             given[name] = np.array([item_id in set_here for item_id in released], dtype=bool)
         return given
 
+    def _values(self, name: _Field, text: str) -> Iterable[str]:
+        """Return what a rule may call an item that has this text."""
+        if name == "category":
+            return self._paths.keys(text)
+        return map(fold, text.split("|") if name == "tags" else [text])
+
     @cached_property
     def _changed(self) -> dict[_Field, dict[str, list[str]]]:
         """Ids of the changed items by what their changes say, folded."""
@@ -100,8 +115,7 @@ class _Targets:
             ids: defaultdict[str, list[str]] = defaultdict(list)
             for item_id, item in self.overlay.opened.items():
                 if name in item.given:
-                    text = getattr(item, name) or ""
-                    for value in {fold(each) for each in (text.split("|") if name == "tags" else [text])}:
+                    for value in set(self._values(name, getattr(item, name) or "")):
                         ids[value].append(item_id)
             changed[name] = dict(ids)
         return changed

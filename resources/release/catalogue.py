@@ -9,7 +9,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from resources.release.category_paths import CategoryPaths, fold
+
 _CARD_LIMIT = 20_000
+_FEW_CODES = 12
+"""So many categories are found faster one by one than all at once."""
 _CARD_COLUMNS = ("item_id", "title", "category", "brand", "price", "image_url")
 
 
@@ -55,10 +59,12 @@ class Catalogue:
             for a release without this signal.
         popular_in_category, popular_overall: bool, whether the item has interactions and is in the upper half of its
             category, or of the shop, by popularity.
+        category_paths: the categories as a tree; `category_separator` is what stands between the parts of a path, found
+            from the categories when it is not given.
         has_catalogue: whether the tenant ever uploaded items; without a catalogue ids are served as they are.
     """
 
-    def __init__(self, frame: pl.DataFrame) -> None:
+    def __init__(self, frame: pl.DataFrame, *, category_separator: str | None = None) -> None:
         self._frame = frame.select(*_CARD_COLUMNS, "tags")
         self._cards: dict[int, ItemCard] = {}
         self._cards_lock = Lock()
@@ -74,6 +80,7 @@ class Catalogue:
         self.most_popular = float(self.popularity.max(initial=0.0))
         self.popular_rows: NDArray[np.int32] = np.argsort(-self.popularity, kind="stable").astype(np.int32)
         self.category = _codes(frame["category"])
+        self.category_paths = CategoryPaths(self.category.of, separator=category_separator)
         self.brand = _codes(frame["brand"])
         self.tags = _postings(frame["tags"])
         self.popular_overall = _upper_half(self.popularity, np.zeros(self.size, dtype=np.int32))
@@ -81,6 +88,20 @@ class Catalogue:
         growth: NDArray[np.float64] = frame["trending"].fill_null(0.0).fill_nan(0.0).to_numpy().astype(np.float64)
         fastest = np.argsort(-growth, kind="stable").astype(np.int32)
         self.trending_rows = fastest[(growth > 0)[fastest] & self.popular_overall[fastest]]
+
+    def in_category(self, text: str) -> NDArray[np.bool_]:
+        """Return `(n_items,)` bool: the items of a category, and of those below it where categories are paths."""
+        of, codes = self.category.of, self.category.codes
+        wanted = [of[each] for each in self.category_paths.below(text)]
+        mask = np.zeros(self.size, dtype=np.bool_)
+        if len(wanted) <= _FEW_CODES:
+            for code in wanted:
+                mask |= codes == code
+            return mask
+        chosen = np.zeros(len(of) + 1, dtype=np.bool_)  # the last one is of items without a category, whose code is −1
+        chosen[wanted] = True
+        mask |= chosen[codes]
+        return mask
 
     def tags_of(self, row: int) -> str | None:
         """Return the item's tags as the upload wrote them, separated by the vertical bar."""
@@ -122,14 +143,9 @@ class Catalogue:
             self.popular_overall,
             self.popular_in_category,
         )
-        texts = len(self.category.of) + len(self.brand.of) + len(self.tags.of)
+        texts = 3 * len(self.category.of) + len(self.brand.of) + len(self.tags.of)
         cards = min(self.size, _CARD_LIMIT)
         return int(self._frame.estimated_size()) + sum(array.nbytes for array in arrays) + 150 * texts + 500 * cards
-
-
-def fold(text: str) -> str:
-    """Return the form in which categories, brands and tags are compared: without case and outer blanks."""
-    return text.strip().casefold()
 
 
 def _flags(column: pl.Series) -> NDArray[np.bool_]:

@@ -30,6 +30,7 @@ def _not_tiny(weight: float) -> float:
 
 _Weight = Annotated[float, Field(ge=0, le=MOST_WEIGHT), AfterValidator(_not_tiny)]
 _Rating = Annotated[float, Field(ge=-_MOST_RATING, le=_MOST_RATING)]
+_Target = Literal["view", "click", "add_to_cart", "purchase", "rating", "like", "dislike", "ignore"]
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)]
 
 
@@ -116,7 +117,7 @@ class UploadSettings(_Settings):
 class TenantSettings(_Settings):
     """Settings of one tenant, stored with the tenant in the control DB."""
 
-    interaction_types: dict[_Name, InteractionType | Literal["ignore"]] = Field(
+    interaction_types: dict[_Name, _Target] = Field(
         default_factory=dict,
         max_length=MOST_NAMES,
         description="The shop's own interaction names, mapped onto ours, or onto ignore.",
@@ -138,4 +139,4 @@ class TenantSettings(_Settings):
 
 def _together(fields: tuple[str, ...], message: str) -> PydanticCustomError:
     """An error of several fields that do not go together: whoever mends it has to know which."""
-    return PydanticCustomError("together", message, {"fields": fields, "names": ", ".join(fields)})  # type: ignore[arg-type]
+    return PydanticCustomError("together", message, {"fields": fields, "names": ", ".join(fields)})

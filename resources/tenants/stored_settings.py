@@ -44,6 +44,7 @@ def read_settings(stored: Any) -> StoredSettings:
     fields = copy.deepcopy(stored)
     found: list[UnusableSetting] = []
     while True:
+        wrong: list[tuple[tuple[str | int, ...], str]]
         try:
             settings = TenantSettings.model_validate(fields)
             wrong = [((*_HYPERPARAMETERS, name), reason) for name, reason in _hyperparameter_problems(settings)]
@@ -81,7 +82,7 @@ def changed(settings: TenantSettings, changes: Mapping[str, JsonValue]) -> Tenan
         new = TenantSettings.model_validate(fields)
     except ValidationError as error:
         raise _refusal(
-            [FieldProblem(".".join(str(part) for part in each["loc"]), _message(each)) for each in error.errors()]
+            [FieldProblem(".".join(str(part) for part in _named(each)), _message(each)) for each in error.errors()]
         ) from error
     prefix = ".".join(_HYPERPARAMETERS)
     if problems := [FieldProblem(f"{prefix}.{name}", reason) for name, reason in _hyperparameter_problems(new)]:
@@ -105,13 +106,19 @@ def _message(error: ErrorDetails) -> str:
     return error["msg"].removeprefix("Value error, ")
 
 
+def _named(error: ErrorDetails) -> tuple[str | int, ...]:
+    """The place of an error, without what pydantic adds for the type of a hyper-parameter."""
+    location = error["loc"]
+    return location[:3] if location[:2] == _HYPERPARAMETERS else location
+
+
 def _places(error: ErrorDetails) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """The entries that an error is about: its own, or those that do not go together."""
     together = error.get("ctx", {}).get("fields")
     for name in together or ():
         yield (*error["loc"], name), _message(error)
     if not together:
-        yield error["loc"], _message(error)
+        yield _named(error), _message(error)
 
 
 def _take_out(fields: dict[str, Any], path: Sequence[str | int], reason: str) -> UnusableSetting | None:

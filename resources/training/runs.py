@@ -121,7 +121,7 @@ def next_run_at(db: ControlDb, tenant: TenantId) -> datetime | None:
     failed = list(takewhile(lambda run: run.status == "failed", list_runs(db, tenant, limit=_RUNS_LOOKED_AT)))
     if len(failed) < MOST_FAILURES or failed[0].code_version != code_version():
         return None
-    wait = min(_FIRST_WAIT * 2 ** (len(failed) - MOST_FAILURES), _LONGEST_WAIT)
+    wait: timedelta = min(_FIRST_WAIT * 2 ** (len(failed) - MOST_FAILURES), _LONGEST_WAIT)
     return (failed[0].ended_at or failed[0].started_at) + wait
 
 

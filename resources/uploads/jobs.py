@@ -103,7 +103,7 @@ class UploadChecker:
         settings = get_tenant(self.db, upload.tenant).settings
         if upload.received.mapping is not None:
             kind = Kind(upload.received.kind)
-            settings = laid_over(settings, kind, mapping_of(kind, upload.received.mapping, settings))
+            settings = laid_over(settings, kind, mapping_of(kind, upload.received.mapping))
         policy = UploadPolicy(settings, self.max_bytes, UploadLimits.of(load_settings()))
         with local_file(job_file(self.lake, upload)) as path:
             return store_in_child(tenant, _incoming(upload, path), policy, on_progress=on_progress)

@@ -59,7 +59,7 @@ def set_mapping(db: ControlDb, tenant: TenantId, kind: Kind, mapping: GivenMappi
         TenantNotFound: no tenant has this id.
         InvalidInput: the mapping leads nowhere; nothing is changed.
     """
-    checked = checked_mapping(kind, mapping, get_tenant(db, tenant).settings)
+    checked = checked_mapping(kind, mapping)
     changes: dict[str, Any] = {f"uploads.mappings.{kind}": checked.of_file.model_dump(mode="json")}
     if checked.interaction_types is not None:
         changes["interaction_types"] = checked.interaction_types

@@ -130,7 +130,7 @@ def test_new_rows_and_tracked_events_make_a_release_that_replaces_the_first(shop
         )
         for n, kind in enumerate(("view", "purchase", "impression"))
     ]
-    stored = EventLog(shops.db).append(tenant, events, now=FIRST_DAY)
+    stored = EventLog(shops.db).append(tenant, events, now=FIRST_DAY + timedelta(days=11))
     EventLog(shops.db).append(TenantId(BERRY), [events[0]], now=FIRST_DAY)
 
     outcome = shops.run(APPLE)
@@ -175,12 +175,12 @@ def test_one_interaction_of_one_user_with_one_item_makes_a_release(shops: Site) 
 def test_a_blocking_check_holds_back_its_own_tenant_only(
     shops: Site, definitions: Definitions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key of an item gets lost in one tenant's raw table; the same step then runs for the other tenant."""
-    raw = shops.lake(APPLE).raw("items")
-    write_parquet(raw, read_parquet(raw).with_columns(item_id=pl.lit(None, pl.String)))
+    """One tenant's ledger names fewer rows than are stored; the same step then runs for the other tenant."""
+    ledger = shops.lake(APPLE).raw("raw_uploads")
+    write_parquet(ledger, read_parquet(ledger).with_columns(rows_accepted=pl.lit(0, pl.Int64)))
     live = {tenant: shops.releases(tenant).current() for tenant in (APPLE, BERRY)}
     job = definitions.resolve_job_def("tenant_pipeline")
-    selection = [AssetKey(name) for name in ("stg_items", "item_features", "release")]
+    selection = [AssetKey(name) for name in ("stg_items", "item_features", "data_quality", "release")]
     with dagster_instance(shops.settings) as instance, recsaas_home(shops.home):
         results = {
             tenant: job.execute_in_process(

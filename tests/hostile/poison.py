@@ -95,8 +95,12 @@ def _upload(site: Site, tenant: str, rng: random.Random) -> None:
     shape = rng.choice(("shop", "shop", "shop", "one user", "one item", "one row", "one time", "dislikes", "ratings"))
     rows = {"one row": 1, "one user": 60, "one item": 60, "one time": 200}.get(shape, 500)
     text = interactions_csv(
-        "", users=1 if shape == "one user" else 40, items=2 if shape == "one item" else 16, rows=rows, seed=rng.random()
-    )  # type: ignore[arg-type]
+        "",
+        users=1 if shape == "one user" else 40,
+        items=2 if shape == "one item" else 16,
+        rows=rows,
+        seed=rng.randrange(10**9),
+    )
     lines = text.splitlines()
     if shape == "one time":
         lines = [lines[0], *(",".join((*line.split(",")[:3], "2026-01-01T00:00:00Z")) for line in lines[1:])]
@@ -173,7 +177,8 @@ def _item_changes(site: Site, tenant: str, rng: random.Random) -> str:
         fields: dict[str, Any] = {"title": rng.choice(("Good", *TEXTS))}
         name = rng.choice(("price", "available", "created_at", "category", "tags", "title", "no_such_field"))
         fields[name] = rng.choice((*ANYTHING, "2026-01-01T00:00:00+00:00", 5.0))
-        edit = ItemEdit(f"i{n:03}", rng.choice(("put", "patch", "delete", "upsert")), fields)
+        actions: tuple[Any, ...] = ("put", "patch", "delete", "upsert")
+        edit = ItemEdit(f"i{n:03}", rng.choice(actions), fields)
         append_item_changes(site.db, TenantId(tenant), [edit], now=FIRST_DAY + timedelta(days=3))
         told.append(f"{edit.action} {fields}"[:80])
     return "; ".join(told)

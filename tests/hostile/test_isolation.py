@@ -63,6 +63,7 @@ def owned(green: httpx.Client) -> Owned:
     export = made(green.post("/api/v1/recommendations/exports", json={"scenario": SECRET}))
     training = made(green.post("/api/v1/train", json={}))
     answer = made(green.post("/api/v1/recommendations", json={"user_id": EVENT["user_id"], "count": 2}))
+    made(green.post("/api/v1/interactions", json={**EVENT, "user_id": "someone-else", "event_id": "someone-else-1"}))
     erasure = made(green.delete("/api/v1/users/someone-else"))
     made(green.put("/api/v1/mappings/items", json={"columns": {SECRET: "ignore"}}))
     key = made(green.post("/api/v1/api-keys", json={"name": SECRET, "scopes": ["recommendations:read"]}))

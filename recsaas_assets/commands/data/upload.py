@@ -97,7 +97,7 @@ def upload_file(
     )
     settings = get_tenant(site.db, tenant).settings
     if mapping is not None:
-        settings = laid_over(settings, kind, mapping_of(kind, mapping, settings))
+        settings = laid_over(settings, kind, mapping_of(kind, mapping))
     policy = UploadPolicy(settings, site.settings.max_upload_bytes, UploadLimits.of(site.settings))
 
     def store(on_progress: Callable[[int], None] | None) -> UploadReport:

@@ -51,7 +51,7 @@ def set_(tenant_id: TenantId, kind: str, as_json: bool, **options: Any) -> None:
     given = given_mapping(**options)
     if given is None:
         raise click.UsageError("Say what to set, such as --map HEADER=COLUMN; `clear` forgets all of it.")
-    checked = mapping_of(wanted, given, get_tenant(db, tenant_id).settings)
+    checked = mapping_of(wanted, given)
     _tell(tenant_id, wanted, set_mapping(db, tenant_id, wanted, checked), as_json)
 
 

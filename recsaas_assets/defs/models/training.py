@@ -6,7 +6,7 @@ from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ass
 from recsaas_assets.defs.common.metadata import picture, preview, table
 from recsaas_assets.defs.common.partitions import AssetOptions, tenants_partitions
 from recsaas_assets.defs.models.model_training import SEED, train_model
-from resources.base.errors import CorruptArtifact, NothingToLearn
+from resources.base.errors import CorruptArtifact, NothingToTrainOn
 from resources.dagster_resources import TenantRunResource
 from resources.storage.lake import read_parquet, scan_parquet, write_bytes, write_json
 
@@ -37,7 +37,7 @@ def training_set(context: AssetExecutionContext, tenant_run: TenantRunResource) 
     lake = tenant_run.lake
     signals = scan_parquet([lake.dbt / "int_interaction_signals.parquet"])
     if signals.select(pl.len()).collect().item() == 0:
-        raise NothingToLearn(
+        raise NothingToTrainOn(
             f"Not ready: tenant {tenant_run.tenant_id} has no interactions to train on. "
             f"Upload some: recsaas upload {tenant_run.tenant_id} interactions FILE"
         )

@@ -11,7 +11,7 @@ from upath import UPath
 
 from recsaas_assets.recommender.data.id_map import IdMap
 from recsaas_assets.recommender.data.pairs import Pairs
-from resources.base.errors import InvalidInput, NothingToLearn
+from resources.base.errors import InvalidInput, NothingToTrainOn
 from resources.storage.lake import read_json, read_parquet, write_json, write_parquet
 
 _PARTS = ("train", "validation", "before_test", "test", "full")
@@ -210,16 +210,14 @@ def build_training_set(
     interaction; a lazy frame is read as a stream, so that memory holds its pairs. ``catalogue_item_ids`` get a row too,
     interacted or not. ``fractions`` are of the interactions.
     ``live_until`` is the time of the newest interaction that the live release has seen.
-    Raises NothingToLearn when no pair with a positive weight is left.
+    Raises NothingToTrainOn when no pair with a positive weight is left.
     """
     if abs(sum(fractions) - 1) > 1e-9 or min(fractions) < 0:
         raise InvalidInput(f"Split fractions must be ≥ 0 and add up to 1, not {fractions}.")
     signals = signals.lazy()
     times = _collected(signals.select("timestamp"))["timestamp"]
     if times.is_empty():
-        raise NothingToLearn(
-            "Not ready: there are no interactions to train on; upload an interactions file, then run again."
-        )
+        raise NothingToTrainOn("Not ready: there are no interactions to train on; upload an interactions file first.")
     users = IdMap.from_ids(_different(signals, "user_id").to_list())
     item_ids = pl.concat([_different(signals, "item_id"), catalogue_item_ids.cast(pl.String)])
     items = IdMap.from_ids(item_ids.unique().to_list())
@@ -229,7 +227,7 @@ def build_training_set(
 
     full, disliked = to_pairs(signals), _disliked(signals, users, items)
     if len(full) == 0:
-        raise NothingToLearn(
+        raise NothingToTrainOn(
             "Not ready: no interaction says that anybody likes anything (dislikes, returned purchases and types with a "
             "weight of 0 do not); upload views, clicks, ratings, likes or purchases."
         )

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from resources.ranker.eligibility.filters import Filters, passing
 from resources.ranker.eligibility.overlay import NO_CHANGES, ChangedItem, ItemOverlay
-from resources.release.catalogue import Catalogue, ItemCard, fold
+from resources.release.catalogue import Catalogue, ItemCard
+from resources.release.category_paths import fold
 from resources.release.contents import ITEM_SCHEMA
 from resources.release.load import LoadedRelease
 
@@ -69,7 +70,8 @@ class CurrentItems:
         self._changed: Rows = np.array(sorted(rows), dtype=np.int32)
         self.closed: Rows = self.rows(overlay.closed)
         self._shut = np.concatenate([self.closed, self._changed[self._changed < self.release_size]])
-        self._small = Catalogue(_frame(self.catalogue, [(row, rows[row], opened[rows[row]]) for row in sorted(rows)]))
+        changed = _frame(self.catalogue, [(row, rows[row], opened[rows[row]]) for row in sorted(rows)])
+        self._small = Catalogue(changed, category_separator=self.catalogue.category_paths.separator)
         self._place = {row: place for place, row in enumerate(self._changed.tolist())}
         # Cheaper than cachetools, and whole in one call of C where several threads read (ADR 17).
         self._patches: OrderedDict[Filters, Patch] = OrderedDict()

@@ -10,15 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.base.errors import FieldProblem, InvalidInput
-from resources.release.catalogue import Catalogue, Codes, fold
+from resources.release.catalogue import Catalogue
+from resources.release.category_paths import fold
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
     """Conditions on the items of an answer. All that are given must hold.
 
-    `category` and `categories` together name the accepted categories; one tag out of `tags` is enough. Categories,
-    brands and tags are compared without case and outer blanks; ids exactly. Prices are inclusive, and an item without a
+    `category` and `categories` together name the accepted categories, and with each those below it where categories are
+    paths; one tag out of `tags` is enough. Categories, brands and tags are compared without case and outer blanks, and
+    in one form of letters; ids exactly. Prices are inclusive, and an item without a
     price fails a price filter. `include_unavailable` admits unavailable items, never ones outside the catalogue.
 
     Raises:
@@ -131,9 +133,9 @@ def passing(catalogue: Catalogue, filters: Filters) -> NDArray[np.bool_]:
         mask &= catalogue.available
     categories = filters.categories if filters.category is None else (*filters.categories, filters.category)
     if categories:
-        mask &= _any_of(catalogue.category, categories)
+        mask &= np.logical_or.reduce([catalogue.in_category(text) for text in categories])
     if filters.brand is not None:
-        mask &= _any_of(catalogue.brand, (filters.brand,))
+        mask &= catalogue.brand.codes == catalogue.brand.of.get(fold(filters.brand), -2)
     if filters.tags:
         tagged = np.zeros_like(mask)
         postings = catalogue.tags
@@ -144,14 +146,6 @@ def passing(catalogue: Catalogue, filters: Filters) -> NDArray[np.bool_]:
         mask &= catalogue.price >= filters.min_price
     if filters.max_price is not None:
         mask &= catalogue.price <= filters.max_price
-    return mask
-
-
-def _any_of(column: Codes, texts: tuple[str, ...]) -> NDArray[np.bool_]:
-    wanted = {column.of[fold(text)] for text in texts if fold(text) in column.of}
-    mask = np.zeros(column.codes.size, dtype=np.bool_)
-    for code in wanted:
-        mask |= column.codes == code
     return mask
 
 

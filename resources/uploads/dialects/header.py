@@ -5,16 +5,15 @@ It is the first record whose columns are those of the kind; a title, blank rows 
 
 from __future__ import annotations
 
-import csv
 import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from resources.base.errors import UploadRefused
 from resources.uploads.contract.findings import Finding
 from resources.uploads.dialects.encoding import FoundEncoding, Readable, other_encoding
+from resources.uploads.dialects.quotes import Dialect, begins_curly, records, straight_quotes
 from resources.uploads.headers.layout import Recognition
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -25,20 +24,7 @@ _BLANK_BLOCK_BYTES = 16 * 1024 * 1024
 _SAMPLE_ROWS = 100
 _BLANK = b" \t\r\n,;|"
 _SEP_LINE = re.compile(r'\s*"?sep=([^\w\s"]|\t)"?[,;\t|]*\s*', re.IGNORECASE)
-_CURLY = ("\u201c".encode(), "\u201d".encode(), "\u201e".encode())
-_CURLY_QUOTES = re.compile(
-    rb"(?:(?<=[,;\t|])|^)\xe2\x80[\x9c\x9d\x9e]|\xe2\x80[\x9c\x9d](?=[,;\t|\r\n]|\Z)", re.MULTILINE
-)
 _SHOWN = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """The signs between the cells of a row and around a cell; `curly` quotes are made straight first."""
-
-    separator: str = ","
-    quote: str = '"'
-    curly: bool = False
 
 
 Recognise = Callable[[tuple[str, ...]], Recognition]
@@ -104,7 +90,7 @@ def read_header(stream: Readable, found: FoundEncoding, search: HeaderSearch, fi
         raise UploadRefused("empty_file", f"{filename} has no text; send a file with a header and at least one row.")
     if not start.endswith((b"\n", b"\r")):
         start += (more := stream.read(_BLOCK_BYTES))
-    curly = not search.strict and start.startswith(_CURLY)
+    curly = not search.strict and begins_curly(start)
     lines = start.splitlines(keepends=True)
     used_lines = lines
     if curly:
@@ -133,20 +119,9 @@ def read_header(stream: Readable, found: FoundEncoding, search: HeaderSearch, fi
     )
 
 
-def records(lines: Iterable[str], dialect: Dialect, *, strict: bool = False) -> Iterator[list[str]]:
-    """Cut lines into records; `strict` raises `csv.Error` for a quote that stands where none should."""
-    csv.field_size_limit(sys.maxsize)  # our own limit is MAX_TEXT_BYTES, which rejects the row and not the file
-    return csv.reader(lines, delimiter=dialect.separator, quotechar=dialect.quote, strict=strict)
-
-
 def shown_separator(separator: str) -> str:
     """Return the name of a separator, for people."""
     return _SHOWN.get(separator, separator)
-
-
-def straight_quotes(text: bytes) -> bytes:
-    """Return lines with straight quotes for the curly ones around cells."""
-    return _CURLY_QUOTES.sub(b'"', text)
 
 
 def count_lines(ends: bytes) -> int:

@@ -51,7 +51,8 @@ class Layout:
 
     `headers` are the file's, told apart where they are the same; `names` has the internal name of each: a column of the
     contract, or `extra_<name>`. `steps` make more columns of them. `types` are names of interactions that a known
-    export uses, in lower case. `variants` says that several rows may be one item.
+    export uses, in lower case. `variants` says that several rows may be one item; `parent` names the columns of the
+    item that a row is a variant of and of the ids by which it is named there.
     """
 
     headers: tuple[str, ...]
@@ -60,6 +61,7 @@ class Layout:
     types: Mapping[str, str] = field(default_factory=dict)
     preset: str | None = None
     variants: bool = False
+    parent: tuple[str, str] | None = None
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -162,6 +164,7 @@ class _Choice:
         self._steps: list[ColumnStep] = []
         self._findings: list[Finding] = []
         self._skus: int | None = None
+        self._parents: int | None = None
         self._variants = False
 
     def take_mapping(self, mapping: FileMapping) -> None:
@@ -255,11 +258,14 @@ class _Choice:
         self._variants = preset.variants
         if preset.sku is not None:
             self._skus = by_key.get(self._key(preset.sku))
+        if preset.parent is not None:
+            self._parents = by_key.get(self._key(preset.parent))
 
     def take_type(self, mapping: FileMapping, preset: Preset | None) -> None:
         """Decide the type of all rows where no column says it."""
         if self.kind is not Kind.INTERACTIONS or "interaction_type" in self._taken:
             return
+        default: str
         if mapping.default_interaction_type is not None:
             default, code = mapping.default_interaction_type, "default_type"
         elif preset is not None and preset.default_type is not None:
@@ -291,6 +297,7 @@ class _Choice:
             types={} if preset is None else {name.lower(): target for name, target in preset.types.items()},
             preset=None if preset is None else preset.name,
             variants=self._variants,
+            parent=None if self._parents is None or self._skus is None else (names[self._parents], names[self._skus]),
             findings=tuple(self._findings),
         )
 

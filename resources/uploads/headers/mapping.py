@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
+from resources.base.client_input import ClientInput
 from resources.base.errors import FieldProblem, InvalidInput
 from resources.tenants.settings import FileMapping, TenantSettings
 from resources.uploads.contract.columns import INTERACTION_TYPES, Kind, columns
@@ -18,7 +19,7 @@ MAX_MAPPED = 1000
 """Headers, and names of interactions, that a mapping may have."""
 
 
-class GivenMapping(FileMapping):
+class GivenMapping(FileMapping, ClientInput):
     """A mapping as it is given and shown: of interactions with the names of their types, which are the tenant's.
 
     `columns` maps headers onto columns of the contract; null and `ignore` mean that one is kept and not used.
@@ -34,7 +35,7 @@ class GivenMapping(FileMapping):
     def _ignored(cls, given: object) -> object:
         if not isinstance(given, dict):
             return given
-        return {header: None if target == IGNORE else target for header, target in given.items()}
+        return {header: None if target in (IGNORE, "") else target for header, target in given.items()}
 
     @property
     def of_file(self) -> FileMapping:
@@ -42,7 +43,7 @@ class GivenMapping(FileMapping):
         return FileMapping(**self.model_dump(exclude={"interaction_types"}))
 
 
-def mapping_of(kind: Kind, given: str | Mapping[str, Any], settings: TenantSettings) -> GivenMapping:
+def mapping_of(kind: Kind, given: str | Mapping[str, Any]) -> GivenMapping:
     """Read and check a mapping: JSON, or what was read of it.
 
     Raises:
@@ -60,16 +61,16 @@ def mapping_of(kind: Kind, given: str | Mapping[str, Any], settings: TenantSetti
     except ValidationError as error:
         problems = [FieldProblem(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()]
         raise _invalid(problems) from error
-    return checked_mapping(kind, mapping, settings)
+    return checked_mapping(kind, mapping)
 
 
-def checked_mapping(kind: Kind, mapping: GivenMapping, settings: TenantSettings) -> GivenMapping:
+def checked_mapping(kind: Kind, mapping: GivenMapping) -> GivenMapping:
     """Return the mapping with the names of the contract for its targets.
 
     Raises:
         InvalidInput: names every header that leads nowhere, two headers of one column, and types that there are not.
     """
-    problems = [*_column_problems(kind, mapping), *_type_problems(kind, mapping, settings)]
+    problems = [*_column_problems(kind, mapping), *_type_problems(kind, mapping)]
     if problems:
         raise _invalid(problems)
     targets = {header: None if target is None else _column(kind, target) for header, target in mapping.columns.items()}
@@ -117,7 +118,7 @@ def _column_problems(kind: Kind, mapping: GivenMapping) -> Iterator[FieldProblem
             yield FieldProblem(field, f"leads to {column}, as {seen[column]} does: one column has one header")
 
 
-def _type_problems(kind: Kind, mapping: GivenMapping, settings: TenantSettings) -> Iterator[FieldProblem]:
+def _type_problems(kind: Kind, mapping: GivenMapping) -> Iterator[FieldProblem]:
     own = mapping.interaction_types or {}
     if kind is not Kind.INTERACTIONS:
         if own:
@@ -136,10 +137,6 @@ def _type_problems(kind: Kind, mapping: GivenMapping, settings: TenantSettings) 
             yield FieldProblem(
                 f"interaction_types.{name}", f"is {target[:60]!r} and has to be one of {listed}, {IGNORE}"
             )
-    default = mapping.default_interaction_type
-    known = {*INTERACTION_TYPES, *own, *settings.interaction_types}
-    if default is not None and default not in known:
-        yield FieldProblem("default_interaction_type", f"is {default[:60]!r} and has to be one of {listed}")
 
 
 def _invalid(problems: list[FieldProblem]) -> InvalidInput:

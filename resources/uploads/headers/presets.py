@@ -17,7 +17,8 @@ class Preset:
     `columns` maps its headers onto the contract; of several headers of one column the first with text in a row counts.
     `types` maps its names of interactions, and a file without such a column is of `default_type`. `stock` is the header
     of a number of pieces, `hidden` of the opposite of available, `categories` and `tags` those of lists, each with the
-    separator of its entries. `variants`: several rows may be one product; `sku` is the header of a variant's own id.
+    separator of its entries. `variants`: several rows may be one product; `sku` is the header of a variant's own id,
+    and `parent` that of the product that it belongs to, named by `id:` and its id, or by its own `sku`.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Preset:
     tags: tuple[str, str] | None = None
     variants: bool = False
     sku: str | None = None
+    parent: str | None = None
 
 
 PRESETS: tuple[Preset, ...] = (
@@ -87,6 +89,7 @@ PRESETS: tuple[Preset, ...] = (
         tags=("Tags", ","),
         variants=True,
         sku="SKU",
+        parent="Parent",
     ),
     Preset(
         name="WooCommerce orders",

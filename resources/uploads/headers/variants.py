@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from resources.uploads.contract.columns import DELETED, Kind, columns
-from resources.uploads.headers.layout import VARIANT_SKUS
+from resources.uploads.headers.layout import VARIANT_SKUS, Layout
 
 _KEPT = frozenset({"item_id", DELETED})
 
@@ -13,11 +13,13 @@ _KEPT = frozenset({"item_id", DELETED})
 class Continuations:
     """Fills what rows without a title leave out from the row above, if that is of the same item.
 
-    Batches have to come in the order of the file: the last row of one may go on in the next. `filled` counts the rows
-    that were filled so far.
+    A variant that names its item gets the id of that. Batches have to come in the order of the file: the last row of
+    one may go on in the next, and a variant stands below its item. `filled` counts the rows that were filled so far.
     """
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, layout: Layout) -> None:
+        self._parent = layout.parent
+        self._items: dict[str, str] = {}
         self._columns = [spec.name for spec in columns(kind) if spec.name not in _KEPT] if kind is Kind.ITEMS else []
         self._above: pl.DataFrame | None = None
         self.filled = 0
@@ -25,6 +27,8 @@ class Continuations:
     def fill(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return a batch of text, with the rows that continue another one filled."""
         present = [name for name in self._columns if name in frame.columns]
+        if self._parent is not None and "item_id" in frame.columns:
+            frame = self._with_parents(frame, *self._parent)
         if frame.is_empty() or "title" not in present or "item_id" not in frame.columns:
             return frame
         if (frame["title"].str.strip_chars() == "").any():
@@ -32,6 +36,17 @@ class Continuations:
         last = frame.select("item_id", *present).row(-1, named=True)
         self._above = pl.DataFrame(last, schema=dict.fromkeys(last, pl.String))  # a slice would keep the whole batch
         return frame
+
+    def _with_parents(self, frame: pl.DataFrame, parent: str, sku: str) -> pl.DataFrame:
+        named = frame[parent].str.strip_chars()
+        items = frame.filter(named == "").select(sku, "item_id")
+        self._items |= {name: item for name, item in items.iter_rows() if name}
+        if (named == "").all():
+            return frame
+        by_id = named.str.extract(r"^id:\s*(\S+)$", 1)
+        by_sku = named.replace_strict(self._items, default=None, return_dtype=pl.String)
+        item = pl.coalesce(by_id, by_sku, "item_id")
+        return frame.with_columns(pl.when(named != "").then(item).otherwise("item_id").alias("item_id"))
 
     def _filled(self, frame: pl.DataFrame, present: list[str]) -> pl.DataFrame:
         above = 0 if self._above is None else 1

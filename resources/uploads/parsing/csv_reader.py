@@ -7,7 +7,6 @@ reader gives rows no line numbers and refuses some of these files (ADR 16).
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,14 @@ from numpy.typing import NDArray
 
 from resources.uploads.contract.findings import MAX_EXAMPLES, FindingLog
 from resources.uploads.dialects.encoding import FoundEncoding, Readable, other_encoding
-from resources.uploads.dialects.header import CsvHeader, Dialect, count_lines, long_line, records, straight_quotes
+from resources.uploads.dialects.header import CsvHeader, count_lines, long_line
+from resources.uploads.dialects.quotes import (
+    Dialect,
+    records,
+    straight_quotes,
+    with_doubled_quotes,
+    with_inner_quotes_doubled,
+)
 from resources.uploads.parsing.uploaded_file import refuse_nul
 
 BLOCK_BYTES = 16 * 1024 * 1024
@@ -29,8 +35,6 @@ ROW_NUMBER = "row_number"
 _BLANK_LINES = re.compile(rb"\n([ \t\r\n]{64,}\n)")
 """Many of them in a row, as rows of a table of one column or with tabs they would be values."""
 _EMPTY_LINES = re.compile(rb"\n([\r\n]{64,}+)")
-_BACKSLASHED = re.compile(rb'(?<!\\)((?:\\\\)*)\\"')
-"""A quote behind an odd number of backslashes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,8 @@ def read_batches(
         if reading.dialect.curly:
             block = straight_quotes(block)
         if not form.strict and b"\\" in block:
-            block = _with_doubled_quotes(block, reading)
+            block, count = with_doubled_quotes(block, reading.dialect, reading.width)
+            log.add("backslash_quotes", count)
         n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
         dense, kept = _without_blank_lines(block, n_lines)
         if not len(kept):
@@ -232,32 +237,6 @@ def _parse_plain(block: bytes, reading: _Reading) -> pl.DataFrame | None:
         return None
 
 
-def _with_doubled_quotes(block: bytes, reading: _Reading) -> bytes:
-    """Double the quotes that have a backslash in front, where more rows are right so; lengths stay."""
-    if reading.dialect.quote != '"' or b'\\"' not in block:
-        return block
-    doubled, count = _BACKSLASHED.subn(rb'\1""', block)
-    if _misfits(doubled, reading) >= _misfits(block, reading):
-        return block
-    reading.log.add("backslash_quotes", count)
-    return doubled
-
-
-def _misfits(block: bytes, reading: _Reading) -> int:
-    """Count the records that have other fields than the header, or a quote where none should be."""
-    found = records(block.decode(errors="replace").splitlines(keepends=True), reading.dialect, strict=True)
-    misfits = 0
-    while True:
-        try:
-            record = next(found, None)
-        except csv.Error:
-            misfits += 1
-            continue
-        if record is None:
-            return misfits
-        misfits += bool(record) and len(record) != reading.width
-
-
 def _read_slowly(
     block: bytes, blocks: Iterator[bytes], reading: _Reading, *, first_line: int
 ) -> Generator[TextBatch, None, int]:
@@ -318,7 +297,7 @@ class _SlowRows:
         return straight_quotes(block) if self._reading.dialect.curly else block
 
     def _mended(self, text: str) -> str:
-        mended = _with_inner_quotes_doubled(text, self._reading.dialect, self._reading.width)
+        mended = with_inner_quotes_doubled(text, self._reading.dialect, self._reading.width)
         if mended is None:
             return text
         self._reading.log.add("unescaped_quotes", 1, text.strip())
@@ -355,38 +334,6 @@ class _SlowRows:
         batch = _batch(self._numbers, self._rows, self._ragged, self._reading.form.names)
         self._numbers, self._rows, self._ragged = [], [], []
         return batch
-
-
-def _with_inner_quotes_doubled(text: str, dialect: Dialect, width: int) -> str | None:
-    """Return a line whose cells have quotes amid their text as a row of `width` fields; None when it is no such line.
-
-    A quote ends a cell only before a separator or the line's end.
-    """
-    body = text.rstrip("\r\n")
-    try:
-        next(records([body], dialect, strict=True), None)
-        return None
-    except csv.Error as error:
-        if "expected after" not in str(error):  # a quote that is open at the end of the line
-            return None
-    quote, separator = dialect.quote, dialect.separator
-    closing = re.compile(f"{quote}(?={re.escape(separator)}|$)")
-    cells: list[str] = []
-    at = 0
-    while at <= len(body):
-        if body.startswith(quote, at):
-            close = closing.search(body, at + 1)
-            if close is None:
-                return None
-            inner = body[at + 1 : close.start()].replace(quote * 2, quote)
-            cells.append(f"{quote}{inner.replace(quote, quote * 2)}{quote}")
-            at = close.end() + 1
-        else:
-            end = body.find(separator, at)
-            end = len(body) if end < 0 else end
-            cells.append(body[at:end])
-            at = end + 1
-    return separator.join(cells) + text[len(body) :] if len(cells) == width else None
 
 
 def _batch(

@@ -152,7 +152,7 @@ def _open_parquet(file: UploadedFile, rules: _Rules, *, max_bytes: int, limits: 
         layout,
         shape.finished(rows.batches(shape.form.names), log),
         lambda: rows.consumed,
-        Continuations(rules.kind),
+        Continuations(rules.kind, layout),
         FileReading(format="parquet"),
         lambda: log.findings,
     )
@@ -183,7 +183,7 @@ def _open_text(file: UploadedFile, rules: _Rules, *, max_bytes: int, limits: Upl
             layout,
             shape.finished(read_batches(text, header, shape.form, file.filename, log=log), log),
             raw.tell,
-            Continuations(rules.kind),
+            Continuations(rules.kind, layout),
             _reading(header),
             lambda: (*header.findings, *text.findings, *log.findings),
         )

@@ -195,7 +195,7 @@ def test_every_example_of_the_document_works(client: Client, blue: Shop) -> None
     rule_id = client.post("/api/v1/rules", json=rule, headers=blue.headers).json()["id"]
     write_json(blue.lake.tenant(blue.tenant).trained_model, {})
     for method, template, operation in operations(client):
-        path = template.replace("{item_id}", item).replace("{rule_id}", rule_id)
+        path = template.replace("{item_id}", item).replace("{rule_id}", rule_id).replace("{kind}", "interactions")
         content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         for example in content.get("examples", {}).values():
             body = {**example["value"], **({"item_id": "b1"} if path.endswith("similar") else {})}

@@ -121,7 +121,7 @@ def test_another_tenants_upload_does_not_exist(client: Client, blue: Shop, green
         (b"", "a.csv", "empty_file"),
         (b"item_id,title\n", "a.csv", "empty_file"),
         (b"title\nLamp\n", "a.csv", "missing_column"),
-        ("item_id,title\ni1,Lämp\n".encode("utf-16"), "a.csv", "not_utf8"),
+        ("item_id,title\ni1,Lämp\n".encode("utf-32"), "a.csv", "not_utf8"),
         (b"\x89PNG\r\n\x1a\n", "a.csv", "not_csv"),
         (b'{"item_id": 1}', "a.json", "not_csv"),
         (b"\x1f\x8b\x08\x00broken", "a.csv.gz", "corrupt_gzip"),

@@ -57,7 +57,8 @@ def of_shop(client: Client, shop: Shop) -> dict[str, str]:
     rule = client.post("/api/v1/rules", json=RULE, headers=shop.headers).json()["id"]
     answer = client.post("/api/v1/recommendations", json={"user_id": "u1"}, headers=shop.headers).json()
     write_json(shop.lake.tenant(shop.tenant).trained_model, {})
-    return {"user_id": "u1", "item_id": "b1", "rule_id": rule, "recommendation_id": answer["recommendation_id"]}
+    named = {"user_id": "u1", "item_id": "b1", "rule_id": rule, "recommendation_id": answer["recommendation_id"]}
+    return {**named, "kind": "interactions"}
 
 
 def filled(path: str, values: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from bento_service.app import BODIES
-from bento_service.http.json_body import parsed
+from bento_service.http.json_body import validated
 from resources.base.errors import InvalidInput
 
 NAMES = sorted(
@@ -65,7 +65,7 @@ def assert_in_the_clients_words(error: InvalidInput, sent: Any) -> None:
 @given(sent=SENT)
 def test_problems_are_told_in_the_clients_words(model: type[BaseModel], sent: Any) -> None:
     try:
-        parsed(json.dumps(sent).encode(), model)
+        validated(json.dumps(sent).encode(), model)
     except InvalidInput as error:
         assert_in_the_clients_words(error, sent)
 
@@ -86,6 +86,6 @@ def test_problems_are_told_in_the_clients_words(model: type[BaseModel], sent: An
 def test_the_place_is_the_clients(name: str, sent: Any, field: str) -> None:
     (model,) = (each for each in BODIES if each.__name__ == name)
     with pytest.raises(InvalidInput) as raised:
-        parsed(json.dumps(sent).encode(), model)
+        validated(json.dumps(sent).encode(), model)
     assert field in [each.field for each in raised.value.details]
     assert_in_the_clients_words(raised.value, sent)

@@ -124,7 +124,7 @@ def test_too_little_to_split_says_so(rows: list[tuple[str, str, float, float]]) 
 def test_nothing_to_train_on_names_the_next_step() -> None:
     with pytest.raises(InvalidInput, match="upload an interactions file"):
         build_training_set(signals([]), NO_CATALOGUE, 10)
-    with pytest.raises(InvalidInput, match="positive signal"):
+    with pytest.raises(InvalidInput, match="no interaction says that anybody likes anything"):
         build_training_set(signals([("u", "i", 0, -1)]), NO_CATALOGUE, 10)
 
 
@@ -205,3 +205,36 @@ def test_dislikes_are_kept_beside_the_parts_and_older_sets_have_none(tmp_path: P
     without.save(UPath(tmp_path))
     (tmp_path / "disliked.parquet").unlink()
     assert TrainingSet.load(UPath(tmp_path)).fingerprint == without.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("pieces", "weight"),
+    [
+        ((3, -1), 5 * 2 / 3),
+        ((1, 1, -1), 5.0),
+        ((2, -2), None),
+        ((-1,), None),
+        ((0,), None),
+        ((1, -5), None),
+        ((7,), 5.0),
+    ],
+)
+def test_returned_pieces_take_their_share_of_the_purchases(pieces: tuple[float, ...], weight: float | None) -> None:
+    rows = [
+        {"user_id": "u", "item_id": "i", "interaction_type": "purchase", "pieces": float(each),
+         "signal": 5.0 if each > 0 else 0.0, "timestamp": datetime(2026, 1, 1 + n, tzinfo=UTC)}
+        for n, each in enumerate(pieces)
+    ]  # fmt: skip
+    seen = {**rows[0], "interaction_type": "view", "pieces": None, "signal": 1.0}
+    other = {**rows[0], "user_id": "v", "pieces": 1.0, "signal": 5.0}
+    frame = pl.DataFrame([*rows, seen, other], schema_overrides={"pieces": pl.Float64})
+    found = {row["user_id"]: row["weight"] for row in pair_weights(frame, 100).to_dicts()}
+    assert found == {"u": pytest.approx(1 + (weight or 0)), "v": 5.0}
+    alone = pair_weights(frame.filter(pl.col("pieces").is_not_null() & (pl.col("user_id") == "u")), 100)
+    assert alone["weight"].to_list() == ([] if weight is None else [pytest.approx(weight)])
+
+
+def test_what_rounding_leaves_of_nothing_is_no_pair() -> None:
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    row = {"user_id": "u", "item_id": "i", "interaction_type": "rating", "timestamp": when, "signal": 1e-300}
+    assert pair_weights(pl.DataFrame([row]), 10).is_empty()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from recsaas_assets.runs.run_requests import Request, RunEnd, RunPlan, digest, from_cursor, plan_runs, to_cursor
@@ -112,3 +114,24 @@ def test_the_digest_sees_every_change_but_not_the_order() -> None:
 def _decide(waiting: dict[TenantId, str]) -> RunPlan:
     asked: dict[TenantId, Request] = {}
     return plan_runs(waiting, asked, busy=(), known={BLUE, GREEN}, outcome_of=lambda _: "unknown")
+
+
+def test_a_tenant_whose_runs_keep_failing_is_held_and_forgets_nothing() -> None:
+    until = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
+
+    def plan(asked: dict[TenantId, Request], held: bool) -> RunPlan:
+        return plan_runs(
+            {BLUE: "new", GREEN: "other"},
+            asked,
+            busy=(),
+            known={BLUE, GREEN},
+            outcome_of=lambda key: "failed",
+            held_until=lambda tenant: until if held and tenant == BLUE else None,
+        )
+
+    before = {BLUE: Request("old", "key")}
+    held = plan(before, held=True)
+    assert set(held.requests) == {GREEN}, "others do not wait"
+    assert "at 12:30 UTC" in held.notes[0]
+    assert held.cursor[BLUE] == before[BLUE]
+    assert set(plan(dict(held.cursor), held=False).requests) == {BLUE}

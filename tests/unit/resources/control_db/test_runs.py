@@ -14,7 +14,14 @@ from resources.control_db.tables import RunRow
 from resources.control_db.tenants import resume_tenant, suspend_tenant
 from resources.jobs.kinds.training import add_training_job, begin_training_job
 from resources.tenants.training_request import TrainingKind, TrainingRequest
-from resources.training.runs import list_runs, newest_failed_under_other_code, note_end, note_epoch, note_stage
+from resources.training.runs import (
+    list_runs,
+    newest_failed_under_other_code,
+    next_run_at,
+    note_end,
+    note_epoch,
+    note_stage,
+)
 
 Shops = tuple[TenantId, TenantId]
 
@@ -126,3 +133,27 @@ def test_a_new_index_alone_says_nothing_about_the_run_before(db: ControlDb, shop
         note_end(db, shop, f"{shop}-index", status=status, message=None, now=now + timedelta(hours=1))
     earlier(db, "blue-1", "blue-index", "green-1", "green-index")
     assert to_try_again(db) == ["blue-1"]
+
+
+def test_a_tenant_whose_runs_fail_one_after_the_other_waits_longer_each_time(
+    db: ControlDb, shops: Shops, now: datetime
+) -> None:
+    blue, green = shops
+    waits = []
+    for n in range(11):
+        ended = now + timedelta(days=n)
+        note_end(db, blue, f"run-{n}", status="failed", message="boom", now=ended)
+        until = next_run_at(db, blue)
+        waits.append(None if until is None else (until - ended) / timedelta(minutes=1))
+    assert waits == [None, None, 10, 20, 40, 80, 160, 320, 360, 360, 360]
+    assert next_run_at(db, green) is None
+    note_end(db, blue, "run-11", status="completed", message=None, now=now + timedelta(days=11))
+    assert next_run_at(db, blue) is None
+
+
+def test_what_failed_with_another_version_waits_for_nothing(db: ControlDb, shops: Shops, now: datetime) -> None:
+    for n in range(5):
+        note_end(db, shops[0], f"run-{n}", status="failed", message="boom", now=now + timedelta(days=n))
+    with db.write() as session:
+        session.execute(update(RunRow).values(code_version="before"))
+    assert next_run_at(db, shops[0]) is None

@@ -107,3 +107,35 @@ def test_events_are_found_by_an_index(db: ControlDb, shops: Shops) -> None:
         for statement in (_USER, _VISITOR):
             plan = [str(row[3]) for row in connection.execute(text(f"EXPLAIN QUERY PLAN {statement}"), values)]
             assert not [line for line in plan if line.startswith("SCAN events")], plan
+
+
+@pytest.mark.parametrize(
+    ("quantities", "items"),
+    [
+        ((None, -1), ()),
+        ((1, -1), ()),
+        ((3, -1), ("lamp",)),
+        ((None, None, -1), ("lamp", "lamp")),
+        ((-1,), ()),
+        ((0,), ()),
+        ((None, -1, 2), ("lamp", "lamp")),
+    ],
+)
+def test_a_return_is_no_purchase_and_takes_the_purchase_back(
+    reads: RecentEvents,
+    db: ControlDb,
+    shops: Shops,
+    now: datetime,
+    quantities: tuple[float | None, ...],
+    items: tuple[str, ...],
+) -> None:
+    events = [
+        Event(
+            event_id=f"e{n}", user_id="ann", item_id="lamp", interaction_type="purchase", timestamp=now, quantity=each
+        )
+        for n, each in enumerate(quantities)
+    ]
+    seen = Event(event_id="seen", user_id="ann", item_id="mug", interaction_type="view", timestamp=now, quantity=0)
+    EventLog(db).append(shops[0], [seen, *events], now=now)
+    found = reads.of_user(shops[0], "ann").interactions
+    assert found == RecentInteractions(len(events) + 1, ("mug", *items), ("view", *("purchase" for _ in items)), now)

@@ -149,3 +149,16 @@ def test_an_id_that_may_stand_for_everybody_is_told(lake: Lake, db: ControlDb, b
     (warning,) = measure_readiness(TenantStore(lake, db, BLUE)).warnings
     assert warning.startswith("50.0% of the interactions have the user_id 'guest', ten times as many as any other.")
     assert "uploads.placeholder_ids" in warning
+
+
+def test_what_came_back_is_no_interaction(lake: Lake, db: ControlDb, blue: TenantId) -> None:
+    rows = [
+        "u,lamp,purchase,2026-01-01T00:00:00Z,2",
+        "u,lamp,purchase,2026-01-02T00:00:00Z,-2",
+        "u,mug,purchase,2026-01-01T00:00:00Z,2",
+        "u,mug,purchase,2026-01-02T00:00:00Z,-1",
+        "u,rug,purchase,2026-01-01T00:00:00Z,0",
+    ]
+    upload(lake, db, *rows, day=5, header=f"{HEADER},quantity")
+    counts = measure_readiness(TenantStore(lake, db, BLUE)).counts
+    assert (counts.interactions, counts.items, counts.users_with_two_items) == (1, 1, 0)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from resources.uploads.contract.findings import FindingLog
 from resources.uploads.dialects.encoding import Encoding, FoundEncoding
-from resources.uploads.dialects.header import CsvHeader, Dialect
+from resources.uploads.dialects.header import CsvHeader
+from resources.uploads.dialects.quotes import Dialect
 from resources.uploads.parsing import csv_reader
 from resources.uploads.parsing.csv_reader import RowForm, read_batches
 

@@ -155,3 +155,17 @@ def test_an_id_that_is_an_item_itself_is_no_variant(shop: Any) -> None:
     shop.put("items", SHOPIFY.replace("scarf,,,,,,,,L,SC-L", "SC-M,Another,,,,,,,L,SC-L"))
     found = variant_ids(shop.lake, counting_uploads(shop.db, shop.tenant, kind="items"))
     assert "SC-M" not in found["variant_id"].to_list()
+
+
+def test_a_variation_belongs_to_the_product_that_it_names(inspect: Any) -> None:
+    found = inspect(
+        "items",
+        "ID,Type,SKU,Name,Published,In stock?,Regular price,Categories,Parent\n"
+        "12,variable,SH,Shirt,1,1,,Tops,\n13,variation,SH-S,Shirt - S,1,1,20,,id:12\n"
+        "20,simple,CAP,Cap,1,1,9,Hats,\n14,variation,SH-M,Shirt - M,1,0,18,,SH\n30,variation,X-S,Lost,1,1,5,,X\n",
+    )
+    rows = {row["item_id"]: row for row in found.accepted.iter_rows(named=True)}
+    assert set(rows) == {"12", "20", "30"}
+    assert (rows["12"]["title"], rows["12"]["price"], rows["12"]["category"]) == ("Shirt", 18.0, "Tops")
+    assert rows["12"]["extra_variant_skus"] == "SH|SH-S|SH-M"
+    assert (found.report.rows_accepted, found.report.rows_duplicate) == (3, 2)

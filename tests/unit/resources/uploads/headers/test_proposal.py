@@ -30,7 +30,7 @@ def test_a_missing_column_is_answered_with_the_mapping_that_makes_it_readable(in
     assert "Ref as item_id, Produkt as title" in refused.message
     assert "--map 'Ref=item_id' --map 'Produkt=title'" in refused.message
     given = json.loads(re.search(r"mapping=(\{.*?\}\})", refused.message)[1])
-    settings = laid_over(SETTINGS, Kind.ITEMS, mapping_of(Kind.ITEMS, given, SETTINGS))
+    settings = laid_over(SETTINGS, Kind.ITEMS, mapping_of(Kind.ITEMS, given))
     assert inspect("items", content, settings=settings).report.rows_accepted == 1
 
 
@@ -88,16 +88,16 @@ def test_what_could_be_two_things_is_not_proposed() -> None:
 )
 def test_a_mapping_that_leads_nowhere_is_refused_when_it_is_set(kind: str, given: Any, field: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        mapping_of(Kind(kind), given, SETTINGS)
+        mapping_of(Kind(kind), given)
     assert [each.field for each in refused.value.details] == [field]
 
 
 def test_a_mapping_is_read_as_people_write_it() -> None:
     given = {"columns": {"Ref": "Item ID", "What": "name", "x": "ignore"}}
-    mapping = mapping_of(Kind.ITEMS, given, SETTINGS)
+    mapping = mapping_of(Kind.ITEMS, given)
     assert mapping.columns == {"Ref": "item_id", "What": "title", "x": None}
-    types = {"default_interaction_type": "sold", "interaction_types": {"sold": "purchase", "ping": "ignore"}}
-    assert mapping_of(Kind.INTERACTIONS, types, SETTINGS).default_interaction_type == "sold"
+    types = {"default_interaction_type": "purchase", "interaction_types": {"sold": "purchase", "ping": "ignore"}}
+    assert mapping_of(Kind.INTERACTIONS, types).interaction_types == types["interaction_types"]
 
 
 def test_what_came_with_a_file_goes_over_what_the_tenant_has_set() -> None:
