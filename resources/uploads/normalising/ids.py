@@ -54,7 +54,7 @@ def read_ids(text: pl.Series, spec: ColumnSpec, decision: ColumnDecision, placeh
         signs = _plain_ids(text.head(_SAMPLE))
     else:
         cells = _Cells(text.filter(odd), spec.name, decision)
-        cleaned = text.scatter(odd.arg_true(), cells.cleaned)
+        cleaned = text.clone().scatter(odd.arg_true(), cells.cleaned)  # it changes its series
         findings, signs = cells.findings(), cells.signs(text)
         if cells.problems is not None:
             problems = _nulls(text).scatter(odd.arg_true(), cells.problems)

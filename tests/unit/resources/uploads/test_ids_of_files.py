@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from resources.base.ids import has_lost_digits, nobody_words, normalise_id, shape_problem
 from resources.storage.lake import read_json, write_json, write_parquet
 from resources.uploads.contract.columns import Kind, columns
-from resources.uploads.normalising.decisions import ColumnDecision, decide
+from resources.uploads.normalising.decisions import ColumnDecision, decide_columns
 from resources.uploads.normalising.evidence import Evidence
 from resources.uploads.normalising.ids import each_in_one_form, in_one_form, is_id, read_ids
 from resources.uploads.store import scan_accepted
@@ -87,8 +87,17 @@ def test_a_column_of_an_older_version_decides_as_in_a_file(cells: list[str | Non
 )
 def test_a_column_decides_when_all_of_it_agrees(cells: list[str | None], decision: tuple[bool, bool]) -> None:
     read = read_ids(pl.Series("user_id", cells, dtype=pl.String), USER_ID, ColumnDecision(), frozenset())
-    decided = decide(Evidence({"user_id": read.signs})).of("user_id")
+    decided = decide_columns(Evidence({"user_id": read.signs})).of("user_id")
     assert (decided.unwrap_formulas, decided.whole_floats) == decision
+
+
+@pytest.mark.parametrize("cells", [['="0f"', '="0a"'], ["17.0", "18.0"], ["a", "cafe\u0301"]])
+def test_the_evidence_does_not_depend_on_the_decision(cells: list[str]) -> None:
+    text = pl.Series("user_id", cells)
+    both = ColumnDecision(unwrap_formulas=True, whole_floats=True)
+    seen = [read_ids(text, USER_ID, decision, frozenset()).signs for decision in (ColumnDecision(), both)]
+    assert seen[0] == seen[1]
+    assert text.to_list() == cells
 
 
 def test_words_for_nobody_are_empty_where_an_id_may_be_missing() -> None:
