@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from resources.base.ids import has_lost_digits, nobody_words, normalise_id, shape_problem
 from resources.storage.lake import read_json, write_json, write_parquet
 from resources.uploads.contract.columns import Kind, columns
-from resources.uploads.normalising.decisions import ColumnDecision, decide
+from resources.uploads.normalising.decisions import ColumnDecision, decide_columns
 from resources.uploads.normalising.evidence import Evidence
 from resources.uploads.normalising.ids import each_in_one_form, in_one_form, is_id, read_ids
 from resources.uploads.store import scan_accepted
@@ -41,6 +41,16 @@ def test_a_column_gives_what_each_cell_gives(cells: list[str | None], unwrap: bo
     assert read.values.to_list() == [each if each and not problem_of(each) else None for each in alone]
     problems = [None] * len(cells) if read.problems is None else read.problems.to_list()
     assert problems == [each and problem_of(each) for each in alone]
+
+
+@settings(deadline=None)
+@given(CELLS, st.booleans(), st.booleans())
+def test_the_evidence_is_the_same_whatever_is_decided(cells: list[str | None], unwrap: bool, whole: bool) -> None:
+    text = pl.Series("user_id", cells, dtype=pl.String)
+    decision = ColumnDecision(unwrap_formulas=unwrap, whole_floats=whole)
+    first, again = (read_ids(text, USER_ID, each, frozenset()).signs for each in (ColumnDecision(), decision))
+    assert first == again
+    assert text.to_list() == cells
 
 
 def problem_of(text: str) -> str | None:
@@ -87,7 +97,7 @@ def test_a_column_of_an_older_version_decides_as_in_a_file(cells: list[str | Non
 )
 def test_a_column_decides_when_all_of_it_agrees(cells: list[str | None], decision: tuple[bool, bool]) -> None:
     read = read_ids(pl.Series("user_id", cells, dtype=pl.String), USER_ID, ColumnDecision(), frozenset())
-    decided = decide(Evidence({"user_id": read.signs})).of("user_id")
+    decided = decide_columns(Evidence({"user_id": read.signs})).of("user_id")
     assert (decided.unwrap_formulas, decided.whole_floats) == decision
 
 
