@@ -22,7 +22,7 @@ from resources.base.ids import (
 )
 from resources.uploads.contract.columns import ColumnSpec
 from resources.uploads.contract.findings import MAX_EXAMPLES, Finding
-from resources.uploads.normalising.cells import ReadColumn, placed
+from resources.uploads.normalising.cells import ReadColumn
 from resources.uploads.normalising.decisions import ColumnDecision
 from resources.uploads.normalising.evidence import Seen, Sign
 
@@ -54,7 +54,7 @@ def read_ids(text: pl.Series, spec: ColumnSpec, decision: ColumnDecision, placeh
         signs = _plain_ids(text.head(_SAMPLE))
     else:
         cells = _Cells(text.filter(odd), spec.name, decision)
-        cleaned = placed(text, odd.arg_true(), cells.cleaned)  # the evidence is of the text as it was sent
+        cleaned = text.clone().scatter(odd.arg_true(), cells.cleaned)  # it changes its series
         findings, signs = cells.findings(), cells.signs(text)
         if cells.problems is not None:
             problems = _nulls(text).scatter(odd.arg_true(), cells.problems)
