@@ -69,6 +69,8 @@ _NOTES = {
     "until the user is erased: leave them out of the file.",
 }
 _WARNINGS = {
+    "ids_unmatched": "These items are not in the catalogue, which has them under an id that differs only by case, "
+    "leading zeros, blanks, decimals or a prefix. They can never be recommended: send the same ids in both files.",
     "read_as_windows_1252": "The file is not UTF-8 and was read as Windows-1252. Look at the words; if they are "
     "wrong, save the file as UTF-8, or set `encoding` in the mapping of such files.",
     "unescaped_quotes": "A quote within a quoted cell was not doubled; it was read as a letter of the cell. "

@@ -161,3 +161,11 @@ def test_ids_that_an_earlier_version_stored_are_read_in_one_form(shop: Any) -> N
     write_json(folder / "report.json", {**read_json(folder / "report.json"), "rules_fingerprint": "0123456789abcdef"})
     rows = scan_accepted(shop.lake, shop.tenant, report.upload_id).collect()
     assert rows["user_id"].to_list() == ["café", "u1", "17"]
+
+
+def test_items_that_the_catalogue_has_under_another_form_are_told(shop: Any) -> None:
+    shop.put("items", "item_id,title\nSKU-1,Lamp\n0017,Mug\nok,Rug\n")
+    rows = [f"u,{item},view,2024-05-31T14:05:00Z" for item in ("sku-1", "17", "ok", "elsewhere")]
+    report = shop.put("interactions", "\n".join(["user_id,item_id,interaction_type,timestamp", *rows]), minutes=1)
+    (told,) = [each for each in report.warnings if each.code == "ids_unmatched"]
+    assert (told.column, told.count, told.examples) == ("item_id", 2, ("17 for 0017", "sku-1 for SKU-1"))
