@@ -16,7 +16,7 @@ from resources.base.errors import Conflict, FieldProblem
 from resources.base.ids import NOBODY, words_of_nobody
 from resources.base.tenant import TenantId
 from resources.events.log import IMPRESSION, Event, EventLog
-from resources.tenants.settings import TYPES_WITH_PIECES, TenantSettings
+from resources.tenants.settings import IGNORE, TYPES_WITH_PIECES, TenantSettings
 from resources.uploads.normalising.type_names import TypeNames
 from resources.uploads.parsing.validation import EARLIEST, FUTURE_ALLOWANCE, takes_returns
 
@@ -95,7 +95,11 @@ def check_retry(
     Raises:
         Conflict: the events stored for the key are not these.
     """
-    own = {event.event_id: (event, body.timestamp is None) for body, event in tracked if body.event_id is None}
+    own = {
+        event.event_id: (event, body.timestamp is None)
+        for body, event in tracked
+        if body.event_id is None and event.interaction_type != IGNORE
+    }
     others = [_event_id_of(idempotency_key, place) for place in range(length + 1)] if each else []
     stored = log.events_with_ids(tenant, [*own, *others, _event_id_of(idempotency_key, length)])
     if not stored.height:

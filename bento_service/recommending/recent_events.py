@@ -10,7 +10,7 @@ from bento_service.http.errors import invalid_fields
 from bento_service.schemas.recommendations import RecentEvent
 from resources.base.errors import FieldProblem
 from resources.events.log import IMPRESSION
-from resources.tenants.settings import TenantSettings
+from resources.tenants.settings import IGNORE, TenantSettings
 from resources.uploads.normalising.type_names import TypeNames
 
 _SHOWN = frozenset({SHOWN, IMPRESSION})
@@ -24,7 +24,7 @@ class VisitInteractions(NamedTuple):
 
 
 def visit_interactions(events: Sequence[RecentEvent], settings: TenantSettings) -> VisitInteractions:
-    """Return the interactions among the events; what was only shown is left out.
+    """Return the interactions among the events; what was only shown, and what the tenant ignores, is left out.
 
     Raises:
         InvalidInput: the tenant does not use such a type.
@@ -35,9 +35,9 @@ def visit_interactions(events: Sequence[RecentEvent], settings: TenantSettings) 
     for place, event in enumerate(events):
         name = event.interaction_type
         found = None if name is None else types.find(name)
-        if name is None or found is not None:
+        if name is None or found not in (None, IGNORE):
             kept.append((event.item_id, found))
-        elif name.strip().lower() not in _SHOWN:
+        elif found is None and name.strip().lower() not in _SHOWN:
             problem = f"is not one that this tenant uses; accepted are: {', '.join((*types.names, SHOWN))}"
             problems.append(FieldProblem(f"recent_events.{place}.interaction_type", problem))
     if problems:

@@ -79,6 +79,10 @@ class EachRequest(Body):
         return value if not isinstance(value, dict) or "events" in value else {"events": [value]}
 
 
+def _is_false(value: object) -> bool:
+    return not value
+
+
 class NextActions(Answer):
     """What the event means for the answers. `incremental_update`: the user's next answer takes it into account."""
 
@@ -87,7 +91,10 @@ class NextActions(Answer):
 
 
 class TrackAnswer(Answer):
-    """One event is stored. `duplicate`: it was before, and nothing changed."""
+    """One event is stored. `duplicate`: it was before, and nothing changed.
+
+    The status is `ignored`, and nothing is stored, when the tenant's settings map the type onto `ignore`.
+    """
 
     status: str = "tracked"
     interaction_id: str
@@ -97,18 +104,20 @@ class TrackAnswer(Answer):
 
 
 class TrackedEvent(Answer):
-    """One event of a batch."""
+    """One event of a batch; `ignored` as in `TrackAnswer`, and only there when it is true."""
 
     interaction_id: str
     duplicate: bool
+    ignored: bool = Field(default=False, exclude_if=_is_false)
 
 
 class TrackBatchAnswer(Answer):
-    """All events of a batch are stored."""
+    """All events of a batch are stored, but those that are `ignored`."""
 
     status: str = "tracked"
     tracked: int
     duplicates: int
+    ignored: int = Field(default=0, exclude_if=_is_false)
     events: tuple[TrackedEvent, ...]
     processed_at: datetime
     next_actions: NextActions
@@ -120,6 +129,7 @@ class EachEvent(Answer):
     status: int
     interaction_id: str | None = None
     duplicate: bool | None = None
+    ignored: bool = Field(default=False, exclude_if=_is_false)
     error: ErrorInfo | None = None
 
 
@@ -129,6 +139,7 @@ class TrackEachAnswer(Answer):
     status: Literal["tracked", "partial", "rejected"]
     tracked: int
     duplicates: int
+    ignored: int = Field(default=0, exclude_if=_is_false)
     rejected: int
     events: tuple[EachEvent, ...]
     processed_at: datetime

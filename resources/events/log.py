@@ -19,6 +19,7 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.event_rows import NOBODY, events_about
 from resources.control_db.tables import EventRow
 from resources.control_db.tenants import take_turns
+from resources.tenants.settings import IGNORE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +52,15 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class AppendResult:
-    """Where an event stands in the log; `duplicate` when its `event_id` was there already."""
+    """Where an event stands in the log; `duplicate` when its `event_id` was there already.
+
+    An event is `ignored` when the tenant maps its type onto `ignore`: it is not stored, and its `seq` is 0.
+    """
 
     event_id: str
     seq: int
     duplicate: bool
+    ignored: bool = False
 
 
 EVENT_SCHEMA = pl.Schema(
@@ -87,6 +92,8 @@ class EventLog:
 
     def append(self, tenant: TenantId, events: Sequence[Event], *, now: datetime) -> tuple[AppendResult, ...]:
         """Store `events` in one transaction: all or none; an `event_id` seen before changes nothing.
+
+        Events of the type `IGNORE` are left out.
 
         Raises:
             Conflict: an `event_id` was seen with another user, item or type; nothing is stored.
@@ -202,6 +209,9 @@ def _append(session: Session, append: Append) -> tuple[AppendResult, ...]:
     results: list[AppendResult] = []
     conflicts: list[FieldProblem] = []
     for place, event in enumerate(append.events):
+        if event.interaction_type == IGNORE:
+            results.append(AppendResult(event.event_id, 0, duplicate=False, ignored=True))
+            continue
         seq, content = known.get(event.event_id, (None, _content(event)))
         if seq is None:
             seq = session.execute(_insert(), _row(append.tenant, event, append.now)).scalar_one()

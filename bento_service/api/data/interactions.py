@@ -119,7 +119,7 @@ async def _track(
     if key is not None:
         await _check_retry(services, principal, tuple(zip(bodies, events, strict=True)), key, length=len(events))
     results = await services.event_writer.append(principal.tenant, events, now=now)
-    services.metrics.events(principal.tenant.value, sum(not result.duplicate for result in results))
+    services.metrics.events(principal.tenant.value, sum(not (result.duplicate or result.ignored) for result in results))
     return _json(_answer(results, services, batch=batch))
 
 
@@ -147,13 +147,14 @@ async def _track_each(
             await _check_retry(services, principal, good, key, length=len(body.events), each=True)
         outcome = await append_each(services.event_writer, principal.tenant, found, now=now)
     results = tuple(_result(outcome[place], request) for place in range(len(body.events)))
-    tracked = sum(each.duplicate is False for each in results)
+    tracked = sum(each.duplicate is False and not each.ignored for each in results)
     services.metrics.events(principal.tenant.value, tracked)
     rejected = sum(each.error is not None for each in results)
     answer = TrackEachAnswer(
         status="tracked" if not rejected else "rejected" if rejected == len(results) else "partial",
         tracked=tracked,
         duplicates=sum(each.duplicate is True for each in results),
+        ignored=sum(each.ignored for each in results),
         rejected=rejected,
         events=results,
         processed_at=services.clock(),
@@ -189,7 +190,7 @@ def _result(outcome: AppendResult | RecsaasError | None, request: Request) -> Ea
         return EachEvent(status=http_status_of(outcome), error=error_info(outcome, request_id))
     if outcome is None:
         return EachEvent(status=200)
-    return EachEvent(status=200, interaction_id=outcome.event_id, duplicate=outcome.duplicate)
+    return EachEvent(status=200, interaction_id=outcome.event_id, duplicate=outcome.duplicate, ignored=outcome.ignored)
 
 
 def _tenant_of(event: object) -> str | None:
@@ -208,13 +209,20 @@ def _answer(results: tuple[AppendResult, ...], services: Services, *, batch: boo
     if not batch:
         (result,) = results
         return TrackAnswer(
-            interaction_id=result.event_id, duplicate=result.duplicate, processed_at=now, next_actions=actions
+            status="ignored" if result.ignored else "tracked",
+            interaction_id=result.event_id,
+            duplicate=result.duplicate,
+            processed_at=now,
+            next_actions=actions,
         )
-    duplicates = sum(result.duplicate for result in results)
+    duplicates, ignored = (sum(getattr(result, what) for result in results) for what in ("duplicate", "ignored"))
     return TrackBatchAnswer(
-        tracked=len(results) - duplicates,
+        tracked=len(results) - duplicates - ignored,
         duplicates=duplicates,
-        events=tuple(TrackedEvent(interaction_id=r.event_id, duplicate=r.duplicate) for r in results),
+        ignored=ignored,
+        events=tuple(
+            TrackedEvent(interaction_id=r.event_id, duplicate=r.duplicate, ignored=r.ignored) for r in results
+        ),
         processed_at=now,
         next_actions=actions,
     )

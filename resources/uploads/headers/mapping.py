@@ -10,10 +10,9 @@ from pydantic import Field, ValidationError, field_validator
 
 from resources.base.client_input import ClientInput
 from resources.base.errors import FieldProblem, InvalidInput
-from resources.tenants.settings import FileMapping, TenantSettings
+from resources.tenants.settings import IGNORE, FileMapping, TenantSettings
 from resources.uploads.contract.columns import INTERACTION_TYPES, Kind, columns
 from resources.uploads.headers.words import alias_words, exact_words, key_of
-from resources.uploads.normalising.type_names import IGNORE
 
 MAX_MAPPED = 1000
 """Headers, and names of interactions, that a mapping may have."""

@@ -19,9 +19,6 @@ from resources.uploads.normalising.cells import MAX_CELL_CHARACTERS, Cell, ReadC
 from resources.uploads.normalising.evidence import MAX_TYPE_NAMES
 from resources.uploads.normalising.texts import clean_text, empty_to_null
 
-IGNORE = "ignore"
-"""What a name may be mapped onto whose rows are left out."""
-
 SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "view": (

@@ -10,6 +10,7 @@ import polars as pl
 import polars.selectors as cs
 
 from resources.base.errors import UploadRefused
+from resources.tenants.settings import IGNORE
 from resources.uploads.contract.columns import (
     DELETED,
     MAX_TEXT_BYTES,
@@ -26,7 +27,6 @@ from resources.uploads.normalising.cells import ReadColumn
 from resources.uploads.normalising.columns import Reading, read_column
 from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence
 from resources.uploads.normalising.texts import clean_text
-from resources.uploads.normalising.type_names import IGNORE
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, RaggedRow, TextBatch
 from resources.uploads.parsing.validation import ValidationRule, extra_column_rule, failing_rows, parsed, problem
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.tenants.settings import FileMapping, TenantSettings
+from resources.tenants.settings import IGNORE, FileMapping, TenantSettings
 from resources.uploads.contract.columns import ColumnSpec, Kind, ValueType, columns
 from resources.uploads.normalising.booleans import normalise_boolean
 from resources.uploads.normalising.cells import Cell, ReadColumn
@@ -21,7 +21,7 @@ from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence, Seen, 
 from resources.uploads.normalising.numbers import normalise_number
 from resources.uploads.normalising.texts import normalise_category, normalise_text
 from resources.uploads.normalising.times import normalise_time
-from resources.uploads.normalising.type_names import IGNORE, SYNONYMS, TypeNames, normalise_type_name
+from resources.uploads.normalising.type_names import SYNONYMS, TypeNames, normalise_type_name
 
 SPECS = {f"{kind.value}.{spec.name}": spec for kind in (Kind.ITEMS, Kind.INTERACTIONS) for spec in columns(kind)}
 QUANTITY, PRICE, TIME = SPECS["interactions.quantity"], SPECS["items.price"], SPECS["interactions.timestamp"]
