@@ -14,6 +14,13 @@ from typing import Any
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import ColumnSpec, Kind, columns
 from resources.uploads.contract.findings import FINDINGS, FindingLevel
+from resources.uploads.contract.words import (
+    CERTAINLY_EMPTY,
+    EMPTY_IF_NO_TEXT,
+    EMPTY_IF_OPTIONAL,
+    ZERO_TIMES,
+    boolean_words,
+)
 from resources.uploads.normalising.booleans import normalise_boolean
 from resources.uploads.normalising.cells import Cell
 from resources.uploads.normalising.decisions import ColumnDecision
@@ -21,13 +28,6 @@ from resources.uploads.normalising.numbers import normalise_number
 from resources.uploads.normalising.texts import normalise_text
 from resources.uploads.normalising.times import normalise_time
 from resources.uploads.normalising.type_names import SYNONYMS, TypeNames, normalise_type_name
-from resources.uploads.normalising.words import (
-    CERTAINLY_EMPTY,
-    EMPTY_IF_NO_TEXT,
-    EMPTY_IF_OPTIONAL,
-    ZERO_TIMES,
-    boolean_words,
-)
 from resources.uploads.parsing.validation import PROBLEMS
 from tests.contract_table import rule_table
 
@@ -77,7 +77,7 @@ def page_with_tables(text: str) -> str:
     text = f"{before}{BEGIN}{cell_tables()}{END}{after}"
     for kind in Kind:
         table = re.compile(rf"(?<=\n## {kind.value}\n\n)(?:\|.*\n)+")
-        text = table.sub(lambda _, kind=kind: rule_table(kind), text, count=1)
+        text = table.sub(rule_table(kind).replace("\\", r"\\"), text, count=1)
     return text
 
 
@@ -85,7 +85,8 @@ def _examples() -> str:  # fmt: skip
     types = TypeNames.of(TenantSettings())
     price, available = _SPECS[Kind.ITEMS, "price"], _SPECS[Kind.ITEMS, "available"]
     category, title = _SPECS[Kind.ITEMS, "category"], _SPECS[Kind.ITEMS, "title"]
-    rows = [("number", _code(text), normalise_number(text)) for text in (*_PLAIN_NUMBERS, *_MORE_NUMBERS)]
+    rows: list[tuple[str, str, Cell[Any]]] = []
+    rows += [("number", _code(text), normalise_number(text)) for text in (*_PLAIN_NUMBERS, *_MORE_NUMBERS)]
     rows += [
         (f"number, {why}", _code(text), normalise_number(text, decision))
         for text in ("1.299", "1,299")

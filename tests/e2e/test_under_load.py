@@ -16,7 +16,7 @@ import pytest
 
 from recsaas_assets.benchmarks.serving.serve_data import ServedTenant, invented_contents, serve_tenant
 from recsaas_assets.benchmarks.serving.serve_events import event_to_answer
-from recsaas_assets.benchmarks.serving.serve_load import Load, LoadResult, LoadRun, Seen
+from recsaas_assets.benchmarks.serving.serve_load import Load, LoadResult, LoadRun, SeenAnswer
 from recsaas_assets.benchmarks.serving.serve_process import Served, service
 from recsaas_assets.benchmarks.serving.serve_requests import requests_by_kind
 from recsaas_assets.benchmarks.workplace import Workplace
@@ -106,7 +106,7 @@ class Clients:
         requests = tuple(request for each in zip(*(by_kind[kind] for kind in kinds), strict=True) for request in each)
         self._run = LoadRun(Load(running.server.port, requests, seconds=600, connections=CLIENTS), self._seen)
         self._thread = Thread(target=self._send)
-        self.answers: list[tuple[Seen, str, tuple[str, ...]]] = []
+        self.answers: list[tuple[SeenAnswer, str, tuple[str, ...]]] = []
         self.events = 0
         self.result: LoadResult | None = None
 
@@ -138,7 +138,7 @@ class Clients:
     def _send(self) -> None:
         self.result = self._run.run()
 
-    def _seen(self, seen: Seen) -> None:
+    def _seen(self, seen: SeenAnswer) -> None:
         if seen.status != 200:
             return
         answer: dict[str, Any] = json.loads(seen.body)

@@ -57,7 +57,7 @@ class LoadResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenAnswer:
     """One answer, for whoever looks at each: times are of `time.monotonic`, status 0 is a lost connection."""
 
     request: bytes
@@ -87,7 +87,7 @@ class _Connection:
 class LoadRun:
     """One run of a load; `stop` ends it early, from another thread."""
 
-    def __init__(self, load: Load, seen: Callable[[Seen], None] | None = None) -> None:
+    def __init__(self, load: Load, seen: Callable[[SeenAnswer], None] | None = None) -> None:
         self._load = load
         self._seen = seen
         self._poll = select.epoll()
@@ -205,7 +205,7 @@ class LoadRun:
         now = time.monotonic()
         self._answers += 1
         if self._seen is not None:
-            self._seen(Seen(connection.request, connection.sent_at, now, status, body))
+            self._seen(SeenAnswer(connection.request, connection.sent_at, now, status, body))
         if status != 200:
             self._errors.append(f"{status} {body[:200].decode(errors='replace')}")
         elif connection.due >= self._count_from:

@@ -29,8 +29,8 @@ from resources.uploads.deduplication.pairs import Lines
 from resources.uploads.dialects.encoding import Encoding, ReadAgain
 from resources.uploads.headers.layout import Layout
 from resources.uploads.normalising.columns import Reading
-from resources.uploads.normalising.decisions import Decisions, decide
-from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence, add_up
+from resources.uploads.normalising.decisions import Decisions, decide_columns
+from resources.uploads.normalising.evidence import NO_EVIDENCE, Evidence, add_evidence
 from resources.uploads.normalising.findings import column_readings, findings_of
 from resources.uploads.parsing.batch import CheckedBatch, check_batch, first_errors
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, TextBatch
@@ -143,10 +143,10 @@ def inspect_file(check: FileCheck, *, work: Path, on_progress: Callable[[int], N
 
 
 def _inspected(check: FileCheck, work: Path, on_progress: Callable[[int], None] | None) -> Inspection:
-    decisions = decide(NO_EVIDENCE, check.mapping)
+    decisions = decide_columns(NO_EVIDENCE, check.mapping)
     inspection, evidence = _read_file(check, decisions, work, on_progress, first_decides=True)
     for _ in range(_MAX_READINGS_MORE):
-        wanted = decide(evidence, check.mapping)
+        wanted = decide_columns(evidence, check.mapping)
         if inspection is not None and wanted == decisions:
             break
         decisions = wanted
@@ -181,7 +181,7 @@ def _read_file(
         )
         gathered = _Gathered(check, table, work=place, pool=pool)
         for number, (batch, keys, events) in enumerate(_side_by_side(pool, checked, _told(table, on_progress))):
-            if first_decides and number == 0 and decide(batch.evidence, check.mapping) != decisions:
+            if first_decides and number == 0 and decide_columns(batch.evidence, check.mapping) != decisions:
                 return None, batch.evidence
             gathered.add(batch, keys, events)
         return gathered.finish(decisions), gathered.evidence
@@ -221,7 +221,7 @@ class _Gathered:
         self._errors = first_errors((*self._errors, *batch.errors))
         self._counts.update(batch.errors_by_rule)
         self._findings = merge((*self._findings, *batch.findings))
-        self.evidence = add_up((self.evidence, batch.evidence))
+        self.evidence = add_evidence((self.evidence, batch.evidence))
         self._ignored += batch.ignored
 
     def finish(self, decisions: Decisions) -> Inspection:

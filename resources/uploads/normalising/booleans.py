@@ -7,9 +7,9 @@ from functools import partial
 import polars as pl
 
 from resources.uploads.contract.columns import ColumnSpec
+from resources.uploads.contract.words import boolean_words, means_nothing
 from resources.uploads.normalising.cells import MAX_CELL_CHARACTERS, Cell, ReadColumn, read_cells
 from resources.uploads.normalising.texts import clean_text, empty_to_null
-from resources.uploads.normalising.words import boolean_words, means_nothing
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -37,8 +37,8 @@ def read_booleans(text: pl.Series, spec: ColumnSpec, *, strict: bool) -> ReadCol
     if strict:
         cleaned = clean_text(text)
         return ReadColumn(cleaned, _plain(cleaned))
-    text = empty_to_null(text)
     values = _plain(text)
+    text = empty_to_null(text, values)
     odd = values.is_null() & text.is_not_null()
     if not odd.any():
         return ReadColumn(text, values)

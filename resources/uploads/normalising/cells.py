@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 import polars as pl
 
-from resources.uploads.contract.findings import MAX_EXAMPLES, Finding
-from resources.uploads.normalising.evidence import Seen, Sign
+from resources.uploads.contract.findings import MAX_EXAMPLES, Finding, merge
+from resources.uploads.normalising.evidence import Seen, Sign, added
 
 T = TypeVar("T")
 
@@ -107,15 +107,31 @@ def read_cells(
     empty = here.is_null() & why.is_null()
     nothing = pl.Series([None], dtype=pl.String).new_from_index(0, len(text))
     return ReadColumn(
-        text=_placed(text, rows, odd.set(empty, None)),
-        values=_placed(values, rows, here),
-        problems=_placed(nothing, rows, why) if why.null_count() < len(why) else None,
+        text=placed(text, rows, odd.set(empty, None)),
+        values=placed(values, rows, here),
+        problems=placed(nothing, rows, why) if why.null_count() < len(why) else None,
         findings=notes.findings(column),
         unread=unread.findings(column),
         signs=signs.signs(),
-        currency=_placed(nothing, rows, spread(currencies, pl.String())) if any(currencies) else None,
+        currency=placed(nothing, rows, spread(currencies, pl.String())) if any(currencies) else None,
     )
 
 
-def _placed(into: pl.Series, rows: pl.Series, values: pl.Series) -> pl.Series:
+def together(first: ReadColumn, second: ReadColumn, rows: pl.Series, *, signs: Mapping[Sign, Seen]) -> ReadColumn:
+    """Join two readings of one column, of which the second began with the first and read `rows` (Boolean)."""
+    problems = first.problems
+    if second.problems is not None:
+        problems = second.problems if problems is None else problems.zip_with(~rows, second.problems)
+    return ReadColumn(
+        text=second.text,
+        values=second.values,
+        problems=problems,
+        findings=merge((*first.findings, *second.findings)),
+        unread=merge((*first.unread, *second.unread)),
+        signs=added(added(signs, first.signs), second.signs),
+    )
+
+
+def placed(into: pl.Series, rows: pl.Series, values: pl.Series) -> pl.Series:
+    """Return a series with these values on those rows."""
     return into.clone().scatter(rows, values)  # scatter changes its series

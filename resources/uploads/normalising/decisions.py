@@ -52,7 +52,7 @@ class Decisions:
 NO_DECISIONS = Decisions()
 
 
-def decide(evidence: Evidence, mapping: FileMapping | None = None) -> Decisions:
+def decide_columns(evidence: Evidence, mapping: FileMapping | None = None) -> Decisions:
     """Decide from the evidence of some rows, or of all; what the mapping says goes before it."""
     said = UNDECIDED
     if mapping is not None:

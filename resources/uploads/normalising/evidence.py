@@ -91,7 +91,7 @@ _NEVER = Seen()
 NO_EVIDENCE = Evidence()
 
 
-def add_up(evidence: Iterable[Evidence]) -> Evidence:
+def add_evidence(evidence: Iterable[Evidence]) -> Evidence:
     """Add up the evidence of batches, in file order."""
     columns: dict[str, Mapping[Sign, Seen]] = {}
     unknown: dict[str, int] = {}

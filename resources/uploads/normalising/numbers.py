@@ -16,12 +16,12 @@ import polars as pl
 
 from resources.uploads.contract.columns import ColumnSpec, ValueType
 from resources.uploads.contract.findings import MAX_EXAMPLES, Finding, merge
+from resources.uploads.contract.words import means_nothing
 from resources.uploads.normalising.cells import MAX_CELL_CHARACTERS, Cell, ReadColumn, read_cells
 from resources.uploads.normalising.currencies import split_currency
 from resources.uploads.normalising.decisions import UNDECIDED, ColumnDecision
 from resources.uploads.normalising.evidence import Seen, Sign, added
 from resources.uploads.normalising.texts import clean_text, empty_to_null
-from resources.uploads.normalising.words import means_nothing
 
 _PLAIN = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _POINT_OR_GROUPS = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
@@ -74,8 +74,8 @@ def read_numbers(text: pl.Series, spec: ColumnSpec, decision: ColumnDecision, *,
     if strict:
         cleaned = clean_text(text)
         return ReadColumn(cleaned, _plain(cleaned))
-    text = empty_to_null(text)
     values = _plain(text)
+    text = empty_to_null(text, values)
     odd = values.is_null() & text.is_not_null()
     has_odd = bool(odd.any())
     signs = _signs_of_plain(text.filter(~odd) if has_odd else text, all_plain=not has_odd)

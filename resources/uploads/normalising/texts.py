@@ -9,8 +9,8 @@ import polars as pl
 
 from resources.uploads.contract.columns import ColumnSpec
 from resources.uploads.contract.findings import MAX_EXAMPLES, Finding
+from resources.uploads.contract.words import empty_words
 from resources.uploads.normalising.cells import Cell, ReadColumn
-from resources.uploads.normalising.words import empty_words
 
 _WHITE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """White space as polars strips it; Python's has four control characters more."""
@@ -30,8 +30,10 @@ def clean_text(text: pl.Series) -> pl.Series:
     return stripped.set(has_nothing, None) if has_nothing.any() else stripped
 
 
-def empty_to_null(text: pl.Series) -> pl.Series:
-    """Make cells without any text null."""
+def empty_to_null(text: pl.Series, values: pl.Series) -> pl.Series:
+    """Make cells without any text null; none is where every cell has a value."""
+    if not values.null_count():
+        return text
     has_nothing = text.str.len_bytes() == 0
     return text.set(has_nothing, None) if has_nothing.any() else text
 

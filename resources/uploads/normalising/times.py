@@ -7,20 +7,20 @@ column decides.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import polars as pl
 
 from resources.uploads.contract.columns import TIME, ColumnSpec
-from resources.uploads.normalising.cells import MAX_CELL_CHARACTERS, Cell, ReadColumn, read_cells
+from resources.uploads.contract.words import ZERO_TIMES, means_nothing
+from resources.uploads.normalising.cells import MAX_CELL_CHARACTERS, Cell, ReadColumn, placed, read_cells, together
 from resources.uploads.normalising.decisions import UNDECIDED, ColumnDecision
 from resources.uploads.normalising.evidence import Seen, Sign, added
 from resources.uploads.normalising.texts import clean_text, empty_to_null
-from resources.uploads.normalising.words import ZERO_TIMES, means_nothing
 
 _ISO = (
     r"^(?P<date>\d{4}-\d{2}-\d{2})"
@@ -29,11 +29,13 @@ _ISO = (
 )
 # Other programs, Python among them, know the years 1 to 9999.
 _FIRST_TIME, _LAST_TIME = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)
-_EPOCH_SECONDS = r"^[0-9]{9,11}(?:\.[0-9]+)?$"
-_EPOCH_MILLISECONDS = r"^[0-9]{12,13}(?:\.[0-9]+)?$"
 _EPOCH = re.compile(r"([0-9]{9,20})(?:\.([0-9]+))?")
 _SCIENTIFIC = re.compile(r"([0-9])(?:\.([0-9]+))?[eE]\+?0?(9|1[0-8])")
 _CALENDAR_DIGITS = re.compile(r"((?:19|20)[0-9]{2})([0-9]{2})([0-9]{2})(?:[T ]?([0-9]{2})([0-9]{2})([0-9]{2})?)?(.*)")
+_DATE_AND_CLOCK = (
+    r"^(?P<date>[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}) "
+    r"(?P<hour>[01]?[0-9]|2[0-3]):(?P<minute>[0-5][0-9])(?::(?P<second>[0-5][0-9]))?$"
+)
 _EXCEL_DAYS = re.compile(r"[2-7][0-9]{4}(?:\.[0-9]+)?")
 _EXCEL_EPOCH = datetime(1899, 12, 30, tzinfo=UTC)
 _LEAST_DIGITS = 8
@@ -227,8 +229,9 @@ def _other(body: str, decision: ColumnDecision) -> Cell[datetime]:
 
 def read_times(text: pl.Series, spec: ColumnSpec, decision: ColumnDecision, *, strict: bool) -> ReadColumn:
     """Read a column of times (String)."""
-    text = clean_text(text) if strict else empty_to_null(text)
-    values, units = _plain(text)
+    text = clean_text(text) if strict else text
+    values, units = _plain(text, strict=strict)
+    text = empty_to_null(text, values)
     odd = values.is_null() & text.is_not_null()
     if strict:
         return ReadColumn(text, values)
@@ -236,48 +239,92 @@ def read_times(text: pl.Series, spec: ColumnSpec, decision: ColumnDecision, *, s
         units[Sign.OTHER_TIME] = Seen(1)
     if not odd.any():
         return ReadColumn(text, values, signs=units)
-    read = read_cells(text, values, odd, partial(normalise_time, decision=decision), spec.name)
-    return replace(read, signs=added(units, read.signs))
+    normalise = partial(normalise_time, decision=decision)
+    dated = _dates_with_clocks(text, values, odd, normalise, spec.name)
+    if not dated.left.any():
+        return replace(dated.read, signs=added(units, dated.read.signs))
+    rest = read_cells(text, dated.read.values, dated.left, normalise, spec.name)
+    return together(dated.read, rest, dated.left, signs=units)
 
 
-def _plain(text: pl.Series) -> tuple[pl.Series, dict[Sign, Seen]]:
-    """Read ISO 8601 and epoch seconds or milliseconds as UTC with microseconds; also how many epochs of each there are.
+class _Dated(NamedTuple):
+    """What was read of dates with a time of day behind them, and which odd cells are `left` (Boolean, one per row)."""
 
-    14 digits are rather a date and time than milliseconds of the 23rd century, and are left.
+    read: ReadColumn
+    left: pl.Series
+
+
+def _dates_with_clocks(
+    text: pl.Series, values: pl.Series, odd: pl.Series, normalise: Callable[[str], Cell[datetime]], column: str
+) -> _Dated:
+    """Read `31.12.2024 14:05:07` as its date and its time of day: times hardly repeat, and days do."""
+    chosen = odd & text.str.contains(_DATE_AND_CLOCK)
+    if not chosen.any():
+        return _Dated(ReadColumn(text, values), odd)
+    parts = text.filter(chosen).str.extract_groups(_DATE_AND_CLOCK).struct
+    dates = parts.field("date")
+    usable = {date for date in dates.unique() if (cell := normalise(date)).value or cell.problem == "ambiguous_date"}
+    clean = dates.is_in(list(usable))
+    chosen = placed(chosen, chosen.arg_true(), clean)
+    if not usable:
+        return _Dated(ReadColumn(text, values), odd)
+    dates = placed(text, chosen.arg_true(), dates.filter(clean))
+    read = read_cells(dates, values, chosen, normalise, column)
+    clock = (
+        parts.field("hour").cast(pl.Int64) * 3600
+        + parts.field("minute").cast(pl.Int64) * 60
+        + parts.field("second").cast(pl.Int64).fill_null(0)
+    ).filter(clean)
+    found = read.values.filter(chosen) + (clock * 1_000_000).cast(pl.Duration("us"))
+    return _Dated(replace(read, text=text, values=placed(read.values, chosen.arg_true(), found)), odd & ~chosen)
+
+
+def _plain(text: pl.Series, *, strict: bool) -> tuple[pl.Series, dict[Sign, Seen]]:
+    """Read ISO 8601 and epochs as UTC with microseconds; also how many epochs of each unit there are.
+
+    With `strict` epochs are seconds or milliseconds. 14 digits are rather a date and time than milliseconds of the
+    23rd century, and are left.
     """
     # cache=False: times hardly repeat, and looking each one up costs more than reading it
     parsed = text.str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us", strict=False, cache=False)
     units: dict[Sign, Seen] = {}
     if parsed.null_count() > text.null_count():
         left = parsed.is_null() & text.is_not_null()
-        others, units = _other_forms(text.filter(left))
+        others, units = _other_forms(text.filter(left), strict=strict)
         parsed = parsed.scatter(left.arg_true(), others)
     outside = ~parsed.is_between(_FIRST_TIME, _LAST_TIME)
     parsed = parsed.set(outside, None) if outside.any() else parsed
     return parsed.dt.replace_time_zone("UTC").cast(TIME), units
 
 
-def _other_forms(text: pl.Series) -> tuple[pl.Series, dict[Sign, Seen]]:
+def _other_forms(text: pl.Series, *, strict: bool) -> tuple[pl.Series, dict[Sign, Seen]]:
     """Read any form that is read at once; naive Datetime('us') in UTC."""
-    times, units = _epochs(text)
+    times, units = _epochs(text, strict=strict)
     left = times.is_null()
     if not left.any():
         return times, units
     return times.scatter(left.arg_true(), _iso_times(text.filter(left))), units
 
 
-def _epochs(text: pl.Series) -> tuple[pl.Series, dict[Sign, Seen]]:
+def _epochs(text: pl.Series, *, strict: bool) -> tuple[pl.Series, dict[Sign, Seen]]:
     times = pl.Series([None], dtype=pl.Datetime("us")).new_from_index(0, len(text))
     units: dict[Sign, Seen] = {}
-    for form, factor, sign in ((_EPOCH_SECONDS, 1e6, Sign.SECONDS), (_EPOCH_MILLISECONDS, 1e3, Sign.MILLISECONDS)):
+    for sign, form, microseconds in _EPOCHS[: 2 if strict else None]:
         rows = text.str.contains(form)
         if rows.any():
             cells = text.filter(rows)
-            times = times.scatter(
-                rows.arg_true(), (cells.cast(pl.Float64) * factor).cast(pl.Int64).cast(pl.Datetime("us"))
-            )
+            times = times.scatter(rows.arg_true(), microseconds(cells).cast(pl.Datetime("us")))
             units[sign] = Seen(len(cells), (cells[0],))
     return times, units
+
+
+_EPOCHS: tuple[tuple[Sign, str, Callable[[pl.Series], pl.Series]], ...] = (
+    (Sign.SECONDS, r"^[0-9]{9,11}(?:\.[0-9]+)?$", lambda text: (text.cast(pl.Float64) * 1e6).cast(pl.Int64)),
+    (Sign.MILLISECONDS, r"^[0-9]{12,13}(?:\.[0-9]+)?$", lambda text: (text.cast(pl.Float64) * 1e3).cast(pl.Int64)),
+    (Sign.MICROSECONDS, r"^[0-9]{15,17}$", lambda text: text.cast(pl.Int64)),
+    (Sign.NANOSECONDS, r"^[0-8][0-9]{17,18}$", lambda text: text.cast(pl.Int64) // 1000),
+)
+"""How epochs are read at once, by their number of digits; the first two have always been read."""
 
 
 def _iso_times(text: pl.Series) -> pl.Series:

@@ -14,10 +14,10 @@ import polars as pl
 
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import INTERACTION_TYPES, ColumnSpec
+from resources.uploads.contract.words import means_nothing
 from resources.uploads.normalising.cells import MAX_CELL_CHARACTERS, Cell, ReadColumn, read_cells
 from resources.uploads.normalising.evidence import MAX_TYPE_NAMES
 from resources.uploads.normalising.texts import clean_text, empty_to_null
-from resources.uploads.normalising.words import means_nothing
 
 IGNORE = "ignore"
 """What a name may be mapped onto whose rows are left out."""
@@ -91,8 +91,9 @@ def normalise_type_name(text: str, types: TypeNames) -> Cell[str]:
 
 def read_type_names(text: pl.Series, spec: ColumnSpec, types: TypeNames, *, strict: bool) -> ReadColumn:
     """Read a column of names (String)."""
-    text = clean_text(text) if strict else empty_to_null(text)
+    text = clean_text(text) if strict else text
     values = _plain(text, dict(types.names))
+    text = empty_to_null(text, values)
     odd = values.is_null() & text.is_not_null()
     if strict or not odd.any():
         return ReadColumn(text, values)

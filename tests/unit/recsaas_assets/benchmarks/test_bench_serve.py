@@ -12,7 +12,7 @@ import numpy as np
 
 from bento_service.benchmarking.sampled import layer_of
 from recsaas_assets.benchmarks.serving.serve_data import invented_contents
-from recsaas_assets.benchmarks.serving.serve_load import Load, LoadRun, Seen, http_request, run_load
+from recsaas_assets.benchmarks.serving.serve_load import Load, LoadRun, SeenAnswer, http_request, run_load
 from recsaas_assets.benchmarks.serving.serve_measure import figures
 from recsaas_assets.benchmarks.serving.soak import Memory
 
@@ -55,7 +55,7 @@ def server() -> Iterator[int]:
 
 def test_answers_and_errors_are_counted_apart() -> None:
     requests = tuple(http_request("POST", path, body=b"{}") for path in ("/ok", "/full", "/ok", "/cut"))
-    seen: list[Seen] = []
+    seen: list[SeenAnswer] = []
     with server() as port:
         result = LoadRun(Load(port, requests, 1.0, connections=2, warm_seconds=0), seen.append).run()
     good = [each for each in seen if each.status == 200]
