@@ -48,8 +48,7 @@ _NOTES = {
     "type_of_ratings": "No column says the type of interaction and there are ratings: every row was taken as one.",
     "stock_read": "Items with more than 0 pieces in this column are available.",
     "group_read": "Items with the same text in this column are variants of one item.",
-    "variant_rows": "Rows of one item that say different things were taken as its variants: one item, the lowest price."
-    "Rows of one item that say different things were taken as its variants: one item, the lowest price.",
+    "variant_rows": "Rows of one item that say different things were taken as variants of it: one item, the lowest price.",
     "empty_word": "Words such as NULL and N/A were read as empty cells.",
     "zero_time": "Dates of zeros were read as empty cells.",
     "formula_taken_off": "Formulas and apostrophes around values, as spreadsheets need them, were taken off.",

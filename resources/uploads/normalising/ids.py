@@ -162,12 +162,7 @@ class _Cells:
 
 def _suspect(text: pl.Series) -> pl.Series:
     """Cells that are not an id in its one form already (Boolean, one per cell)."""
-    looked = (
-        text.str.contains(_ODD_FORM)
-        | text.str.contains(_UNSEEN)
-        | text.str.contains(r"\p{Cc}|^=|^$")
-        | (text.str.strip_chars(BLANKS) != text)
-    )
+    looked = text.str.contains(rf"{_ODD_FORM}|{_UNSEEN}|\p{{Cc}}|^$") | (text.str.strip_chars(BLANKS) != text)
     return looked if text.str.contains(r"^[\x00-\x7f]*$").all() else looked | (text.str.normalize("NFC") != text)
 
 
