@@ -11,6 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from resources.base.ids import (
+    doubtful_words,
+    has_lost_digits,
+    is_whole_float,
+    is_wrapped,
+    nobody_words,
+    normalise_id,
+)
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import ColumnSpec, Kind, columns
 from resources.uploads.contract.findings import FINDINGS, FindingLevel
@@ -62,6 +70,11 @@ _TIMES = (
     *("1717164306500000", "1717164306500000000", "1.7171643E9", "1.71716E+12", "0000-00-00 00:00:00", "45443.58"),
 )
 _TYPES = ("Add-To-Cart", "addToCart", "PURCHASE", "Order Completed", "remove_from_cart")
+_IDS = (
+    *("00017", "SKU-1", '="00017"', "'00017", "17850.0", "4.00638E+12", "cafe\u0301", "u\u200b1", "NULL", "(not set)"),
+    *("guest", "0"),
+)
+_COLUMN = "where all cells are so or numbers"
 _BOOLEANS = ("t", "N", "on", "ja", "non", "in stock", "SoldOut", "maybe")
 
 
@@ -99,6 +112,7 @@ def _examples() -> str:  # fmt: skip
         ("time, a month behind its day elsewhere", _code("03/04/2024"), normalise_time("03/04/2024", _MONTH)),
         ("time, nothing but such numbers", _code("45443.58"), normalise_time("45443.58", _EXCEL)),
     ]
+    rows += [(f"id, {_COLUMN}" if is_odd_form(text) else "id", _code(text), _id(text)) for text in _IDS]
     rows += [("boolean `available`", _code(text), normalise_boolean(text, available)) for text in _BOOLEANS]
     rows += [("interaction type", _code(text), normalise_type_name(text, types)) for text in _TYPES]
     rows += [("category", _code(text), normalise_text(text, category)) for text in ("Shoes>Boots", "Shoes » Boots »")]
@@ -118,6 +132,8 @@ def _words() -> str:
         ("also empty in an optional text", _list(EMPTY_IF_OPTIONAL - CERTAINLY_EMPTY)),
         ("empty as a number, time, boolean or type, in any case", _list(EMPTY_IF_NO_TEXT)),
         ("empty as a time, with any time of zeros", _list(ZERO_TIMES)),
+        ("nobody: an empty session or event, and a reason in any other id", _list(_once(nobody_words()))),
+        ("perhaps nobody: a warning", _list(_once(doubtful_words()))),
         ("true, in any case", _list(yes)),
         ("false, in any case", _list(no)),
         ("`available`: true; blanks, `-` and `_` do not count", _list(stock)),
@@ -142,6 +158,22 @@ def _findings() -> str:
 def _by_value(spec: ColumnSpec) -> tuple[frozenset[str], frozenset[str]]:
     words = boolean_words(spec)
     return frozenset(w for w, value in words.items() if value), frozenset(w for w, value in words.items() if not value)
+
+
+def _once(words: frozenset[str]) -> set[str]:
+    """Each word in one of the ways in which programs write it."""
+    return {word.lower() for word in words}
+
+
+def _id(text: str) -> Cell[str]:
+    form = normalise_id(text)
+    problem = "lost_digits" if has_lost_digits(form) else "placeholder" if form in nobody_words() else None
+    return Cell(None if problem else form, problem)
+
+
+def is_odd_form(text: str) -> bool:
+    """Whether a column decides how an id is read."""
+    return is_wrapped(text) or is_whole_float(text)
 
 
 def _shown(cell: Cell[Any]) -> str:

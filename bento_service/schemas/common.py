@@ -25,7 +25,8 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
 
-def _number_as_text(value: Any) -> Any:
+def number_as_text(value: Any) -> Any:
+    """A whole number as the id that its digits are; anything else as it is."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_FLOAT:
         return str(int(value))  # as 17850.0 is 17850 in a file
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -62,7 +63,7 @@ def _without_nul(text: str) -> str:
 
 Id = Annotated[
     str,
-    BeforeValidator(_number_as_text),
+    BeforeValidator(number_as_text),
     AfterValidator(checked_id),
     Field(json_schema_extra={"minLength": 1, "maxLength": MAX_ID_BYTES}),
 ]
@@ -70,7 +71,7 @@ Id = Annotated[
 
 NewId = Annotated[
     str,
-    BeforeValidator(_number_as_text),
+    BeforeValidator(number_as_text),
     AfterValidator(new_id),
     Field(json_schema_extra={"minLength": 1, "maxLength": MAX_ID_BYTES}),
 ]

@@ -7,7 +7,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bento_service.schemas.common import MAX_COUNT, Answer, Body, Id, JsonObject, OptionalId, Text, check_size
+from bento_service.schemas.common import (
+    MAX_COUNT,
+    Answer,
+    Body,
+    Id,
+    JsonObject,
+    OptionalId,
+    Text,
+    check_size,
+    number_as_text,
+)
 from bento_service.schemas.values import Moment
 from resources.base.ids import checked_id
 from resources.ranker.eligibility.filters import Filters
@@ -24,12 +34,12 @@ MAX_CONTEXT_BYTES = 8 * 1024
 
 def _with_checked_item(context: dict[str, Any]) -> dict[str, Any]:
     check_size(MAX_CONTEXT_BYTES, context=context)
-    item = context.get("current_item")
+    item = number_as_text(context.get("current_item"))
     if item is None:
         return context
-    if not isinstance(item, str | int) or isinstance(item, bool):
+    if not isinstance(item, str):
         raise ValueError("current_item must be an id")
-    return {**context, "current_item": checked_id(str(item))}
+    return {**context, "current_item": checked_id(item)}
 
 
 _Context = Annotated[JsonObject, AfterValidator(_with_checked_item)]

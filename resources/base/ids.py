@@ -22,7 +22,7 @@ _WHOLE_FLOAT = re.compile(r"(-?[1-9]\d*|0)\.0+", re.ASCII)
 _LOST_DIGITS = re.compile(r"-?\d(?:\.\d+[eE]\+?\d{1,3}|[eE]\+\d{1,3})", re.ASCII)
 
 LOST_DIGITS = "has lost digits in a spreadsheet: format the column as text before the ids come in, and export again"
-NOBODY = "stands for nobody: leave the row out, or send what the shop calls this visitor"
+NOBODY = "stands for nobody: leave the row out, or send the shop's own id of this user or item"
 _NOBODY_WORDS = (
     *("null", "(null)", "<null>", "\\n", "#null!", "none", "(none)", "nan", "nat", "<na>", "n/a", "#n/a"),
     *("undefined", "(undefined)", "(not set)", "not set", "[object object]", "00000000-0000-0000-0000-000000000000"),

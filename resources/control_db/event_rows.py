@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import aliased
 
+from resources.base.ids import spelled
 from resources.base.tenant import TenantId
 from resources.control_db.tables import EventRow
 
@@ -14,10 +15,10 @@ NOBODY = ""
 
 def events_about(tenant: TenantId, user_id: str) -> ColumnElement[bool]:
     """Return the condition of the events that say something of a user: the user's own, and those of visitors who were
-    not known yet, in visits that became the user's."""
-    own = aliased(EventRow)
+    not known yet, in visits that became the user's. The id may be there in another form."""
+    own, forms = aliased(EventRow), spelled(user_id)
     visits = select(own.session_id).where(
-        own.tenant_id == tenant.value, own.user_id == user_id, own.session_id.is_not(None)
+        own.tenant_id == tenant.value, own.user_id.in_(forms), own.session_id.is_not(None)
     )
     before = (EventRow.user_id == NOBODY) & EventRow.session_id.in_(visits)
-    return (EventRow.tenant_id == tenant.value) & ((EventRow.user_id == user_id) | before)
+    return (EventRow.tenant_id == tenant.value) & (EventRow.user_id.in_(forms) | before)

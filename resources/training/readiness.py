@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
@@ -20,6 +22,7 @@ from resources.storage.lake import Lake
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TYPES_WITH_PIECES, InteractionWeights
 from resources.uploads.contract.columns import INTERACTION_TYPES, TIME, Kind
+from resources.uploads.parsing.frequent_ids import dominant_id
 from resources.uploads.parsing.hashing import EVENT_CONTENT
 from resources.uploads.store import scan_accepted
 
@@ -30,6 +33,7 @@ CERTAIN_ROWS = 2_000_000
 CERTAIN_EVENTS = 200_000
 """The same for tracked events, which come row by row from the control DB."""
 _KEY = ("user_id", "item_id", "interaction_type", "timestamp")
+_IDS = ("user_id", "item_id")
 _ROWS = pl.Schema(
     {
         **dict.fromkeys(("user_id", "item_id", "interaction_type"), pl.String()),
@@ -84,6 +88,7 @@ class Readiness(BaseModel):
     """How far a tenant is. `missing` lists what the next level needs; at the highest level nothing is missing.
 
     `exact` is false when there was so much that only the newest rows were counted: then the counts are at least these.
+    `warnings` say what makes the counts less than they seem, such as one id that stands for everybody.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -94,6 +99,7 @@ class Readiness(BaseModel):
     exact: bool
     thresholds: dict[str, Counts]
     missing: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def measure_readiness(store: TenantStore) -> Readiness:
@@ -169,9 +175,17 @@ def _event_rows(db: ControlDb, tenant: TenantId, *, limit: int | None = None) ->
     return frame.with_columns(sequence=pl.lit(2**63 - 1, pl.Int64))
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Counts, and what makes them less than they seem."""
+
+    counts: Counts
+    warnings: tuple[str, ...]
+
+
 def _count(
     uploads: list[pl.LazyFrame], deletions: pl.DataFrame, events: pl.DataFrame, weights: InteractionWeights
-) -> Counts:
+) -> _Counted:
     kept = [pl.LazyFrame(schema=_ROWS), *(rows.filter(~pl.col("deleted")).drop("deleted") for rows in uploads)]
     uploaded = _without_deleted(pl.concat(kept), deletions)
     tracked = _without_deleted(events.lazy(), deletions)
@@ -199,7 +213,7 @@ def _count(
     )
     per_user = pairs.group_by("user_id").agg(pl.len().alias("items"), pl.col("interactions").sum())
     time = pl.col("timestamp")
-    users, items, times = pl.collect_all(
+    users, items, times, *frequent = pl.collect_all(
         [
             per_user.select(
                 interactions=pl.col("interactions").sum(),
@@ -207,11 +221,27 @@ def _count(
                 users_with_two_items=(pl.col("items") >= 2).sum(),
             ),
             pairs.select(items=pl.col("item_id").n_unique()),
-            rows.select(times=time.n_unique(), days=time.dt.date().n_unique()),
+            rows.select(times=time.n_unique(), days=time.dt.date().n_unique(), rows=pl.len()),
+            *(rows.group_by(pl.col(name).alias("id")).agg(pl.len().alias("rows")).top_k(2, by="rows") for name in _IDS),
         ],
         engine="streaming",
     )
-    return Counts(**users.row(0, named=True), **items.row(0, named=True), **times.row(0, named=True))
+    total = times["rows"][0]
+    warnings = (_dominance(name, dict(found.iter_rows()), total) for name, found in zip(_IDS, frequent, strict=True))
+    counts = Counts(**users.row(0, named=True), **items.row(0, named=True), **times.drop("rows").row(0, named=True))
+    return _Counted(counts, tuple(warning for warning in warnings if warning is not None))
+
+
+def _dominance(name: str, counts: dict[str, int], rows: int) -> str | None:
+    """A sentence about an id that may stand for everybody whom the shop does not know; None when there is none."""
+    dominant = dominant_id(Counter(counts), rows)
+    if dominant is None:
+        return None
+    return (
+        f"{counts[dominant] / rows:.1%} of the interactions have the {name} {dominant[:100]!r}, ten times as many as "
+        "any other. If it stands for everybody whom the shop does not know, delete these rows, and leave them out or "
+        "name it in the setting uploads.placeholder_ids."
+    )
 
 
 def _without_deleted(rows: pl.LazyFrame, deletions: pl.DataFrame) -> pl.LazyFrame:
@@ -238,7 +268,8 @@ def _trains(interaction_type: str, weights: InteractionWeights) -> bool:
     return float(getattr(weights, interaction_type)) > 0
 
 
-def _readiness(counts: Counts, *, exact: bool) -> Readiness:
+def _readiness(counted: _Counted, *, exact: bool) -> Readiness:
+    counts = counted.counts
     level: Level = "not_ready"
     missing: tuple[str, ...] = ()
     following: Level | None = None
@@ -255,6 +286,7 @@ def _readiness(counts: Counts, *, exact: bool) -> Readiness:
         exact=exact,
         thresholds=dict(_LEVELS),
         missing=missing,
+        warnings=counted.warnings,
     )
 
 

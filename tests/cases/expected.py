@@ -251,7 +251,7 @@ EXPECTED: dict[str, Case] = {
     # Numbers of interactions, people who are nobody, ids of events.
     "59-null-users.csv": interactions(
         Taken((some(0, 3), some(7, 10), 0), {line: {"user_id": AnyOf("0", "guest", "(not set)")} for line in (7, 8, 9)},
-              maybe=frozenset({7, 8, 9}), said=("user",)),
+              maybe=frozenset({7, 8, 9}), said=("nobody",)),
     ),
     "69-rating-100-scale.csv": interactions(
         Taken((1, 3, 0), {4: {"rating": 4.5}}, errors={"rating.out_of_range": 2, "rating.not_a_number": 1})

@@ -53,7 +53,7 @@ HUNTED: dict[str, Complaint] = {
         ("dbt-labs/dbt-external-tables#63", "snowplow-archive/snowplow-snowflake-loader#14"),
         _interactions(Taken((2, 1, 0), {
             2: {"quantity": None, "session_id": None}, 4: {"quantity": None, "session_id": None},
-        }, said=("user",))),
+        }, said=("nobody",))),
     ),
     "06-excel-error-cells.csv": Complaint(
         ("dilshod/xlsx2csv#268", "odoo/odoo#30715", "django-import-export/django-import-export#323"),

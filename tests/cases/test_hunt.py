@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.cases.conftest import OpenTrial
@@ -19,3 +21,9 @@ def test_a_complaint_about_another_product_is_none_about_ours(name: str, trial: 
 
 def test_every_input_has_a_complaint() -> None:
     assert {path.name for path in FOLDER.iterdir()} == set(HUNTED)
+
+
+def test_the_page_names_every_complaint() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "real-files.md").read_text(encoding="utf-8")
+    lines = {name: next((line for line in page.splitlines() if f"hunt/{name})" in line), "") for name in HUNTED}
+    assert [name for name, each in HUNTED.items() if not all(source in lines[name] for source in each.sources)] == []

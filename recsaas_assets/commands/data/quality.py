@@ -42,6 +42,8 @@ def _show_readiness(readiness: Readiness) -> None:
     results.print(f"The data is [bold]{level}[/].")
     for missing in readiness.missing:
         results.print(f"  {missing}")
+    for warning in readiness.warnings:
+        results.print(f"  {warning}", soft_wrap=True, markup=False)
     counts = readiness.counts
     least = "" if readiness.exact else "at least "
     results.print(

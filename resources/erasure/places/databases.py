@@ -10,6 +10,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from resources.base.ids import spelled
+
 TRY_SECONDS = 5.0
 """How long a reader is waited for that still needs the write-ahead log."""
 _BUSY_SECONDS = 0.2
@@ -66,7 +68,7 @@ def _written_anew(connection: sqlite3.Connection) -> bool:
 
 def _holds(file: Path, user_id: str) -> bool:
     """Whether the bytes of the id are in the file; also those of another row that has them."""
-    forms = {user_id.encode(), json.dumps(user_id)[1:-1].encode()}
+    forms = {form for each in spelled(user_id) for form in (each.encode(), json.dumps(each)[1:-1].encode())}
     overlap = max(map(len, forms)) - 1
     before = b""
     with file.open("rb") as stream:

@@ -33,7 +33,7 @@ from resources.uploads.headers.variants import merged_items
 from resources.uploads.parsing.batch import first_errors, rejected_rows, row_error
 from resources.uploads.parsing.csv_reader import ROW_NUMBER
 from resources.uploads.parsing.hashing import Hashes
-from resources.uploads.parsing.statistics import PartSummary, add_up, findings_of, personal_columns, summarise
+from resources.uploads.parsing.statistics import PartSummary, add_up, frequent_ids, personal_columns, summarise
 
 OTHER_CONTENT = "with another user, item or type: give each line of an order an event_id of its own, such as order-17-2"
 
@@ -64,7 +64,7 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
         errors = first_errors((*errors, *found))
         counts[f"{_conflict_column(kind)}.{'conflict' if kind is Kind.INTERACTIONS else 'repeated'}"] = conflicts
     summaries = _summaries(accepted)
-    findings = (*inspection.findings, *personal_columns(inspection.headers), *findings_of(summaries))
+    findings = (*inspection.findings, *personal_columns(inspection.headers), *frequent_ids(summaries))
     if len(repeats.variants):
         findings = merge((*findings, Finding("variant_rows", "item_id", len(repeats.variants))))
     layout = inspection.layout

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from upath import UPath
 
 from resources.control_db.items import newest_item_changes
 from resources.control_db.uploads import counting_uploads
+from resources.storage.lake import scan_parquet
 from resources.stores.tenant_store import TenantStore
 from resources.uploads.checking.assemble import CheckedUpload, assemble
 from resources.uploads.checking.duplicates import find_repeats
 from resources.uploads.checking.inspect import FileCheck, Inspection, inspect_file
 from resources.uploads.contract.columns import Kind
+from resources.uploads.contract.findings import MAX_EXAMPLES, Finding, FindingLevel
 from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
+from resources.uploads.contract.report import reported
 from resources.uploads.deduplication.earlier import EarlierRows, StoredRows
 from resources.uploads.deduplication.keys import catalogue_of, stored_rows, tracked_rows, with_changed_items
+from resources.uploads.deduplication.stray_ids import compare_ids
 from resources.uploads.deduplication.variants import variant_ids
 from resources.uploads.parsing.statistics import hashed_ids
 from resources.uploads.parsing.uploaded_file import identify
+
+_MOST_ITEMS = 2_000_000
+"""With a larger catalogue its ids are not compared by what they mean, which takes memory."""
 
 
 def compare_with_stored(store: TenantStore, inspection: Inspection, *, now: datetime, work: Path) -> CheckedUpload:
@@ -57,7 +67,24 @@ def compare_with_stored(store: TenantStore, inspection: Inspection, *, now: date
             if events is not None:
                 earlier.set_events(events)
     repeats = find_repeats(inspection, earlier, work=work)
-    return assemble(inspection, repeats, catalogue=catalogue, work=work)
+    checked = assemble(inspection, repeats, catalogue=catalogue, work=work)
+    if checked.report.statistics.unknown_items and catalogue is not None and len(catalogue) <= _MOST_ITEMS:
+        return _with_stray_items(checked, stored(Kind.ITEMS))
+    return checked
+
+
+def _with_stray_items(checked: CheckedUpload, catalogue: Sequence[StoredRows]) -> CheckedUpload:
+    """Warn of items that no catalogue will ever have, because it has them under another form of the id."""
+    item = pl.col("item_id").alias("id")
+    described = [scan_parquet([UPath(path) for path in rows.files]).select(item) for rows in catalogue if rows.files]
+    named = pl.scan_parquet(list(checked.accepted)).select(item)
+    pairs = compare_ids(named.unique(), pl.concat(described).unique()) if described else pl.DataFrame()
+    if pairs.is_empty():
+        return checked
+    examples = tuple(f"{one} for {other}" for one, other in pairs.head(MAX_EXAMPLES).iter_rows())
+    found = reported([Finding("ids_unmatched", "item_id", pairs.height, examples)], FindingLevel.WARNING)
+    report = checked.report.model_copy(update={"warnings": (*checked.report.warnings, *found)})
+    return replace(checked, report=report)
 
 
 def inspect_upload(

@@ -48,8 +48,7 @@ _NOTES = {
     "type_of_ratings": "No column says the type of interaction and there are ratings: every row was taken as one.",
     "stock_read": "Items with more than 0 pieces in this column are available.",
     "group_read": "Items with the same text in this column are variants of one item.",
-    "variant_rows": "Rows of one item that say different things were taken as its variants: one item, the lowest price."
-    "Rows of one item that say different things were taken as its variants: one item, the lowest price.",
+    "variant_rows": "Rows of one item that say different things were taken as variants of it: one item, the lowest price.",
     "empty_word": "Words such as NULL and N/A were read as empty cells.",
     "zero_time": "Dates of zeros were read as empty cells.",
     "formula_taken_off": "Formulas and apostrophes around values, as spreadsheets need them, were taken off.",
@@ -69,6 +68,8 @@ _NOTES = {
     "until the user is erased: leave them out of the file.",
 }
 _WARNINGS = {
+    "ids_unmatched": "These items are not in the catalogue, which has them under an id that differs only by case, "
+    "leading zeros, blanks, decimals or a prefix. They can never be recommended: send the same ids in both files.",
     "read_as_windows_1252": "The file is not UTF-8 and was read as Windows-1252. Look at the words; if they are "
     "wrong, save the file as UTF-8, or set `encoding` in the mapping of such files.",
     "unescaped_quotes": "A quote within a quoted cell was not doubled; it was read as a letter of the cell. "

@@ -54,7 +54,7 @@ def read_ids(text: pl.Series, spec: ColumnSpec, decision: ColumnDecision, placeh
         signs = _plain_ids(text.head(_SAMPLE))
     else:
         cells = _Cells(text.filter(odd), spec.name, decision)
-        cleaned = text.scatter(odd.arg_true(), cells.cleaned)
+        cleaned = text.clone().scatter(odd.arg_true(), cells.cleaned)  # it changes its series
         findings, signs = cells.findings(), cells.signs(text)
         if cells.problems is not None:
             problems = _nulls(text).scatter(odd.arg_true(), cells.problems)
@@ -162,12 +162,7 @@ class _Cells:
 
 def _suspect(text: pl.Series) -> pl.Series:
     """Cells that are not an id in its one form already (Boolean, one per cell)."""
-    looked = (
-        text.str.contains(_ODD_FORM)
-        | text.str.contains(_UNSEEN)
-        | text.str.contains(r"\p{Cc}|^=|^$")
-        | (text.str.strip_chars(BLANKS) != text)
-    )
+    looked = text.str.contains(rf"{_ODD_FORM}|{_UNSEEN}|\p{{Cc}}|^$") | (text.str.strip_chars(BLANKS) != text)
     return looked if text.str.contains(r"^[\x00-\x7f]*$").all() else looked | (text.str.normalize("NFC") != text)
 
 

@@ -64,7 +64,7 @@ def summarise(kind: Kind, frame: pl.DataFrame) -> PartSummary:
     )
 
 
-def findings_of(summaries: Sequence[PartSummary]) -> tuple[Finding, ...]:
+def frequent_ids(summaries: Sequence[PartSummary]) -> tuple[Finding, ...]:
     """What the ids of all parts say."""
     names = summaries[0].ids if summaries else ()
     return tuple(found for name in names for found in findings_of_ids(name, [each.ids[name] for each in summaries]))

@@ -176,7 +176,7 @@ def _rules_of_column(kind: Kind, spec: ColumnSpec, settings: TenantSettings, now
     match spec.value_type:
         case ValueType.ID:
             rules.append(_at_most(spec.name, MAX_ID_BYTES))
-            rules.extend(_id_rules(spec.name))
+            rules.extend(_id_rules(spec))
         case ValueType.TEXT:
             rules.append(_at_most(spec.name, spec.max_bytes))
         case _:
@@ -226,15 +226,13 @@ def _unreadable(spec: ColumnSpec, settings: TenantSettings) -> Iterator[Validati
         yield ValidationRule(spec.name, code, error, costs_nothing | ~fails, of_problems=True)
 
 
-def _id_rules(column: str) -> list[ValidationRule]:
-    errors = {
-        CONTROL_CHARACTER: "contains a control character",
-        LOST_DIGITS: base_ids.LOST_DIGITS,
-        NOBODY: base_ids.NOBODY,
-    }
-    found = pl.col(problem(column))
+def _id_rules(spec: ColumnSpec) -> list[ValidationRule]:
+    errors = {CONTROL_CHARACTER: "contains a control character", LOST_DIGITS: base_ids.LOST_DIGITS}
+    if spec.required:  # elsewhere a word for nobody is an empty cell
+        errors[NOBODY] = base_ids.NOBODY
+    found = pl.col(problem(spec.name))
     return [
-        ValidationRule(column, name, error, ~_or_false(found == name), of_problems=True)
+        ValidationRule(spec.name, name, error, ~_or_false(found == name), of_problems=True)
         for name, error in errors.items()
     ]
 

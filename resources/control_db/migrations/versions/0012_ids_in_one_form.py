@@ -25,7 +25,7 @@ def upgrade() -> None:
             stored = table.c[column]
             found = connection.execute(sa.select(table.c.tenant_id, stored).where(stored.is_not(None)).distinct()).all()
             for tenant_id, old in found:
-                if (new := normalise_id(old)) and new != old:
+                if (new := normalise_id(str(old))) and new != old:
                     this = sa.and_(table.c.tenant_id == tenant_id, stored == old)
                     connection.execute(sa.update(table).where(this).values({column: new}))
 

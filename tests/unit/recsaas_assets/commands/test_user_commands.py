@@ -53,6 +53,19 @@ def test_export_then_erase(world: World, tmp_path: Path) -> None:
     assert "nothing found" in recsaas("user", "erasures", "blue").stdout
 
 
+@pytest.mark.parametrize("form", ["zoe\u0301", " zoé\u00a0", "z\u200boé"])
+def test_a_user_is_one_in_every_form(world: World, form: str) -> None:
+    world.fill("zoé")
+    assert json.loads(recsaas("user", "export", "blue", form, "--json").stdout)["user_id"] == "zoé"
+    assert recsaas("user", "erase", "blue", form, "--yes").exit_code == 0
+    assert world.places_with("zoé") == []
+
+
+def test_what_is_no_id_is_a_wrong_call(world: World) -> None:
+    refused = recsaas("user", "erase", "blue", "\u200b", "--yes")
+    assert (refused.exit_code, "must not be blank" in refused.output) == (2, True)
+
+
 def test_events_are_exported_now_and_again(world: World) -> None:
     world.track("ann", "bob")
     assert json.loads(recsaas("events", "export", "blue", "--json").stdout)["events"] == 2

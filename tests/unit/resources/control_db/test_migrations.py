@@ -12,6 +12,8 @@ from sqlalchemy import inspect
 import resources.control_db.engine as engine_module
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
+from resources.control_db.items import ItemEdit, append_item_changes, list_item_changes
+from resources.events.log import Event, EventLog
 from resources.training.runs import find_run, newest_failed_under_other_code, note_end
 
 
@@ -42,4 +44,25 @@ def test_runs_of_an_earlier_version_have_no_version_of_the_code(
     assert run is not None
     assert (run.status, run.message, run.started_at, run.code_version) == ("failed", "out of memory", now, None)
     assert [each.run_id for each in newest_failed_under_other_code(again)] == ["run-1", "run-2"]
+    again.close()
+
+
+def test_ids_of_an_earlier_version_get_their_one_form(
+    tmp_path: Path, db: ControlDb, shops: tuple[TenantId, TenantId], now: datetime
+) -> None:
+    ids = ["cafe\u0301", "u\u200b1", "17.0", "plain"]
+    for tenant in shops:
+        events = [
+            Event(event_id=f"e{n}", user_id=each, item_id=each, interaction_type="view", timestamp=now, session_id=each)
+            for n, each in enumerate(ids)
+        ]
+        EventLog(db).append(tenant, events, now=now)
+        append_item_changes(db, tenant, [ItemEdit(each, "put", {"title": "Lamp"}) for each in ids], now=now)
+    back_to(db, "0011")
+    again = open_control_db(f"sqlite:///{tmp_path}/control.db")
+    for tenant in shops:
+        events_now = EventLog(again).export_after(tenant)
+        for column in ("user_id", "item_id", "session_id"):
+            assert events_now[column].to_list() == ["café", "u1", "17", "plain"]
+        assert [change.item_id for change in list_item_changes(again, tenant)] == ["café", "u1", "17", "plain"]
     again.close()

@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 from sqlalchemy import update
 
-from resources.base.errors import Conflict, CorruptRelease, ErasureNotFound, NotFound, TenantNotFound
+from resources.base.errors import Conflict, CorruptRelease, ErasureNotFound, NotFound, TenantNotFound, UserNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tables import JobRow
 from resources.control_db.uploads import list_uploads
+from resources.erasure.export import export_user
 from resources.erasure.perform import perform_erasure
 from resources.events.export import export_events, scan_exported_events
 from resources.events.log import EventLog
@@ -183,6 +184,23 @@ def test_odd_ids_and_ids_within_ids(world: World, user: str) -> None:
     live = world.store.current()
     assert live is not None
     assert list(load_release(world.store.directory(live)).user_rows) == [f"x{user}"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "user"), [("Zoe\u0308 1", "Zoë 1"), ("17850.0", "17850"), ('="0017"', "0017"), ("'0017", "0017")]
+)
+def test_every_form_of_an_id_goes_with_it(world: World, stored: str, user: str) -> None:
+    """An earlier version stored ids as they came."""
+    world.fill(stored)
+    exported = export_user(world.tenant_store, world.decisions, user, now=NOW)
+    assert (len(exported.events), len(exported.decisions), len(exported.releases)) == (2, 1, 2)
+    assert exported.in_training_set
+    assert exported.features
+    assert exported.seen_items
+    world.erase(user)
+    assert world.places_with(stored) == []
+    with pytest.raises(UserNotFound):
+        export_user(world.tenant_store, world.decisions, user, now=NOW)
 
 
 def test_an_unknown_user_has_an_empty_certificate(world: World) -> None:

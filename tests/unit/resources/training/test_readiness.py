@@ -143,6 +143,14 @@ def test_levels_rise_with_the_data(lake: Lake, db: ControlDb, blue: TenantId, mo
     assert (found.counts.interactions, found.exact) == (13_000, True)
 
 
+def test_an_id_that_may_stand_for_everybody_is_told(lake: Lake, db: ControlDb, blue: TenantId) -> None:
+    rows = [f"{'guest' if n % 2 else f'u{n}'},i{n},view,2025-12-{1 + n % 28:02}" for n in range(60)]
+    upload(lake, db, *rows, day=1)
+    (warning,) = measure_readiness(TenantStore(lake, db, BLUE)).warnings
+    assert warning.startswith("50.0% of the interactions have the user_id 'guest', ten times as many as any other.")
+    assert "uploads.placeholder_ids" in warning
+
+
 def test_what_came_back_is_no_interaction(lake: Lake, db: ControlDb, blue: TenantId) -> None:
     rows = [
         "u,lamp,purchase,2026-01-01T00:00:00Z,2",

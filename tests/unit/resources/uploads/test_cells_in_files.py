@@ -10,6 +10,7 @@ import pytest
 from resources.tenants.settings import FileMapping, TenantSettings, UploadSettings
 from resources.uploads.checking import inspect as inspection
 from resources.uploads.contract.report import UploadReport
+from resources.uploads.dialects import header
 from resources.uploads.parsing import csv_reader
 from tests.unit.resources.uploads.conftest import NOW
 
@@ -108,6 +109,7 @@ def test_a_file_is_read_again_only_when_its_cells_decide_otherwise(
 
     monkeypatch.setattr(inspection, "open_table", counted)
     monkeypatch.setattr(csv_reader, "BLOCK_BYTES", 10_000)
+    monkeypatch.setattr(header, "_BLOCK_BYTES", 10_000)
     rows = "".join(f"{FILLING},{n},view,2024-05-01\n" for n in range(400))
     inspect("interactions", f"user_id,item_id,interaction_type,timestamp\n{before}{rows}{after}")
     assert len(opened) == times

@@ -116,3 +116,27 @@ def test_every_question_is_answered_and_a_bad_answer_says_what_to_do(lake: Lake,
     assert "50.0% of the items of interactions-" in (poor["items_are_known"] or "")
     assert "The data is trainable. For evaluable: 198 more interactions" in (poor["enough_to_train"] or "")
     assert (poor["data_is_unique"], poor["data_volume_is_usual"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("named", "described", "why"),
+    [
+        ("sku-1", "SKU-1", "case"),
+        ("17", "00017", "leading zeros"),
+        ("123", "gid://shopify/Product/123", "a prefix"),
+        ("17850.0", "17850", "decimals"),
+        ("a b", "ab", "blanks"),
+    ],
+)
+def test_ids_that_can_never_match_are_found(lake: Lake, db: ControlDb, named: str, described: str, why: str) -> None:
+    folder = lake.tenant(BLUE).dbt
+    write_parquet(folder / "stg_items.parquet", pl.DataFrame({"item_id": [described, "i2"]}))
+    features = {"item_id": [named, "i2", described, "elsewhere"], "interaction_count": [3, 4, 0, 1]}
+    write_parquet(folder / "item_features.parquet", pl.DataFrame(features))
+    (unmatched,) = measure(lake, db).unmatched_ids
+    assert (unmatched.column, unmatched.count) == ("item_id", 1)
+    (pair,) = unmatched.examples
+    assert (pair.in_interactions, pair.in_file, pair.differs_by) == (named, described, why)
+    finding = {each.name: each for each in findings(measure(lake, db), measure_readiness(TenantStore(lake, db, BLUE)))}
+    assert finding["ids_match"].passed is False
+    assert f"{named!r} for {described!r}" in finding["ids_match"].description

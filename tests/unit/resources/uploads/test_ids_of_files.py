@@ -6,13 +6,16 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.base.ids import has_lost_digits, nobody_words, normalise_id, shape_problem
+from resources.storage.lake import read_json, write_json, write_parquet
 from resources.uploads.contract.columns import Kind, columns
-from resources.uploads.normalising.decisions import ColumnDecision, decide_ids
+from resources.uploads.normalising.decisions import ColumnDecision, decide_columns
+from resources.uploads.normalising.evidence import Evidence
 from resources.uploads.normalising.ids import each_in_one_form, in_one_form, is_id, read_ids
+from resources.uploads.store import scan_accepted
 
 USER_ID, SESSION_ID = (next(c for c in columns(Kind.INTERACTIONS) if c.name == n) for n in ("user_id", "session_id"))
 CELLS = st.lists(
@@ -28,6 +31,7 @@ CELLS = st.lists(
 )
 
 
+@settings(deadline=None)  # the first example of a process compiles
 @given(CELLS, st.booleans(), st.booleans())
 def test_a_column_gives_what_each_cell_gives(cells: list[str | None], unwrap: bool, whole: bool) -> None:
     decision = ColumnDecision(unwrap_formulas=unwrap, whole_floats=whole)
@@ -47,6 +51,7 @@ def problem_of(text: str) -> str | None:
     return "control_character" if "control" in (shape_problem(text) or "") else None
 
 
+@settings(deadline=None)
 @given(CELLS)
 def test_old_rows_are_read_as_new_ones(cells: list[str | None]) -> None:
     rows = pl.DataFrame({"user_id": cells}, schema={"user_id": pl.String}).lazy()
@@ -82,8 +87,17 @@ def test_a_column_of_an_older_version_decides_as_in_a_file(cells: list[str | Non
 )
 def test_a_column_decides_when_all_of_it_agrees(cells: list[str | None], decision: tuple[bool, bool]) -> None:
     read = read_ids(pl.Series("user_id", cells, dtype=pl.String), USER_ID, ColumnDecision(), frozenset())
-    decided = decide_ids(read.signs)
+    decided = decide_columns(Evidence({"user_id": read.signs})).of("user_id")
     assert (decided.unwrap_formulas, decided.whole_floats) == decision
+
+
+@pytest.mark.parametrize("cells", [['="0f"', '="0a"'], ["17.0", "18.0"], ["a", "cafe\u0301"]])
+def test_the_evidence_does_not_depend_on_the_decision(cells: list[str]) -> None:
+    text = pl.Series("user_id", cells)
+    both = ColumnDecision(unwrap_formulas=True, whole_floats=True)
+    seen = [read_ids(text, USER_ID, decision, frozenset()).signs for decision in (ColumnDecision(), both)]
+    assert seen[0] == seen[1]
+    assert text.to_list() == cells
 
 
 def test_words_for_nobody_are_empty_where_an_id_may_be_missing() -> None:
@@ -135,3 +149,23 @@ def test_an_id_that_may_stand_for_everybody_is_told(inspect: Any, ids: list[str]
 def test_personal_columns_are_told_by_name(inspect: Any) -> None:
     report = inspect("users", "user_id,E-Mail,First Name,plan\nu1,a@example.org,Ann,gold\n").report
     assert [(each.code, each.examples) for each in report.notes] == [("personal_columns", ("E-Mail", "First Name"))]
+
+
+def test_ids_that_an_earlier_version_stored_are_read_in_one_form(shop: Any) -> None:
+    """What was stored before is one user with what comes now, in the raw tables, the catalogue and the readiness."""
+    report = shop.put("interactions", people(["u1", "u1", "u1"]))
+    folder = shop.lake.tenant(shop.tenant).upload(report.upload_id)
+    (part,) = shop.lake.tenant(shop.tenant).accepted(report.upload_id).iterdir()
+    old = pl.read_parquet(part).with_columns(user_id=pl.Series(["cafe\u0301", "u\u200b1", "17"]))
+    write_parquet(part, old)
+    write_json(folder / "report.json", {**read_json(folder / "report.json"), "rules_fingerprint": "0123456789abcdef"})
+    rows = scan_accepted(shop.lake, shop.tenant, report.upload_id).collect()
+    assert rows["user_id"].to_list() == ["café", "u1", "17"]
+
+
+def test_items_that_the_catalogue_has_under_another_form_are_told(shop: Any) -> None:
+    shop.put("items", "item_id,title\nSKU-1,Lamp\n0017,Mug\nok,Rug\n")
+    rows = [f"u,{item},view,2024-05-31T14:05:00Z" for item in ("sku-1", "17", "ok", "elsewhere")]
+    report = shop.put("interactions", "\n".join(["user_id,item_id,interaction_type,timestamp", *rows]), minutes=1)
+    (told,) = [each for each in report.warnings if each.code == "ids_unmatched"]
+    assert (told.column, told.count, told.examples) == ("item_id", 2, ("17 for 0017", "sku-1 for SKU-1"))
