@@ -162,6 +162,9 @@ def _without_nul(block: bytes, reading: _Reading) -> bytes:
 def _blocks_of_lines(stream: Readable, start: bytes, filename: str) -> Iterator[bytes]:
     """Cut the stream behind line ends; only the last block may lack one."""
     held = start
+    while len(held) > BLOCK_BYTES and (cut := held.rfind(b"\n", 0, BLOCK_BYTES) + 1):
+        yield held[:cut]
+        held = held[cut:]
     while data := stream.read(BLOCK_BYTES):
         cut = data.rfind(b"\n") + 1
         if cut:
