@@ -52,38 +52,6 @@ class TrainingSettings(BaseModel):
     )
 
 
-class FileMapping(BaseModel):
-    """How a tenant's files of one kind are read. What is left out is found from each file.
-
-    `columns` maps the shop's headers onto the columns of the contract, or onto null: kept and not used.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    columns: dict[str, str | None] = Field(default_factory=dict)
-    separator: Literal[",", ";", "\t", "|"] | None = None
-    encoding: Literal["utf-8", "windows-1252", "utf-16"] | None = None
-    decimal: Literal[".", ","] | None = None
-    date_order: Literal["day_first", "month_first"] | None = None
-    default_interaction_type: str | None = Field(
-        default=None, description="The type of rows of a file that has no such column, one of ours."
-    )
-
-
-class UploadSettings(BaseModel):
-    """How the tenant's files and events are read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    strictness: Literal["lenient", "strict"] = Field(
-        default="lenient", description="strict: an odd optional cell, dialect or header costs the row or the file."
-    )
-    placeholder_ids: tuple[str, ...] = Field(
-        default=(), description="The shop's own words for nobody, such as guest, beside those known everywhere."
-    )
-    mappings: dict[Literal["items", "users", "interactions"], FileMapping] = Field(default_factory=dict)
-
-
 class TenantSettings(BaseModel):
     """Settings of one tenant, stored with the tenant in the control DB."""
 
@@ -95,7 +63,6 @@ class TenantSettings(BaseModel):
     rating_min: float = 0.0
     rating_max: float = 10.0
     weights: InteractionWeights = Field(default_factory=InteractionWeights)
-    uploads: UploadSettings = Field(default_factory=UploadSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
 
     @model_validator(mode="after")

@@ -15,8 +15,7 @@ from resources.uploads.checking.duplicates import Repeats
 from resources.uploads.checking.inspect import Inspection, text_of_rows
 from resources.uploads.checking.parts import Part, PartWriter, write_part
 from resources.uploads.contract.columns import REJECTED_ROW, id_column
-from resources.uploads.contract.findings import Level
-from resources.uploads.contract.report import MAX_LISTED_ERRORS, RowError, UploadReport, reported, status_of
+from resources.uploads.contract.report import MAX_LISTED_ERRORS, RowError, UploadReport, status_of
 from resources.uploads.deduplication.pairs import Mask
 from resources.uploads.parsing.batch import first_errors, rejected_rows, row_error
 from resources.uploads.parsing.csv_reader import ROW_NUMBER
@@ -62,8 +61,6 @@ def assemble(inspection: Inspection, repeats: Repeats, *, catalogue: Hashes | No
         rows_accepted=rows_accepted,
         rows_rejected=inspection.rows_rejected + conflicts,
         rows_duplicate=repeats.duplicates,
-        notes=reported(inspection.findings, Level.NOTE),
-        warnings=reported(inspection.findings, Level.WARNING),
         validation_errors=errors,
         errors_by_rule=counts,
         statistics=add_up(kind, _summaries(accepted), catalogue),

@@ -19,7 +19,6 @@ from resources.base.errors import UploadRefused
 from resources.uploads.checking.parts import Part, PartWriter
 from resources.uploads.checking.rejected import undo_download
 from resources.uploads.contract.columns import DELETED, REJECTED_ROW, Kind
-from resources.uploads.contract.findings import Finding, merge
 from resources.uploads.contract.incoming import UploadPolicy
 from resources.uploads.contract.report import RowError
 from resources.uploads.deduplication.entries import Entries, EntryFiles, entries_of
@@ -70,7 +69,6 @@ class Inspection:
     by_key: EntryFiles
     by_event: EntryFiles
     deleted: Hashes
-    findings: tuple[Finding, ...] = ()
 
     @property
     def kind(self) -> Kind:
@@ -131,7 +129,6 @@ class _Gathered:
         self._deleted: list[Hashes] = []
         self._errors: tuple[RowError, ...] = ()
         self._counts = Counter[str]()
-        self._findings: tuple[Finding, ...] = ()
         self._batches = 0
 
     def add(self, batch: CheckedBatch, keys: Entries, events: Entries) -> None:
@@ -145,7 +142,6 @@ class _Gathered:
         self._deleted += [entries["hash"][entries[DELETED]] for entries in (keys, events)]
         self._errors = first_errors((*self._errors, *batch.errors))
         self._counts.update(batch.errors_by_rule)
-        self._findings = merge((*self._findings, *batch.findings))
 
     def finish(self) -> Inspection:
         """Write what is left. Raises UploadRefused when there was no batch."""
@@ -164,7 +160,6 @@ class _Gathered:
             by_key=self._by_key,
             by_event=self._by_event,
             deleted=np.unique(np.concatenate(self._deleted)),
-            findings=self._findings,
         )
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from resources.uploads.contract.columns import Kind
-from resources.uploads.contract.findings import FINDINGS, Finding, Level
 from resources.uploads.contract.quality import UploadQuality
 
 MAX_LISTED_ERRORS = 100
@@ -56,52 +54,8 @@ class UploadStatistics(BaseModel):
     completeness: dict[str, float] = {}
 
 
-class ReportFinding(BaseModel):
-    """Something noticed in `count` cells or rows: of a `column` of the contract, or of the whole file (null)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    code: str
-    column: str | None
-    count: int
-    examples: tuple[str, ...] = ()
-    message: str
-
-
-class ColumnReading(BaseModel):
-    """How one column of a file was read: `column` is its name in the contract, null where it is kept and not used.
-
-    `unit` is the unit of numbers that are times, `date_order` the order of dates such as 31/12/2024, `decimal` the sign
-    before the decimals; each null where nothing had to be decided.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    header: str
-    column: str | None
-    unit: str | None = None
-    date_order: str | None = None
-    decimal: str | None = None
-
-
-class FileReading(BaseModel):
-    """How a file was read: its format, and for text the encoding, separator and line of the header."""
-
-    model_config = ConfigDict(frozen=True)
-
-    format: str
-    encoding: str | None = None
-    separator: str | None = None
-    header_line: int | None = None
-    columns: tuple[ColumnReading, ...] = ()
-
-
 class UploadReport(BaseModel):
     """The report of one upload, as the routes that take data in answer with it (docs/api.md).
-
-    `reading` says how the file was read, `notes` what was taken off or mapped and how often, `warnings` what somebody
-    should look at; `columns_ignored` are headers whose columns are kept and not used. `preview` has the first rows as
-    they would be stored, when only a check was asked for.
 
     `errors_by_rule` counts rejected rows by `<column>.<rule>`; a row that breaks two rules counts under both.
     `already_stored` says that nothing was stored, because the content was there before: the report is the first one.
@@ -119,11 +73,6 @@ class UploadReport(BaseModel):
     rows_accepted: int
     rows_rejected: int
     rows_duplicate: int
-    reading: FileReading | None = None
-    notes: tuple[ReportFinding, ...] = ()
-    warnings: tuple[ReportFinding, ...] = ()
-    columns_ignored: tuple[str, ...] = ()
-    preview: tuple[dict[str, JsonValue], ...] | None = None
     validation_errors: tuple[RowError, ...] = ()
     errors_by_rule: dict[str, int] = {}
     statistics: UploadStatistics = UploadStatistics()
@@ -148,18 +97,3 @@ def status_of(*, accepted: int, rejected: int, duplicate: int) -> UploadStatus:
     if rejected and not accepted and not duplicate:
         return UploadStatus.REJECTED
     return UploadStatus.PARTIAL if rejected else UploadStatus.SUCCESS
-
-
-def reported(findings: Iterable[Finding], level: Level) -> tuple[ReportFinding, ...]:
-    """Return the findings of one level as a report shows them."""
-    return tuple(
-        ReportFinding(
-            code=each.code,
-            column=each.column,
-            count=each.count,
-            examples=tuple(example[:MAX_VALUE_CHARACTERS] for example in each.examples),
-            message=FINDINGS[each.code].message,
-        )
-        for each in findings
-        if FINDINGS[each.code].level is level
-    )

@@ -20,7 +20,6 @@ from resources.uploads.contract.columns import (
     columns,
     id_column,
 )
-from resources.uploads.contract.findings import Finding
 from resources.uploads.contract.report import MAX_LISTED_ERRORS, MAX_VALUE_CHARACTERS, RowError
 from resources.uploads.parsing.csv_reader import ROW_NUMBER, RaggedRow, TextBatch
 from resources.uploads.parsing.mapping import clean_and_parse, clean_text
@@ -36,14 +35,13 @@ class CheckedBatch:
     """A batch after the rules.
 
     `valid` has the columns of an accepted row without `upload_id`. `rejected` has `rejected_row`, `rejected_reason` and
-    the text as it was sent. `errors` lists the first ones only, `errors_by_rule` counts all. `findings` cost no row.
+    the text as it was sent. `errors` lists the first ones only, `errors_by_rule` counts all.
     """
 
     valid: pl.DataFrame
     rejected: pl.DataFrame
     errors: tuple[RowError, ...]
     errors_by_rule: dict[str, int]
-    findings: tuple[Finding, ...] = ()
 
 
 def check_batch(
