@@ -114,7 +114,8 @@ def _forked(listening: int, writing: int, saying: int) -> int:
 
 def _become_child(server: int) -> None:
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGALRM, signal.SIGXCPU):
+    # What a parent ignores would be ignored here, too.
+    for number in (signal.SIGCHLD, signal.SIGALRM, signal.SIGXCPU, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     end_with_parent(signal.SIGKILL)
     if os.getppid() != server:  # it ended before we asked to be told

@@ -51,7 +51,8 @@ def shops(site: Site, definitions: Definitions) -> Site:
         open_shop(site, tenant, prefix)
         raw = ("tracked_events", "raw_items", "raw_users", "raw_interactions", "raw_uploads")
         build(site, definitions, tenant, *raw, "stg_items", "stg_users", "stg_interactions", "int_interaction_signals",
-              "interaction_weights", "user_features", "item_features", MODEL, "data_quality")  # fmt: skip
+              "interaction_weights", "user_features", "item_features", MODEL, "stg_rejected",
+              "int_kept_lines", "data_quality")  # fmt: skip
     return site
 
 

@@ -46,7 +46,7 @@ def main(request, tell):
     if what == "raise":
         raise ZeroDivisionError("nobody expected that")
     os.kill(os.getpid(), getattr(signal, request.get("signal", "SIGABRT")))
-    time.sleep(60)  # a tracer may catch the signal, and passes it on when its notes are written
+    time.sleep(60)  # a tracer catches the signal, and passes it on when its notes are written
 """
 
 
