@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cache
 
 import polars as pl
-from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy import ColumnElement, func, insert, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -17,6 +17,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import EventRow
 from resources.control_db.tenants import take_turns
+from resources.databases.opening import is_postgresql
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +163,7 @@ class EventLog:
             return session.scalar(select(func.max(EventRow.seq)).where(EventRow.tenant_id == tenant.value)) or 0
 
 
+_NUMBERS = "SELECT nextval(pg_get_serial_sequence('events', 'seq')) FROM generate_series(1, :count)"
 IMPRESSION = "impression"
 """Type of an event that says a list was shown; it is not an interaction and trains nothing."""
 
@@ -176,23 +178,36 @@ def _append(session: Session, append: Append) -> tuple[AppendResult, ...]:
         EventRow.tenant_id == append.tenant.value, EventRow.event_id.in_(ids)
     )
     known = {event_id: seq for event_id, seq in session.execute(statement)}
-    results: list[AppendResult] = []
+    new: dict[str, Event] = {}
     for event in append.events:
-        seq = known.get(event.event_id)
-        if seq is None:
-            added = session.execute(_insert(), _row(append.tenant, event, append.now)).scalar_one()
-            known[event.event_id] = added
-            results.append(AppendResult(event.event_id, added, duplicate=False))
-        else:
-            results.append(AppendResult(event.event_id, seq, duplicate=True))
+        if event.event_id not in known:
+            new.setdefault(event.event_id, event)
+    numbers = _insert_all(session, [_row(append.tenant, event, append.now) for event in new.values()])
+    added = dict(zip(new, numbers, strict=True))
+    results: list[AppendResult] = []
+    for event_id in ids:
+        seq = added.pop(event_id, None)
+        results.append(AppendResult(event_id, known[event_id] if seq is None else seq, duplicate=seq is None))
+        known.setdefault(event_id, results[-1].seq)
     return tuple(results)
+
+
+def _insert_all(session: Session, rows: list[dict[str, object]]) -> Sequence[int]:
+    """Insert the rows in their order, which is that of the log, and return their numbers."""
+    if len(rows) <= 1 or not is_postgresql(session.get_bind()):
+        return session.scalars(_insert(), rows).all() if rows else ()
+    # Numbers first: rows that need not tell theirs go to the server without waiting for each other.
+    numbers = session.scalars(text(_NUMBERS), {"count": len(rows)}).all()
+    numbered = [{**row, "seq": seq} for row, seq in zip(rows, numbers, strict=True)]
+    session.execute(insert(EventRow.__table__), numbered)  # type: ignore[arg-type]
+    return numbers
 
 
 @cache
 def _insert() -> ReturningInsert[int]:
     # Of the table and not of the class, which takes twice as long.
     table = EventRow.__table__
-    return insert(table).returning(table.c.seq)  # type: ignore[arg-type]
+    return insert(table).returning(table.c.seq, sort_by_parameter_order=True)  # type: ignore[arg-type]
 
 
 def _row(tenant: TenantId, event: Event, now: datetime) -> dict[str, object]:

@@ -13,6 +13,8 @@ from resources.release.store import new_version
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import NOW, Shop, contents, draft
 
+pytestmark = pytest.mark.databases
+
 
 def ids(answer: Any) -> list[str]:
     assert answer.status_code == 200, answer.text

@@ -16,6 +16,8 @@ from resources.jobs.kinds.training import add_training_job, begin_training_job
 from resources.tenants.training_request import TrainingKind, TrainingRequest
 from resources.training.runs import list_runs, newest_failed_under_other_code, note_end, note_epoch, note_stage
 
+pytestmark = pytest.mark.databases
+
 Shops = tuple[TenantId, TenantId]
 
 
