@@ -51,8 +51,8 @@ test: install lint ## What must be green before a commit
 test-all: install ## The long tests beside those of `make test`: attacks, floods, kills, fuzzing; one at a time, as they measure
 	$(PY) -m pytest -m long --durations=10
 
-unit: install ## The fast tests alone: none of them starts a process that takes seconds
-	$(PYTEST) -m "not e2e and not long" tests/unit tests/architecture
+unit: install ## The fast tests alone, on SQLite: none of them starts a process that takes seconds
+	$(PYTEST) -m "not e2e and not long and not postgresql" tests/unit tests/architecture
 
 # With the children of every test: each leaves a file of its own below var/.
 coverage: export COVERAGE_FILE := $(CURDIR)/var/coverage/data

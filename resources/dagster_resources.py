@@ -20,7 +20,7 @@ from resources.control_db.tenants import Tenant, get_tenant
 from resources.decisions.store import DecisionStore, open_decisions
 from resources.jobs.kinds.training import TrainingJob, begin_training_job, is_cancelled, note_release
 from resources.storage.lake import Lake, TenantLake
-from resources.storage.run_lock import tenant_run_lock
+from resources.stores.locks import RunLock, run_lock
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TrainingSettings
 from resources.training.runs import note_stage
@@ -86,6 +86,7 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
     _tenant: TenantId = PrivateAttr()
     _run_id: str = PrivateAttr()
     _instance: DagsterInstance | None = PrivateAttr(default=None)
+    _lock: RunLock | None = PrivateAttr(default=None)
     _job: TrainingJob | None = PrivateAttr(default=None)
     _looked_at: float = PrivateAttr(default=-_SECONDS_BETWEEN_LOOKS)
     _stop: bool = PrivateAttr(default=False)
@@ -100,13 +101,14 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
         self._run_id = run.run_id
         self._instance = context.instance
         log = context.log
-        with tenant_run_lock(
+        with run_lock(
+            self.db,
             self.platform.settings.home,
             self._tenant,
             wait_seconds=_LONGEST_WAIT_SECONDS,
             run_id=self._run_id,
             on_wait=log.info if log is not None else None,
-        ):
+        ) as self._lock:
             if (job_id := run.tags.get(TRAINING_JOB_TAG)) is not None:
                 self._job = begin_training_job(self.db, self._tenant, job_id, run_id=run.run_id, now=datetime.now(UTC))
             yield self
@@ -170,7 +172,10 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
 
         Raises:
             DagsterExecutionInterruptedError: the run's training job was cancelled.
+            Conflict: the run has lost its lock to one on another machine.
         """
+        if self._lock is not None:
+            self._lock.keep()
         if self.should_stop():
             self.end_cancelled()
         note_stage(self.db, self._tenant, self._run_id, name, now=datetime.now(UTC))

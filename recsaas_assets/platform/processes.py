@@ -46,7 +46,7 @@ def running_platform(settings: Settings, say: Callable[[str], None]) -> Iterator
     if private_folder(settings.home):
         say(f"Others could read {settings.home}; now only you can.")
     with ExitStack() as stack:
-        stack.enter_context(_only_one(settings.home))
+        stack.enter_context(only_one(settings.home))
         sockets = stack.enter_context(_sockets(settings.home))
         # Ours from here to the end: while a process is started again its clients wait instead of being refused.
         web, api = (
@@ -171,8 +171,12 @@ def _sockets(home: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _only_one(home: Path) -> Iterator[None]:
-    """Two daemons on one instance would start every run twice."""
+def only_one(home: Path) -> Iterator[None]:
+    """Hold the installation for one platform: two daemons on one instance would start every run twice.
+
+    Raises:
+        Conflict: it is running.
+    """
     with open(home / LOCK, "a+") as lock:
         if not try_lock(lock):
             raise Conflict(

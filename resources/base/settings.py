@@ -28,9 +28,11 @@ class Settings(BaseSettings):
     s3_endpoint: str = Field(
         default="", pattern=r"^(https?://[^\s/]+/?)?$", description="Address of the object store. Empty: AWS."
     )
-    database: str = Field(default="", description="SQLAlchemy URL of the control DB. Empty: SQLite in `<home>`.")
+    database: str = Field(
+        default="", description="URL of the control DB: SQLite or PostgreSQL. Empty: SQLite in `<home>`."
+    )
     decisions: str = Field(
-        default="", description="SQLAlchemy URL of the decision log. Empty: a SQLite file of its own in `<home>`."
+        default="", description="URL of the decision log, as above. Empty: a SQLite file of its own in `<home>`."
     )
     decision_days: int = Field(default=90, ge=1, description="How many days decisions are kept.")
     host: str = Field(default="127.0.0.1", description="Address the service binds to.")

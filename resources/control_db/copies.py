@@ -1,4 +1,4 @@
-"""Tenants from one control DB to another: what serving needs of them, for a package and for its service."""
+"""From one control DB to another: what serving needs of some tenants, for a package and its service, or every row."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import delete, insert, select, text
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import ApiKeyRow, Base, ItemChangeRow, RuleRow, TenantRow, TenantVersionRow
+from resources.databases.copying import CopyProgress, TableCopy, copy_database
 
 _FIRST_NUMBER = """
 INSERT INTO sqlite_sequence (name, seq) SELECT :table, 0 WHERE :table NOT IN (SELECT name FROM sqlite_sequence)
@@ -51,3 +52,12 @@ def take_over(
             values = {"table": table, "number": number}
             session.execute(text(_FIRST_NUMBER), values)
             session.execute(text("UPDATE sqlite_sequence SET seq = max(seq, :number) WHERE name = :table"), values)
+
+
+def copy_control_db(source: ControlDb, target: ControlDb, *, on_progress: CopyProgress) -> tuple[TableCopy, ...]:
+    """Copy every row of a control DB on SQLite to an empty one on PostgreSQL, and compare them.
+
+    Raises:
+        Conflict, InvalidInput, CorruptArtifact: as `copy_database`; the target is as it was.
+    """
+    return copy_database(source.engine, target.engine, Base.metadata, on_progress=on_progress)

@@ -1,30 +1,39 @@
-"""Opening the control DB: SQLite by default, any SQLAlchemy URL otherwise; migrated to the newest revision."""
+"""Opening the control DB: SQLite by default, PostgreSQL where its URL names one; migrated to the newest revision."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from resources.base.errors import ConfigurationError
-from resources.databases.sqlite import WRITE, sqlite_engine
+from resources.databases.locks import long_turn
+from resources.databases.opening import Opening, is_postgresql, open_engine
+from resources.databases.sqlite import WRITE
 from resources.storage.file_lock import file_lock
 
+SETTING = "RECSAAS_DATABASE"
 PATIENT_SECONDS = 30.0
-"""How long a command or a run waits for the write lock of SQLite."""
+"""How long a command or a run waits for what another one is writing."""
 SERVICE_SECONDS = 2.0
 """How long the service does: whoever asked it is better told to try again than kept waiting."""
+_PRAGMAS = {
+    "synchronous": "FULL",  # an acknowledged event survives a power cut
+    "foreign_keys": "ON",
+    "secure_delete": "ON",  # an erased user's bytes do not stay in unused space of the file
+}
+# More than a process has threads that use it: those who wait for the write lock keep no reader waiting.
+_POOL = (16, 48)
+_READ = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +44,9 @@ class ControlDb:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A transaction that only reads."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        """A transaction that only reads: it sees the database as it was when it began, on PostgreSQL as on SQLite."""
+        engine = self.engine.execution_options(**_READ) if is_postgresql(self.engine) else self.engine
+        with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
@@ -53,59 +63,48 @@ class ControlDb:
 def open_control_db(url: str, *, migrate: bool = True, busy_seconds: float = PATIENT_SECONDS) -> ControlDb:
     """Connect to `url` and, unless told otherwise, bring the schema to the newest revision.
 
-    `busy_seconds`: how long a writer waits for the write lock of SQLite.
+    `busy_seconds`: how long a writer waits for the write lock of SQLite, or for a row of PostgreSQL.
 
     Raises:
-        ConfigurationError: the URL is not one SQLAlchemy understands, its driver is not installed, the folder of its
+        ConfigurationError: the URL is not one of SQLite or PostgreSQL, the driver is not installed, the folder of its
             file cannot be made, or a newer version of recsaas has migrated the database.
     """
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite":
-            engine = _sqlite_engine(url, parsed.database, busy_seconds)
-        else:
-            engine = create_engine(url, pool_pre_ping=True)
-    except ArgumentError as error:
-        raise ConfigurationError(f"RECSAAS_DATABASE is not a database URL: {error}") from error
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"RECSAAS_DATABASE needs a driver that is not installed: {error.name}.") from error
-    except OSError as error:
-        raise ConfigurationError(f"RECSAAS_DATABASE: cannot make its folder: {error}. Choose another one.") from error
-    if migrate:
-        _migrate(engine, parsed.database if parsed.get_backend_name() == "sqlite" else None)
+    engine = open_engine(url, Opening(SETTING, busy_seconds, pragmas=_PRAGMAS, sqlite_pool=_POOL))
+    with ExitStack() as opened:
+        opened.callback(engine.dispose)
+        if migrate:
+            _migrate(engine)
+        opened.pop_all()  # it went well, so it stays open
     return ControlDb(engine=engine)
 
 
-def _sqlite_engine(url: str, database: str | None, busy_seconds: float) -> Engine:
-    pool: dict[str, Any] = {}
-    if database and database != ":memory:":
-        # More than a process has threads that use it: those who wait for the write lock keep no reader waiting.
-        pool = {"pool_size": 16, "max_overflow": 48, "pool_timeout": busy_seconds}
-    pragmas = {
-        "synchronous": "FULL",  # an acknowledged event survives a power cut
-        "foreign_keys": "ON",
-        "secure_delete": "ON",  # an erased user's bytes do not stay in unused space of the file
-    }
-    return sqlite_engine(url, busy_seconds=busy_seconds, pragmas=pragmas, **pool)
-
-
-def _migrate(engine: Engine, sqlite_file: str | None) -> None:
-    """Run Alembic if there is anything to do; processes that start together take turns."""
-    config = _config()
+def revision_of(engine: Engine) -> tuple[str | None, str | None]:
+    """The revision that the database has, None where it has no tables yet, and the newest that this code knows."""
     with engine.connect() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-    if revision == _newest_revision():
+        return MigrationContext.configure(connection).get_current_revision(), _newest_revision()
+
+
+def _migrate(engine: Engine) -> None:
+    """Run Alembic if there is anything to do; processes that start together take turns."""
+    revision, newest = revision_of(engine)
+    if revision == newest:
         return  # every tick of a sensor opens the DB anew, and Alembic takes fifty times as long to find this out
     if revision is not None and revision not in {each.revision for each in _scripts().walk_revisions()}:
         raise ConfigurationError(
             f"The control DB is of a newer version of recsaas (its revision {revision} is unknown here). Install that "
             "version, or open a copy of the database from before the upgrade."
         )
-    if sqlite_file is None or sqlite_file == ":memory:":
-        _upgrade(engine, config)
-        return
-    with file_lock(Path(f"{sqlite_file}.migrate.lock")):
-        _upgrade(engine, config)
+    config = _config()
+    with _turn_on_this_machine(engine), long_turn(engine, "migrate the control DB") as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _turn_on_this_machine(engine: Engine) -> AbstractContextManager[None]:
+    file = engine.url.database
+    if is_postgresql(engine) or not file or file == ":memory:":
+        return nullcontext()
+    return file_lock(Path(f"{file}.migrate.lock"))
 
 
 def _config() -> Config:
@@ -123,9 +122,3 @@ def _newest_revision() -> str | None:
 
 def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
-
-
-def _upgrade(engine: Engine, config: Config) -> None:
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.orm import Session
 
 from resources.base.errors import Conflict
@@ -63,7 +63,7 @@ def remember_answer(
     """Store the answer with the write itself, and forget keys that are older than `REMEMBERED`."""
     if key is None:
         return
-    session.execute(delete(WriteKeyRow).where(WriteKeyRow.created_at < now - REMEMBERED))
+    _forget_old(session, now)
     session.add(
         WriteKeyRow(
             tenant_id=tenant.value,
@@ -73,3 +73,13 @@ def remember_answer(
             created_at=now,
         )
     )
+
+
+def _forget_old(session: Session, now: datetime) -> None:
+    """Remove keys that are too old, also of other tenants; those that somebody else is removing are left to them.
+
+    On PostgreSQL two transactions that removed the same rows in another order would wait for each other for ever.
+    """
+    names = (WriteKeyRow.tenant_id, WriteKeyRow.key_hash)
+    old = select(*names).where(WriteKeyRow.created_at < now - REMEMBERED).with_for_update(skip_locked=True)
+    session.execute(delete(WriteKeyRow).where(tuple_(*names).in_(old)).execution_options(synchronize_session=False))

@@ -15,6 +15,7 @@ from resources.base.errors import Conflict, Forbidden, InvalidInput, TenantNotFo
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import TenantRow
+from resources.databases.opening import is_postgresql
 from resources.tenants.settings import TenantSettings
 from resources.tenants.stored_settings import UnusableSetting, changed, read_settings
 
@@ -131,10 +132,10 @@ def list_tenants(db: ControlDb) -> tuple[Tenant, ...]:
 def take_turns(session: Session, tenant: TenantId) -> None:
     """Let one transaction at a time go on for `tenant`, until it ends.
 
-    On SQLite `ControlDb.write` has done that already. Elsewhere two transactions could commit in another order than
+    On SQLite `ControlDb.write` has done that already. On PostgreSQL two transactions could commit in another order than
     they took their sequence numbers, or both find the ledger as it was.
     """
-    if session.get_bind().dialect.name != "sqlite":
+    if is_postgresql(session.get_bind()):
         # `key_share`: rows that only refer to the tenant may still be written.
         session.execute(select(TenantRow.id).where(TenantRow.id == tenant.value).with_for_update(key_share=True))
 

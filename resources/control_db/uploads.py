@@ -14,7 +14,7 @@ from resources.base.errors import UploadNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import UploadRow
-from resources.control_db.tenants import get_tenant
+from resources.control_db.tenants import get_tenant, take_turns
 
 _COUNTS = and_(UploadRow.withdrawn_at.is_(None), UploadRow.set_aside_at.is_(None))
 
@@ -73,6 +73,7 @@ def record_upload(db: ControlDb, record: UploadRecord) -> UploadRecord:
     )
     try:
         with db.write() as session:
+            take_turns(session, record.tenant)  # numbers become visible in their order
             session.add(row)
     except IntegrityError:
         get_tenant(db, record.tenant)

@@ -11,14 +11,15 @@ from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring as quoted  # non-ASCII text stays as it is
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, create_engine, delete, func, insert, make_url, select
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import Engine, RowMapping, delete, func, insert, select
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from resources.base.errors import ConfigurationError
 from resources.base.ids import spelled
 from resources.base.tenant import TenantId
-from resources.databases.sqlite import WRITE, sqlite_engine
+from resources.databases.copying import CopyProgress, TableCopy, copy_database
+from resources.databases.locks import long_turn, wait_for_turn
+from resources.databases.opening import Opening, is_postgresql, open_engine
+from resources.databases.sqlite import WRITE
 from resources.decisions.decision import Decision, ShownItem
 from resources.decisions.tables import decisions, erased_users, metadata
 
@@ -26,10 +27,12 @@ _PRUNED_AT_ONCE = 5_000
 _ERASED_KEPT = timedelta(hours=1)
 """Far longer than a worker keeps decisions before it writes them."""
 _BUSY_SECONDS = 30.0
+_ERASING = "erase from the decision log"
 _PRAGMAS = {
     "secure_delete": "ON",  # an erased user's bytes do not stay in unused space of the file
     "synchronous": "NORMAL",  # a power cut may cost the last seconds, and never the file
 }
+_SERVER = {"synchronous_commit": "off"}  # as much on PostgreSQL
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _COLUMNS = tuple(column.name for column in decisions.columns if column.name != "seq")
@@ -47,11 +50,10 @@ class DecisionStore:
     def add(self, new: Sequence[Decision]) -> None:
         """Store decisions in one transaction, without those about users that were erased after them."""
         with self._write() as connection:
+            wait_for_turn(connection, _ERASING, shared=True)  # or an erasure could end between the look and the rows
             erased = connection.execute(select(erased_users)).mappings().all()
             rows = [_row(each) for each in new if not (erased and _is_erased(each, erased))]
-            if (
-                rows and self.engine.dialect.paramstyle == "qmark"
-            ):  # SQLite, without the time that a statement is made of
+            if rows and not is_postgresql(self.engine):  # SQLite, without the time that a statement is made of
                 connection.exec_driver_sql(_INSERT, rows)
             elif rows:
                 connection.execute(insert(decisions), [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
@@ -104,6 +106,7 @@ class DecisionStore:
         salt = secrets.token_hex(16)
         digest = _user_digest(salt, tenant.value, user_id)
         with self._write() as connection:
+            wait_for_turn(connection, _ERASING)
             connection.execute(delete(decisions).where(*_about(tenant, user_id)))
             connection.execute(delete(erased_users).where(erased_users.c.until < _micros(until - _ERASED_KEPT)))
             connection.execute(
@@ -136,27 +139,26 @@ def open_decisions(url: str) -> DecisionStore:
     """Connect to `url` and make the tables that are not there yet.
 
     Raises:
-        ConfigurationError: the URL is not one SQLAlchemy understands, its driver is not installed, or the folder of its
-            file cannot be made.
+        ConfigurationError: the URL is not one of SQLite or PostgreSQL, the driver is not installed, or the folder of
+            its file cannot be made.
     """
-    try:
-        if make_url(url).get_backend_name() == "sqlite":
-            engine = sqlite_engine(url, busy_seconds=_BUSY_SECONDS, pragmas=_PRAGMAS)
-        else:
-            engine = create_engine(url, pool_pre_ping=True)
-    except ArgumentError as error:
-        raise ConfigurationError(f"RECSAAS_DECISIONS is not a database URL: {error}") from error
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"RECSAAS_DECISIONS needs a driver that is not installed: {error.name}.") from error
-    except OSError as error:
-        raise ConfigurationError(f"RECSAAS_DECISIONS: cannot make its folder: {error}. Choose another one.") from error
+    engine = open_engine(url, Opening("RECSAAS_DECISIONS", _BUSY_SECONDS, pragmas=_PRAGMAS, server_settings=_SERVER))
     store = DecisionStore(engine)
-    with store._write() as connection:  # workers that start together take turns
+    with long_turn(engine.execution_options(**WRITE), "make the decision log") as connection:  # workers start together
         for table in metadata.sorted_tables:
             connection.execute(CreateTable(table, if_not_exists=True))
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
                 connection.execute(CreateIndex(index, if_not_exists=True))
     return store
+
+
+def copy_decisions(source: DecisionStore, target: DecisionStore, *, on_progress: CopyProgress) -> tuple[TableCopy, ...]:
+    """Copy every row of a log on SQLite to an empty one on PostgreSQL, and compare them.
+
+    Raises:
+        Conflict, InvalidInput, CorruptArtifact: as `copy_database`; the target is as it was.
+    """
+    return copy_database(source.engine, target.engine, metadata, on_progress=on_progress)
 
 
 def _about(tenant: TenantId, user_id: str) -> tuple[Any, Any]:

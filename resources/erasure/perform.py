@@ -37,8 +37,7 @@ from resources.jobs.kinds.erasures import (
 from resources.jobs.kinds.uploads import may_be_checked
 from resources.recommendations.exports import export_lock
 from resources.storage.lake import Lake
-from resources.storage.run_lock import tenant_run_lock
-from resources.storage.tenant_lock import upload_lock
+from resources.stores.locks import run_lock, upload_lock
 
 _ROUNDS = 5
 
@@ -68,7 +67,7 @@ def perform_erasure(
         CorruptArtifact: a file that may hold the user cannot be read; the erasure stays pending.
     """
     started = time.monotonic()
-    with tenant_run_lock(home, erasure.tenant, wait_seconds=wait_seconds):
+    with run_lock(db, home, erasure.tenant, wait_seconds=wait_seconds):
         erasure = get_erasure(db, erasure.tenant, erasure.id)
         if erasure.user_id is None:
             certificate = Certificate.model_validate(erasure.certificate)
@@ -83,7 +82,7 @@ def perform_erasure(
         for _ in range(_ROUNDS):
             uploads_until = newest_upload(db, erasure.tenant)
             # An upload would note rows that go away, an export be put beside those that were looked at.
-            with upload_lock(lake, erasure.tenant), export_lock(lake, erasure.tenant):
+            with upload_lock(db, lake, erasure.tenant), export_lock(db, lake, erasure.tenant):
                 traces = tuple(_search(subject))
                 found = merged(found, (trace.finding for trace in traces))
                 retrain = retrain or any(trace.retrain for trace in traces)

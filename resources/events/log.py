@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cache
 
 import polars as pl
-from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy import ColumnElement, func, insert, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -19,6 +19,7 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.event_rows import NOBODY, events_about
 from resources.control_db.tables import EventRow
 from resources.control_db.tenants import take_turns
+from resources.databases.opening import is_postgresql
 from resources.tenants.settings import IGNORE
 
 
@@ -192,6 +193,7 @@ class EventLog:
             return session.scalar(select(func.max(EventRow.seq)).where(*of_users)) or 0
 
 
+_NUMBERS = "SELECT nextval(pg_get_serial_sequence('events', 'seq')) FROM generate_series(1, :count)"
 IMPRESSION = "impression"
 """Type of an event that says a list was shown; it is not an interaction and trains nothing."""
 
@@ -200,37 +202,59 @@ def _json(extra: object) -> str | None:
     return json.dumps(extra, ensure_ascii=False) if extra else None
 
 
+_Content = tuple[str | None, ...]
+"""User, item and type of an event."""
+
+
 def _append(session: Session, append: Append) -> tuple[AppendResult, ...]:
     ids = [event.event_id for event in append.events]
     statement = select(
         EventRow.event_id, EventRow.seq, EventRow.user_id, EventRow.item_id, EventRow.interaction_type
     ).where(EventRow.tenant_id == append.tenant.value, EventRow.event_id.in_(ids))
-    known = {event_id: (seq, tuple(content)) for event_id, seq, *content in session.execute(statement)}
+    stored = {event_id: (seq, tuple(content)) for event_id, seq, *content in session.execute(statement)}
+    new = _new_events(append.events, {event_id: content for event_id, (_, content) in stored.items()})
+    numbers = _insert_all(session, [_row(append.tenant, event, append.now) for event in new.values()])
+    known = {event_id: seq for event_id, (seq, _) in stored.items()}
+    added = dict(zip(new, numbers, strict=True))
     results: list[AppendResult] = []
-    conflicts: list[FieldProblem] = []
-    for place, event in enumerate(append.events):
+    for event in append.events:
         if event.interaction_type == IGNORE:
             results.append(AppendResult(event.event_id, 0, duplicate=False, ignored=True))
             continue
-        seq, content = known.get(event.event_id, (None, _content(event)))
-        if seq is None:
-            seq = session.execute(_insert(), _row(append.tenant, event, append.now)).scalar_one()
-            known[event.event_id] = seq, content
-            results.append(AppendResult(event.event_id, seq, duplicate=False))
-        elif content == _content(event):
-            results.append(AppendResult(event.event_id, seq, duplicate=True))
-        else:
-            conflicts.append(_conflict(event, place, many=len(append.events) > 1))
+        seq = added.pop(event.event_id, None)
+        results.append(
+            AppendResult(event.event_id, known[event.event_id] if seq is None else seq, duplicate=seq is None)
+        )
+        known.setdefault(event.event_id, results[-1].seq)
+    return tuple(results)
+
+
+def _new_events(events: Sequence[Event], known: dict[str, _Content]) -> dict[str, Event]:
+    """The events to be stored, by their ids; `known` has what the stored ones say.
+
+    Raises:
+        Conflict: names each event whose id came before with something else.
+    """
+    new: dict[str, Event] = {}
+    conflicts: list[FieldProblem] = []
+    for place, event in enumerate(events):
+        if event.interaction_type == IGNORE:
+            continue
+        content = _content(event)
+        if event.event_id not in known:
+            new[event.event_id] = event
+        if known.setdefault(event.event_id, content) != content:
+            conflicts.append(_conflict(event, place, many=len(events) > 1))
     if conflicts:
         raise Conflict(
             "An event_id came before with another user, item or type, and nothing was stored. Give every event an id "
             "of its own, such as order-17-2 for the second line of an order.",
             details=tuple(conflicts),
         )
-    return tuple(results)
+    return new
 
 
-def _content(event: Event) -> tuple[str, str | None, str]:
+def _content(event: Event) -> _Content:
     """What events of one `event_id` have to agree in; a retry may have another time."""
     return event.user_id or NOBODY, event.item_id, event.interaction_type
 
@@ -240,11 +264,22 @@ def _conflict(event: Event, place: int, *, many: bool) -> FieldProblem:
     return FieldProblem(field, f"{event.event_id[:100]!r} came before with another user, item or type")
 
 
+def _insert_all(session: Session, rows: list[dict[str, object]]) -> Sequence[int]:
+    """Insert the rows in their order, which is that of the log, and return their numbers."""
+    if len(rows) <= 1 or not is_postgresql(session.get_bind()):
+        return session.scalars(_insert(), rows).all() if rows else ()
+    # Numbers first: rows that need not tell theirs go to the server without waiting for each other.
+    numbers = session.scalars(text(_NUMBERS), {"count": len(rows)}).all()
+    numbered = [{**row, "seq": seq} for row, seq in zip(rows, numbers, strict=True)]
+    session.execute(insert(EventRow.__table__), numbered)  # type: ignore[arg-type]
+    return numbers
+
+
 @cache
 def _insert() -> ReturningInsert[int]:
     # Of the table and not of the class, which takes twice as long.
     table = EventRow.__table__
-    return insert(table).returning(table.c.seq)  # type: ignore[arg-type]
+    return insert(table).returning(table.c.seq, sort_by_parameter_order=True)  # type: ignore[arg-type]
 
 
 def _row(tenant: TenantId, event: Event, now: datetime) -> dict[str, object]:

@@ -45,7 +45,7 @@ from resources.release.store import ReleaseStore
 from resources.storage.disk import work_folder
 from resources.storage.lake import Lake, put_file
 from resources.storage.table_file import write_table
-from resources.storage.tenant_lock import tenant_lock
+from resources.stores.locks import purpose_lock
 from resources.stores.tenant_store import TenantStore
 
 MAX_KEPT = 10
@@ -108,7 +108,7 @@ class ExportWriter:
         figures = replace(writing.figures, bytes=file.stat().st_size)
         done = Outcome(status=JobStatus.DONE, result=asdict(figures))
         target = export_file(self.lake, export)
-        with export_lock(self.lake, export.tenant):
+        with export_lock(self.db, self.lake, export.tenant):
             if not writing.control.keep():
                 raise JobInterrupted
             put_file(file, target)
@@ -180,9 +180,9 @@ def export_file(lake: Lake, export: RecommendationExport) -> UPath:
     return lake.tenant(export.tenant).export(export.id, export.request.format)
 
 
-def export_lock(lake: Lake, tenant: TenantId) -> AbstractContextManager[None]:
-    """Hold the lock under which files of exports come into the lake, on one machine."""
-    return tenant_lock(lake, tenant, "exports")
+def export_lock(db: ControlDb, lake: Lake, tenant: TenantId) -> AbstractContextManager[None]:
+    """Hold the lock under which files of exports come into the lake."""
+    return purpose_lock(db, lake, tenant, "exports")
 
 
 def _remove(lake: Lake, db: ControlDb, export: RecommendationExport) -> None:

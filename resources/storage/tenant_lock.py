@@ -12,8 +12,3 @@ from resources.storage.lake import Lake
 def tenant_lock(lake: Lake, tenant: TenantId, purpose: str) -> AbstractContextManager[None]:
     """Hold the tenant's lock; wait for as long as it takes. The operating system frees it when the process dies."""
     return file_lock(lake.scratch / "locks" / f"{tenant}-{purpose}.lock")
-
-
-def upload_lock(lake: Lake, tenant: TenantId) -> AbstractContextManager[None]:
-    """Hold the lock of the tenant's uploads: one at a time decides what is new and stores it."""
-    return tenant_lock(lake, tenant, "uploads")

@@ -17,6 +17,7 @@ from resources.base.code_version import code_version
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import JobRow, RunRow, TenantRow
+from resources.control_db.tenants import take_turns
 from resources.jobs.kinds.training import end_jobs_of_run, is_training_of
 from resources.tenants.training_request import TrainingKind
 
@@ -46,6 +47,7 @@ class RunRecord:
 def note_stage(db: ControlDb, tenant: TenantId, run_id: str, stage: str, *, now: datetime) -> None:
     """Note that the run has reached `stage`; the first stage makes the row."""
     with db.write() as session:
+        take_turns(session, tenant)  # the sensor may note the same run's end in this moment
         row = session.get(RunRow, run_id)
         if row is None:
             row = RunRow(run_id=run_id, tenant_id=tenant.value, status="running", metrics={}, started_at=now)
@@ -76,6 +78,7 @@ def note_epoch(
 def note_end(db: ControlDb, tenant: TenantId, run_id: str, *, status: str, message: str | None, now: datetime) -> None:
     """Note how the run ended; `message` is for a person. The same end told again later keeps its first time."""
     with db.write() as session:
+        take_turns(session, tenant)
         row = session.get(RunRow, run_id)
         if row is None:
             row = RunRow(run_id=run_id, tenant_id=tenant.value, metrics={}, code_version=code_version(), started_at=now)

@@ -21,7 +21,7 @@ from resources.control_db.uploads import UploadRecord, counting_uploads, list_up
 from resources.storage.disk import work_folder
 from resources.storage.lake import Lake, part_name, parts, put_file, read_json, scan_parquet, write_bytes, write_json
 from resources.storage.listing import remove_folder
-from resources.storage.tenant_lock import upload_lock
+from resources.stores.locks import upload_lock
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
 from resources.uploads.checking.assemble import CheckedUpload, preview_of
@@ -74,7 +74,7 @@ def store_upload(
     check = FileCheck(upload.kind, file, upload_id, upload.received_at, policy)
     with upload_folder(store.lake) if work is None else nullcontext(work) as work:
         inspection = inspect_file(check, work=work, on_progress=on_progress)
-        with nullcontext() if upload.validate_only else upload_lock(store.lake, store.tenant):
+        with nullcontext() if upload.validate_only else upload_lock(store.db, store.lake, store.tenant):
             return _compare_and_store(store, upload, inspection, fingerprint, work)
 
 

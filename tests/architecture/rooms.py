@@ -65,7 +65,7 @@ FLOORS: Floors = {
         ("definitions",),
         ("instance",),
         ("commands.models", "dagster_storage", "platform"),
-        ("benchmarks.pipeline", "benchmarks.serving", "commands.platform"),
+        ("benchmarks.databases", "benchmarks.pipeline", "benchmarks.serving", "commands.platform"),
         ("cli",),
     ),
 }

@@ -11,7 +11,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.event_exports import list_event_exports
 from resources.control_db.tenants import get_tenant
 from resources.events.export import export_events, forget_damaged_pieces
-from resources.storage.run_lock import tenant_run_lock
+from resources.stores.locks import run_lock
 
 
 @click.group()
@@ -27,7 +27,7 @@ def export(tenant_id: TenantId, again: bool, as_json: bool) -> None:
     """Export the tenant's new events now, instead of waiting for the sensor or the next run."""
     site = Installation()
     get_tenant(site.db, tenant_id)
-    with tenant_run_lock(site.settings.home, tenant_id, wait_seconds=60.0):
+    with run_lock(site.db, site.settings.home, tenant_id, wait_seconds=60.0):
         damaged = forget_damaged_pieces(site.store(tenant_id)) if again else 0
         while export_events(site.store(tenant_id), now=datetime.now(UTC)):
             pass

@@ -11,7 +11,7 @@ from recsaas_assets.commands.console import TENANT, Installation, json_option, n
 from resources.base.errors import InvalidInput
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
-from resources.storage.run_lock import tenant_run_lock
+from resources.stores.locks import run_lock
 
 if TYPE_CHECKING:
     from recsaas_assets.recommender.lightgcn.trainer import EpochProgress
@@ -40,7 +40,7 @@ def tune(tenant_id: TenantId, trials: int | None, minutes: float | None, forget:
     site = Installation()
     settings = get_tenant(site.db, tenant_id).settings.training
     lake = site.lake.tenant(tenant_id)
-    with tenant_run_lock(site.settings.home, tenant_id, wait_seconds=_WAIT_SECONDS, on_wait=notes.print):
+    with run_lock(site.db, site.settings.home, tenant_id, wait_seconds=_WAIT_SECONDS, on_wait=notes.print):
         if forget:
             known = search_result.forget(lake.search)
             if as_json:

@@ -6,16 +6,16 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import click
 from packaging.requirements import Requirement
-from sqlalchemy.exc import SQLAlchemyError
 
 from recsaas_assets.commands.console import Installation, json_option, notes, print_json, results
+from recsaas_assets.commands.platform.checks import CheckResult, try_check
+from recsaas_assets.commands.platform.database_checks import database_checks
 from recsaas_assets.platform.exposure import open_doors, readable_by_others
 from resources.base.errors import ConfigurationError, RecsaasError
 from resources.base.settings import Settings
@@ -28,16 +28,6 @@ from resources.storage.lake import Lake, read_bytes, write_bytes
 from resources.storage.listing import list_files, remove_folder
 
 _FREE_BYTES = 2 * 1024**3
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """One check. `advice` says what to do when it failed."""
-
-    check: str
-    ok: bool
-    found: str
-    advice: str = ""
 
 
 @click.command()
@@ -69,7 +59,7 @@ def _findings() -> Iterator[CheckResult]:
     )
     yield _packages()
     site = Installation()
-    yield _guarded("settings", lambda: f"state in {site.settings.home}", "See docs/settings.md.")
+    yield try_check("settings", lambda: f"state in {site.settings.home}", "See docs/settings.md.")
     try:
         home = site.settings.home
     except RecsaasError:
@@ -78,18 +68,16 @@ def _findings() -> Iterator[CheckResult]:
     yield _disk(home)
     yield _private(site.settings)
     yield from _doors(site.settings)
-    lake = _guarded("lake", lambda: _round_trip(site.lake), "Check RECSAAS_LAKE; docs/settings.md has what S3 needs.")
+    lake = try_check("lake", lambda: _round_trip(site.lake), "Check RECSAAS_LAKE; docs/settings.md has what S3 needs.")
     yield lake
-    database = _guarded(
-        "control DB", lambda: f"{len(list_tenants(site.db))} tenants", "Check RECSAAS_DATABASE and the folder's rights."
-    )
-    yield database
-    yield _guarded("dbt project", lambda: _parse(site), "Read the message; a model or a macro was changed.")
-    yield _guarded("asset graph", _load_graph, "Read the message; recsaas_assets does not load.")
-    yield _guarded("service", _load_service, "Run make install: the serving extra is missing or broken.")
-    if database.ok:
+    databases = tuple(database_checks(site))
+    yield from databases
+    yield try_check("dbt project", lambda: _parse(site), "Read the message; a model or a macro was changed.")
+    yield try_check("asset graph", _load_graph, "Read the message; recsaas_assets does not load.")
+    yield try_check("service", _load_service, "Run make install: the serving extra is missing or broken.")
+    if databases[0].ok:
         yield from _unusable(site.db)
-    if database.ok and lake.ok:
+    if databases[0].ok and lake.ok:
         for tenant in list_tenants(site.db):
             store = ReleaseStore(site.lake.tenant(tenant.id))
 
@@ -97,7 +85,7 @@ def _findings() -> Iterator[CheckResult]:
                 current = store.current()
                 return "none yet" if current is None else f"{store.verify(current).version} is intact"
 
-            yield _guarded(
+            yield try_check(
                 f"release of {tenant.id}", check, f"recsaas releases rollback {tenant.id}, or recsaas run {tenant.id}"
             )
 
@@ -183,13 +171,6 @@ def _disk(home: Path) -> CheckResult:
     return CheckResult(
         "disk", free >= _FREE_BYTES, f"{free / 1024**3:.1f} GiB free", "Free some space; 2 GiB are needed."
     )
-
-
-def _guarded(check: str, work: Callable[[], str], advice: str) -> CheckResult:
-    try:
-        return CheckResult(check, True, work())
-    except (RecsaasError, SQLAlchemyError, OSError, ImportError) as error:
-        return CheckResult(check, False, str(error), advice)
 
 
 def _round_trip(lake: Lake) -> str:

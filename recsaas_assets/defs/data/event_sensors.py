@@ -22,7 +22,7 @@ from resources.dagster_resources import PlatformResource
 from resources.erasure.jobs import UserEraser, erasure_runner
 from resources.events.export import export_events
 from resources.jobs.model import Job
-from resources.storage.run_lock import tenant_run_lock
+from resources.stores.locks import run_lock
 from resources.stores.tenant_store import TenantStore
 
 # A tick is cut off after a minute, and a small machine has other things to do.
@@ -51,7 +51,7 @@ def event_export(context: SensorEvaluationContext, platform: PlatformResource) -
             break
         cursor = str(tenant)
         try:
-            with tenant_run_lock(platform.settings.home, tenant, wait_seconds=0):
+            with run_lock(platform.db, platform.settings.home, tenant, wait_seconds=0):
                 if export_events(TenantStore(platform.lake, platform.db, tenant), now=datetime.now(UTC)):
                     done.append(tenant)
         except Conflict:

@@ -1,4 +1,4 @@
-"""What a database file holds of deleted rows: in SQLite's write-ahead log, and in unused space of its pages."""
+"""What a database holds of deleted rows: in its write-ahead log, and in unused space of its pages."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import OperationalError
 
 from resources.base.ids import spelled
+from resources.databases.opening import is_postgresql
 
 TRY_SECONDS = 5.0
 """How long a reader is waited for that still needs the write-ahead log."""
@@ -23,17 +25,18 @@ _CHUNK_BYTES = 4 * 1024**2
 
 
 def remove_deleted_bytes(engine: Engine, name: str, user_id: str | None) -> tuple[str, ...]:
-    """Remove what the file of a database still holds of deleted rows, and return what could not be, for a person.
+    """Remove what a database still holds of deleted rows, and return what could not be, for a person.
 
-    Deleted rows are filled with zeros where they lie (`secure_delete`), but SQLite may have left a copy in the unused
-    part of a page when it moved a row to another page. If the file holds the user's id, it is written anew.
+    On SQLite deleted rows are filled with zeros where they lie (`secure_delete`), but a copy may be left in the unused
+    part of a page when a row was moved to another one. If the file holds the user's id, it is written anew. PostgreSQL
+    is told to give the space of deleted rows free; it overwrites their bytes in its own time.
 
     Args:
         name: of the database, for a person.
         user_id: who was erased; None when it is not known any more.
     """
-    if engine.dialect.name != "sqlite":
-        return (f"{name}: what its server keeps of deleted rows until it cleans up, and the server's own logs",)
+    if is_postgresql(engine):
+        return _left_on_server(engine, name)
     if not engine.url.database or engine.url.database == ":memory:":
         return ()
     file = Path(engine.url.database)
@@ -45,6 +48,19 @@ def remove_deleted_bytes(engine: Engine, name: str, user_id: str | None) -> tupl
         if file.stat().st_size <= _SMALL_BYTES and _written_anew(connection):
             return ()
     return (f"{name}: unused space of {file.name} may hold the id, until somebody runs VACUUM on it",)
+
+
+def _left_on_server(engine: Engine, name: str) -> tuple[str, ...]:
+    """Give the space of deleted rows free, and return what only the server's administrator can reach."""
+    left = f"{name}: bytes of deleted rows in PostgreSQL's write-ahead log, its archive, replicas and backups"
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            quote = connection.dialect.identifier_preparer.quote
+            tables = ", ".join(map(quote, inspect(connection).get_table_names()))
+            connection.execute(text(f"VACUUM (INDEX_CLEANUP ON, SKIP_LOCKED) {tables}"))
+    except OperationalError:  # it took longer than a statement may
+        return (left, f"{name}: deleted rows themselves, until somebody runs VACUUM")
+    return (f"{left}, and in free space of its pages until they are overwritten",)
 
 
 def _emptied_log(connection: sqlite3.Connection) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,9 +32,10 @@ def _patient() -> Iterator[None]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     return Settings(
         home=tmp_path,
+        database=database_url,
         max_upload_bytes=MAX_UPLOAD_BYTES,
         inline_upload_bytes=INLINE_UPLOAD_BYTES,
         pointer_check_seconds=0,
@@ -44,8 +44,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def db(settings: Settings, migrated: Path) -> Iterator[ControlDb]:
-    shutil.copy(migrated, settings.home / "control.db")
+def db(settings: Settings) -> Iterator[ControlDb]:
     db = open_control_db(settings.database_url, migrate=False)
     yield db
     db.close()
@@ -61,6 +60,7 @@ def app(settings: Settings, db: ControlDb, lake: Lake) -> Iterator[FastAPI]:
     app = create_app(settings, db, lake, lambda: NOW)
     yield app
     app.state.services.decisions.close()
+    app.state.services.contexts.close()
 
 
 @pytest.fixture

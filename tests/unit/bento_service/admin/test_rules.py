@@ -10,6 +10,8 @@ import pytest
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import Shop
 
+pytestmark = pytest.mark.databases
+
 
 def ids(client: Client, shop: Shop, **body: Any) -> list[str]:
     answer = client.post("/api/v1/recommendations", json=body, headers=shop.headers)

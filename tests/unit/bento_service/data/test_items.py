@@ -13,6 +13,8 @@ from resources.control_db.items import list_item_changes
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import Shop
 
+pytestmark = pytest.mark.databases
+
 CSV = b"item_id,title,price,category,tags\nb1,One,10,Audio,new|red\nb9,Nine,90,Kitchen,\n"
 
 

@@ -16,6 +16,8 @@ from resources.storage.run_lock import tenant_run_lock
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import Shop
 
+pytestmark = pytest.mark.databases
+
 ODD = "ü 2/x"
 
 

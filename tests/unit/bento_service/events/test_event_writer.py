@@ -15,6 +15,8 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.events.log import Append, AppendResult, Event, EventLog
 
+pytestmark = pytest.mark.databases
+
 NOBODY = TenantId("nobody")
 
 

@@ -9,6 +9,8 @@ from resources.events.log import EventLog
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import Shop
 
+pytestmark = pytest.mark.databases
+
 EVENT = {"user_id": "u1", "item_id": "b1", "interaction_type": "view"}
 
 

@@ -30,6 +30,8 @@ from resources.uploads.contract.columns import Kind, columns
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop, contents, draft
 
+pytestmark = pytest.mark.databases
+
 EXTREME = ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-14:00")
 EVENT = {"user_id": "u1", "item_id": "b2", "interaction_type": "view"}
 HIDE = {"kind": "hide", "target": {"item_ids": ["b6"]}}

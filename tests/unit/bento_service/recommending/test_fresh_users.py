@@ -9,6 +9,8 @@ import pytest
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import Shop
 
+pytestmark = pytest.mark.databases
+
 
 @pytest.fixture
 def shop(blue: Shop) -> Shop:

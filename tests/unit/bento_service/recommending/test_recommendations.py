@@ -17,6 +17,8 @@ from resources.storage.lake import Lake
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop, contents, draft
 
+pytestmark = pytest.mark.databases
+
 
 def ids(answer: Any) -> list[str]:
     assert answer.status_code == 200, answer.text

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from resources.control_db.versions import state_version
 from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 from tests.unit.resources.catalogue.conftest import NOW, ItemShop
+
+pytestmark = pytest.mark.databases
 
 HEADER = "item_id,title,price,category\n"
 

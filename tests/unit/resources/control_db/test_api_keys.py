@@ -15,6 +15,8 @@ from resources.control_db.api_keys import SCOPES, authenticate, create_api_key, 
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables import TenantRow
 
+pytestmark = pytest.mark.databases
+
 Shops = tuple[TenantId, TenantId]
 
 
@@ -33,6 +35,7 @@ def test_a_key_opens_its_tenant_with_its_scopes(db: ControlDb, shops: Shops, now
     assert authenticate(db, secret) == key
 
 
+@pytest.mark.databases("sqlite")
 def test_only_the_hash_is_stored(db: ControlDb, shops: Shops, now: datetime, tmp_path: Path) -> None:
     _, secret = make(db, shops[0], now)
     db.close()

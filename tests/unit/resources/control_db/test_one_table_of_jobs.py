@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import JSON, column, inspect, table, text
+from sqlalchemy import select as sa_select
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
@@ -25,6 +25,8 @@ from resources.jobs.store import cancel_job
 from resources.tenants.training_request import TrainingKind, TrainingRequest
 from tests.unit.resources.control_db.test_migrations import back_to
 
+pytestmark = pytest.mark.databases
+
 BLUE, GREEN = TenantId("blue"), TenantId("green")
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 REQUEST = ExportRequest(count=5, scenario=None, format=ExportFormat.CSV)
@@ -39,7 +41,7 @@ def at(minute: int) -> str:
 def upload(name: str, status: str, **other: Any) -> Row:
     fixed = {"tenant_id": "green", "job_id": name, "status": status, "claimed_by": None, "claimed_until": None}
     counts = {"attempts": 1, "rests": 0, "created_at": at(0), "updated_at": at(1), "bytes_total": 100, "bytes_done": 60}
-    given = {"kind": "items", "filename": f"{name}.csv", "source": "http", "sha256": "ab" * 32, "validate_only": 0}
+    given = {"kind": "items", "filename": f"{name}.csv", "source": "http", "sha256": "ab" * 32, "validate_only": False}
     ends = {"upload_id": None, "error_code": None, "message": None, "report": "null"}
     return {**fixed, **counts, **given, **ends, **other}
 
@@ -54,8 +56,8 @@ def export(name: str, tenant: str, status: str, **other: Any) -> Row:
 
 def training(name: str, tenant: str, status: str, **other: Any) -> Row:
     given = {"kind": "train", "model_type": "lightgcn", "hyperparameters": '{"epochs": 3}', "mode": None}
-    fixed = {"id": name, "tenant_id": tenant, "status": status, "auto_deploy": 1, "estimated_seconds": 30.0}
-    ends = {"cancel_requested": 0, "run_id": None, "release_version": None, "deployed": None, "message": None}
+    fixed = {"id": name, "tenant_id": tenant, "status": status, "auto_deploy": True, "estimated_seconds": 30.0}
+    ends = {"cancel_requested": False, "run_id": None, "release_version": None, "deployed": None, "message": None}
     times = {"created_at": at(0), "started_at": None, "ended_at": None}
     return {**given, **fixed, **ends, **times, **other}
 
@@ -72,7 +74,7 @@ ROWS: Mapping[str, tuple[Row, ...]] = {
         upload("queued", "queued", attempts=0, claimed_until=at(3), rests=4),
         upload("checking", "checking", claimed_by="host:1:2:aa", claimed_until=at(2)),
         upload("stored", "stored", bytes_done=100, upload_id="items-1"),
-        upload("checked", "checked", validate_only=1, bytes_done=100, upload_id="items-2", report=REPORT),
+        upload("checked", "checked", validate_only=True, bytes_done=100, upload_id="items-2", report=REPORT),
         upload("refused", "refused", error_code="missing_column", message="no item_id"),
         upload("failed", "failed", error_code="internal_error", message="gone"),
     ),
@@ -85,19 +87,19 @@ ROWS: Mapping[str, tuple[Row, ...]] = {
     ),
     "training_jobs": (
         training("job_queued", "green", "queued"),
-        training("job_running", "blue", "running", run_id="run-1", started_at=at(1), cancel_requested=1),
+        training("job_running", "blue", "running", run_id="run-1", started_at=at(1), cancel_requested=True),
         training(
             "job_done",
             "blue",
             "completed",
             run_id="r2",
             release_version="v2",
-            deployed=0,
+            deployed=False,
             started_at=at(1),
             ended_at=at(4),
         ),
         training("job_failed", "blue", "failed", message="boom", run_id="r3", started_at=at(1), ended_at=at(4)),
-        training("job_cancelled", "blue", "cancelled", cancel_requested=1, message="early", ended_at=at(4)),
+        training("job_cancelled", "blue", "cancelled", cancel_requested=True, message="early", ended_at=at(4)),
     ),
     "erasures": (
         erasure("erasure-pending", "pending", user_id="zoe"),
@@ -137,9 +139,9 @@ def old(db: ControlDb, shops: tuple[TenantId, TenantId]) -> Iterator[ControlDb]:
 
 
 @pytest.fixture
-def new(old: ControlDb, tmp_path: Path) -> Iterator[ControlDb]:
+def new(old: ControlDb, database_url: str) -> Iterator[ControlDb]:
     """Opened, and so migrated, by the code of today."""
-    db = open_control_db(f"sqlite:///{tmp_path}/control.db")
+    db = open_control_db(database_url)
     yield db
     db.close()
 
@@ -207,14 +209,15 @@ def test_erasures_stand_where_they_stood(new: ControlDb) -> None:
     assert (done.status, done.retrained_run, done.completed_at) == ("completed", "run-9", NOON + timedelta(minutes=8))
 
 
-def test_the_way_back_leaves_every_row_as_it_was(old: ControlDb, tmp_path: Path) -> None:
+def test_the_way_back_leaves_every_row_as_it_was(old: ControlDb, database_url: str) -> None:
     before = of_tables(old)
-    open_control_db(f"sqlite:///{tmp_path}/control.db").close()
+    open_control_db(database_url).close()
     assert not set(ROWS) & set(inspect(old.engine).get_table_names())
     back_to(old, "0010")
     assert of_tables(old) == before
     with old.engine.connect() as connection:
-        answers = [json.loads(answer) for (answer,) in connection.execute(text("SELECT answer FROM write_keys"))]
+        kept = sa_select(column("answer", JSON)).select_from(table("write_keys"))
+        answers = list(connection.scalars(kept))
     assert sorted(answers, key=str) == [{"export_id": "export-done"}, {"job_id": "job_done"}]
 
 

@@ -23,6 +23,8 @@ from resources.training.runs import (
     note_stage,
 )
 
+pytestmark = pytest.mark.databases
+
 Shops = tuple[TenantId, TenantId]
 
 

@@ -12,6 +12,8 @@ from resources.control_db.tenants import change_settings, create_tenant, get_ten
 from resources.tenants.settings import TenantSettings
 from tests.unit.conftest import BLUE, GREEN
 
+pytestmark = pytest.mark.databases
+
 
 def test_a_tenant_comes_back_as_it_was_made(db: ControlDb) -> None:
     settings = TenantSettings(interaction_types={"gesehen": "view"}, rating_max=5)

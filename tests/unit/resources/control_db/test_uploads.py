@@ -25,6 +25,8 @@ from resources.control_db.uploads import (
     withdraw_upload,
 )
 
+pytestmark = pytest.mark.databases
+
 Shops = tuple[TenantId, TenantId]
 
 

@@ -17,6 +17,8 @@ from resources.decisions.table import DECISION_SCHEMA, as_tables
 from resources.storage.table_file import write_table
 from tests.unit.conftest import BLUE, GREEN
 
+pytestmark = pytest.mark.databases
+
 AT = datetime(2025, 6, 1, 12, 0, 0, 123456, tzinfo=UTC)
 FULL = Decision(
     recommendation_id="0" * 32,
@@ -48,8 +50,8 @@ def plain(number: int, user: str | None = "u1", tenant: object = BLUE) -> Decisi
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[DecisionStore]:
-    store = open_decisions(f"sqlite:///{tmp_path}/new/decisions.db")
+def store(new_url: str) -> Iterator[DecisionStore]:
+    store = open_decisions(new_url)
     yield store
     store.close()
 
@@ -120,9 +122,9 @@ def test_a_wrong_setting_is_named(url: str) -> None:
 
 
 @pytest.mark.e2e
-def test_workers_that_start_together_make_one_log(tmp_path: Path) -> None:
-    program = f"from resources.decisions.store import open_decisions; open_decisions('sqlite:///{tmp_path}/d.db')"
-    workers = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(4)]
+def test_workers_that_start_together_make_one_log(new_url: str) -> None:
+    program = "import sys; from resources.decisions.store import open_decisions; open_decisions(sys.argv[1])"
+    workers = [subprocess.Popen([sys.executable, "-c", program, new_url], stderr=subprocess.PIPE) for _ in range(4)]
     assert [(worker.communicate()[1], worker.returncode) for worker in workers] == [(b"", 0)] * 4
 
 
@@ -140,7 +142,7 @@ def test_the_log_as_a_file(store: DecisionStore, tmp_path: Path) -> None:
     empty = tmp_path / "none.parquet"
     assert write_table(empty, as_tables(store.of_tenant(GREEN)), DECISION_SCHEMA) == 0
     assert pl.read_parquet(empty).schema == DECISION_SCHEMA
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.parquet", "new", "none.parquet"]
+    assert sorted(path.name for path in tmp_path.glob("*.parquet")) == ["log.parquet", "none.parquet"]
 
 
 def test_a_file_that_cannot_be_written_is_refused_first(tmp_path: Path) -> None:

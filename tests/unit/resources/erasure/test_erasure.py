@@ -38,6 +38,8 @@ from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 from tests.unit.resources.erasure.world import INTERACTIONS, NOW, ZOE, World
 
+pytestmark = pytest.mark.databases
+
 TIME = "2024-05-01T10:00:00Z"
 
 

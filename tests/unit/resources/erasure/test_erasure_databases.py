@@ -9,15 +9,18 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
+from sqlalchemy import event, text
 
+from resources.control_db.engine import open_control_db
 from resources.decisions.store import open_decisions
 from resources.erasure.certificate import certificate_of
 from resources.erasure.perform import perform_erasure
 from resources.erasure.places import databases
 from resources.erasure.places.databases import remove_deleted_bytes
 from resources.jobs.kinds.erasures import forget_user, get_erasure
-from tests.unit.resources.erasure.world import NOW, World, bytes_with
+from tests.unit.resources.erasure.world import NOW, ZOE, World, bytes_with
 
 NEEDLE = "needle-7f3a9c1e"
 
@@ -123,3 +126,31 @@ def test_a_kill_before_the_last_step_leaves_it_to_the_next_attempt(full: World) 
     assert done == certificate
     assert get_erasure(full.db, full.tenant, asked.id).status == "completed"
     assert "control.db-wal" not in bytes_with(full.home, NEEDLE)
+
+
+@pytest.mark.databases("postgresql")
+def test_on_a_server_the_space_is_given_free_and_the_rest_is_named(world: World) -> None:
+    world.track(ZOE, "ann")
+    world.answer(ZOE, "ann")
+    certificate = world.erase(ZOE)
+    assert [each.partition(":")[0] for each in certificate.out_of_reach[:2]] == ["control DB", "decision log"]
+    assert all("write-ahead log" in each and "backups" in each for each in certificate.out_of_reach[:2])
+    assert world.places_with(ZOE) == []
+    for engine, table in ((world.db.engine, "events"), (world.decisions.engine, "decisions")):
+        with engine.connect() as connection:
+            all_visible = "SELECT relallvisible = relpages AND relpages > 0 FROM pg_class WHERE relname = :table"
+            assert connection.scalar(text(all_visible), {"table": table}), "no page holds a deleted row"
+
+
+@pytest.mark.databases("postgresql")
+def test_a_server_that_is_too_slow_to_clean_up_is_left_to_a_person(world: World, database_url: str) -> None:
+    world.track(ZOE)
+    with closing(open_control_db(database_url, migrate=False)) as impatient:
+        event.listen(impatient.engine, "connect", lambda connection, _: _hurry(connection))
+        left = remove_deleted_bytes(impatient.engine, "control DB", ZOE)
+    assert left[-1].endswith("until somebody runs VACUUM")
+
+
+def _hurry(connection: psycopg.Connection) -> None:
+    connection.execute("SET statement_timeout = 1")
+    connection.commit()

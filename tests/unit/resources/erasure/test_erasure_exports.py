@@ -23,6 +23,8 @@ from resources.storage.listing import list_files
 from resources.stores.tenant_store import TenantStore
 from tests.unit.resources.erasure.world import NOW, ZOE, World
 
+pytestmark = pytest.mark.databases
+
 
 def export(world: World, kind: ExportFormat, minute: int = 0) -> RecommendationExport:
     now = NOW + timedelta(minutes=minute)

@@ -18,6 +18,8 @@ from resources.jobs.store import add_job, cancel_job, get_job
 from resources.storage.run_lock import tenant_run_lock
 from tests.unit.resources.erasure.world import NOW, ZOE, World
 
+pytestmark = pytest.mark.databases
+
 
 def eraser(world: World) -> UserEraser:
     return UserEraser(world.lake, world.db, world.decisions, lambda: NOW, world.home)

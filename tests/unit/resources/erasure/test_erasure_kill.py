@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from resources.databases.opening import url_of
 from resources.jobs.kinds.erasures import list_erasures
 from resources.release.load import load_release
 from tests.unit.resources.erasure.world import ZOE, World
+
+pytestmark = pytest.mark.databases
 
 # Each attempt is a process of its own that dies after a few changes; later ones may do more, because a step that is
 # done again takes as many as before. It is forked, because starting Python for each would take a second; nothing that
@@ -37,11 +40,11 @@ def die(event, args):
 
 def attempt():
     global allowed
-    db = open_control_db(f"sqlite:///{home}/control.db", migrate=False)
+    db = open_control_db(sys.argv[2], migrate=False)
     (erasure,) = pending_erasures(db)
     lake = Lake.open(str(home / "lake"), scratch=home / "scratch")
     sys.addaudithook(die)
-    decisions = open_decisions(f"sqlite:///{home}/decisions.db")
+    decisions = open_decisions(sys.argv[3])
     perform_erasure(lake, db, decisions, erasure, datetime.now(UTC), home=home)
     allowed = sys.maxsize  # what follows is not its own: a measured process writes down what it ran
 
@@ -65,9 +68,9 @@ def test_killed_again_and_again(world: World, tmp_path: Path) -> None:
     assert live is not None
     before = {v.version[:8] for v in world.store.list()}
     world.request(ZOE)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _KILLED, str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    places = (str(tmp_path), url_of(world.db.engine), world.decisions_url)
+    command = [sys.executable, "-W", "ignore", "-c", _KILLED, *places]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 15, "it was killed that often"
     assert world.places_with(ZOE) == []

@@ -14,6 +14,8 @@ from resources.landing.refused import list_refused, set_aside
 from resources.storage.lake import write_bytes
 from tests.unit.resources.erasure.world import ZOE, World
 
+pytestmark = pytest.mark.databases
+
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 REFUSAL = UploadRefused("not_csv", "This is no CSV.")
 

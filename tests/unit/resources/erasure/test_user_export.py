@@ -10,6 +10,8 @@ from resources.base.errors import UserNotFound
 from resources.erasure.export import export_user
 from tests.unit.resources.erasure.world import NOW, ZOE, World
 
+pytestmark = pytest.mark.databases
+
 SHOWN = {"item_id": "b1", "position": 1, "score": 0.5, "source": "model", "propensity": 1.0}
 
 

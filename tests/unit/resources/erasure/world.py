@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -49,10 +49,16 @@ class World:
     lake: Lake
     db: ControlDb
     tenant: TenantId
+    decisions_at: str = ""
 
     @cached_property
     def decisions(self) -> DecisionStore:
-        return open_decisions(f"sqlite:///{self.home}/decisions.db")
+        return open_decisions(self.decisions_url)
+
+    @property
+    def decisions_url(self) -> str:
+        """The URL of the decision log; in the home without another place."""
+        return self.decisions_at or f"sqlite:///{self.home}/decisions.db"
 
     @property
     def folder(self) -> TenantLake:
@@ -163,8 +169,7 @@ class World:
         found = [name for name in names if user in name or _holds(read_bytes(root / name), user)]
         for engine in (self.db.engine, self.decisions.engine):
             with engine.connect() as connection:
-                tables = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'")).all()
-                for table in tables:
+                for table in inspect(engine).get_table_names():
                     rows = connection.execute(text(f"SELECT * FROM {table}")).all()
                     found += [table for row in rows if any(_in_text(str(value), user) for value in row)]
         return found

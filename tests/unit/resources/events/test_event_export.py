@@ -21,6 +21,8 @@ from resources.events.log import EVENT_SCHEMA, Event, EventLog
 from resources.storage.lake import Lake
 from resources.stores.tenant_store import TenantStore
 
+pytestmark = pytest.mark.databases
+
 Shops = tuple[TenantId, TenantId]
 
 

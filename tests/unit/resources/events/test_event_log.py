@@ -18,6 +18,8 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.tables import EventRow
 from resources.events.log import EVENT_SCHEMA, Event, EventLog
 
+pytestmark = pytest.mark.databases
+
 Shops = tuple[TenantId, TenantId]
 WHEN = datetime(2025, 6, 1, 10, tzinfo=UTC)
 

@@ -17,18 +17,17 @@ from resources.events.recent import (
     Latest,
     RecentEvents,
     RecentInteractions,
-    SqliteRecentEvents,
-    SqlRecentEvents,
     open_recent_events,
 )
+
+pytestmark = pytest.mark.databases
 
 Shops = tuple[TenantId, TenantId]
 
 
-@pytest.fixture(params=["sqlite", "any database"])
-def reads(request: pytest.FixtureRequest, db: ControlDb) -> Iterator[RecentEvents]:
-    reads: RecentEvents = open_recent_events(db) if request.param == "sqlite" else SqlRecentEvents(db)
-    assert isinstance(reads, SqliteRecentEvents) == (request.param == "sqlite")
+@pytest.fixture
+def reads(db: ControlDb) -> Iterator[RecentEvents]:
+    reads = open_recent_events(db)
     yield reads
     reads.close()
 
@@ -94,19 +93,6 @@ def test_the_state_version_grows_with_every_change(
         assert reads.of_user(blue, "ann") == Latest(version, RecentInteractions(1, ("i1",), ("view",), now))
         assert reads.of_visitor(blue, None, "s").state_version == version
     assert reads.of_user(green, "ann").state_version == 0
-
-
-def test_events_are_found_by_an_index(db: ControlDb, shops: Shops) -> None:
-    """A visitor costs two searches, whatever the number of events."""
-    from sqlalchemy import text
-
-    from resources.events.recent import _USER, _VISITOR
-
-    values = {"tenant": "blue", "user": "u", "session": "s", "after": 0, "impression": IMPRESSION, "most": LIMIT}
-    with db.engine.connect() as connection:
-        for statement in (_USER, _VISITOR):
-            plan = [str(row[3]) for row in connection.execute(text(f"EXPLAIN QUERY PLAN {statement}"), values)]
-            assert not [line for line in plan if line.startswith("SCAN events")], plan
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from resources.jobs.model import Job, JobError, JobKind, JobStatus, Outcome, Pro
 from resources.jobs.queue import JobQueue
 from resources.jobs.registry import POLICIES
 
+pytestmark = pytest.mark.databases
+
 Shops = tuple[TenantId, TenantId]
 UPLOADS = (JobKind.UPLOAD,)
 DONE = Outcome(status=JobStatus.DONE, result={"upload_id": "u"})

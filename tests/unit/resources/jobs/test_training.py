@@ -29,6 +29,8 @@ from resources.tenants.training_request import TrainingKind, TrainingRequest
 from resources.training.estimate import estimated_seconds
 from resources.training.runs import note_end, note_stage
 
+pytestmark = pytest.mark.databases
+
 Shops = tuple[TenantId, TenantId]
 REQUEST = TrainingRequest(
     kind=TrainingKind.TRAIN, model_type="lightgcn", hyperparameters={"dim": 8}, mode="full", auto_deploy=False

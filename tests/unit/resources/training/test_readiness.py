@@ -21,6 +21,8 @@ from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.store import store_upload
 
+pytestmark = pytest.mark.databases
+
 BLUE = TenantId("blue")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HEADER = "user_id,item_id,interaction_type,timestamp"
