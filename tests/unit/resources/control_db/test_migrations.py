@@ -81,7 +81,7 @@ def test_a_database_of_the_first_version_goes_on_where_it_stood(new_url: str, no
         first, third = log.export_after(blue.id).rows(named=True)
         assert (first["seq"], first["user_id"], third["seq"], third["extra"]) == (1, "zoë", 3, '{"a": "ü"}')
         assert third["timestamp"] == noon + timedelta(microseconds=123456)
-        event = Event(event_id="e2", user_id="u", item_id="i", interaction_type="view", timestamp=now)
+        event = Event(event_id="e2", user_id="ann", item_id=None, interaction_type="impression", timestamp=now)
         again, new = log.append(blue.id, [event, replace(event, event_id="e3")], now=now)
         assert (again.seq, again.duplicate, new.seq, new.duplicate) == (3, True, 4, False)
         assert sorted(inspect(db.engine).get_table_names()) == sorted({*Base.metadata.tables, "alembic_version"})
@@ -126,7 +126,7 @@ def test_runs_of_an_earlier_version_have_no_version_of_the_code(
 
 
 def test_ids_of_an_earlier_version_get_their_one_form(
-    tmp_path: Path, db: ControlDb, shops: tuple[TenantId, TenantId], now: datetime
+    database_url: str, db: ControlDb, shops: tuple[TenantId, TenantId], now: datetime
 ) -> None:
     ids = ["cafe\u0301", "u\u200b1", "17.0", "plain"]
     for tenant in shops:
@@ -137,7 +137,7 @@ def test_ids_of_an_earlier_version_get_their_one_form(
         EventLog(db).append(tenant, events, now=now)
         append_item_changes(db, tenant, [ItemEdit(each, "put", {"title": "Lamp"}) for each in ids], now=now)
     back_to(db, "0011")
-    again = open_control_db(f"sqlite:///{tmp_path}/control.db")
+    again = open_control_db(database_url)
     for tenant in shops:
         events_now = EventLog(again).export_after(tenant)
         for column in ("user_id", "item_id", "session_id"):
