@@ -116,8 +116,8 @@ def _examples() -> str:  # fmt: skip
     rows += [("boolean `available`", _code(text), normalise_boolean(text, available)) for text in _BOOLEANS]
     rows += [("interaction type", _code(text), normalise_type_name(text, types)) for text in _TYPES]
     rows += [("category", _code(text), normalise_text(text, category)) for text in ("Shoes>Boots", "Shoes » Boots »")]
-    rows += [("text, required", _code(text), normalise_text(text, title)) for text in ("None", "NULL")]
-    rows += [("text, optional", _code(text), normalise_text(text, category)) for text in ("None", "N/A")]
+    rows += [("text, required", _code(text), normalise_text(text, title)) for text in ("Nil", "None")]
+    rows += [("text, optional", _code(text), normalise_text(text, category)) for text in ("nil", "N/A")]
     shown = ((kind, cell, _shown(read)) for kind, cell, read in rows)
     return _table(("type", "cell", "is read as"), shown)
 

@@ -18,6 +18,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from bento_service.http.body_text import content_encoding
 from bento_service.http.errors import Malformed, RequestTimeout, UnsupportedMediaType, invalid_fields
 from bento_service.http.json_body import media_type
 from resources.base.errors import FieldProblem, TooLarge
@@ -227,6 +228,10 @@ async def _chunks(request: Request, pause: float) -> AsyncIterator[bytes]:
 
 
 def _boundary(request: Request) -> bytes:
+    if content_encoding(request):
+        raise UnsupportedMediaType(
+            "A form with a file is not taken compressed as a whole. Compress the file in it instead: send shop.csv.gz."
+        )
     if media_type(request) != "multipart/form-data":
         given = media_type(request)[:80] or "a body without a content type"
         raise UnsupportedMediaType(

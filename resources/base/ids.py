@@ -27,7 +27,18 @@ _NOBODY_WORDS = (
     *("null", "(null)", "<null>", "\\n", "#null!", "none", "(none)", "nan", "nat", "<na>", "n/a", "#n/a"),
     *("undefined", "(undefined)", "(not set)", "not set", "[object object]", "00000000-0000-0000-0000-000000000000"),
 )
-_DOUBTFUL_WORDS = ("guest", "anonymous", "anon", "unknown", "visitor", "unauthenticated", "not logged in", "0", "-1")
+_DOUBTFUL_WORDS = (
+    "guest",
+    "anonymous",
+    "anon",
+    "unknown",
+    "visitor",
+    "unauthenticated",
+    "not logged in",
+    "na",
+    "0",
+    "-1",
+)
 
 
 def normalise_id(text: str, *, unwrap: bool = True, whole_floats: bool = True) -> str:

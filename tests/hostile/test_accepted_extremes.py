@@ -19,7 +19,7 @@ ITEMS = [
     "bI001,Case,left,x,1.7976931348623157e308,a|a|a,false,9999-12-31T23:59:59Z",
     '"q""uo\'te","multi\nline",cat,b,5e-324,"a|b",true,',
     "椅子,𝕌,\u0130,ß,0,,,",
-    "nan,NaN,nan,inf,1,nan,true,",
+    "nan1,Nan,nan,inf,1,nan,true,",
     "x; drop table,--,${{ref}},{{ 1 }},2,x,true,",
     "z" * 256 + ",t," + "c" * 2000 + ",b,3," + "|".join(f"t{n}" for n in range(3000)) + ",true,",
     *(f"many{n},T {n},cat{n},brand{n},{n}e300,tag{n}|tag{n + 1},true," for n in range(1500)),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from resources.uploads.contract.columns import ColumnSpec, ValueType
 
 CERTAINLY_EMPTY = frozenset(
-    {"NULL", "null", r"\N", "(null)", "<null>", "[null]", "N/A", "n/a", "#N/A", "NaN", "nan", "<NA>", "NaT"}
+    {"NULL", "null", r"\N", "(null)", "<null>", "[null]", "N/A", "n/a", "#N/A", "NaN", "nan", "None", "<NA>", "NaT"}
     | {"#NULL!", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NV"}
 )
 """What programs write for no value, as they write it: nothing is called so, not even where a value is required."""
 
-EMPTY_IF_OPTIONAL = CERTAINLY_EMPTY | {"None", "none", "NONE", "nil", "undefined", "-", "--", "–", "—"}
-"""Also what people write; a product may be called None, but an optional text that says so is empty."""
+EMPTY_IF_OPTIONAL = CERTAINLY_EMPTY | {"none", "NONE", "nil", "undefined", "-", "--", "–", "—"}
+"""Also what people write; a product may be called Nil or –, but an optional text that says so is empty."""
 
 EMPTY_IF_NO_TEXT = frozenset(
     {word.lower() for word in EMPTY_IF_OPTIONAL} | {"na", "n.a.", "k.a.", "null", "empty", "not set", "(not set)"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import polars as pl
@@ -11,11 +12,12 @@ from resources.uploads.contract.words import boolean_words, means_nothing
 from resources.uploads.normalising.cells import MAX_CELL_CHARACTERS, Cell, ReadColumn, read_cells
 from resources.uploads.normalising.texts import clean_text, empty_to_null
 
+_PIECES = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,3})?")
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def normalise_boolean(text: str, spec: ColumnSpec) -> Cell[bool]:
-    """Read yes or no; words about stock count in the column that says whether an item is available."""
+    """Read yes or no; words about stock, and pieces in it, count in the column that says whether an item is available."""
     word = text.strip().lower()
     if not word:
         return Cell()
@@ -27,6 +29,8 @@ def normalise_boolean(text: str, spec: ColumnSpec) -> Cell[bool]:
     value = words.get(word)
     if value is None:
         value = words.get("".join(c for c in word if c not in " -_\u00a0"))
+    if value is None and spec.name == "available" and _PIECES.fullmatch(word):
+        value = float(word) > 0
     if value is None:
         return Cell(problem="not_a_boolean")
     return Cell(value, notes=() if word in _BOOLEANS else ("boolean_word",))

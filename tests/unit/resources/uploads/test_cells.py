@@ -81,7 +81,9 @@ OTHER_TIMES = st.sampled_from(
 TIMES = st.one_of(
     PLAIN_TIMES, ODD_TIMES, OTHER_TIMES, NOTHING, st.integers(10**13, 10**20 - 1).map(str), st.just("31/12/2024")
 )
-BOOLEANS = st.sampled_from(["true", "TRUE", "1", "no", "t", " F ", "in stock", "Sold-Out", "ja", "maybe", "", "null"])
+BOOLEANS = st.sampled_from(
+    ["true", "TRUE", "1", "no", "t", " F ", "in stock", "Sold-Out", "ja", "maybe", "", "null", "12", "-3"]
+)
 TYPES = st.sampled_from(["view", "View", " PURCHASE", "addToCart", "gekauft", "wegwerfen", "buy", "zap", "", "NULL"])
 TEXTS = st.one_of(
     st.sampled_from(
@@ -311,7 +313,13 @@ def test_unknown_and_mapped_names_are_counted() -> None:
     assert read.mapped_types == {"cart → add_to_cart": 1, "Cart → add_to_cart": 1}
 
 
+def test_pieces_in_stock_say_whether_an_item_is_available() -> None:
+    available, deleted = SPECS["items.available"], SPECS["items.deleted"]
+    assert column(["12", "0", "-3", "2.0", "1e9"], available).values.to_list() == [True, False, False, True, None]
+    assert column(["12", "-3"], deleted).values.to_list() == [None, None]
+
+
 def test_texts() -> None:
-    assert column([" \u200bCafe\u0301\ufeff", "None", "NULL"], TITLE).values.to_list() == ["Café", "None", None]
+    assert column([" \u200bCafe\u0301\ufeff", "Nil", "None"], TITLE).values.to_list() == ["Café", "Nil", None]
     assert column(["Acme", "None", "-"], BRAND).values.to_list() == ["Acme", None, None]
     assert [normalise_category(text) for text in ("a>b", "a » b ›", "a/b", "> ")] == ["a > b", "a > b", "a/b", ""]

@@ -135,6 +135,7 @@ def people(ids: list[str]) -> str:
     [
         (["everybody"] * 30 + [f"u{n}" for n in range(70)], {"id_dominant": ("everybody",)}),
         (["guest"] * 2 + [f"u{n}" for n in range(98)], {"id_doubtful": ("guest",)}),
+        (["NA"] * 2 + [f"u{n}" for n in range(98)], {"id_doubtful": ("NA",)}),
         (["0"] * 1 + [str(n + 1) for n in range(299)], {}),
         (["u1"] * 20 + ["u2"] * 3 + [f"v{n}" for n in range(77)], {}),
         (["ann"] * 8 + ["bob"], {}),
