@@ -28,16 +28,7 @@ _NOBODY_WORDS = (
     *("undefined", "(undefined)", "(not set)", "not set", "[object object]", "00000000-0000-0000-0000-000000000000"),
 )
 _DOUBTFUL_WORDS = (
-    "guest",
-    "anonymous",
-    "anon",
-    "unknown",
-    "visitor",
-    "unauthenticated",
-    "not logged in",
-    "na",
-    "0",
-    "-1",
+    *("guest", "anonymous", "anon", "unknown", "visitor", "unauthenticated", "not logged in", "na", "0", "-1"),
 )
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from tests.cases.trying import Trial
 from tests.unit.bento_service.conftest import app, blue, client, db, lake, settings
-from tests.unit.conftest import migrated
+from tests.unit.conftest import database, database_url, migrated
 
 # The fixtures of the app's own tests.
-__all__ = ["app", "blue", "client", "db", "lake", "migrated", "settings", "trial"]
+__all__ = ["app", "blue", "client", "database", "database_url", "db", "lake", "migrated", "settings", "trial"]
 
 OpenTrial = Callable[[Mapping[str, Any]], Trial]
 

@@ -17,7 +17,7 @@ _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "
 
 
 def normalise_boolean(text: str, spec: ColumnSpec) -> Cell[bool]:
-    """Read yes or no; words about stock, and pieces in it, count in the column that says whether an item is available."""
+    """Read yes or no; whether an item is available may also be said by words about stock, or by the pieces in it."""
     word = text.strip().lower()
     if not word:
         return Cell()
