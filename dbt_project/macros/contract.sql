@@ -7,7 +7,7 @@
   case
     when {{ not_an_id(rows ~ '.item_id') }} then 'item_id.not_an_id'
     when coalesce({{ rows }}.deleted, false) then null
-    when coalesce(trim({{ rows }}.title), '') = '' then 'title.empty'
+    when {{ rows }}.title is null or not regexp_matches({{ rows }}.title, '\S') then 'title.empty' -- a title may be a book
     when not isfinite({{ rows }}.price) then 'price.not_a_number'
     when {{ rows }}.price < 0 then 'price.negative'
     when {{ not_a_time(rows ~ '.created_at') }} then 'created_at.not_a_time'
@@ -58,15 +58,7 @@
   ('purchase', 'add_to_cart')
 {%- endmacro %}
 
-{#- Rows of a raw table that keep the contract; a query in brackets, so that only the columns in use are read. -#}
-{% macro usable_items() -%}
-  (select * from {{ source('lake', 'raw_items') }} as sent where ({{ broken_by_item('sent') }}) is null)
-{%- endmacro %}
-
-{% macro usable_users() -%}
-  (select * from {{ source('lake', 'raw_users') }} as sent where ({{ broken_by_user('sent') }}) is null)
-{%- endmacro %}
-
+{#- Interactions that keep the contract; a query in brackets, so that only the columns in use are read. -#}
 {% macro usable_interactions() -%}
   (select * from {{ source('lake', 'raw_interactions') }} as sent where ({{ broken_by_interaction('sent') }}) is null)
 {%- endmacro %}

@@ -33,7 +33,7 @@ arrivals as (
 repeated as (
 
     select hash(item_id) as item_hash
-    from {{ usable_items() }}
+    from {{ source('lake', 'raw_items') }}
     group by item_hash
     having count(*) > 1
 
@@ -42,8 +42,8 @@ repeated as (
 -- The latest row wins. Within one upload an item is there once, and once more as a deletion, which applies before it.
 latest as (
 
-    select max({{ place_of('arrivals.arrival', 'raw_items') }}) as place
-    from {{ usable_items() }} as raw_items
+    select max({{ place_of('arrivals.arrival', 'raw_items') }}) filter (where ({{ broken_by_item('raw_items') }}) is null) as place
+    from {{ source('lake', 'raw_items') }} as raw_items
     inner join arrivals
         on raw_items.upload_id = arrivals.upload_id
         and raw_items.received_at is not distinct from arrivals.received_at
@@ -67,13 +67,17 @@ select
     raw_items.received_at,
     raw_items.upload_id,
     raw_items.row_number
-from {{ usable_items() }} as raw_items
+from {{ source('lake', 'raw_items') }} as raw_items
 inner join arrivals
     on raw_items.upload_id = arrivals.upload_id
     and raw_items.received_at is not distinct from arrivals.received_at
 where
     not coalesce(raw_items.deleted, false)
-    and (
-        hash(raw_items.item_id) not in (select item_hash from repeated)
-        or {{ place_of('arrivals.arrival', 'raw_items') }} in (select place from latest)
-    )
+    -- One condition: a filter of the raw table by itself would have the planner take it for small, and hold it in memory.
+    and case
+        when
+            hash(raw_items.item_id) not in (select item_hash from repeated)
+            or {{ place_of('arrivals.arrival', 'raw_items') }} in (select place from latest where place is not null)
+            then ({{ broken_by_item('raw_items') }}) is null
+        else false
+    end

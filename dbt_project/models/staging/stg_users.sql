@@ -27,7 +27,7 @@ arrivals as (
 repeated as (
 
     select hash(user_id) as user_hash
-    from {{ usable_users() }}
+    from {{ source('lake', 'raw_users') }}
     group by user_hash
     having count(*) > 1
 
@@ -36,8 +36,8 @@ repeated as (
 -- The latest row wins; a deletion applies before the other rows of its upload.
 latest as (
 
-    select max({{ place_of('arrivals.arrival', 'raw_users') }}) as place
-    from {{ usable_users() }} as raw_users
+    select max({{ place_of('arrivals.arrival', 'raw_users') }}) filter (where ({{ broken_by_user('raw_users') }}) is null) as place
+    from {{ source('lake', 'raw_users') }} as raw_users
     inner join arrivals
         on raw_users.upload_id = arrivals.upload_id
         and raw_users.received_at is not distinct from arrivals.received_at
@@ -55,7 +55,7 @@ shortened as (
         received_at,
         row_number,
         left(columns('^(upload_id|extra_.*)$'), {{ var('attribute_characters') }})
-    from {{ usable_users() }}
+    from {{ source('lake', 'raw_users') }}
 
 )
 
@@ -75,7 +75,11 @@ inner join arrivals
     and raw_users.received_at is not distinct from arrivals.received_at
 where
     not coalesce(raw_users.deleted, false)
-    and (
-        hash(raw_users.user_id) not in (select user_hash from repeated)
-        or {{ place_of('arrivals.arrival', 'raw_users') }} in (select place from latest)
-    )
+    -- One condition: a filter of the raw table by itself would have the planner take it for small, and hold it in memory.
+    and case
+        when
+            hash(raw_users.user_id) not in (select user_hash from repeated)
+            or {{ place_of('arrivals.arrival', 'raw_users') }} in (select place from latest where place is not null)
+            then ({{ broken_by_user('raw_users') }}) is null
+        else false
+    end
