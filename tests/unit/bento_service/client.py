@@ -35,8 +35,9 @@ class Client:
 
 @contextmanager
 def client_of(app: FastAPI) -> Iterator[Client]:
-    """Open a client, and close it again."""
+    """Open a client, and close it again, with the connections that answers were made by."""
     with start_blocking_portal() as portal:
         http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
         yield Client(http, portal)
         portal.call(http.aclose)
+    app.state.services.contexts.close()
