@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,13 @@ _SLOWEST_FIRST = ("e2e", "browser", "defs", "s3", "dbt", "hostile")
 
 
 def pytest_configure() -> None:
-    """Keep temporary files in memory where there is room: half of the time of the unit tests was waiting for disks."""
+    """Keep temporary files in memory where there is room: half of the time of the unit tests was waiting for disks.
+
+    A shell has what it starts in the background ignore Ctrl-C. Dagster treats SIGTERM as Ctrl-C is treated, and every
+    process that a test starts inherits what is ignored: programs that are stopped would be waited for.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" not in os.environ and _has_room(_MEMORY):
         os.environ["TMPDIR"] = str(_MEMORY)
         tempfile.tempdir = None
