@@ -12,6 +12,9 @@ from fastapi.security import HTTPBearer
 from bento_service.http.costs import cost_of
 from bento_service.http.json_body import media_type
 from bento_service.http.query import QueryNames
+from resources.access.actor import Actor, ActorKind
+from resources.access.roles import OFFICE_PERMISSIONS, OfficePermission
+from resources.access.scopes import PLATFORM, permissions_of
 from resources.base.errors import Forbidden, Unauthenticated
 from resources.base.tenant import TenantId
 from resources.control_db.api_keys import ApiKey
@@ -26,11 +29,33 @@ _MAX_SECRET = 512
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The tenant that a credential belongs to, and what it may do."""
+    """The tenant that a credential belongs to, and what it may do.
+
+    Attributes:
+        scopes: the permissions, those that a scope implies among them (`resources.access.scopes`).
+        key_id: of the key; of a member their id.
+        kind, name: as `resources.access.actor.Actor` has them.
+        acting_for, reason: where somebody of the office acts for the tenant: for whom, and why.
+    """
 
     tenant: TenantId
     scopes: frozenset[str]
     key_id: str
+    kind: ActorKind = "key"
+    name: str = ""
+    acting_for: str | None = None
+    reason: str | None = None
+
+    def actor(self, request: Request) -> Actor:
+        """Return who changes something by this request, for the audit log."""
+        return _actor(
+            request,
+            kind=self.kind,
+            id=self.key_id,
+            name=self.name,
+            acting_for=self.acting_for,
+            reason=self.reason,
+        )
 
     def check_tenant(self, tenant_id: str | None) -> None:
         """Refuse a `tenant_id` of the body that is not the credential's.
@@ -40,6 +65,42 @@ class Principal:
         """
         if tenant_id is not None and tenant_id != self.tenant.value:
             raise Forbidden("tenant_id is not the tenant of this API key; leave it out, or use that tenant's key.")
+
+
+@dataclass(frozen=True, slots=True)
+class OfficePrincipal:
+    """Somebody of the platform, over every tenant: a member with an office role, or a key with the scope `platform`."""
+
+    id: str
+    name: str
+    permissions: frozenset[str]
+    kind: ActorKind = "office"
+
+    def actor(self, request: Request) -> Actor:
+        """Return who changes something by this request, for the audit log."""
+        return _actor(request, kind=self.kind, id=self.id, name=self.name)
+
+
+def _actor(
+    request: Request,
+    *,
+    kind: ActorKind,
+    id: str,
+    name: str,
+    acting_for: str | None = None,
+    reason: str | None = None,
+) -> Actor:
+    services: Services = request.app.state.services
+    return Actor(
+        kind=kind,
+        id=id,
+        name=name or id,
+        source="api",
+        acting_for=acting_for,
+        reason=reason,
+        address=services.addresses.of(request.scope),
+        request_id=request.scope["state"]["request_id"],
+    )
 
 
 # Only declares the scheme in the OpenAPI document: the check itself is ours, for the error shape.
@@ -65,7 +126,7 @@ async def authenticated(request: Request, services: Services) -> Principal:
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
     await services.turns.take(tenant)
-    return Principal(tenant=key.tenant, scopes=key.scopes, key_id=key.id)
+    return Principal(tenant=key.tenant, scopes=permissions_of(key.scopes), key_id=key.id, name=key.name)
 
 
 async def _looked_up(request: Request, services: Services, secret: str) -> ApiKey:
@@ -118,6 +179,31 @@ def require_for_body(scope: str) -> Callable[..., Awaitable[Principal]]:
         return await allowed(request, request.app.state.services, wanted)
 
     return dependency
+
+
+def require_office(permission: OfficePermission) -> Callable[..., Awaitable[OfficePrincipal]]:
+    """Return the dependency of a route of the platform that needs `permission`."""
+
+    async def dependency(request: Request, _declared: object = Depends(bearer)) -> OfficePrincipal:
+        return await _of_office(request, request.app.state.services, permission)
+
+    return dependency
+
+
+async def _of_office(request: Request, services: Services, permission: OfficePermission) -> OfficePrincipal:
+    """Return who of the platform is asking.
+
+    Raises:
+        Forbidden: it is nobody of the platform, or somebody without the permission; and what `authenticated` raises.
+    """
+    principal = await authenticated(request, services)
+    if PLATFORM not in principal.scopes:
+        raise Forbidden(
+            f"This is for the operator of this service ({permission}); log in as one, or use a key with {PLATFORM}."
+        )
+    names: QueryNames = request.app.state.query
+    names.check(request)
+    return OfficePrincipal(principal.key_id, principal.name, frozenset(OFFICE_PERMISSIONS), kind="key")
 
 
 def _bearer_token(request: Request) -> str:

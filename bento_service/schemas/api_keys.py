@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bento_service.schemas.common import Answer, Body, Text
-from resources.control_db.api_keys import ApiKey, Scope
+from resources.access.scopes import Scope
+from resources.control_db.api_keys import ApiKey
 
 
 class ApiKeyBody(Body):

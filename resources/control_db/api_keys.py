@@ -10,30 +10,19 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from resources.access.scopes import PLATFORM, SCOPES
 from resources.base.errors import Conflict, InvalidInput, NotFound, TenantNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables import ApiKeyRow, TenantRow
+from resources.control_db.tables.keys import ApiKeyRow
+from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tenants import take_turns
 
-Scope = Literal[
-    "recommendations:read",
-    "interactions:write",
-    "items:write",
-    "uploads:write",
-    "training:write",
-    "analytics:read",
-    "admin",
-]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""Scopes that a tenant may give to its keys; each is about that tenant alone."""
-PLATFORM = "platform"
-"""The scope of whoever runs the installation, over every tenant. Only the command line gives it to a key."""
 MAX_ACTIVE_KEYS = 200
 """Keys of one tenant that are not revoked."""
 _MAX_NAME = 200

@@ -8,7 +8,11 @@ from sqlalchemy import delete, insert, select, text
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables import ApiKeyRow, Base, ItemChangeRow, RuleRow, TenantRow, TenantVersionRow
+from resources.control_db.metadata import METADATA
+from resources.control_db.tables.base import Base
+from resources.control_db.tables.catalogue import ItemChangeRow, RuleRow
+from resources.control_db.tables.keys import ApiKeyRow
+from resources.control_db.tables.tenants import TenantRow, TenantVersionRow
 from resources.databases.copying import CopyProgress, TableCopy, copy_database
 
 _FIRST_NUMBER = """
@@ -60,4 +64,4 @@ def copy_control_db(source: ControlDb, target: ControlDb, *, on_progress: CopyPr
     Raises:
         Conflict, InvalidInput, CorruptArtifact: as `copy_database`; the target is as it was.
     """
-    return copy_database(source.engine, target.engine, Base.metadata, on_progress=on_progress)
+    return copy_database(source.engine, target.engine, METADATA, on_progress=on_progress)

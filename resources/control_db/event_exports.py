@@ -10,7 +10,8 @@ from sqlalchemy import delete, func, select
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.event_rows import NOBODY
-from resources.control_db.tables import EventExportRow, EventRow, TenantRow
+from resources.control_db.tables.events import EventExportRow, EventRow
+from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tenants import take_turns
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import aliased
 
 from resources.base.ids import spelled
 from resources.base.tenant import TenantId
-from resources.control_db.tables import EventRow
+from resources.control_db.tables.events import EventRow
 
 NOBODY = ""
 """`user_id` of an event of a visitor who is not known; no id is empty."""

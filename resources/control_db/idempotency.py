@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from resources.base.errors import Conflict
 from resources.base.tenant import TenantId
-from resources.control_db.tables import WriteKeyRow
+from resources.control_db.tables.tenants import WriteKeyRow
 
 REMEMBERED = timedelta(days=7)
 """How long a key is known after it came."""

@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session, aliased
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
-from resources.control_db.tables import ItemChangeRow, ItemIntakeRow, TenantRow, UploadRow
+from resources.control_db.tables.catalogue import ItemChangeRow, ItemIntakeRow
+from resources.control_db.tables.tenants import TenantRow
+from resources.control_db.tables.uploads import UploadRow
 from resources.control_db.tenants import take_turns
 from resources.control_db.versions import raise_state_version
 

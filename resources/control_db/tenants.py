@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from resources.base.errors import Conflict, Forbidden, InvalidInput, TenantNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables import TenantRow
+from resources.control_db.tables.tenants import TenantRow
 from resources.databases.opening import is_postgresql
 from resources.tenants.settings import TenantSettings
 from resources.tenants.stored_settings import UnusableSetting, changed, read_settings

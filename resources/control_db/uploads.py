@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from resources.base.errors import UploadNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables import UploadRow
+from resources.control_db.tables.uploads import UploadRow
 from resources.control_db.tenants import get_tenant, take_turns
 
 _COUNTS = and_(UploadRow.withdrawn_at.is_(None), UploadRow.set_aside_at.is_(None))

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables import TenantVersionRow
+from resources.control_db.tables.tenants import TenantVersionRow
 
 
 def state_version(db: ControlDb, tenant: TenantId) -> int:

@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, CursorResult, Update, and_, func, or_, sel
 from resources.base.tenant import TenantId
 from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables import JobRow, TenantRow
+from resources.control_db.tables.jobs import JobRow
+from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tenants import take_turns
 from resources.jobs.claims import LEASE, lives_here, rest_after
 from resources.jobs.model import Job, JobKind, JobStatus, Outcome, Progress

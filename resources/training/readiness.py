@@ -14,7 +14,7 @@ from sqlalchemy import select
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.event_rows import NOBODY
-from resources.control_db.tables import EventRow
+from resources.control_db.tables.events import EventRow
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import UploadRecord, counting_uploads
 from resources.events.log import IMPRESSION

@@ -19,10 +19,12 @@ Floors = Mapping[str, tuple[tuple[str, ...], ...]]
 FLOORS: Floors = {
     "resources": (
         ("base",),
-        ("processes", "storage", "tenants"),
+        ("access", "processes", "storage", "tenants"),
         ("databases", "landing", "release"),
         ("ranker.eligibility", "ranker.retrieval"),
         ("merchandising", "ranker"),
+        ("control_db.tables",),
+        ("audit", "mail"),
         ("control_db", "decisions"),
         ("jobs", "stores"),
         ("events", "jobs.kinds", "uploads.contract"),

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from bento_service.app import create_app
+from resources.access.scopes import SCOPES
 from resources.base.tenant import TenantId
-from resources.control_db.api_keys import SCOPES, create_api_key
+from resources.control_db.api_keys import create_api_key
 from resources.control_db.uploads import list_uploads
 from resources.landing.refused import list_refused
 from resources.storage.lake import read_parquet, write_bytes

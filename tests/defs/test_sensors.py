@@ -24,7 +24,7 @@ from sqlalchemy import update
 from recsaas_assets.runs.run_failures import failure_of
 from resources.base.tenant import TenantId
 from resources.control_db.items import ItemEdit, append_item_changes, mark_items_taken_in
-from resources.control_db.tables import TenantRow
+from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.uploads import list_uploads, mark_ingested
 from resources.dagster_resources import PlatformResource
 from resources.events.log import Event, EventLog

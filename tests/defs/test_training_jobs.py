@@ -30,7 +30,7 @@ from recsaas_assets.defs.runs.training_sensor import REINDEXED
 from recsaas_assets.instance.home import dagster_instance
 from resources import dagster_resources
 from resources.base.tenant import TenantId
-from resources.control_db.tables import TenantRow
+from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tenants import get_tenant
 from resources.dagster_resources import TRAINING_JOB_TAG, PlatformResource
 from resources.jobs.kinds.training import (

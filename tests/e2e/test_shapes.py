@@ -14,9 +14,10 @@ import pytest
 
 from bento_service.app import create_app
 from recsaas_assets.sample.shapes import FILE_NAMES, SHAPES
+from resources.access.scopes import SCOPES
 from resources.base.settings import load_settings
 from resources.base.tenant import TenantId
-from resources.control_db.api_keys import SCOPES, create_api_key
+from resources.control_db.api_keys import create_api_key
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.storage.lake import Lake
 from resources.uploads.store import scan_accepted

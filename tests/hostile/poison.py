@@ -16,7 +16,8 @@ import polars as pl
 
 from resources.base.tenant import TenantId
 from resources.control_db.items import ItemEdit, append_item_changes
-from resources.control_db.tables import RuleRow, TenantRow
+from resources.control_db.tables.catalogue import RuleRow
+from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.uploads import list_uploads
 from resources.events.log import Event, EventLog
 from resources.storage.lake import write_parquet

@@ -22,9 +22,10 @@ from fastapi import FastAPI
 
 from bento_service.app import create_app
 from recsaas_assets.cli import cli
+from resources.access.scopes import SCOPES
 from resources.base.settings import load_settings
 from resources.base.tenant import TenantId
-from resources.control_db.api_keys import SCOPES, create_api_key, hash_secret
+from resources.control_db.api_keys import create_api_key, hash_secret
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant, suspend_tenant
 from resources.release.store import ReleaseStore, new_version

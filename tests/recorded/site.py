@@ -13,9 +13,10 @@ import pytest
 from fastapi import FastAPI
 
 from bento_service.app import create_app
+from resources.access.scopes import SCOPES
 from resources.base.settings import load_settings
 from resources.base.tenant import TenantId
-from resources.control_db.api_keys import SCOPES, create_api_key
+from resources.control_db.api_keys import create_api_key
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.tenants import create_tenant, suspend_tenant
 from resources.release.store import ReleaseStore, new_version

@@ -12,9 +12,9 @@ from bento_service.api.auth import Principal, require
 from bento_service.dependencies import WithServices
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.api_keys import TenantStatus
+from resources.access.scopes import PLATFORM
 from resources.base.errors import Forbidden
 from resources.base.tenant import TenantId
-from resources.control_db.api_keys import PLATFORM
 from resources.control_db.tenants import Tenant, resume_tenant, suspend_tenant
 
 router = APIRouter(tags=["tenants"])

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from recsaas_assets.benchmarks.workplace import LAST_DAY
 from recsaas_assets.sample.shop import generate_shop
+from resources.access.scopes import SCOPES
 from resources.base.tenant import TenantId
-from resources.control_db.api_keys import SCOPES, create_api_key
+from resources.control_db.api_keys import create_api_key
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import create_tenant
 from resources.ranker.retrieval.index import build_index

@@ -13,8 +13,9 @@ from rich.table import Table
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
 from recsaas_assets.commands.tenants.tenant_key import key
 from recsaas_assets.commands.tenants.tenant_mapping import mapping
+from resources.access.scopes import SCOPES
 from resources.base.tenant import TenantId
-from resources.control_db.api_keys import SCOPES, create_api_key
+from resources.control_db.api_keys import create_api_key
 from resources.control_db.tenants import (
     Tenant,
     change_settings,

@@ -9,8 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
+from resources.access.scopes import PLATFORM, SCOPES
 from resources.base.tenant import TenantId
-from resources.control_db.api_keys import PLATFORM, SCOPES, ApiKey, create_api_key, list_api_keys, revoke_api_key
+from resources.control_db.api_keys import ApiKey, create_api_key, list_api_keys, revoke_api_key
 from resources.control_db.tenants import get_tenant
 
 

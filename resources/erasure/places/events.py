@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select
 
 from resources.control_db.event_exports import EventExport, list_event_exports, replace_event_export
 from resources.control_db.event_rows import events_about
-from resources.control_db.tables import EventRow
+from resources.control_db.tables.events import EventRow
 from resources.erasure.places.matching import count_in_table, rows_of
 from resources.erasure.places.trace import Subject, Trace, UserData
 from resources.erasure.places.uploads import REWRITTEN

@@ -10,7 +10,7 @@ import polars as pl
 from upath import UPath
 
 from resources.base.ids import normalise_id
-from resources.control_db.tables import JobRow
+from resources.control_db.tables.jobs import JobRow
 from resources.control_db.uploads import UploadRecord, list_uploads
 from resources.erasure.places.matching import (
     USER,

@@ -17,7 +17,7 @@ from resources.base.errors import Conflict, FieldProblem, RecsaasError
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey
-from resources.control_db.tables import JobRow
+from resources.control_db.tables.jobs import JobRow
 from resources.jobs import store
 from resources.jobs.model import UNFINISHED, Job, JobError, JobKind, JobStatus, Outcome
 from resources.tenants.training_request import TrainingKind, TrainingRequest

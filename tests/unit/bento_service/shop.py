@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from resources.access.scopes import SCOPES
 from resources.base.tenant import TenantId
-from resources.control_db.api_keys import SCOPES, create_api_key
+from resources.control_db.api_keys import create_api_key
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import create_tenant
 from resources.ranker.retrieval.index import build_index

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from bento_service.app import create_app
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables import TenantRow
+from resources.control_db.tables.tenants import TenantRow
 from resources.storage.lake import Lake, write_json
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import resources.control_db.tables
+from resources.control_db.tables.base import UtcDateTime
 
 revision = "0001"
 down_revision = None
@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("settings", sa.JSON(), nullable=False),
-        sa.Column("created_at", resources.control_db.tables.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -29,8 +29,8 @@ def upgrade() -> None:
         sa.Column("prefix", sa.String(length=24), nullable=False),
         sa.Column("key_hash", sa.String(length=64), nullable=False),
         sa.Column("scopes", sa.JSON(), nullable=False),
-        sa.Column("created_at", resources.control_db.tables.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("revoked_at", resources.control_db.tables.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("created_at", UtcDateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", UtcDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["tenant_id"],
             ["tenants.id"],
@@ -49,7 +49,7 @@ def upgrade() -> None:
         sa.Column("user_id", sa.String(length=256), nullable=False),
         sa.Column("item_id", sa.String(length=256), nullable=True),
         sa.Column("interaction_type", sa.String(length=32), nullable=False),
-        sa.Column("timestamp", resources.control_db.tables.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("timestamp", UtcDateTime(timezone=True), nullable=False),
         sa.Column("rating", sa.Float(), nullable=True),
         sa.Column("quantity", sa.Float(), nullable=True),
         sa.Column("price", sa.Float(), nullable=True),
@@ -57,7 +57,7 @@ def upgrade() -> None:
         sa.Column("session_id", sa.String(length=256), nullable=True),
         sa.Column("recommendation_id", sa.String(length=64), nullable=True),
         sa.Column("extra", sa.JSON(), nullable=False),
-        sa.Column("created_at", resources.control_db.tables.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["tenant_id"],
             ["tenants.id"],
@@ -79,8 +79,8 @@ def upgrade() -> None:
         sa.Column("epoch", sa.Integer(), nullable=True),
         sa.Column("total_epochs", sa.Integer(), nullable=True),
         sa.Column("metrics", sa.JSON(), nullable=False),
-        sa.Column("started_at", resources.control_db.tables.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("ended_at", resources.control_db.tables.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("started_at", UtcDateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", UtcDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["tenant_id"],
             ["tenants.id"],
@@ -103,7 +103,7 @@ def upgrade() -> None:
         sa.Column("rows_accepted", sa.BigInteger(), nullable=False),
         sa.Column("rows_rejected", sa.BigInteger(), nullable=False),
         sa.Column("rows_duplicate", sa.BigInteger(), nullable=False),
-        sa.Column("created_at", resources.control_db.tables.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", UtcDateTime(timezone=True), nullable=False),
         sa.Column("ingested_run", sa.String(length=64), nullable=True),
         sa.ForeignKeyConstraint(
             ["tenant_id"],

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from resources.control_db.tables import UtcDateTime
+from resources.control_db.tables.base import UtcDateTime
 
 revision = "0008"
 down_revision = "0007"

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy import RowMapping
 
-from resources.control_db.tables import UtcDateTime
+from resources.control_db.tables.base import UtcDateTime
 
 revision = "0011"
 down_revision = "0010"

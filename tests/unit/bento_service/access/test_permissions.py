@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from bento_service.demo.catalogue import BROWSER_SCOPES
-from resources.control_db.api_keys import PLATFORM, SCOPES
+from resources.access.scopes import PLATFORM, SCOPES
 from resources.release.manifest import UploadReference
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings

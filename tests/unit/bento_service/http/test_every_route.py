@@ -14,7 +14,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from resources.control_db.api_keys import PLATFORM
+from resources.access.scopes import PLATFORM
 from resources.storage.lake import write_json
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import Shop

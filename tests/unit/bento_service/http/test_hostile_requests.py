@@ -19,7 +19,7 @@ from bento_service.schemas import items as item_schemas
 from bento_service.schemas.interactions import MAX_EXTRA_BYTES
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables import RuleRow
+from resources.control_db.tables.catalogue import RuleRow
 from resources.merchandising.rules import MAX_RULES, MAX_TARGETS, MAX_TARGETS_IN_ALL, Rule, RuleDraft, RuleTarget
 from resources.merchandising.targets import rank_rules
 from resources.ranker.eligibility.overlay import ChangedItem, ItemOverlay

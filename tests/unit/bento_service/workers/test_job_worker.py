@@ -19,7 +19,7 @@ from resources.base.errors import NotReady
 from resources.base.settings import load_settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.control_db.tables import JobRow
+from resources.control_db.tables.jobs import JobRow
 from resources.jobs.claims import LEASE, MAX_ATTEMPTS
 from resources.jobs.kinds.exports import ExportFormat, ExportRequest, add_export
 from resources.jobs.kinds.uploads import ReceivedUpload, UploadJob, UploadJobStatus, get_upload_job

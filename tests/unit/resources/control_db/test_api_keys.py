@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from resources.access.scopes import SCOPES
 from resources.base.errors import InvalidInput, NotFound, TenantNotFound
 from resources.base.tenant import TenantId
-from resources.control_db.api_keys import SCOPES, authenticate, create_api_key, list_api_keys, revoke_api_key
+from resources.control_db.api_keys import authenticate, create_api_key, list_api_keys, revoke_api_key
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables import TenantRow
+from resources.control_db.tables.tenants import TenantRow
 
 pytestmark = pytest.mark.databases
 

@@ -17,7 +17,8 @@ import resources.control_db.engine as engine_module
 from resources.base.errors import ConfigurationError
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
-from resources.control_db.tables import Base, TenantRow
+from resources.control_db.metadata import METADATA
+from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tenants import create_tenant, list_tenants
 from tests.unit.conftest import BLUE
 
@@ -38,13 +39,13 @@ create_tenant(db, TenantId(sys.argv[2]), name="x", now=datetime.now(UTC))
 
 def test_an_empty_database_gets_every_table(db: ControlDb) -> None:
     tables = set(inspect(db.engine).get_table_names())
-    assert tables == {*Base.metadata.tables, "alembic_version"}
+    assert tables == {*METADATA.tables, "alembic_version"}
 
 
 def test_the_migrations_lead_to_the_tables_that_the_code_expects(db: ControlDb) -> None:
     with db.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, METADATA) == []
 
 
 def test_there_is_one_newest_revision_and_the_database_has_it(db: ControlDb) -> None:

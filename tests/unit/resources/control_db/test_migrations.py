@@ -17,7 +17,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.api_keys import list_api_keys
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.items import ItemEdit, append_item_changes, list_item_changes
-from resources.control_db.tables import Base
+from resources.control_db.metadata import METADATA
 from resources.control_db.tenants import list_tenants
 from resources.control_db.uploads import counting_uploads
 from resources.events.log import Event, EventLog
@@ -84,7 +84,7 @@ def test_a_database_of_the_first_version_goes_on_where_it_stood(new_url: str, no
         event = Event(event_id="e2", user_id="ann", item_id=None, interaction_type="impression", timestamp=now)
         again, new = log.append(blue.id, [event, replace(event, event_id="e3")], now=now)
         assert (again.seq, again.duplicate, new.seq, new.duplicate) == (3, True, 4, False)
-        assert sorted(inspect(db.engine).get_table_names()) == sorted({*Base.metadata.tables, "alembic_version"})
+        assert sorted(inspect(db.engine).get_table_names()) == sorted({*METADATA.tables, "alembic_version"})
 
 
 def test_every_step_back_and_forward_again_ends_with_the_same_tables(db: ControlDb) -> None:

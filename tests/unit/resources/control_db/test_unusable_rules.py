@@ -11,7 +11,7 @@ from resources.base.errors import RuleNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.rules import add_rule, change_rule, get_rule, list_rules, remove_rule, unusable_rules
-from resources.control_db.tables import RuleRow
+from resources.control_db.tables.catalogue import RuleRow
 from resources.control_db.tenants import create_tenant
 from resources.merchandising.rules import RuleDraft, RuleTarget
 

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from resources.base.errors import Conflict, CorruptRelease, ErasureNotFound, NotFound, TenantNotFound, UserNotFound
 from resources.base.tenant import TenantId
-from resources.control_db.tables import JobRow
+from resources.control_db.tables.jobs import JobRow
 from resources.control_db.uploads import list_uploads
 from resources.erasure.export import export_user
 from resources.erasure.perform import perform_erasure

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from resources.base.errors import Conflict
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables import EventRow
+from resources.control_db.tables.events import EventRow
 from resources.events.log import EVENT_SCHEMA, Event, EventLog
 
 pytestmark = pytest.mark.databases

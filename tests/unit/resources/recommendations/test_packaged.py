@@ -16,7 +16,7 @@ from resources.control_db.api_keys import authenticate, create_api_key, revoke_a
 from resources.control_db.copies import take_over
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.items import ItemEdit, append_item_changes, list_item_changes
-from resources.control_db.tables import TenantRow
+from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tenants import create_tenant
 from resources.control_db.versions import state_version
 from resources.events.log import Event, EventLog

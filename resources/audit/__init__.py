@@ -1,0 +1,1 @@
+"""The audit log: every change of state, in hash-chained entries that are only ever added."""
