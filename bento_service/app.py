@@ -22,7 +22,7 @@ from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
 from bento_service.http.query import QueryNames
 from bento_service.middleware import RequestMiddleware, Routing
-from bento_service.schemas.api_keys import ApiKeyBody
+from bento_service.schemas.api_keys import ApiKeyBody, ApiKeyPatch, RotationBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.items import ItemPatch, ItemsRequest
@@ -55,6 +55,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorBody, "description": "Not ready: see Retry-After"},
 }
 BODIES: tuple[type[BaseModel], ...] = (
+    ApiKeyPatch,
+    RotationBody,
     ItemsRequest,
     ItemPatch,
     RuleBody,
@@ -131,8 +133,8 @@ def create_app(
         log=RequestLog(settings.log_level),
         routing=Routing(app.state.query, fast_routes(recommendations.router, recommendations.FAST)),
     )
-    if origins := origins_of(settings.cors_origins):  # outermost, so that errors and refusals can be read as well
-        app.add_middleware(ApiCors, origins=origins)
+    # Outermost, so that errors and refusals can be read as well.
+    app.add_middleware(ApiCors, origins=origins_of(settings.cors_origins), bound=services.page_origins.has)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.state.openapi_json = cache(lambda: json.dumps(app.openapi(), ensure_ascii=False).encode())
     return app

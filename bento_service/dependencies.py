@@ -8,7 +8,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from bento_service.access.key_cache import KeyCache
+from bento_service.access.key_worker import KeyWorker
 from bento_service.access.limits import Limits
+from bento_service.access.page_limit import PageLimit
+from bento_service.access.page_origins import PageOrigins
 from bento_service.access.redis import SharedStore
 from bento_service.events.decision_log import DecisionLog
 from bento_service.events.writer import EventWriter
@@ -57,6 +60,9 @@ class Services:
     clock: Clock
     event_writer: EventWriter
     keys: KeyCache
+    key_worker: KeyWorker
+    page_limit: PageLimit
+    page_origins: PageOrigins
     tenant_settings: SettingsCache
     releases: ReleaseCache
     contexts: ServingContexts
@@ -118,7 +124,10 @@ def make_services(
         lake=lake,
         clock=clock,
         event_writer=EventWriter(EventLog(db)),
-        keys=KeyCache(db, threads.keys),
+        keys=KeyCache(db, threads.keys, now=clock),
+        key_worker=KeyWorker(db, clock),
+        page_limit=PageLimit(settings.page_rate_limit),
+        page_origins=PageOrigins(db, threads.keys, clock),
         tenant_settings=tenant_settings,
         releases=releases,
         contexts=contexts,

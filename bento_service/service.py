@@ -124,6 +124,7 @@ class RecsaasService:
         if not self._settings.lake_read_only:
             children().start()  # the first upload is not to wait for it
             services.job_worker.start()
+        services.key_worker.start()
         self._watch = asyncio.get_running_loop().create_task(services.releases.watch())
         _collect_rarely()
         sys.setswitchinterval(_SWITCH_SECONDS)
@@ -139,6 +140,7 @@ class RecsaasService:
         if self._watch is not None:
             self._watch.cancel()
         if self._services is not None:
+            await asyncio.to_thread(self._services.key_worker.stop)
             await asyncio.to_thread(self._services.decisions.close)
             if not self._settings.lake_read_only:
                 await asyncio.to_thread(self._services.job_worker.stop)

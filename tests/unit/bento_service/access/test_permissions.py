@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from bento_service.demo.catalogue import BROWSER_SCOPES
+from resources.access.key_kinds import BROWSER_SCOPES
 from resources.access.scopes import PLATFORM, SCOPES
 from resources.release.manifest import UploadReference
 from resources.stores.tenant_store import TenantStore

@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from bento_service.app import create_app
-from bento_service.demo.catalogue import BROWSER_SCOPES, DemoShop
+from bento_service.demo.catalogue import DemoShop
 from bento_service.http.cors import origins_of
+from resources.access.key_kinds import BROWSER_SCOPES
 from resources.base.settings import Settings
 from resources.control_db.api_keys import authenticate, list_api_keys, revoke_api_key
 from resources.control_db.engine import ControlDb
