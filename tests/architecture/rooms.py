@@ -41,8 +41,8 @@ FLOORS: Floors = {
     ),
     "bento_service": (
         ("http", "telemetry"),
-        ("scheduling", "schemas", "server", "workers"),
-        ("access", "bentoml_adapter", "events"),
+        ("scheduling", "schemas", "server", "webhooks", "workers"),
+        ("access", "bentoml_adapter", "events", "schemas.admin"),
         ("middleware", "recommending"),
         ("dependencies",),
         ("api", "demo"),
