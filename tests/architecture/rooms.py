@@ -27,7 +27,7 @@ FLOORS: Floors = {
         ("audit", "mail", "webhooks"),
         ("control_db", "decisions"),
         ("jobs", "stores", "webhooks.endpoints"),
-        ("events", "jobs.kinds", "uploads.contract"),
+        ("events", "jobs.kinds", "sessions", "uploads.contract"),
         ("uploads.normalising",),
         ("uploads.headers",),
         ("uploads.dialects",),
