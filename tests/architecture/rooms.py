@@ -26,7 +26,7 @@ FLOORS: Floors = {
         ("control_db.tables",),
         ("audit", "mail", "webhooks"),
         ("control_db", "decisions"),
-        ("jobs", "stores", "webhooks.endpoints"),
+        ("jobs", "people", "stores", "webhooks.endpoints"),
         ("events", "jobs.kinds", "sessions", "uploads.contract"),
         ("uploads.normalising",),
         ("uploads.headers",),
