@@ -26,6 +26,7 @@ from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
 from bento_service.telemetry.metrics import Metrics
 from bento_service.workers.job_worker import JobWorker, RunJob
+from bento_service.workers.mail_worker import MailWorker
 from bento_service.workers.service_jobs import service_worker
 from resources.base.errors import Forbidden
 from resources.base.settings import Settings
@@ -72,6 +73,7 @@ class Services:
     metrics: Metrics
     upload_slots: UploadSlots
     job_worker: JobWorker
+    mail_worker: MailWorker
 
     def store(self, tenant: TenantId) -> TenantStore:
         """Return the stored data of one tenant."""
@@ -134,6 +136,7 @@ def make_services(
         metrics=metrics,
         upload_slots=UploadSlots(),
         job_worker=service_worker(settings, lake, db, clock, metrics, run_export=run_export),
+        mail_worker=MailWorker(settings, db, clock),
     )
 
 

@@ -124,6 +124,7 @@ class RecsaasService:
         if not self._settings.lake_read_only:
             children().start()  # the first upload is not to wait for it
             services.job_worker.start()
+            services.mail_worker.start()
         self._watch = asyncio.get_running_loop().create_task(services.releases.watch())
         _collect_rarely()
         sys.setswitchinterval(_SWITCH_SECONDS)
@@ -142,6 +143,7 @@ class RecsaasService:
             await asyncio.to_thread(self._services.decisions.close)
             if not self._settings.lake_read_only:
                 await asyncio.to_thread(self._services.job_worker.stop)
+                await asyncio.to_thread(self._services.mail_worker.stop)
                 await asyncio.to_thread(children().stop)  # workers that were forked call nothing at their exit
             self._services.contexts.close()
             if self._services.shared is not None:
