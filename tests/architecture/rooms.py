@@ -37,7 +37,7 @@ FLOORS: Floors = {
         ("uploads",),
         ("catalogue", "erasure.places", "training"),
         ("recommendations",),
-        ("erasure", "dagster_resources"),
+        ("dagster_resources", "erasure", "tenancy"),
     ),
     "bento_service": (
         ("http", "telemetry"),
