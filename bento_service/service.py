@@ -125,6 +125,7 @@ class RecsaasService:
             children().start()  # the first upload is not to wait for it
             services.job_worker.start()
             services.webhooks.start()
+            services.mail_worker.start()
         self._watch = asyncio.get_running_loop().create_task(services.releases.watch())
         _collect_rarely()
         sys.setswitchinterval(_SWITCH_SECONDS)
@@ -144,6 +145,7 @@ class RecsaasService:
             if not self._settings.lake_read_only:
                 await asyncio.to_thread(self._services.webhooks.stop)
                 await asyncio.to_thread(self._services.job_worker.stop)
+                await asyncio.to_thread(self._services.mail_worker.stop)
                 await asyncio.to_thread(children().stop)  # workers that were forked call nothing at their exit
             self._services.contexts.close()
             if self._services.shared is not None:
