@@ -14,9 +14,10 @@ from resources.control_db.tables import (
     tenants,
     uploads,
     usage,
+    webhooks,
 )
 from resources.control_db.tables.base import Base
 
-MODULES = (audit, catalogue, events, jobs, keys, people, runs, sessions, tenants, uploads, usage)
+MODULES = (audit, catalogue, events, jobs, keys, people, runs, sessions, tenants, uploads, usage, webhooks)
 """The modules of the tables: importing one makes its tables known."""
 METADATA = Base.metadata
