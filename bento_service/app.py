@@ -23,6 +23,7 @@ from bento_service.http.fast_routes import fast_routes
 from bento_service.http.query import QueryNames
 from bento_service.middleware import RequestMiddleware, Routing
 from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
+from bento_service.middleware import Notes, RequestMiddleware, Routing
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
@@ -128,11 +129,10 @@ def create_app(
     install_error_handlers(app)
     app.add_middleware(
         RequestMiddleware,
-        metrics=services.metrics,
+        notes=Notes(services.metrics, RequestLog(settings.log_level), services.usage.counters),
         limits=services.limits,
         turns=services.turns,
         addresses=services.addresses,
-        log=RequestLog(settings.log_level),
         routing=Routing(app.state.query, fast_routes(recommendations.router, recommendations.FAST)),
     )
     if origins := origins_of(settings.cors_origins):  # outermost, so that errors and refusals can be read as well
