@@ -53,15 +53,11 @@ def key() -> None:
     show_default=True,
     help="secret for servers, browser for pages, sandbox for trying: it changes nothing.",
 )
+@click.option("--origin", "origins", multiple=True, help="Web origin of the pages of a browser key. May be repeated.")
 @click.option(
-    "--origin", "origins", multiple=True, help="Of a browser key: a web origin of its pages; may be repeated."
+    "--address", "addresses", multiple=True, help="Address or network that it may be used from. May be repeated."
 )
-@click.option(
-    "--address", "addresses", multiple=True, help="An address or network it may be used from; may be repeated."
-)
-@click.option(
-    "--days", type=click.IntRange(min=1, max=36_500), help="How many days it is good for; for ever if left out."
-)
+@click.option("--days", type=click.IntRange(min=1, max=36_500), help="For how many days; for ever if left out.")
 @json_option
 def create(
     tenant_id: TenantId,
