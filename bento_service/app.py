@@ -21,11 +21,9 @@ from bento_service.http.cors import ApiCors, origins_of
 from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
 from bento_service.http.query import QueryNames
-from bento_service.middleware import RequestMiddleware, Routing
-from bento_service.schemas.api_keys import ApiKeyBody, ApiKeyPatch, RotationBody
-from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.middleware import Notes, RequestMiddleware, Routing
-from bento_service.schemas.api_keys import ApiKeyBody
+from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
+from bento_service.schemas.api_keys import ApiKeyBody, ApiKeyPatch, RotationBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.items import ItemPatch, ItemsRequest

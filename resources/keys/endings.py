@@ -29,7 +29,7 @@ def tell_of_endings(db: ControlDb, *, now: datetime) -> int:
     return sum(days is not None and _tell(db, TenantId(tenant), key_id, days, now=now) for key_id, tenant, days in due)
 
 
-def _near(now: datetime) -> Select[tuple[ApiKeyRow]]:
+def _near(now: datetime) -> Select[ApiKeyRow]:
     """Keys that end soon and have nobody to take their place, of tenants that are open."""
     return (
         select(ApiKeyRow)
