@@ -19,6 +19,12 @@ from resources.storage.lake import write_json
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import Shop
 
+BROWSER_KEY = {
+    "name": "web",
+    "kind": "browser",
+    "scopes": ["recommendations:read"],
+    "origins": ["https://shop.example.com"],
+}
 RULE = {"kind": "hide", "target": {"category": "Nothing"}}
 SAMPLES: dict[str, Any] = {
     "user_id": "u1",
@@ -29,6 +35,7 @@ SAMPLES: dict[str, Any] = {
     "name": "a key",
     "scopes": ["recommendations:read"],
     "requests": [{"user_id": "u1"}],
+    "overlap_seconds": 3600,
     "url": "https://shop.example.com/hook",
     "title": "Title",
     "category": "Audio",
@@ -56,6 +63,7 @@ def of_shop(client: Client, shop: Shop) -> dict[str, str]:
     client.post("/events", json={"user_id": "u1", "item_id": "b1", "interaction_type": "view"}, headers=shop.headers)
     client.post("/api/v1/items", json={"item_id": "b1", "title": "One"}, headers=shop.headers)
     rule = client.post("/api/v1/rules", json=RULE, headers=shop.headers).json()["id"]
+    key = client.post("/api/v1/api-keys", json=BROWSER_KEY, headers=shop.headers).json()["id"]
     answer = client.post("/api/v1/recommendations", json={"user_id": "u1"}, headers=shop.headers).json()
     write_json(shop.lake.tenant(shop.tenant).trained_model, {})
     hook = client.post("/api/v1/webhooks", json={"url": SAMPLES["url"]}, headers=shop.headers).json()["id"]
