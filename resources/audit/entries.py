@@ -8,9 +8,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import insert, update
+from sqlalchemy import Table, insert, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -25,7 +25,8 @@ PLATFORM_CHAIN = "_platform"
 """The chain of what belongs to no tenant; no tenant's id has this form."""
 NOTHING_BEFORE = "0" * 64
 """What the first entry of a chain has in place of a hash before it."""
-_HASHED = tuple(sorted(column.key for column in AuditRow.__table__.columns if column.key not in ("seq", "hash")))
+_ENTRIES, _HEADS = cast(Table, AuditRow.__table__), cast(Table, AuditHeadRow.__table__)
+_HASHED = tuple(sorted(column.key for column in _ENTRIES.columns if column.key not in ("seq", "hash")))
 _MAX_REASON = 2000
 
 
@@ -72,13 +73,8 @@ def record(session: Session, by: Actor, change: Change, *, tenant: TenantId | No
         "previous": previous,
     }
     fields["hash"] = hash_of_fields(fields)
-    session.execute(insert(AuditRow), fields)
-    session.execute(
-        update(AuditHeadRow)
-        .where(AuditHeadRow.chain == chain)
-        .values(hash=fields["hash"])
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(insert(_ENTRIES).values(fields))
+    session.execute(update(_HEADS).where(_HEADS.c.chain == chain).values(hash=fields["hash"]))
 
 
 def chain_of(tenant: TenantId | None) -> str:
@@ -110,11 +106,10 @@ def subject_key(session: Session, tenant: TenantId | None) -> bytes:
 def _next(session: Session, chain: str) -> tuple[int, str]:
     """Take the next number of a chain, with the hash before it; the chain is ours until the transaction ends."""
     take = (
-        update(AuditHeadRow)
-        .where(AuditHeadRow.chain == chain)
-        .values(number=AuditHeadRow.number + 1)
-        .returning(AuditHeadRow.number, AuditHeadRow.hash)
-        .execution_options(synchronize_session=False)
+        update(_HEADS)
+        .where(_HEADS.c.chain == chain)
+        .values(number=_HEADS.c.number + 1)
+        .returning(_HEADS.c.number, _HEADS.c.hash)
     )
     while (taken := session.execute(take).one_or_none()) is None:
         _begin_chain(session, chain)
@@ -124,7 +119,7 @@ def _next(session: Session, chain: str) -> tuple[int, str]:
 
 def _begin_chain(session: Session, chain: str) -> None:
     insert_new = postgresql_insert if is_postgresql(session.get_bind()) else sqlite_insert
-    head = insert_new(AuditHeadRow).values(
+    head = insert_new(_HEADS).values(
         chain=chain,
         number=0,
         hash=NOTHING_BEFORE,
