@@ -113,8 +113,7 @@ def _next(session: Session, chain: str) -> tuple[int, str]:
     )
     while (taken := session.execute(take).one_or_none()) is None:
         _begin_chain(session, chain)
-    number, previous = taken
-    return number, previous
+    return int(taken.number), str(taken.hash)
 
 
 def _begin_chain(session: Session, chain: str) -> None:

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from resources.control_db.tables import audit, catalogue, events, jobs, keys, people, runs, sessions, tenants, uploads
+from resources.control_db.tables import (
+    audit,
+    catalogue,
+    events,
+    jobs,
+    keys,
+    people,
+    runs,
+    sessions,
+    tenants,
+    uploads,
+    usage,
+    webhooks,
+)
 from resources.control_db.tables.base import Base
 
-MODULES = (audit, catalogue, events, jobs, keys, people, runs, sessions, tenants, uploads)
+MODULES = (audit, catalogue, events, jobs, keys, people, runs, sessions, tenants, uploads, usage, webhooks)
 """The modules of the tables: importing one makes its tables known."""
 METADATA = Base.metadata
