@@ -121,36 +121,42 @@ def read_page(
     return AuditPage(entries, floor if floor > 1 else None)
 
 
-def read_all(session: Session, chain: str, wanted: AuditFilter = ALL) -> Iterator[AuditEntry]:
-    """Yield the entries of a chain that fit, oldest first, as this transaction sees them, in batches from the
-    database."""
-    after = 0
-    while True:
-        rows = session.scalars(
-            select(AuditRow)
-            .where(AuditRow.chain == chain, AuditRow.number > after, *_conditions(wanted))
-            .order_by(AuditRow.number)
-            .limit(_BATCH)
-        ).all()
-        if not rows:
-            return
-        after = rows[-1].number
-        yield from map(entry_of, rows)
-        session.expunge_all()
+def read_batch(
+    session: Session, chain: str, wanted: AuditFilter = ALL, *, after: int = 0, up_to: int
+) -> tuple[AuditEntry, ...]:
+    """Return up to a thousand entries of a chain that fit, oldest first, with numbers above `after`; empty at the end.
+
+    Whoever reads a whole chain does so in batches, each in a transaction of its own: a slow reader holds none open.
+    """
+    rows = session.scalars(
+        select(AuditRow)
+        .where(AuditRow.chain == chain, AuditRow.number > after, AuditRow.number <= up_to, *_conditions(wanted))
+        .order_by(AuditRow.number)
+        .limit(_BATCH)
+    )
+    return tuple(map(entry_of, rows))
 
 
-def note_reading(session: Session, by: Actor, *, tenant: TenantId | None, now: datetime) -> bool:
-    """Record that somebody looks at a chain, once an hour for each: pages of one look are no news. Whether it was."""
+def newest_number(session: Session, chain: str) -> int:
+    """The number of the newest entry of a chain; 0 when there is none."""
+    return session.scalar(select(AuditHeadRow.number).where(AuditHeadRow.chain == chain)) or 0
+
+
+def is_reading_noted(session: Session, by: Actor, *, tenant: TenantId | None, now: datetime) -> bool:
+    """Whether an entry of the last hour says that this actor looks at a chain."""
     known = select(AuditRow.seq).where(
         AuditRow.chain == chain_of(tenant),
         AuditRow.action == "audit.read",
         AuditRow.actor_id == by.id[:80],
         AuditRow.at > now - READING_IS_NOTED_ONCE_IN,
+        AuditRow.acting_for.is_(None) if by.acting_for is None else AuditRow.acting_for == by.acting_for,
     )
-    known = known.where(
-        AuditRow.acting_for.is_(None) if by.acting_for is None else AuditRow.acting_for == by.acting_for
-    )
-    if session.scalar(known.limit(1)) is not None:
+    return session.scalar(known.limit(1)) is not None
+
+
+def note_reading(session: Session, by: Actor, *, tenant: TenantId | None, now: datetime) -> bool:
+    """Record that somebody looks at a chain, once an hour for each: pages of one look are no news. Whether it was."""
+    if is_reading_noted(session, by, tenant=tenant, now=now):
         return False
     record(
         session,

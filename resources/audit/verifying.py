@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, make_transient
 
 from resources.audit.entries import NOTHING_BEFORE, hash_of
+from resources.base.errors import InvalidInput
 from resources.control_db.tables.audit import AuditHeadRow, AuditRow
 
 Damage = Literal["changed", "removed", "inserted", "swapped", "cut off", "no head"]
@@ -37,7 +38,8 @@ class Break:
 class Verification:
     """What came of verifying a chain: `first` and `last` are the numbers of its entries, 0 where there is none.
 
-    `heads` is how many exported heads were compared.
+    `heads` is how many exported heads were compared. It is `whole` when the walk came to the head of the chain, or to a
+    break; else it goes on behind `last`, where the hash is `head`.
     """
 
     chain: str
@@ -46,6 +48,7 @@ class Verification:
     last: int
     head: str
     heads: int
+    whole: bool
     broken: Break | None
 
     @property
@@ -69,27 +72,35 @@ def verify_chain(
     chain: str,
     *,
     exported: Mapping[int, str] = _NO_HEADS,
+    after: int = 0,
+    most: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Walk a chain from its oldest entry to its head, as this transaction sees it.
 
     Args:
+        after: begin behind this entry, which an earlier walk has verified.
+        most: stop after about so many entries; None: at the end.
         exported: hashes of entries by their numbers, as files of heads have them (`resources.audit.keeping.heads`).
         on_progress: told how many entries are verified, and how many there are by the head.
     """
     head = session.get(AuditHeadRow, chain)
     walk = _Walk(head.removed_until, head.removed_hash) if head else _Walk(0, NOTHING_BEFORE)
-    first = walk.number + 1
+    if after > walk.number:
+        walk = _behind(session, chain, after)
+    first, whole = walk.number + 1, False
     broken: Break | None = None
-    for batch in _batches(session, chain):
+    for batch in _batches(session, chain, after):
         broken = broken or _walk_batch(session, walk, batch, exported, last=head.number if head else None)
         session.expunge_all()
         if broken is not None:
             break
         if on_progress is not None:
             on_progress(walk.entries, head.number - head.removed_until if head else walk.entries)
-    if broken is None:
-        broken = _end(session, walk, chain, head, exported)
+        if most is not None and walk.entries >= most and head is not None and walk.number < head.number:
+            break
+    else:
+        broken, whole = _end(session, walk, chain, head, exported), True
     return Verification(
         chain=chain,
         entries=walk.entries,
@@ -97,12 +108,22 @@ def verify_chain(
         last=walk.number if walk.entries else 0,
         head=walk.hash,
         heads=walk.heads,
+        whole=whole or broken is not None,
         broken=broken,
     )
 
 
-def _batches(session: Session, chain: str) -> Iterator[Sequence[AuditRow]]:
-    after: int | None = None
+def _behind(session: Session, chain: str, number: int) -> _Walk:
+    """Where a walk goes on that has come as far as an entry."""
+    entry = (AuditRow.chain == chain, AuditRow.number == number)
+    hash = session.scalars(select(AuditRow.hash).where(*entry)).one_or_none()
+    if hash is None:
+        raise InvalidInput(f"There is no entry {number} in this chain of the audit log; begin without `after`.")
+    return _Walk(number, hash)
+
+
+def _batches(session: Session, chain: str, begin: int) -> Iterator[Sequence[AuditRow]]:
+    after = begin or None  # somebody may have put an entry before the first one
     while True:
         of_chain = [AuditRow.chain == chain] if after is None else [AuditRow.chain == chain, AuditRow.number > after]
         rows = session.scalars(select(AuditRow).where(*of_chain).order_by(AuditRow.number).limit(_BATCH)).all()
