@@ -139,6 +139,11 @@ class Settings(BaseSettings):
     training_device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$", description="Where models are trained.")
     training_processes: int = Field(default=1, ge=1, le=64, description="Processes that train one model together.")
     bench_data: str = Field(default="", description="Public data sets for benchmarks; empty: beside the checkout.")
+    webhook_private: bool = Field(
+        default=False,
+        description="Webhooks may lead to http and to addresses that are not of the internet: for tests, and for a "
+        "network in which every tenant is trusted.",
+    )
     public_url: str = Field(
         default="",
         pattern=r"^(https?://[^\s/?#]+/?)?$",
