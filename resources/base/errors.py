@@ -8,6 +8,7 @@ RecsaasError
 │   ├── LoginRefused        wrong e-mail or password, whichever
 │   └── SecondFactorRequired
 ├── Forbidden               known, but not allowed
+│   └── SecondFactorMissing of somebody with a role of the platform
 ├── NotFound
 │   ├── TenantNotFound
 │   ├── UploadNotFound
@@ -18,7 +19,9 @@ RecsaasError
 │   ├── UserNotFound
 │   ├── RuleNotFound
 │   ├── TrainingJobNotFound
-│   └── ExportNotFound
+│   ├── ExportNotFound
+│   └── LinkNotValid
+│       └── LinkExpired
 ├── Conflict
 ├── TooLarge
 ├── TooManyRequests         over a limit that time lifts
@@ -112,6 +115,12 @@ class Forbidden(RecsaasError):
     code = "forbidden"
 
 
+class SecondFactorMissing(Forbidden):
+    """Who has a role of the platform has to set up a second factor first."""
+
+    code = "second_factor_missing"
+
+
 class NotFound(RecsaasError):
     """The named thing does not exist for this tenant."""
 
@@ -176,6 +185,18 @@ class ExportNotFound(NotFound):
     """The tenant has no export with this id, or it has no file."""
 
     code = "export_not_found"
+
+
+class LinkNotValid(NotFound):
+    """A link of a mail that never was one, was used, or was taken back."""
+
+    code = "link_not_valid"
+
+
+class LinkExpired(LinkNotValid):
+    """A link of a mail whose time is over."""
+
+    code = "link_expired"
 
 
 class Conflict(RecsaasError):

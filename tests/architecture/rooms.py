@@ -38,6 +38,7 @@ FLOORS: Floors = {
         ("catalogue", "erasure.places", "training"),
         ("recommendations",),
         ("dagster_resources", "erasure", "tenancy"),
+        ("signup",),
     ),
     "bento_service": (
         ("http", "telemetry"),
@@ -46,7 +47,7 @@ FLOORS: Floors = {
         ("middleware", "recommending"),
         ("dependencies",),
         ("api", "demo"),
-        ("api.data", "api.site"),
+        ("api.accounts", "api.data", "api.site"),
         ("api.admin", "api.recommending"),
         ("app",),
         ("benchmarking", "service"),
