@@ -61,6 +61,7 @@ def standing_of(session: Session, claims: Claims, *, now: datetime) -> Standing 
     named = claims.act.tenant if claims.act is not None else claims.tenant
     statement = (
         select(MemberRow, MembershipRow.role, TenantRow.status)
+        .select_from(MemberRow)
         .outerjoin(TenantRow, TenantRow.id == (named or ""))
         .outerjoin(
             MembershipRow, (MembershipRow.member_id == MemberRow.id) & (MembershipRow.tenant_id == (named or ""))
