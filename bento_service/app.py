@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from bento_service.api.accounts import login, me
-from bento_service.api.admin import api_keys, rules, tenants, training, webhooks
+from bento_service.api.admin import acting, api_keys, audit, rules, tenants, training, webhooks
 from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget
@@ -31,6 +31,7 @@ from bento_service.schemas.accounts import (
     RefreshBody,
     SignupBody,
 )
+from bento_service.schemas.admin.audit import ActingBody, VerifyBody
 from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
@@ -86,6 +87,8 @@ BODIES: tuple[type[BaseModel], ...] = (
     MePatch,
     WebhookBody,
     WebhookPatch,
+    ActingBody,
+    VerifyBody,
 )
 _MODULES = (
     login,
@@ -105,6 +108,8 @@ _MODULES = (
     api_keys,
     tenants,
     webhooks,
+    audit,
+    acting,
     data_quality,
     health,
     docs,

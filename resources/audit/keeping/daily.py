@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,13 +14,18 @@ from upath import UPath
 
 from resources.audit.keeping.heads import write_heads
 from resources.audit.keeping.retention import expire_entries
+from resources.base.errors import CorruptRelease
 from resources.base.settings import Settings
 from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.audit import AuditChoreRow
+from resources.control_db.tenants import list_tenants
 from resources.databases.opening import is_postgresql
 from resources.storage.lake import Lake
+from resources.stores.release_moves import note_moves
+from resources.stores.tenant_store import TenantStore
 
+_log = logging.getLogger(__name__)
 _LEASE = timedelta(minutes=30)
 """How long one process may take before another does the work again; both parts of it can be repeated."""
 
@@ -31,12 +37,12 @@ def heads_folder(settings: Settings, lake: Lake) -> UPath:
 
 @dataclass(frozen=True, slots=True)
 class AuditKeeper:
-    """Removes old entries and writes the day's heads down. `days`: how long entries are kept."""
+    """Adds the entries of releases that went live while their process died, removes old entries, writes heads down."""
 
     db: ControlDb
-    folder: UPath
+    lake: Lake
+    settings: Settings
     clock: Clock
-    days: int
 
     def keep(self) -> bool:
         """Do the day's work, unless it is done or another process is at it. Whether it was done here."""
@@ -44,8 +50,13 @@ class AuditKeeper:
         return _once_a_day(self.db, "keep", now, lambda: self._work(now))
 
     def _work(self, now: datetime) -> None:
-        expire_entries(self.db, before=now - timedelta(days=self.days), now=now)
-        write_heads(self.db, self.folder, now=now)
+        for tenant in list_tenants(self.db):
+            try:
+                note_moves(TenantStore(self.lake, self.db, tenant.id), now=now)
+            except CorruptRelease as error:  # one broken shop keeps no other from it; its own pages show what is broken
+                _log.warning("The moves of releases of %s cannot be read: %s", tenant.id, error.message)
+        expire_entries(self.db, before=now - timedelta(days=self.settings.audit_days), now=now)
+        write_heads(self.db, heads_folder(self.settings, self.lake), now=now)
 
 
 def _once_a_day(db: ControlDb, name: str, now: datetime, work: Callable[[], None]) -> bool:
