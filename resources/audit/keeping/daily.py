@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import and_, or_, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -25,7 +25,7 @@ from resources.storage.lake import Lake
 from resources.stores.release_moves import note_moves
 from resources.stores.tenant_store import TenantStore
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger("recsaas.audit")
 _LEASE = timedelta(minutes=30)
 """How long one process may take before another does the work again; both parts of it can be repeated."""
 
@@ -54,7 +54,7 @@ class AuditKeeper:
             try:
                 note_moves(TenantStore(self.lake, self.db, tenant.id), now=now)
             except CorruptRelease as error:  # one broken shop keeps no other from it; its own pages show what is broken
-                _log.warning("The moves of releases of %s cannot be read: %s", tenant.id, error.message)
+                _log.warning("release_moves_unread", tenant=tenant.id.value, reason=error.message)
         expire_entries(self.db, before=now - timedelta(days=self.settings.audit_days), now=now)
         write_heads(self.db, heads_folder(self.settings, self.lake), now=now)
 
