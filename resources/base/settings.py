@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     export_days: int = Field(
         default=7, ge=1, description="How many days the recommendations of all users are kept for a download."
     )
+    erase_grace_days: int = Field(
+        default=7, ge=0, description="How many days the erasure of a tenant can be undone by resuming it."
+    )
     release_cache_bytes: int = Field(default=2 * 1024**3, ge=1, description="Memory for loaded releases per worker.")
     pointer_check_seconds: float = Field(default=1.0, ge=0, description="How often a release pointer is looked at.")
     answer_cache_bytes: int = Field(
@@ -135,6 +138,11 @@ class Settings(BaseSettings):
     training_device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$", description="Where models are trained.")
     training_processes: int = Field(default=1, ge=1, le=64, description="Processes that train one model together.")
     bench_data: str = Field(default="", description="Public data sets for benchmarks; empty: beside the checkout.")
+    webhook_private: bool = Field(
+        default=False,
+        description="Webhooks may lead to http and to addresses that are not of the internet: for tests, and for a "
+        "network in which every tenant is trusted.",
+    )
     public_url: str = Field(
         default="",
         pattern=r"^(https?://[^\s/?#]+/?)?$",

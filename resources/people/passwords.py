@@ -59,7 +59,7 @@ def renewed_hash(password_hash: str, password: str) -> str | None:
 
 
 def _one_form(password: str) -> str:
-    """Return the password as it is hashed: keyboards write one letter in several ways, and a person sees no difference."""
+    """Return the password as it is hashed: keyboards write one letter in several ways, and nobody sees which."""
     return unicodedata.normalize("NFKC", password[: MOST_CHARACTERS * 4])
 
 
@@ -76,7 +76,7 @@ def _problem(password: str, email: str) -> str | None:
 
 
 def _is_common(folded: str) -> bool:
-    """Tell whether a password is on the list, or a listed word, one piece or a sequence, repeated or with digits around."""
+    """Tell whether a password is on the list, or a listed word, a piece or a sequence, repeated or with digits around."""
     letters = "".join(each for each in folded if each.isalpha())
     core = _piece(folded.strip("0123456789!?.,#$*-_+@ "))
     pieces = {folded, core, _piece(folded), letters if len(letters) >= LEAST_CHARACTERS // 2 else folded}
@@ -93,7 +93,7 @@ def _piece(text: str) -> str:
 
 @cache
 def common_passwords() -> frozenset[str]:
-    """Return the list that is shipped: entries of 12 characters and more, and the words that longer ones are made of."""
+    """Return the list that is shipped: entries of 12 characters and more, and words that longer ones are made of."""
     text = files("resources.people").joinpath("common_passwords.txt").read_text(encoding="utf-8")
     return frozenset(line for line in text.splitlines() if line and not line.startswith("# "))
 
