@@ -43,11 +43,11 @@ FLOORS: Floors = {
     "bento_service": (
         ("http", "telemetry"),
         ("scheduling", "schemas", "server", "usage", "webhooks", "workers"),
-        ("access", "bentoml_adapter", "events", "schemas.admin"),
+        ("access", "bentoml_adapter", "events", "schemas.admin", "schemas.people"),
         ("middleware", "recommending"),
         ("dependencies",),
         ("api", "demo"),
-        ("api.accounts", "api.data", "api.site"),
+        ("api.accounts", "api.data", "api.people", "api.site"),
         ("api.admin", "api.recommending"),
         ("app",),
         ("benchmarking", "service"),

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from bento_service.access.logging_in import client_of, with_password
 from bento_service.api.auth import Principal, member_if_any, require
 from bento_service.api.people.links import way_of
 from bento_service.dependencies import Services, WithServices
@@ -17,8 +18,8 @@ from bento_service.http.pagination import PageCursor, PageLimit, foreign_cursor,
 from bento_service.http.query import known_query
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.people.invites import (
-    Accepted,
     AcceptBody,
+    Accepted,
     InviteAnswer,
     InviteBody,
     InvitePage,
@@ -44,7 +45,6 @@ from resources.people.members import one_email
 from resources.people.memberships import Membership
 from resources.people.passwords import hash_password
 from resources.sessions.login import Login, log_in
-from resources.sessions.refresh_tokens import Client
 
 router = APIRouter(tags=["people"])
 Admin = Annotated[Principal, Depends(require("members:write"))]
@@ -150,19 +150,18 @@ async def accept(request: Request, services: WithServices, token: str) -> Respon
     """
     body = await read_body(request, AcceptBody, services.bodies, optional=True)
     address, threads = services.addresses.of(request.scope), services.threads
-    standing = await member_if_any(request, services)
+    member = await member_if_any(request, services)
     found = await threads.reads.run(address, _find, services, token)
     way = way_of(request, services)
-    if standing is not None:
-        member_id = await threads.writes.run(address, _accept_as_member, services, token, standing.member_id, way)
+    if member is not None:
+        member_id = await threads.writes.run(address, _accept_as_member, services, token, member.member_id, way)
     elif body.password is None:
         told = "is needed: a new one, or that of the account which the address has; or send an access token"
         raise invalid_fields([FieldProblem("password", told)])
     elif found.has_account:
-        browser = request.headers.get("user-agent", "")[:255]
-        client = Client(address=address, browser=browser, request_id=way.request_id)
+        client = client_of(request, services.addresses)
         login = Login(email=found.invite.email, password=body.password, client=client, code=body.code)
-        member_id = await threads.passwords.run(address, _accept_by_password, services, token, login, way)
+        member_id = await with_password(threads.passwords, address, _accept_by_password, services, token, login, way)
     else:
         hashed = await threads.passwords.run(address, hash_password, body.password, email=found.invite.email)
         member_id = await threads.writes.run(address, _accept_as_new, services, token, body.name, hashed, way)

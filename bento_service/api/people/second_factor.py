@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from bento_service.access.logging_in import client_of, with_password
 from bento_service.api.auth import MemberPrincipal, require_member
 from bento_service.dependencies import Services, WithServices
 from bento_service.http.errors import invalid_fields
@@ -62,9 +63,9 @@ async def state(member: Self, services: WithServices) -> Response:
 async def begin(request: Request, member: Self, services: WithServices) -> Response:
     """Make a secret for your authenticator. It counts once you have confirmed it by a code."""
     body = await read_body(request, BeginBody, services.bodies, optional=True)
-    client = _client(request, services)
-    made = await services.threads.passwords.run(
-        member.member_id, _begin, services, member.member_id, body.password, client
+    client = client_of(request, services.addresses)
+    made = await with_password(
+        services.threads.passwords, client.address, _begin, services, member.member_id, body.password, client
     )
     answer = NewFactorAnswer(secret=made.secret, otpauth_url=made.otpauth_url)
     return Response(answer.model_dump_json(), status_code=201, media_type="application/json", headers=_NO_STORE)
@@ -94,7 +95,7 @@ async def confirm(request: Request, member: Self, services: WithServices) -> Res
 async def renew(request: Request, member: Self, services: WithServices) -> Response:
     """Make new recovery codes, which are shown only now; the earlier ones are good for nothing."""
     body = await read_body(request, CodeBody, services.bodies)
-    by, client = member.actor(request), _client(request, services)
+    by, client = member.actor(request), client_of(request, services.addresses)
 
     def work(session: Session) -> tuple[str, ...]:
         return renew_recovery_codes(session, member.member_id, by=by, now=services.clock())
@@ -114,7 +115,7 @@ async def renew(request: Request, member: Self, services: WithServices) -> Respo
 async def remove(request: Request, member: Self, services: WithServices) -> Response:
     """Log in by password alone from now on; it takes a code. All that you have open ends, this token as well."""
     body = await read_body(request, CodeBody, services.bodies)
-    by, client = member.actor(request), _client(request, services)
+    by, client = member.actor(request), client_of(request, services.addresses)
 
     def work(session: Session) -> FactorState:
         remove_second_factor(session, member.member_id, by=by, now=services.clock())
@@ -124,14 +125,6 @@ async def remove(request: Request, member: Self, services: WithServices) -> Resp
         member.member_id, _with_code, services, member.member_id, body.code, client, work
     )
     return Response(answer.model_dump_json(), media_type="application/json")
-
-
-def _client(request: Request, services: Services) -> Client:
-    return Client(
-        address=services.addresses.of(request.scope),
-        browser=request.headers.get("user-agent", "")[:255],
-        request_id=request.scope["state"]["request_id"],
-    )
 
 
 def _begin(services: Services, member_id: str, password: str | None, client: Client) -> NewFactor:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from bento_service.schemas.accounts import Code, Email, Password
 from bento_service.schemas.common import Answer, Body, PlainText, Text
-from bento_service.schemas.people.links import Email, Password
 from resources.people.invites import Invite, InviteStatus, OpenInvite
 
 Role = Annotated[PlainText, Field(min_length=1, max_length=32, examples=["editor"])]
@@ -32,9 +32,7 @@ class AcceptBody(Body):
 
     name: Name = ""
     password: Password | None = None
-    code: Annotated[PlainText, Field(max_length=64)] | None = Field(
-        default=None, description="Of the second factor, where the account has one."
-    )
+    code: Code | None = None
 
 
 class InviteAnswer(Answer):

@@ -6,12 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from bento_service.schemas.accounts import Email, NewPassword
 from bento_service.schemas.common import Answer, Body, PlainText
 
-Email = Annotated[PlainText, Field(min_length=3, max_length=320, examples=["jane@example.com"])]
 Token = Annotated[PlainText, Field(min_length=1, max_length=200, description="What the link of the mail ends with.")]
-Password = Annotated[PlainText, Field(min_length=1, max_length=800)]
-"""A password as it is sent; whether it is good enough is decided where it is set."""
 
 
 class ForgotBody(Body):
@@ -24,7 +22,7 @@ class ResetBody(Body):
     """A new password."""
 
     token: Token
-    password: Annotated[Password, Field(description="12 to 200 characters, none that is tried first.")]
+    password: NewPassword
 
 
 class VerifyBody(Body):

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from bento_service.schemas.accounts import Email, NewPassword
 from bento_service.schemas.common import Answer, Body, PlainText, Text
 from bento_service.schemas.people.invites import InviteAnswer, Role
-from bento_service.schemas.people.links import Email, Password
 from resources.people.directory import Person
 from resources.people.members import Member, MemberStatus
 from resources.people.memberships import TeamMember
@@ -28,11 +28,11 @@ class OwnershipBody(Body):
     member_id: Annotated[PlainText, Field(min_length=1, max_length=64)]
 
 
-class UserBody(Body):
+class AccountBody(Body):
     """Somebody to make an account for; with a role of the platform, `tenant_id` is left out."""
 
     email: Email
-    password: Password
+    password: NewPassword
     role: Role
     name: Annotated[PlainText, Field(max_length=200)] = ""
     tenant_id: Text | None = Field(default=None, description="The shop; left out, the credential's.")
@@ -103,14 +103,14 @@ class MemberRemoved(Answer):
     api_keys: tuple[KeyOfMember, ...] = ()
 
 
-class ShopOfUser(Answer):
+class ShopOfAccount(Answer):
     """A shop of somebody, and the role there."""
 
     tenant_id: str
     role: str
 
 
-class UserAnswer(Answer):
+class AccountAnswer(Answer):
     """Somebody with an account, with the shops that whoever asks may know of."""
 
     id: str
@@ -121,21 +121,21 @@ class UserAnswer(Answer):
     second_factor: bool
     created_at: datetime
     last_login_at: datetime | None
-    shops: tuple[ShopOfUser, ...]
+    shops: tuple[ShopOfAccount, ...]
 
     @classmethod
-    def of(cls, person: Person) -> UserAnswer:
+    def of(cls, person: Person) -> AccountAnswer:
         """Show a person."""
         return cls(
             **_of(person.member),
-            shops=tuple(ShopOfUser(tenant_id=tenant, role=role) for tenant, role in person.shops),
+            shops=tuple(ShopOfAccount(tenant_id=tenant, role=role) for tenant, role in person.shops),
         )
 
 
-class UserPage(Answer):
+class AccountPage(Answer):
     """People, by id."""
 
-    users: tuple[UserAnswer, ...]
+    users: tuple[AccountAnswer, ...]
     next_cursor: str | None = None
 
 

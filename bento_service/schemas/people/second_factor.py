@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from bento_service.schemas.accounts import Password
 from bento_service.schemas.common import Answer, Body, PlainText
-from bento_service.schemas.people.links import Password
 
 
 class BeginBody(Body):

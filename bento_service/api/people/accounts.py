@@ -12,7 +12,7 @@ from bento_service.api.people.invites import rank_of
 from bento_service.dependencies import Services, WithServices
 from bento_service.http.json_body import json_body, read_body
 from bento_service.http.pagination import PageCursor, PageLimit, pages_by_text
-from bento_service.schemas.people.members import UserAnswer, UserBody, UserPage
+from bento_service.schemas.people.members import AccountAnswer, AccountBody, AccountPage
 from resources.access.actor import Actor
 from resources.access.roles import OFFICE_ROLES, office_role, tenant_role
 from resources.base.errors import FieldProblem, Forbidden, InvalidInput
@@ -21,8 +21,8 @@ from resources.control_db.tenants import get_tenant
 from resources.people.directory import Person, list_people
 from resources.people.invites import check_rank
 from resources.people.members import Member, one_email, set_office_role
-from resources.people.passwords import hash_password
 from resources.people.memberships import add_membership
+from resources.people.passwords import hash_password
 from resources.people.team import create_user
 
 router = APIRouter(tags=["people"])
@@ -38,7 +38,7 @@ _EXAMPLES: dict[str, Any] = {
 }
 
 
-@router.get("/api/v1/admin/users", response_model=UserPage, summary="List accounts")
+@router.get("/api/v1/admin/users", response_model=AccountPage, summary="List accounts")
 async def users(
     principal: Manager,
     services: WithServices,
@@ -51,23 +51,23 @@ async def users(
     after = _PAGES.place(cursor)
     found = await services.threads.reads.run(_name(principal), _list, services, tenant, limit + 1, after)
     shown, next_cursor = _PAGES.cut(found, limit=limit, key=lambda each: each.member.id)
-    page = UserPage(users=tuple(UserAnswer.of(each) for each in shown), next_cursor=next_cursor)
+    page = AccountPage(users=tuple(AccountAnswer.of(each) for each in shown), next_cursor=next_cursor)
     return Response(page.model_dump_json(), media_type="application/json")
 
 
 @router.post(
     "/api/v1/admin/users",
-    response_model=UserAnswer,
+    response_model=AccountAnswer,
     status_code=201,
     summary="Make an account",
-    openapi_extra=json_body(UserBody, _EXAMPLES),
+    openapi_extra=json_body(AccountBody, _EXAMPLES),
 )
 async def make(request: Request, principal: Manager, services: WithServices) -> Response:
     """Make an account with a password that you choose, for somebody who has none; whoever has one is invited instead.
 
     The address counts as not verified until the person has opened a link that was mailed to it.
     """
-    body = await read_body(request, UserBody, services.bodies)
+    body = await read_body(request, AccountBody, services.bodies)
     email, threads = one_email(body.email), services.threads
     office = body.role in OFFICE_ROLES
     tenant = None if office else _tenant(principal, body.tenant_id)
@@ -83,7 +83,7 @@ async def make(request: Request, principal: Manager, services: WithServices) -> 
     made = await threads.writes.run(
         _name(principal), _make, services, tenant, (email, body.name, hashed), body.role, principal.actor(request)
     )
-    return Response(UserAnswer.of(made).model_dump_json(), status_code=201, media_type="application/json")
+    return Response(AccountAnswer.of(made).model_dump_json(), status_code=201, media_type="application/json")
 
 
 def _tenant(principal: OfficePrincipal | Principal, tenant_id: str | None) -> TenantId | None:
