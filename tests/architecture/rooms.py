@@ -43,8 +43,8 @@ FLOORS: Floors = {
     "bento_service": (
         ("http", "telemetry"),
         ("scheduling", "schemas", "server", "usage", "webhooks", "workers"),
-        ("access", "bentoml_adapter", "events", "schemas.admin", "schemas.people"),
-        ("middleware", "recommending"),
+        ("access", "bentoml_adapter", "events", "schemas.accounts", "schemas.admin"),
+        ("middleware", "recommending", "schemas.people"),
         ("dependencies",),
         ("api", "demo"),
         ("api.accounts", "api.data", "api.people", "api.site"),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bento_service.schemas.accounts import Code, Email, Password
+from bento_service.schemas.accounts.bodies import Code, Email, Password
 from bento_service.schemas.common import Answer, Body, PlainText, Text
 from resources.people.invites import Invite, InviteStatus, OpenInvite
 

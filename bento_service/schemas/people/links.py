@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bento_service.schemas.accounts import Email, NewPassword
+from bento_service.schemas.accounts.bodies import Email, NewPassword
 from bento_service.schemas.common import Answer, Body, PlainText
 
 Token = Annotated[PlainText, Field(min_length=1, max_length=200, description="What the link of the mail ends with.")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bento_service.schemas.accounts import Email, NewPassword
+from bento_service.schemas.accounts.bodies import Email, NewPassword
 from bento_service.schemas.common import Answer, Body, PlainText, Text
 from bento_service.schemas.people.invites import InviteAnswer, Role
 from resources.people.directory import Person

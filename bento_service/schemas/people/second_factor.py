@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bento_service.schemas.accounts import Password
+from bento_service.schemas.accounts.bodies import Password
 from bento_service.schemas.common import Answer, Body, PlainText
 
 
