@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 from bento_service.api.accounts import login, me
 from bento_service.api.admin import acting, api_keys, audit, rules, tenants, training, webhooks
 from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
+from bento_service.api.people import accounts, invites, links, members, office, second_factor
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget
 from bento_service.dependencies import make_services
@@ -37,6 +38,16 @@ from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.items import ItemPatch, ItemsRequest
+from bento_service.schemas.people.invites import AcceptBody, InviteBody
+from bento_service.schemas.people.links import ForgotBody, ResetBody, VerifyBody
+from bento_service.schemas.people.members import (
+    AccountBody,
+    MemberPatch,
+    OfficeInviteBody,
+    OfficePatch,
+    OwnershipBody,
+)
+from bento_service.schemas.people.second_factor import BeginBody, CodeBody
 from bento_service.schemas.recommendation_exports import ExportBody
 from bento_service.schemas.recommendations import RecommendationRequest, SimilarRequest
 from bento_service.schemas.rules import RuleBody, RulePatch
@@ -85,6 +96,18 @@ BODIES: tuple[type[BaseModel], ...] = (
     LogoutBody,
     PasswordChangeBody,
     MePatch,
+    ForgotBody,
+    ResetBody,
+    VerifyBody,
+    InviteBody,
+    AcceptBody,
+    MemberPatch,
+    OwnershipBody,
+    BeginBody,
+    CodeBody,
+    AccountBody,
+    OfficeInviteBody,
+    OfficePatch,
     WebhookBody,
     WebhookPatch,
     ActingBody,
@@ -93,6 +116,12 @@ BODIES: tuple[type[BaseModel], ...] = (
 _MODULES = (
     login,
     me,
+    links,
+    invites,
+    members,
+    second_factor,
+    accounts,
+    office,
     recommendations,
     batch,
     why_not,
