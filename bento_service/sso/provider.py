@@ -143,7 +143,7 @@ class OpenIdProvider:
         except (JoseError, AuthlibBaseError) as error:
             _log.warning("sso_token_refused", kind=type(error).__name__, claim=getattr(error, "claim", None))
             raise SsoRefused(
-                "The answer of the SSO provider is not for this log-in, or too old. Log in again."
+                "What the SSO provider sent is not for this log-in, or too old."
             ) from error
         return dict(claims)
 
@@ -171,8 +171,8 @@ class OpenIdProvider:
         document = await self._get_json(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if document.get("issuer") != issuer:
             raise SsoUnavailable(
-                f"The SSO provider calls itself {str(document.get('issuer'))[:200]!r}. Set RECSAAS_OIDC_ISSUER to that, if "
-                "it is the right one."
+                f"The SSO provider calls itself {str(document.get('issuer'))[:200]!r}. Set RECSAAS_OIDC_ISSUER to that, "
+                "if it is the right one."
             )
         if missing := [name for name in _NEEDED if not _is_safe(str(document.get(name, "")))]:
             raise SsoUnavailable(f"The SSO provider tells no https address as {missing[0]}. Ask whoever runs it.")
@@ -185,7 +185,7 @@ class OpenIdProvider:
     async def _get_json(self, address: str, *, access_token: str = "") -> dict[str, Any]:
         if not _is_safe(address):
             raise SsoUnavailable(
-                "The SSO provider has to be reached by https. Set RECSAAS_OIDC_ISSUER to such an address."
+                "The SSO provider has to be reached by https: set RECSAAS_OIDC_ISSUER accordingly."
             )
         headers = {"Authorization": f"Bearer {access_token}"} if access_token else {}
         try:
@@ -213,7 +213,7 @@ class OpenIdProvider:
     def _away(self, error: Exception) -> SsoUnavailable:
         _log.warning("sso_provider_away", kind=type(error).__name__)
         return SsoUnavailable(
-            "The SSO provider does not answer as it should. Try again in a minute, or ask the operator."
+            "The SSO provider does not answer as it should. Try again, or ask the operator."
         )
 
 

@@ -63,13 +63,13 @@ class OfficeRules:
 def log_in_to_office(
     db: ControlDb, identity: Identity, rules: OfficeRules, begin: Begin[Result], client: Client, *, now: datetime
 ) -> Result:
-    """Let somebody of the platform in: who was before, or was invited; the role is that of their groups, if any has one.
+    """Let somebody of the platform in, who was before or was invited; the role is that of their groups.
 
     Raises:
         SsoRefused: the domain, the groups or the want of an invitation keep the person out.
         Conflict: their groups would take the role from the last super admin.
     """
-    if rules.domains and identity.domain not in rules.domains:
+    if rules.domains and not (identity.email_verified and identity.domain in rules.domains):
         raise SsoRefused("Addresses of your domain may not log in to this office. Ask a super admin.")
     with db.write() as session:
         invite = _office_invite(session, identity, now)

@@ -97,7 +97,7 @@ def finish_with_code(
             return begin(session, member, shops[0] if shops else None)
         row.failures += 1  # stored, so the error is raised after the commit
     raise SecondFactorRequired(
-        "The code is not valid now, or was used. Take the next one that the authenticator shows."
+        "The code is not valid now, or was used. Take the next one of your authenticator."
     )
 
 
