@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
+from bento_service.api.accounts import login, me
 from bento_service.api.admin import api_keys, rules, tenants, training, webhooks
 from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
@@ -21,9 +22,16 @@ from bento_service.http.cors import ApiCors, origins_of
 from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
 from bento_service.http.query import QueryNames
-from bento_service.middleware import RequestMiddleware, Routing
-from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.middleware import Notes, RequestMiddleware, Routing
+from bento_service.schemas.accounts import (
+    LoginBody,
+    LogoutBody,
+    MePatch,
+    PasswordChangeBody,
+    RefreshBody,
+    SignupBody,
+)
+from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
@@ -70,10 +78,18 @@ BODIES: tuple[type[BaseModel], ...] = (
     TrainRequest,
     ReindexRequest,
     ApiKeyBody,
+    SignupBody,
+    LoginBody,
+    RefreshBody,
+    LogoutBody,
+    PasswordChangeBody,
+    MePatch,
     WebhookBody,
     WebhookPatch,
 )
 _MODULES = (
+    login,
+    me,
     recommendations,
     batch,
     why_not,

@@ -11,6 +11,7 @@ RecsaasError
 │   ├── CrossSiteRequest
 │   ├── InsecureAddress
 │   └── SsoRefused
+│   └── SecondFactorMissing of somebody with a role of the platform
 ├── NotFound
 │   ├── TenantNotFound
 │   ├── UploadNotFound
@@ -134,6 +135,10 @@ class SsoRefused(Forbidden):
     """The provider of SSO says who somebody is, and that does not let them in here."""
 
     code = "sso_refused"
+class SecondFactorMissing(Forbidden):
+    """Who has a role of the platform has to set up a second factor first."""
+
+    code = "second_factor_missing"
 
 
 class NotFound(RecsaasError):
