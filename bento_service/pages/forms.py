@@ -65,4 +65,6 @@ def filled_in(fields: Mapping[str, str], model: type[Model]) -> Model:
 
 def problems_by_field(error: RecsaasError | None) -> dict[str, str]:
     """Return what is wrong with each field, for the page that shows the form again."""
-    return {} if error is None else {each.field: f"{each.message[:1].upper()}{each.message[1:]}" for each in error.details}
+    return (
+        {} if error is None else {each.field: f"{each.message[:1].upper()}{each.message[1:]}" for each in error.details}
+    )

@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from bento_service.dependencies import Services
 from bento_service.pages.cookies import session_token
 from bento_service.pages.page_route import LoggedOut
-from resources.access.actor import Actor
+from resources.access.actor import Actor, ActorKind
 from resources.sessions.browser_sessions import App, BrowserSession
 from resources.sessions.refresh_tokens import Client
 
@@ -39,7 +39,7 @@ def way_of(request: Request) -> Actor:
 def actor_of(request: Request, session: BrowserSession) -> Actor:
     """Return who changes something by a page, for the audit log."""
     client = client_of(request)
-    kind = "office" if session.app == "office" else "member"
+    kind: ActorKind = "office" if session.app == "office" else "member"
     return Actor(
         kind=kind,
         id=session.member.id,

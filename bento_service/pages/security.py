@@ -1,4 +1,4 @@
-"""What keeps pages apart from other sites: headers, requests that were forged, and addresses that can be listened to."""
+"""What keeps pages apart from other sites: headers, forged requests, and addresses that can be listened to."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def check_address(request: Request) -> None:
     secure = request.url.scheme == "https" or (public.scheme == "https" and host.lower() == public.netloc.lower())
     if not secure and not _is_loopback(request.url.hostname or ""):
         raise InsecureAddress(
-            "Nobody can log in here over plain http: passwords could be read on the way. Put TLS in front of the service, "
-            "set RECSAAS_PUBLIC_URL to its https address, and use that."
+            "Nobody can log in here over plain http: passwords could be read on the way. Put TLS in front of the "
+            "service, set RECSAAS_PUBLIC_URL to its https address, and use that."
         )
 
 
@@ -71,11 +71,15 @@ def _own_origins(request: Request) -> frozenset[str]:
 
 
 def _is_loopback(host: str) -> bool:
-    return host in _LOOPBACK or host.endswith(".localhost") or (host.startswith("127.") and host[4:].replace(".", "").isdigit())
+    return (
+        host in _LOOPBACK
+        or host.endswith(".localhost")
+        or (host.startswith("127.") and host[4:].replace(".", "").isdigit())
+    )
 
 
 def _forged() -> CrossSiteRequest:
     return CrossSiteRequest(
-        "This was sent by another site, so nothing was done. Open the page here, and send the form again. If it was this "
-        "site, its RECSAAS_PUBLIC_URL is not the address that you see."
+        "This was sent by another site, so nothing was done. Open the page here, and send the form again. If it was "
+        "this site, its RECSAAS_PUBLIC_URL is not the address that you see."
     )

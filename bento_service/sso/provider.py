@@ -142,9 +142,7 @@ class OpenIdProvider:
             claims.validate(now=int(self._clock().timestamp()), leeway=LEEWAY_SECONDS)
         except (JoseError, AuthlibBaseError) as error:
             _log.warning("sso_token_refused", kind=type(error).__name__, claim=getattr(error, "claim", None))
-            raise SsoRefused(
-                "What the SSO provider sent is not for this log-in, or too old."
-            ) from error
+            raise SsoRefused("What the SSO provider sent is not for this log-in, or too old.") from error
         return dict(claims)
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
@@ -171,8 +169,8 @@ class OpenIdProvider:
         document = await self._get_json(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if document.get("issuer") != issuer:
             raise SsoUnavailable(
-                f"The SSO provider calls itself {str(document.get('issuer'))[:200]!r}. Set RECSAAS_OIDC_ISSUER to that, "
-                "if it is the right one."
+                f"The SSO provider calls itself {str(document.get('issuer'))[:200]!r}. Set RECSAAS_OIDC_ISSUER to "
+                "that, if it is the right one."
             )
         if missing := [name for name in _NEEDED if not _is_safe(str(document.get(name, "")))]:
             raise SsoUnavailable(f"The SSO provider tells no https address as {missing[0]}. Ask whoever runs it.")
@@ -184,9 +182,7 @@ class OpenIdProvider:
 
     async def _get_json(self, address: str, *, access_token: str = "") -> dict[str, Any]:
         if not _is_safe(address):
-            raise SsoUnavailable(
-                "The SSO provider has to be reached by https: set RECSAAS_OIDC_ISSUER accordingly."
-            )
+            raise SsoUnavailable("The SSO provider has to be reached by https: set RECSAAS_OIDC_ISSUER accordingly.")
         headers = {"Authorization": f"Bearer {access_token}"} if access_token else {}
         try:
             async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
@@ -212,9 +208,7 @@ class OpenIdProvider:
 
     def _away(self, error: Exception) -> SsoUnavailable:
         _log.warning("sso_provider_away", kind=type(error).__name__)
-        return SsoUnavailable(
-            "The SSO provider does not answer as it should. Try again, or ask the operator."
-        )
+        return SsoUnavailable("The SSO provider does not answer as it should. Try again, or ask the operator.")
 
 
 def _is_safe(address: str) -> bool:

@@ -10,7 +10,7 @@ RecsaasError
 ├── Forbidden               known, but not allowed
 │   ├── CrossSiteRequest
 │   ├── InsecureAddress
-│   └── SsoRefused
+│   ├── SsoRefused
 │   └── SecondFactorMissing of somebody with a role of the platform
 ├── NotFound
 │   ├── TenantNotFound
@@ -135,6 +135,8 @@ class SsoRefused(Forbidden):
     """The provider of SSO says who somebody is, and that does not let them in here."""
 
     code = "sso_refused"
+
+
 class SecondFactorMissing(Forbidden):
     """Who has a role of the platform has to set up a second factor first."""
 

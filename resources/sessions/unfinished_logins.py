@@ -96,9 +96,7 @@ def finish_with_code(
             shops = memberships_of(session, member.id)
             return begin(session, member, shops[0] if shops else None)
         row.failures += 1  # stored, so the error is raised after the commit
-    raise SecondFactorRequired(
-        "The code is not valid now, or was used. Take the next one of your authenticator."
-    )
+    raise SecondFactorRequired("The code is not valid now, or was used. Take the next one of your authenticator.")
 
 
 def add_unfinished(session: Session, step: Step, data: Mapping[str, Any], *, now: datetime) -> str:

@@ -190,5 +190,3 @@ async def account_page(
     places, left = await services.threads.reads.run(session.member.id, read)
     values = {"session": session, "places": places, "codes_left": left, "form": form, "told": told}
     return page(request, "account/account.html", values, error=error, fields=fields)
-
-

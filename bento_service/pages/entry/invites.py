@@ -98,9 +98,7 @@ def _find(services: Services, token: str) -> OpenInvite:
         return find_invite(session, token, services.clock())
 
 
-async def _page(
-    request: Request, found: OpenInvite, fields: dict[str, str], error: RecsaasError | None
-) -> Response:
+async def _page(request: Request, found: OpenInvite, fields: dict[str, str], error: RecsaasError | None) -> Response:
     logged_in = await session_of(request, "customer")
     values = {
         "invite": found.invite,

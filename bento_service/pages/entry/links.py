@@ -207,5 +207,3 @@ def _forgot(
 
 def _gone(request: Request, error: LinkNotValid, *, again: str, button: str) -> Response:
     return page(request, "entry/gone.html", {"link": again, "button": button}, error=error)
-
-

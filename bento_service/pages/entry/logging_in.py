@@ -51,12 +51,15 @@ class CodeForm(Form):
     next: str = ""
 
 
-async def show_login(request: Request, services: Services, app: App, goal: str | None) -> Response:
-    """Show the log-in page; whoever is logged in goes on."""
+async def show_login(
+    request: Request, services: Services, app: App, goal: str | None, *, shop: str | None = None
+) -> Response:
+    """Show the log-in page, with the link to SSO of a shop that is named; whoever is logged in goes on."""
     check_address(request)
     if await session_of(request, app) is not None:
         return see_other(safe_path(goal) or HOME_PAGES[app])
-    return _login_page(request, services, app, {"next": safe_path(goal) or ""}, None)
+    fields = {"next": safe_path(goal) or "", **({"shop": shop} if shop else {})}
+    return _login_page(request, services, app, fields, None)
 
 
 async def take_login(request: Request, services: Services, app: App) -> Response:

@@ -13,12 +13,13 @@ from bento_service.pages.page_route import PageRoute
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 Goal = Annotated[str | None, Query(alias="next", max_length=500)]
+Shop = Annotated[str | None, Query(max_length=100)]
 
 
 @router.get("/login")
-async def show(request: Request, services: WithServices, goal: Goal = None) -> Response:
+async def show(request: Request, services: WithServices, goal: Goal = None, shop: Shop = None) -> Response:
     """Ask for e-mail and password."""
-    return await logging_in.show_login(request, services, "customer", goal)
+    return await logging_in.show_login(request, services, "customer", goal, shop=shop)
 
 
 @router.post("/login")

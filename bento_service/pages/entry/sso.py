@@ -142,5 +142,3 @@ def _remember(services: Services, data: Mapping[str, Any]) -> str:
 def _recall(services: Services, token: str) -> Mapping[str, Any] | None:
     with services.db.write() as session:
         return take_unfinished(session, token, "sso", now=services.clock())
-
-
