@@ -25,6 +25,14 @@ from bento_service.http.fast_routes import fast_routes
 from bento_service.http.query import QueryNames
 from bento_service.middleware import Notes, RequestMiddleware, Routing
 from bento_service.schemas.accounts.bodies import (
+from bento_service.pages import static_files
+from bento_service.pages.account import profile, second_factor
+from bento_service.pages.customer import shops
+from bento_service.pages.entry import invites as invite_pages
+from bento_service.pages.entry import links, signup, sso
+from bento_service.pages.entry import login as login_pages
+from bento_service.pages.office import login as office_login
+from bento_service.schemas.accounts import (
     LoginBody,
     LogoutBody,
     MePatch,
@@ -145,6 +153,16 @@ _MODULES = (
     data_docs,
     widget,
     shop,
+    static_files,
+    login_pages,
+    sso,
+    signup,
+    links,
+    invite_pages,
+    profile,
+    second_factor,
+    shops,
+    office_login,
 )
 
 
