@@ -26,7 +26,7 @@ FLOORS: Floors = {
         ("control_db.tables",),
         ("audit", "mail", "usage", "webhooks"),
         ("control_db", "decisions"),
-        ("jobs", "stores", "webhooks.endpoints"),
+        ("billing", "jobs", "stores", "webhooks.endpoints"),
         ("events", "jobs.kinds", "uploads.contract"),
         ("uploads.normalising",),
         ("uploads.headers",),
