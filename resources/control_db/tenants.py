@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import JsonValue
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from resources.access.actor import SYSTEM, Actor
+from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, Forbidden, InvalidInput, TenantNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -19,12 +21,14 @@ from resources.databases.opening import is_postgresql
 from resources.tenants.settings import TenantSettings
 from resources.tenants.stored_settings import UnusableSetting, changed, read_settings
 
+MAX_NAME = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """One shop. `status` is `active`, `suspended` or `retired`.
+    """One shop. `status` is `active`, `suspended`, or `retired` when it is being erased or was.
 
-    `unusable_settings` are stored, by an earlier version, and do not count.
+    `unusable_settings` are stored, by an earlier version, and do not count. The other fields are those of `TenantRow`.
     """
 
     id: TenantId
@@ -33,10 +37,24 @@ class Tenant:
     settings: TenantSettings
     created_at: datetime
     unusable_settings: tuple[UnusableSetting, ...] = ()
+    plan: str | None = None
+    currency: str | None = None
+    timezone: str | None = None
+    created_by: str | None = None
+    suspended_reason: str | None = None
+    suspended_at: datetime | None = None
+    erase_after: datetime | None = None
+    erased_at: datetime | None = None
 
 
 def create_tenant(
-    db: ControlDb, tenant: TenantId, *, name: str, now: datetime, settings: TenantSettings | None = None
+    db: ControlDb,
+    tenant: TenantId,
+    *,
+    name: str,
+    now: datetime,
+    settings: TenantSettings | None = None,
+    by: Actor = SYSTEM,
 ) -> Tenant:
     """Store a new tenant.
 
@@ -44,52 +62,123 @@ def create_tenant(
         Conflict: the id is taken.
         InvalidInput: the name is blank or too long.
     """
-    name = name.strip()
-    if not name or len(name) > 200:
-        raise InvalidInput("A tenant's name has 1 to 200 characters.")
-    settings = settings or TenantSettings()
-    row = TenantRow(
-        id=tenant.value, name=name, status="active", settings=settings.model_dump(mode="json"), created_at=now
-    )
+    new = Tenant(tenant, name, "active", settings or TenantSettings(), now, created_by=named(by))
     try:
         with db.write() as session:
-            session.add(row)
+            return add_tenant(session, new, by=by)
     except IntegrityError as error:
         raise Conflict(f"Tenant {tenant} exists already; choose another id.") from error
-    return Tenant(id=tenant, name=name, status="active", settings=settings, created_at=now)
+
+
+def add_tenant(session: Session, new: Tenant, *, by: Actor) -> Tenant:
+    """Within a transaction: store a new tenant, with its entry in the audit log.
+
+    Raises:
+        IntegrityError: the id is taken.
+        InvalidInput: the name is blank or too long.
+    """
+    row = TenantRow(
+        id=new.id.value,
+        name=tenant_name(new.name),
+        status=new.status,
+        settings=new.settings.model_dump(mode="json"),
+        created_at=new.created_at,
+        plan=new.plan,
+        currency=new.currency,
+        timezone=new.timezone,
+        created_by=new.created_by,
+    )
+    session.add(row)
+    session.flush()
+    made = Change(action="tenant.create", object_kind="tenant", object_id=row.id, after=shown(row))
+    record(session, by, made, tenant=new.id, now=new.created_at)
+    return record_of(row)
+
+
+def tenant_name(name: str) -> str:
+    """Return a tenant's name without blanks around it.
+
+    Raises:
+        InvalidInput: it is blank or too long, or no database can store it.
+    """
+    name = name.strip()
+    if not name or len(name) > MAX_NAME or "\0" in name:
+        raise InvalidInput(f"A tenant's name has 1 to {MAX_NAME} characters.")
+    return name
+
+
+def named(by: Actor) -> str:
+    """Return who did something as a column holds it."""
+    return f"{by.kind}:{by.id}"[:254]
+
+
+def shown(row: TenantRow) -> dict[str, JsonValue]:
+    """What the audit log shows of a tenant."""
+    fields: dict[str, JsonValue] = {
+        name: getattr(row, name) for name in ("name", "status", "plan", "currency", "timezone", "suspended_reason")
+    }
+    return fields | {"erase_after": None if row.erase_after is None else row.erase_after.isoformat()}
 
 
 def get_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
-    """Return the tenant.
+    """Return the tenant; of one that was erased its id and when.
 
     Raises:
-        TenantNotFound: no tenant has this id.
+        TenantNotFound: no tenant has this id, or it is still being imported.
     """
     with db.read() as session:
-        row = session.get(TenantRow, tenant.value)
-    if row is None:
+        return record_of(row_of_tenant(session, tenant))
+
+
+def row_of_tenant(session: Session, tenant: TenantId, *, change: bool = False) -> TenantRow:
+    """Return the row of a tenant; to `change` it, nobody else can until the transaction ends.
+
+    Raises:
+        TenantNotFound: no tenant has this id, or it is still being imported.
+    """
+    row = session.get(TenantRow, tenant.value, with_for_update=True if change else None)
+    if row is None or row.status == "importing":
         raise TenantNotFound(f"There is no tenant {tenant}; `recsaas tenant list` shows those that exist.")
-    return _record(row)
+    return row
 
 
-def suspend_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
+def suspend_tenant(
+    db: ControlDb, tenant: TenantId, *, by: Actor = SYSTEM, reason: str | None = None, now: datetime | None = None
+) -> Tenant:
     """Stop a tenant: its keys are refused, no run of it starts, what it has sent waits. Nothing is lost by that.
 
-    Raises:
-        TenantNotFound: no tenant has this id.
-        Conflict: it is retired.
-    """
-    return _set_status(db, tenant, "suspended")
-
-
-def resume_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
-    """Let a suspended tenant go on with what waits.
+    Suspending it again changes the reason, if one is given. Without `now`, this moment.
 
     Raises:
         TenantNotFound: no tenant has this id.
         Conflict: it is retired.
     """
-    return _set_status(db, tenant, "active")
+    now = now or datetime.now(UTC)
+    with db.write() as session:
+        row = _row_to_change(session, tenant)
+        before = shown(row)
+        if row.status != "suspended":
+            row.status, row.suspended_at, row.suspended_reason = "suspended", now, reason
+        elif reason is not None:
+            row.suspended_reason = reason
+        _note(session, by, "tenant.suspend", row, before, now)
+        return record_of(row)
+
+
+def resume_tenant(db: ControlDb, tenant: TenantId, *, by: Actor = SYSTEM, now: datetime | None = None) -> Tenant:
+    """Let a suspended tenant go on with what waits. If it was to be erased, it is not any more.
+
+    Raises:
+        TenantNotFound: no tenant has this id.
+        Conflict: it is retired.
+    """
+    now = now or datetime.now(UTC)
+    with db.write() as session:
+        row = _row_to_change(session, tenant)
+        before = shown(row)
+        row.status, row.suspended_at, row.suspended_reason, row.erase_after = "active", None, None, None
+        _note(session, by, "tenant.resume", row, before, now)
+        return record_of(row)
 
 
 def active_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
@@ -101,8 +190,14 @@ def active_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
     """
     found = get_tenant(db, tenant)
     if found.status != "active":
-        raise Forbidden(f"Tenant {tenant} is {found.status}; `recsaas tenant resume {tenant}` lets it go on.")
+        raise Forbidden(f"{why_stopped(found)} `recsaas tenant resume {tenant}` lets it go on.")
     return found
+
+
+def why_stopped(tenant: Tenant) -> str:
+    """Say in a sentence, for the shop itself, that and why a tenant is not active."""
+    reason = f": {tenant.suspended_reason.rstrip('.')}" if tenant.suspended_reason else ""
+    return f"Tenant {tenant.id} is {tenant.status}{reason}."
 
 
 def change_settings(db: ControlDb, tenant: TenantId, changes: Mapping[str, JsonValue]) -> Tenant:
@@ -115,18 +210,17 @@ def change_settings(db: ControlDb, tenant: TenantId, changes: Mapping[str, JsonV
         InvalidInput: names each setting that does not exist or does not take the value.
     """
     with db.write() as session:
-        row = session.get(TenantRow, tenant.value, with_for_update=True)
-        if row is None:
-            raise TenantNotFound(f"There is no tenant {tenant}; `recsaas tenant list` shows those that exist.")
+        row = row_of_tenant(session, tenant, change=True)
         settings = changed(read_settings(row.settings).settings, changes)
         row.settings = settings.model_dump(mode="json")
-        return _record(row)
+        return record_of(row)
 
 
 def list_tenants(db: ControlDb) -> tuple[Tenant, ...]:
-    """Every tenant, by id."""
+    """Every tenant, by id; neither those that were erased nor those that are still being imported."""
+    statement = select(TenantRow).where(TenantRow.erased_at.is_(None), TenantRow.status != "importing")
     with db.read() as session:
-        return tuple(_record(row) for row in session.scalars(select(TenantRow).order_by(TenantRow.id)))
+        return tuple(record_of(row) for row in session.scalars(statement.order_by(TenantRow.id)))
 
 
 def take_turns(session: Session, tenant: TenantId) -> None:
@@ -140,18 +234,8 @@ def take_turns(session: Session, tenant: TenantId) -> None:
         session.execute(select(TenantRow.id).where(TenantRow.id == tenant.value).with_for_update(key_share=True))
 
 
-def _set_status(db: ControlDb, tenant: TenantId, status: str) -> Tenant:
-    with db.write() as session:
-        row = session.get(TenantRow, tenant.value, with_for_update=True)
-        if row is None:
-            raise TenantNotFound(f"There is no tenant {tenant}; `recsaas tenant list` shows those that exist.")
-        if row.status == "retired":
-            raise Conflict(f"Tenant {tenant} is retired, and stays so.")
-        row.status = status
-        return _record(row)
-
-
-def _record(row: TenantRow) -> Tenant:
+def record_of(row: TenantRow) -> Tenant:
+    """The tenant that a row holds."""
     stored = read_settings(row.settings)
     return Tenant(
         id=TenantId(row.id),
@@ -160,4 +244,28 @@ def _record(row: TenantRow) -> Tenant:
         settings=stored.settings,
         created_at=row.created_at,
         unusable_settings=stored.unusable,
+        plan=row.plan,
+        currency=row.currency,
+        timezone=row.timezone,
+        created_by=row.created_by,
+        suspended_reason=row.suspended_reason,
+        suspended_at=row.suspended_at,
+        erase_after=row.erase_after,
+        erased_at=row.erased_at,
     )
+
+
+def _row_to_change(session: Session, tenant: TenantId) -> TenantRow:
+    row = row_of_tenant(session, tenant, change=True)
+    if row.status == "retired":
+        raise Conflict(f"Tenant {tenant} is retired, and stays so.")
+    return row
+
+
+def _note(
+    session: Session, by: Actor, action: str, row: TenantRow, before: Mapping[str, JsonValue], now: datetime
+) -> None:
+    after = shown(row)
+    if after != before:
+        change = Change(action=action, object_kind="tenant", object_id=row.id, before=before, after=after)
+        record(session, by, change, tenant=TenantId(row.id), now=now)

@@ -90,6 +90,25 @@ class DecisionStore:
             last = rows[-1]["seq"]
             yield tuple(_decision(row) for row in rows)
 
+    def count_of_tenant(self, tenant: TenantId, *, most: int | None = None) -> int:
+        """Return how many decisions the tenant has; with `most`, counting ends there."""
+        some = select(decisions.c.seq).where(decisions.c.tenant_id == tenant.value).limit(most).subquery()
+        with self.engine.connect() as connection:
+            return connection.scalar(select(func.count()).select_from(some)) or 0
+
+    def erase_tenant(self, tenant: TenantId) -> int:
+        """Remove everything of the tenant, a piece at a time; return how many decisions that were."""
+        mine = select(decisions.c.seq).where(decisions.c.tenant_id == tenant.value).limit(_PRUNED_AT_ONCE)
+        gone = 0
+        while True:
+            with self._write() as connection:
+                found = connection.scalars(mine).all()
+                if not found:
+                    connection.execute(delete(erased_users).where(erased_users.c.tenant_id == tenant.value))
+                    return gone
+                connection.execute(delete(decisions).where(decisions.c.seq.in_(found)))
+            gone += len(found)
+
     def count(self, tenant: TenantId, user_id: str) -> int:
         """Return how many decisions about the user there are."""
         with self.engine.connect() as connection:

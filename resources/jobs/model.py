@@ -18,6 +18,8 @@ class JobKind(StrEnum):
     EXPORT = "recommendation_export"
     ERASURE = "erasure"
     TRAINING = "training"
+    TENANT_EXPORT = "tenant_export"
+    TENANT_ERASURE = "tenant_erasure"
 
 
 class JobStatus(StrEnum):

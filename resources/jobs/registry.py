@@ -89,5 +89,24 @@ POLICIES: Mapping[JobKind, JobPolicy] = MappingProxyType(
             cancellable=False,
             again="It is tried until it is done.",
         ),
+        JobKind.TENANT_EXPORT: JobPolicy(
+            program="service",
+            max_unfinished=1,
+            while_suspended=True,  # whoever leaves takes the data along
+            ordered=True,
+            broke_off="This export broke off again and again. Tell us its id.",
+            unexpected="Something went wrong on our side. Ask for a new export; if it stays, tell us the id.",
+        ),
+        # Undone by resuming the tenant, as long as nothing was removed.
+        JobKind.TENANT_ERASURE: JobPolicy(
+            program="pipeline",
+            max_attempts=None,
+            max_rest=timedelta(),
+            while_suspended=True,
+            rotates=True,
+            resumes=True,
+            cancellable=False,
+            again="It is tried until it is done.",
+        ),
     }
 )

@@ -49,6 +49,11 @@ _MISSING: Mapping[JobKind, tuple[type[NotFound], str]] = MappingProxyType(
             "Tenant {tenant} has no training job {id!r}; GET /api/v1/training lists those that it has.",
         ),
         JobKind.ERASURE: (ErasureNotFound, "Tenant {tenant} has no erasure {id!r}; check the id."),
+        JobKind.TENANT_EXPORT: (
+            ExportNotFound,
+            "Tenant {tenant} has no archive {id!r}; finished ones are removed after some days. Ask for a new one.",
+        ),
+        JobKind.TENANT_ERASURE: (ErasureNotFound, "Tenant {tenant} has no erasure of all of it {id!r}; check the id."),
     }
 )
 

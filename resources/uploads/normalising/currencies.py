@@ -26,6 +26,11 @@ _BEFORE = re.compile(
 _BEHIND = re.compile(rf"(?P<amount>.*[0-9)][.,]?[-–—]{{0,2}})\s*(?P<currency>{_CURRENCY})", re.IGNORECASE)
 
 
+def is_currency(code: str) -> bool:
+    """Whether a code, in capitals, is one of ISO 4217."""
+    return code in _KNOWN
+
+
 def split_currency(text: str) -> tuple[str, str | None]:
     """Return an amount without its currency, and the currency as it was written, a code in capitals; None for none.
 

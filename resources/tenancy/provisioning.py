@@ -1,0 +1,178 @@
+"""Making tenants, again and again with the same outcome, and changing what is known of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import JsonValue
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from resources.access.actor import Actor
+from resources.audit.entries import Change, record
+from resources.base.tenant import TenantId
+from resources.control_db.engine import ControlDb
+from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
+from resources.control_db.tables.tenants import TenantRow
+from resources.control_db.tenants import (
+    Tenant,
+    add_tenant,
+    named,
+    record_of,
+    row_of_tenant,
+    shown,
+    take_turns,
+    tenant_name,
+)
+from resources.storage.lake import Lake, local_path
+from resources.tenancy.naming import check_new_id, checked_currency, checked_timezone, taken
+from resources.tenants.settings import TenantSettings
+from resources.tenants.stored_settings import changed, read_settings
+from resources.uploads.contract.columns import Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTenant:
+    """What a tenant is to be. `settings` are by dotted name, `currency` of ISO 4217, `timezone` an IANA name."""
+
+    id: TenantId
+    name: str
+    plan: str | None = None
+    currency: str | None = None
+    timezone: str | None = None
+    settings: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+def provision_tenant(
+    db: ControlDb, lake: Lake, new: NewTenant, *, by: Actor, now: datetime, key: WriteKey | None = None
+) -> Tenant:
+    """Make the tenant, and whatever of it is missing: its row, and the folders into which its files are dropped.
+
+    Asked for again by whoever made it, with the same contents or the same key, it is returned as it is. Its partition
+    follows by itself, see the sensor `tenant_mirror`.
+
+    Raises:
+        Conflict: the id is, or was, somebody else's, or the key came before with another request; names free ids.
+        InvalidInput: a field does not fit; nothing was made.
+    """
+    check_new_id(new.id)
+    wanted = _wanted(new, by, now)
+    try:
+        with db.write() as session:
+            made = _known(session, wanted, key) or _added(session, wanted, by, key)
+    except IntegrityError as error:  # somebody else was quicker
+        with db.read() as session:
+            raise taken(session, new.id) from error
+    make_landing_folders(lake, new.id)
+    return made
+
+
+def insert_tenant(session: Session, new: NewTenant, *, by: Actor, now: datetime) -> Tenant:
+    """Within a transaction: make a tenant. The caller makes its folders afterwards (`make_landing_folders`).
+
+    Raises:
+        Conflict: the id is, or was, somebody's; names free ids.
+        InvalidInput: a field does not fit.
+    """
+    check_new_id(new.id)
+    if session.get(TenantRow, new.id.value) is not None:
+        raise taken(session, new.id)
+    return add_tenant(session, _wanted(new, by, now), by=by)
+
+
+def make_landing_folders(lake: Lake, tenant: TenantId) -> None:
+    """Make the folders into which files of the tenant may be dropped; an object store has none."""
+    for kind in Kind:
+        folder = local_path(lake.landing(tenant, kind.value))
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantEdit:
+    """Changes of a tenant: of each field that is in `fields` the new value, and of `settings` by dotted name.
+
+    `fields` may have `name`, `plan`, `currency` and `timezone`; of all but the name None takes the value away.
+    """
+
+    fields: Mapping[str, str | None] = field(default_factory=dict)
+    settings: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+def edit_tenant(db: ControlDb, tenant: TenantId, edit: TenantEdit, *, by: Actor, now: datetime) -> Tenant:
+    """Change what is known of a tenant: all of it, or nothing.
+
+    Raises:
+        TenantNotFound: no tenant has this id.
+        InvalidInput: a field or a setting does not fit.
+    """
+    fields = dict(edit.fields)
+    if "name" in fields:
+        fields["name"] = tenant_name(fields["name"] or "")
+    if "currency" in fields:
+        fields["currency"] = checked_currency(fields["currency"])
+    if "timezone" in fields:
+        fields["timezone"] = checked_timezone(fields["timezone"])
+    with db.write() as session:
+        row = row_of_tenant(session, tenant, change=True)
+        before, settings = shown(row), read_settings(row.settings).settings
+        for name, value in fields.items():
+            setattr(row, name, value)
+        after_settings = changed(settings, edit.settings) if edit.settings else settings
+        if edit.settings:
+            row.settings = after_settings.model_dump(mode="json")
+        change = _difference(
+            before | {"settings": settings.model_dump(mode="json")},
+            shown(row) | {"settings": after_settings.model_dump(mode="json")},
+        )
+        if change is not None:
+            made = Change(
+                action="tenant.edit", object_kind="tenant", object_id=row.id, before=change[0], after=change[1]
+            )
+            record(session, by, made, tenant=tenant, now=now)
+        return record_of(row)
+
+
+def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    names = [name for name in after if before.get(name) != after[name]]
+    return ({name: before.get(name) for name in names}, {name: after[name] for name in names}) if names else None
+
+
+def _wanted(new: NewTenant, by: Actor, now: datetime) -> Tenant:
+    return Tenant(
+        id=new.id,
+        name=tenant_name(new.name),
+        status="active",
+        settings=changed(TenantSettings(), new.settings),
+        created_at=now,
+        plan=new.plan,
+        currency=checked_currency(new.currency),
+        timezone=checked_timezone(new.timezone),
+        created_by=named(by),
+    )
+
+
+def _known(session: Session, wanted: Tenant, key: WriteKey | None) -> Tenant | None:
+    """The tenant that the same request has made before; None when there is none of this id."""
+    take_turns(session, wanted.id)
+    row = session.get(TenantRow, wanted.id.value)
+    if row is None:
+        return None
+    if row.status == "importing" or row.erased_at is not None or row.created_by != wanted.created_by:
+        raise taken(session, wanted.id)
+    if earlier_answer(session, wanted.id, key) is not None:
+        return record_of(row)
+    known = record_of(row)
+    same = ("name", "settings", "plan", "currency", "timezone")
+    if any(getattr(known, name) != getattr(wanted, name) for name in same):
+        raise taken(session, wanted.id)
+    return known
+
+
+def _added(session: Session, wanted: Tenant, by: Actor, key: WriteKey | None) -> Tenant:
+    made = add_tenant(session, wanted, by=by)
+    remember_answer(session, wanted.id, key, {"tenant": wanted.id.value}, now=wanted.created_at)
+    return made
