@@ -86,7 +86,9 @@ def refresh(db: ControlDb, token: str, client: Client, *, tenant: TenantId | Non
     return refreshed
 
 
-def _refresh(session: Session, token: str, client: Client, tenant: TenantId | None, now: datetime) -> Refreshed | None:
+def _refresh(
+    session: Session, token: str, client: Client, tenant: TenantId | None, now: datetime
+) -> Refreshed | None:
     hashed = hash_token(token)
     row = session.get(RefreshTokenRow, hashed)
     if row is None:
