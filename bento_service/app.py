@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
-from bento_service.api.admin import api_keys, rules, tenants, training, webhooks
+from bento_service.api.admin import api_keys, rules, tenants, training, usage, webhooks
 from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget
@@ -87,6 +87,7 @@ _MODULES = (
     users,
     api_keys,
     tenants,
+    usage,
     webhooks,
     data_quality,
     health,
