@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 
 from bento_service.api.accounts import login, me
 from bento_service.api.admin import acting, api_keys, audit, rules, tenants, training, webhooks
+from bento_service.api.admin import api_keys, rules, tenants, training, usage, webhooks
 from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
 from bento_service.api.people import accounts, invites, links, members, office, second_factor
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
@@ -144,6 +145,7 @@ _MODULES = (
     users,
     api_keys,
     tenants,
+    usage,
     webhooks,
     audit,
     acting,

@@ -161,6 +161,9 @@ class Settings(BaseSettings):
     office_second_factor: Literal["off", "required"] = Field(
         default="off", description="Whether people of the platform have to log in with a second factor."
     )
+    prices: str = Field(
+        default="", description="The price list for statements: JSON, or a TOML or JSON file. Empty: no statements."
+    )
     cors_origins: str = Field(
         default="",
         pattern=r"^(\*|https?://[^\s/,*]+/?(\s*,\s*https?://[^\s/,*]+/?)*)?$",
