@@ -31,6 +31,7 @@ Permission = Literal[
     "releases:write",
     "settings:write",
     "keys:write",
+    "members:read",
     "members:write",
     "webhooks:write",
     "audit:read",
@@ -44,7 +45,10 @@ IMPLIED: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "training:write": frozenset({"experiments:write"}),
         "admin": frozenset(
-            {"releases:write", "settings:write", "keys:write", "members:write", "webhooks:write", "audit:read"}
+            {
+                *("releases:write", "settings:write", "keys:write", "members:read", "members:write"),
+                *("webhooks:write", "audit:read"),
+            }
         ),
     }
 )
