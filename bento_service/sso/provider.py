@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import structlog
 from authlib.common.errors import AuthlibBaseError
-from authlib.integrations.httpx_client import AsyncOAuth2Client
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
 
@@ -90,10 +91,17 @@ class OpenIdProvider:
             SsoUnavailable: the provider does not answer, or not as it should.
         """
         document = await self._discovered()
-        async with self._client(trip) as client:
-            address, _ = client.create_authorization_url(
-                document["authorization_endpoint"], state=trip.state, nonce=trip.nonce, code_verifier=trip.verifier
-            )
+        address = prepare_grant_uri(
+            document["authorization_endpoint"],
+            self._settings.client_id,
+            "code",
+            redirect_uri=trip.redirect_uri,
+            scope=self._settings.scopes,
+            state=trip.state,
+            nonce=trip.nonce,
+            code_challenge=create_s256_code_challenge(trip.verifier),
+            code_challenge_method="S256",
+        )
         return str(address)
 
     async def identity(self, code: str, trip: Trip) -> Identity:
@@ -105,16 +113,7 @@ class OpenIdProvider:
             SsoUnavailable: the provider does not answer, or not as it should.
         """
         document = await self._discovered()
-        try:
-            async with self._client(trip) as client:
-                token = await client.fetch_token(
-                    document["token_endpoint"], code=code, code_verifier=trip.verifier, grant_type="authorization_code"
-                )
-        except httpx.HTTPError as error:
-            raise self._away(error) from error
-        except (AuthlibBaseError, ValueError) as error:  # a code that was used, or is another client's
-            _log.warning("sso_code_refused", kind=type(error).__name__)
-            raise SsoRefused("The SSO provider did not take the code. Log in again.") from error
+        token = await self._token(document["token_endpoint"], code, trip)
         claims = await self._claims(token, trip)
         if "email" not in claims and (endpoint := document.get("userinfo_endpoint")):
             told = await self._get_json(endpoint, access_token=str(token.get("access_token", "")))
@@ -195,16 +194,33 @@ class OpenIdProvider:
             raise self._away(TypeError("no object"))
         return found
 
-    def _client(self, trip: Trip) -> AsyncOAuth2Client:
-        return AsyncOAuth2Client(
-            self._settings.client_id,
-            self._settings.client_secret or None,
-            token_endpoint_auth_method="client_secret_basic" if self._settings.client_secret else "none",
-            scope=self._settings.scopes,
-            redirect_uri=trip.redirect_uri,
-            code_challenge_method="S256",
-            timeout=TIMEOUT_SECONDS,
-        )
+    async def _token(self, address: str, code: str, trip: Trip) -> dict[str, Any]:
+        """Change the code for tokens."""
+        mine = self._settings
+        sent = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": trip.redirect_uri,
+            "code_verifier": trip.verifier,
+        }
+        login = None
+        if mine.client_secret:  # RFC 6749, 2.3.1: both are written as in a form first
+            login = httpx.BasicAuth(quote(mine.client_id, safe=""), quote(mine.client_secret, safe=""))
+        else:
+            sent["client_id"] = mine.client_id
+        try:
+            async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+                answer = await client.post(address, data=sent, auth=login)
+                if 400 <= answer.status_code < 500:  # a code that was used, or is another client's
+                    _log.warning("sso_code_refused", status=answer.status_code)
+                    raise SsoRefused("The SSO provider did not take the code. Log in again.")
+                answer.raise_for_status()
+                found = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise self._away(error) from error
+        if not isinstance(found, dict) or not isinstance(found.get("id_token"), str):
+            raise self._away(TypeError("no token"))
+        return found
 
     def _away(self, error: Exception) -> SsoUnavailable:
         _log.warning("sso_provider_away", kind=type(error).__name__)
