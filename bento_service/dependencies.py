@@ -28,6 +28,7 @@ from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
 from bento_service.sso.provider import OpenIdProvider, ProviderSettings
 from bento_service.telemetry.metrics import Metrics
+from bento_service.usage.keeper import UsageKeeper
 from bento_service.usage.metering import Metering
 from bento_service.webhooks.sender import WebhookSender
 from bento_service.workers.job_worker import JobWorker, RunJob
@@ -37,6 +38,7 @@ from resources.base.errors import Forbidden
 from resources.base.settings import Settings
 from resources.base.tenant import TenantId
 from resources.base.times import Clock
+from resources.billing.prices import PriceList, read_prices
 from resources.catalogue.items import ItemCatalogue
 from resources.control_db.engine import ControlDb
 from resources.decisions.store import open_decisions
@@ -57,6 +59,8 @@ class Services:
         sessions: who is logged in with a browser.
         provider: whom people log in by (SSO); None without one.
         contexts: what answers are made from, for a handler that asks the ranker something else.
+        usage_keeper: samples, statements and the roll-up of usage, once an hour.
+        prices: `None` without a price list.
         usage: counts what requests use, and knows what tenants have used.
         shared: the store that all workers share; `None` without one.
     """
@@ -85,6 +89,8 @@ class Services:
     shared: SharedStore | None
     metrics: Metrics
     usage: Metering
+    usage_keeper: UsageKeeper
+    prices: PriceList | None
     upload_slots: UploadSlots
     job_worker: JobWorker
     webhooks: WebhookSender
@@ -131,6 +137,7 @@ def make_services(
     decisions = DecisionLog(
         open_decisions(settings.decisions_url), metrics, clock, keep_days=settings.decision_days, lane=threads.reads
     )
+    prices = read_prices(settings.prices)
     usage = Metering(db, clock, settings.home / "usage")
     return Services(
         settings=settings,
@@ -157,6 +164,8 @@ def make_services(
         shared=shared,
         metrics=metrics,
         usage=usage,
+        usage_keeper=UsageKeeper(db, lake, clock, prices),
+        prices=prices,
         upload_slots=UploadSlots(),
         job_worker=service_worker(settings, lake, db, clock, metrics, run_export=run_export),
         webhooks=WebhookSender(settings, db, clock, metrics),

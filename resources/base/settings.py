@@ -37,6 +37,9 @@ class Settings(BaseSettings):
         default="", description="URL of the decision log, as above. Empty: a SQLite file of its own in `<home>`."
     )
     decision_days: int = Field(default=90, ge=1, description="How many days decisions are kept.")
+    audit_days: int = Field(
+        default=365, ge=1, description="How many days entries of the audit log are kept; older ones are removed."
+    )
     host: str = Field(default="127.0.0.1", description="Address the service binds to.")
     service_port: int = Field(default=8000, ge=0, le=65535, description="Port of the service; busy: the next free one.")
     dagster_port: int = Field(default=3000, ge=0, le=65535, description="Port of the Dagster UI; busy: the next free.")
@@ -157,6 +160,9 @@ class Settings(BaseSettings):
     )
     office_second_factor: Literal["off", "required"] = Field(
         default="off", description="Whether people of the platform have to log in with a second factor."
+    )
+    prices: str = Field(
+        default="", description="The price list for statements: JSON, or a TOML or JSON file. Empty: no statements."
     )
     cors_origins: str = Field(
         default="",
