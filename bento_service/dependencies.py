@@ -8,8 +8,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from bento_service.access.key_cache import KeyCache
+from bento_service.access.key_worker import KeyWorker
 from bento_service.access.limits import Limits
 from bento_service.access.member_tokens import MemberTokens
+from bento_service.access.page_limit import PageLimit
+from bento_service.access.page_origins import PageOrigins
 from bento_service.access.redis import SharedStore
 from bento_service.events.decision_log import DecisionLog
 from bento_service.events.writer import EventWriter
@@ -65,6 +68,9 @@ class Services:
     keys: KeyCache
     members: MemberTokens
     signing_keys: SigningKeys
+    key_worker: KeyWorker
+    page_limit: PageLimit
+    page_origins: PageOrigins
     tenant_settings: SettingsCache
     releases: ReleaseCache
     contexts: ServingContexts
@@ -131,9 +137,12 @@ def make_services(
         lake=lake,
         clock=clock,
         event_writer=EventWriter(EventLog(db)),
-        keys=KeyCache(db, threads.keys),
         members=MemberTokens(db, threads.keys, signing_keys, clock),
         signing_keys=signing_keys,
+        keys=KeyCache(db, threads.keys, now=clock),
+        key_worker=KeyWorker(db, clock),
+        page_limit=PageLimit(settings.page_rate_limit),
+        page_origins=PageOrigins(db, threads.keys, clock),
         tenant_settings=tenant_settings,
         releases=releases,
         contexts=contexts,

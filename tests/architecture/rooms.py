@@ -26,7 +26,7 @@ FLOORS: Floors = {
         ("control_db.tables",),
         ("audit", "mail", "usage", "webhooks"),
         ("control_db", "decisions"),
-        ("jobs", "people", "stores", "webhooks.endpoints"),
+        ("jobs", "keys", "people", "stores", "webhooks.endpoints"),
         ("events", "jobs.kinds", "sessions", "uploads.contract"),
         ("uploads.normalising",),
         ("uploads.headers",),
