@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from bento_service.api.accounts import login, me
-from bento_service.api.admin import api_keys, rules, tenants, training, webhooks
+from bento_service.api.admin import acting, api_keys, audit, rules, tenants, training, usage, webhooks
 from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
 from bento_service.api.people import accounts, invites, links, members, office, second_factor
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
@@ -24,6 +24,15 @@ from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
 from bento_service.http.query import QueryNames
 from bento_service.middleware import Notes, RequestMiddleware, Routing
+from bento_service.pages import static_files
+from bento_service.pages.account import profile
+from bento_service.pages.account import second_factor as second_factor_pages
+from bento_service.pages.customer import shops
+from bento_service.pages.entry import invites as invite_pages
+from bento_service.pages.entry import links as link_pages
+from bento_service.pages.entry import login as login_pages
+from bento_service.pages.entry import signup, sso
+from bento_service.pages.office import login as office_login
 from bento_service.schemas.accounts.bodies import (
     LoginBody,
     LogoutBody,
@@ -32,8 +41,7 @@ from bento_service.schemas.accounts.bodies import (
     RefreshBody,
     SignupBody,
 )
-from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
-from bento_service.schemas.api_keys import ApiKeyBody
+from bento_service.schemas.admin.audit import ActingBody, ChainBody
 from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.schemas.api_keys import ApiKeyBody, ApiKeyPatch, RotationBody
 from bento_service.schemas.decisions import BatchRequest
@@ -113,6 +121,8 @@ BODIES: tuple[type[BaseModel], ...] = (
     OfficePatch,
     WebhookBody,
     WebhookPatch,
+    ActingBody,
+    ChainBody,
 )
 _MODULES = (
     login,
@@ -137,13 +147,26 @@ _MODULES = (
     users,
     api_keys,
     tenants,
+    usage,
     webhooks,
+    audit,
+    acting,
     data_quality,
     health,
     docs,
     data_docs,
     widget,
     shop,
+    static_files,
+    login_pages,
+    sso,
+    signup,
+    link_pages,
+    invite_pages,
+    profile,
+    second_factor_pages,
+    shops,
+    office_login,
 )
 
 

@@ -41,6 +41,7 @@ _COMMANDS = {
     "package": "recsaas_assets.commands.serving.package:package",
     "features": "recsaas_assets.commands.data.features:features",
     "docs": "recsaas_assets.commands.platform.docs:docs",
+    "audit": "recsaas_assets.commands.platform.audit:audit",
     "migrate": "recsaas_assets.commands.platform.migrate:migrate",
     "doctor": "recsaas_assets.commands.platform.doctor:doctor",
     "bench": "recsaas_assets.commands.bench:bench",

@@ -321,6 +321,25 @@ Myself = Annotated[MemberPrincipal, Depends(require_member())]
 """The person who asks, in a route about themselves."""
 
 
+def require_of_the_office() -> Callable[..., Awaitable[OfficePrincipal]]:
+    """Return the dependency of the route that ends acting: who does it may send either token, their own or that one."""
+
+    async def dependency(request: Request, _declared: object = Depends(bearer)) -> OfficePrincipal:
+        services: Services = request.app.state.services
+        token = _bearer_token(request)
+        if not looks_like_a_token(token):
+            await authenticated(request, services)
+            raise Forbidden("A person acts for a shop, and an API key is none: log in, and send the access token.")
+        standing = await _standing(request, services, token)
+        if standing.office_role is None:
+            raise Forbidden("This is for the operator of this service, and your account is not one of it.")
+        names: QueryNames = request.app.state.query
+        names.check(request)
+        return OfficePrincipal(standing.member_id, standing.email, standing.office_permissions)
+
+    return dependency
+
+
 def require_office(permission: OfficePermission) -> Callable[..., Awaitable[OfficePrincipal]]:
     """Return the dependency of a route of the platform that needs `permission`."""
 

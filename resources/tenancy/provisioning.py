@@ -20,7 +20,6 @@ from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tenants import (
     Tenant,
     add_tenant,
-    get_tenant,
     named,
     record_of,
     row_of_tenant,
