@@ -74,13 +74,13 @@ class Services:
     clock: Clock
     event_writer: EventWriter
     keys: KeyCache
-    key_worker: KeyWorker
-    page_limit: PageLimit
-    page_origins: PageOrigins
     sessions: SessionCache
     provider: OpenIdProvider | None
     members: MemberTokens
     signing_keys: SigningKeys
+    key_worker: KeyWorker
+    page_limit: PageLimit
+    page_origins: PageOrigins
     tenant_settings: SettingsCache
     releases: ReleaseCache
     contexts: ServingContexts
@@ -159,6 +159,10 @@ def make_services(
         provider=None if sso is None else OpenIdProvider(sso, clock),
         members=MemberTokens(db, threads.keys, signing_keys, clock),
         signing_keys=signing_keys,
+        keys=KeyCache(db, threads.keys, now=clock),
+        key_worker=KeyWorker(db, clock),
+        page_limit=PageLimit(settings.page_rate_limit),
+        page_origins=PageOrigins(db, threads.keys, clock),
         tenant_settings=tenant_settings,
         releases=releases,
         contexts=contexts,
