@@ -237,5 +237,3 @@ def test_a_long_chain_is_verified_in_steps(db: ControlDb, now: datetime, monkeyp
     assert broken(db, after=2).number == 5
     with pytest.raises(InvalidInput, match="no entry 99"):
         verified(db, "blue", after=99)
-
-
