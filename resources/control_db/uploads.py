@@ -19,6 +19,8 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.uploads import UploadRow
 from resources.control_db.tenants import get_tenant, take_turns
+from resources.usage.adding import add_usage
+from resources.usage.amounts import NO_KEY, Amounts, Counted
 from resources.webhooks.announcing import announce
 
 _COUNTS = and_(UploadRow.withdrawn_at.is_(None), UploadRow.set_aside_at.is_(None))
@@ -80,14 +82,21 @@ def record_upload(db: ControlDb, record: UploadRecord, *, by: Actor = SYSTEM) ->
         with db.write() as session:
             take_turns(session, record.tenant)  # numbers become visible in their order
             session.add(row)
-            session.flush()  # an upload that is there already is no entry
+            session.flush()  # an upload that is there already is no entry, and is not counted
             stored = Change(action="upload.store", object_kind="upload", object_id=row.upload_id, after=_figures(row))
             record_entry(session, by, stored, tenant=record.tenant, now=record.created_at)
+            add_usage(session, _counted(record))
             announce(session, record.tenant, "upload.checked", _announced(record), now=record.created_at)
     except IntegrityError:
         get_tenant(db, record.tenant)
         return get_upload(db, record.tenant, record.upload_id)
     return _record(row)
+
+
+def _counted(record: UploadRecord) -> dict[Counted, Amounts]:
+    """Its rows as usage of the day on which it came in; whose key sent it is not known here."""
+    key = Counted(record.tenant.value, record.created_at.date(), NO_KEY, "uploads", "2xx")
+    return {key: Amounts(uploaded_rows=record.rows_accepted)}
 
 
 def find_upload(db: ControlDb, tenant: TenantId, upload_id: str) -> UploadRecord | None:

@@ -16,7 +16,7 @@ from bento_service.dependencies import Services, WithServices
 from bento_service.http.json_body import json_body, read_body
 from bento_service.http.pagination import PageCursor, PageLimit, pages_by_number
 from bento_service.scheduling.threads import threaded
-from bento_service.schemas.admin.audit import AuditEntryAnswer, AuditPageAnswer, VerificationAnswer, VerifyBody
+from bento_service.schemas.admin.audit import AuditEntryAnswer, AuditPageAnswer, ChainBody, VerificationAnswer
 from resources.access.actor import Actor
 from resources.audit.entries import Change, chain_of, record
 from resources.audit.export import ExportFormat, export_pieces
@@ -152,11 +152,11 @@ async def audit_of_all(
     "/api/v1/admin/audit/verify",
     response_model=VerificationAnswer,
     summary="Verify an audit log",
-    openapi_extra=json_body(VerifyBody, {"of a tenant": {"tenant_id": "my-shop"}, "of the platform": {}}),
+    openapi_extra=json_body(ChainBody, {"of a tenant": {"tenant_id": "my-shop"}, "of the platform": {}}),
 )
 async def verify_any(request: Request, principal: OfficeAuditor, services: WithServices) -> Response:
     """Walk the chain of a tenant, or of the platform, and say whether it is unbroken."""
-    body = await read_body(request, VerifyBody, services.bodies)
+    body = await read_body(request, ChainBody, services.bodies)
     tenant = None if body.tenant_id is None else TenantId.parse(body.tenant_id)
     return await services.threads.heavy.run(
         principal.id, _verified, services, tenant, body.after, principal.actor(request)

@@ -118,7 +118,7 @@ async def _track(
         return _json(EventsChecked(events=len(events), processed_at=services.clock()))
     if key is not None:
         await _check_retry(services, principal, tuple(zip(bodies, events, strict=True)), key, length=len(events))
-    results = await services.event_writer.append(principal.tenant, events, now=now)
+    results = await services.event_writer.append(principal.tenant, events, now=now, key_id=principal.key_id)
     services.metrics.events(principal.tenant.value, sum(not (result.duplicate or result.ignored) for result in results))
     return _json(_answer(results, services, batch=batch))
 
@@ -145,7 +145,7 @@ async def _track_each(
         if key is not None:
             good = tuple(found.good.values())
             await _check_retry(services, principal, good, key, length=len(body.events), each=True)
-        outcome = await append_each(services.event_writer, principal.tenant, found, now=now)
+        outcome = await append_each(services.event_writer, principal.tenant, found, now=now, key_id=principal.key_id)
     results = tuple(_result(outcome[place], request) for place in range(len(body.events)))
     tracked = sum(each.duplicate is False and not each.ignored for each in results)
     services.metrics.events(principal.tenant.value, tracked)

@@ -94,7 +94,7 @@ class VerificationAnswer(Answer):
         )
 
 
-class VerifyBody(Body):
+class ChainBody(Body):
     """Which chain to verify: a tenant's, or without one that of the platform."""
 
     tenant_id: Text | None = None
