@@ -18,6 +18,7 @@ _COMMANDS = {
     "sample": "recsaas_assets.commands.data.sample:sample",
     "tenant": "recsaas_assets.commands.tenants.tenant:tenant",
     "webhook": "recsaas_assets.commands.tenants.webhook:webhook",
+    "usage": "recsaas_assets.commands.tenants.usage:usage",
     "upload": "recsaas_assets.commands.data.upload:upload",
     "uploads": "recsaas_assets.commands.data.uploads:uploads",
     "rejected": "recsaas_assets.commands.data.upload:rejected",
