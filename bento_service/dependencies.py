@@ -9,7 +9,9 @@ from fastapi import Depends, Request
 
 from bento_service.access.key_cache import KeyCache
 from bento_service.access.limits import Limits
+from bento_service.access.member_tokens import MemberTokens
 from bento_service.access.redis import SharedStore
+from bento_service.access.session_cache import SessionCache
 from bento_service.events.decision_log import DecisionLog
 from bento_service.events.writer import EventWriter
 from bento_service.http.client_address import ClientAddress, proxies_of
@@ -24,6 +26,7 @@ from bento_service.recommending.tenant_states import TenantStates
 from bento_service.scheduling.threads import Threads
 from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
+from bento_service.sso.provider import OpenIdProvider, ProviderSettings
 from bento_service.telemetry.metrics import Metrics
 from bento_service.usage.keeper import UsageKeeper
 from bento_service.usage.metering import Metering
@@ -41,6 +44,7 @@ from resources.control_db.engine import ControlDb
 from resources.decisions.store import open_decisions
 from resources.events.log import EventLog
 from resources.events.recent import open_recent_events
+from resources.sessions.signing_keys import SigningKeys
 from resources.storage.lake import Lake
 from resources.stores.tenant_store import TenantStore
 
@@ -52,6 +56,8 @@ class Services:
     Attributes:
         event_writer: appends to the event log.
         releases: those that answers are made from, for what shows their items or their state.
+        sessions: who is logged in with a browser.
+        provider: whom people log in by (SSO); None without one.
         contexts: what answers are made from, for a handler that asks the ranker something else.
         usage_keeper: samples, statements and the roll-up of usage, once an hour.
         prices: `None` without a price list.
@@ -65,6 +71,10 @@ class Services:
     clock: Clock
     event_writer: EventWriter
     keys: KeyCache
+    sessions: SessionCache
+    provider: OpenIdProvider | None
+    members: MemberTokens
+    signing_keys: SigningKeys
     tenant_settings: SettingsCache
     releases: ReleaseCache
     contexts: ServingContexts
@@ -108,6 +118,8 @@ def make_services(
 ) -> Services:
     """Make the parts of one process, which share its threads and caches."""
     threads = Threads()
+    sso = ProviderSettings.of(settings)
+    signing_keys = SigningKeys(db, days=settings.signing_key_days)
     shared = None
     if settings.redis_url:
         shared = SharedStore(settings.redis_url, metrics, installation=f"{settings.database_url} {settings.lake_url}")
@@ -134,6 +146,10 @@ def make_services(
         clock=clock,
         event_writer=EventWriter(EventLog(db)),
         keys=KeyCache(db, threads.keys),
+        sessions=SessionCache(db, threads.keys, clock),
+        provider=None if sso is None else OpenIdProvider(sso, clock),
+        members=MemberTokens(db, threads.keys, signing_keys, clock),
+        signing_keys=signing_keys,
         tenant_settings=tenant_settings,
         releases=releases,
         contexts=contexts,
