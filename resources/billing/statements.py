@@ -24,7 +24,7 @@ from resources.access.actor import SYSTEM, Actor
 from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, CorruptArtifact, InvalidInput
 from resources.base.tenant import TenantId
-from resources.billing.prices import UnitPrice, PriceList, Unit
+from resources.billing.prices import PriceList, Unit, UnitPrice
 from resources.control_db.tables.usage import StatementRow, UsageSampleRow
 from resources.databases.opening import is_postgresql
 from resources.usage.current import Usage, usage_of
