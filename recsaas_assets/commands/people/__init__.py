@@ -1,0 +1,1 @@
+"""Commands about people: who works for the platform, and what they log in with."""
