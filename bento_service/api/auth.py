@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
+from bento_service.access.key_bindings import SANDBOX_HEADER, check_bindings, check_sandbox
 from bento_service.http.costs import cost_of
 from bento_service.http.json_body import media_type
 from bento_service.http.query import QueryNames
@@ -39,6 +40,7 @@ class Principal:
         key_id: of the key; of a member their id.
         kind, name: as `resources.access.actor.Actor` has them.
         acting_for, reason: where somebody of the office acts for the tenant: for whom, and why.
+        sandbox: whether nothing that it sends may be stored or change an answer.
     """
 
     tenant: TenantId
@@ -48,6 +50,7 @@ class Principal:
     name: str = ""
     acting_for: str | None = None
     reason: str | None = None
+    sandbox: bool = False
 
     def actor(self, request: Request) -> Actor:
         """Return who changes something by this request, for the audit log."""
@@ -138,23 +141,37 @@ async def authenticated(request: Request, services: Services) -> Principal:
 
     Raises:
         Unauthenticated: no credential, or one that is not valid.
-        Forbidden: the tenant is suspended.
+        Forbidden: the tenant is suspended, or the key is bound to other addresses or pages.
         RateLimited, Busy: the tenant, the key, or an address without a valid key asks too much.
     """
     secret = _bearer_token(request)
     if looks_like_a_token(secret):
         return await _member_of_shop(request, services, secret)
     key = services.keys.fresh(secret) or await _looked_up(request, services, secret)
+    if key.bound:  # before the tenant is named: a refused stranger costs the tenant nothing
+        check_bindings(key, request.scope, services.addresses)
     state = request.scope["state"]
     tenant = state["tenant"] = key.tenant.value
     state["key_id"] = key.id
-    await services.limits.count(state, cost_of(request.scope["method"], request.scope["route"].path_format))
+    method, route = request.scope["method"], request.scope["route"].path_format
+    services.key_worker.note(key.id, method, route)
+    if key.kind == "browser":
+        services.page_limit.count(state, services.addresses.of(request.scope))
+    await services.limits.count(state, cost_of(method, route))
+    if key.kind == "sandbox":
+        state["rate_limit"] = [*state["rate_limit"], SANDBOX_HEADER]
     if key.tenant_status != "active":
         raise Forbidden(f"Tenant {key.tenant} is {key.tenant_status}. Ask the operator of this service to resume it.")
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
     await services.turns.take(tenant)
-    return Principal(tenant=key.tenant, scopes=permissions_of(key.scopes), key_id=key.id, name=key.name)
+    return Principal(
+        tenant=key.tenant,
+        scopes=permissions_of(key.scopes),
+        key_id=key.id,
+        name=key.name,
+        sandbox=key.kind == "sandbox",
+    )
 
 
 async def _member_of_shop(request: Request, services: Services, token: str) -> Principal:
@@ -242,6 +259,8 @@ async def allowed(request: Request, services: Services, *scopes: str) -> Princip
     """
     principal = await authenticated(request, services)
     _check_scopes(principal, *scopes)
+    if principal.sandbox:
+        check_sandbox(request.scope)
     names: QueryNames = request.app.state.query
     names.check(request)
     return principal
@@ -350,6 +369,8 @@ def require_office_or_shop(
                 found = OfficePrincipal(found.key_id, found.name, frozenset(OFFICE_PERMISSIONS), kind="key")
         if isinstance(found, Principal):
             _check_scopes(found, scope)
+            if found.sandbox:
+                check_sandbox(request.scope)
         names: QueryNames = request.app.state.query
         names.check(request)
         return found

@@ -26,7 +26,7 @@ FLOORS: Floors = {
         ("control_db.tables",),
         ("audit", "mail", "usage", "webhooks"),
         ("control_db", "decisions"),
-        ("acting", "billing", "jobs", "people", "stores", "webhooks.endpoints"),
+        ("acting", "billing", "jobs", "keys", "people", "stores", "webhooks.endpoints"),
         ("audit.keeping", "events", "jobs.kinds", "sessions", "uploads.contract"),
         ("uploads.normalising",),
         ("uploads.headers",),

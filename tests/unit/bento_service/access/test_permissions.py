@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from bento_service.demo.catalogue import BROWSER_SCOPES
+from resources.access.key_kinds import BROWSER_SCOPES
 from resources.access.scopes import PLATFORM, SCOPES, permissions_of
 from resources.release.manifest import UploadReference
 from resources.stores.tenant_store import TenantStore
@@ -70,9 +70,11 @@ MATRIX = {
     "GET /api/v1/users/{user_id}/export": "admin",
     "DELETE /api/v1/users/{user_id}": "admin",
     "GET /api/v1/erasures/{erasure_id}": "admin",
-    "GET /api/v1/api-keys": "admin",
-    "POST /api/v1/api-keys": "admin",
-    "DELETE /api/v1/api-keys/{key_id}": "admin",
+    "GET /api/v1/api-keys": "keys:write",
+    "POST /api/v1/api-keys": "keys:write",
+    "PATCH /api/v1/api-keys/{key_id}": "keys:write",
+    "DELETE /api/v1/api-keys/{key_id}": "keys:write",
+    "POST /api/v1/api-keys/{key_id}/rotate": "keys:write",
     "POST /api/v1/admin/tenants/{tenant_id}/suspend": "platform or admin",
     "POST /api/v1/admin/tenants/{tenant_id}/resume": "platform",
     "GET /api/v1/webhooks": "webhooks:write",
