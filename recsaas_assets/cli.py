@@ -25,7 +25,6 @@ _COMMANDS = {
     "uploads": "recsaas_assets.commands.data.uploads:uploads",
     "rejected": "recsaas_assets.commands.data.upload:rejected",
     "landing": "recsaas_assets.commands.data.landing:landing",
-    "office": "recsaas_assets.commands.people.office:office",
     "user": "recsaas_assets.commands.tenants.user:user",
     "events": "recsaas_assets.commands.data.events:events",
     "jobs": "recsaas_assets.commands.platform.jobs:jobs",

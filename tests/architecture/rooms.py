@@ -62,7 +62,7 @@ FLOORS: Floors = {
         ("recommender.data_parallel", "recommender.two_tower"),
         ("recommender.lifecycle",),
         ("recommender.evaluation", "recommender.search"),
-        ("benchmarks.training", "commands.people", "commands.tenants", "recommender.second_stage", "release"),
+        ("benchmarks.training", "commands.tenants", "recommender.second_stage", "release"),
         ("benchmarks.models", "commands.serving", "defs.models"),
         ("defs.release",),
         ("defs.runs",),
