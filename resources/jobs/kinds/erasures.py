@@ -96,6 +96,7 @@ def request_erasure(db: ControlDb, tenant: TenantId, user_id: str, now: datetime
             )
             row = store.insert_job(session, job)
             store.begin_anew(session, tenant, JobKind.EXPORT)
+            store.begin_anew(session, tenant, JobKind.TENANT_EXPORT)
         row.result = {**row.result, "events": row.result.get("events", 0) + gone}
         session.flush()
         return Erasure.of(store.record_of(row))
