@@ -52,7 +52,8 @@ class ArchiveWriter:
             TryAgain: a file is missing or damaged.
         """
         try:
-            with run_lock(self.db, self.home, job.tenant, wait_seconds=0), self._folder() as folder:
+            scratch = self.lake.tenant(job.tenant).scratch
+            with run_lock(self.db, self.home, job.tenant, wait_seconds=0), work_folder(scratch, "archive") as folder:
                 return self._written(job, control, folder / f"archive{ARCHIVE_SUFFIX}")
         except Conflict as error:
             raise NotReady(error.message) from error
@@ -65,9 +66,6 @@ class ArchiveWriter:
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Leave everything as it is: the file is kept for some days."""
-
-    def _folder(self):  # type: ignore[no-untyped-def]
-        return work_folder(self.lake.scratch / "tenants" / "archives", "archive")
 
     def _written(self, job: Job, control: JobControl, file: Path) -> Outcome:
         share = 0.0
