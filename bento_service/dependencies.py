@@ -25,7 +25,10 @@ from bento_service.scheduling.threads import Threads
 from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
 from bento_service.telemetry.metrics import Metrics
+from bento_service.webhooks.sender import WebhookSender
+from bento_service.usage.metering import Metering
 from bento_service.workers.job_worker import JobWorker, RunJob
+from bento_service.workers.mail_worker import MailWorker
 from bento_service.workers.service_jobs import service_worker
 from resources.base.errors import Forbidden
 from resources.base.settings import Settings
@@ -48,6 +51,7 @@ class Services:
         event_writer: appends to the event log.
         releases: those that answers are made from, for what shows their items or their state.
         contexts: what answers are made from, for a handler that asks the ranker something else.
+        usage: counts what requests use, and knows what tenants have used.
         shared: the store that all workers share; `None` without one.
     """
 
@@ -70,8 +74,11 @@ class Services:
     turns: Turns
     shared: SharedStore | None
     metrics: Metrics
+    usage: Metering
     upload_slots: UploadSlots
     job_worker: JobWorker
+    webhooks: WebhookSender
+    mail_worker: MailWorker
 
     def store(self, tenant: TenantId) -> TenantStore:
         """Return the stored data of one tenant."""
@@ -112,6 +119,7 @@ def make_services(
     decisions = DecisionLog(
         open_decisions(settings.decisions_url), metrics, clock, keep_days=settings.decision_days, lane=threads.reads
     )
+    usage = Metering(db, clock, settings.home / "usage")
     return Services(
         settings=settings,
         db=db,
@@ -122,7 +130,7 @@ def make_services(
         tenant_settings=tenant_settings,
         releases=releases,
         contexts=contexts,
-        answering=Answering(contexts, answers, decisions, tenant_settings, lake, metrics),
+        answering=Answering(contexts, answers, decisions, tenant_settings, lake, metrics, usage.counters),
         decisions=decisions,
         items=ItemCatalogue(lake, db),
         limits=Limits.of(settings, shared),
@@ -132,8 +140,11 @@ def make_services(
         turns=Turns(),
         shared=shared,
         metrics=metrics,
+        usage=usage,
         upload_slots=UploadSlots(),
         job_worker=service_worker(settings, lake, db, clock, metrics, run_export=run_export),
+        webhooks=WebhookSender(settings, db, clock, metrics),
+        mail_worker=MailWorker(settings, db, clock),
     )
 
 

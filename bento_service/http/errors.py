@@ -34,6 +34,7 @@ from resources.base.errors import (
     NotReady,
     RecsaasError,
     TooLarge,
+    TooManyAttempts,
     TooManyRequests,
     Unauthenticated,
     UploadRefused,
@@ -252,7 +253,7 @@ def answer_to(error: RecsaasError, request_id: str) -> Response:
         if not isinstance(error, CorruptArtifact):
             return internal_error(request_id)
     code = error.reason if isinstance(error, UploadRefused) else error.code
-    wait = {"Retry-After": str(error.retry_after)} if isinstance(error, RateLimited | Busy) else None
+    wait = {"Retry-After": str(error.retry_after)} if isinstance(error, RateLimited | Busy | TooManyAttempts) else None
     return error_response(
         status, code=code, message=error.message, details=error.details, request_id=request_id, headers=wait
     )
