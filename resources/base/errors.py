@@ -18,7 +18,9 @@ RecsaasError
 │   ├── UserNotFound
 │   ├── RuleNotFound
 │   ├── TrainingJobNotFound
-│   └── ExportNotFound
+│   ├── ExportNotFound
+│   └── LinkNotValid
+│       └── LinkExpired
 ├── Conflict
 ├── TooLarge
 ├── TooManyRequests         over a limit that time lifts
@@ -176,6 +178,18 @@ class ExportNotFound(NotFound):
     """The tenant has no export with this id, or it has no file."""
 
     code = "export_not_found"
+
+
+class LinkNotValid(NotFound):
+    """A link of a mail that never was one, was used, or was taken back."""
+
+    code = "link_not_valid"
+
+
+class LinkExpired(LinkNotValid):
+    """A link of a mail whose time is over."""
+
+    code = "link_expired"
 
 
 class Conflict(RecsaasError):
