@@ -21,7 +21,7 @@ from bento_service.http.cors import ApiCors, origins_of
 from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
 from bento_service.http.query import QueryNames
-from bento_service.middleware import RequestMiddleware, Routing
+from bento_service.middleware import Notes, RequestMiddleware, Routing
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
@@ -125,11 +125,10 @@ def create_app(
     install_error_handlers(app)
     app.add_middleware(
         RequestMiddleware,
-        metrics=services.metrics,
+        notes=Notes(services.metrics, RequestLog(settings.log_level), services.usage.counters),
         limits=services.limits,
         turns=services.turns,
         addresses=services.addresses,
-        log=RequestLog(settings.log_level),
         routing=Routing(app.state.query, fast_routes(recommendations.router, recommendations.FAST)),
     )
     if origins := origins_of(settings.cors_origins):  # outermost, so that errors and refusals can be read as well

@@ -25,6 +25,7 @@ from bento_service.scheduling.threads import Threads
 from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
 from bento_service.telemetry.metrics import Metrics
+from bento_service.usage.metering import Metering
 from bento_service.workers.job_worker import JobWorker, RunJob
 from bento_service.workers.service_jobs import service_worker
 from resources.base.errors import Forbidden
@@ -48,6 +49,7 @@ class Services:
         event_writer: appends to the event log.
         releases: those that answers are made from, for what shows their items or their state.
         contexts: what answers are made from, for a handler that asks the ranker something else.
+        usage: counts what requests use, and knows what tenants have used.
         shared: the store that all workers share; `None` without one.
     """
 
@@ -70,6 +72,7 @@ class Services:
     turns: Turns
     shared: SharedStore | None
     metrics: Metrics
+    usage: Metering
     upload_slots: UploadSlots
     job_worker: JobWorker
 
@@ -112,6 +115,7 @@ def make_services(
     decisions = DecisionLog(
         open_decisions(settings.decisions_url), metrics, clock, keep_days=settings.decision_days, lane=threads.reads
     )
+    usage = Metering(db, clock, settings.home / "usage")
     return Services(
         settings=settings,
         db=db,
@@ -122,7 +126,7 @@ def make_services(
         tenant_settings=tenant_settings,
         releases=releases,
         contexts=contexts,
-        answering=Answering(contexts, answers, decisions, tenant_settings, lake, metrics),
+        answering=Answering(contexts, answers, decisions, tenant_settings, lake, metrics, usage.counters),
         decisions=decisions,
         items=ItemCatalogue(lake, db),
         limits=Limits.of(settings, shared),
@@ -132,6 +136,7 @@ def make_services(
         turns=Turns(),
         shared=shared,
         metrics=metrics,
+        usage=usage,
         upload_slots=UploadSlots(),
         job_worker=service_worker(settings, lake, db, clock, metrics, run_export=run_export),
     )

@@ -22,6 +22,7 @@ from bento_service.http.query import QueryNames
 from bento_service.scheduling.turns import Turns
 from bento_service.telemetry.logs import RequestLog, current_request
 from bento_service.telemetry.metrics import Metrics, known_method
+from bento_service.usage.counters import UsageCounters
 
 REQUEST_ID_HEADER = "X-Request-ID"
 UNMATCHED = "unmatched"
@@ -45,25 +46,34 @@ class Routing:
     fast: FastRoutes
 
 
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Where every answered request is noted."""
+
+    metrics: Metrics
+    log: RequestLog
+    usage: UsageCounters
+
+
 class RequestMiddleware:
     """Plain ASGI, because Starlette's `BaseHTTPMiddleware` costs a task and a queue per request."""
 
     def __init__(
         self,
         app: ASGIApp,
-        metrics: Metrics,
+        notes: Notes,
         limits: Limits,
         turns: Turns,
         addresses: ClientAddress,
-        log: RequestLog,
         routing: Routing,
     ) -> None:
         self._app = app
-        self._metrics = metrics
+        self._metrics = notes.metrics
+        self._usage = notes.usage
         self._limits = limits
         self._turns = turns
         self._addresses = addresses
-        self._lines = log
+        self._lines = notes.log
         self._query = routing.query
         self._fast = routing.fast
 
@@ -165,7 +175,10 @@ class RequestMiddleware:
     def _note(self, scope: Scope, method: str, status: int, seconds: float, request_id: str) -> None:
         method = known_method(method)
         route = getattr(scope.get("route"), "path_format", UNMATCHED)
-        tenant = scope["state"].get("tenant")
+        state = scope["state"]
+        tenant = state.get("tenant")
+        if tenant is not None:
+            self._usage.call(tenant, state.get("key_id", ""), method, route, status, state.get("calls", 1))
         self._metrics.request(method=method, route=route, status=status, seconds=seconds, tenant=tenant)
         self._lines.write(
             method=method, route=route, status=status, seconds=seconds, tenant=tenant, request_id=request_id

@@ -124,6 +124,7 @@ class RecsaasService:
         if not self._settings.lake_read_only:
             children().start()  # the first upload is not to wait for it
             services.job_worker.start()
+        services.usage.start()
         self._watch = asyncio.get_running_loop().create_task(services.releases.watch())
         _collect_rarely()
         sys.setswitchinterval(_SWITCH_SECONDS)
@@ -140,6 +141,7 @@ class RecsaasService:
             self._watch.cancel()
         if self._services is not None:
             await asyncio.to_thread(self._services.decisions.close)
+            await asyncio.to_thread(self._services.usage.stop)
             if not self._settings.lake_read_only:
                 await asyncio.to_thread(self._services.job_worker.stop)
                 await asyncio.to_thread(children().stop)  # workers that were forked call nothing at their exit

@@ -20,6 +20,7 @@ from bento_service.recommending.recent_events import VisitInteractions, visit_in
 from bento_service.recommending.settings_cache import SettingsCache
 from bento_service.schemas.recommendations import FallbackReason, RecommendationRequest, SimilarRequest
 from bento_service.telemetry.metrics import Metrics
+from bento_service.usage.counters import UsageCounters
 from resources.base.tenant import TenantId
 from resources.decisions.decision import Decision, DecisionKind, new_recommendation_id, shown_items
 from resources.ranker.ranking import Ranking
@@ -53,6 +54,7 @@ class Answering:
         settings: SettingsCache,
         lake: Lake,
         metrics: Metrics,
+        usage: UsageCounters,
     ) -> None:
         self._contexts = contexts
         self._answers = answers
@@ -60,6 +62,7 @@ class Answering:
         self._settings = settings
         self._lake = lake
         self._metrics = metrics
+        self._usage = usage
         self._writer = AnswerWriter()
 
     async def recommend(self, caller: Caller, request: RecommendationRequest) -> bytes:
@@ -147,6 +150,7 @@ class Answering:
             offset=offset,
         )
         await self._decisions.record(decision)
+        self._usage.recommended(caller.tenant, caller.key_id, kind, len(decision.items))
         return decision.recommendation_id
 
     def _metadata(self, caller: Caller, context: ServingContext, ranking: Ranking, cached: bool) -> str:

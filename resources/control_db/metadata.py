@@ -13,10 +13,11 @@ from resources.control_db.tables import (
     sessions,
     tenants,
     uploads,
+    usage,
     webhooks,
 )
 from resources.control_db.tables.base import Base
 
-MODULES = (audit, catalogue, events, jobs, keys, people, runs, sessions, tenants, uploads, webhooks)
+MODULES = (audit, catalogue, events, jobs, keys, people, runs, sessions, tenants, uploads, usage, webhooks)
 """The modules of the tables: importing one makes its tables known."""
 METADATA = Base.metadata

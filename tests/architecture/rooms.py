@@ -24,7 +24,7 @@ FLOORS: Floors = {
         ("ranker.eligibility", "ranker.retrieval"),
         ("merchandising", "ranker"),
         ("control_db.tables",),
-        ("audit", "mail", "webhooks"),
+        ("audit", "mail", "usage", "webhooks"),
         ("control_db", "decisions"),
         ("jobs", "stores", "webhooks.endpoints"),
         ("events", "jobs.kinds", "uploads.contract"),
@@ -41,7 +41,7 @@ FLOORS: Floors = {
     ),
     "bento_service": (
         ("http", "telemetry"),
-        ("scheduling", "schemas", "server", "workers"),
+        ("scheduling", "schemas", "server", "usage", "workers"),
         ("access", "bentoml_adapter", "events"),
         ("middleware", "recommending"),
         ("dependencies",),

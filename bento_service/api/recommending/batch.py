@@ -41,6 +41,7 @@ async def batch(request: Request, principal: Reader, services: WithServices) -> 
     """
     sent = await read_body(request, BatchRequest, services.bodies)
     caller = caller_of(request, principal)
+    request.scope["state"]["calls"] = len(sent.requests)  # each is metered as a call
     results: list[str] = []
     size = 0
     for place, body in enumerate(sent.requests):
