@@ -45,6 +45,7 @@ from resources.storage.lake import Lake
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorBody, "description": "The body cannot be read"},
     401: {"model": ErrorBody, "description": "No credential, or one that is not valid"},
+    402: {"model": ErrorBody, "description": "The plan does not have this, or not more of it"},
     403: {"model": ErrorBody, "description": "The credential does not allow this"},
     404: {"model": ErrorBody, "description": "The tenant has no such thing"},
     408: {"model": ErrorBody, "description": "The body came too slowly"},
