@@ -86,6 +86,7 @@ class Threads:
         heavy: what else keeps a processor busy: searches, whole lists, measuring what there is. Python runs one thread
             at a time, so that a second one would gain little and take as much again from the event loop.
         writes: changes, which wait for the write lock of the control DB.
+        passwords: hashes of passwords, each of which takes 46 MiB and 80 ms of a processor.
         long: what may take seconds by its nature: an erasure, everything about a user.
     """
 
@@ -95,6 +96,7 @@ class Threads:
         self.ranking = Lane(2, wait_seconds=10.0)
         self.heavy = Lane(1, wait_seconds=10.0)
         self.writes = Lane(4, wait_seconds=2.0)
+        self.passwords = Lane(2, wait_seconds=10.0, waiting=16)
         self.long = Lane(2, wait_seconds=30.0)
 
 

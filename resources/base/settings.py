@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from resources.base.errors import ConfigurationError, FieldProblem
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SQLITE = "sqlite:///"
 RATE_PER_WORKER = 200.0
 """What a tenant may send to each worker where nothing else is set: a third of what a worker answers when it makes every
@@ -162,6 +163,15 @@ class Settings(BaseSettings):
         pattern=r"^(\*|https?://[^\s/,*]+/?(\s*,\s*https?://[^\s/,*]+/?)*)?$",
         description="Web origins whose pages may call the API, separated by commas, or `*`. Empty: none.",
     )
+    signup: str = Field(
+        default="",
+        pattern="^(open|invited|closed)?$",
+        description="Who may sign up: `open` anybody, `invited` whoever has an invitation, `closed` nobody. Empty: "
+        "`open` while the service binds to this machine alone, else `invited`.",
+    )
+    signing_key_days: int = Field(
+        default=30, ge=1, description="The age at which the key that signs access tokens is replaced, in days."
+    )
     demo_tenant: str = Field(default="", description="Tenant that the demo shop at /shop sells for. Empty: no shop.")
     tracing: bool = Field(default=False, description="Requests are traced with OpenTelemetry, by BentoML's exporters.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level logged.")
@@ -185,6 +195,11 @@ class Settings(BaseSettings):
     def tenant_rate(self) -> float:
         """Requests a second that one tenant may send, resolved; 0: any number."""
         return self.rate_limit if self.rate_limit is not None else RATE_PER_WORKER * self.service_workers
+
+    @property
+    def signup_mode(self) -> str:
+        """Who may sign up, resolved: `open`, `invited` or `closed`."""
+        return self.signup or ("open" if self.host in _LOOPBACK else "invited")
 
     @property
     def site_url(self) -> str:

@@ -38,6 +38,7 @@ FLOORS: Floors = {
         ("catalogue", "erasure.places", "training"),
         ("recommendations",),
         ("dagster_resources", "erasure", "tenancy"),
+        ("signup",),
     ),
     "bento_service": (
         ("http", "telemetry"),
