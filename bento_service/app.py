@@ -12,16 +12,19 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
-from bento_service.api.admin import api_keys, rules, tenants, training, webhooks
+from bento_service.api.admin import api_keys, rules, training, webhooks
 from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget
+from bento_service.api.tenancy import exports as tenant_exports
+from bento_service.api.tenancy import stopping, tenants
 from bento_service.dependencies import make_services
 from bento_service.http.cors import ApiCors, origins_of
 from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
 from bento_service.http.query import QueryNames
 from bento_service.middleware import RequestMiddleware, Routing
+from bento_service.schemas.admin.tenants import EraseBody, SuspendBody, TenantBody, TenantPatch
 from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.middleware import Notes, RequestMiddleware, Routing
 from bento_service.schemas.api_keys import ApiKeyBody
@@ -71,6 +74,10 @@ BODIES: tuple[type[BaseModel], ...] = (
     TrainRequest,
     ReindexRequest,
     ApiKeyBody,
+    TenantBody,
+    TenantPatch,
+    SuspendBody,
+    EraseBody,
     WebhookBody,
     WebhookPatch,
 )
@@ -89,6 +96,8 @@ _MODULES = (
     users,
     api_keys,
     tenants,
+    stopping,
+    tenant_exports,
     webhooks,
     data_quality,
     health,

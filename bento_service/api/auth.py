@@ -18,6 +18,7 @@ from resources.access.scopes import PLATFORM, permissions_of
 from resources.base.errors import Forbidden, Unauthenticated
 from resources.base.tenant import TenantId
 from resources.control_db.api_keys import ApiKey
+from resources.control_db.tenants import stopped_words
 
 if TYPE_CHECKING:
     from bento_service.dependencies import Services
@@ -122,7 +123,7 @@ async def authenticated(request: Request, services: Services) -> Principal:
     state["key_id"] = key.id
     await services.limits.count(state, cost_of(request.scope["method"], request.scope["route"].path_format))
     if key.tenant_status != "active":
-        raise Forbidden(f"Tenant {key.tenant} is {key.tenant_status}. Ask the operator of this service to resume it.")
+        raise Forbidden(await services.threads.keys.run(tenant, stopped_words, services.db, key.tenant))
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
     await services.turns.take(tenant)

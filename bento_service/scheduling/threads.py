@@ -106,8 +106,9 @@ def threaded(lane: Literal["reads", "heavy", "writes", "long"]) -> Callable[[Cal
     def route(handler: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(handler)
         async def endpoint(**given: Any) -> Any:
-            tenant = given["principal" if "principal" in given else "shop"].tenant
-            return await getattr(given["services"].threads, lane).run(tenant.value, handler, **given)
+            asked_by = given["principal" if "principal" in given else "shop"]
+            name = asked_by.tenant.value if hasattr(asked_by, "tenant") else asked_by.id  # an operator has no tenant
+            return await getattr(given["services"].threads, lane).run(name, handler, **given)
 
         return endpoint
 

@@ -48,7 +48,7 @@ FLOORS: Floors = {
         ("dependencies",),
         ("api", "demo"),
         ("api.data", "api.site"),
-        ("api.admin", "api.recommending"),
+        ("api.admin", "api.recommending", "api.tenancy"),
         ("app",),
         ("benchmarking", "service"),
         ("serve",),
