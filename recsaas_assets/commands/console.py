@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +15,7 @@ import click
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
+from resources.access.actor import Actor
 from resources.base.errors import RecsaasError
 from resources.base.ids import checked_id
 from resources.base.settings import Settings, load_settings
@@ -59,6 +62,15 @@ class Installation:
     def decisions(self) -> DecisionStore:
         """The decision log."""
         return open_decisions(self.settings.decisions_url)
+
+
+def operator() -> Actor:
+    """Whoever calls this command, as the audit log names them: the user of the operating system."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user that has no name
+        name = str(os.getuid())
+    return Actor(kind="command", id=name[:80], name=name, source="command")
 
 
 class TenantParameter(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only

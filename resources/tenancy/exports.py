@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy.orm import Session
 from upath import UPath
 
 from resources.access.actor import Actor
 from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, CorruptArtifact, NotReady, RecsaasError
+from resources.base.tenant import TenantId
 from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey
@@ -102,8 +102,7 @@ def submit_tenant_export(
         row_of_tenant(session, tenant.tenant)
     export = add_tenant_export(tenant.db, tenant.tenant, by=named(by), now=now, key=key)
     if export.created_at == now:
-        with tenant.db.write() as session:
-            _note(session, export, by, now)
+        note_export(tenant.db, tenant.tenant, export.id, by=by, now=now)
     finished = [each for each in list_tenant_exports(tenant.db, tenant.tenant, limit=50) if each.finished]
     for old in finished[MAX_KEPT:]:
         remove_archive(tenant.lake, tenant.db, old)
@@ -129,9 +128,11 @@ def archive_file(lake: Lake, export: TenantExport) -> UPath:
     return lake.tenant(export.tenant).export(export.id, ARCHIVE_SUFFIX.removeprefix("."))
 
 
-def _note(session: Session, export: TenantExport, by: Actor, now: datetime) -> None:
-    change = Change(action="tenant.export", object_kind="tenant_export", object_id=export.id)
-    record(session, by, change, tenant=export.tenant, now=now)
+def note_export(db: ControlDb, tenant: TenantId, name: str, *, by: Actor, now: datetime) -> None:
+    """Note in the audit log of the tenant that somebody has taken all of it along."""
+    change = Change(action="tenant.export", object_kind="tenant_export", object_id=name)
+    with db.write() as session:
+        record(session, by, change, tenant=tenant, now=now)
 
 
 def _figures(manifest: ArchiveManifest, file: Path) -> dict[str, object]:
