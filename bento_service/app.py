@@ -13,6 +13,8 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from bento_service.api.admin import api_keys, rules, training, webhooks
+from bento_service.api.accounts import login, me
+from bento_service.api.admin import api_keys, rules, tenants, training, webhooks
 from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget
@@ -27,6 +29,15 @@ from bento_service.middleware import RequestMiddleware, Routing
 from bento_service.schemas.admin.tenants import EraseBody, SuspendBody, TenantBody, TenantPatch
 from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.middleware import Notes, RequestMiddleware, Routing
+from bento_service.schemas.accounts import (
+    LoginBody,
+    LogoutBody,
+    MePatch,
+    PasswordChangeBody,
+    RefreshBody,
+    SignupBody,
+)
+from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
@@ -78,10 +89,18 @@ BODIES: tuple[type[BaseModel], ...] = (
     TenantPatch,
     SuspendBody,
     EraseBody,
+    SignupBody,
+    LoginBody,
+    RefreshBody,
+    LogoutBody,
+    PasswordChangeBody,
+    MePatch,
     WebhookBody,
     WebhookPatch,
 )
 _MODULES = (
+    login,
+    me,
     recommendations,
     batch,
     why_not,

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from bento_service.access.key_cache import KeyCache
 from bento_service.access.limits import Limits
+from bento_service.access.member_tokens import MemberTokens
 from bento_service.access.redis import SharedStore
 from bento_service.events.decision_log import DecisionLog
 from bento_service.events.writer import EventWriter
@@ -25,8 +26,8 @@ from bento_service.scheduling.threads import Threads
 from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
 from bento_service.telemetry.metrics import Metrics
-from bento_service.webhooks.sender import WebhookSender
 from bento_service.usage.metering import Metering
+from bento_service.webhooks.sender import WebhookSender
 from bento_service.workers.job_worker import JobWorker, RunJob
 from bento_service.workers.mail_worker import MailWorker
 from bento_service.workers.service_jobs import service_worker
@@ -39,6 +40,7 @@ from resources.control_db.engine import ControlDb
 from resources.decisions.store import open_decisions
 from resources.events.log import EventLog
 from resources.events.recent import open_recent_events
+from resources.sessions.signing_keys import SigningKeys
 from resources.storage.lake import Lake
 from resources.stores.tenant_store import TenantStore
 
@@ -61,6 +63,8 @@ class Services:
     clock: Clock
     event_writer: EventWriter
     keys: KeyCache
+    members: MemberTokens
+    signing_keys: SigningKeys
     tenant_settings: SettingsCache
     releases: ReleaseCache
     contexts: ServingContexts
@@ -102,6 +106,7 @@ def make_services(
 ) -> Services:
     """Make the parts of one process, which share its threads and caches."""
     threads = Threads()
+    signing_keys = SigningKeys(db, days=settings.signing_key_days)
     shared = None
     if settings.redis_url:
         shared = SharedStore(settings.redis_url, metrics, installation=f"{settings.database_url} {settings.lake_url}")
@@ -127,6 +132,8 @@ def make_services(
         clock=clock,
         event_writer=EventWriter(EventLog(db)),
         keys=KeyCache(db, threads.keys),
+        members=MemberTokens(db, threads.keys, signing_keys, clock),
+        signing_keys=signing_keys,
         tenant_settings=tenant_settings,
         releases=releases,
         contexts=contexts,

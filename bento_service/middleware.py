@@ -34,6 +34,11 @@ _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _ALWAYS = frozenset({"/health", "/metrics"})
 WITH_KEY = ("/api/", "/recommend/", "/events", "/admin/")
 """How the routes begin that look at the key of whoever asks; all others answer anybody."""
+OPEN = (
+    *("/api/v1/auth/signup", "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout"),
+    *("/api/v1/auth/password/forgot", "/api/v1/auth/password/reset"),
+)
+"""How those of them begin that nobody needs a key for: they are how one is got."""
 _REFUSALS = frozenset({429, 503})
 _log = structlog.get_logger("recsaas.http")
 
@@ -113,7 +118,7 @@ class RequestMiddleware:
                 scope["route"] = fast
                 await _answer(fast, scope, receive, send_with_id)
             else:
-                if not scope["path"].startswith(WITH_KEY):
+                if not needs_key(scope["path"]):
                     await self._admit_stranger(scope)
                 await self._app(scope, receive, send_with_id)
         except RateLimited as error:  # of a stranger: the app's own errors are answers by now
@@ -183,6 +188,11 @@ class RequestMiddleware:
         self._lines.write(
             method=method, route=route, status=status, seconds=seconds, tenant=tenant, request_id=request_id
         )
+
+
+def needs_key(path: str) -> bool:
+    """Tell whether the route of a path looks at the key, and counts by it."""
+    return path.startswith(WITH_KEY) and not path.startswith(OPEN)
 
 
 def _without_body(send: Send) -> Send:

@@ -83,7 +83,8 @@ class MemberTokens:
             Unauthenticated: the token is not ours, has run out, or has ended.
             Busy: too many look-ups wait.
         """
-        return self.fresh(token) or await self._lane.run(asked_by, self.look_up, token)
+        found = self.fresh(token)
+        return found if found is not None else await self._lane.run(asked_by, self.look_up, token)
 
     async def _look_again(self, hashed: bytes, token: str) -> None:
         try:

@@ -15,17 +15,20 @@ from bento_service.http.query import QueryNames
 from resources.access.actor import Actor, ActorKind
 from resources.access.roles import OFFICE_PERMISSIONS, OfficePermission
 from resources.access.scopes import PLATFORM, permissions_of
-from resources.base.errors import Forbidden, Unauthenticated
+from resources.base.errors import Forbidden, SecondFactorMissing, Unauthenticated
 from resources.base.tenant import TenantId
 from resources.control_db.api_keys import ApiKey
 from resources.control_db.tenants import stopped_words
+from resources.sessions.access_tokens import looks_like_a_token
+from resources.sessions.standing import Standing
 
 if TYPE_CHECKING:
     from bento_service.dependencies import Services
 
 FILES = "uploads:write"
 """The scope of whatever sends a file or shows what became of one: jobs, reports and rejected rows."""
-_MAX_SECRET = 512
+_MAX_SECRET = 2048
+"""A token has some 450 characters, and a reason in it may have its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,28 @@ class Principal:
             Forbidden: it names another tenant, whether or not that one exists.
         """
         if tenant_id is not None and tenant_id != self.tenant.value:
-            raise Forbidden("tenant_id is not the tenant of this API key; leave it out, or use that tenant's key.")
+            if self.kind == "key":
+                raise Forbidden("tenant_id is not the tenant of this API key; leave it out, or use that tenant's key.")
+            raise Forbidden(
+                "tenant_id is not the shop of this token; leave it out, or get a token for that shop by "
+                "POST /api/v1/auth/refresh with tenant_id."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPrincipal:
+    """A person who has logged in, for routes about themselves: in whichever shop, or in none."""
+
+    standing: Standing
+
+    @property
+    def member_id(self) -> str:
+        """The person."""
+        return self.standing.member_id
+
+    def actor(self, request: Request) -> Actor:
+        """Return who changes something by this request, for the audit log."""
+        return _actor(request, kind="member", id=self.standing.member_id, name=self.standing.email)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +129,9 @@ def _actor(
 
 
 # Only declares the scheme in the OpenAPI document: the check itself is ours, for the error shape.
-bearer = HTTPBearer(auto_error=False, description="An API key of your tenant: `sk_live_…`.")
+bearer = HTTPBearer(
+    auto_error=False, description="An API key of your tenant, `sk_live_…`, or the access token of a member."
+)
 
 
 async def authenticated(request: Request, services: Services) -> Principal:
@@ -117,6 +143,8 @@ async def authenticated(request: Request, services: Services) -> Principal:
         RateLimited, Busy: the tenant, the key, or an address without a valid key asks too much.
     """
     secret = _bearer_token(request)
+    if looks_like_a_token(secret):
+        return await _member_of_shop(request, services, secret)
     key = services.keys.fresh(secret) or await _looked_up(request, services, secret)
     state = request.scope["state"]
     tenant = state["tenant"] = key.tenant.value
@@ -128,6 +156,65 @@ async def authenticated(request: Request, services: Services) -> Principal:
     state["held"] = tenant
     await services.turns.take(tenant)
     return Principal(tenant=key.tenant, scopes=permissions_of(key.scopes), key_id=key.id, name=key.name)
+
+
+async def _member_of_shop(request: Request, services: Services, token: str) -> Principal:
+    """Return who is asking by an access token, for a shop; as `authenticated`."""
+    standing = await _standing(request, services, token)
+    if standing.tenant is None:
+        raise Forbidden("You belong to no shop. Sign one up, or have an owner of a shop invite you.")
+    if standing.tenant_status != "active":
+        raise Forbidden(
+            f"Tenant {standing.tenant} is {standing.tenant_status}. Ask the operator of this service to resume it."
+        )
+    acting = standing.acting
+    return Principal(
+        tenant=standing.tenant,
+        scopes=standing.permissions,
+        key_id=standing.member_id,
+        kind="member" if acting is None else "office",
+        name=standing.email,
+        acting_for=None if acting is None else acting.acting_for,
+        reason=None if acting is None else acting.reason,
+    )
+
+
+async def _standing(request: Request, services: Services, token: str) -> Standing:
+    """Return what the bearer of a token may do, when it is their turn, and count the request against the limits.
+
+    Whoever belongs to no shop counts for the address.
+
+    Raises:
+        Unauthenticated: the token is not valid.
+        RateLimited, Busy: as `authenticated`.
+    """
+    state = request.scope["state"]
+    standing = services.members.fresh(token) or await _looked_up_member(request, services, token)
+    cost = cost_of(request.scope["method"], request.scope["route"].path_format)
+    if standing.tenant is None:
+        address = services.addresses.of(request.scope)
+        services.limits.count_stranger(state, address, cost)
+        await services.turns.take(address)
+        return standing
+    tenant = state["tenant"] = standing.tenant.value
+    state["key_id"] = standing.member_id
+    await services.limits.count(state, cost)
+    services.limits.concurrency.hold(tenant)
+    state["held"] = tenant
+    await services.turns.take(tenant)
+    return standing
+
+
+async def _looked_up_member(request: Request, services: Services, token: str) -> Standing:
+    """Look up a token that nobody has shown for a while; guesses count for the address that they come from."""
+    limits, address = services.limits, services.addresses.of(request.scope)
+    known = services.members.knows(token)
+    if not known:
+        limits.count_stranger(request.scope["state"], address)
+    standing = await services.members.find(token, asked_by=address)
+    if not known:
+        limits.strangers.give_back(address)
+    return standing
 
 
 async def _looked_up(request: Request, services: Services, secret: str) -> ApiKey:
@@ -154,7 +241,11 @@ async def allowed(request: Request, services: Services, *scopes: str) -> Princip
     principal = await authenticated(request, services)
     if principal.scopes.isdisjoint(scopes):
         wanted = " or ".join(scopes)
-        raise Forbidden(f"This API key lacks the scope {wanted}. Use one that has it, or ask your tenant's admin.")
+        if principal.kind == "key":
+            raise Forbidden(f"This API key lacks the scope {wanted}. Use one that has it, or ask your tenant's admin.")
+        if principal.kind == "office":
+            raise Forbidden(f"Whoever acts for a shop may not do this: it takes {wanted}.")
+        raise Forbidden(f"Your role in this shop does not have {wanted}. Ask an admin or owner of the shop.")
     names: QueryNames = request.app.state.query
     names.check(request)
     return principal
@@ -182,6 +273,25 @@ def require_for_body(scope: str) -> Callable[..., Awaitable[Principal]]:
     return dependency
 
 
+def require_member() -> Callable[..., Awaitable[MemberPrincipal]]:
+    """Return the dependency of a route about the person who asks; keys, and whoever acts for somebody, are refused."""
+
+    async def dependency(request: Request, _declared: object = Depends(bearer)) -> MemberPrincipal:
+        services: Services = request.app.state.services
+        token = _bearer_token(request)
+        if not looks_like_a_token(token):
+            await authenticated(request, services)
+            raise Forbidden("This is about a person, and an API key is none: log in, and send the access token.")
+        standing = await _standing(request, services, token)
+        if standing.acting is not None:
+            raise Forbidden("Whoever acts for a shop may not do this. End that first.")
+        names: QueryNames = request.app.state.query
+        names.check(request)
+        return MemberPrincipal(standing)
+
+    return dependency
+
+
 def require_office(permission: OfficePermission) -> Callable[..., Awaitable[OfficePrincipal]]:
     """Return the dependency of a route of the platform that needs `permission`."""
 
@@ -197,14 +307,31 @@ async def _of_office(request: Request, services: Services, permission: OfficePer
     Raises:
         Forbidden: it is nobody of the platform, or somebody without the permission; and what `authenticated` raises.
     """
-    principal = await authenticated(request, services)
-    if PLATFORM not in principal.scopes:
-        raise Forbidden(
-            f"This is for the operator of this service ({permission}); log in as one, or use a key with {PLATFORM}."
-        )
+    secret = _bearer_token(request)
+    if looks_like_a_token(secret):
+        found = _of_office_role(await _standing(request, services, secret), services, permission)
+    else:
+        principal = await authenticated(request, services)
+        if PLATFORM not in principal.scopes:
+            raise Forbidden(
+                f"This is for the operator of this service ({permission}); log in as one, or use a key with {PLATFORM}."
+            )
+        found = OfficePrincipal(principal.key_id, principal.name, frozenset(OFFICE_PERMISSIONS), kind="key")
     names: QueryNames = request.app.state.query
     names.check(request)
-    return OfficePrincipal(principal.key_id, principal.name, frozenset(OFFICE_PERMISSIONS), kind="key")
+    return found
+
+
+def _of_office_role(standing: Standing, services: Services, permission: OfficePermission) -> OfficePrincipal:
+    if standing.acting is not None or standing.office_role is None:
+        raise Forbidden(f"This is for the operator of this service ({permission}), and your account is not one of it.")
+    if permission not in standing.office_permissions:
+        raise Forbidden(f"The role {standing.office_role} does not have {permission}. Ask a super admin.")
+    if services.settings.office_second_factor == "required" and not standing.second_factor:
+        raise SecondFactorMissing(
+            "Set up a second factor first: who works for the operator of this service needs one to log in."
+        )
+    return OfficePrincipal(standing.member_id, standing.email, standing.office_permissions)
 
 
 def _bearer_token(request: Request) -> str:

@@ -8,6 +8,7 @@ RecsaasError
 │   ├── LoginRefused        wrong e-mail or password, whichever
 │   └── SecondFactorRequired
 ├── Forbidden               known, but not allowed
+│   └── SecondFactorMissing of somebody with a role of the platform
 ├── NotFound
 │   ├── TenantNotFound
 │   ├── UploadNotFound
@@ -115,6 +116,12 @@ class Forbidden(RecsaasError):
     """The credential is valid but does not allow this."""
 
     code = "forbidden"
+
+
+class SecondFactorMissing(Forbidden):
+    """Who has a role of the platform has to set up a second factor first."""
+
+    code = "second_factor_missing"
 
 
 class NotFound(RecsaasError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -66,11 +65,20 @@ def looks_like_a_token(secret: str) -> bool:
 
 
 def claims_from(
-    now: datetime, *, member_id: str, version: int, session_id: str | None = None, seconds: int = TOKEN_SECONDS
+    now: datetime,
+    *,
+    member_id: str,
+    version: int,
+    shop: tuple[str, str] | None = None,
+    session_id: str | None = None,
+    seconds: int = TOKEN_SECONDS,
 ) -> Claims:
-    """Return claims that hold from `now` on."""
+    """Return claims that hold from `now` on; `shop` is the tenant and the role there."""
     issued = int(now.timestamp())
-    return Claims(sub=member_id, ver=version, sid=session_id, iat=issued, exp=issued + seconds)
+    tenant, role = shop or (None, None)
+    return Claims(
+        sub=member_id, ver=version, tenant=tenant, role=role, sid=session_id, iat=issued, exp=issued + seconds
+    )
 
 
 def signed(claims: Claims, key: SigningKey) -> str:

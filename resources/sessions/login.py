@@ -148,7 +148,7 @@ def _refusal(session: Session, member: MemberRow, login: Login, now: datetime) -
 def _chosen(
     shops: tuple[Membership, ...], wanted: TenantId | None, last: str | None
 ) -> tuple[Membership | None, Forbidden | None]:
-    """Return the shop to go to, or why there is none: the one that is named, that of last time, the first active one."""
+    """Return the shop to go to, or why there is none: the one named, that of last time, the first active one."""
     if wanted is not None:
         found = next((each for each in shops if each.tenant == wanted), None)
         return found, None if found is not None else Forbidden(

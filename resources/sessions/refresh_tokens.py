@@ -1,6 +1,6 @@
 """Refresh tokens: 7 days, each used once, stored as hashes. Those that followed from one log-in are a family.
 
-A token that comes a second time has been copied, or is asked with by a client that sent several requests at once. Within
+A token that comes a second time has been copied, or its client has sent several requests at once. Within
 `GRACE_SECONDS` of its first use, and from the address of that, it is answered with another token of the family; at any
 other time the family ends, and with it whoever has a copy.
 """
@@ -86,9 +86,7 @@ def refresh(db: ControlDb, token: str, client: Client, *, tenant: TenantId | Non
     return refreshed
 
 
-def _refresh(
-    session: Session, token: str, client: Client, tenant: TenantId | None, now: datetime
-) -> Refreshed | None:
+def _refresh(session: Session, token: str, client: Client, tenant: TenantId | None, now: datetime) -> Refreshed | None:
     hashed = hash_token(token)
     row = session.get(RefreshTokenRow, hashed)
     if row is None:

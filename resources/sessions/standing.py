@@ -33,6 +33,7 @@ class Standing:
         role: in that shop; None without one, and for somebody of the office who acts for it.
         permissions: in that shop.
         office_permissions: over all shops, by the role of the platform; empty while acting.
+        second_factor: whether the member logs in with a code, too.
         session_id: the family of refresh tokens, or of an own kind of session.
         acting: for whom somebody of the office acts.
         expires_at: when the token runs out, in seconds since 1970.
@@ -46,6 +47,7 @@ class Standing:
     permissions: frozenset[str]
     office_role: OfficeRole | None
     office_permissions: frozenset[str]
+    second_factor: bool
     session_id: str | None
     acting: Acting | None
     expires_at: float
@@ -59,6 +61,7 @@ def standing_of(session: Session, claims: Claims, *, now: datetime) -> Standing 
     named = claims.act.tenant if claims.act is not None else claims.tenant
     statement = (
         select(MemberRow, MembershipRow.role, TenantRow.status)
+        .select_from(MemberRow)
         .outerjoin(TenantRow, TenantRow.id == (named or ""))
         .outerjoin(
             MembershipRow, (MembershipRow.member_id == MemberRow.id) & (MembershipRow.tenant_id == (named or ""))
@@ -91,6 +94,7 @@ def standing_of(session: Session, claims: Claims, *, now: datetime) -> Standing 
         permissions=frozenset() if role is None else PERMISSIONS_OF_ROLE[tenant_role(role)],
         office_role=office,
         office_permissions=frozenset() if office is None else frozenset(PERMISSIONS_OF_OFFICE[office]),
+        second_factor=member.totp_confirmed_at is not None,
         session_id=claims.sid,
         acting=None,
         expires_at=float(claims.exp),
@@ -118,6 +122,7 @@ def _acting(
         permissions=permissions_while_acting(write=act.write),
         office_role=office,
         office_permissions=frozenset(),
+        second_factor=member.totp_confirmed_at is not None,
         session_id=claims.sid,
         acting=act,
         expires_at=float(claims.exp),

@@ -8,8 +8,8 @@ time are no more than one after the other.
 - **Account**, over all addresses that it was not logged in to from before: after 20 failures, one minute of rest after
   each further one, until there was none for 15 minutes.
 
-An address that somebody has logged in from of late is held by the first rule alone. So a stranger slows down log-ins from
-new addresses at most, and for a minute at a time; and colleagues behind one address do not stop each other.
+An address that somebody has logged in from of late is held by the first rule alone. So a stranger slows down log-ins
+from new addresses at most, and for a minute at a time; and colleagues behind one address do not stop each other.
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ def _too_many(rest: timedelta) -> TooManyAttempts:
     seconds = max(1, ceil(rest.total_seconds()))
     minutes = ceil(seconds / 60)
     return TooManyAttempts(
-        f"Too many attempts have failed. Wait {minutes} minute{'s' if minutes > 1 else ''} and try again, or have a link "
-        "to set a new password sent to you.",
+        f"Too many attempts have failed. Wait {minutes} minute{'s' if minutes > 1 else ''} and try again, or have a "
+        "link to set a new password sent to you.",
         retry_after=seconds,
     )
 

@@ -51,8 +51,8 @@ def sign_up(
     """
     if settings.signup_mode != "open":
         raise Forbidden(
-            "Nobody can sign up here without an invitation. Ask the operator of this service to make a shop for you, or "
-            "an owner of a shop for an invitation."
+            "Nobody can sign up here without an invitation. Ask the operator of this service to make a shop for you, "
+            "or an owner of a shop for an invitation."
         )
     email = one_email(wanted.login.email)
     check_new_id(wanted.shop.id)

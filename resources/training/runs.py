@@ -92,6 +92,8 @@ def note_end(db: ControlDb, tenant: TenantId, run_id: str, *, status: str, messa
             row = RunRow(run_id=run_id, tenant_id=tenant.value, metrics={}, code_version=code_version(), started_at=now)
             session.add(row)
         news = row.ended_at is None or row.status != status
+        if (row.status, row.message) == (status, STOPPED):
+            message = STOPPED  # whoever tells it again does not know why
         row.status, row.message, row.ended_at = status, message, now if news else row.ended_at
         if news:
             told: dict[str, JsonValue] = {"run_id": run_id, "status": status, "message": message}

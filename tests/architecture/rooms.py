@@ -47,7 +47,7 @@ FLOORS: Floors = {
         ("middleware", "recommending"),
         ("dependencies",),
         ("api", "demo"),
-        ("api.data", "api.site"),
+        ("api.accounts", "api.data", "api.site"),
         ("api.admin", "api.recommending", "api.tenancy"),
         ("app",),
         ("benchmarking", "service"),
