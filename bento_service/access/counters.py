@@ -80,9 +80,7 @@ class MonthlyCounter:
         name = store.name("quota", self.allowance.tenant.value, self.meter, self.month.name)
         written, kept = self.written, self.month.seconds_left(now) + _KEPT_SECONDS
         wanted = max(count, _LEASE)
-        answer = await store.ask(
-            lambda client: client.eval(_COUNT, 1, name, written, self.amount, count, wanted, kept)
-        )
+        answer = await store.ask(lambda client: client.eval(_COUNT, 1, name, written, self.amount, count, wanted, kept))
         if answer is None:
             return False
         taken, counted = int(answer[0]), int(answer[1])

@@ -18,7 +18,6 @@ from bento_service.http.errors import Busy
 from bento_service.scheduling.threads import Threads
 from bento_service.usage.metering import Metering
 from resources.base.errors import TenantNotFound
-from resources.base.tenant import TenantId
 from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
 from resources.plans.allowances import Allowance, allowance_of, allowances_of
@@ -214,9 +213,7 @@ class Standings:
         return Standing(allowance, rate, calls, events, self._headers(allowance, usage), limited)
 
     @staticmethod
-    def _counter(
-        allowance: Allowance, meter: Meter, written: int, waiting: int, month: Month
-    ) -> MonthlyCounter | None:
+    def _counter(allowance: Allowance, meter: Meter, written: int, waiting: int, month: Month) -> MonthlyCounter | None:
         amount = allowance.limits.of(meter)
         if amount is None or allowance.at_limit(meter) == "bill":
             return None
@@ -235,7 +232,9 @@ class Standings:
         for name, allowance in limited.items():
             looked = self._looks.get(name)
             due = looked is None or at - looked[0] >= _LOOK_SECONDS
-            new = {self._mark(use, name, now) for use in _monthly(allowance, usages.get(name)) if use.share} - self._told
+            new = {
+                self._mark(use, name, now) for use in _monthly(allowance, usages.get(name)) if use.share
+            } - self._told
             if due or new:
                 work.append((allowance, due))
         if not work:

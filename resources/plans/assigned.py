@@ -77,9 +77,7 @@ def list_overrides(session: Session, tenant: TenantId) -> tuple[Override, ...]:
     return tuple(_override(row) for row in rows)
 
 
-def put_override(
-    session: Session, tenant: TenantId, override: Override, *, by: Actor, now: datetime
-) -> Override:
+def put_override(session: Session, tenant: TenantId, override: Override, *, by: Actor, now: datetime) -> Override:
     """Make an exception, or change the one for this meter.
 
     Raises:

@@ -18,9 +18,7 @@ def count_items(uploaded: Iterable[tuple[datetime, pl.LazyFrame]], changes: Sequ
 
     `uploaded`: the accepted rows of each upload with its time, in order; a patch makes no item.
     """
-    frames = [
-        rows.select("item_id", pl.col(DELETED).fill_null(False), at=pl.lit(at, TIME)) for at, rows in uploaded
-    ]
+    frames = [rows.select("item_id", pl.col(DELETED).fill_null(False), at=pl.lit(at, TIME)) for at, rows in uploaded]
     told = [(item, action == "delete", at) for item, action, at in changes if action != "patch"]
     if told:
         schema = {"item_id": pl.String(), DELETED: pl.Boolean(), "at": TIME}

@@ -138,10 +138,11 @@ def rejected_csv(lake: Lake, tenant: TenantId, upload_id: str) -> Iterator[bytes
 def catalogue_size(
     store: TenantStore, *, uploaded: Sequence[pl.LazyFrame] = (), edits: Sequence[ItemEdit] = (), now: datetime = _NEVER
 ) -> int:
-    """Count the items that the tenant has, or would have with these rows of a file or these edits, received at `now`."""
+    """Count the items of the tenant, or those it would have with these rows of a file or edits, of `now`."""
     uploads = counting_uploads(store.db, store.tenant, kind=Kind.ITEMS.value)
-    scans = [(each.created_at, scan_accepted(store.lake, store.tenant, each.upload_id)) for each in reversed(uploads)]
-    changes = [*newest_item_changes(store.db, store.tenant), *((edit.item_id, edit.action, now) for edit in edits)]
+    scans = [(each.created_at, scan_accepted(store.lake, store.tenant, each.upload_id)) for each in uploads]
+    told = newest_item_changes(store.db, store.tenant, actions=("put", "delete"))
+    changes = [*told, *((edit.item_id, edit.action, now) for edit in edits)]
     return count_items([*scans, *((now, rows) for rows in uploaded)], changes)
 
 
