@@ -26,8 +26,10 @@ from bento_service.scheduling.threads import Threads
 from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
 from bento_service.telemetry.metrics import Metrics
+from bento_service.webhooks.sender import WebhookSender
 from bento_service.usage.metering import Metering
 from bento_service.workers.job_worker import JobWorker, RunJob
+from bento_service.workers.mail_worker import MailWorker
 from bento_service.workers.service_jobs import service_worker
 from resources.base.errors import Forbidden
 from resources.base.settings import Settings
@@ -78,6 +80,8 @@ class Services:
     usage: Metering
     upload_slots: UploadSlots
     job_worker: JobWorker
+    webhooks: WebhookSender
+    mail_worker: MailWorker
 
     def store(self, tenant: TenantId) -> TenantStore:
         """Return the stored data of one tenant."""
@@ -143,6 +147,8 @@ def make_services(
         usage=usage,
         upload_slots=UploadSlots(),
         job_worker=service_worker(settings, lake, db, clock, metrics, run_export=run_export),
+        webhooks=WebhookSender(settings, db, clock, metrics),
+        mail_worker=MailWorker(settings, db, clock),
     )
 
 

@@ -124,6 +124,8 @@ class RecsaasService:
         if not self._settings.lake_read_only:
             children().start()  # the first upload is not to wait for it
             services.job_worker.start()
+            services.webhooks.start()
+            services.mail_worker.start()
         services.usage.start()
         self._watch = asyncio.get_running_loop().create_task(services.releases.watch())
         _collect_rarely()
@@ -143,7 +145,9 @@ class RecsaasService:
             await asyncio.to_thread(self._services.decisions.close)
             await asyncio.to_thread(self._services.usage.stop)
             if not self._settings.lake_read_only:
+                await asyncio.to_thread(self._services.webhooks.stop)
                 await asyncio.to_thread(self._services.job_worker.stop)
+                await asyncio.to_thread(self._services.mail_worker.stop)
                 await asyncio.to_thread(children().stop)  # workers that were forked call nothing at their exit
             self._services.contexts.close()
             if self._services.shared is not None:

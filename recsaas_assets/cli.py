@@ -17,6 +17,7 @@ _COMMANDS = {
     "up": "recsaas_assets.commands.platform.up:up",
     "sample": "recsaas_assets.commands.data.sample:sample",
     "tenant": "recsaas_assets.commands.tenants.tenant:tenant",
+    "webhook": "recsaas_assets.commands.tenants.webhook:webhook",
     "upload": "recsaas_assets.commands.data.upload:upload",
     "uploads": "recsaas_assets.commands.data.uploads:uploads",
     "rejected": "recsaas_assets.commands.data.upload:rejected",

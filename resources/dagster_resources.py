@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from dagster import ConfigurableResource, DagsterInstance, InitResourceContext
 from dagster._core.errors import DagsterExecutionInterruptedError
-from pydantic import PrivateAttr
+from pydantic import JsonValue, PrivateAttr
 
 from resources.base.settings import Settings, load_settings
 from resources.base.tenant import TenantId
@@ -24,6 +24,7 @@ from resources.stores.locks import RunLock, run_lock
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TrainingSettings
 from resources.training.runs import note_stage
+from resources.webhooks.announcing import announce
 
 PARTITION_TAG = "dagster/partition"
 """The tag of a run of one tenant; its value is the id of the tenant. Dagster exports no name for it."""
@@ -162,10 +163,16 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
         """Whether a release that passes the gate goes live."""
         return self._job is None or self._job.request.auto_deploy
 
-    def note_release(self, version: str, *, live: bool) -> None:
-        """Note in the run's training job, if it has one, which release the run has written."""
+    def note_release(self, version: str, *, live: bool, reasons: Sequence[str]) -> None:
+        """Note in the run's training job, if it has one, which release the run has written, and tell the webhooks.
+
+        `reasons` are the gate's.
+        """
         if self._job is not None and self._is_ours(self._job):
             note_release(self.db, self._tenant, self._job.id, version=version, deployed=live)
+        told: dict[str, JsonValue] = {"version": version, "run_id": self._run_id, "reasons": list(reasons)}
+        with self.db.write() as session:
+            announce(session, self._tenant, "release.live" if live else "release.held", told, now=datetime.now(UTC))
 
     def stage(self, name: str) -> None:
         """Note in the control DB that the run has reached stage `name`.

@@ -37,6 +37,7 @@ from resources.base.errors import (
     QuotaUsedUp,
     RecsaasError,
     TooLarge,
+    TooManyAttempts,
     TooManyRequests,
     Unauthenticated,
     UploadRefused,
@@ -257,7 +258,8 @@ def answer_to(error: RecsaasError, request_id: str) -> Response:
         if not isinstance(error, CorruptArtifact):
             return internal_error(request_id)
     code = error.reason if isinstance(error, UploadRefused) else error.code
-    wait = {"Retry-After": str(error.retry_after)} if isinstance(error, RateLimited | Busy | QuotaUsedUp) else None
+    timed = (RateLimited, Busy, TooManyAttempts, QuotaUsedUp)
+    wait = {"Retry-After": str(error.retry_after)} if isinstance(error, timed) else None
     return error_response(
         status, code=code, message=error.message, details=error.details, request_id=request_id, headers=wait
     )

@@ -76,6 +76,8 @@ class Metrics:
             ("outcome",),
             buckets=_JOB_BUCKETS,
         )
+        webhooks = counter("recsaas_webhook_tries_total", "Tries to deliver a webhook, by outcome.", ("outcome",))
+        self._webhooks = {worked: webhooks.labels("delivered" if worked else "failed") for worked in (True, False)}
         self._loads = counter("recsaas_release_loads_total", "Attempts to load a release.", ("outcome",))
         self._loaded = gauge("recsaas_releases_loaded", "Releases in memory.")
         self._tenant_bytes = gauge(
@@ -140,6 +142,10 @@ class Metrics:
     def upload_job(self, *, outcome: str, seconds: float) -> None:
         """Note that an upload job is finished."""
         self._upload_job_seconds.labels(outcome).observe(seconds)
+
+    def webhook(self, *, worked: bool) -> None:
+        """Note a try to deliver a webhook."""
+        self._webhooks[worked].inc()
 
     def release_bytes(self, tenant: str, *, added: int) -> None:
         """Note that the memory of a tenant's releases has grown, or shrunk when `added` is negative."""

@@ -5,6 +5,8 @@ RecsaasError
 │   ├── UploadRefused       the file cannot be read at all
 │   └── NothingToTrainOn      a tenant's data say nothing that a model could learn yet
 ├── Unauthenticated         no or bad credential
+│   ├── LoginRefused        wrong e-mail or password, whichever
+│   └── SecondFactorRequired
 ├── Forbidden               known, but not allowed
 ├── NotFound
 │   ├── TenantNotFound
@@ -20,7 +22,8 @@ RecsaasError
 ├── Conflict
 ├── TooLarge
 ├── TooManyRequests         over a limit that time lifts
-│   └── QuotaUsedUp           a limit of the plan, until the month ends
+│   ├── TooManyAttempts     of logging in
+│   └── QuotaUsedUp         a limit of the plan, until the month ends
 ├── QuotaExceeded           over a limit of the plan that a larger one lifts
 ├── NotInPlan               the plan does not have this feature
 ├── NotReady                try again later
@@ -85,6 +88,25 @@ class Unauthenticated(RecsaasError):
     """No credential, or one that is not valid."""
 
     code = "unauthenticated"
+
+
+class LoginRefused(Unauthenticated):
+    """The e-mail or the password is wrong; nobody is told which.
+
+    `wait_seconds`: how long the answer is held back, the longer the more often it was wrong.
+    """
+
+    code = "wrong_login"
+
+    def __init__(self, *, wait_seconds: float) -> None:
+        super().__init__("The e-mail address or the password is wrong. Check both, or set a new password.")
+        self.wait_seconds = wait_seconds
+
+
+class SecondFactorRequired(Unauthenticated):
+    """The password is right, and the six digits of the second factor are missing."""
+
+    code = "second_factor_required"
 
 
 class Forbidden(RecsaasError):
@@ -175,6 +197,16 @@ class TooManyRequests(RecsaasError):
     """A limit is reached that time lifts."""
 
     code = "too_many_requests"
+
+
+class TooManyAttempts(TooManyRequests):
+    """Too many log-ins have failed; `retry_after` says when the next one is looked at, in seconds."""
+
+    code = "too_many_attempts"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class QuotaUsedUp(TooManyRequests):

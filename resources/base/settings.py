@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -137,6 +138,25 @@ class Settings(BaseSettings):
     training_device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$", description="Where models are trained.")
     training_processes: int = Field(default=1, ge=1, le=64, description="Processes that train one model together.")
     bench_data: str = Field(default="", description="Public data sets for benchmarks; empty: beside the checkout.")
+    webhook_private: bool = Field(
+        default=False,
+        description="Webhooks may lead to http and to addresses that are not of the internet: for tests, and for a "
+        "network in which every tenant is trusted.",
+    )
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/?#]+/?)?$",
+        description="Address under which people reach the service, for links in mails. Empty: the one it binds to.",
+    )
+    smtp_url: str = Field(
+        default="",
+        repr=False,
+        pattern=r"^(smtps?://\S+)?$",
+        description="Mail server: smtp[s]://user:password@host:port/?from=…&starttls=…&ca=…. Empty: mails are files.",
+    )
+    office_second_factor: Literal["off", "required"] = Field(
+        default="off", description="Whether people of the platform have to log in with a second factor."
+    )
     cors_origins: str = Field(
         default="",
         pattern=r"^(\*|https?://[^\s/,*]+/?(\s*,\s*https?://[^\s/,*]+/?)*)?$",
@@ -165,6 +185,19 @@ class Settings(BaseSettings):
     def tenant_rate(self) -> float:
         """Requests a second that one tenant may send, resolved; 0: any number."""
         return self.rate_limit if self.rate_limit is not None else RATE_PER_WORKER * self.service_workers
+
+    @property
+    def site_url(self) -> str:
+        """Address of the pages, without a slash at the end, resolved."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = "127.0.0.1" if self.host in ("", "0.0.0.0", "::") else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.service_port}"
+
+    @property
+    def outbox(self) -> Path:
+        """Folder of the mails that no server is set up for."""
+        return self.home / "outbox"
 
     @property
     def scratch(self) -> Path:

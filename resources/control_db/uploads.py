@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import JsonValue
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -15,6 +16,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.uploads import UploadRow
 from resources.control_db.tenants import get_tenant, take_turns
+from resources.webhooks.announcing import announce
 
 _COUNTS = and_(UploadRow.withdrawn_at.is_(None), UploadRow.set_aside_at.is_(None))
 
@@ -75,6 +77,7 @@ def record_upload(db: ControlDb, record: UploadRecord) -> UploadRecord:
         with db.write() as session:
             take_turns(session, record.tenant)  # numbers become visible in their order
             session.add(row)
+            announce(session, record.tenant, "upload.checked", _announced(record), now=record.created_at)
     except IntegrityError:
         get_tenant(db, record.tenant)
         return get_upload(db, record.tenant, record.upload_id)
@@ -183,6 +186,19 @@ def _note_first_run(
     named = (UploadRow.tenant_id == tenant.value, UploadRow.upload_id.in_(upload_ids))
     with db.write() as session:
         session.execute(update(UploadRow).where(*named, column.is_(None)).values({column: run_id}))
+
+
+def _announced(record: UploadRecord) -> dict[str, JsonValue]:
+    return {
+        "upload_id": record.upload_id,
+        "kind": record.kind,
+        "filename": record.filename,
+        "source": record.source,
+        "status": record.status,
+        "rows_accepted": record.rows_accepted,
+        "rows_rejected": record.rows_rejected,
+        "rows_duplicate": record.rows_duplicate,
+    }
 
 
 def _row(session: Session, tenant: TenantId, upload_id: str) -> UploadRow:

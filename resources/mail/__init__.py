@@ -1,1 +1,1 @@
-"""Mails: a template and its values go into a queue of the control DB, from which the service sends them."""
+"""Mails of the platform: templates, the queue in the control DB, and the two ways out: a mail server, or a folder."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
+from pydantic import JsonValue
 from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
@@ -22,6 +23,7 @@ from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tenants import take_turns
 from resources.jobs.kinds.training import end_jobs_of_run, is_training_of
 from resources.tenants.training_request import TrainingKind
+from resources.webhooks.announcing import announce
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,11 @@ def note_end(db: ControlDb, tenant: TenantId, run_id: str, *, status: str, messa
         if row is None:
             row = RunRow(run_id=run_id, tenant_id=tenant.value, metrics={}, code_version=code_version(), started_at=now)
             session.add(row)
-        if row.ended_at is None or row.status != status:
-            row.ended_at = now
-        row.status, row.message = status, message
+        news = row.ended_at is None or row.status != status
+        row.status, row.message, row.ended_at = status, message, now if news else row.ended_at
+        if news:
+            told: dict[str, JsonValue] = {"run_id": run_id, "status": status, "message": message}
+            announce(session, tenant, "training.finished", told, now=now)
         end_jobs_of_run(session, run_id, status=status, message=message, now=row.ended_at or now)
 
 

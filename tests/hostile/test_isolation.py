@@ -67,6 +67,9 @@ def owned(green: httpx.Client) -> Owned:
     erasure = made(green.delete("/api/v1/users/someone-else"))
     made(green.put("/api/v1/mappings/items", json={"columns": {SECRET: "ignore"}}))
     key = made(green.post("/api/v1/api-keys", json={"name": SECRET, "scopes": ["recommendations:read"]}))
+    hook = {"url": f"https://{SECRET}.example.com/hook", "description": SECRET}
+    webhook = made(green.post("/api/v1/webhooks", json=hook))
+    delivery = made(green.post(f"/api/v1/webhooks/{webhook['id']}/test"))
     ids = {
         "upload_id": upload["upload_id"],
         "job_id": job["job_id"],
@@ -78,6 +81,8 @@ def owned(green: httpx.Client) -> Owned:
         "user_id": EVENT["user_id"],
         "erasure_id": erasure["erasure_id"],
         "key_id": key["id"],
+        "webhook_id": webhook["id"],
+        "delivery_id": delivery["id"],
     }
     deadline = time.monotonic() + JOB_SECONDS
     while made(green.get(f"/api/v1/uploads/jobs/{ids['job_id']}"))["status"] in ("queued", "checking"):
@@ -106,6 +111,13 @@ NOT_FOUND = {
     ("DELETE", "/api/v1/training/{job_id}"),
     ("GET", "/api/v1/erasures/{erasure_id}"),
     ("DELETE", "/api/v1/api-keys/{key_id}"),
+    ("GET", "/api/v1/webhooks/{webhook_id}"),
+    ("PATCH", "/api/v1/webhooks/{webhook_id}"),
+    ("DELETE", "/api/v1/webhooks/{webhook_id}"),
+    ("POST", "/api/v1/webhooks/{webhook_id}/rotate-secret"),
+    ("POST", "/api/v1/webhooks/{webhook_id}/test"),
+    ("GET", "/api/v1/webhooks/{webhook_id}/deliveries"),
+    ("POST", "/api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/retry"),
 }
 """Routes with an id that belongs to one tenant: another's is not found."""
 LISTS = {
@@ -117,6 +129,7 @@ LISTS = {
     ("GET", "/api/v1/data-quality"),
     ("GET", "/api/v1/readiness"),
     ("GET", "/api/v1/api-keys"),
+    ("GET", "/api/v1/webhooks"),
     ("GET", "/api/v1/mappings/{kind}"),
 }
 """Routes that show all that a tenant has of something."""

@@ -7,6 +7,7 @@ import os
 from datetime import UTC, datetime
 
 import click
+from pydantic import JsonValue
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
@@ -14,6 +15,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.release.pointer import Pointer, PointerMove
 from resources.release.store import ReleaseStore, ReleaseSummary
+from resources.webhooks.announcing import announce
 
 
 @click.group()
@@ -99,6 +101,7 @@ def show(tenant_id: TenantId, version: str | None, as_json: bool) -> None:
 def promote(tenant_id: TenantId, version: str, reason: str, as_json: bool) -> None:
     """Make VERSION the live release."""
     pointer = _store(tenant_id).promote(version, now=datetime.now(UTC), actor=_actor(), reason=reason)
+    _announce(tenant_id, pointer)
     _say(tenant_id, pointer, as_json)
 
 
@@ -113,6 +116,7 @@ def rollback(tenant_id: TenantId, reason: str, yes: bool, as_json: bool) -> None
     if not yes:
         click.confirm(f"Roll tenant {tenant_id} back from release {store.current()}?", abort=True, err=True)
     pointer = store.rollback(now=datetime.now(UTC), actor=_actor(), reason=reason)
+    _announce(tenant_id, pointer)
     _say(tenant_id, pointer, as_json)
 
 
@@ -127,6 +131,13 @@ def _store(tenant: TenantId) -> ReleaseStore:
     site = Installation()
     get_tenant(site.db, tenant)
     return ReleaseStore(site.lake.tenant(tenant))
+
+
+def _announce(tenant: TenantId, pointer: Pointer) -> None:
+    move = pointer.history[-1]
+    told: dict[str, JsonValue] = {"version": pointer.version, "run_id": None, "reasons": [move.reason]}
+    with Installation().db.write() as session:
+        announce(session, tenant, "release.live", told, now=move.at)
 
 
 def _newest_moves(store: ReleaseStore) -> dict[str, PointerMove]:

@@ -103,7 +103,7 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     goes_live = candidate.verdict.outcome != "hold" and tenant_run.auto_deploy
     if goes_live:
         store.promote(manifest.version, now=now, actor=f"run {tenant_run.run_id}")
-    tenant_run.note_release(manifest.version, live=goes_live)
+    tenant_run.note_release(manifest.version, live=goes_live, reasons=candidate.verdict.reasons)
     mark_retrained(tenant_run.db, tenant_run.tenant_id, tenant_run.run_id)
     return MaterializeResult(
         metadata={

@@ -12,6 +12,11 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _endpoints()
+    _deliveries()
+
+
+def _endpoints() -> None:
     op.create_table(
         "webhook_events",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -49,6 +54,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_webhooks_tenant_id"), "webhooks", ["tenant_id"], unique=False)
+
+
+def _deliveries() -> None:
     op.create_table(
         "webhook_deliveries",
         sa.Column("id", sa.String(length=40), nullable=False),

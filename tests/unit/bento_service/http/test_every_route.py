@@ -29,6 +29,7 @@ SAMPLES: dict[str, Any] = {
     "name": "a key",
     "scopes": ["recommendations:read"],
     "requests": [{"user_id": "u1"}],
+    "url": "https://shop.example.com/hook",
     "title": "Title",
     "category": "Audio",
     "price": 5.0,
@@ -57,7 +58,14 @@ def of_shop(client: Client, shop: Shop) -> dict[str, str]:
     rule = client.post("/api/v1/rules", json=RULE, headers=shop.headers).json()["id"]
     answer = client.post("/api/v1/recommendations", json={"user_id": "u1"}, headers=shop.headers).json()
     write_json(shop.lake.tenant(shop.tenant).trained_model, {})
-    named = {"user_id": "u1", "item_id": "b1", "rule_id": rule, "recommendation_id": answer["recommendation_id"]}
+    hook = client.post("/api/v1/webhooks", json={"url": SAMPLES["url"]}, headers=shop.headers).json()["id"]
+    named = {
+        "webhook_id": hook,
+        "user_id": "u1",
+        "item_id": "b1",
+        "rule_id": rule,
+        "recommendation_id": answer["recommendation_id"],
+    }
     return {**named, "kind": "interactions"}
 
 

@@ -1,0 +1,1 @@
+"""Bodies of the routes in `api/admin/`."""

@@ -1,0 +1,163 @@
+"""Logging in by e-mail, password and, where there is one, a second factor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
+
+from resources.access.actor import Actor
+from resources.audit.entries import Change, record
+from resources.base.errors import Conflict, FieldProblem, Forbidden, InvalidInput, LoginRefused, RecsaasError
+from resources.base.tenant import TenantId
+from resources.control_db.engine import ControlDb
+from resources.control_db.tables.people import MemberRow
+from resources.mail.queue import queue_mail
+from resources.people.members import end_everything, hold_member, member_by_email, member_by_id, one_email
+from resources.people.memberships import Membership, memberships_of
+from resources.people.passwords import hash_password, renewed_hash, verify_password
+from resources.people.second_factor import check_second_factor
+from resources.sessions.refresh_tokens import Client, last_tenant
+from resources.sessions.throttle import Attempt, admit, forget, give_back
+
+Result = TypeVar("Result")
+Begin = Callable[[Session, MemberRow, Membership | None], Result]
+"""What begins with a log-in, in its transaction: a family of refresh tokens, or the session of a browser."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What somebody shows to log in. `tenant`: the shop to go to, else the one of last time, or the first."""
+
+    email: str
+    password: str = field(repr=False)
+    client: Client
+    code: str | None = field(default=None, repr=False)
+    tenant: TenantId | None = None
+
+
+def log_in(db: ControlDb, login: Login, begin: Begin[Result], *, now: datetime) -> Result:
+    """Check what is shown, and begin whatever goes with being logged in.
+
+    An address that nobody has and a wrong password have the same answer and the same work: one hash is computed, and as
+    much is read and written.
+
+    Raises:
+        LoginRefused: address or password are wrong, or the six digits are.
+        SecondFactorRequired: the six digits are missing.
+        TooManyAttempts: too many have failed.
+        Forbidden: the person is suspended, or does not belong to `tenant`.
+        InvalidInput: the address is none.
+    """
+    attempt, member_id = check_password(db, login, now=now)
+    with db.write() as session:
+        member = hold_member(session, member_id)
+        refusal = _refusal(session, member, login, now)
+        if refusal is None:
+            forget(session, attempt, now=now)
+            shops = memberships_of(session, member.id)
+            membership, refusal = _chosen(shops, login.tenant, last_tenant(session, member.id))
+        elif not isinstance(refusal, LoginRefused):
+            give_back(session, attempt)
+        if refusal is None:
+            renewed = renewed_hash(member.password_hash or "", login.password)
+            member.password_hash = renewed or member.password_hash
+            member.last_login_at = now
+            change = Change(action="session.begin", object_kind="member", object_id=member.id)
+            shop = None if membership is None else membership.tenant
+            record(session, login.client.actor(member), change, tenant=shop, now=now)
+            return begin(session, member, membership)
+    if isinstance(refusal, LoginRefused):
+        raise LoginRefused(wait_seconds=attempt.wait_seconds)
+    raise refusal
+
+
+def check_password(db: ControlDb, login: Login, *, now: datetime) -> tuple[Attempt, str]:
+    """Return the attempt, which is counted, and the id of the member whose password it is.
+
+    Raises:
+        LoginRefused, TooManyAttempts, InvalidInput: as `log_in`.
+    """
+    email = one_email(login.email)
+    with db.write() as session:
+        attempt = admit(session, email, login.client.address, now=now)
+        member = member_by_email(session, email)
+        hashed = None if member is None else member.password_hash
+    if verify_password(hashed, login.password) and member is not None:
+        return attempt, member.id
+    with db.write() as session:
+        record(session, _stranger(login.client), _refused(attempt), tenant=None, now=now)
+    raise LoginRefused(wait_seconds=attempt.wait_seconds)
+
+
+def change_password(
+    db: ControlDb, member_id: str, current: str, new: str, begin: Begin[Result], client: Client, *, now: datetime
+) -> Result:
+    """Give a member a new password, which ends all tokens and sessions of theirs, and begin a new one.
+
+    Raises:
+        LoginRefused: the current password is wrong; it counts as a failed log-in.
+        TooManyAttempts: too many have failed.
+        InvalidInput: the new password is not good enough, or the one there was.
+        Conflict: the person has no password.
+    """
+    with db.read() as session:
+        member = member_by_id(session, member_id)
+    if member.password_hash is None:
+        raise Conflict("You log in without a password. To set one, have a link sent to you: forgotten password.")
+    hashed = hash_password(new, email=member.email)
+    attempt, _ = check_password(db, Login(member.email, current, client), now=now)
+    if verify_password(member.password_hash, new):
+        told = "is the one that you have; take another"
+        raise InvalidInput(f"The new password {told}.", details=(FieldProblem("new_password", told),))
+    with db.write() as session:
+        row = hold_member(session, member_id)
+        forget(session, attempt, now=now)
+        row.password_hash = hashed
+        end_everything(row)
+        change = Change(action="member.password", object_kind="member", object_id=row.id)
+        record(session, client.actor(row), change, tenant=None, now=now)
+        values = {"name": row.name, "email": row.email}
+        queue_mail(session, row.email, "password_changed", values, tenant=None, now=now)
+        shops = memberships_of(session, row.id)
+        membership, _ = _chosen(shops, None, last_tenant(session, row.id))
+        return begin(session, row, membership)
+
+
+def _refusal(session: Session, member: MemberRow, login: Login, now: datetime) -> RecsaasError | None:
+    """Return why somebody who knows the password does not get in."""
+    if member.status != "active":
+        return Forbidden("Your account is suspended. Ask the operator of this service to resume it.")
+    return check_second_factor(session, member, login.code, now=now)
+
+
+def _chosen(
+    shops: tuple[Membership, ...], wanted: TenantId | None, last: str | None
+) -> tuple[Membership | None, Forbidden | None]:
+    """Return the shop to go to, or why there is none: the one that is named, that of last time, the first active one."""
+    if wanted is not None:
+        found = next((each for each in shops if each.tenant == wanted), None)
+        return found, None if found is not None else Forbidden(
+            f"You do not belong to {wanted}. Leave tenant_id out, and the answer lists the shops that you belong to."
+        )
+    ordered = sorted(shops, key=lambda each: (each.tenant_status != "active", each.tenant.value != last))
+    return (ordered[0] if ordered else None), None
+
+
+def _refused(attempt: Attempt) -> Change:
+    # Whoever guesses may have typed anything, a password in place of the address as well: neither is kept.
+    return Change(action="login.refuse", object_kind="login", object_id="-", after={"failures": attempt.failures})
+
+
+def _stranger(client: Client) -> Actor:
+    return Actor(
+        kind="system",
+        id="login",
+        name="login",
+        source="api",
+        address=client.address,
+        request_id=client.request_id,
+    )
