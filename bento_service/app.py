@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
-from bento_service.api.admin import api_keys, rules, tenants, training, webhooks
+from bento_service.api.admin import api_keys, plans, rules, tenants, training, webhooks
 from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget
@@ -21,9 +21,9 @@ from bento_service.http.cors import ApiCors, origins_of
 from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
 from bento_service.http.query import QueryNames
-from bento_service.middleware import RequestMiddleware, Routing
-from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.middleware import Notes, RequestMiddleware, Routing
+from bento_service.schemas.admin.plans import OverrideBody, PlanBody, PlanChoice, PlanWish
+from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
@@ -71,6 +71,10 @@ BODIES: tuple[type[BaseModel], ...] = (
     TrainRequest,
     ReindexRequest,
     ApiKeyBody,
+    PlanBody,
+    PlanChoice,
+    PlanWish,
+    OverrideBody,
     WebhookBody,
     WebhookPatch,
 )
@@ -90,6 +94,7 @@ _MODULES = (
     api_keys,
     tenants,
     webhooks,
+    plans,
     data_quality,
     health,
     docs,

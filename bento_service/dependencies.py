@@ -26,8 +26,8 @@ from bento_service.scheduling.threads import Threads
 from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
 from bento_service.telemetry.metrics import Metrics
-from bento_service.webhooks.sender import WebhookSender
 from bento_service.usage.metering import Metering
+from bento_service.webhooks.sender import WebhookSender
 from bento_service.workers.job_worker import JobWorker, RunJob
 from bento_service.workers.mail_worker import MailWorker
 from bento_service.workers.service_jobs import service_worker
