@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 from bento_service.api.admin import api_keys, rules, training, webhooks
 from bento_service.api.accounts import login, me
 from bento_service.api.admin import api_keys, rules, tenants, training, webhooks
+from bento_service.api.admin import api_keys, plans, rules, tenants, training, webhooks
 from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget
@@ -37,6 +38,8 @@ from bento_service.schemas.accounts import (
     RefreshBody,
     SignupBody,
 )
+from bento_service.middleware import Notes, RequestMiddleware, Routing
+from bento_service.schemas.admin.plans import OverrideBody, PlanBody, PlanChoice, PlanWish
 from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
@@ -95,6 +98,10 @@ BODIES: tuple[type[BaseModel], ...] = (
     LogoutBody,
     PasswordChangeBody,
     MePatch,
+    PlanBody,
+    PlanChoice,
+    PlanWish,
+    OverrideBody,
     WebhookBody,
     WebhookPatch,
 )
@@ -118,6 +125,7 @@ _MODULES = (
     stopping,
     tenant_exports,
     webhooks,
+    plans,
     data_quality,
     health,
     docs,

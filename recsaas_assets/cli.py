@@ -18,6 +18,7 @@ _COMMANDS = {
     "sample": "recsaas_assets.commands.data.sample:sample",
     "tenant": "recsaas_assets.commands.tenants.tenant:tenant",
     "webhook": "recsaas_assets.commands.tenants.webhook:webhook",
+    "plan": "recsaas_assets.commands.tenants.plan:plan",
     "upload": "recsaas_assets.commands.data.upload:upload",
     "uploads": "recsaas_assets.commands.data.uploads:uploads",
     "rejected": "recsaas_assets.commands.data.upload:rejected",

@@ -149,9 +149,15 @@ async def authenticated(request: Request, services: Services) -> Principal:
     state = request.scope["state"]
     tenant = state["tenant"] = key.tenant.value
     state["key_id"] = key.id
-    await services.limits.count(state, cost_of(request.scope["method"], request.scope["route"].path_format))
+    standing = services.standings.fresh(tenant) or await services.standings.find(tenant)
+    if standing.limited:
+        state["standing"] = standing
+    method, path = request.scope["method"], request.scope["route"].path_format
+    await services.limits.count(state, cost_of(method, path))
     if key.tenant_status != "active":
         raise Forbidden(await services.threads.keys.run(tenant, stopped_words, services.db, key.tenant))
+    if standing.calls is not None:
+        await services.standings.count_call(state, method, path)
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
     await services.turns.take(tenant)
@@ -163,14 +169,16 @@ async def _member_of_shop(request: Request, services: Services, token: str) -> P
     standing = await _standing(request, services, token)
     if standing.tenant is None:
         raise Forbidden("You belong to no shop. Sign one up, or have an owner of a shop invite you.")
+    permissions = standing.permissions
     if standing.tenant_status != "active":
-        raise Forbidden(
-            f"Tenant {standing.tenant} is {standing.tenant_status}. Ask the operator of this service to resume it."
-        )
+        if standing.tenant_status != "suspended" or request.scope["method"] not in _READING:
+            tenant = standing.tenant
+            raise Forbidden(await services.threads.keys.run(tenant.value, stopped_words, services.db, tenant))
+        permissions -= {_ANSWERS}  # people may look at what they have, and nobody is answered
     acting = standing.acting
     return Principal(
         tenant=standing.tenant,
-        scopes=standing.permissions,
+        scopes=permissions,
         key_id=standing.member_id,
         kind="member" if acting is None else "office",
         name=standing.email,

@@ -270,7 +270,9 @@ def _row_to_change(session: Session, tenant: TenantId) -> TenantRow:
     return row
 
 
-def _note(session: Session, by: Actor, action: str, row: TenantRow, before: Mapping[str, JsonValue], now: datetime) -> None:
+def _note(
+    session: Session, by: Actor, action: str, row: TenantRow, before: Mapping[str, JsonValue], now: datetime
+) -> None:
     after = shown(row)
     if after != before:
         change = Change(action=action, object_kind="tenant", object_id=row.id, before=before, after=after)

@@ -68,7 +68,9 @@ def allowances_of(session: Session, tenants: Collection[str], *, now: datetime) 
         overrides.setdefault(row.tenant_id, {})[row.meter] = row.amount
     plans = _plans(session, {plan or DEFAULT_PLAN for plan in chosen.values()})
     return {
-        name: Allowance.of(TenantId(name), plans.get(plan or DEFAULT_PLAN, plans[DEFAULT_PLAN]), overrides.get(name, {}))
+        name: Allowance.of(
+            TenantId(name), plans.get(plan or DEFAULT_PLAN, plans[DEFAULT_PLAN]), overrides.get(name, {})
+        )
         for name, plan in chosen.items()
     }
 

@@ -15,7 +15,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.tables.plans import PlanRequestRow, QuotaOverrideRow
 from resources.control_db.tables.tenants import TenantRow
 from resources.plans.allowances import RATE
-from resources.plans.model import METERS, Plan
+from resources.plans.model import DEFAULT_PLAN, METERS, Plan
 from resources.plans.plans import find_plan
 
 MAX_REASON = 500
@@ -38,27 +38,27 @@ class Override:
         return {"meter": self.meter, "amount": self.amount, "reason": self.reason, "ends_at": ends}
 
 
-def put_on_plan(session: Session, tenant: TenantId, plan_id: str, *, by: Actor, now: datetime) -> Plan:
-    """Put a tenant on a plan, which answers what it has asked for. Again the same changes nothing.
+def put_on_plan(session: Session, tenant: TenantId, plan_id: str | None, *, by: Actor, now: datetime) -> Plan:
+    """Put a tenant on a plan, None: the default one; it answers what was asked for. Again the same changes nothing.
 
     Raises:
         TenantNotFound, NotFound: there is no such tenant, or no such plan.
     """
     row = _tenant(session, tenant)
-    plan = find_plan(session, plan_id)
-    before, row.plan = row.plan, plan.id
+    plan = find_plan(session, plan_id or DEFAULT_PLAN)
+    before, row.plan = row.plan, plan_id
     session.execute(
         update(PlanRequestRow)
         .where(PlanRequestRow.tenant_id == tenant.value, PlanRequestRow.done_at.is_(None))
         .values(done_at=now)
     )
-    if before != plan.id:
+    if before != plan_id:
         change = Change(
             action="tenant.plan",
             object_kind="tenant",
             object_id=tenant.value,
             before={"plan": before},
-            after={"plan": plan.id},
+            after={"plan": plan_id},
         )
         record(session, by, change, tenant=tenant, now=now)
     return plan
@@ -77,9 +77,7 @@ def list_overrides(session: Session, tenant: TenantId) -> tuple[Override, ...]:
     return tuple(_override(row) for row in rows)
 
 
-def put_override(
-    session: Session, tenant: TenantId, override: Override, *, by: Actor, now: datetime
-) -> Override:
+def put_override(session: Session, tenant: TenantId, override: Override, *, by: Actor, now: datetime) -> Override:
     """Make an exception, or change the one for this meter.
 
     Raises:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from resources.access.actor import Actor
 from resources.audit.entries import Change, record
-from resources.base.errors import Conflict
+from resources.base.errors import Conflict, NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tables.people import MemberRow
 from resources.control_db.tables.plans import PlanRequestRow
@@ -30,6 +30,8 @@ def ask_for_plan(
         TenantNotFound: there is no such tenant.
     """
     plan = find_plan(session, plan_id)
+    if not plan.offered:
+        raise NotFound(f"The plan {plan.name} is not offered; GET /api/v1/plan lists those that are.")
     current = allowance_of(session, tenant, now=now).plan
     if plan.id == current.id:
         raise Conflict(f"This shop is on the plan {plan.name} already.")

@@ -61,7 +61,7 @@ def use_of(session: Session, allowance: Allowance, *, now: datetime) -> tuple[Me
     usage = monthly_use(session, [tenant.value], now=now).get(tenant.value, Usage())
     stored = stored_by(session, tenant, until=now.date())
     day = stored.day if stored is not None else None
-    plain = {
+    plain: dict[Meter, tuple[int, date | None]] = {
         "items": (stored.items if stored is not None else 0, day),
         "users": (stored.users if stored is not None else 0, day),
         "storage_bytes": (stored.storage_bytes if stored is not None else 0, day),
@@ -72,7 +72,7 @@ def use_of(session: Session, allowance: Allowance, *, now: datetime) -> tuple[Me
     for meter, used in monthly_figures(usage).items():
         found.append(_forecast(MeterUse(meter, used, allowance.limits.of(meter)), month, now))
     for meter, (used, as_of) in plain.items():
-        found.append(MeterUse(meter, used, allowance.limits.of(meter), as_of))  # type: ignore[arg-type]
+        found.append(MeterUse(meter, used, allowance.limits.of(meter), as_of))
     return tuple(found)
 
 

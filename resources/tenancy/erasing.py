@@ -164,7 +164,9 @@ class TenantEraser:
         with self.db.read() as session:
             working = session.scalar(select(JobRow.id).where(JobRow.tenant_id == job.tenant.value, *busy).limit(1))
         if working is not None:
-            raise Conflict(f"Job {working} of tenant {job.tenant} is still being worked on; the erasure goes on after it.")
+            raise Conflict(
+                f"Job {working} of tenant {job.tenant} is still being worked on; the erasure goes on after it."
+            )
 
     def _begun(self, erasure: TenantErasure) -> bool:
         """Retire the tenant, unless its erasure was undone or put off."""

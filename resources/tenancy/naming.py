@@ -15,9 +15,52 @@ from resources.control_db.tables.tenants import TenantRow
 from resources.uploads.normalising.currencies import is_currency
 
 RESERVED = frozenset(
-    "about account accounts admin api app assets auth billing blog cdn dashboard docs events health healthz help "
-    "internal invite livez login logout mail metrics new none null office openapi platform public readyz recommend "
-    "recsaas reset root shop signup static status support system undefined www".split()
+    [
+        "about",
+        "account",
+        "accounts",
+        "admin",
+        "api",
+        "app",
+        "assets",
+        "auth",
+        "billing",
+        "blog",
+        "cdn",
+        "dashboard",
+        "docs",
+        "events",
+        "health",
+        "healthz",
+        "help",
+        "internal",
+        "invite",
+        "livez",
+        "login",
+        "logout",
+        "mail",
+        "metrics",
+        "new",
+        "none",
+        "null",
+        "office",
+        "openapi",
+        "platform",
+        "public",
+        "readyz",
+        "recommend",
+        "recsaas",
+        "reset",
+        "root",
+        "shop",
+        "signup",
+        "static",
+        "status",
+        "support",
+        "system",
+        "undefined",
+        "www",
+    ]
 )
 """Ids that stand, or may come to stand, in addresses of the platform itself."""
 PROPOSALS = 3

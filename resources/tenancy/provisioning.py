@@ -22,7 +22,6 @@ from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tenants import (
     Tenant,
     add_tenant,
-    get_tenant,
     named,
     record_of,
     row_of_tenant,
@@ -153,7 +152,9 @@ def edit_tenant(db: ControlDb, tenant: TenantId, edit: TenantEdit, *, by: Actor,
             shown(row) | {"settings": after_settings.model_dump(mode="json")},
         )
         if change is not None:
-            made = Change(action="tenant.edit", object_kind="tenant", object_id=row.id, before=change[0], after=change[1])
+            made = Change(
+                action="tenant.edit", object_kind="tenant", object_id=row.id, before=change[0], after=change[1]
+            )
             record(session, by, made, tenant=tenant, now=now)
         return record_of(row)
 

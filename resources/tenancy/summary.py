@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from resources.control_db.engine import ControlDb
 from resources.control_db.tables.events import EventRow
 from resources.control_db.tables.keys import ApiKeyRow
 from resources.control_db.tables.people import MembershipRow

@@ -25,6 +25,7 @@ FLOORS: Floors = {
         ("merchandising", "ranker"),
         ("control_db.tables",),
         ("audit", "mail", "usage", "webhooks"),
+        ("plans",),
         ("control_db", "decisions"),
         ("jobs", "people", "stores", "webhooks.endpoints"),
         ("events", "jobs.kinds", "sessions", "uploads.contract"),

@@ -32,6 +32,7 @@ from resources.jobs.kinds.training import (
     get_training_job,
     list_training_jobs,
 )
+from resources.plans.checks import check_feature, check_training
 from resources.release.manifest import ReleaseManifest
 from resources.release.store import ReleaseStore
 from resources.tenants.hyperparameters import own_hyperparameters
@@ -139,6 +140,10 @@ def _reindex(services: Services, principal: Principal, body: ReindexRequest, key
 def _queued(
     services: Services, principal: Principal, request: TrainingRequest, key: str | None, body: ReindexRequest
 ) -> Response:
+    with services.db.read() as session:
+        if request.kind is TrainingKind.TRAIN and request.model_type == "two_tower":
+            check_feature(session, principal.tenant, "two_tower", now=services.clock())
+        check_training(session, principal.tenant, now=services.clock())
     job = add_training_job(
         services.db,
         principal.tenant,
