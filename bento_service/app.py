@@ -12,10 +12,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
-from bento_service.api.admin import api_keys, rules, training, webhooks
 from bento_service.api.accounts import login, me
-from bento_service.api.admin import api_keys, rules, tenants, training, webhooks
-from bento_service.api.admin import api_keys, plans, rules, tenants, training, webhooks
+from bento_service.api.admin import api_keys, plans, rules, training, webhooks
 from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget
@@ -26,9 +24,6 @@ from bento_service.http.cors import ApiCors, origins_of
 from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
 from bento_service.http.query import QueryNames
-from bento_service.middleware import RequestMiddleware, Routing
-from bento_service.schemas.admin.tenants import EraseBody, SuspendBody, TenantBody, TenantPatch
-from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.middleware import Notes, RequestMiddleware, Routing
 from bento_service.schemas.accounts import (
     LoginBody,
@@ -38,8 +33,8 @@ from bento_service.schemas.accounts import (
     RefreshBody,
     SignupBody,
 )
-from bento_service.middleware import Notes, RequestMiddleware, Routing
 from bento_service.schemas.admin.plans import OverrideBody, PlanBody, PlanChoice, PlanWish
+from bento_service.schemas.admin.tenants import EraseBody, SuspendBody, TenantBody, TenantPatch
 from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest

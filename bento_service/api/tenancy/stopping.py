@@ -11,7 +11,16 @@ import structlog
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from bento_service.api.auth import OfficePrincipal, Principal, allowed, bearer, require, require_office
+from bento_service.api.auth import (
+    MemberPrincipal,
+    OfficePrincipal,
+    Principal,
+    allowed,
+    bearer,
+    require,
+    require_member,
+    require_office,
+)
 from bento_service.dependencies import Services, WithServices
 from bento_service.http.json_body import json_body, read_body
 from bento_service.scheduling.threads import threaded
@@ -28,12 +37,14 @@ from resources.access.scopes import PLATFORM
 from resources.base.errors import Forbidden
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import Tenant, resume_tenant, suspend_tenant
-from resources.tenancy.erasing import certificate_of_tenant, close_shop, request_tenant_erasure
+from resources.tenancy.erasing import certificate_of_tenant, close_shop, reopen_shop, request_tenant_erasure
 
 router = APIRouter(tags=["tenants"])
 Reader = Annotated[OfficePrincipal, Depends(require_office("tenants:read"))]
 Writer = Annotated[OfficePrincipal, Depends(require_office("tenants:write"))]
 Owner = Annotated[Principal, Depends(require("ownership:write"))]
+Person = Annotated[MemberPrincipal, Depends(require_member())]
+"""Of a closed shop nobody gets past `require`."""
 AtOnce = Annotated[
     bool, Query(description="Without a time of grace; only for a tenant that has been suspended for 7 days.")
 ]
@@ -146,6 +157,20 @@ def close(request: Request, principal: Owner, services: WithServices) -> Respons
     closed = close_shop(services.db, principal.tenant, by=by, now=services.clock())
     _log.warning("shop_closed", tenant=closed.id.value, by=by.id)
     return _answer(ShopClosed.of(closed), 202)
+
+
+@router.post("/api/v1/shop/reopen", response_model=ShopClosed, summary="Open the shop again")
+async def reopen(request: Request, principal: Person, services: WithServices) -> Response:
+    """Open a shop again that an owner has closed: everything is as it was, and what waited is done."""
+    standing = principal.standing
+    if standing.tenant is None or "ownership:write" not in standing.permissions:
+        raise Forbidden("Only an owner opens the shop again; log in to that shop as one.")
+    by = principal.actor(request)
+    opened = await services.threads.writes.run(
+        by.id, reopen_shop, services.db, standing.tenant, by=by, now=services.clock()
+    )
+    _log.warning("shop_reopened", tenant=opened.id.value, by=by.id)
+    return _answer(ShopClosed.of(opened))
 
 
 def _told(event: str, tenant: Tenant, by: Actor, status: int = 200) -> Response:

@@ -20,6 +20,7 @@ from resources.control_db.tables.people import InviteRow
 from resources.control_db.tenants import get_tenant
 from resources.tenancy.erasing import TenantEraser, tenant_erasure_runner
 from tests.unit.bento_service.client import Client
+from tests.unit.bento_service.people import person
 from tests.unit.bento_service.shop import NOW, Shop
 
 TENANTS = "/api/v1/admin/tenants"
@@ -259,6 +260,64 @@ def test_an_operator_exports_a_tenant_also_while_it_is_suspended(
     assert code_of(client.post(f"{TENANTS}/nobody/exports", headers=operator)) == (404, "tenant_not_found")
 
 
-def test_only_an_owner_closes_a_shop(client: Client, green: Shop) -> None:
-    assert code_of(client.request("DELETE", "/api/v1/shop", headers=green.headers)) == (403, "forbidden")
+def test_an_owner_closes_the_shop_and_opens_it_again(client: Client, app: FastAPI, green: Shop, blue: Shop) -> None:
+    owner = person(green.db, "owner@example.com", now=NOW, tenant=green.tenant)
+    admin = person(green.db, "admin@example.com", now=NOW, tenant=green.tenant, role="admin")
+    for headers in (green.headers, admin.headers):
+        assert code_of(client.request("DELETE", "/api/v1/shop", headers=headers)) == (403, "forbidden")
+        assert code_of(client.post("/api/v1/shop/reopen", headers=headers)) == (403, "forbidden")
     assert get_tenant(green.db, green.tenant).status == "active"
+    closed = client.request("DELETE", "/api/v1/shop", headers=owner.headers)
+    until = (NOW + timedelta(days=30)).isoformat().replace("+00:00", "Z")
+    assert (closed.status_code, closed.json()) == (202, {"id": "green", "status": "suspended", "erase_after": until})
+    forget(app)
+    refused = client.get("/recommend/u1", headers=green.headers)
+    assert code_of(refused) == (403, "forbidden") and "Closed by its owner" in refused.text
+    assert code_of(client.post("/api/v1/shop/reopen", headers=admin.headers)) == (403, "forbidden")
+    opened = client.post("/api/v1/shop/reopen", headers=owner.headers)
+    assert (opened.status_code, opened.json()) == (200, {"id": "green", "status": "active", "erase_after": None})
+    forget(app)
+    assert client.get("/recommend/u1", headers=green.headers).status_code == 200
+    client.post(f"{TENANTS}/green/suspend", headers=blue.key_with(PLATFORM))
+    assert code_of(client.post("/api/v1/shop/reopen", headers=owner.headers)) == (409, "conflict")
+    assert actions(green.db, "green")[-3:] == ["tenant.erase_request", "tenant.resume", "tenant.suspend"]
+
+
+def test_people_of_a_suspended_shop_read_and_write_nothing(client: Client, app: FastAPI, green: Shop) -> None:
+    owner = person(green.db, "owner@example.com", now=NOW, tenant=green.tenant)
+    client.post("/api/v1/admin/tenants/green/suspend", headers=green.headers)
+    app.state.services.members._tokens.clear()
+    for path in ("/api/v1/uploads", "/api/v1/items", "/api/v1/api-keys", "/api/v1/shop/exports", "/api/v1/me"):
+        assert client.get(path, headers=owner.headers).status_code == 200, path
+    event = {"user_id": "u1", "item_id": "g1", "interaction_type": "view"}
+    for method, path, body in (
+        ("POST", "/events", event),
+        ("POST", "/api/v1/rules", {"kind": "hide", "target": {"category": "Audio"}}),
+        ("POST", "/api/v1/train", {}),
+        ("GET", "/recommend/u1", None),
+        ("POST", "/api/v1/recommendations", {"user_id": "u1"}),
+    ):
+        answer = client.request(method, path, json=body, headers=owner.headers)
+        assert code_of(answer) == (403, "forbidden"), path
+
+
+@pytest.mark.parametrize(
+    ("role", "may"), [("super_admin", "all"), ("developer", "read"), ("support_agent", "read"), (None, "nothing")]
+)
+def test_roles_of_the_platform_do_what_they_may(client: Client, green: Shop, role: Any, may: str) -> None:
+    headers = person(green.db, "office@example.com", now=NOW, office=role, tenant=None).headers
+    for method, path, body, reads in (
+        ("GET", TENANTS, None, True),
+        ("GET", f"{TENANTS}/green", None, True),
+        ("GET", f"{TENANTS}/green/summary", None, True),
+        ("POST", TENANTS, {"slug": "red-shop", "name": "Red"}, False),
+        ("PATCH", f"{TENANTS}/green", {"name": "Greener"}, False),
+        ("POST", f"{TENANTS}/green/suspend", {"reason": "x"}, False),
+        ("POST", f"{TENANTS}/green/resume", None, False),
+        ("POST", f"{TENANTS}/green/exports", None, False),
+        ("DELETE", f"{TENANTS}/green", {}, False),
+    ):
+        answer = client.request(method, path, headers=headers, **({} if body is None else {"json": body}))
+        allowed = may == "all" or (may == "read" and reads)
+        assert (answer.status_code < 300) == allowed, (method, path, answer.text)
+        assert allowed or answer.status_code == 403
