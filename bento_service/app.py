@@ -25,7 +25,7 @@ from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
 from bento_service.http.query import QueryNames
 from bento_service.middleware import Notes, RequestMiddleware, Routing
-from bento_service.schemas.accounts import (
+from bento_service.schemas.accounts.bodies import (
     LoginBody,
     LogoutBody,
     MePatch,

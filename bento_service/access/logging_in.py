@@ -11,7 +11,7 @@ from starlette.requests import Request
 from bento_service.http.client_address import ClientAddress
 from bento_service.scheduling.threads import Lane
 from resources.base.errors import LoginRefused
-from resources.sessions.refresh_tokens import Client
+from resources.sessions.refresh_tokens import LoginClient
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -33,9 +33,9 @@ async def with_password(
         raise
 
 
-def client_of(request: Request, addresses: ClientAddress) -> Client:
+def client_of(request: Request, addresses: ClientAddress) -> LoginClient:
     """Return where a request comes from, as sessions and the audit log note it."""
-    return Client(
+    return LoginClient(
         address=addresses.of(request.scope),
         browser=request.headers.get("user-agent", "")[:255],
         request_id=request.scope["state"]["request_id"],

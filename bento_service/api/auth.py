@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
@@ -298,6 +298,10 @@ def require_member() -> Callable[..., Awaitable[MemberPrincipal]]:
         return MemberPrincipal(standing)
 
     return dependency
+
+
+Myself = Annotated[MemberPrincipal, Depends(require_member())]
+"""The person who asks, in a route about themselves."""
 
 
 def require_office(permission: OfficePermission) -> Callable[..., Awaitable[OfficePrincipal]]:

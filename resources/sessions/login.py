@@ -28,8 +28,8 @@ from resources.people.members import end_everything, hold_member, member_by_emai
 from resources.people.memberships import Membership, memberships_of
 from resources.people.passwords import hash_password, renewed_hash, verify_password
 from resources.people.second_factor import check, required
-from resources.sessions.refresh_tokens import Client, last_tenant
-from resources.sessions.throttle import Attempt, admit, forget, give_back
+from resources.sessions.refresh_tokens import LoginClient, last_tenant
+from resources.sessions.throttle import Attempt, admit, forget_failures, give_back
 
 Result = TypeVar("Result")
 Begin = Callable[[Session, MemberRow, Membership | None], Result]
@@ -42,7 +42,7 @@ class Login:
 
     email: str
     password: str = field(repr=False)
-    client: Client
+    client: LoginClient
     code: str | None = field(default=None, repr=False)
     tenant: TenantId | None = None
 
@@ -65,7 +65,7 @@ def log_in(db: ControlDb, login: Login, begin: Begin[Result], *, now: datetime) 
         member = hold_member(session, member_id)
         refusal = _refusal(session, member, login, now)
         if refusal is None:
-            forget(session, attempt, now=now)
+            forget_failures(session, attempt, now=now)
             shops = memberships_of(session, member.id)
             membership, refusal = _chosen(shops, login.tenant, last_tenant(session, member.id))
         elif login.code is None:  # the password was right, so it was no guess
@@ -100,7 +100,7 @@ def check_password(db: ControlDb, login: Login, *, now: datetime) -> tuple[Attem
 
 
 def change_password(
-    db: ControlDb, member_id: str, current: str, new: str, begin: Begin[Result], client: Client, *, now: datetime
+    db: ControlDb, member_id: str, current: str, new: str, begin: Begin[Result], client: LoginClient, *, now: datetime
 ) -> Result:
     """Give a member a new password, which ends all tokens and sessions of theirs, and begin a new one.
 
@@ -121,7 +121,7 @@ def change_password(
         raise InvalidInput(f"The new password {told}.", details=(FieldProblem("new_password", told),))
     with db.write() as session:
         row = hold_member(session, member_id)
-        forget(session, attempt, now=now)
+        forget_failures(session, attempt, now=now)
         row.password_hash = hashed
         end_everything(row)
         change = Change(action="member.password", object_kind="member", object_id=row.id)
@@ -163,7 +163,7 @@ def _refused(attempt: Attempt) -> Change:
     return Change(action="login.refuse", object_kind="login", object_id="-", after={"failures": attempt.failures})
 
 
-def _stranger(client: Client) -> Actor:
+def _stranger(client: LoginClient) -> Actor:
     return Actor(
         kind="system",
         id="login",

@@ -84,7 +84,7 @@ def give_back(session: Session, attempt: Attempt) -> None:
                 row.blocked_until = None
 
 
-def forget(session: Session, attempt: Attempt, *, now: datetime) -> None:
+def forget_failures(session: Session, attempt: Attempt, *, now: datetime) -> None:
     """Begin anew for this account and address: the person was logged in. Counts of long ago go, too."""
     give_back(session, attempt)
     session.execute(delete(LoginFailureRow).where(LoginFailureRow.name == _pair(attempt.email, attempt.address)))

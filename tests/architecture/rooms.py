@@ -44,7 +44,7 @@ FLOORS: Floors = {
     "bento_service": (
         ("http", "telemetry"),
         ("scheduling", "schemas", "server", "usage", "webhooks", "workers"),
-        ("access", "bentoml_adapter", "events", "schemas.admin"),
+        ("access", "bentoml_adapter", "events", "schemas.accounts", "schemas.admin"),
         ("middleware", "recommending"),
         ("dependencies",),
         ("api", "demo"),

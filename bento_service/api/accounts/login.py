@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from bento_service.access.logging_in import client_of, with_password
-from bento_service.api.auth import MemberPrincipal, require_member
+from bento_service.api.auth import Myself
 from bento_service.dependencies import Services, WithServices
 from bento_service.http.json_body import json_body, read_body
 from bento_service.http.query import QueryNames
-from bento_service.schemas.accounts import (
-    LoginAnswer,
+from bento_service.schemas.accounts.answers import LoginAnswer
+from bento_service.schemas.accounts.bodies import (
     LoginBody,
     LogoutBody,
     PasswordChangeBody,
@@ -27,7 +27,7 @@ from resources.control_db.tables.people import MemberRow
 from resources.people.memberships import Membership
 from resources.sessions.access_tokens import claims_from, signed
 from resources.sessions.login import Begin, Login, change_password, log_in
-from resources.sessions.refresh_tokens import Client, Refreshed, begin_family, log_out, refresh
+from resources.sessions.refresh_tokens import LoginClient, Refreshed, begin_family, log_out, refresh
 from resources.signup.signing_up import SignUp, sign_up
 from resources.tenancy.provisioning import NewTenant
 
@@ -43,7 +43,7 @@ _SIGNUP = {
 }
 
 
-async def _stranger(request: Request) -> Client:
+async def _stranger(request: Request) -> LoginClient:
     """Return where a request without a credential comes from; the middleware has counted it for its address."""
     services: Services = request.app.state.services
     names: QueryNames = request.app.state.query
@@ -51,8 +51,7 @@ async def _stranger(request: Request) -> Client:
     return client_of(request, services.addresses)
 
 
-Stranger = Annotated[Client, Depends(_stranger)]
-Myself = Annotated[MemberPrincipal, Depends(require_member())]
+Stranger = Annotated[LoginClient, Depends(_stranger)]
 
 
 @router.post(
@@ -164,7 +163,7 @@ async def change_password_route(request: Request, principal: Myself, services: W
     return await _tokens(services, refreshed)
 
 
-def _family(client: Client, now: datetime) -> Begin[Refreshed]:
+def _family(client: LoginClient, now: datetime) -> Begin[Refreshed]:
     def begin(session: Session, member: MemberRow, membership: Membership | None) -> Refreshed:
         return begin_family(session, member, membership, client, now=now)
 

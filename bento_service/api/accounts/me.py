@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from bento_service.api.auth import MemberPrincipal, require_member
+from bento_service.api.auth import MemberPrincipal, Myself
 from bento_service.dependencies import Services, WithServices
 from bento_service.http.json_body import json_body, read_body
-from bento_service.schemas.accounts import MeAnswer, MePatch, SessionAnswer, SessionList
+from bento_service.schemas.accounts.answers import MeAnswer, SessionAnswer, SessionList
+from bento_service.schemas.accounts.bodies import MePatch
 from resources.access.actor import Actor
 from resources.people.members import hold_member, member_by_id, rename_member
 from resources.people.memberships import memberships_of
 from resources.sessions.open_sessions import end_session, open_sessions
 
 router = APIRouter(tags=["accounts"])
-Myself = Annotated[MemberPrincipal, Depends(require_member())]
 
 
 @router.get("/api/v1/me", response_model=MeAnswer, summary="Who am I")

@@ -13,11 +13,13 @@ from resources.people.members import hold_member, new_member, set_office_role
 from resources.people.memberships import add_membership, memberships_of
 from resources.people.passwords import hash_password
 from resources.sessions.access_tokens import Acting, claims_from, signed
-from resources.sessions.refresh_tokens import Client, begin_family
+from resources.sessions.refresh_tokens import LoginClient, begin_family
 from resources.sessions.signing_keys import SigningKeys
 
+OF_PEOPLE = ("/api/v1/auth/", "/api/v1/me")
+"""How the routes begin for which a key is none: tests that walk all routes with a key leave them out."""
 PASSWORD = "plain window sofa 9"
-BROWSER = Client(address="192.0.2.1", browser="a test")
+BROWSER = LoginClient(address="192.0.2.1", browser="a test")
 
 
 @dataclass(frozen=True)
