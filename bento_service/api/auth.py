@@ -29,6 +29,8 @@ FILES = "uploads:write"
 """The scope of whatever sends a file or shows what became of one: jobs, reports and rejected rows."""
 _MAX_SECRET = 2048
 """A token has some 450 characters, and a reason in it may have its own."""
+_READING = ("GET", "HEAD")
+_ANSWERS = "recommendations:read"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from resources.training.runs import STOPPED, list_runs
 from tests.defs.site import FIRST_DAY, Site, open_shop
 from tests.postgresql.server import PostgresServer
 
+EVENTS_AT = FIRST_DAY + timedelta(days=80)
 BLUE, GREEN = TenantId("blue"), TenantId("green")
 
 
@@ -167,7 +168,7 @@ def installations(
 
 def track(site: Site, tenant: TenantId, *users: str) -> list[int]:
     events = [
-        Event(event_id=user, user_id=user, item_id="bi003", interaction_type="purchase", timestamp=datetime.now(UTC))
+        Event(event_id=user, user_id=user, item_id="bi003", interaction_type="purchase", timestamp=EVENTS_AT)
         for user in users
     ]
     return [each.seq for each in EventLog(site.db).append(tenant, events, now=datetime.now(UTC))]
