@@ -1,4 +1,4 @@
-"""What Dagster keeps of a tenant: its runs with their events and logs, events of its partition, the partition itself."""
+"""What Dagster keeps of a tenant: its runs with their events and logs, events of its partition, the partition."""
 
 from __future__ import annotations
 

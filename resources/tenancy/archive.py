@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -52,6 +52,7 @@ MAX_FILE_BYTES = 64 * 1024**3
 MAX_ROWS_BYTES = 512 * 1024**2
 MAX_JSON_BYTES = 64 * 1024**2
 """A manifest of half a million files."""
+Model = TypeVar("Model", bound=BaseModel)
 _ROWS = re.compile(r"rows/([a-z_]{1,60})/\d{6}\.jsonl")
 _MAX_NAME, _MAX_DEPTH = 1000, 12
 
@@ -126,7 +127,7 @@ def check_head(data: bytes) -> ArchiveHead:
     return head
 
 
-def parsed(model: type[Any], data: bytes, name: str) -> Any:
+def parsed(model: type[Model], data: bytes, name: str) -> Model:
     """Read a member that is JSON.
 
     Raises:

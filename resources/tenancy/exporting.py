@@ -1,5 +1,6 @@
-"""Writing the archive of a tenant: rows as one moment of the control DB has them, files one after the other. Memory holds
-one stretch of rows, whatever the tenant's size.
+"""Writing the archive of a tenant: rows as one moment of the control DB has them, files one after the other.
+
+Memory holds one stretch of rows, whatever the tenant's size.
 """
 
 from __future__ import annotations
@@ -198,7 +199,7 @@ class _Writer:
         info.size, info.mtime, info.mode = size, int(self.now.timestamp()), 0o600
         reading = _Hashed(content)
         self.tar.addfile(info, reading)  # type: ignore[arg-type]  # only ever read from
-        self.tar.members.clear()  # type: ignore[attr-defined]  # it would keep every one of them
+        self.tar.members.clear()  # it would keep every one of them
         self.members.append(Member(name=name, bytes=size, sha256=reading.digest.hexdigest()))
 
 

@@ -89,9 +89,7 @@ class ArchiveWriter:
         return done
 
 
-def submit_tenant_export(
-    tenant: TenantStore, *, by: Actor, now: datetime, key: WriteKey | None = None
-) -> TenantExport:
+def submit_tenant_export(tenant: TenantStore, *, by: Actor, now: datetime, key: WriteKey | None = None) -> TenantExport:
     """Queue an archive of the whole tenant, with its entry in the audit log. Of finished ones the newest two stay.
 
     Raises:

@@ -170,7 +170,9 @@ class _Import:
     def _rows(self, table: type[Base], rows: Iterator[dict[str, Any]]) -> None:
         while some := list(islice(rows, _ROWS_AT_ONCE)):
             with self.db.write() as session:
-                session.execute(insert(table), [self._row(session, table, row) for row in self._named(session, table, some)])
+                session.execute(
+                    insert(table), [self._row(session, table, row) for row in self._named(session, table, some)]
+                )
 
     def _named(self, session: Session, table: type[Base], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Give other ids to runs and rules where an id is one of this installation's already."""
@@ -181,7 +183,9 @@ class _Import:
         for row in rows:
             if (old := row[column.key]) in known:
                 tail = hashlib.sha256(f"{self.tenant} {old}".encode()).hexdigest()
-                self.renamed[old] = row[column.key] = (f"{old[:23]}-{tail[:16]}" if table is RuleRow else f"{old[:40]}-{tail[:16]}")
+                self.renamed[old] = row[column.key] = (
+                    f"{old[:23]}-{tail[:16]}" if table is RuleRow else f"{old[:40]}-{tail[:16]}"
+                )
         return rows
 
     def _row(self, session: Session, table: type[Base], row: dict[str, Any]) -> dict[str, Any]:

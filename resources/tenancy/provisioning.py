@@ -202,9 +202,7 @@ def _added(session: Session, wanted: Tenant, by: Actor, key: WriteKey | None) ->
     return made
 
 
-def _invite_owner(
-    session: Session, tenant: TenantId, email: str, *, by: Actor, site_url: str, now: datetime
-) -> None:
+def _invite_owner(session: Session, tenant: TenantId, email: str, *, by: Actor, site_url: str, now: datetime) -> None:
     """Invite the owner, who is neither invited nor there already."""
     member = member_by_email(session, email)
     if member is not None and session.get(MembershipRow, (member.id, tenant.value)) is not None:

@@ -115,7 +115,9 @@ def members_of(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, IO[bytes
     while (info := tar.next()) is not None:
         tar.members = []  # type: ignore[attr-defined]  # it would keep every one of them
         if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.issparse():
-            raise InvalidInput(f"{info.name[:200]!r} in the archive is a link, a folder or no file. Nothing was imported.")
+            raise InvalidInput(
+                f"{info.name[:200]!r} in the archive is a link, a folder or no file. Nothing was imported."
+            )
         most = check_name(info.name)
         if info.size > most:
             raise TooLarge(f"{info.name[:200]!r} in the archive has {info.size:,} bytes; {most:,} are allowed.")
@@ -131,9 +133,7 @@ def rows_in(stream: Any, table: type[Base], name: str) -> Iterator[dict[str, Any
         InvalidInput: a line is no row of this table.
     """
     columns = {column.name for column in table.__table__.columns} - {"tenant_id"}
-    needed = {
-        column.name for column in table.__table__.columns if not column.nullable and column.name != "tenant_id"
-    }
+    needed = {column.name for column in table.__table__.columns if not column.nullable and column.name != "tenant_id"}
     number = 0
     while line := stream.readline(_MAX_LINE):
         number += 1

@@ -83,9 +83,7 @@ def test_a_run_ends_with_its_tenant_and_begins_again_with_it(
         assert requested(tick(site, instance, definitions, "new_uploads")) == []
 
 
-def test_nothing_is_exported_for_a_suspended_tenant_before_it_goes_on(
-    site: Site, definitions: Definitions
-) -> None:
+def test_nothing_is_exported_for_a_suspended_tenant_before_it_goes_on(site: Site, definitions: Definitions) -> None:
     site.create("blue", "green")
     for tenant in (BLUE, GREEN):
         event = Event(event_id="e", user_id="u", item_id="i", interaction_type="view", timestamp=FIRST_DAY)
@@ -214,7 +212,9 @@ def test_a_trained_tenant_moves_to_postgresql_and_back(installations: list[Insta
         assert here.run("blue").success and there.run("blue").success
         assert trained_rows(there).equals(trained_rows(here)) and trained_rows(there).height > 900
         assert fingerprint(there) == fingerprint(here)
-        assert {u.ingested_run for u in list_uploads(there.db, BLUE)} == {u.ingested_run for u in list_uploads(here.db, BLUE)}
+        assert {u.ingested_run for u in list_uploads(there.db, BLUE)} == {
+            u.ingested_run for u in list_uploads(here.db, BLUE)
+        }
 
 
 def fingerprint(site: Site) -> str:

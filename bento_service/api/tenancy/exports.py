@@ -43,9 +43,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
 
 @router.post(SHOP, response_model=TenantExportAnswer, status_code=202, responses=_QUEUED, summary="Export the shop")
 @threaded("writes")
-def ask(
-    request: Request, principal: Admin, services: WithServices, idempotency_key: IdempotencyKey = None
-) -> Response:
+def ask(request: Request, principal: Admin, services: WithServices, idempotency_key: IdempotencyKey = None) -> Response:
     """Have everything of the shop put into an archive that another installation can import. One at a time."""
     return _asked(services, principal.tenant, principal.actor(request), idempotency_key, SHOP)
 
@@ -78,9 +76,7 @@ def download(principal: Admin, services: WithServices, export_id: str) -> Respon
     return _file(services, principal.tenant, export_id)
 
 
-@router.post(
-    OFFICE, response_model=TenantExportAnswer, status_code=202, responses=_QUEUED, summary="Export a tenant"
-)
+@router.post(OFFICE, response_model=TenantExportAnswer, status_code=202, responses=_QUEUED, summary="Export a tenant")
 @threaded("writes")
 def ask_for(
     request: Request,

@@ -49,9 +49,7 @@ _CHANGES = {"settings": {"settings": {"training.model_type": "two_tower"}}}
 
 @router.get("/api/v1/admin/tenants", response_model=TenantPage, summary="List tenants")
 @threaded("reads")
-def tenants(
-    principal: Reader, services: WithServices, limit: PageLimit = 50, cursor: PageCursor = None
-) -> Response:
+def tenants(principal: Reader, services: WithServices, limit: PageLimit = 50, cursor: PageCursor = None) -> Response:
     """List the tenants by id, without those that were erased."""
     last = _PAGES.place(cursor)
     rest = [tenant for tenant in list_tenants(services.db) if last is None or tenant.id.value > last]

@@ -63,7 +63,9 @@ class TenantPatch(Body):
             InvalidInput: nothing was.
         """
         fields: dict[str, Any] = {
-            name: getattr(self, name) or None for name in ("plan", "currency", "timezone") if name in self.model_fields_set
+            name: getattr(self, name) or None
+            for name in ("plan", "currency", "timezone")
+            if name in self.model_fields_set
         }
         if self.name is not None:
             fields["name"] = self.name
@@ -176,7 +178,7 @@ class TenantCertificateAnswer(Answer):
 
 
 class TenantExportAnswer(Answer):
-    """An archive of the whole tenant. `download_url` is null while there is no file, and once there is none any more."""
+    """An archive of the whole tenant. `download_url` is null while there is no file, and again when it is gone."""
 
     export_id: str
     status: str

@@ -110,7 +110,9 @@ def show(tenant_id: TenantId, as_json: bool) -> None:
         table.add_row(name, "" if value is None else escape(str(value)))
     for name, value in ({} if has is None else asdict(has)).items():
         capped = isinstance(value, dict)
-        count = f"{value['count']:,}{'+' if value['capped'] else ''}" if capped else str(value if value is not None else "")
+        count = (
+            f"{value['count']:,}{'+' if value['capped'] else ''}" if capped else str(value if value is not None else "")
+        )
         table.add_row(name.replace("_", " "), count)
     results.print(table)
 
@@ -127,9 +129,7 @@ def edit(tenant_id: TenantId, as_json: bool, **given: str | None) -> None:
     fields = {name: value or None for name, value in given.items() if value is not None}
     if not fields:
         raise click.UsageError("Say what to change, such as --name.")
-    changed = edit_tenant(
-        Installation().db, tenant_id, TenantEdit(fields=fields), by=operator(), now=datetime.now(UTC)
-    )
+    changed = edit_tenant(Installation().db, tenant_id, TenantEdit(fields=fields), by=operator(), now=datetime.now(UTC))
     if as_json:
         print_json(_fields(changed))
     else:

@@ -62,9 +62,7 @@ def import_(file: Path, as_id: TenantId | None, as_json: bool) -> None:
     """Make a tenant from FILE. Every byte is checked first, and nothing is to be seen before all of it is there."""
     site = Installation()
     with _progress(f"Importing {file.name}") as told:
-        made = import_tenant(
-            site.lake, site.db, file, as_id=as_id, by=operator(), now=datetime.now(UTC), told=told
-        )
+        made = import_tenant(site.lake, site.db, file, as_id=as_id, by=operator(), now=datetime.now(UTC), told=told)
     if as_json:
         print_json({"tenant": str(made.id), "name": made.name, "status": made.status})
         return
@@ -80,6 +78,6 @@ def _progress(title: str) -> Iterator[Callable[[str, float], None]]:
 
         def told(what: str, share: float) -> None:
             shown = f"{title}: {escape(what[:60])}"
-            progress.update(task, description=shown, **({"completed": share} if share >= 0 else {}))
+            progress.update(task, description=shown, completed=share if share >= 0 else None)
 
         yield told

@@ -75,9 +75,7 @@ def test_a_tenant_is_made_once_however_often_it_is_asked_for(
     assert actions(green.db, "red-shop").count("tenant.create") == 1
     with green.db.read() as session:
         invites = session.scalars(select(InviteRow)).all()
-    assert [(each.tenant_id, each.email, each.role) for each in invites] == [
-        ("red-shop", "owner@example.com", "owner")
-    ]
+    assert [(each.tenant_id, each.email, each.role) for each in invites] == [("red-shop", "owner@example.com", "owner")]
     other = client.post(TENANTS, json={**NEW, "name": "Another"}, headers=operator)
     assert code_of(other) == (409, "conflict")
     stranger = client.post(TENANTS, json=NEW, headers=green.key_with(PLATFORM))
@@ -91,7 +89,10 @@ def test_with_a_key_the_same_request_is_answered_as_before_also_after_a_change(
     headers = {**operator, "Idempotency-Key": "k1"}
     body = {"slug": "red-shop", "name": "Red"}
     assert client.post(TENANTS, json=body, headers=headers).status_code == 201
-    assert client.request("PATCH", f"{TENANTS}/red-shop", json={"name": "Redder"}, headers=operator).json()["name"] == "Redder"
+    assert (
+        client.request("PATCH", f"{TENANTS}/red-shop", json={"name": "Redder"}, headers=operator).json()["name"]
+        == "Redder"
+    )
     assert client.post(TENANTS, json=body, headers=headers).json()["name"] == "Redder"
     assert code_of(client.post(TENANTS, json={**body, "name": "X"}, headers=headers)) == (409, "conflict")
     assert code_of(client.post(TENANTS, json=body, headers=operator)) == (409, "conflict")
@@ -137,7 +138,9 @@ def test_tenants_are_listed_in_pages_shown_and_changed(client: Client, operator:
     changed = client.request("PATCH", f"{TENANTS}/b-2", json=change, headers=operator).json()
     assert (changed["currency"], changed["settings"]["training"]["search"]) == ("CHF", True)
     assert client.get(f"{TENANTS}/b-2", headers=operator).json() == changed
-    assert client.request("PATCH", f"{TENANTS}/b-2", json={"currency": None}, headers=operator).json()["currency"] is None
+    assert (
+        client.request("PATCH", f"{TENANTS}/b-2", json={"currency": None}, headers=operator).json()["currency"] is None
+    )
     with green.db.read() as session:
         entry = session.scalars(
             select(AuditRow).where(AuditRow.chain == "b-2", AuditRow.action == "tenant.edit").order_by(AuditRow.number)
@@ -151,9 +154,15 @@ def test_tenants_are_listed_in_pages_shown_and_changed(client: Client, operator:
 
 
 def test_a_plan_is_one_that_there_is(client: Client, operator: dict[str, str], green: Shop) -> None:
-    assert client.request("PATCH", f"{TENANTS}/green", json={"plan": "unlimited"}, headers=operator).json()["plan"] == "unlimited"
+    assert (
+        client.request("PATCH", f"{TENANTS}/green", json={"plan": "unlimited"}, headers=operator).json()["plan"]
+        == "unlimited"
+    )
     assert "tenant.plan" in actions(green.db, "green")
-    assert code_of(client.request("PATCH", f"{TENANTS}/green", json={"plan": "x"}, headers=operator)) == (422, "invalid_request")
+    assert code_of(client.request("PATCH", f"{TENANTS}/green", json={"plan": "x"}, headers=operator)) == (
+        422,
+        "invalid_request",
+    )
     assert client.request("PATCH", f"{TENANTS}/green", json={"plan": None}, headers=operator).json()["plan"] is None
 
 
@@ -230,9 +239,9 @@ def test_a_shop_exports_itself(client: Client, app: FastAPI, green: Shop, blue: 
         assert f"releases/{green.versions[0]}/manifest.json" in tar.getnames()
     for path in (place, f"{place}/file"):
         assert code_of(client.get(path, headers=blue.headers)) == (404, "export_not_found")
-    assert [each["export_id"] for each in client.get("/api/v1/shop/exports", headers=green.headers).json()["exports"]] == [
-        done["export_id"]
-    ]
+    assert [
+        each["export_id"] for each in client.get("/api/v1/shop/exports", headers=green.headers).json()["exports"]
+    ] == [done["export_id"]]
     assert "tenant.export" in actions(green.db, "green")
 
 

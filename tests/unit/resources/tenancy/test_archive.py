@@ -97,7 +97,9 @@ def files(world: World) -> dict[str, bytes]:
     return {
         file.name: read_bytes(root / file.name)
         for file in list_files(root)
-        if file.name.split("/")[0] in ("uploads", "releases") and "manifest.json" not in file.name and "/." not in file.name
+        if file.name.split("/")[0] in ("uploads", "releases")
+        and "manifest.json" not in file.name
+        and "/." not in file.name
     }
 
 
