@@ -37,7 +37,8 @@ WITH_KEY = ("/api/", "/recommend/", "/events", "/admin/")
 """How the routes begin that look at the key of whoever asks; all others answer anybody."""
 OPEN = (
     *("/api/v1/auth/signup", "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout"),
-    *("/api/v1/auth/password/forgot", "/api/v1/auth/password/reset"),
+    *("/api/v1/auth/password/forgot", "/api/v1/auth/password/reset", "/api/v1/auth/forgot", "/api/v1/auth/reset"),
+    *("/api/v1/auth/verify", "/api/v1/invites/token/"),
 )
 """How those of them begin that nobody needs a key for: they are how one is got."""
 _REFUSALS = frozenset({429, 503})

@@ -168,18 +168,21 @@ async def authenticated(request: Request, services: Services) -> Principal:
 
 async def _member_of_shop(request: Request, services: Services, token: str) -> Principal:
     """Return who is asking by an access token, for a shop; as `authenticated`."""
-    standing = await _standing(request, services, token)
+    return await _in_shop(request, services, await _standing(request, services, token))
+
+
+async def _in_shop(request: Request, services: Services, standing: Standing) -> Principal:
+    """Return what somebody who has logged in may do in the shop; where it is suspended, look and no more."""
     if standing.tenant is None:
         raise Forbidden("You belong to no shop. Sign one up, or have an owner of a shop invite you.")
-    permissions = standing.permissions
+    permissions, tenant = standing.permissions, standing.tenant
     if standing.tenant_status != "active":
         if standing.tenant_status != "suspended" or request.scope["method"] not in _READING:
-            tenant = standing.tenant
             raise Forbidden(await services.threads.keys.run(tenant.value, stopped_words, services.db, tenant))
-        permissions -= {_ANSWERS}  # people may look at what they have, and nobody is answered
+        permissions -= {_ANSWERS}  # nobody is answered
     acting = standing.acting
     return Principal(
-        tenant=standing.tenant,
+        tenant=tenant,
         scopes=permissions,
         key_id=standing.member_id,
         kind="member" if acting is None else "office",
@@ -249,6 +252,13 @@ async def allowed(request: Request, services: Services, *scopes: str) -> Princip
         InvalidInput: the query has parameters that the route does not have; and whatever `authenticated` raises.
     """
     principal = await authenticated(request, services)
+    _check_scopes(principal, *scopes)
+    names: QueryNames = request.app.state.query
+    names.check(request)
+    return principal
+
+
+def _check_scopes(principal: Principal, *scopes: str) -> None:
     if principal.scopes.isdisjoint(scopes):
         wanted = " or ".join(scopes)
         if principal.kind == "key":
@@ -256,9 +266,6 @@ async def allowed(request: Request, services: Services, *scopes: str) -> Princip
         if principal.kind == "office":
             raise Forbidden(f"Whoever acts for a shop may not do this: it takes {wanted}.")
         raise Forbidden(f"Your role in this shop does not have {wanted}. Ask an admin or owner of the shop.")
-    names: QueryNames = request.app.state.query
-    names.check(request)
-    return principal
 
 
 def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
@@ -306,6 +313,25 @@ Myself = Annotated[MemberPrincipal, Depends(require_member())]
 """The person who asks, in a route about themselves."""
 
 
+def require_of_the_office() -> Callable[..., Awaitable[OfficePrincipal]]:
+    """Return the dependency of the route that ends acting: who does it may send either token, their own or that one."""
+
+    async def dependency(request: Request, _declared: object = Depends(bearer)) -> OfficePrincipal:
+        services: Services = request.app.state.services
+        token = _bearer_token(request)
+        if not looks_like_a_token(token):
+            await authenticated(request, services)
+            raise Forbidden("A person acts for a shop, and an API key is none: log in, and send the access token.")
+        standing = await _standing(request, services, token)
+        if standing.office_role is None:
+            raise Forbidden("This is for the operator of this service, and your account is not one of it.")
+        names: QueryNames = request.app.state.query
+        names.check(request)
+        return OfficePrincipal(standing.member_id, standing.email, standing.office_permissions)
+
+    return dependency
+
+
 def require_office(permission: OfficePermission) -> Callable[..., Awaitable[OfficePrincipal]]:
     """Return the dependency of a route of the platform that needs `permission`."""
 
@@ -313,6 +339,53 @@ def require_office(permission: OfficePermission) -> Callable[..., Awaitable[Offi
         return await _of_office(request, request.app.state.services, permission)
 
     return dependency
+
+
+def require_office_or_shop(
+    permission: OfficePermission, scope: str
+) -> Callable[..., Awaitable[OfficePrincipal | Principal]]:
+    """Return the dependency of a route for whoever of the platform has `permission`, and in a shop has `scope`."""
+
+    async def dependency(request: Request, _declared: object = Depends(bearer)) -> OfficePrincipal | Principal:
+        services: Services = request.app.state.services
+        secret = _bearer_token(request)
+        if looks_like_a_token(secret):
+            standing = await _standing(request, services, secret)
+            if permission in standing.office_permissions:
+                found: OfficePrincipal | Principal = _of_office_role(standing, services, permission)
+            else:
+                found = await _in_shop(request, services, standing)
+        else:
+            found = await authenticated(request, services)
+            if PLATFORM in found.scopes:
+                found = OfficePrincipal(found.key_id, found.name, frozenset(OFFICE_PERMISSIONS), kind="key")
+        if isinstance(found, Principal):
+            _check_scopes(found, scope)
+        names: QueryNames = request.app.state.query
+        names.check(request)
+        return found
+
+    return dependency
+
+
+async def member_if_any(request: Request, services: Services) -> MemberPrincipal | None:
+    """Return who asks on a route that needs no credential; None for somebody who sends none.
+
+    Raises:
+        Unauthenticated: the token is not valid.
+        Forbidden: the credential is a key, or that of somebody who acts for a shop.
+        Busy: too many look-ups wait.
+    """
+    if "authorization" not in request.headers:
+        return None
+    token = _bearer_token(request)
+    if not looks_like_a_token(token):
+        raise Forbidden("This is about a person, and an API key is none: log in, and send the access token.")
+    address = services.addresses.of(request.scope)
+    standing = services.members.fresh(token) or await services.members.find(token, asked_by=address)
+    if standing.acting is not None:
+        raise Forbidden("Whoever acts for a shop may not do this. End that first.")
+    return MemberPrincipal(standing)
 
 
 async def _of_office(request: Request, services: Services, permission: OfficePermission) -> OfficePrincipal:

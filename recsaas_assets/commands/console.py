@@ -64,15 +64,6 @@ class Installation:
         return open_decisions(self.settings.decisions_url)
 
 
-def operator() -> Actor:
-    """Whoever calls this command, as the audit log names them: the user of the operating system."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user that has no name
-        name = str(os.getuid())
-    return Actor(kind="command", id=name[:80], name=name, source="command")
-
-
 class TenantParameter(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
     """A tenant id on the command line."""
 
@@ -126,6 +117,15 @@ class RecsaasGroup(click.Group):
             reason = str(error).splitlines()[0]
             _say("database_error", f"The control DB cannot be used: {reason} Check RECSAAS_DATABASE.", [])
         ctx.exit(1)
+
+
+def command_actor() -> Actor:
+    """Whoever has called this command, by the name that the system knows them by."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without an account, as containers have
+        user = f"uid-{os.getuid()}"
+    return Actor(kind="command", id=user, name=user, source="command")
 
 
 def print_json(value: Any) -> None:

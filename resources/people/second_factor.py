@@ -66,6 +66,18 @@ def begin_second_factor(session: Session, member_id: str, *, now: datetime) -> N
     return NewFactor(secret, pyotp.TOTP(secret).provisioning_uri(name=member.email, issuer_name=_ISSUER))
 
 
+def setup_of(member: MemberRow) -> NewFactor:
+    """Return what the authenticator of a second factor that was begun, and does not count yet, is set up with.
+
+    Raises:
+        Conflict: none was begun, or one counts already.
+    """
+    if required(member) or member.totp_secret is None:
+        raise Conflict("No second factor waits to be confirmed; begin to set one up.")
+    url = pyotp.TOTP(member.totp_secret).provisioning_uri(name=member.email, issuer_name=_ISSUER)
+    return NewFactor(member.totp_secret, url)
+
+
 def confirm_second_factor(session: Session, member_id: str, code: str, *, by: Actor, now: datetime) -> tuple[str, ...]:
     """Let the second factor count, since its code is right; return recovery codes, which are not stored.
 

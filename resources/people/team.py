@@ -18,7 +18,7 @@ from resources.control_db.tables.tenants import TenantRow
 from resources.mail.queue import queue_mail
 from resources.people.invites import check_rank
 from resources.people.members import member_by_email, member_by_id, new_member
-from resources.people.memberships import add_membership, change_role, remove_membership, role_in
+from resources.people.memberships import change_role, remove_membership, role_in
 
 
 def give_role(
@@ -94,26 +94,21 @@ def pass_ownership(
 
 
 def create_user(
-    session: Session,
-    tenant: TenantId,
-    email: str,
-    *,
-    password_hash: str,
-    role: TenantRole,
-    by: Actor,
-    now: datetime,
+    session: Session, tenant: TenantId | None, email: str, *, name: str, password_hash: str, by: Actor, now: datetime
 ) -> MemberRow:
-    """Make a member of the shop with a password that somebody else has chosen; the address counts as not verified.
+    """Make an account with a password that somebody else has chosen; the address counts as not verified.
+
+    The caller lets the person into the shop, or the office, for which the account is made.
 
     Raises:
         Conflict: the address has an account: nobody is taken into a shop without being asked.
+        InvalidInput: the name is too long.
     """
     if member_by_email(session, email) is not None:
         raise Conflict(f"{email} has an account already; send an invitation instead.")
-    member = new_member(session, email=email, name="", password_hash=password_hash, verified=False, now=now)
+    member = new_member(session, email=email, name=name, password_hash=password_hash, verified=False, now=now)
     change = Change(action="member.create", object_kind="member", object_id=member.id, after={"email": email})
     record(session, by, change, tenant=tenant, now=now)
-    add_membership(session, member, tenant, role, by=by, now=now)
     return member
 
 

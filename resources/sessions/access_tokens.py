@@ -23,15 +23,17 @@ class Acting(BaseModel):
     """Somebody of the office acts for a shop: claim `act`.
 
     Attributes:
+        id: of the row of it, which says whether it has ended.
         tenant: for which shop; `write`: whether anything may be changed.
-        reason: why; `acting_for`: for which member, by e-mail, where it is one.
+        reason: why; `acting_for`: the member's e-mail, or the shop where it is none. Both come from the row.
     """
 
     model_config = ConfigDict(frozen=True)
 
+    id: str
     tenant: str
     write: bool
-    reason: str
+    reason: str = ""
     acting_for: str | None = None
 
 

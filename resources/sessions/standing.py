@@ -17,6 +17,7 @@ from resources.access.roles import (
     office_role,
     tenant_role,
 )
+from resources.acting.acting import ActingFor, open_acting
 from resources.base.tenant import TenantId
 from resources.control_db.tables.people import MemberRow, MembershipRow
 from resources.control_db.tables.sessions import RefreshTokenRow
@@ -82,7 +83,11 @@ def standing_of(session: Session, claims: Claims, *, now: datetime) -> Standing 
     member, role, status = found
     office = None if member.office_role is None else office_role(member.office_role)
     if claims.act is not None:
-        return _acting(claims, claims.act, member, office, status)
+        # The row is asked in the same moment as everything else, so that what has ended holds as soon as a log-out.
+        open_now = open_acting(session, claims.act.id, now=now)
+        if open_now is None or open_now.actor_id != member.id or open_now.tenant.value != claims.act.tenant:
+            return None
+        return _acting(claims, open_now, member, office, status)
     if named is not None and (role is None or status is None):
         return None
     return Standing(
@@ -108,22 +113,25 @@ def permissions_while_acting(*, write: bool) -> frozenset[str]:
 
 
 def _acting(
-    claims: Claims, act: Acting, member: MemberRow, office: OfficeRole | None, tenant_status: str | None
+    claims: Claims, act: ActingFor, member: MemberRow, office: OfficeRole | None, tenant_status: str | None
 ) -> Standing | None:
     may = frozenset() if office is None else PERMISSIONS_OF_OFFICE[office]
-    if tenant_status is None or ("act:write" if act.write else "act:read") not in may:
+    if tenant_status is None or ("act:write" if act.writes else "act:read") not in may:
         return None
     return Standing(
         member_id=member.id,
         email=member.email,
-        tenant=TenantId(act.tenant),
+        tenant=act.tenant,
         tenant_status=tenant_status,
         role=None,
-        permissions=permissions_while_acting(write=act.write),
+        # Never more than the member has whose view it is.
+        permissions=permissions_while_acting(write=act.writes) & PERMISSIONS_OF_ROLE[act.role],
         office_role=office,
         office_permissions=frozenset(),
         second_factor=member.totp_confirmed_at is not None,
         session_id=claims.sid,
-        acting=act,
+        acting=Acting(
+            id=act.id, tenant=act.tenant.value, write=act.writes, reason=act.reason, acting_for=act.acting_for
+        ),
         expires_at=float(claims.exp),
     )

@@ -36,6 +36,8 @@ WINDOW = timedelta(minutes=15)
 ACCOUNT_REST = timedelta(minutes=1)
 SIGNUPS = 20
 """Shops that may be signed up from one address within `WINDOW`."""
+RESETS = 20
+"""Links to set a password anew that may be asked for from one address within `WINDOW`."""
 _KEPT = timedelta(days=1)
 _LONGEST_WAIT_SECONDS = 2.0
 
@@ -98,6 +100,20 @@ def count_signup(session: Session, address: str, *, now: datetime) -> None:
         TooManyAttempts: there were too many.
     """
     _count(session, f"signup:{_hashed(address)}", SIGNUPS, WINDOW, now)
+
+
+def count_reset(session: Session, address: str, *, now: datetime) -> None:
+    """Count a link to set a password anew that is asked for from an address, for whomever.
+
+    Raises:
+        TooManyAttempts: there were too many.
+    """
+    _count(session, f"reset:{_hashed(address)}", RESETS, WINDOW, now)
+
+
+def forget_account(session: Session, email: str) -> None:
+    """Begin anew for an account over all addresses: its owner has set the password anew by a mail."""
+    session.execute(delete(LoginFailureRow).where(LoginFailureRow.name == _account(email)))
 
 
 def _count(session: Session, name: str, limit: int, rest: timedelta, now: datetime) -> int:

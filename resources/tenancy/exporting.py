@@ -198,8 +198,8 @@ class _Writer:
         info = tarfile.TarInfo(name)
         info.size, info.mtime, info.mode = size, int(self.now.timestamp()), 0o600
         reading = _Hashed(content)
-        self.tar.addfile(info, reading)  # type: ignore[arg-type]  # only ever read from
-        self.tar.members.clear()  # it would keep every one of them
+        self.tar.addfile(info, reading)
+        self.tar.members.clear()  # type: ignore[attr-defined]  # it would keep every one of them
         self.members.append(Member(name=name, bytes=size, sha256=reading.digest.hexdigest()))
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from resources.access.actor import Actor
 from resources.audit.entries import Change, record
-from resources.base.errors import InvalidInput
+from resources.base.errors import InvalidInput, NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, is_known_revision
 from resources.control_db.tables.base import Base, UtcDateTime
@@ -27,6 +28,7 @@ from resources.control_db.tables.runs import RunRow
 from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tables.uploads import UploadRow
 from resources.control_db.tenants import Tenant, get_tenant, record_of, shown, tenant_name
+from resources.plans.plans import find_plan
 from resources.release.contents import MANIFEST as RELEASE_MANIFEST
 from resources.release.manifest import ReleaseManifest
 from resources.release.pointer import POINTER, Pointer, write_pointer
@@ -109,9 +111,16 @@ def _begin(db: ControlDb, tenant: TenantId, archive: VerifiedArchive, now: datet
     with db.write() as session:
         row = session.get(TenantRow, tenant.value) or TenantRow(id=tenant.value, created_at=given.created_at)
         row.name, row.status, row.settings = tenant_name(given.name), "importing", dict(given.settings)
-        row.plan, row.currency, row.timezone = given.plan, given.currency, given.timezone
+        row.plan, row.currency, row.timezone = _known_plan(session, given.plan), given.currency, given.timezone
         row.created_by = _mark(archive)
         session.add(row)
+
+
+def _known_plan(session: Session, plan: str | None) -> str | None:
+    """The plan, if this installation has it."""
+    with suppress(NotFound):
+        return None if plan is None else find_plan(session, plan).id
+    return None
 
 
 def _finish(db: ControlDb, tenant: TenantId, archive: VerifiedArchive, by: Actor, now: datetime) -> Tenant:

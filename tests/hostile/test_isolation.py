@@ -134,6 +134,8 @@ LISTS = {
     ("GET", "/api/v1/readiness"),
     ("GET", "/api/v1/api-keys"),
     ("GET", "/api/v1/webhooks"),
+    ("GET", "/api/v1/usage"),
+    ("GET", "/api/v1/invoices"),
     ("GET", "/api/v1/mappings/{kind}"),
 }
 """Routes that show all that a tenant has of something."""
@@ -144,6 +146,7 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("GET", "/recommend/{user_id}"): {},
     ("GET", "/api/v1/recommendations/why-not"): {"params": {"user_id": EVENT["user_id"], "item_id": f"{SECRET}-item"}},
     ("GET", "/api/v1/users/{user_id}/export"): {},
+    ("GET", "/api/v1/invoices/{month}"): {},
     ("POST", "/recommend"): {"json": {"user_id": EVENT["user_id"]}},
     ("POST", "/similar"): {"json": {"item_id": f"{SECRET}-item"}},
 }
@@ -173,6 +176,7 @@ WITHOUT_TENANT_ID = {
     ("POST", "/api/v1/mappings/{kind}/propose"),
 }
 FORBIDDEN = {
+    ("GET", "/api/v1/admin/tenants/{tenant_id}/usage"),
     ("POST", "/api/v1/admin/tenants/{tenant_id}/suspend"),
     ("POST", "/api/v1/admin/tenants/{tenant_id}/resume"),
 }
@@ -209,7 +213,7 @@ def routes(http: httpx.Client) -> set[tuple[str, str]]:
 
 def address(path: str, ids: dict[str, str]) -> str:
     own = ids | {"job_id": ids["training_id"]} if path.startswith("/api/v1/training/") else ids
-    return path.format(**own, kind="items")
+    return path.format(**own, kind="items", month="2026-10")
 
 
 def test_every_route_is_in_one_of_the_tables(green: httpx.Client) -> None:

@@ -150,7 +150,9 @@ async def _track_each(
             await _check_retry(services, principal, good, key, length=len(body.events), each=True)
         counted = await services.standings.count_events(request.scope["state"], len(found.good))
         try:
-            outcome = await append_each(services.event_writer, principal.tenant, found, now=now)
+            outcome = await append_each(
+                services.event_writer, principal.tenant, found, now=now, key_id=principal.key_id
+            )
         except BaseException:
             give_back(counted, len(found.good))
             raise

@@ -12,7 +12,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, operator, print_json, results
+from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, print_json, results
 from recsaas_assets.commands.tenants.tenant_archive import export, import_
 from recsaas_assets.commands.tenants.tenant_erase import certificate, erase
 from recsaas_assets.commands.tenants.tenant_key import key
@@ -49,7 +49,7 @@ def tenant() -> None:
 @json_option
 def create(tenant_id: TenantId, name: str | None, wanted: tuple[str, ...], as_json: bool, **more: str | None) -> None:
     """Create a tenant and an API key for it. The key is shown once. Called again, whatever is missing is made."""
-    site, now, by = Installation(), datetime.now(UTC), operator()
+    site, now, by = Installation(), datetime.now(UTC), command_actor()
     new = NewTenant(
         id=tenant_id,
         name=name or str(tenant_id),
@@ -62,7 +62,7 @@ def create(tenant_id: TenantId, name: str | None, wanted: tuple[str, ...], as_js
     made = provision_tenant(site.db, site.lake, new, by=by, site_url=site.settings.site_url, now=now)
     secret = None
     if not list_api_keys(site.db, tenant_id):
-        _, secret = create_api_key(site.db, tenant_id, name="first key", scopes=SCOPES, now=now)
+        _, secret = create_api_key(site.db, tenant_id, name="first key", scopes=SCOPES, now=now, by=by)
     if as_json:
         print_json({"tenant": str(made.id), "name": made.name, "status": made.status, "api_key": secret})
         return
@@ -129,7 +129,9 @@ def edit(tenant_id: TenantId, as_json: bool, **given: str | None) -> None:
     fields = {name: value or None for name, value in given.items() if value is not None}
     if not fields:
         raise click.UsageError("Say what to change, such as --name.")
-    changed = edit_tenant(Installation().db, tenant_id, TenantEdit(fields=fields), by=operator(), now=datetime.now(UTC))
+    changed = edit_tenant(
+        Installation().db, tenant_id, TenantEdit(fields=fields), by=command_actor(), now=datetime.now(UTC)
+    )
     if as_json:
         print_json(_fields(changed))
     else:
@@ -155,7 +157,7 @@ def suspend(tenant_id: TenantId, reason: str | None, yes: bool, as_json: bool) -
     get_tenant(db, tenant_id)
     if not yes:
         click.confirm(f"Suspend tenant {tenant_id}? Its shop gets no recommendations then.", abort=True, err=True)
-    changed = suspend_tenant(db, tenant_id, by=operator(), reason=reason, now=datetime.now(UTC))
+    changed = suspend_tenant(db, tenant_id, by=command_actor(), reason=reason, now=datetime.now(UTC))
     _tell_status(changed, as_json)
 
 
@@ -169,7 +171,7 @@ def resume(tenant_id: TenantId, yes: bool, as_json: bool) -> None:
     get_tenant(db, tenant_id)
     if not yes:
         click.confirm(f"Resume tenant {tenant_id}?", abort=True, err=True)
-    _tell_status(resume_tenant(db, tenant_id, by=operator(), now=datetime.now(UTC)), as_json)
+    _tell_status(resume_tenant(db, tenant_id, by=command_actor(), now=datetime.now(UTC)), as_json)
 
 
 @tenant.command()
@@ -184,7 +186,9 @@ def settings(tenant_id: TenantId, wanted: tuple[str, ...], unwanted: tuple[str, 
     """
     db = Installation().db
     changes = {name: _value(text) for name, text in map(_assignment, wanted)} | dict.fromkeys(unwanted)
-    current = change_settings(db, tenant_id, changes) if changes else get_tenant(db, tenant_id)
+    current = get_tenant(db, tenant_id)
+    if changes:
+        current = change_settings(db, tenant_id, changes, now=datetime.now(UTC), by=command_actor())
     fields = current.settings.model_dump(mode="json")
     if as_json:
         unusable = {each.name: each.reason for each in current.unusable_settings}

@@ -11,7 +11,7 @@ import click
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, operator, print_json, results
+from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, notes, print_json, results
 from resources.base.tenant import TenantId
 from resources.stores.locks import run_lock
 from resources.tenancy.archive import total
@@ -40,7 +40,7 @@ def export(tenant_id: TenantId, file: Path, yes: bool, as_json: bool) -> None:
         _progress(f"Exporting {tenant_id}") as told,
     ):
         manifest = export_tenant(site.store(tenant_id), file, now=now, told=told)
-    note_export(site.db, tenant_id, str(file.name), by=operator(), now=now)
+    note_export(site.db, tenant_id, str(file.name), by=command_actor(), now=now)
     size = file.stat().st_size
     if as_json:
         fields = manifest.model_dump(mode="json", exclude={"members"})
@@ -62,7 +62,9 @@ def import_(file: Path, as_id: TenantId | None, as_json: bool) -> None:
     """Make a tenant from FILE. Every byte is checked first, and nothing is to be seen before all of it is there."""
     site = Installation()
     with _progress(f"Importing {file.name}") as told:
-        made = import_tenant(site.lake, site.db, file, as_id=as_id, by=operator(), now=datetime.now(UTC), told=told)
+        made = import_tenant(
+            site.lake, site.db, file, as_id=as_id, by=command_actor(), now=datetime.now(UTC), told=told
+        )
     if as_json:
         print_json({"tenant": str(made.id), "name": made.name, "status": made.status})
         return

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import click
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, operator, print_json, results
+from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, notes, print_json, results
 from resources.base.errors import Conflict
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import Tenant, get_tenant
@@ -44,7 +44,7 @@ def erase(tenant_id: TenantId, reason: str | None, at_once: bool, yes: bool, as_
         click.confirm(f"Erase tenant {tenant_id}, with all data of its shop?", abort=True, err=True)
     grace = timedelta(days=site.settings.erase_grace_days)
     asked = request_tenant_erasure(
-        site.db, tenant_id, by=operator(), reason=reason, grace=grace, at_once=at_once, now=datetime.now(UTC)
+        site.db, tenant_id, by=command_actor(), reason=reason, grace=grace, at_once=at_once, now=datetime.now(UTC)
     )
     assert asked.erase_after is not None
     if asked.erase_after - datetime.now(UTC) <= SETTLE:

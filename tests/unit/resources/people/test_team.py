@@ -100,10 +100,10 @@ def test_nobody_suspended_becomes_an_owner(db: ControlDb, shops: Shops, now: dat
 
 def test_a_user_is_made_but_nobody_who_is_there_is_taken_in(db: ControlDb, shops: Shops, now: datetime) -> None:
     with db.write() as session:
-        new = create_user(session, shops[0], "new@example.com", password_hash="h", role="editor", by=BOSS, now=now)
+        new = create_user(session, shops[0], "new@example.com", name="", password_hash="h", by=BOSS, now=now)
     assert member(db, new.id).email_verified_at is None
     with pytest.raises(Conflict, match="send an invitation"), db.write() as session:
-        create_user(session, shops[1], "new@example.com", password_hash="x", role="owner", by=BOSS, now=now)
+        create_user(session, shops[1], "new@example.com", name="", password_hash="x", by=BOSS, now=now)
     with db.read() as session:
         assert role_in(session, new.id, shops[1]) is None
     assert member(db, new.id).password_hash == "h"
