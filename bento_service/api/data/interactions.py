@@ -149,13 +149,12 @@ async def _track_each(
             good = tuple(found.good.values())
             await _check_retry(services, principal, good, key, length=len(body.events), each=True)
         counted = await services.standings.count_events(request.scope["state"], len(found.good))
+        new = 0
         try:
             outcome = await append_each(services.event_writer, principal.tenant, found, now=now)
-        except BaseException:
-            give_back(counted, len(found.good))
-            raise
-        stored = sum(isinstance(each, AppendResult) and _is_new(each) for each in outcome.values())
-        give_back(counted, len(found.good) - stored)
+            new = sum(isinstance(each, AppendResult) and _is_new(each) for each in outcome.values())
+        finally:
+            give_back(counted, len(found.good) - new)
     results = tuple(_result(outcome[place], request) for place in range(len(body.events)))
     tracked = sum(each.duplicate is False and not each.ignored for each in results)
     services.metrics.events(principal.tenant.value, tracked)
