@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from bento_service.access.key_cache import KeyCache
 from bento_service.access.limits import Limits
 from bento_service.access.redis import SharedStore
-from bento_service.access.standings import Standings
+from bento_service.access.plan_states import PlanStates
 from bento_service.events.decision_log import DecisionLog
 from bento_service.events.writer import EventWriter
 from bento_service.http.client_address import ClientAddress, proxies_of
@@ -52,7 +52,7 @@ class Services:
         event_writer: appends to the event log.
         releases: those that answers are made from, for what shows their items or their state.
         contexts: what answers are made from, for a handler that asks the ranker something else.
-        standings: what the plans of tenants allow, and what is used of it.
+        plans: what the plans of tenants allow, and what is used of it.
         usage: counts what requests use, and knows what tenants have used.
         shared: the store that all workers share; `None` without one.
     """
@@ -70,7 +70,7 @@ class Services:
     decisions: DecisionLog
     items: ItemCatalogue
     limits: Limits
-    standings: Standings
+    plans: PlanStates
     bodies: Bodies
     addresses: ClientAddress
     threads: Threads
@@ -137,7 +137,7 @@ def make_services(
         decisions=decisions,
         items=ItemCatalogue(lake, db),
         limits=Limits.of(settings, shared),
-        standings=Standings(db, threads, usage, clock, shared),
+        plans=PlanStates(db, threads, usage, clock, shared),
         bodies=Bodies(timeout=settings.request_timeout_seconds, most_bytes=settings.max_body_bytes_in_flight),
         addresses=ClientAddress(proxies_of(settings.trusted_proxies)),
         threads=threads,

@@ -120,15 +120,15 @@ async def authenticated(request: Request, services: Services) -> Principal:
     state = request.scope["state"]
     tenant = state["tenant"] = key.tenant.value
     state["key_id"] = key.id
-    standing = services.standings.fresh(tenant) or await services.standings.find(tenant)
+    standing = services.plans.fresh(tenant) or await services.plans.find(tenant)
     if standing.limited:
-        state["standing"] = standing
+        state["plan"] = standing
     method, path = request.scope["method"], request.scope["route"].path_format
     await services.limits.count(state, cost_of(method, path))
     if key.tenant_status != "active":
         raise Forbidden(f"Tenant {key.tenant} is {key.tenant_status}. Ask the operator of this service to resume it.")
     if standing.calls is not None:
-        await services.standings.count_call(state, method, path)
+        await services.plans.count_call(state, method, path)
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
     await services.turns.take(tenant)

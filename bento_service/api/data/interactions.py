@@ -120,7 +120,7 @@ async def _track(
         return _json(EventsChecked(events=len(events), processed_at=services.clock()))
     if key is not None:
         await _check_retry(services, principal, tuple(zip(bodies, events, strict=True)), key, length=len(events))
-    counted = await services.standings.count_events(request.scope["state"], len(events))
+    counted = await services.plans.count_events(request.scope["state"], len(events))
     results = await _appended(services, principal, events, counted, now=now)
     services.metrics.events(principal.tenant.value, sum(map(_is_new, results)))
     return _json(_answer(results, services, batch=batch))
@@ -148,7 +148,7 @@ async def _track_each(
         if key is not None:
             good = tuple(found.good.values())
             await _check_retry(services, principal, good, key, length=len(body.events), each=True)
-        counted = await services.standings.count_events(request.scope["state"], len(found.good))
+        counted = await services.plans.count_events(request.scope["state"], len(found.good))
         new = 0
         try:
             outcome = await append_each(services.event_writer, principal.tenant, found, now=now)

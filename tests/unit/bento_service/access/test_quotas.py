@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from bento_service.access.limits import PlanRates, RateLimit
-from bento_service.access.standings import Standings
+from bento_service.access.plan_states import PlanStates
 from resources.access.actor import SYSTEM
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.events import EventRow
@@ -32,7 +32,7 @@ EVENT = {"user_id": "u1", "item_id": "b1", "interaction_type": "view"}
 class Time:
     """A clock of the standings that is moved by hand."""
 
-    def __init__(self, standings: Standings) -> None:
+    def __init__(self, plans: PlanStates) -> None:
         self.at = 1_000.0
         standings.clock = lambda: self.at
 
@@ -43,7 +43,7 @@ class Time:
 
 @pytest.fixture
 def time(app: FastAPI) -> Time:
-    return Time(app.state.services.standings)
+    return Time(app.state.services.plans)
 
 
 def limit(db: ControlDb, shop: Shop, limits: Limits, **more: Any) -> None:
@@ -242,7 +242,7 @@ def test_a_month_that_ends_brings_what_the_next_one_has(settings: Any, db: Contr
     limit(db, blue, Limits(calls=1))
     times = [NOW]
     app = create_app(settings, db, lake, lambda: times[0])
-    time = Time(app.state.services.standings)
+    time = Time(app.state.services.plans)
     with client_of(app) as client:
         assert [ask(client, blue).status_code for _ in range(2)] == [200, 402]
         app.state.services.usage.take()
@@ -264,7 +264,7 @@ def test_plans_hold_on_while_the_control_db_is_away(
     def away(*_: object) -> None:
         raise OperationalError("", None, Exception("away"))
 
-    monkeypatch.setattr(app.state.services.standings, "_look_up", away)
+    monkeypatch.setattr(app.state.services.plans, "_look_up", away)
     time.passes()
     assert [ask(client, blue).status_code for _ in range(2)] == [200, 402]
 
@@ -275,13 +275,13 @@ def test_many_tenants_are_read_together(
     for shop in (blue, green):
         ask(client, shop)
     reads: list[tuple[str, ...]] = []
-    look_up = app.state.services.standings._look_up
+    look_up = app.state.services.plans._look_up
 
     def noted(tenants: tuple[str, ...], *given: Any) -> Any:
         reads.append(tuple(sorted(tenants)))
         return look_up(tenants, *given)
 
-    monkeypatch.setattr(app.state.services.standings, "_look_up", noted)
+    monkeypatch.setattr(app.state.services.plans, "_look_up", noted)
     time.passes()
     for shop in (blue, green, blue):
         assert ask(client, shop).status_code == 200
