@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from bento_service.access.redis import SharedStore
-from bento_service.access.standings import Standing
+from bento_service.access.plan_states import PlanState
 from bento_service.http.errors import Busy, RateLimited
 from resources.base.settings import Settings
 
@@ -337,7 +337,7 @@ class Limits:
         allowances = []
         if self._keys is not None:
             allowances.append(await self._keys.take(state["key_id"], cost))
-        standing: Standing | None = state.get("standing")
+        standing: PlanState | None = state.get("plan")
         if standing is not None and standing.rate is not None:
             self._company.has(tenant)
             allowances.append(await self._plans.of(standing.rate).take(state.get("counted_as", tenant), cost))

@@ -154,9 +154,9 @@ async def authenticated(request: Request, services: Services) -> Principal:
     state = request.scope["state"]
     tenant = state["tenant"] = key.tenant.value
     state["key_id"] = key.id
-    standing = services.standings.fresh(tenant) or await services.standings.find(tenant)
+    standing = services.plans.fresh(tenant) or await services.plans.find(tenant)
     if standing.limited:
-        state["standing"] = standing
+        state["plan"] = standing
     method, route = request.scope["method"], request.scope["route"].path_format
     services.key_worker.note(key.id, method, route)
     if key.kind == "browser":
@@ -167,7 +167,7 @@ async def authenticated(request: Request, services: Services) -> Principal:
     if key.tenant_status != "active":
         raise Forbidden(await services.threads.keys.run(tenant, stopped_words, services.db, key.tenant))
     if standing.calls is not None:
-        await services.standings.count_call(state, method, route)
+        await services.plans.count_call(state, method, route)
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
     await services.turns.take(tenant)

@@ -123,7 +123,7 @@ async def _track(
         await _check_retry(services, principal, tuple(zip(bodies, events, strict=True)), key, length=len(events))
     if principal.sandbox:
         return _json(_answer(tuple(map(_unstored, events)), services, batch=batch))
-    counted = await services.standings.count_events(request.scope["state"], len(events))
+    counted = await services.plans.count_events(request.scope["state"], len(events))
     results = await _appended(services, principal, events, counted, now=now)
     services.metrics.events(principal.tenant.value, sum(map(_is_new, results)))
     return _json(_answer(results, services, batch=batch))
@@ -153,16 +153,15 @@ async def _track_each(
         if key is not None:
             good = tuple(found.good.values())
             await _check_retry(services, principal, good, key, length=len(body.events), each=True)
-        counted = await services.standings.count_events(request.scope["state"], len(found.good))
+        counted = await services.plans.count_events(request.scope["state"], len(found.good))
+        new = 0
         try:
             outcome = await append_each(
                 services.event_writer, principal.tenant, found, now=now, key_id=principal.key_id
             )
-        except BaseException:
-            give_back(counted, len(found.good))
-            raise
-        stored = sum(isinstance(each, AppendResult) and _is_new(each) for each in outcome.values())
-        give_back(counted, len(found.good) - stored)
+            new = sum(isinstance(each, AppendResult) and _is_new(each) for each in outcome.values())
+        finally:
+            give_back(counted, len(found.good) - new)
     results = tuple(_result(outcome[place], request) for place in range(len(body.events)))
     tracked = sum(each.duplicate is False and not each.ignored for each in results)
     if not principal.sandbox:

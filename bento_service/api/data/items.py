@@ -211,7 +211,7 @@ def _check_room(services: Services, tenant: TenantId, edits: Sequence[ItemEdit],
         allowance = allowance_of(session, tenant, now=now)
     if allowance.limits.items is None or all(edit.action == "delete" for edit in edits):
         return
-    before, after = (catalogue_size(services.store(tenant), edits=each, now=now) for each in ((), edits))
+    before, after = (catalogue_size(services.store(tenant), edits=each) for each in ((), edits))
     if after > before:
         check_room(allowance, "items", before, after - before, now=now)
 
