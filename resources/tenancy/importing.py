@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session
 
 from resources.access.actor import Actor
@@ -28,6 +28,7 @@ from resources.control_db.tables.runs import RunRow
 from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tables.uploads import UploadRow
 from resources.control_db.tenants import Tenant, get_tenant, record_of, shown, tenant_name
+from resources.databases.opening import is_postgresql
 from resources.plans.plans import find_plan
 from resources.release.contents import MANIFEST as RELEASE_MANIFEST
 from resources.release.manifest import ReleaseManifest
@@ -38,7 +39,6 @@ from resources.stores.locks import purpose_lock
 from resources.tenancy.archive import HEAD, MANIFEST, TENANT, Numbers, table_of
 from resources.tenancy.database_rows import erasable_tables, remove_rows
 from resources.tenancy.naming import check_new_id, taken
-from resources.tenancy.numbers import reserve
 from resources.tenancy.places import LakeFolder, ScratchFolder
 from resources.tenancy.provisioning import make_landing_folders
 from resources.tenancy.reading import VerifiedArchive, members_of, opened_archive, rows_in, verify_archive
@@ -243,3 +243,31 @@ def _time(text: str) -> datetime:
         return datetime.fromisoformat(text)
     except ValueError as error:
         raise InvalidInput(f"{text[:60]!r} in the archive is no time.") from error
+
+
+def reserve(session: Session, table: type[Base], wanted: Numbers) -> int:
+    """Reserve numbers for rows that have those from `wanted.first` to `wanted.last`; return what is added to each.
+
+    It is 0 where these numbers are all still to come. Later rows of anybody have later numbers. The transaction is to
+    end soon: others wait for it with their rows.
+    """
+    if not wanted.last:
+        return 0
+    name = table.__tablename__
+    if is_postgresql(session.get_bind()):
+        # Whoever has drawn a number has written its row before this lock is given, and nobody draws one meanwhile.
+        session.execute(text(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE"))
+        sequence = session.scalar(text("SELECT pg_get_serial_sequence(:table, 'seq')"), {"table": name})
+        used = session.scalar(text("SELECT nextval(CAST(:sequence AS regclass))"), {"sequence": sequence}) or 0
+        offset = max(0, used - wanted.first + 1)
+        last = max(used, wanted.last + offset)
+        session.execute(text("SELECT setval(CAST(:sequence AS regclass), :last)"), {"sequence": sequence, "last": last})
+        return offset
+    ever = session.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = :table"), {"table": name}) or 0
+    used = max(ever, session.scalar(select(func.max(table.__table__.c.seq))) or 0)
+    offset = max(0, used - wanted.first + 1)
+    last = max(used, wanted.last + offset)
+    values = {"table": name, "last": last}
+    session.execute(text("DELETE FROM sqlite_sequence WHERE name = :table"), values)
+    session.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :last)"), values)
+    return offset
