@@ -8,11 +8,15 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from bento_service.access.key_cache import KeyCache
+from bento_service.access.key_worker import KeyWorker
 from bento_service.access.limits import Limits
 from bento_service.access.member_tokens import MemberTokens
+from bento_service.access.page_limit import PageLimit
+from bento_service.access.page_origins import PageOrigins
 from bento_service.access.redis import SharedStore
 from bento_service.access.session_cache import SessionCache
 from bento_service.access.standings import Standings
+from bento_service.access.plan_states import PlanStates
 from bento_service.events.decision_log import DecisionLog
 from bento_service.events.writer import EventWriter
 from bento_service.http.client_address import ClientAddress, proxies_of
@@ -63,6 +67,7 @@ class Services:
         standings: what the plans of tenants allow, and what is used of it.
         usage_keeper: samples, statements and the roll-up of usage, once an hour.
         prices: `None` without a price list.
+        plans: what the plans of tenants allow, and what is used of it.
         usage: counts what requests use, and knows what tenants have used.
         shared: the store that all workers share; `None` without one.
     """
@@ -77,6 +82,9 @@ class Services:
     provider: OpenIdProvider | None
     members: MemberTokens
     signing_keys: SigningKeys
+    key_worker: KeyWorker
+    page_limit: PageLimit
+    page_origins: PageOrigins
     tenant_settings: SettingsCache
     releases: ReleaseCache
     contexts: ServingContexts
@@ -84,7 +92,7 @@ class Services:
     decisions: DecisionLog
     items: ItemCatalogue
     limits: Limits
-    standings: Standings
+    plans: PlanStates
     bodies: Bodies
     addresses: ClientAddress
     threads: Threads
@@ -148,7 +156,10 @@ def make_services(
         lake=lake,
         clock=clock,
         event_writer=EventWriter(EventLog(db)),
-        keys=KeyCache(db, threads.keys),
+        keys=KeyCache(db, threads.keys, now=clock),
+        key_worker=KeyWorker(db, clock),
+        page_limit=PageLimit(settings.page_rate_limit),
+        page_origins=PageOrigins(db, threads.keys, clock),
         sessions=SessionCache(db, threads.keys, clock),
         provider=None if sso is None else OpenIdProvider(sso, clock),
         members=MemberTokens(db, threads.keys, signing_keys, clock),
@@ -160,7 +171,7 @@ def make_services(
         decisions=decisions,
         items=ItemCatalogue(lake, db),
         limits=Limits.of(settings, shared),
-        standings=Standings(db, threads, usage, clock, shared),
+        plans=PlanStates(db, threads, usage, clock, shared),
         bodies=Bodies(timeout=settings.request_timeout_seconds, most_bytes=settings.max_body_bytes_in_flight),
         addresses=ClientAddress(proxies_of(settings.trusted_proxies)),
         threads=threads,

@@ -106,7 +106,7 @@ class RequestMiddleware:
                     await self._hold_back(scope, status, entered=entered)
                 headers = [*message["headers"], (_HEADER, request_id.encode()), _NOSNIFF]
                 headers.extend(state.get("rate_limit", ()))
-                if (standing := state.get("standing")) is not None:
+                if (standing := state.get("plan")) is not None:
                     headers.extend(standing.headers)
                 message = {**message, "headers": headers}
             await send(message)

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from bento_service.access.redis import SharedStore
-from bento_service.access.standings import Standing
+from bento_service.access.plan_states import PlanState
 from bento_service.http.errors import Busy, RateLimited
 from resources.base.settings import Settings
 
@@ -329,18 +329,21 @@ class Limits:
             raise
 
     async def _admit(self, state: dict[str, Any], cost: int) -> Sequence[tuple[bytes, bytes]]:
-        """Return the headers that say how much more may be asked, none where there is no limit."""
+        """Return the headers that say how much more may be asked, none where there is no limit.
+
+        What pages send is counted for their key, apart from what the tenant's servers send (`page_limit.py`).
+        """
         tenant: str = state["tenant"]
         allowances = []
         if self._keys is not None:
             allowances.append(await self._keys.take(state["key_id"], cost))
-        standing: Standing | None = state.get("standing")
+        standing: PlanState | None = state.get("plan")
         if standing is not None and standing.rate is not None:
             self._company.has(tenant)
-            allowances.append(await self._plans.of(standing.rate).take(tenant, cost))
+            allowances.append(await self._plans.of(standing.rate).take(state.get("counted_as", tenant), cost))
         elif self._tenants is not None:
             strict = self._company.has(tenant) or self._enforced
-            allowances.append(await self._tenants.take(tenant, cost, strict=strict))
+            allowances.append(await self._tenants.take(state.get("counted_as", tenant), cost, strict=strict))
         return min(allowances, key=lambda each: each.remaining).headers if allowances else ()
 
 

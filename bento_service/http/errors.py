@@ -59,6 +59,12 @@ class Malformed(RecsaasError):
     code = "malformed_request"
 
 
+class NestedTooDeep(Malformed):
+    """The body has more levels of brackets than any that makes sense."""
+
+    code = "nested_too_deep"
+
+
 class UnsupportedMediaType(RecsaasError):
     """The body has a content type that the route does not take."""
 

@@ -8,7 +8,6 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from resources.base.tenant import TenantId
@@ -59,9 +58,8 @@ def _is_new(session: Session, tenant: TenantId, use: MeterUse, now: datetime) ->
         amount=str(use.amount),
         at=now,
     )
-    result = session.execute(row.on_conflict_do_nothing())
-    assert isinstance(result, CursorResult)
-    return bool(result.rowcount)
+    made = session.scalar(row.on_conflict_do_nothing().returning(QuotaWarningRow.meter))
+    return made is not None
 
 
 def _tell(session: Session, allowance: Allowance, use: MeterUse, now: datetime) -> int:

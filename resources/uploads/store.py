@@ -40,7 +40,7 @@ from resources.uploads.normalising.ids import in_one_form
 from resources.uploads.parsing.uploaded_file import UploadedFile, identify
 from resources.uploads.parsing.validation import has_ids_in_one_form, mapping_fingerprint, rules_fingerprint
 
-_NEVER = datetime.max.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
 _UPLOAD_ID = re.compile(r"(items|users|interactions)-[0-9a-f]{16}")
 
 
@@ -135,15 +135,13 @@ def rejected_csv(lake: Lake, tenant: TenantId, upload_id: str) -> Iterator[bytes
     return rejected_csv_chunks(_parts(lake, tenant, upload_id, "rejected"))
 
 
-def catalogue_size(
-    store: TenantStore, *, uploaded: Sequence[pl.LazyFrame] = (), edits: Sequence[ItemEdit] = (), now: datetime = _NEVER
-) -> int:
-    """Count the items of the tenant, or those it would have with these rows of a file or edits, of `now`."""
+def catalogue_size(store: TenantStore, *, uploaded: Sequence[pl.LazyFrame] = (), edits: Sequence[ItemEdit] = ()) -> int:
+    """Count the items of the tenant, or those that it would have with these rows of a file, or these edits, on top."""
     uploads = counting_uploads(store.db, store.tenant, kind=Kind.ITEMS.value)
     scans = [(each.created_at, scan_accepted(store.lake, store.tenant, each.upload_id)) for each in uploads]
     told = newest_item_changes(store.db, store.tenant, actions=("put", "delete"))
-    changes = [*told, *((edit.item_id, edit.action, now) for edit in edits)]
-    return count_items([*scans, *((now, rows) for rows in uploaded)], changes)
+    changes = [*told, *((edit.item_id, edit.action, _LAST) for edit in edits)]
+    return count_items([*scans, *((_LAST, rows) for rows in uploaded)], changes)
 
 
 def _compare_and_store(
@@ -262,7 +260,7 @@ def _check_plan(store: TenantStore, check: FileCheck, checked: CheckedUpload) ->
         check_stored(session, tenant, check.file.size, users=users, now=now)
     if check.kind is Kind.ITEMS and allowance.limits.items is not None:
         more = [pl.scan_parquet(part) for part in checked.accepted]
-        before, after = catalogue_size(store), catalogue_size(store, uploaded=more, now=now)
+        before, after = catalogue_size(store), catalogue_size(store, uploaded=more)
         if after > before:
             check_room(allowance, "items", before, after - before, now=now)
 

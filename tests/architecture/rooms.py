@@ -27,7 +27,7 @@ FLOORS: Floors = {
         ("audit", "mail", "usage", "webhooks"),
         ("plans",),
         ("control_db", "decisions"),
-        ("acting", "billing", "jobs", "people", "stores", "webhooks.endpoints"),
+        ("acting", "billing", "jobs", "keys", "people", "stores", "webhooks.endpoints"),
         ("audit.keeping", "events", "jobs.kinds", "sessions", "uploads.contract"),
         ("uploads.normalising",),
         ("uploads.headers",),

@@ -19,9 +19,10 @@ from recsaas_assets.cli import cli
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.storage.lake import Lake
-from resources.tenants.settings import TenantSettings, TrainingSettings, UploadSettings
+from resources.tenants.settings import LoginSettings, TenantSettings, TrainingSettings, UploadSettings
 from tests.cell_table import PAGE, page_with_tables
 from tests.header_table import HEADERS_PAGE, headers_page
+from tests.role_table import ACCOUNTS_PAGE, accounts_page
 
 ROOT = Path(__file__).parents[2]
 NOT_IN_OPENAPI = {"GET /docs", "GET /", "GET /openapi.json", "GET /data-docs", "GET /shop", "GET /static/recsaas.js"}
@@ -87,9 +88,10 @@ def test_every_setting_is_documented() -> None:
 
 def test_every_setting_of_a_tenant_is_documented() -> None:
     text = page("docs/settings.md")
-    names = [name for name in TenantSettings.model_fields if name not in ("training", "uploads")]
+    names = [name for name in TenantSettings.model_fields if name not in ("login", "training", "uploads")]
     names += [f"training.{name}" for name in TrainingSettings.model_fields]
     names += [f"uploads.{name}" for name in UploadSettings.model_fields]
+    names += [f"login.{name}" for name in LoginSettings.model_fields]
     assert [name for name in names if f"`{name}`" not in text] == []
 
 
@@ -156,7 +158,7 @@ def test_nothing_is_documented_that_the_graph_does_not_have(graph: dict[str, lis
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for name in ("settings", "cli", "api", "assets", "snippets"):
+    for name in ("settings", "cli", "api", "accounts", "assets", "snippets"):
         for target in re.findall(r"\]\(([^)#]+)\)", page(f"docs/{name}.md")):
             assert (ROOT / "docs" / target).exists(), f"docs/{name}.md links to {target}"
 
@@ -200,6 +202,11 @@ def test_the_tables_of_the_data_contract_are_those_the_upload_applies() -> None:
 def test_the_tables_of_headers_are_those_the_upload_applies() -> None:
     text = (ROOT / HEADERS_PAGE).read_text(encoding="utf-8")
     assert headers_page(text) == text, "write them anew: python -m tests.header_table"
+
+
+def test_the_table_of_roles_is_the_one_in_the_code() -> None:
+    text = (ROOT / ACCOUNTS_PAGE).read_text(encoding="utf-8")
+    assert accounts_page(text) == text, "write it anew: python -m tests.role_table"
 
 
 def test_the_glossary_is_short_and_its_names_are_those_of_the_code() -> None:

@@ -35,6 +35,7 @@ from bento_service.schemas.interactions import (
 from bento_service.schemas.uploads import UploadAnswer
 from resources.base.errors import RecsaasError
 from resources.events.log import AppendResult, Event
+from resources.tenants.settings import IGNORE
 from resources.uploads.contract.columns import Kind
 
 router = APIRouter(tags=["events"])
@@ -118,9 +119,11 @@ async def _track(
     )
     if not store:
         return _json(EventsChecked(events=len(events), processed_at=services.clock()))
-    if key is not None:
+    if key is not None and not principal.sandbox:
         await _check_retry(services, principal, tuple(zip(bodies, events, strict=True)), key, length=len(events))
-    counted = await services.standings.count_events(request.scope["state"], len(events))
+    if principal.sandbox:
+        return _json(_answer(tuple(map(_unstored, events)), services, batch=batch))
+    counted = await services.plans.count_events(request.scope["state"], len(events))
     results = await _appended(services, principal, events, counted, now=now)
     services.metrics.events(principal.tenant.value, sum(map(_is_new, results)))
     return _json(_answer(results, services, batch=batch))
@@ -144,23 +147,25 @@ async def _track_each(
     outcome: Mapping[int, AppendResult | RecsaasError | None]
     if not store:
         outcome = dict.fromkeys(found.good) | dict(found.problems)
+    elif principal.sandbox:
+        outcome = {place: _unstored(event) for place, (_, event) in found.good.items()} | dict(found.problems)
     else:
         if key is not None:
             good = tuple(found.good.values())
             await _check_retry(services, principal, good, key, length=len(body.events), each=True)
-        counted = await services.standings.count_events(request.scope["state"], len(found.good))
+        counted = await services.plans.count_events(request.scope["state"], len(found.good))
+        new = 0
         try:
             outcome = await append_each(
                 services.event_writer, principal.tenant, found, now=now, key_id=principal.key_id
             )
-        except BaseException:
-            give_back(counted, len(found.good))
-            raise
-        stored = sum(isinstance(each, AppendResult) and _is_new(each) for each in outcome.values())
-        give_back(counted, len(found.good) - stored)
+            new = sum(isinstance(each, AppendResult) and _is_new(each) for each in outcome.values())
+        finally:
+            give_back(counted, len(found.good) - new)
     results = tuple(_result(outcome[place], request) for place in range(len(body.events)))
     tracked = sum(each.duplicate is False and not each.ignored for each in results)
-    services.metrics.events(principal.tenant.value, tracked)
+    if not principal.sandbox:
+        services.metrics.events(principal.tenant.value, tracked)
     rejected = sum(each.error is not None for each in results)
     answer = TrackEachAnswer(
         status="tracked" if not rejected else "rejected" if rejected == len(results) else "partial",
@@ -174,6 +179,11 @@ async def _track_each(
     return _json(answer)
 
 
+def _unstored(event: Event) -> AppendResult:
+    """What a sandbox is answered: as if the event were stored, which it is not."""
+    return AppendResult(event.event_id, seq=0, duplicate=False, ignored=event.interaction_type == IGNORE)
+
+
 async def _appended(
     services: Services,
     principal: Principal,
@@ -185,7 +195,7 @@ async def _appended(
     """Store the events, and count those no more that were there already or are ignored."""
     stored = 0
     try:
-        results = await services.event_writer.append(principal.tenant, events, now=now)
+        results = await services.event_writer.append(principal.tenant, events, now=now, key_id=principal.key_id)
         stored = sum(map(_is_new, results))
         return results
     finally:

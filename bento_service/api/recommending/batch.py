@@ -44,7 +44,7 @@ async def batch(request: Request, principal: Reader, services: WithServices) -> 
     request.scope["state"]["calls"] = len(sent.requests)  # each is metered as a call
     if len(sent.requests) > 1:  # the first one was counted with the request
         method, path = request.scope["method"], request.scope["route"].path_format
-        await services.standings.count_call(request.scope["state"], method, path, len(sent.requests) - 1)
+        await services.plans.count_call(request.scope["state"], method, path, len(sent.requests) - 1)
     results: list[str] = []
     size = 0
     for place, body in enumerate(sent.requests):

@@ -27,7 +27,7 @@ from resources.plans.use import MeterUse, monthly_figures, use_of
 from resources.plans.warnings import note_shares
 from resources.usage.current import Usage, usages_of
 
-STANDING_SECONDS = 3.0
+PLAN_SECONDS = 3.0
 """How long a plan is believed without asking the control DB, as long as an API key."""
 _READ_AGAIN_SECONDS = 2.0
 _EARLIER_SECONDS = 600.0
@@ -46,7 +46,7 @@ _log = structlog.get_logger("recsaas.plans")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PlanState:
     """Where a tenant stands.
 
     Attributes:
@@ -64,8 +64,8 @@ class Standing:
     limited: bool
 
 
-class Standings:
-    """Standings by tenant. All that were asked for of late are read together, so that many tenants cost few reads.
+class PlanStates:
+    """PlanStates by tenant. All that were asked for of late are read together, so that many tenants cost few reads.
 
     Belongs to the event loop. While the control DB is away the last ones hold on.
     """
@@ -79,7 +79,7 @@ class Standings:
         self._usage = usage
         self._now = now
         self.clock = monotonic
-        self._known: dict[str, Standing] = {}
+        self._known: dict[str, PlanState] = {}
         self._asked: set[str] = set()
         self._read_at = 0.0
         self._reading: asyncio.Task[None] | None = None
@@ -87,22 +87,22 @@ class Standings:
         self._looks: dict[str, tuple[float, tuple[MeterUse, ...]]] = {}
         self._told: set[tuple[str, str, str, int, int]] = set()
 
-    def fresh(self, tenant: str) -> Standing | None:
-        """Return a standing that is at most `STANDING_SECONDS` old, without asking."""
+    def fresh(self, tenant: str) -> PlanState | None:
+        """Return a standing that is at most `PLAN_SECONDS` old, without asking."""
         known = self._known.get(tenant)
         if known is None:
             return None
         self._asked.add(tenant)
         age = self.clock() - self._read_at
         if age >= _READ_AGAIN_SECONDS:
-            if age >= STANDING_SECONDS:
+            if age >= PLAN_SECONDS:
                 return None
             if self._reading is None:
                 self._begin()
         return known
 
-    async def find(self, tenant: str) -> Standing:
-        """Return the tenant's standing, as it was at most `STANDING_SECONDS` ago.
+    async def find(self, tenant: str) -> PlanState:
+        """Return the tenant's standing, as it was at most `PLAN_SECONDS` ago.
 
         Raises:
             TenantNotFound: there is no such tenant any more.
@@ -126,7 +126,7 @@ class Standings:
         Raises:
             QuotaExceeded, QuotaUsedUp: they would go beyond the limit.
         """
-        standing: Standing | None = state.get("standing")
+        standing: PlanState | None = state.get("plan")
         if standing is None or standing.calls is None or method == "DELETE" or path.startswith(ACCOUNT):
             return
         await standing.calls.take(count, self._store, self._now())
@@ -138,7 +138,7 @@ class Standings:
         Raises:
             QuotaExceeded, QuotaUsedUp: they would go beyond the limit.
         """
-        standing: Standing | None = state.get("standing")
+        standing: PlanState | None = state.get("plan")
         if standing is None or standing.events is None or not count:
             return None
         await standing.events.take(count, self._store, self._now())
@@ -198,7 +198,7 @@ class Standings:
         day, read_at, _ = self._earlier.get(name, (date.min, 0.0, Usage()))
         return day == today and at - read_at < _EARLIER_SECONDS
 
-    def _standing(self, allowance: Allowance, usage: Usage | None, month: Month) -> Standing:
+    def _standing(self, allowance: Allowance, usage: Usage | None, month: Month) -> PlanState:
         before = self._known.get(allowance.tenant.value)
         calls = events = None
         if usage is not None:
@@ -210,7 +210,7 @@ class Standings:
             events = _carried(events, before.events)
         rate = allowance.limits.requests_per_second
         limited = bool(allowance.limited) or rate is not None
-        return Standing(allowance, rate, calls, events, self._headers(allowance, usage), limited)
+        return PlanState(allowance, rate, calls, events, self._headers(allowance, usage), limited)
 
     @staticmethod
     def _counter(allowance: Allowance, meter: Meter, written: int, waiting: int, month: Month) -> MonthlyCounter | None:
