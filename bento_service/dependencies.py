@@ -13,10 +13,9 @@ from bento_service.access.limits import Limits
 from bento_service.access.member_tokens import MemberTokens
 from bento_service.access.page_limit import PageLimit
 from bento_service.access.page_origins import PageOrigins
+from bento_service.access.plan_states import PlanStates
 from bento_service.access.redis import SharedStore
 from bento_service.access.session_cache import SessionCache
-from bento_service.access.standings import Standings
-from bento_service.access.plan_states import PlanStates
 from bento_service.events.decision_log import DecisionLog
 from bento_service.events.writer import EventWriter
 from bento_service.http.client_address import ClientAddress, proxies_of
