@@ -43,7 +43,7 @@ from bento_service.schemas.accounts.bodies import (
 )
 from bento_service.schemas.admin.audit import ActingBody, ChainBody
 from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
-from bento_service.schemas.api_keys import ApiKeyBody
+from bento_service.schemas.api_keys import ApiKeyBody, ApiKeyPatch, RotationBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.items import ItemPatch, ItemsRequest
@@ -86,6 +86,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorBody, "description": "Not ready: see Retry-After"},
 }
 BODIES: tuple[type[BaseModel], ...] = (
+    ApiKeyPatch,
+    RotationBody,
     ItemsRequest,
     ItemPatch,
     RuleBody,
@@ -205,8 +207,8 @@ def create_app(
         addresses=services.addresses,
         routing=Routing(app.state.query, fast_routes(recommendations.router, recommendations.FAST)),
     )
-    if origins := origins_of(settings.cors_origins):  # outermost, so that errors and refusals can be read as well
-        app.add_middleware(ApiCors, origins=origins)
+    # Outermost, so that errors and refusals can be read as well.
+    app.add_middleware(ApiCors, origins=origins_of(settings.cors_origins), bound=services.page_origins.has)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.state.openapi_json = cache(lambda: json.dumps(app.openapi(), ensure_ascii=False).encode())
     return app

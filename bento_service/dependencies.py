@@ -8,8 +8,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from bento_service.access.key_cache import KeyCache
+from bento_service.access.key_worker import KeyWorker
 from bento_service.access.limits import Limits
 from bento_service.access.member_tokens import MemberTokens
+from bento_service.access.page_limit import PageLimit
+from bento_service.access.page_origins import PageOrigins
 from bento_service.access.redis import SharedStore
 from bento_service.access.session_cache import SessionCache
 from bento_service.events.decision_log import DecisionLog
@@ -75,6 +78,9 @@ class Services:
     provider: OpenIdProvider | None
     members: MemberTokens
     signing_keys: SigningKeys
+    key_worker: KeyWorker
+    page_limit: PageLimit
+    page_origins: PageOrigins
     tenant_settings: SettingsCache
     releases: ReleaseCache
     contexts: ServingContexts
@@ -145,7 +151,10 @@ def make_services(
         lake=lake,
         clock=clock,
         event_writer=EventWriter(EventLog(db)),
-        keys=KeyCache(db, threads.keys),
+        keys=KeyCache(db, threads.keys, now=clock),
+        key_worker=KeyWorker(db, clock),
+        page_limit=PageLimit(settings.page_rate_limit),
+        page_origins=PageOrigins(db, threads.keys, clock),
         sessions=SessionCache(db, threads.keys, clock),
         provider=None if sso is None else OpenIdProvider(sso, clock),
         members=MemberTokens(db, threads.keys, signing_keys, clock),

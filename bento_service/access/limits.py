@@ -299,19 +299,23 @@ class Limits:
             RateLimited: it is too much.
         """
         try:
-            state["rate_limit"] = await self._admit(state["tenant"], state["key_id"], cost)
+            state["rate_limit"] = await self._admit(state, cost)
         except RateLimited as error:
             state["rate_limit"] = error.headers
             raise
 
-    async def _admit(self, tenant: str, key_id: str, cost: int) -> Sequence[tuple[bytes, bytes]]:
-        """Return the headers that say how much more may be asked, none where there is no limit."""
+    async def _admit(self, state: dict[str, Any], cost: int) -> Sequence[tuple[bytes, bytes]]:
+        """Return the headers that say how much more may be asked, none where there is no limit.
+
+        What pages send is counted for their key, apart from what the tenant's servers send (`page_limit.py`).
+        """
         allowances = []
         if self._keys is not None:
-            allowances.append(await self._keys.take(key_id, cost))
+            allowances.append(await self._keys.take(state["key_id"], cost))
         if self._tenants is not None:
+            tenant = state["tenant"]
             strict = self._company.has(tenant) or self._enforced
-            allowances.append(await self._tenants.take(tenant, cost, strict=strict))
+            allowances.append(await self._tenants.take(state.get("counted_as", tenant), cost, strict=strict))
         return min(allowances, key=lambda each: each.remaining).headers if allowances else ()
 
 

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
+from bento_service.access.key_bindings import SANDBOX_HEADER, check_bindings, check_sandbox
+from bento_service.api.credentials import credential_of, looked_up_key, standing_of_bearer
 from bento_service.http.costs import cost_of
 from bento_service.http.json_body import media_type
 from bento_service.http.query import QueryNames
 from resources.access.actor import Actor, ActorKind
 from resources.access.roles import OFFICE_PERMISSIONS, OfficePermission
 from resources.access.scopes import PLATFORM, permissions_of
-from resources.base.errors import Forbidden, SecondFactorMissing, Unauthenticated
+from resources.base.errors import Forbidden, SecondFactorMissing
 from resources.base.tenant import TenantId
-from resources.control_db.api_keys import ApiKey
 from resources.sessions.access_tokens import looks_like_a_token
 from resources.sessions.standing import Standing
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 FILES = "uploads:write"
 """The scope of whatever sends a file or shows what became of one: jobs, reports and rejected rows."""
-_MAX_SECRET = 2048
-"""A token has some 450 characters, and a reason in it may have its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,7 @@ class Principal:
         key_id: of the key; of a member their id.
         kind, name: as `resources.access.actor.Actor` has them.
         acting_for, reason: where somebody of the office acts for the tenant: for whom, and why.
+        sandbox: whether nothing that it sends may be stored or change an answer.
     """
 
     tenant: TenantId
@@ -48,6 +48,7 @@ class Principal:
     name: str = ""
     acting_for: str | None = None
     reason: str | None = None
+    sandbox: bool = False
 
     def actor(self, request: Request) -> Actor:
         """Return who changes something by this request, for the audit log."""
@@ -138,28 +139,42 @@ async def authenticated(request: Request, services: Services) -> Principal:
 
     Raises:
         Unauthenticated: no credential, or one that is not valid.
-        Forbidden: the tenant is suspended.
+        Forbidden: the tenant is suspended, or the key is bound to other addresses or pages.
         RateLimited, Busy: the tenant, the key, or an address without a valid key asks too much.
     """
-    secret = _bearer_token(request)
+    secret = credential_of(request)
     if looks_like_a_token(secret):
         return await _member_of_shop(request, services, secret)
-    key = services.keys.fresh(secret) or await _looked_up(request, services, secret)
+    key = services.keys.fresh(secret) or await looked_up_key(request, services, secret)
+    if key.bound:  # before the tenant is named: a refused stranger costs the tenant nothing
+        check_bindings(key, request.scope, services.addresses)
     state = request.scope["state"]
     tenant = state["tenant"] = key.tenant.value
     state["key_id"] = key.id
-    await services.limits.count(state, cost_of(request.scope["method"], request.scope["route"].path_format))
+    method, route = request.scope["method"], request.scope["route"].path_format
+    services.key_worker.note(key.id, method, route)
+    if key.kind == "browser":
+        services.page_limit.count(state, services.addresses.of(request.scope))
+    await services.limits.count(state, cost_of(method, route))
+    if key.kind == "sandbox":
+        state["rate_limit"] = [*state["rate_limit"], SANDBOX_HEADER]
     if key.tenant_status != "active":
         raise Forbidden(f"Tenant {key.tenant} is {key.tenant_status}. Ask the operator of this service to resume it.")
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
     await services.turns.take(tenant)
-    return Principal(tenant=key.tenant, scopes=permissions_of(key.scopes), key_id=key.id, name=key.name)
+    return Principal(
+        tenant=key.tenant,
+        scopes=permissions_of(key.scopes),
+        key_id=key.id,
+        name=key.name,
+        sandbox=key.kind == "sandbox",
+    )
 
 
 async def _member_of_shop(request: Request, services: Services, token: str) -> Principal:
     """Return who is asking by an access token, for a shop; as `authenticated`."""
-    return _in_shop(await _standing(request, services, token))
+    return _in_shop(await standing_of_bearer(request, services, token))
 
 
 def _in_shop(standing: Standing) -> Principal:
@@ -181,58 +196,6 @@ def _in_shop(standing: Standing) -> Principal:
     )
 
 
-async def _standing(request: Request, services: Services, token: str) -> Standing:
-    """Return what the bearer of a token may do, when it is their turn, and count the request against the limits.
-
-    Whoever belongs to no shop counts for the address.
-
-    Raises:
-        Unauthenticated: the token is not valid.
-        RateLimited, Busy: as `authenticated`.
-    """
-    state = request.scope["state"]
-    standing = services.members.fresh(token) or await _looked_up_member(request, services, token)
-    cost = cost_of(request.scope["method"], request.scope["route"].path_format)
-    if standing.tenant is None:
-        address = services.addresses.of(request.scope)
-        services.limits.count_stranger(state, address, cost)
-        await services.turns.take(address)
-        return standing
-    tenant = state["tenant"] = standing.tenant.value
-    state["key_id"] = standing.member_id
-    await services.limits.count(state, cost)
-    services.limits.concurrency.hold(tenant)
-    state["held"] = tenant
-    await services.turns.take(tenant)
-    return standing
-
-
-async def _looked_up_member(request: Request, services: Services, token: str) -> Standing:
-    """Look up a token that nobody has shown for a while; guesses count for the address that they come from."""
-    limits, address = services.limits, services.addresses.of(request.scope)
-    known = services.members.knows(token)
-    if not known:
-        limits.count_stranger(request.scope["state"], address)
-    standing = await services.members.find(token, asked_by=address)
-    if not known:
-        limits.strangers.give_back(address)
-    return standing
-
-
-async def _looked_up(request: Request, services: Services, secret: str) -> ApiKey:
-    """Look up a key that nobody has shown for a while; guesses count for the address that they come from."""
-    limits, address = services.limits, services.addresses.of(request.scope)
-    known = services.keys.knows(secret)
-    if not known:
-        limits.count_stranger(request.scope["state"], address)
-    key = await services.keys.find(secret, asked_by=address)
-    if key is None:
-        raise Unauthenticated("The API key is not valid. Check it, or ask your tenant's admin for a new one.")
-    if not known:
-        limits.strangers.give_back(address)
-    return key
-
-
 async def allowed(request: Request, services: Services, *scopes: str) -> Principal:
     """Return who is asking, if the credential has one of `scopes`.
 
@@ -242,6 +205,8 @@ async def allowed(request: Request, services: Services, *scopes: str) -> Princip
     """
     principal = await authenticated(request, services)
     _check_scopes(principal, *scopes)
+    if principal.sandbox:
+        check_sandbox(request.scope)
     names: QueryNames = request.app.state.query
     names.check(request)
     return principal
@@ -284,11 +249,11 @@ def require_member() -> Callable[..., Awaitable[MemberPrincipal]]:
 
     async def dependency(request: Request, _declared: object = Depends(bearer)) -> MemberPrincipal:
         services: Services = request.app.state.services
-        token = _bearer_token(request)
+        token = credential_of(request)
         if not looks_like_a_token(token):
             await authenticated(request, services)
             raise Forbidden("This is about a person, and an API key is none: log in, and send the access token.")
-        standing = await _standing(request, services, token)
+        standing = await standing_of_bearer(request, services, token)
         if standing.acting is not None:
             raise Forbidden("Whoever acts for a shop may not do this. End that first.")
         names: QueryNames = request.app.state.query
@@ -307,11 +272,11 @@ def require_of_the_office() -> Callable[..., Awaitable[OfficePrincipal]]:
 
     async def dependency(request: Request, _declared: object = Depends(bearer)) -> OfficePrincipal:
         services: Services = request.app.state.services
-        token = _bearer_token(request)
+        token = credential_of(request)
         if not looks_like_a_token(token):
             await authenticated(request, services)
             raise Forbidden("A person acts for a shop, and an API key is none: log in, and send the access token.")
-        standing = await _standing(request, services, token)
+        standing = await standing_of_bearer(request, services, token)
         if standing.office_role is None:
             raise Forbidden("This is for the operator of this service, and your account is not one of it.")
         names: QueryNames = request.app.state.query
@@ -337,9 +302,9 @@ def require_office_or_shop(
 
     async def dependency(request: Request, _declared: object = Depends(bearer)) -> OfficePrincipal | Principal:
         services: Services = request.app.state.services
-        secret = _bearer_token(request)
+        secret = credential_of(request)
         if looks_like_a_token(secret):
-            standing = await _standing(request, services, secret)
+            standing = await standing_of_bearer(request, services, secret)
             if permission in standing.office_permissions:
                 found: OfficePrincipal | Principal = _of_office_role(standing, services, permission)
             else:
@@ -350,6 +315,8 @@ def require_office_or_shop(
                 found = OfficePrincipal(found.key_id, found.name, frozenset(OFFICE_PERMISSIONS), kind="key")
         if isinstance(found, Principal):
             _check_scopes(found, scope)
+            if found.sandbox:
+                check_sandbox(request.scope)
         names: QueryNames = request.app.state.query
         names.check(request)
         return found
@@ -367,7 +334,7 @@ async def member_if_any(request: Request, services: Services) -> MemberPrincipal
     """
     if "authorization" not in request.headers:
         return None
-    token = _bearer_token(request)
+    token = credential_of(request)
     if not looks_like_a_token(token):
         raise Forbidden("This is about a person, and an API key is none: log in, and send the access token.")
     address = services.addresses.of(request.scope)
@@ -383,9 +350,9 @@ async def _of_office(request: Request, services: Services, permission: OfficePer
     Raises:
         Forbidden: it is nobody of the platform, or somebody without the permission; and what `authenticated` raises.
     """
-    secret = _bearer_token(request)
+    secret = credential_of(request)
     if looks_like_a_token(secret):
-        found = _of_office_role(await _standing(request, services, secret), services, permission)
+        found = _of_office_role(await standing_of_bearer(request, services, secret), services, permission)
     else:
         principal = await authenticated(request, services)
         if PLATFORM not in principal.scopes:
@@ -408,14 +375,3 @@ def _of_office_role(standing: Standing, services: Services, permission: OfficePe
             "Set up a second factor first: who works for the operator of this service needs one to log in."
         )
     return OfficePrincipal(standing.member_id, standing.email, standing.office_permissions)
-
-
-def _bearer_token(request: Request) -> str:
-    header = request.headers.get("authorization")
-    if header is None:
-        raise Unauthenticated("Send your API key in the header 'Authorization: Bearer <key>'.")
-    kind, _, secret = header.partition(" ")
-    secret = secret.strip()
-    if kind.lower() != "bearer" or not secret or len(secret) > _MAX_SECRET:
-        raise Unauthenticated("The Authorization header must read 'Bearer <key>'.")
-    return secret

@@ -12,16 +12,16 @@ from bento_service.pages.cookies import session_token
 from bento_service.pages.page_route import LoggedOut
 from resources.access.actor import Actor, ActorKind
 from resources.sessions.browser_sessions import App, BrowserSession
-from resources.sessions.refresh_tokens import Client
+from resources.sessions.refresh_tokens import LoginClient
 
 LOGIN_PAGES: dict[App, str] = {"customer": "/login", "office": "/office/login"}
 HOME_PAGES: dict[App, str] = {"customer": "/app", "office": "/office"}
 
 
-def client_of(request: Request) -> Client:
+def client_of(request: Request) -> LoginClient:
     """Return where a person is: address, browser, request."""
     services: Services = request.app.state.services
-    return Client(
+    return LoginClient(
         address=services.addresses.of(request.scope),
         browser=request.headers.get("user-agent", "")[:255],
         request_id=request.scope["state"]["request_id"],

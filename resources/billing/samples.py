@@ -33,7 +33,7 @@ def measure_stored(lake: Lake, tenant: TenantId) -> dict[str, int]:
     return {**found, "items": items, "users": users}
 
 
-def sampled(session: Session, day: date) -> frozenset[str]:
+def tenants_sampled(session: Session, day: date) -> frozenset[str]:
     """Return the tenants that have their sample of a day."""
     return frozenset(session.scalars(select(UsageSampleRow.tenant_id).where(UsageSampleRow.day == day).distinct()))
 

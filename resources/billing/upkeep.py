@@ -11,7 +11,7 @@ from sqlalchemy import select
 from resources.base.tenant import TenantId
 from resources.base.times import Clock
 from resources.billing.prices import PriceList
-from resources.billing.samples import measure_stored, sampled, store_sample
+from resources.billing.samples import measure_stored, store_sample, tenants_sampled
 from resources.billing.statements import Month, make_statement
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.usage import StatementRow
@@ -67,7 +67,7 @@ class UsageUpkeep:
     def _sample(self) -> None:
         day = self.clock().date()
         with self.db.read() as session:
-            done = sampled(session, day)
+            done = tenants_sampled(session, day)
         for tenant in list_tenants(self.db):
             if tenant.id.value not in done:
                 self._keep_turn()

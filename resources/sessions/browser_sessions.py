@@ -25,7 +25,7 @@ from resources.control_db.tables.sessions import SessionRow
 from resources.people.members import Member
 from resources.people.memberships import Membership, memberships_of
 from resources.people.second_factor import OfficePolicy, missing
-from resources.sessions.refresh_tokens import Client
+from resources.sessions.refresh_tokens import LoginClient
 
 App = Literal["customer", "office"]
 IDLE = timedelta(hours=12)
@@ -62,7 +62,7 @@ class BrowserSession:
 
 
 def begin_browser_session(
-    session: Session, member: MemberRow, app: App, client: Client, *, kept: bool, now: datetime
+    session: Session, member: MemberRow, app: App, client: LoginClient, *, kept: bool, now: datetime
 ) -> str:
     """Let a browser in; return the token for its cookie, which is not stored. The caller records the log-in.
 
@@ -94,7 +94,7 @@ def begin_browser_session(
 
 
 def beginning(
-    app: App, client: Client, *, kept: bool, office_policy: OfficePolicy, now: datetime
+    app: App, client: LoginClient, *, kept: bool, office_policy: OfficePolicy, now: datetime
 ) -> Callable[[Session, MemberRow, Membership | None], str]:
     """Return what `log_in` begins for a browser: its result is the token for the cookie.
 
@@ -156,7 +156,7 @@ def note_use(db: ControlDb, found: BrowserSession, *, now: datetime) -> None:
         session.execute(update(SessionRow).where(*unwritten, SessionRow.ended_at.is_(None)).values(values))
 
 
-def end_browser_session(db: ControlDb, token: str, app: App, client: Client, *, now: datetime) -> None:
+def end_browser_session(db: ControlDb, token: str, app: App, client: LoginClient, *, now: datetime) -> None:
     """Log a browser out; a cookie that is nobody's changes nothing."""
     with db.write() as session:
         row = session.get(SessionRow, hash_cookie(token))

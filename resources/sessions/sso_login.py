@@ -25,7 +25,7 @@ from resources.people.members import end_everything, hold_member, member_by_emai
 from resources.people.memberships import Membership, add_membership, memberships_of, role_in
 from resources.people.second_factor import forget_second_factor
 from resources.sessions.login import Begin, Result
-from resources.sessions.refresh_tokens import Client
+from resources.sessions.refresh_tokens import LoginClient
 from resources.tenants.stored_settings import read_settings
 
 
@@ -61,7 +61,7 @@ class OfficeRules:
 
 
 def log_in_to_office(
-    db: ControlDb, identity: Identity, rules: OfficeRules, begin: Begin[Result], client: Client, *, now: datetime
+    db: ControlDb, identity: Identity, rules: OfficeRules, begin: Begin[Result], client: LoginClient, *, now: datetime
 ) -> Result:
     """Let somebody of the platform in, who was before or was invited; the role is that of their groups.
 
@@ -91,7 +91,7 @@ def log_in_to_office(
 
 
 def log_in_to_shop(
-    db: ControlDb, identity: Identity, tenant: TenantId, begin: Begin[Result], client: Client, *, now: datetime
+    db: ControlDb, identity: Identity, tenant: TenantId, begin: Begin[Result], client: LoginClient, *, now: datetime
 ) -> Result:
     """Let somebody into a shop whose settings allow it to their domain; the first time they become its member.
 
@@ -132,7 +132,7 @@ def _made(session: Session, identity: Identity, now: datetime) -> MemberRow:
     )
 
 
-def _link(session: Session, member: MemberRow, identity: Identity, client: Client, now: datetime) -> None:
+def _link(session: Session, member: MemberRow, identity: Identity, client: LoginClient, now: datetime) -> None:
     """Note who the member is at the provider.
 
     Raises:
@@ -155,7 +155,7 @@ def _link(session: Session, member: MemberRow, identity: Identity, client: Clien
 
 
 def _begin(
-    session: Session, member: MemberRow, membership: Membership | None, begin: Begin[Result], client: Client,
+    session: Session, member: MemberRow, membership: Membership | None, begin: Begin[Result], client: LoginClient,
     now: datetime,
 ) -> Result:  # fmt: skip
     member.last_login_at = now

@@ -23,8 +23,8 @@ from resources.people.members import hold_member, member_by_email, one_email
 from resources.people.memberships import memberships_of
 from resources.people.second_factor import check
 from resources.sessions.login import Begin, Result
-from resources.sessions.refresh_tokens import Client
-from resources.sessions.throttle import admit, forget
+from resources.sessions.refresh_tokens import LoginClient
+from resources.sessions.throttle import admit, forget_failures
 
 Step = Literal["code", "sso"]
 LIFETIME = timedelta(minutes=10)
@@ -66,7 +66,7 @@ def kept_of(db: ControlDb, token: str) -> bool:
 
 
 def finish_with_code(
-    db: ControlDb, token: str, code: str, begin: Begin[Result], client: Client, *, now: datetime
+    db: ControlDb, token: str, code: str, begin: Begin[Result], client: LoginClient, *, now: datetime
 ) -> Result:
     """Check the code of a second factor, or a recovery code, and begin whatever goes with being logged in.
 
@@ -88,7 +88,7 @@ def finish_with_code(
             raise Forbidden("Your account is suspended. Ask the operator of this service to resume it.")
         attempt = admit(session, member.email, client.address, now=now)
         if check(session, member, code, now):
-            forget(session, attempt, now=now)
+            forget_failures(session, attempt, now=now)
             session.delete(row)
             member.last_login_at = now
             change = Change(action="session.begin", object_kind="member", object_id=member.id)

@@ -36,8 +36,8 @@ from resources.people.second_factor import (
     required,
 )
 from resources.sessions.login import Login, check_password
-from resources.sessions.refresh_tokens import Client
-from resources.sessions.throttle import admit, forget
+from resources.sessions.refresh_tokens import LoginClient
+from resources.sessions.throttle import admit, forget_failures
 
 Result = TypeVar("Result")
 router = APIRouter(tags=["people"])
@@ -127,7 +127,7 @@ async def remove(request: Request, member: Self, services: WithServices) -> Resp
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-def _begin(services: Services, member_id: str, password: str | None, client: Client) -> NewFactor:
+def _begin(services: Services, member_id: str, password: str | None, client: LoginClient) -> NewFactor:
     """Whoever has only got hold of a token shall not lock its owner out: the password is asked for, if there is one."""
     now = services.clock()
     with services.db.read() as session:
@@ -137,7 +137,7 @@ def _begin(services: Services, member_id: str, password: str | None, client: Cli
             raise invalid_fields([FieldProblem("password", "is needed to set a second factor up")])
         attempt, _ = check_password(services.db, Login(member.email, password, client), now=now)
         with services.db.write() as session:
-            forget(session, attempt, now=now)
+            forget_failures(session, attempt, now=now)
     with services.db.write() as session:
         return begin_second_factor(session, member_id, now=now)
 
@@ -148,7 +148,7 @@ def _confirm(services: Services, member_id: str, code: str, by: Actor) -> tuple[
 
 
 def _with_code(
-    services: Services, member_id: str, code: str, client: Client, work: Callable[[Session], Result]
+    services: Services, member_id: str, code: str, client: LoginClient, work: Callable[[Session], Result]
 ) -> Result:
     """Do what takes a code; wrong ones count as failed log-ins do.
 
@@ -165,7 +165,7 @@ def _with_code(
         attempt = admit(session, member.email, client.address, now=now)
     with services.db.write() as session:
         if check(session, member_by_id(session, member_id), code, now):
-            forget(session, attempt, now=now)
+            forget_failures(session, attempt, now=now)
             return work(session)
     told = "is not valid now, or was used; send the next one of your authenticator, or a recovery code"
     raise InvalidInput(f"The code {told}.", details=(FieldProblem("code", told),))

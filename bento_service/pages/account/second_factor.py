@@ -30,7 +30,7 @@ from resources.people.second_factor import (
     setup_of,
 )
 from resources.sessions.browser_sessions import BrowserSession, begin_browser_session
-from resources.sessions.throttle import admit, forget
+from resources.sessions.throttle import admit, forget_failures
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -129,7 +129,7 @@ async def _with_code(request: Request, services: Services, session: BrowserSessi
         attempt = admit(database, session.member.email, client.address, now=now)
         right.append(check(database, member_by_id(database, session.member.id), form.code, now))
         if right[-1]:
-            forget(database, attempt, now=now)
+            forget_failures(database, attempt, now=now)
 
     await written(request, services, session, write)
     if not right[-1]:  # raised after the commit, so that the attempt counts

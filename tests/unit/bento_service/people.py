@@ -16,8 +16,12 @@ from resources.sessions.access_tokens import Acting, claims_from, signed
 from resources.sessions.refresh_tokens import LoginClient, begin_family
 from resources.sessions.signing_keys import SigningKeys
 
-OF_PEOPLE = ("/api/v1/auth/", "/api/v1/me")
-"""How the routes begin for which a key is none: tests that walk all routes with a key leave them out."""
+OF_PEOPLE = (
+    *("/api/v1/auth/", "/api/v1/me", "/api/v1/invites", "/api/v1/ownership", "/api/v1/admin/users"),
+    "/api/v1/admin/people",
+)
+"""How the routes begin for which a key is none, or that send mails and compute hashes of passwords: tests that walk all
+routes with a key leave them out."""
 PASSWORD = "plain window sofa 9"
 BROWSER = LoginClient(address="192.0.2.1", browser="a test")
 

@@ -11,8 +11,8 @@ from fastapi import FastAPI
 
 from bento_service.access.key_cache import KEY_TTL_SECONDS, KeyCache
 from bento_service.app import create_app
-from bento_service.demo.catalogue import BROWSER_SCOPES
 from bento_service.scheduling.threads import Threads
+from resources.access.key_kinds import BROWSER_SCOPES
 from resources.access.scopes import PLATFORM
 from resources.base.settings import Settings
 from resources.control_db.api_keys import MAX_ACTIVE_KEYS, create_api_key, list_api_keys, revoke_api_key
