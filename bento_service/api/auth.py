@@ -19,6 +19,7 @@ from resources.access.roles import OFFICE_PERMISSIONS, OfficePermission
 from resources.access.scopes import PLATFORM, permissions_of
 from resources.base.errors import Forbidden, SecondFactorMissing
 from resources.base.tenant import TenantId
+from resources.control_db.tenants import stopped_words
 from resources.sessions.access_tokens import looks_like_a_token
 from resources.sessions.standing import Standing
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 FILES = "uploads:write"
 """The scope of whatever sends a file or shows what became of one: jobs, reports and rejected rows."""
+_READING = ("GET", "HEAD")
+_ANSWERS = "recommendations:read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,9 @@ async def authenticated(request: Request, services: Services) -> Principal:
     state = request.scope["state"]
     tenant = state["tenant"] = key.tenant.value
     state["key_id"] = key.id
+    standing = services.plans.fresh(tenant) or await services.plans.find(tenant)
+    if standing.limited:
+        state["plan"] = standing
     method, route = request.scope["method"], request.scope["route"].path_format
     services.key_worker.note(key.id, method, route)
     if key.kind == "browser":
@@ -159,7 +165,9 @@ async def authenticated(request: Request, services: Services) -> Principal:
     if key.kind == "sandbox":
         state["rate_limit"] = [*state["rate_limit"], SANDBOX_HEADER]
     if key.tenant_status != "active":
-        raise Forbidden(f"Tenant {key.tenant} is {key.tenant_status}. Ask the operator of this service to resume it.")
+        raise Forbidden(await services.threads.keys.run(tenant, stopped_words, services.db, key.tenant))
+    if standing.calls is not None:
+        await services.plans.count_call(state, method, route)
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
     await services.turns.take(tenant)
@@ -174,20 +182,22 @@ async def authenticated(request: Request, services: Services) -> Principal:
 
 async def _member_of_shop(request: Request, services: Services, token: str) -> Principal:
     """Return who is asking by an access token, for a shop; as `authenticated`."""
-    return _in_shop(await standing_of_bearer(request, services, token))
+    return await _in_shop(request, services, await standing_of_bearer(request, services, token))
 
 
-def _in_shop(standing: Standing) -> Principal:
+async def _in_shop(request: Request, services: Services, standing: Standing) -> Principal:
+    """Return what somebody who has logged in may do in the shop; where it is suspended, look and no more."""
     if standing.tenant is None:
         raise Forbidden("You belong to no shop. Sign one up, or have an owner of a shop invite you.")
+    permissions, tenant = standing.permissions, standing.tenant
     if standing.tenant_status != "active":
-        raise Forbidden(
-            f"Tenant {standing.tenant} is {standing.tenant_status}. Ask the operator of this service to resume it."
-        )
+        if standing.tenant_status != "suspended" or request.scope["method"] not in _READING:
+            raise Forbidden(await services.threads.keys.run(tenant.value, stopped_words, services.db, tenant))
+        permissions -= {_ANSWERS}  # nobody is answered
     acting = standing.acting
     return Principal(
-        tenant=standing.tenant,
-        scopes=standing.permissions,
+        tenant=tenant,
+        scopes=permissions,
         key_id=standing.member_id,
         kind="member" if acting is None else "office",
         name=standing.email,
@@ -308,7 +318,7 @@ def require_office_or_shop(
             if permission in standing.office_permissions:
                 found: OfficePrincipal | Principal = _of_office_role(standing, services, permission)
             else:
-                found = _in_shop(standing)
+                found = await _in_shop(request, services, standing)
         else:
             found = await authenticated(request, services)
             if PLATFORM in found.scopes:

@@ -53,7 +53,12 @@ async def standing_of_bearer(request: Request, services: Services, token: str) -
         return standing
     tenant = state["tenant"] = standing.tenant.value
     state["key_id"] = standing.member_id
+    plan = services.plans.fresh(tenant) or await services.plans.find(tenant)
+    if plan.limited:
+        state["plan"] = plan
     await services.limits.count(state, cost)
+    if plan.calls is not None:
+        await services.plans.count_call(state, request.scope["method"], request.scope["route"].path_format)
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
     await services.turns.take(tenant)

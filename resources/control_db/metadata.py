@@ -9,6 +9,7 @@ from resources.control_db.tables import (
     jobs,
     keys,
     people,
+    plans,
     runs,
     sessions,
     tenants,
@@ -18,6 +19,6 @@ from resources.control_db.tables import (
 )
 from resources.control_db.tables.base import Base
 
-MODULES = (audit, catalogue, events, jobs, keys, people, runs, sessions, tenants, uploads, usage, webhooks)
+MODULES = (audit, catalogue, events, jobs, keys, people, plans, runs, sessions, tenants, uploads, usage, webhooks)
 """The modules of the tables: importing one makes its tables known."""
 METADATA = Base.metadata

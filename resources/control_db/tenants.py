@@ -201,6 +201,14 @@ def why_stopped(tenant: Tenant) -> str:
     return f"Tenant {tenant.id} is {tenant.status}{reason}."
 
 
+def stopped_words(db: ControlDb, tenant: TenantId) -> str:
+    """Say to a shop that is not active why, and whom to ask."""
+    with db.read() as session:
+        row = session.get(TenantRow, tenant.value)
+    why = f"Tenant {tenant} is gone." if row is None else why_stopped(record_of(row))
+    return f"{why} Ask the operator of this service to resume it."
+
+
 def change_settings(
     db: ControlDb, tenant: TenantId, changes: Mapping[str, JsonValue], *, now: datetime, by: Actor = SYSTEM
 ) -> Tenant:

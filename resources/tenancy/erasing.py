@@ -7,7 +7,7 @@ every place again; what was found before is noted in the job, so that the certif
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -120,7 +120,10 @@ def certificate_of_tenant(db: ControlDb, tenant: TenantId) -> TenantCertificate:
 
 @dataclass(frozen=True, slots=True)
 class TenantEraser:
-    """The handler of jobs that erase a tenant. `home` is the folder of the run locks; `more` are further places."""
+    """The handler of jobs that erase a tenant.
+
+    `home` is the folder of the run locks, `more` are further places, and `told` hears each place when its turn comes.
+    """
 
     lake: Lake
     db: ControlDb
@@ -129,6 +132,7 @@ class TenantEraser:
     home: Path
     more: Sequence[Place] = ()
     wait_seconds: float = 0.0
+    told: Callable[[str, int], object] = lambda place, found: None
 
     def work(self, job: Job, control: JobControl) -> Outcome:
         """Erase the tenant of a claimed job; one that was resumed meanwhile is left alone.
@@ -186,6 +190,7 @@ class TenantEraser:
             found[place.name] = max(found.get(place.name, 0), count)
             control.note(Progress(share=number / len(places), figures={"found": found}))
             control.keep()
+            self.told(place.name, count)
             place.empty(erasure.tenant)
 
     def _certified(self, erasure: TenantErasure, found: Mapping[str, int]) -> Outcome:
