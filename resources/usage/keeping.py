@@ -10,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from resources.base.tenant import TenantId
-from resources.control_db.tables.usage import UsageBatchRow, UsageRow, UsageTurnRow
+from resources.control_db.tables.plans import UsageBatchRow, UsageRow, UsageTurnRow
 from resources.databases.opening import is_postgresql
 from resources.usage.adding import add_usage
 from resources.usage.amounts import AMOUNTS, NO_KEY, Amounts, Counted, summed

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables.usage import UsageBatchRow, UsageRow
+from resources.control_db.tables.plans import UsageBatchRow, UsageRow
 from resources.usage.adding import Batch, add_batch, add_usage
 from resources.usage.amounts import Amounts, Counted
 from resources.usage.current import usage_of
