@@ -13,8 +13,10 @@ from bento_service.access.limits import Limits
 from bento_service.access.member_tokens import MemberTokens
 from bento_service.access.page_limit import PageLimit
 from bento_service.access.page_origins import PageOrigins
+from bento_service.access.plan_states import PlanStates
 from bento_service.access.redis import SharedStore
 from bento_service.access.session_cache import SessionCache
+from bento_service.access.plan_states import PlanStates
 from bento_service.events.decision_log import DecisionLog
 from bento_service.events.writer import EventWriter
 from bento_service.http.client_address import ClientAddress, proxies_of
@@ -62,8 +64,10 @@ class Services:
         sessions: who is logged in with a browser.
         provider: whom people log in by (SSO); None without one.
         contexts: what answers are made from, for a handler that asks the ranker something else.
+        standings: what the plans of tenants allow, and what is used of it.
         usage_keeper: samples, statements and the roll-up of usage, once an hour.
         prices: `None` without a price list.
+        plans: what the plans of tenants allow, and what is used of it.
         usage: counts what requests use, and knows what tenants have used.
         shared: the store that all workers share; `None` without one.
     """
@@ -88,6 +92,7 @@ class Services:
     decisions: DecisionLog
     items: ItemCatalogue
     limits: Limits
+    plans: PlanStates
     bodies: Bodies
     addresses: ClientAddress
     threads: Threads
@@ -158,6 +163,10 @@ def make_services(
         key_worker=KeyWorker(db, clock),
         page_limit=PageLimit(settings.page_rate_limit),
         page_origins=PageOrigins(db, threads.keys, clock),
+        sessions=SessionCache(db, threads.keys, clock),
+        provider=None if sso is None else OpenIdProvider(sso, clock),
+        members=MemberTokens(db, threads.keys, signing_keys, clock),
+        signing_keys=signing_keys,
         tenant_settings=tenant_settings,
         releases=releases,
         contexts=contexts,
@@ -165,6 +174,7 @@ def make_services(
         decisions=decisions,
         items=ItemCatalogue(lake, db),
         limits=Limits.of(settings, shared),
+        plans=PlanStates(db, threads, usage, clock, shared),
         bodies=Bodies(timeout=settings.request_timeout_seconds, most_bytes=settings.max_body_bytes_in_flight),
         addresses=ClientAddress(proxies_of(settings.trusted_proxies)),
         threads=threads,

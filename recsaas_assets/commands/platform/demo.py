@@ -104,7 +104,7 @@ def _tenant_with_key(site: Installation, tenant: TenantId) -> str:
     try:
         get_tenant(site.db, tenant)
     except TenantNotFound:
-        create_tenant(site.db, tenant, name=tenant.value.replace("-", " ").title(), now=now)
+        create_tenant(site.db, tenant, name=tenant.value.replace("-", " ").title(), now=now, by=command_actor())
     for old in list_api_keys(site.db, tenant):
         if old.name == _KEY_NAME and old.revoked_at is None:
             revoke_api_key(site.db, tenant, old.id, now=now, by=command_actor())

@@ -70,10 +70,14 @@ def create(
 ) -> None:
     """Make an API key for TENANT that may do only what its scopes say. The key is shown once."""
     now = datetime.now(UTC)
-    if not scopes and kind == "browser":
-        scopes = BROWSER_SCOPES
+    if not scopes and kind != "browser":
+        raise click.UsageError("Missing option '--scope'.")
     terms = KeyTerms(
-        name=name, scopes=scopes, kind=kind, expires_at=None if days is None else now + timedelta(days=days), **bindings
+        name=name,
+        scopes=scopes or BROWSER_SCOPES,
+        kind=kind,
+        expires_at=None if days is None else now + timedelta(days=days),
+        **bindings,
     )
     made = make_api_key(Installation().db, tenant_id, terms, now=now, by=command_actor())
     _show_new(tenant_id, made, as_json, f"A key of tenant [bold]{tenant_id}[/] for {escape(name)}, shown only now:")
