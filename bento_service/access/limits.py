@@ -8,8 +8,8 @@ from math import ceil
 from time import monotonic
 from typing import Any, NamedTuple
 
-from bento_service.access.redis import SharedStore
 from bento_service.access.plan_states import PlanState
+from bento_service.access.redis import SharedStore
 from bento_service.http.errors import Busy, RateLimited
 from resources.base.settings import Settings
 

@@ -23,7 +23,7 @@ _AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class DagsterHistory:
-    """A place of an erasure, see `resources.tenancy.places.Place`."""
+    """A place of an erasure, see `resources.tenancy.places.ErasurePlace`."""
 
     instance: DagsterInstance
     name: str = "Dagster: runs, events, partition"

@@ -13,7 +13,7 @@ members with their hashes last. Nothing in it opens anything: keys, passwords an
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Literal, TypeVar
 
@@ -23,10 +23,13 @@ from resources.base.errors import InvalidInput
 from resources.control_db.tables.base import Base
 from resources.control_db.tables.catalogue import ItemChangeRow, ItemIntakeRow, RuleRow
 from resources.control_db.tables.events import EventRow
-from resources.control_db.tables.runs import RunRow
+from resources.control_db.tables.jobs import RunRow
 from resources.control_db.tables.tenants import TenantVersionRow
 from resources.control_db.tables.uploads import UploadRow
 
+ArchiveProgress = Callable[[str, float], None]
+"""Told what is being written or read, and how far that is, 0 to 1; less than 0: as far as before. It may raise, which
+ends the work."""
 FORMAT, FORMAT_VERSION = "recsaas-tenant", 1
 HEAD, TENANT, MANIFEST = "recsaas-tenant.json", "tenant.json", "manifest.json"
 TABLES: tuple[type[Base], ...] = (
@@ -83,7 +86,7 @@ class ArchivedTenant(_Part):
     created_at: datetime
 
 
-class Member(_Part):
+class ArchivedFile(_Part):
     """One member of the tar."""
 
     name: str
@@ -91,7 +94,7 @@ class Member(_Part):
     sha256: str
 
 
-class Numbers(_Part):
+class NumberStretch(_Part):
     """The least number of a row that counts on, and the greatest that anything in the archive names; 0 for none."""
 
     first: int = Field(default=0, ge=0)
@@ -104,12 +107,12 @@ class ArchiveManifest(_Part):
     format_version: int
     tenant: str
     rows: dict[str, int]
-    numbers: dict[str, Numbers]
+    numbers: dict[str, NumberStretch]
     uploads: int
     releases: int
     live_release: str | None
     left_out: tuple[str, ...]
-    members: tuple[Member, ...]
+    members: tuple[ArchivedFile, ...]
 
 
 def check_head(data: bytes) -> ArchiveHead:
@@ -118,7 +121,7 @@ def check_head(data: bytes) -> ArchiveHead:
     Raises:
         InvalidInput: this is no archive of a tenant, or one of a newer version.
     """
-    head = parsed(ArchiveHead, data, HEAD)
+    head = read_part(ArchiveHead, data, HEAD)
     if head.format_version != FORMAT_VERSION:
         raise InvalidInput(
             f"The archive has format version {head.format_version}, and this recsaas reads version {FORMAT_VERSION}. "
@@ -127,7 +130,7 @@ def check_head(data: bytes) -> ArchiveHead:
     return head
 
 
-def parsed(model: type[Model], data: bytes, name: str) -> Model:
+def read_part(model: type[Model], data: bytes, name: str) -> Model:
     """Read a member that is JSON.
 
     Raises:

@@ -10,7 +10,7 @@ import io
 import json
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -41,11 +41,12 @@ from resources.tenancy.archive import (
     MANIFEST,
     TABLES,
     TENANT,
+    ArchivedFile,
     ArchivedTenant,
     ArchiveHead,
     ArchiveManifest,
-    Member,
-    Numbers,
+    ArchiveProgress,
+    NumberStretch,
     rows_name,
 )
 
@@ -53,11 +54,9 @@ ROWS_IN_MEMBER = 20_000
 _ROWS_AT_ONCE = 2_000
 _LEVEL = 1
 """Of compression: most bytes of an archive are Parquet, which is compressed already."""
-Told = Callable[[str, float], None]
-"""Told what is being written, and how far the archive is, 0 to 1. It may raise, which ends the work."""
 
 
-def export_tenant(store: TenantStore, file: Path, *, now: datetime, told: Told) -> ArchiveManifest:
+def export_tenant(store: TenantStore, file: Path, *, now: datetime, told: ArchiveProgress) -> ArchiveManifest:
     """Write the archive of the tenant to `file`, which appears whole or not at all; `.tar` is not compressed.
 
     The caller holds the tenant's run lock, or a run or an erasure could take files away.
@@ -86,10 +85,10 @@ class _Writer:
     store: TenantStore
     tar: tarfile.TarFile
     now: datetime
-    told: Told
-    members: list[Member] = field(default_factory=list)
+    told: ArchiveProgress
+    members: list[ArchivedFile] = field(default_factory=list)
     rows: Counter[str] = field(default_factory=Counter)
-    numbers: dict[str, Numbers] = field(default_factory=dict)
+    numbers: dict[str, NumberStretch] = field(default_factory=dict)
 
     def write(self) -> ArchiveManifest:
         """Write everything, the manifest last."""
@@ -152,8 +151,8 @@ class _Writer:
             lines.append(json.dumps(row, ensure_ascii=False, default=_as_text).encode())
             self.rows[table.__tablename__] += 1
             if "seq" in row and table.__tablename__ in ("events", "item_changes"):
-                known = self.numbers.get(table.__tablename__, Numbers(first=row["seq"]))
-                self.numbers[table.__tablename__] = Numbers(first=known.first, last=row["seq"])
+                known = self.numbers.get(table.__tablename__, NumberStretch(first=row["seq"]))
+                self.numbers[table.__tablename__] = NumberStretch(first=known.first, last=row["seq"])
             if len(lines) == ROWS_IN_MEMBER:
                 self._lines(rows_name(table, number), lines)
                 lines, number = [], number + 1
@@ -165,9 +164,9 @@ class _Writer:
         """A release may have seen a later number than any row that is left: its user was erased."""
         for table, name in (("events", "event_watermark"), ("item_changes", "item_watermark")):
             seen = [getattr(each.manifest, name) for each in releases if each.manifest is not None]
-            known = self.numbers.get(table, Numbers())
+            known = self.numbers.get(table, NumberStretch())
             last = max((known.last, *seen))
-            self.numbers[table] = Numbers(first=known.first or last, last=last)
+            self.numbers[table] = NumberStretch(first=known.first or last, last=last)
 
     def _lines(self, name: str, lines: list[bytes]) -> None:
         data = b"\n".join(lines) + b"\n"
@@ -200,7 +199,7 @@ class _Writer:
         reading = _Hashed(content)
         self.tar.addfile(info, reading)
         self.tar.members.clear()  # type: ignore[attr-defined]  # it would keep every one of them
-        self.members.append(Member(name=name, bytes=size, sha256=reading.digest.hexdigest()))
+        self.members.append(ArchivedFile(name=name, bytes=size, sha256=reading.digest.hexdigest()))
 
 
 class _Hashed:

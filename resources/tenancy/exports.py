@@ -122,7 +122,7 @@ def remove_archive(lake: Lake, db: ControlDb, export: TenantExport) -> None:
 
 
 def archive_file(lake: Lake, export: TenantExport) -> UPath:
-    """Place of the file."""
+    """ErasurePlace of the file."""
     return lake.tenant(export.tenant).export(export.id, ARCHIVE_SUFFIX.removeprefix("."))
 
 

@@ -5,7 +5,7 @@ that was killed is begun anew by the next one of the same archive.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,10 +24,10 @@ from resources.control_db.engine import ControlDb, is_known_revision
 from resources.control_db.tables.base import Base, UtcDateTime
 from resources.control_db.tables.catalogue import ItemChangeRow, ItemIntakeRow, RuleRow
 from resources.control_db.tables.events import EventRow
-from resources.control_db.tables.runs import RunRow
+from resources.control_db.tables.jobs import RunRow
 from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tables.uploads import UploadRow
-from resources.control_db.tenants import Tenant, get_tenant, record_of, shown, tenant_name
+from resources.control_db.tenants import Tenant, get_tenant, tenant_fields, tenant_name, tenant_record
 from resources.databases.opening import is_postgresql
 from resources.plans.plans import find_plan
 from resources.release.contents import MANIFEST as RELEASE_MANIFEST
@@ -36,8 +36,8 @@ from resources.release.pointer import POINTER, Pointer, write_pointer
 from resources.storage.disk import work_folder
 from resources.storage.lake import Lake, put_file, write_bytes
 from resources.stores.locks import purpose_lock
-from resources.tenancy.archive import HEAD, MANIFEST, TENANT, Numbers, table_of
-from resources.tenancy.database_rows import erasable_tables, remove_rows
+from resources.tenancy.archive import HEAD, MANIFEST, TENANT, ArchiveProgress, NumberStretch, table_of
+from resources.tenancy.database_rows import erasable_tables, remove_owned_rows
 from resources.tenancy.naming import check_new_id, taken
 from resources.tenancy.places import LakeFolder, ScratchFolder
 from resources.tenancy.provisioning import make_landing_folders
@@ -45,13 +45,11 @@ from resources.tenancy.reading import VerifiedArchive, members_of, opened_archiv
 
 _ROWS_AT_ONCE = 2_000
 _BLOCK = 1 << 20
-Told = Callable[[str, float], None]
-"""Told what is being read, and how much of it, 0 to 1."""
 _COUNTING: Mapping[str, type[Base]] = {"events": EventRow, "item_changes": ItemChangeRow}
 
 
 def import_tenant(
-    lake: Lake, db: ControlDb, file: Path, *, as_id: TenantId | None, by: Actor, now: datetime, told: Told
+    lake: Lake, db: ControlDb, file: Path, *, as_id: TenantId | None, by: Actor, now: datetime, told: ArchiveProgress
 ) -> Tenant:
     """Make a tenant from an archive, of the archive's id or another; it is active, and has no key and no members.
 
@@ -101,7 +99,7 @@ def _earlier(db: ControlDb, tenant: TenantId, archive: VerifiedArchive) -> Tenan
 def _clear(lake: Lake, db: ControlDb, tenant: TenantId) -> None:
     """Remove what an import that died has left."""
     for table in erasable_tables():
-        remove_rows(db, table, tenant, but_job="")
+        remove_owned_rows(db, table, tenant, but_job="")
     for place in (LakeFolder("lake", lake), ScratchFolder(lake)):
         place.empty(tenant)
 
@@ -128,9 +126,9 @@ def _finish(db: ControlDb, tenant: TenantId, archive: VerifiedArchive, by: Actor
         row = session.get_one(TenantRow, tenant.value, with_for_update=True)
         row.status = "active"
         of = {"archive_sha256": archive.sha256, "of": archive.head.tenant, "made_at": archive.head.made_at.isoformat()}
-        change = Change(action="tenant.import", object_kind="tenant", object_id=row.id, after=shown(row) | of)
+        change = Change(action="tenant.import", object_kind="tenant", object_id=row.id, after=tenant_fields(row) | of)
         record(session, by, change, tenant=tenant, now=now)
-        return record_of(row)
+        return tenant_record(row)
 
 
 @dataclass
@@ -141,7 +139,7 @@ class _Import:
     db: ControlDb
     tenant: TenantId
     archive: VerifiedArchive
-    told: Told
+    told: ArchiveProgress
     offsets: dict[str, int] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     """Runs and rules whose ids this installation has already, by their ids in the archive."""
@@ -174,7 +172,7 @@ class _Import:
     def _reserve(self) -> None:
         for name, table in _COUNTING.items():
             with self.db.write() as session:
-                self.offsets[name] = reserve(session, table, self.archive.manifest.numbers.get(name, Numbers()))
+                self.offsets[name] = reserve(session, table, self.archive.manifest.numbers.get(name, NumberStretch()))
 
     def _rows(self, table: type[Base], rows: Iterator[dict[str, Any]]) -> None:
         while some := list(islice(rows, _ROWS_AT_ONCE)):
@@ -245,7 +243,7 @@ def _time(text: str) -> datetime:
         raise InvalidInput(f"{text[:60]!r} in the archive is no time.") from error
 
 
-def reserve(session: Session, table: type[Base], wanted: Numbers) -> int:
+def reserve(session: Session, table: type[Base], wanted: NumberStretch) -> int:
     """Reserve numbers for rows that have those from `wanted.first` to `wanted.last`; return what is added to each.
 
     It is 0 where these numbers are all still to come. Later rows of anybody have later numbers. The transaction is to

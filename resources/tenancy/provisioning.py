@@ -23,11 +23,11 @@ from resources.control_db.tenants import (
     Tenant,
     add_tenant,
     named,
-    record_of,
     row_of_tenant,
-    shown,
     take_turns,
+    tenant_fields,
     tenant_name,
+    tenant_record,
 )
 from resources.people.invites import invite, list_invites
 from resources.people.members import member_by_email, one_email
@@ -136,7 +136,7 @@ def edit_tenant(db: ControlDb, tenant: TenantId, edit: TenantEdit, *, by: Actor,
         fields["timezone"] = checked_timezone(fields["timezone"])
     with db.write() as session:
         row = row_of_tenant(session, tenant, change=True)
-        before, settings = shown(row), read_settings(row.settings).settings
+        before, settings = tenant_fields(row), read_settings(row.settings).settings
         _check_plan(session, fields.get("plan"))
         for name, value in fields.items():
             if name == "plan" and value is not None:
@@ -149,14 +149,14 @@ def edit_tenant(db: ControlDb, tenant: TenantId, edit: TenantEdit, *, by: Actor,
             row.settings = after_settings.model_dump(mode="json")
         change = _difference(
             before | {"settings": settings.model_dump(mode="json")},
-            shown(row) | {"settings": after_settings.model_dump(mode="json")},
+            tenant_fields(row) | {"settings": after_settings.model_dump(mode="json")},
         )
         if change is not None:
             made = Change(
                 action="tenant.edit", object_kind="tenant", object_id=row.id, before=change[0], after=change[1]
             )
             record(session, by, made, tenant=tenant, now=now)
-        return record_of(row)
+        return tenant_record(row)
 
 
 def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -187,8 +187,8 @@ def _known(session: Session, wanted: Tenant, key: WriteKey | None) -> Tenant | N
     if row.status == "importing" or row.erased_at is not None or row.created_by != wanted.created_by:
         raise taken(session, wanted.id)
     if earlier_answer(session, wanted.id, key) is not None:
-        return record_of(row)
-    known = record_of(row)
+        return tenant_record(row)
+    known = tenant_record(row)
     same = ("name", "settings", "plan", "currency", "timezone")
     if any(getattr(known, name) != getattr(wanted, name) for name in same):
         raise taken(session, wanted.id)

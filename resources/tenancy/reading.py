@@ -18,13 +18,13 @@ from resources.tenancy.archive import (
     HEAD,
     MANIFEST,
     TENANT,
+    ArchivedFile,
     ArchivedTenant,
     ArchiveHead,
     ArchiveManifest,
-    Member,
     check_head,
     check_name,
-    parsed,
+    read_part,
     table_of,
 )
 
@@ -56,7 +56,7 @@ def verify_archive(file: Path) -> VerifiedArchive:
     head: ArchiveHead | None = None
     tenant: ArchivedTenant | None = None
     manifest: ArchiveManifest | None = None
-    found: dict[str, Member] = {}
+    found: dict[str, ArchivedFile] = {}
     manifest_hash = ""
     with opened_archive(file) as tar:
         for info, stream in members_of(tar):
@@ -68,9 +68,9 @@ def verify_archive(file: Path) -> VerifiedArchive:
                 if info.name == HEAD:
                     head = check_head(data)
                 elif info.name == TENANT:
-                    tenant = parsed(ArchivedTenant, data, TENANT)
+                    tenant = read_part(ArchivedTenant, data, TENANT)
                 else:
-                    manifest, manifest_hash = parsed(ArchiveManifest, data, MANIFEST), hashed.sha256
+                    manifest, manifest_hash = read_part(ArchiveManifest, data, MANIFEST), hashed.sha256
                     continue
             elif (table := table_of(info.name)) is not None:
                 for _ in rows_in(hashed, table, info.name):
@@ -78,7 +78,7 @@ def verify_archive(file: Path) -> VerifiedArchive:
             hashed.drain()
             if info.name in found or len(found) > _MAX_MEMBERS:
                 raise InvalidInput(f"The archive has {info.name[:200]!r} twice. Nothing was imported.")
-            found[info.name] = Member(name=info.name, bytes=hashed.size, sha256=hashed.sha256)
+            found[info.name] = ArchivedFile(name=info.name, bytes=hashed.size, sha256=hashed.sha256)
     if head is None or tenant is None or manifest is None:
         raise InvalidInput("The archive is not whole: it has no manifest. Export the tenant again.")
     _compare(found, manifest, head)
@@ -176,7 +176,7 @@ class _HashedStream:
         return data
 
 
-def _compare(found: dict[str, Member], manifest: ArchiveManifest, head: ArchiveHead) -> None:
+def _compare(found: dict[str, ArchivedFile], manifest: ArchiveManifest, head: ArchiveHead) -> None:
     listed = {member.name: member for member in manifest.members}
     if head.tenant != manifest.tenant:
         raise InvalidInput("The archive was put together from those of two tenants. Nothing was imported.")

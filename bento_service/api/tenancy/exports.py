@@ -9,9 +9,10 @@ from typing import IO, Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
-from bento_service.api.auth import OfficePrincipal, Principal, require, require_office
+from bento_service.api.auth import Principal, require
 from bento_service.api.data.interactions import IdempotencyKey
 from bento_service.api.intake import POLL_SECONDS
+from bento_service.api.tenancy.tenants import TenantWriter
 from bento_service.dependencies import Services, WithServices
 from bento_service.http.pagination import PageCursor, PageLimit, pages_by_time
 from bento_service.scheduling.threads import threaded
@@ -25,7 +26,6 @@ from resources.tenancy.exports import archive_file, submit_tenant_export
 
 router = APIRouter(tags=["tenants"])
 Admin = Annotated[Principal, Depends(require("admin"))]
-Writer = Annotated[OfficePrincipal, Depends(require_office("tenants:write"))]
 SHOP, OFFICE = "/api/v1/shop/exports", "/api/v1/admin/tenants/{tenant_id}/exports"
 _PAGES = pages_by_time("a")
 _CHUNK_BYTES = 1 << 20
@@ -80,7 +80,7 @@ def download(principal: Admin, services: WithServices, export_id: str) -> Respon
 @threaded("writes")
 def ask_for(
     request: Request,
-    principal: Writer,
+    principal: TenantWriter,
     services: WithServices,
     tenant_id: str,
     idempotency_key: IdempotencyKey = None,
@@ -92,7 +92,7 @@ def ask_for(
 
 @router.get(f"{OFFICE}/{{export_id}}", response_model=TenantExportAnswer, summary="Show an archive of a tenant")
 @threaded("reads")
-def show_of(principal: Writer, services: WithServices, tenant_id: str, export_id: str) -> Response:
+def show_of(principal: TenantWriter, services: WithServices, tenant_id: str, export_id: str) -> Response:
     """Tell how far an archive is."""
     tenant = TenantId.parse(tenant_id)
     return _shown(services, tenant, export_id, _office(tenant))
@@ -102,7 +102,7 @@ def show_of(principal: Writer, services: WithServices, tenant_id: str, export_id
     f"{OFFICE}/{{export_id}}/file", response_class=Response, responses=_FILE, summary="Download an archive of a tenant"
 )
 @threaded("reads")
-def download_of(principal: Writer, services: WithServices, tenant_id: str, export_id: str) -> Response:
+def download_of(principal: TenantWriter, services: WithServices, tenant_id: str, export_id: str) -> Response:
     """Download the archive."""
     return _file(services, TenantId.parse(tenant_id), export_id)
 

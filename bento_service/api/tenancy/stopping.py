@@ -21,6 +21,7 @@ from bento_service.api.auth import (
     require_member,
     require_office,
 )
+from bento_service.api.tenancy.tenants import TenantReader, TenantWriter
 from bento_service.dependencies import Services, WithServices
 from bento_service.http.json_body import json_body, read_body
 from bento_service.scheduling.threads import threaded
@@ -40,10 +41,8 @@ from resources.control_db.tenants import Tenant, resume_tenant, suspend_tenant
 from resources.tenancy.erasing import certificate_of_tenant, close_shop, reopen_shop, request_tenant_erasure
 
 router = APIRouter(tags=["tenants"])
-Reader = Annotated[OfficePrincipal, Depends(require_office("tenants:read"))]
-Writer = Annotated[OfficePrincipal, Depends(require_office("tenants:write"))]
-Owner = Annotated[Principal, Depends(require("ownership:write"))]
-Person = Annotated[MemberPrincipal, Depends(require_member())]
+ShopOwner = Annotated[Principal, Depends(require("ownership:write"))]
+ShopMember = Annotated[MemberPrincipal, Depends(require_member())]
 """Of a closed shop nobody gets past `require`."""
 AtOnce = Annotated[
     bool, Query(description="Without a time of grace; only for a tenant that has been suspended for 7 days.")
@@ -95,7 +94,7 @@ async def suspend(request: Request, principal: Stopper, services: WithServices, 
 
 @router.post("/api/v1/admin/tenants/{tenant_id}/resume", response_model=TenantAnswer, summary="Resume a tenant")
 @threaded("writes")
-def resume(request: Request, principal: Writer, services: WithServices, tenant_id: str) -> Response:
+def resume(request: Request, principal: TenantWriter, services: WithServices, tenant_id: str) -> Response:
     """Let a suspended tenant go on: within 5 seconds its keys are taken again, and what waited is done.
 
     If it was to be erased, it is not any more.
@@ -113,7 +112,7 @@ def resume(request: Request, principal: Writer, services: WithServices, tenant_i
     openapi_extra=json_body(EraseBody, _WHY, required=False),
 )
 async def erase(
-    request: Request, principal: Writer, services: WithServices, tenant_id: str, now: AtOnce = False
+    request: Request, principal: TenantWriter, services: WithServices, tenant_id: str, now: AtOnce = False
 ) -> Response:
     """Stop a tenant, and erase everything of it when the time of grace is over; until then it can be resumed.
 
@@ -142,7 +141,7 @@ async def erase(
     summary="Show the certificate of an erased tenant",
 )
 @threaded("reads")
-def certificate(principal: Reader, services: WithServices, tenant_id: str) -> Response:
+def certificate(principal: TenantReader, services: WithServices, tenant_id: str) -> Response:
     """Show what was found where and that nothing is left, with a hash over it that the audit log has, too."""
     found = certificate_of_tenant(services.db, TenantId.parse(tenant_id))
     return _answer(TenantCertificateAnswer(**found.model_dump()))
@@ -150,7 +149,7 @@ def certificate(principal: Reader, services: WithServices, tenant_id: str) -> Re
 
 @router.delete("/api/v1/shop", response_model=ShopClosed, status_code=202, summary="Close the shop")
 @threaded("writes")
-def close(request: Request, principal: Owner, services: WithServices) -> Response:
+def close(request: Request, principal: ShopOwner, services: WithServices) -> Response:
     """Stop the own shop; after 30 days everything of it is erased. Until then an owner can open it again."""
     services.require_writable_lake()
     by = principal.actor(request)
@@ -160,7 +159,7 @@ def close(request: Request, principal: Owner, services: WithServices) -> Respons
 
 
 @router.post("/api/v1/shop/reopen", response_model=ShopClosed, summary="Open the shop again")
-async def reopen(request: Request, principal: Person, services: WithServices) -> Response:
+async def reopen(request: Request, principal: ShopMember, services: WithServices) -> Response:
     """Open a shop again that an owner has closed: everything is as it was, and what waited is done."""
     standing = principal.standing
     if standing.tenant is None or "ownership:write" not in standing.permissions:

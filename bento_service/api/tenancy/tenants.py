@@ -27,11 +27,11 @@ from resources.base.tenant import TenantId
 from resources.control_db.idempotency import WriteKey
 from resources.control_db.tenants import get_tenant, list_tenants
 from resources.tenancy.provisioning import edit_tenant, provision_tenant
-from resources.tenancy.summary import summarise
+from resources.tenancy.summary import summarise_tenant
 
 router = APIRouter(tags=["tenants"])
-Reader = Annotated[OfficePrincipal, Depends(require_office("tenants:read"))]
-Writer = Annotated[OfficePrincipal, Depends(require_office("tenants:write"))]
+TenantReader = Annotated[OfficePrincipal, Depends(require_office("tenants:read"))]
+TenantWriter = Annotated[OfficePrincipal, Depends(require_office("tenants:write"))]
 _PAGES = pages_by_text("t")
 _log = structlog.get_logger("recsaas.tenants")
 _EXAMPLES = {
@@ -49,7 +49,9 @@ _CHANGES = {"settings": {"settings": {"training.model_type": "two_tower"}}}
 
 @router.get("/api/v1/admin/tenants", response_model=TenantPage, summary="List tenants")
 @threaded("reads")
-def tenants(principal: Reader, services: WithServices, limit: PageLimit = 50, cursor: PageCursor = None) -> Response:
+def tenants(
+    principal: TenantReader, services: WithServices, limit: PageLimit = 50, cursor: PageCursor = None
+) -> Response:
     """List the tenants by id, without those that were erased."""
     last = _PAGES.place(cursor)
     rest = [tenant for tenant in list_tenants(services.db) if last is None or tenant.id.value > last]
@@ -65,7 +67,7 @@ def tenants(principal: Reader, services: WithServices, limit: PageLimit = 50, cu
     openapi_extra=json_body(TenantBody, _EXAMPLES),
 )
 async def make(
-    request: Request, principal: Writer, services: WithServices, idempotency_key: IdempotencyKey = None
+    request: Request, principal: TenantWriter, services: WithServices, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Make a tenant with its folders and the invitation of its owner; the same again changes nothing.
 
@@ -89,7 +91,7 @@ async def make(
 
 @router.get("/api/v1/admin/tenants/{tenant_id}", response_model=TenantDetail, summary="Show a tenant")
 @threaded("reads")
-def show(principal: Reader, services: WithServices, tenant_id: str) -> Response:
+def show(principal: TenantReader, services: WithServices, tenant_id: str) -> Response:
     """Show a tenant with its settings; of one that was erased, when that was."""
     return _answer(TenantDetail.of(get_tenant(services.db, TenantId.parse(tenant_id))))
 
@@ -100,7 +102,7 @@ def show(principal: Reader, services: WithServices, tenant_id: str) -> Response:
     summary="Change a tenant",
     openapi_extra=json_body(TenantPatch, _CHANGES),
 )
-async def change(request: Request, principal: Writer, services: WithServices, tenant_id: str) -> Response:
+async def change(request: Request, principal: TenantWriter, services: WithServices, tenant_id: str) -> Response:
     """Change name, plan, currency, time zone and settings: all that was sent, or nothing."""
     body = await read_body(request, TenantPatch, services.bodies)
     changed = await services.threads.writes.run(
@@ -119,10 +121,10 @@ async def change(request: Request, principal: Writer, services: WithServices, te
     "/api/v1/admin/tenants/{tenant_id}/summary", response_model=TenantSummaryAnswer, summary="Count what a tenant has"
 )
 @threaded("long")
-def summary(principal: Reader, services: WithServices, tenant_id: str) -> Response:
+def summary(principal: TenantReader, services: WithServices, tenant_id: str) -> Response:
     """Count uploads, rows, events, answers, releases, members, keys and files; each count ends at 10,000."""
     tenant = TenantId.parse(tenant_id)
-    found = summarise(services.store(tenant), services.decisions.store)
+    found = summarise_tenant(services.store(tenant), services.decisions.store)
     return _answer(TenantSummaryAnswer.of(tenant.value, found))
 
 

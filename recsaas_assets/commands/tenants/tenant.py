@@ -29,7 +29,7 @@ from resources.control_db.tenants import (
     suspend_tenant,
 )
 from resources.tenancy.provisioning import NewTenant, TenantEdit, edit_tenant, provision_tenant
-from resources.tenancy.summary import summarise
+from resources.tenancy.summary import summarise_tenant
 from resources.tenants.settings import TenantSettings
 
 
@@ -101,7 +101,7 @@ def show(tenant_id: TenantId, as_json: bool) -> None:
     """Show what is known of TENANT and what it has; each count ends at 10,000."""
     site = Installation()
     found = get_tenant(site.db, tenant_id)
-    has = None if found.erased_at is not None else summarise(site.store(tenant_id), site.decisions)
+    has = None if found.erased_at is not None else summarise_tenant(site.store(tenant_id), site.decisions)
     if as_json:
         print_json(_fields(found) | {"has": None if has is None else asdict(has)})
         return
