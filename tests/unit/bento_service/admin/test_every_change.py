@@ -199,7 +199,7 @@ CHANGES: dict[str, tuple[str, Step]] = {
     "DELETE /api/v1/admin/impersonate": ("acting.end", stopped_acting("/api/v1/admin/impersonate")),
     "DELETE /api/v1/admin/act": ("acting.end", stopped_acting("/api/v1/admin/act")),
     "PATCH /api/v1/api-keys/{key_id}": ("key.change", of_key("PATCH", json={"name": "web 2"})),
-    "POST /api/v1/api-keys/{key_id}/rotate": ("key.rotate", of_key("POST", "/rotate", json={})),
+    "POST /api/v1/api-keys/{key_id}/rotate": ("key.rotate", of_key("POST", "/rotate", json={"overlap_seconds": 3600})),
     "POST /api/v1/invites": ("invite.create", as_owner("POST", "/api/v1/invites", json=INVITE)),
     "DELETE /api/v1/invites/{invite_id}": ("invite.revoke", of_invite("DELETE")),
     "POST /api/v1/invites/{invite_id}/resend": ("invite.resend", of_invite("POST", "/resend")),
