@@ -16,6 +16,7 @@ from bento_service.access.page_origins import PageOrigins
 from bento_service.access.plan_states import PlanStates
 from bento_service.access.redis import SharedStore
 from bento_service.access.session_cache import SessionCache
+from bento_service.access.plan_states import PlanStates
 from bento_service.events.decision_log import DecisionLog
 from bento_service.events.writer import EventWriter
 from bento_service.http.client_address import ClientAddress, proxies_of
@@ -30,7 +31,7 @@ from bento_service.recommending.tenant_states import TenantStates
 from bento_service.scheduling.threads import Threads
 from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
-from bento_service.sso.provider import OpenIdProvider, ProviderSettings
+from bento_service.sso.provider import OpenIdProvider, provider_of
 from bento_service.telemetry.metrics import Metrics
 from bento_service.usage.keeper import UsageKeeper
 from bento_service.usage.metering import Metering
@@ -128,7 +129,6 @@ def make_services(
 ) -> Services:
     """Make the parts of one process, which share its threads and caches."""
     threads = Threads()
-    sso = ProviderSettings.of(settings)
     signing_keys = SigningKeys(db, days=settings.signing_key_days)
     shared = None
     if settings.redis_url:
@@ -155,6 +155,10 @@ def make_services(
         lake=lake,
         clock=clock,
         event_writer=EventWriter(EventLog(db)),
+        sessions=SessionCache(db, threads.keys, clock),
+        provider=provider_of(settings, clock),
+        members=MemberTokens(db, threads.keys, signing_keys, clock),
+        signing_keys=signing_keys,
         keys=KeyCache(db, threads.keys, now=clock),
         key_worker=KeyWorker(db, clock),
         page_limit=PageLimit(settings.page_rate_limit),

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from resources.base.errors import CorruptRelease, NoRelease, ReleaseNotFound
 from resources.base.tenant import TenantId
-from resources.control_db.tables.usage import UsageSampleRow
+from resources.control_db.tables.plans import UsageSampleRow
 from resources.databases.opening import is_postgresql
 from resources.release.store import ReleaseStore
 from resources.storage.lake import Lake

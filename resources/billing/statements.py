@@ -25,7 +25,7 @@ from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, CorruptArtifact, InvalidInput
 from resources.base.tenant import TenantId
 from resources.billing.prices import PriceList, Unit, UnitPrice
-from resources.control_db.tables.usage import StatementRow, UsageSampleRow
+from resources.control_db.tables.plans import StatementRow, UsageSampleRow
 from resources.databases.opening import is_postgresql
 from resources.usage.current import Usage, usage_of
 from resources.webhooks.announcing import announce

@@ -14,7 +14,7 @@ from resources.billing.prices import PriceList
 from resources.billing.samples import measure_stored, store_sample, tenants_sampled
 from resources.billing.statements import Month, make_statement
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables.usage import StatementRow
+from resources.control_db.tables.plans import StatementRow
 from resources.control_db.tenants import list_tenants
 from resources.storage.lake import Lake
 from resources.usage.keeping import end_turn, first_day_by_key, forget_batches, roll_up, take_turn, tenants_to_roll_up

@@ -23,7 +23,7 @@ from resources.base.errors import InvalidInput
 from resources.control_db.tables.base import Base
 from resources.control_db.tables.catalogue import ItemChangeRow, ItemIntakeRow, RuleRow
 from resources.control_db.tables.events import EventRow
-from resources.control_db.tables.runs import RunRow
+from resources.control_db.tables.jobs import RunRow
 from resources.control_db.tables.tenants import TenantVersionRow
 from resources.control_db.tables.uploads import UploadRow
 

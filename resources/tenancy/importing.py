@@ -24,7 +24,7 @@ from resources.control_db.engine import ControlDb, is_known_revision
 from resources.control_db.tables.base import Base, UtcDateTime
 from resources.control_db.tables.catalogue import ItemChangeRow, ItemIntakeRow, RuleRow
 from resources.control_db.tables.events import EventRow
-from resources.control_db.tables.runs import RunRow
+from resources.control_db.tables.jobs import RunRow
 from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tables.uploads import UploadRow
 from resources.control_db.tenants import Tenant, get_tenant, tenant_fields, tenant_name, tenant_record

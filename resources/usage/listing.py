@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from resources.base.tenant import TenantId
-from resources.control_db.tables.usage import UsageRow
+from resources.control_db.tables.plans import UsageRow
 from resources.usage.current import Usage, sums, usage_from
 
 Group = Literal["day", "key", "operation"]

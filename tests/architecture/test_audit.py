@@ -16,6 +16,8 @@ from tests.architecture.source import PROGRAM, SourceFile, source_files
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "audit.md"
 _ACTION = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*")
+_OTHER = re.compile(r"^recsaas\.|\.(parquet|json|csv)$")
+"""Loggers and files."""
 _PROGRAMS = ("bento_service", "recsaas_assets")
 _BY_HAND = ("recsaas_assets/benchmarks/", "bento_service/benchmarking/")
 """Benchmarks measure; in installations of their own, nobody is asked who they are."""
@@ -29,14 +31,15 @@ def written_actions() -> dict[str, str]:
     """The actions that modules name which make entries, or jobs with their actions, with the file."""
     found = {}
     for file in files():
-        text = file.text
-        makes = re.search(r"\bChange\(", text) or file.name == "resources/jobs/registry.py"
+        makes = re.search(r"\bChange\(", file.text) or file.name == "resources/jobs/registry.py"
         if not makes or file.name.startswith("resources/audit/entries"):
             continue
-        for node in ast.walk(file.tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _ACTION.fullmatch(node.value):
-                if node.value not in EVENT_TYPES and not node.value.startswith("recsaas."):
-                    found[node.value] = file.name
+        texts = {node.value for node in ast.walk(file.tree) if isinstance(node, ast.Constant)}
+        for text in texts:
+            if isinstance(text, str) and _ACTION.fullmatch(text) and not _OTHER.search(text):
+                found[text] = file.name
+    for event_type in EVENT_TYPES:
+        found.pop(event_type, None)
     return found
 
 

@@ -205,6 +205,7 @@ def test_pages_use_up_what_pages_may_send_and_nothing_of_the_servers(
 
 def test_a_sandbox_reads_as_live_and_changes_nothing(client: Client, app: FastAPI, blue: Shop) -> None:
     sandbox = bearer(made(blue, kind="sandbox"))
+    assert client.post("/api/v1/items", json={"item_id": "live", "title": "L"}, headers=blue.headers).status_code == 200
     before = client.post(ASK, json={"user_id": "u1"}, headers=blue.headers).json()["recommendations"]
     answer = client.post(ASK, json={"user_id": "u1"}, headers=sandbox)
     assert answer.json()["recommendations"] == before
@@ -219,7 +220,6 @@ def test_a_sandbox_reads_as_live_and_changes_nothing(client: Client, app: FastAP
     assert code_of(wrong) == (422, "invalid_request")
     item = {"item_id": "b1", "title": "Changed", "price": 1.0}
     assert client.post("/api/v1/items", json=item, headers=sandbox).json()["items"] == 1
-    assert client.post("/api/v1/items", json={"item_id": "live", "title": "L"}, headers=blue.headers).status_code == 200
     patched = client.request("PATCH", "/api/v1/items/live", json={"price": 2.5}, headers=sandbox)
     assert (patched.status_code, patched.json()["price"], patched.json()["title"]) == (200, 2.5, "L")
     assert client.request("DELETE", "/api/v1/items/live", headers=sandbox).status_code == 200
