@@ -165,7 +165,6 @@ _MODULES = (
     webhooks,
     plans,
     usage,
-    webhooks,
     audit,
     acting,
     data_quality,
