@@ -13,11 +13,13 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from bento_service.api.accounts import login, me
-from bento_service.api.admin import acting, api_keys, audit, rules, tenants, training, usage, webhooks
+from bento_service.api.admin import acting, api_keys, audit, plans, rules, training, usage, webhooks
 from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
 from bento_service.api.people import accounts, invites, links, members, office, second_factor
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget
+from bento_service.api.tenancy import exports as tenant_exports
+from bento_service.api.tenancy import stopping, tenants
 from bento_service.dependencies import make_services
 from bento_service.http.cors import ApiCors, origins_of
 from bento_service.http.errors import ErrorBody, install_error_handlers
@@ -42,6 +44,8 @@ from bento_service.schemas.accounts.bodies import (
     SignupBody,
 )
 from bento_service.schemas.admin.audit import ActingBody, ChainBody
+from bento_service.schemas.admin.plans import OverrideBody, PlanBody, PlanChoice, PlanWish
+from bento_service.schemas.admin.tenants import EraseBody, SuspendBody, TenantBody, TenantPatch
 from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.schemas.api_keys import ApiKeyBody, ApiKeyPatch, RotationBody
 from bento_service.schemas.decisions import BatchRequest
@@ -74,6 +78,7 @@ from resources.storage.lake import Lake
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorBody, "description": "The body cannot be read"},
     401: {"model": ErrorBody, "description": "No credential, or one that is not valid"},
+    402: {"model": ErrorBody, "description": "The plan does not have this, or not more of it"},
     403: {"model": ErrorBody, "description": "The credential does not allow this"},
     404: {"model": ErrorBody, "description": "The tenant has no such thing"},
     408: {"model": ErrorBody, "description": "The body came too slowly"},
@@ -101,12 +106,20 @@ BODIES: tuple[type[BaseModel], ...] = (
     TrainRequest,
     ReindexRequest,
     ApiKeyBody,
+    TenantBody,
+    TenantPatch,
+    SuspendBody,
+    EraseBody,
     SignupBody,
     LoginBody,
     RefreshBody,
     LogoutBody,
     PasswordChangeBody,
     MePatch,
+    PlanBody,
+    PlanChoice,
+    PlanWish,
+    OverrideBody,
     ForgotBody,
     ResetBody,
     VerifyBody,
@@ -147,6 +160,10 @@ _MODULES = (
     users,
     api_keys,
     tenants,
+    stopping,
+    tenant_exports,
+    webhooks,
+    plans,
     usage,
     webhooks,
     audit,

@@ -13,8 +13,10 @@ from bento_service.access.limits import Limits
 from bento_service.access.member_tokens import MemberTokens
 from bento_service.access.page_limit import PageLimit
 from bento_service.access.page_origins import PageOrigins
+from bento_service.access.plan_states import PlanStates
 from bento_service.access.redis import SharedStore
 from bento_service.access.session_cache import SessionCache
+from bento_service.access.plan_states import PlanStates
 from bento_service.events.decision_log import DecisionLog
 from bento_service.events.writer import EventWriter
 from bento_service.http.client_address import ClientAddress, proxies_of
@@ -29,7 +31,7 @@ from bento_service.recommending.tenant_states import TenantStates
 from bento_service.scheduling.threads import Threads
 from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
-from bento_service.sso.provider import OpenIdProvider, ProviderSettings
+from bento_service.sso.provider import OpenIdProvider, provider_of
 from bento_service.telemetry.metrics import Metrics
 from bento_service.usage.keeper import UsageKeeper
 from bento_service.usage.metering import Metering
@@ -62,8 +64,10 @@ class Services:
         sessions: who is logged in with a browser.
         provider: whom people log in by (SSO); None without one.
         contexts: what answers are made from, for a handler that asks the ranker something else.
+        standings: what the plans of tenants allow, and what is used of it.
         usage_keeper: samples, statements and the roll-up of usage, once an hour.
         prices: `None` without a price list.
+        plans: what the plans of tenants allow, and what is used of it.
         usage: counts what requests use, and knows what tenants have used.
         shared: the store that all workers share; `None` without one.
     """
@@ -88,6 +92,7 @@ class Services:
     decisions: DecisionLog
     items: ItemCatalogue
     limits: Limits
+    plans: PlanStates
     bodies: Bodies
     addresses: ClientAddress
     threads: Threads
@@ -124,7 +129,6 @@ def make_services(
 ) -> Services:
     """Make the parts of one process, which share its threads and caches."""
     threads = Threads()
-    sso = ProviderSettings.of(settings)
     signing_keys = SigningKeys(db, days=settings.signing_key_days)
     shared = None
     if settings.redis_url:
@@ -151,6 +155,10 @@ def make_services(
         lake=lake,
         clock=clock,
         event_writer=EventWriter(EventLog(db)),
+        sessions=SessionCache(db, threads.keys, clock),
+        provider=provider_of(settings, clock),
+        members=MemberTokens(db, threads.keys, signing_keys, clock),
+        signing_keys=signing_keys,
         keys=KeyCache(db, threads.keys, now=clock),
         key_worker=KeyWorker(db, clock),
         page_limit=PageLimit(settings.page_rate_limit),
@@ -166,6 +174,7 @@ def make_services(
         decisions=decisions,
         items=ItemCatalogue(lake, db),
         limits=Limits.of(settings, shared),
+        plans=PlanStates(db, threads, usage, clock, shared),
         bodies=Bodies(timeout=settings.request_timeout_seconds, most_bytes=settings.max_body_bytes_in_flight),
         addresses=ClientAddress(proxies_of(settings.trusted_proxies)),
         threads=threads,

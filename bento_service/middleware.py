@@ -23,6 +23,7 @@ from bento_service.scheduling.turns import Turns
 from bento_service.telemetry.logs import RequestLog, current_request
 from bento_service.telemetry.metrics import Metrics, known_method
 from bento_service.usage.counters import UsageCounters
+from resources.usage.amounts import BILLED, status_class
 
 REQUEST_ID_HEADER = "X-Request-ID"
 UNMATCHED = "unmatched"
@@ -105,6 +106,8 @@ class RequestMiddleware:
                     await self._hold_back(scope, status, entered=entered)
                 headers = [*message["headers"], (_HEADER, request_id.encode()), _NOSNIFF]
                 headers.extend(state.get("rate_limit", ()))
+                if (standing := state.get("plan")) is not None:
+                    headers.extend(standing.headers)
                 message = {**message, "headers": headers}
             await send(message)
 
@@ -185,6 +188,8 @@ class RequestMiddleware:
         tenant = state.get("tenant")
         if tenant is not None:
             self._usage.call(tenant, state.get("key_id", ""), method, route, status, state.get("calls", 1))
+            if (counted := state.get("quota")) is not None and status_class(status) not in BILLED:
+                counted[0].give_back(counted[1])
         self._metrics.request(method=method, route=route, status=status, seconds=seconds, tenant=tenant)
         self._lines.write(
             method=method, route=route, status=status, seconds=seconds, tenant=tenant, request_id=request_id

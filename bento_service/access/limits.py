@@ -8,11 +8,13 @@ from math import ceil
 from time import monotonic
 from typing import Any, NamedTuple
 
+from bento_service.access.plan_states import PlanState
 from bento_service.access.redis import SharedStore
 from bento_service.http.errors import Busy, RateLimited
 from resources.base.settings import Settings
 
 _MOST_BUCKETS = 20_000
+_MOST_RATES = 256
 _LEASES_A_SECOND = 20
 _ALONE_SECONDS = 10.0
 _STRANGER_SECONDS = 4.0
@@ -245,10 +247,29 @@ class SlowRefusals:
         return 0.0
 
 
+class PlanRates:
+    """The limits of requests a second that plans set, one for each rate that there is."""
+
+    def __init__(self, *, workers: int = 1, store: SharedStore | None = None) -> None:
+        self._workers = workers
+        self._store = store
+        self._limits: dict[float, RateLimit] = {}
+
+    def of(self, rate: float) -> RateLimit:
+        """Return the limit of tenants that may send so many a second."""
+        limit = self._limits.get(rate)
+        if limit is None:
+            if len(self._limits) >= _MOST_RATES:  # a full bucket is as good as none
+                self._limits.clear()
+            limit = self._limits[rate] = RateLimit("tenant", rate, workers=self._workers, store=self._store)
+        return limit
+
+
 class Limits:
     """All limits of a worker; those on requests a second only where they are set.
 
-    `enforced`: whether the tenants' limit holds for a tenant that has the worker for itself, too.
+    `enforced`: whether the tenants' limit holds for a tenant that has the worker for itself, too. `plans`: the limits
+    of tenants whose plan sets one, which always holds.
     """
 
     def __init__(
@@ -257,6 +278,7 @@ class Limits:
         tenants: RateLimit | None = None,
         keys: RateLimit | None = None,
         enforced: bool = True,
+        plans: PlanRates | None = None,
         strangers: Strangers,
         concurrency: Concurrency,
     ) -> None:
@@ -267,6 +289,7 @@ class Limits:
         self._keys = keys
         self._enforced = enforced
         self._company = Company()
+        self._plans = plans or PlanRates()
 
     @classmethod
     def of(cls, settings: Settings, store: SharedStore | None) -> Limits:
@@ -279,6 +302,7 @@ class Limits:
             tenants=tenants,
             keys=keys,
             enforced=settings.rate_limit is not None,
+            plans=PlanRates(workers=settings.service_workers, store=store),
             strangers=Strangers(settings.address_rate_limit),
             concurrency=Concurrency(settings.max_concurrency),
         )
@@ -309,11 +333,15 @@ class Limits:
 
         What pages send is counted for their key, apart from what the tenant's servers send (`page_limit.py`).
         """
+        tenant: str = state["tenant"]
         allowances = []
         if self._keys is not None:
             allowances.append(await self._keys.take(state["key_id"], cost))
-        if self._tenants is not None:
-            tenant = state["tenant"]
+        standing: PlanState | None = state.get("plan")
+        if standing is not None and standing.rate is not None:
+            self._company.has(tenant)
+            allowances.append(await self._plans.of(standing.rate).take(state.get("counted_as", tenant), cost))
+        elif self._tenants is not None:
             strict = self._company.has(tenant) or self._enforced
             allowances.append(await self._tenants.take(state.get("counted_as", tenant), cost, strict=strict))
         return min(allowances, key=lambda each: each.remaining).headers if allowances else ()

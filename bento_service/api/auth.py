@@ -10,15 +10,16 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from bento_service.access.key_bindings import SANDBOX_HEADER, check_bindings, check_sandbox
+from bento_service.api.credentials import credential_of, looked_up_key, standing_of_bearer
 from bento_service.http.costs import cost_of
 from bento_service.http.json_body import media_type
 from bento_service.http.query import QueryNames
 from resources.access.actor import Actor, ActorKind
 from resources.access.roles import OFFICE_PERMISSIONS, OfficePermission
 from resources.access.scopes import PLATFORM, permissions_of
-from resources.base.errors import Forbidden, SecondFactorMissing, Unauthenticated
+from resources.base.errors import Forbidden, SecondFactorMissing
 from resources.base.tenant import TenantId
-from resources.control_db.api_keys import ApiKey
+from resources.control_db.tenants import stopped_words
 from resources.sessions.access_tokens import looks_like_a_token
 from resources.sessions.standing import Standing
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 FILES = "uploads:write"
 """The scope of whatever sends a file or shows what became of one: jobs, reports and rejected rows."""
-_MAX_SECRET = 2048
-"""A token has some 450 characters, and a reason in it may have its own."""
+_READING = ("GET", "HEAD")
+_ANSWERS = "recommendations:read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +145,18 @@ async def authenticated(request: Request, services: Services) -> Principal:
         Forbidden: the tenant is suspended, or the key is bound to other addresses or pages.
         RateLimited, Busy: the tenant, the key, or an address without a valid key asks too much.
     """
-    secret = _bearer_token(request)
+    secret = credential_of(request)
     if looks_like_a_token(secret):
         return await _member_of_shop(request, services, secret)
-    key = services.keys.fresh(secret) or await _looked_up(request, services, secret)
+    key = services.keys.fresh(secret) or await looked_up_key(request, services, secret)
     if key.bound:  # before the tenant is named: a refused stranger costs the tenant nothing
         check_bindings(key, request.scope, services.addresses)
     state = request.scope["state"]
     tenant = state["tenant"] = key.tenant.value
     state["key_id"] = key.id
+    standing = services.plans.fresh(tenant) or await services.plans.find(tenant)
+    if standing.limited:
+        state["plan"] = standing
     method, route = request.scope["method"], request.scope["route"].path_format
     services.key_worker.note(key.id, method, route)
     if key.kind == "browser":
@@ -161,7 +165,9 @@ async def authenticated(request: Request, services: Services) -> Principal:
     if key.kind == "sandbox":
         state["rate_limit"] = [*state["rate_limit"], SANDBOX_HEADER]
     if key.tenant_status != "active":
-        raise Forbidden(f"Tenant {key.tenant} is {key.tenant_status}. Ask the operator of this service to resume it.")
+        raise Forbidden(await services.threads.keys.run(tenant, stopped_words, services.db, key.tenant))
+    if standing.calls is not None:
+        await services.plans.count_call(state, method, route)
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
     await services.turns.take(tenant)
@@ -176,78 +182,28 @@ async def authenticated(request: Request, services: Services) -> Principal:
 
 async def _member_of_shop(request: Request, services: Services, token: str) -> Principal:
     """Return who is asking by an access token, for a shop; as `authenticated`."""
-    return _in_shop(await _standing(request, services, token))
+    return await _in_shop(request, services, await standing_of_bearer(request, services, token))
 
 
-def _in_shop(standing: Standing) -> Principal:
+async def _in_shop(request: Request, services: Services, standing: Standing) -> Principal:
+    """Return what somebody who has logged in may do in the shop; where it is suspended, look and no more."""
     if standing.tenant is None:
         raise Forbidden("You belong to no shop. Sign one up, or have an owner of a shop invite you.")
+    permissions, tenant = standing.permissions, standing.tenant
     if standing.tenant_status != "active":
-        raise Forbidden(
-            f"Tenant {standing.tenant} is {standing.tenant_status}. Ask the operator of this service to resume it."
-        )
+        if standing.tenant_status != "suspended" or request.scope["method"] not in _READING:
+            raise Forbidden(await services.threads.keys.run(tenant.value, stopped_words, services.db, tenant))
+        permissions -= {_ANSWERS}  # nobody is answered
     acting = standing.acting
     return Principal(
-        tenant=standing.tenant,
-        scopes=standing.permissions,
+        tenant=tenant,
+        scopes=permissions,
         key_id=standing.member_id,
         kind="member" if acting is None else "office",
         name=standing.email,
         acting_for=None if acting is None else acting.acting_for,
         reason=None if acting is None else acting.reason,
     )
-
-
-async def _standing(request: Request, services: Services, token: str) -> Standing:
-    """Return what the bearer of a token may do, when it is their turn, and count the request against the limits.
-
-    Whoever belongs to no shop counts for the address.
-
-    Raises:
-        Unauthenticated: the token is not valid.
-        RateLimited, Busy: as `authenticated`.
-    """
-    state = request.scope["state"]
-    standing = services.members.fresh(token) or await _looked_up_member(request, services, token)
-    cost = cost_of(request.scope["method"], request.scope["route"].path_format)
-    if standing.tenant is None:
-        address = services.addresses.of(request.scope)
-        services.limits.count_stranger(state, address, cost)
-        await services.turns.take(address)
-        return standing
-    tenant = state["tenant"] = standing.tenant.value
-    state["key_id"] = standing.member_id
-    await services.limits.count(state, cost)
-    services.limits.concurrency.hold(tenant)
-    state["held"] = tenant
-    await services.turns.take(tenant)
-    return standing
-
-
-async def _looked_up_member(request: Request, services: Services, token: str) -> Standing:
-    """Look up a token that nobody has shown for a while; guesses count for the address that they come from."""
-    limits, address = services.limits, services.addresses.of(request.scope)
-    known = services.members.knows(token)
-    if not known:
-        limits.count_stranger(request.scope["state"], address)
-    standing = await services.members.find(token, asked_by=address)
-    if not known:
-        limits.strangers.give_back(address)
-    return standing
-
-
-async def _looked_up(request: Request, services: Services, secret: str) -> ApiKey:
-    """Look up a key that nobody has shown for a while; guesses count for the address that they come from."""
-    limits, address = services.limits, services.addresses.of(request.scope)
-    known = services.keys.knows(secret)
-    if not known:
-        limits.count_stranger(request.scope["state"], address)
-    key = await services.keys.find(secret, asked_by=address)
-    if key is None:
-        raise Unauthenticated("The API key is not valid. Check it, or ask your tenant's admin for a new one.")
-    if not known:
-        limits.strangers.give_back(address)
-    return key
 
 
 async def allowed(request: Request, services: Services, *scopes: str) -> Principal:
@@ -303,11 +259,11 @@ def require_member() -> Callable[..., Awaitable[MemberPrincipal]]:
 
     async def dependency(request: Request, _declared: object = Depends(bearer)) -> MemberPrincipal:
         services: Services = request.app.state.services
-        token = _bearer_token(request)
+        token = credential_of(request)
         if not looks_like_a_token(token):
             await authenticated(request, services)
             raise Forbidden("This is about a person, and an API key is none: log in, and send the access token.")
-        standing = await _standing(request, services, token)
+        standing = await standing_of_bearer(request, services, token)
         if standing.acting is not None:
             raise Forbidden("Whoever acts for a shop may not do this. End that first.")
         names: QueryNames = request.app.state.query
@@ -326,11 +282,11 @@ def require_of_the_office() -> Callable[..., Awaitable[OfficePrincipal]]:
 
     async def dependency(request: Request, _declared: object = Depends(bearer)) -> OfficePrincipal:
         services: Services = request.app.state.services
-        token = _bearer_token(request)
+        token = credential_of(request)
         if not looks_like_a_token(token):
             await authenticated(request, services)
             raise Forbidden("A person acts for a shop, and an API key is none: log in, and send the access token.")
-        standing = await _standing(request, services, token)
+        standing = await standing_of_bearer(request, services, token)
         if standing.office_role is None:
             raise Forbidden("This is for the operator of this service, and your account is not one of it.")
         names: QueryNames = request.app.state.query
@@ -356,13 +312,13 @@ def require_office_or_shop(
 
     async def dependency(request: Request, _declared: object = Depends(bearer)) -> OfficePrincipal | Principal:
         services: Services = request.app.state.services
-        secret = _bearer_token(request)
+        secret = credential_of(request)
         if looks_like_a_token(secret):
-            standing = await _standing(request, services, secret)
+            standing = await standing_of_bearer(request, services, secret)
             if permission in standing.office_permissions:
                 found: OfficePrincipal | Principal = _of_office_role(standing, services, permission)
             else:
-                found = _in_shop(standing)
+                found = await _in_shop(request, services, standing)
         else:
             found = await authenticated(request, services)
             if PLATFORM in found.scopes:
@@ -388,7 +344,7 @@ async def member_if_any(request: Request, services: Services) -> MemberPrincipal
     """
     if "authorization" not in request.headers:
         return None
-    token = _bearer_token(request)
+    token = credential_of(request)
     if not looks_like_a_token(token):
         raise Forbidden("This is about a person, and an API key is none: log in, and send the access token.")
     address = services.addresses.of(request.scope)
@@ -404,9 +360,9 @@ async def _of_office(request: Request, services: Services, permission: OfficePer
     Raises:
         Forbidden: it is nobody of the platform, or somebody without the permission; and what `authenticated` raises.
     """
-    secret = _bearer_token(request)
+    secret = credential_of(request)
     if looks_like_a_token(secret):
-        found = _of_office_role(await _standing(request, services, secret), services, permission)
+        found = _of_office_role(await standing_of_bearer(request, services, secret), services, permission)
     else:
         principal = await authenticated(request, services)
         if PLATFORM not in principal.scopes:
@@ -429,14 +385,3 @@ def _of_office_role(standing: Standing, services: Services, permission: OfficePe
             "Set up a second factor first: who works for the operator of this service needs one to log in."
         )
     return OfficePrincipal(standing.member_id, standing.email, standing.office_permissions)
-
-
-def _bearer_token(request: Request) -> str:
-    header = request.headers.get("authorization")
-    if header is None:
-        raise Unauthenticated("Send your API key in the header 'Authorization: Bearer <key>'.")
-    kind, _, secret = header.partition(" ")
-    secret = secret.strip()
-    if kind.lower() != "bearer" or not secret or len(secret) > _MAX_SECRET:
-        raise Unauthenticated("The Authorization header must read 'Bearer <key>'.")
-    return secret

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import re
 import zlib
 from typing import TYPE_CHECKING
 
 from fastapi import Request
 
-from bento_service.http.errors import Malformed, UnsupportedMediaType
+from bento_service.http.errors import Malformed, NestedTooDeep, UnsupportedMediaType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """How zlib is told what each content encoding is."""
+MAX_DEPTH = 64
+"""Levels of brackets that a JSON body may have."""
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_TOO_DEEP = re.compile(rb"\[{%d}" % (MAX_DEPTH + 1))
+_ALIKE = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _OTHER_UNICODE = (
     ("UTF-32", (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)),  # before UTF-16, with whose mark one of them begins
     ("UTF-16", (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)),
@@ -83,6 +90,25 @@ def json_text(body: bytes) -> bytes:
     if body[:1] == b"\0" or body[1:2] == b"\0":  # JSON begins with ASCII
         raise _not_utf8("UTF-16 or UTF-32")
     return body
+
+
+def check_depth(body: bytes) -> None:
+    """Refuse a body that nests more than `MAX_DEPTH` levels; most have too few brackets for that, and cost a count.
+
+    Raises:
+        NestedTooDeep: it does.
+    """
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return
+    brackets = _STRING.sub(b"", body).translate(_ALIKE, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):  # each time the innermost level goes
+        if not brackets:
+            return
+        if _TOO_DEEP.search(brackets):
+            break
+        brackets = brackets.replace(b"[]", b"")
+    if b"[" in brackets:
+        raise NestedTooDeep(f"The body nests more than {MAX_DEPTH} levels; send flatter JSON.")
 
 
 def _not_utf8(name: str) -> Malformed:

@@ -31,7 +31,10 @@ from resources.base.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
+    NotInPlan,
     NotReady,
+    QuotaExceeded,
+    QuotaUsedUp,
     RecsaasError,
     TooLarge,
     TooManyAttempts,
@@ -54,6 +57,12 @@ class Malformed(RecsaasError):
     """The body cannot be read at all."""
 
     code = "malformed_request"
+
+
+class NestedTooDeep(Malformed):
+    """The body has more levels of brackets than any that makes sense."""
+
+    code = "nested_too_deep"
 
 
 class UnsupportedMediaType(RecsaasError):
@@ -118,6 +127,8 @@ class ErrorBody(BaseModel):
 _STATUS: tuple[tuple[type[RecsaasError], int], ...] = (
     (Malformed, 400),
     (Unauthenticated, 401),
+    (QuotaExceeded, 402),
+    (NotInPlan, 402),
     (Forbidden, 403),
     (NotFound, 404),
     (RequestTimeout, 408),
@@ -253,7 +264,8 @@ def answer_to(error: RecsaasError, request_id: str) -> Response:
         if not isinstance(error, CorruptArtifact):
             return internal_error(request_id)
     code = error.reason if isinstance(error, UploadRefused) else error.code
-    wait = {"Retry-After": str(error.retry_after)} if isinstance(error, RateLimited | Busy | TooManyAttempts) else None
+    timed = (RateLimited, Busy, TooManyAttempts, QuotaUsedUp)
+    wait = {"Retry-After": str(error.retry_after)} if isinstance(error, timed) else None
     return error_response(
         status, code=code, message=error.message, details=error.details, request_id=request_id, headers=wait
     )

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
-from bento_service.http.body_text import content_encoding, decompressed, json_text
+from bento_service.http.body_text import check_depth, content_encoding, decompressed, json_text
 from bento_service.http.costs import BODY_BYTES
 from bento_service.http.errors import (
     Busy,
@@ -137,6 +137,7 @@ async def read_body(request: Request, model: type[Model], bodies: Bodies, *, opt
         await _admit(request, len(body) // BODY_BYTES)
     if optional and not body:
         body = b"{}"
+    check_depth(body)
     return validated(body, model)
 
 

@@ -28,6 +28,8 @@ MAPPING_FIELD = "mapping"
 """May come with the file: how this one is to be read, as JSON."""
 _MOST_OF_MAPPING = 48 * 1024
 _MOST_OF_NAME = 255
+MAX_PARTS = 20
+_MOST_HEADERS, _MOST_OF_HEADERS = 8, 8 * 1024  # of a part
 _OVERHEAD = 64 * 1024  # part headers, boundaries and the other fields of the form
 _BUFFER = 1024 * 1024
 _STALE_SECONDS = 24 * 3600
@@ -96,6 +98,7 @@ class _Form:
         self._value = b""
         self._disposition = b""
         self._in_file = self._in_mapping = False
+        self._parts = self._headers = self._of_headers = 0
         self._mapping: bytearray | None = None
         self._hash = hashlib.sha256()
         self.size = 0
@@ -138,17 +141,31 @@ class _Form:
     def _part_begins(self) -> None:
         self._header = self._value = self._disposition = b""
         self._in_file = self._in_mapping = False
+        self._headers = self._of_headers = 0
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise Malformed(f"The form has more than {MAX_PARTS} parts; send the file, and what belongs to it.")
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._count_header(end - start)
         self._header += data[start:end]
 
     def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._count_header(end - start)
         self._value += data[start:end]
+
+    def _count_header(self, size: int) -> None:
+        self._of_headers += size
+        if self._headers >= _MOST_HEADERS or self._of_headers > _MOST_OF_HEADERS:
+            raise Malformed(
+                f"A part of the form may have {_MOST_HEADERS} headers, of {_MOST_OF_HEADERS:,} bytes together."
+            )
 
     def _header_ends(self) -> None:
         if self._header.lower() == b"content-disposition":
             self._disposition = self._value
         self._header = self._value = b""
+        self._headers += 1
 
     def _headers_end(self) -> None:
         _, options = parse_options_header(self._disposition)

@@ -1,4 +1,4 @@
-"""Bodies of the routes about API keys, and about stopping tenants."""
+"""Bodies of the routes about API keys."""
 
 from __future__ import annotations
 
@@ -141,11 +141,3 @@ class ApiKeyPage(Answer):
 
     api_keys: tuple[ApiKeyAnswer, ...]
     next_cursor: str | None = None
-
-
-class TenantStatus(Answer):
-    """A tenant that was stopped, or goes on."""
-
-    id: str
-    name: str
-    status: str

@@ -227,6 +227,12 @@ class OpenIdProvider:
         return SsoUnavailable("The SSO provider does not answer as it should. Try again, or ask the operator.")
 
 
+def provider_of(settings: Settings, clock: Clock) -> OpenIdProvider | None:
+    """Return the provider that is set; None where there is none."""
+    found = ProviderSettings.of(settings)
+    return None if found is None else OpenIdProvider(found, clock)
+
+
 def _is_safe(address: str) -> bool:
     """Tell whether nobody on the way can change what comes from an address: https, or this machine."""
     parts = urlsplit(address)

@@ -22,7 +22,7 @@ from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
 from resources.usage.adding import Batch, add_batch
 from resources.usage.amounts import Amounts, Counted, summed, without_keys
-from resources.usage.current import Usage
+from resources.usage.current import Usage, usage_from_amounts
 
 TAKE_SECONDS = 0.5
 """How often counts are taken from memory into the journal: a process that is killed loses those since."""
@@ -92,6 +92,14 @@ class Metering:
     def this_month(self, tenant: TenantId) -> Usage:
         """The same since the first of the month, UTC."""
         return self._so_far.this_month(tenant, self._not_written())
+
+    def not_written(self, tenant: TenantId) -> Usage:
+        """What this worker has counted of the tenant and not yet written."""
+        found = Usage()
+        for key, amounts in self._not_written().items():
+            if key.tenant == tenant.value:
+                found += usage_from_amounts(amounts, key.status)
+        return found
 
     def take(self) -> None:
         """Take the counts from memory into the batch that waits, and into the journal."""

@@ -28,7 +28,10 @@ RecsaasError
 ├── Conflict
 ├── TooLarge
 ├── TooManyRequests         over a limit that time lifts
-│   └── TooManyAttempts     of logging in
+│   ├── TooManyAttempts     of logging in
+│   └── QuotaUsedUp         a limit of the plan, until the month ends
+├── QuotaExceeded           over a limit of the plan that a larger one lifts
+├── NotInPlan               the plan does not have this feature
 ├── NotReady                try again later
 │   ├── SsoUnavailable      the provider of log-ins does not answer
 │   ├── NoRelease           the tenant has nothing to serve yet
@@ -247,6 +250,28 @@ class TooManyAttempts(TooManyRequests):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class QuotaUsedUp(TooManyRequests):
+    """A limit of the plan is used up until the month ends, in `retry_after` seconds."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, message: str, *, retry_after: int = 60, details: tuple[FieldProblem, ...] = ()) -> None:
+        super().__init__(message, details=details)
+        self.retry_after = retry_after
+
+
+class QuotaExceeded(RecsaasError):
+    """A limit of the plan is reached that a larger plan lifts."""
+
+    code = "quota_exceeded"
+
+
+class NotInPlan(RecsaasError):
+    """The tenant's plan does not have this feature."""
+
+    code = "not_in_plan"
 
 
 class NotReady(RecsaasError):

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -16,8 +16,10 @@ from upath import UPath
 
 from resources.base.errors import Conflict, CorruptArtifact, TooLarge, UploadNotFound
 from resources.base.tenant import TenantId
-from resources.control_db.items import ItemChange, newest_item_change
+from resources.control_db.items import ItemChange, ItemEdit, newest_item_change, newest_item_changes
 from resources.control_db.uploads import UploadRecord, counting_uploads, list_uploads, record_upload
+from resources.plans.allowances import allowance_of
+from resources.plans.checks import check_room, check_rows, check_stored
 from resources.storage.disk import work_folder
 from resources.storage.lake import Lake, part_name, parts, put_file, read_json, scan_parquet, write_bytes, write_json
 from resources.storage.listing import remove_folder
@@ -33,10 +35,12 @@ from resources.uploads.contract.incoming import IncomingUpload, UploadPolicy
 from resources.uploads.contract.quality import upload_quality
 from resources.uploads.contract.report import UploadReport
 from resources.uploads.deduplication.keys import KEYS_FILE, write_keys
+from resources.uploads.item_count import count_items
 from resources.uploads.normalising.ids import in_one_form
 from resources.uploads.parsing.uploaded_file import UploadedFile, identify
 from resources.uploads.parsing.validation import has_ids_in_one_form, mapping_fingerprint, rules_fingerprint
 
+_LAST = datetime.max.replace(tzinfo=UTC)
 _UPLOAD_ID = re.compile(r"(items|users|interactions)-[0-9a-f]{16}")
 
 
@@ -131,6 +135,15 @@ def rejected_csv(lake: Lake, tenant: TenantId, upload_id: str) -> Iterator[bytes
     return rejected_csv_chunks(_parts(lake, tenant, upload_id, "rejected"))
 
 
+def catalogue_size(store: TenantStore, *, uploaded: Sequence[pl.LazyFrame] = (), edits: Sequence[ItemEdit] = ()) -> int:
+    """Count the items of the tenant, or those that it would have with these rows of a file, or these edits, on top."""
+    uploads = counting_uploads(store.db, store.tenant, kind=Kind.ITEMS.value)
+    scans = [(each.created_at, scan_accepted(store.lake, store.tenant, each.upload_id)) for each in uploads]
+    told = newest_item_changes(store.db, store.tenant, actions=("put", "delete"))
+    changes = [*told, *((edit.item_id, edit.action, _LAST) for edit in edits)]
+    return count_items([*scans, *((_LAST, rows) for rows in uploaded)], changes)
+
+
 def _compare_and_store(
     store: TenantStore, upload: IncomingUpload, inspection: Inspection, fingerprint: str, work: Path
 ) -> UploadReport:
@@ -147,6 +160,7 @@ def _compare_and_store(
     checked = compare_with_stored(store, inspection, now=now, work=work)
     counting = counting_uploads(store.db, store.tenant)
     _check_room(checked.report, counting, check.policy.limits.max_tenant_rows)
+    _check_plan(store, check, checked)
     more = {"rules_fingerprint": fingerprint, "validate_only": upload.validate_only}
     report = checked.report.model_copy(update=more)
     report = report.model_copy(update={"quality": upload_quality(report, counting, now=now)})
@@ -232,6 +246,23 @@ def _check_room(report: UploadReport, stored: Sequence[UploadRecord], most: int)
             f"are kept of one tenant (RECSAAS_MAX_TENANT_ROWS). Send less, or withdraw an upload with DELETE "
             f"/api/v1/uploads/ID or `recsaas uploads withdraw`; the largest: {held}."
         )
+
+
+def _check_plan(store: TenantStore, check: FileCheck, checked: CheckedUpload) -> None:
+    """Refuse a file whole for which the tenant's plan leaves no room, before anything of it is stored."""
+    tenant, now, rows = store.tenant, check.received_at, checked.report.rows_accepted
+    with store.db.read() as session:
+        allowance = allowance_of(session, tenant, now=now)
+        if not allowance.limited:
+            return
+        check_rows(session, tenant, rows, now=now)
+        users = check.kind is not Kind.ITEMS and rows > 0
+        check_stored(session, tenant, check.file.size, users=users, now=now)
+    if check.kind is Kind.ITEMS and allowance.limits.items is not None:
+        more = [pl.scan_parquet(part) for part in checked.accepted]
+        before, after = catalogue_size(store), catalogue_size(store, uploaded=more)
+        if after > before:
+            check_room(allowance, "items", before, after - before, now=now)
 
 
 def _write(

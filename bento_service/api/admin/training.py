@@ -35,6 +35,7 @@ from resources.jobs.kinds.training import (
     get_training_job,
     list_training_jobs,
 )
+from resources.plans.checks import check_feature, check_training
 from resources.release.manifest import ReleaseManifest
 from resources.release.store import ReleaseStore
 from resources.tenants.hyperparameters import own_hyperparameters
@@ -150,6 +151,10 @@ def _reindex(services: Services, asked: _Asked, body: ReindexRequest) -> Respons
 
 
 def _queued(services: Services, asked: _Asked, request: TrainingRequest, body: ReindexRequest) -> Response:
+    with services.db.read() as session:
+        if request.kind is TrainingKind.TRAIN and request.model_type == "two_tower":
+            check_feature(session, asked.tenant, "two_tower", now=services.clock())
+        check_training(session, asked.tenant, now=services.clock())
     job = add_training_job(
         services.db,
         asked.tenant,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from bento_service.access.counters import MonthlyCounter, give_back
 from bento_service.api.auth import Principal, require, require_for_body
 from bento_service.api.data.uploads import QUEUED, ValidateOnly
 from bento_service.api.intake import receive_upload
@@ -121,8 +123,9 @@ async def _track(
         await _check_retry(services, principal, tuple(zip(bodies, events, strict=True)), key, length=len(events))
     if principal.sandbox:
         return _json(_answer(tuple(map(_unstored, events)), services, batch=batch))
-    results = await services.event_writer.append(principal.tenant, events, now=now, key_id=principal.key_id)
-    services.metrics.events(principal.tenant.value, sum(not (result.duplicate or result.ignored) for result in results))
+    counted = await services.plans.count_events(request.scope["state"], len(events))
+    results = await _appended(services, principal, events, counted, now=now)
+    services.metrics.events(principal.tenant.value, sum(map(_is_new, results)))
     return _json(_answer(results, services, batch=batch))
 
 
@@ -150,7 +153,15 @@ async def _track_each(
         if key is not None:
             good = tuple(found.good.values())
             await _check_retry(services, principal, good, key, length=len(body.events), each=True)
-        outcome = await append_each(services.event_writer, principal.tenant, found, now=now, key_id=principal.key_id)
+        counted = await services.plans.count_events(request.scope["state"], len(found.good))
+        new = 0
+        try:
+            outcome = await append_each(
+                services.event_writer, principal.tenant, found, now=now, key_id=principal.key_id
+            )
+            new = sum(isinstance(each, AppendResult) and _is_new(each) for each in outcome.values())
+        finally:
+            give_back(counted, len(found.good) - new)
     results = tuple(_result(outcome[place], request) for place in range(len(body.events)))
     tracked = sum(each.duplicate is False and not each.ignored for each in results)
     if not principal.sandbox:
@@ -171,6 +182,28 @@ async def _track_each(
 def _unstored(event: Event) -> AppendResult:
     """What a sandbox is answered: as if the event were stored, which it is not."""
     return AppendResult(event.event_id, seq=0, duplicate=False, ignored=event.interaction_type == IGNORE)
+
+
+async def _appended(
+    services: Services,
+    principal: Principal,
+    events: Sequence[Event],
+    counted: MonthlyCounter | None,
+    *,
+    now: datetime,
+) -> tuple[AppendResult, ...]:
+    """Store the events, and count those no more that were there already or are ignored."""
+    stored = 0
+    try:
+        results = await services.event_writer.append(principal.tenant, events, now=now, key_id=principal.key_id)
+        stored = sum(map(_is_new, results))
+        return results
+    finally:
+        give_back(counted, len(events) - stored)
+
+
+def _is_new(result: AppendResult) -> bool:
+    return not (result.duplicate or result.ignored)
 
 
 async def _check_retry(

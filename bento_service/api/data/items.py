@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -35,7 +37,10 @@ from resources.catalogue.edits import patch_edit, put_edits
 from resources.catalogue.items import ItemQuery
 from resources.control_db.idempotency import WriteKey
 from resources.control_db.items import ItemEdit, append_item_changes, list_item_changes
+from resources.plans.allowances import allowance_of
+from resources.plans.checks import check_room
 from resources.uploads.contract.columns import Kind
+from resources.uploads.store import catalogue_size
 
 router = APIRouter(tags=["items"])
 _PAGES = pages_by_text("i")
@@ -192,11 +197,23 @@ def _store(
     now = services.clock()
     edits = put_edits([body.fields() for body in bodies], now=now, place="items." if batch else "")
     duplicate = False
+    _check_room(services, tenant, edits, now)
     if store:
         write_key = WriteKey.of(key, "items", [(e.item_id, e.action, dict(e.fields)) for e in edits])
         duplicate = append_item_changes(services.db, tenant, edits, now=now, key=write_key, by=by).repeated
     deleted = sum(edit.action == "delete" for edit in edits)
     return ItemsStored(items=len(edits) - deleted, deleted=deleted, duplicate=duplicate, processed_at=services.clock())
+
+
+def _check_room(services: Services, tenant: TenantId, edits: Sequence[ItemEdit], now: datetime) -> None:
+    """Refuse more items than the plan has; what only changes or deletes is never refused."""
+    with services.db.read() as session:
+        allowance = allowance_of(session, tenant, now=now)
+    if allowance.limits.items is None or all(edit.action == "delete" for edit in edits):
+        return
+    before, after = (catalogue_size(services.store(tenant), edits=each) for each in ((), edits))
+    if after > before:
+        check_room(allowance, "items", before, after - before, now=now)
 
 
 def _patch(

@@ -42,6 +42,9 @@ async def batch(request: Request, principal: Reader, services: WithServices) -> 
     sent = await read_body(request, BatchRequest, services.bodies)
     caller = caller_of(request, principal)
     request.scope["state"]["calls"] = len(sent.requests)  # each is metered as a call
+    if len(sent.requests) > 1:  # the first one was counted with the request
+        method, path = request.scope["method"], request.scope["route"].path_format
+        await services.plans.count_call(request.scope["state"], method, path, len(sent.requests) - 1)
     results: list[str] = []
     size = 0
     for place, body in enumerate(sent.requests):

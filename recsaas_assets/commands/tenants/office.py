@@ -10,6 +10,7 @@ from rich.table import Table
 
 from recsaas_assets.commands.console import Installation, command_actor, json_option, notes, print_json, results
 from recsaas_assets.commands.tenants.member import find_member, invite_fields, tell_invite
+from recsaas_assets.commands.tenants.signing_key import rotate_signing_key_command
 from resources.access.roles import OFFICE_ROLES, office_role
 from resources.people.invites import invite_to_office, list_invites
 from resources.people.members import Member, one_email
@@ -20,6 +21,9 @@ from resources.people.second_factor import remove_second_factor
 @click.group()
 def office() -> None:
     """List and invite the people who run the platform, take them out, help them in again."""
+
+
+office.add_command(rotate_signing_key_command)
 
 
 @office.command("list")

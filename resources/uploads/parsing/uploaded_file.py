@@ -37,6 +37,10 @@ _PARQUET_MARK = b"PAR1"
 _GZIP_MARK = b"\x1f\x8b"
 _GZIP_NAMES = (".gz", ".gzip")
 _COUNTED_AT_ONCE = 1 << 20
+MAX_RATIO = 200
+"""Bytes of text for each that was sent: tables of shops have 5 to 20, and gzip does not make more than a thousand."""
+FREE_TEXT_BYTES = 10 * 1024 * 1024
+"""So much text may a file have whatever its size."""
 
 
 class Format(StrEnum):
@@ -73,13 +77,15 @@ class LimitedStream:
         self._name = file.filename
         self._left = max_bytes
         self._max = max_bytes
+        self._expanded = max(FREE_TEXT_BYTES, MAX_RATIO * file.size) if gunzip else max_bytes
 
     def read(self, size: int, /) -> bytes:
         """Read up to `size` bytes; nothing at the end.
 
         Raises:
             TooLarge: the text is longer than the limit, though the compressed file may be short.
-            UploadRefused: the gzip data is damaged.
+            UploadRefused: the gzip data is damaged, or `compressed_too_much`: there is far more text in it than any
+                table of a shop has.
         """
         try:
             data = self._stream.read(size)
@@ -90,6 +96,12 @@ class LimitedStream:
         self._left -= len(data)
         if self._left < 0:
             raise _too_large(self._name, self._max)
+        if self._max - self._left > self._expanded:
+            raise UploadRefused(
+                "compressed_too_much",
+                f"{self._name} holds more than {MAX_RATIO} times as much text as was sent. Tables are never packed like "
+                "that; send it uncompressed if it is right.",
+            )
         return data
 
 

@@ -1,5 +1,7 @@
 """Plans and usage."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -11,6 +13,8 @@ branch_labels = None
 depends_on = None
 
 _USAGE = ("usage_statements", "usage_turns", "usage_runs", "usage_samples", "usage_batches", "usage_daily")
+
+_PLANS = ("plan_requests", "quota_warnings", "quota_overrides", "plans")
 
 
 def upgrade() -> None:
@@ -79,10 +83,58 @@ def _usage() -> None:
 
 
 def _plans() -> None:
-    """Make no table yet."""
+    op.create_table(
+        "plans",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("content", sa.JSON(), nullable=False),
+        sa.Column("changed_at", UtcDateTime(timezone=True), nullable=False),
+        sa.Column("changed_by", sa.String(length=254), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+
+    def of_tenant(name: str, *columns: sa.Column[Any], key: tuple[str, ...]) -> None:
+        op.create_table(
+            name,
+            sa.Column("tenant_id", sa.String(length=63), nullable=False),
+            *columns,
+            sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
+            sa.PrimaryKeyConstraint(*key),
+        )
+
+    of_tenant(
+        "quota_overrides",
+        sa.Column("meter", sa.String(length=32), nullable=False),
+        sa.Column("amount", sa.String(length=32), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("ends_at", UtcDateTime(timezone=True), nullable=True),
+        sa.Column("made_at", UtcDateTime(timezone=True), nullable=False),
+        sa.Column("made_by", sa.String(length=254), nullable=False),
+        key=("tenant_id", "meter"),
+    )
+    of_tenant(
+        "quota_warnings",
+        sa.Column("month", sa.String(length=7), nullable=False),
+        sa.Column("meter", sa.String(length=32), nullable=False),
+        sa.Column("share", sa.Integer(), nullable=False),
+        sa.Column("used", sa.String(length=32), nullable=False),
+        sa.Column("amount", sa.String(length=32), nullable=False),
+        sa.Column("at", UtcDateTime(timezone=True), nullable=False),
+        key=("tenant_id", "month", "meter", "share"),
+    )
+    of_tenant(
+        "plan_requests",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("plan", sa.String(length=64), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("asked_by", sa.String(length=254), nullable=False),
+        sa.Column("asked_at", UtcDateTime(timezone=True), nullable=False),
+        sa.Column("done_at", UtcDateTime(timezone=True), nullable=True),
+        key=("id",),
+    )
+    op.create_index("ix_plan_requests_tenant_id", "plan_requests", ["tenant_id"], unique=False)
 
 
 def downgrade() -> None:
     """Drop them again."""
-    for table in _USAGE:
+    for table in (*_PLANS, *_USAGE):
         op.drop_table(table)

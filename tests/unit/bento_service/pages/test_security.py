@@ -68,9 +68,7 @@ def test_every_page_has_the_headers_that_keep_other_sites_out(app: FastAPI, logg
     assert {"/login", "/signup", "/forgot", "/account", "/app", "/office", "/office/login", "/reset/{token}"} <= seen
 
 
-def test_nothing_outside_the_api_takes_a_form_of_another_site(
-    app: FastAPI, logged_in: Browser, db: ControlDb
-) -> None:
+def test_nothing_outside_the_api_takes_a_form_of_another_site(app: FastAPI, logged_in: Browser, db: ControlDb) -> None:
     def entries() -> int:
         with db.read() as session:
             return session.query(AuditRow).count()
