@@ -16,7 +16,6 @@ from bento_service.access.page_origins import PageOrigins
 from bento_service.access.plan_states import PlanStates
 from bento_service.access.redis import SharedStore
 from bento_service.access.session_cache import SessionCache
-from bento_service.access.plan_states import PlanStates
 from bento_service.events.decision_log import DecisionLog
 from bento_service.events.writer import EventWriter
 from bento_service.http.client_address import ClientAddress, proxies_of
@@ -78,6 +77,9 @@ class Services:
     clock: Clock
     event_writer: EventWriter
     keys: KeyCache
+    key_worker: KeyWorker
+    page_limit: PageLimit
+    page_origins: PageOrigins
     sessions: SessionCache
     provider: OpenIdProvider | None
     members: MemberTokens
@@ -163,10 +165,6 @@ def make_services(
         key_worker=KeyWorker(db, clock),
         page_limit=PageLimit(settings.page_rate_limit),
         page_origins=PageOrigins(db, threads.keys, clock),
-        sessions=SessionCache(db, threads.keys, clock),
-        provider=None if sso is None else OpenIdProvider(sso, clock),
-        members=MemberTokens(db, threads.keys, signing_keys, clock),
-        signing_keys=signing_keys,
         tenant_settings=tenant_settings,
         releases=releases,
         contexts=contexts,

@@ -157,7 +157,7 @@ def _answers(url: str) -> bool:
 
 def _url(address: tuple[str, int]) -> str:
     host, port = address[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # nosec B104  # nothing is bound here
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
 
 

@@ -281,7 +281,8 @@ class Settings(BaseSettings):
         """Address of the pages, without a slash at the end, resolved."""
         if self.public_url:
             return self.public_url.rstrip("/")
-        host = "127.0.0.1" if self.host in ("", "0.0.0.0", "::") else self.host
+        # Nothing is bound here.
+        host = "127.0.0.1" if self.host in ("", "0.0.0.0", "::") else self.host  # nosec B104
         return f"http://{f'[{host}]' if ':' in host else host}:{self.service_port}"
 
     @property
