@@ -23,18 +23,16 @@ METADATA = "planted-metadata-4711"
 REFRESH = "planted-refresh-token-4711"
 LINK = "planted-link-token-4711"
 WRONG_KEY = "sk_live_planted-wrong-key-4711"
-OF_DATABASE = "planted-database-pass-4711"
+OF_MAIL = "planted-mail-pass-4711"
 EVENT = {"user_id": USER, "item_id": "b1", "interaction_type": "view", "metadata": {"note": METADATA}}
 
 
 def test_neither_secrets_nor_people_are_in_the_log(tmp_path: Path) -> None:
-    with live_service(
-        tmp_path, RECSAAS_LOG_LEVEL="DEBUG", RECSAAS_SMTP_URL=f"smtp://u:{OF_DATABASE}@127.0.0.1:9"
-    ) as live:
+    with live_service(tmp_path, RECSAAS_LOG_LEVEL="DEBUG", RECSAAS_SMTP_URL=f"smtp://u:{OF_MAIL}@127.0.0.1:9") as live:
         terms = KeyTerms(name="web", scopes=BROWSER_SCOPES, kind="browser", origins=("https://shop.example.com",))
         page = str(make_api_key(live.blue.db, live.blue.tenant, terms, now=NOW, by=SYSTEM).secret)
         own, seen = {"Authorization": f"Bearer {live.blue.key}"}, set()
-        secrets = [live.blue.key, page, PASSWORD, PERSON, USER, METADATA, REFRESH, LINK, WRONG_KEY, OF_DATABASE]
+        secrets = [live.blue.key, page, PASSWORD, PERSON, USER, METADATA, REFRESH, LINK, WRONG_KEY, OF_MAIL]
         with httpx.Client(base_url=live.server.url, timeout=60) as http:
 
             def ask(method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> httpx.Response:
