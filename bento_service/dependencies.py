@@ -84,9 +84,6 @@ class Services:
     provider: OpenIdProvider | None
     members: MemberTokens
     signing_keys: SigningKeys
-    key_worker: KeyWorker
-    page_limit: PageLimit
-    page_origins: PageOrigins
     tenant_settings: SettingsCache
     releases: ReleaseCache
     contexts: ServingContexts
