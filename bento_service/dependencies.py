@@ -78,13 +78,13 @@ class Services:
     clock: Clock
     event_writer: EventWriter
     keys: KeyCache
+    key_worker: KeyWorker
+    page_limit: PageLimit
+    page_origins: PageOrigins
     sessions: SessionCache
     provider: OpenIdProvider | None
     members: MemberTokens
     signing_keys: SigningKeys
-    key_worker: KeyWorker
-    page_limit: PageLimit
-    page_origins: PageOrigins
     tenant_settings: SettingsCache
     releases: ReleaseCache
     contexts: ServingContexts
