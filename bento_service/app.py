@@ -12,8 +12,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
-from bento_service.api.admin import api_keys, plans, rules, tenants, training, webhooks
+from bento_service.api.accounts import login, me
+from bento_service.api.admin import acting, api_keys, audit, plans, rules, tenants, training, usage, webhooks
 from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
+from bento_service.api.people import accounts, invites, links, members, office, second_factor
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget
 from bento_service.dependencies import make_services
@@ -22,12 +24,40 @@ from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
 from bento_service.http.query import QueryNames
 from bento_service.middleware import Notes, RequestMiddleware, Routing
+from bento_service.pages import static_files
+from bento_service.pages.account import profile
+from bento_service.pages.account import second_factor as second_factor_pages
+from bento_service.pages.customer import shops
+from bento_service.pages.entry import invites as invite_pages
+from bento_service.pages.entry import links as link_pages
+from bento_service.pages.entry import login as login_pages
+from bento_service.pages.entry import signup, sso
+from bento_service.pages.office import login as office_login
+from bento_service.schemas.accounts.bodies import (
+    LoginBody,
+    LogoutBody,
+    MePatch,
+    PasswordChangeBody,
+    RefreshBody,
+    SignupBody,
+)
+from bento_service.schemas.admin.audit import ActingBody, ChainBody
 from bento_service.schemas.admin.plans import OverrideBody, PlanBody, PlanChoice, PlanWish
 from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
 from bento_service.schemas.api_keys import ApiKeyBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.items import ItemPatch, ItemsRequest
+from bento_service.schemas.people.invites import AcceptBody, InviteBody
+from bento_service.schemas.people.links import ForgotBody, ResetBody, VerifyBody
+from bento_service.schemas.people.members import (
+    AccountBody,
+    MemberPatch,
+    OfficeInviteBody,
+    OfficePatch,
+    OwnershipBody,
+)
+from bento_service.schemas.people.second_factor import BeginBody, CodeBody
 from bento_service.schemas.recommendation_exports import ExportBody
 from bento_service.schemas.recommendations import RecommendationRequest, SimilarRequest
 from bento_service.schemas.rules import RuleBody, RulePatch
@@ -75,10 +105,38 @@ BODIES: tuple[type[BaseModel], ...] = (
     PlanChoice,
     PlanWish,
     OverrideBody,
+    SignupBody,
+    LoginBody,
+    RefreshBody,
+    LogoutBody,
+    PasswordChangeBody,
+    MePatch,
+    ForgotBody,
+    ResetBody,
+    VerifyBody,
+    InviteBody,
+    AcceptBody,
+    MemberPatch,
+    OwnershipBody,
+    BeginBody,
+    CodeBody,
+    AccountBody,
+    OfficeInviteBody,
+    OfficePatch,
     WebhookBody,
     WebhookPatch,
+    ActingBody,
+    ChainBody,
 )
 _MODULES = (
+    login,
+    me,
+    links,
+    invites,
+    members,
+    second_factor,
+    accounts,
+    office,
     recommendations,
     batch,
     why_not,
@@ -93,14 +151,27 @@ _MODULES = (
     users,
     api_keys,
     tenants,
+    usage,
     webhooks,
     plans,
+    audit,
+    acting,
     data_quality,
     health,
     docs,
     data_docs,
     widget,
     shop,
+    static_files,
+    login_pages,
+    sso,
+    signup,
+    link_pages,
+    invite_pages,
+    profile,
+    second_factor_pages,
+    shops,
+    office_login,
 )
 
 

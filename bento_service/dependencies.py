@@ -9,8 +9,10 @@ from fastapi import Depends, Request
 
 from bento_service.access.key_cache import KeyCache
 from bento_service.access.limits import Limits
-from bento_service.access.redis import SharedStore
+from bento_service.access.member_tokens import MemberTokens
 from bento_service.access.plan_states import PlanStates
+from bento_service.access.redis import SharedStore
+from bento_service.access.session_cache import SessionCache
 from bento_service.events.decision_log import DecisionLog
 from bento_service.events.writer import EventWriter
 from bento_service.http.client_address import ClientAddress, proxies_of
@@ -25,7 +27,9 @@ from bento_service.recommending.tenant_states import TenantStates
 from bento_service.scheduling.threads import Threads
 from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
+from bento_service.sso.provider import OpenIdProvider, ProviderSettings
 from bento_service.telemetry.metrics import Metrics
+from bento_service.usage.keeper import UsageKeeper
 from bento_service.usage.metering import Metering
 from bento_service.webhooks.sender import WebhookSender
 from bento_service.workers.job_worker import JobWorker, RunJob
@@ -35,11 +39,13 @@ from resources.base.errors import Forbidden
 from resources.base.settings import Settings
 from resources.base.tenant import TenantId
 from resources.base.times import Clock
+from resources.billing.prices import PriceList, read_prices
 from resources.catalogue.items import ItemCatalogue
 from resources.control_db.engine import ControlDb
 from resources.decisions.store import open_decisions
 from resources.events.log import EventLog
 from resources.events.recent import open_recent_events
+from resources.sessions.signing_keys import SigningKeys
 from resources.storage.lake import Lake
 from resources.stores.tenant_store import TenantStore
 
@@ -51,8 +57,12 @@ class Services:
     Attributes:
         event_writer: appends to the event log.
         releases: those that answers are made from, for what shows their items or their state.
+        sessions: who is logged in with a browser.
+        provider: whom people log in by (SSO); None without one.
         contexts: what answers are made from, for a handler that asks the ranker something else.
         plans: what the plans of tenants allow, and what is used of it.
+        usage_keeper: samples, statements and the roll-up of usage, once an hour.
+        prices: `None` without a price list.
         usage: counts what requests use, and knows what tenants have used.
         shared: the store that all workers share; `None` without one.
     """
@@ -63,6 +73,10 @@ class Services:
     clock: Clock
     event_writer: EventWriter
     keys: KeyCache
+    sessions: SessionCache
+    provider: OpenIdProvider | None
+    members: MemberTokens
+    signing_keys: SigningKeys
     tenant_settings: SettingsCache
     releases: ReleaseCache
     contexts: ServingContexts
@@ -78,6 +92,8 @@ class Services:
     shared: SharedStore | None
     metrics: Metrics
     usage: Metering
+    usage_keeper: UsageKeeper
+    prices: PriceList | None
     upload_slots: UploadSlots
     job_worker: JobWorker
     webhooks: WebhookSender
@@ -105,6 +121,8 @@ def make_services(
 ) -> Services:
     """Make the parts of one process, which share its threads and caches."""
     threads = Threads()
+    sso = ProviderSettings.of(settings)
+    signing_keys = SigningKeys(db, days=settings.signing_key_days)
     shared = None
     if settings.redis_url:
         shared = SharedStore(settings.redis_url, metrics, installation=f"{settings.database_url} {settings.lake_url}")
@@ -122,6 +140,7 @@ def make_services(
     decisions = DecisionLog(
         open_decisions(settings.decisions_url), metrics, clock, keep_days=settings.decision_days, lane=threads.reads
     )
+    prices = read_prices(settings.prices)
     usage = Metering(db, clock, settings.home / "usage")
     return Services(
         settings=settings,
@@ -130,6 +149,10 @@ def make_services(
         clock=clock,
         event_writer=EventWriter(EventLog(db)),
         keys=KeyCache(db, threads.keys),
+        sessions=SessionCache(db, threads.keys, clock),
+        provider=None if sso is None else OpenIdProvider(sso, clock),
+        members=MemberTokens(db, threads.keys, signing_keys, clock),
+        signing_keys=signing_keys,
         tenant_settings=tenant_settings,
         releases=releases,
         contexts=contexts,
@@ -145,6 +168,8 @@ def make_services(
         shared=shared,
         metrics=metrics,
         usage=usage,
+        usage_keeper=UsageKeeper(db, lake, clock, prices),
+        prices=prices,
         upload_slots=UploadSlots(),
         job_worker=service_worker(settings, lake, db, clock, metrics, run_export=run_export),
         webhooks=WebhookSender(settings, db, clock, metrics),

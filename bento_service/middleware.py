@@ -35,6 +35,12 @@ _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _ALWAYS = frozenset({"/health", "/metrics"})
 WITH_KEY = ("/api/", "/recommend/", "/events", "/admin/")
 """How the routes begin that look at the key of whoever asks; all others answer anybody."""
+OPEN = (
+    *("/api/v1/auth/signup", "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout"),
+    *("/api/v1/auth/password/forgot", "/api/v1/auth/password/reset", "/api/v1/auth/forgot", "/api/v1/auth/reset"),
+    *("/api/v1/auth/verify", "/api/v1/invites/token/"),
+)
+"""How those of them begin that nobody needs a key for: they are how one is got."""
 _REFUSALS = frozenset({429, 503})
 _log = structlog.get_logger("recsaas.http")
 
@@ -100,8 +106,8 @@ class RequestMiddleware:
                     await self._hold_back(scope, status, entered=entered)
                 headers = [*message["headers"], (_HEADER, request_id.encode()), _NOSNIFF]
                 headers.extend(state.get("rate_limit", ()))
-                if (standing := state.get("plan")) is not None:
-                    headers.extend(standing.headers)
+                if (plan := state.get("plan")) is not None:
+                    headers.extend(plan.headers)
                 message = {**message, "headers": headers}
             await send(message)
 
@@ -116,7 +122,7 @@ class RequestMiddleware:
                 scope["route"] = fast
                 await _answer(fast, scope, receive, send_with_id)
             else:
-                if not scope["path"].startswith(WITH_KEY):
+                if not needs_key(scope["path"]):
                     await self._admit_stranger(scope)
                 await self._app(scope, receive, send_with_id)
         except RateLimited as error:  # of a stranger: the app's own errors are answers by now
@@ -188,6 +194,11 @@ class RequestMiddleware:
         self._lines.write(
             method=method, route=route, status=status, seconds=seconds, tenant=tenant, request_id=request_id
         )
+
+
+def needs_key(path: str) -> bool:
+    """Tell whether the route of a path looks at the key, and counts by it."""
+    return path.startswith(WITH_KEY) and not path.startswith(OPEN)
 
 
 def _without_body(send: Send) -> Send:

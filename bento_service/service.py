@@ -127,6 +127,7 @@ class RecsaasService:
             services.webhooks.start()
             services.mail_worker.start()
         services.usage.start()
+        services.usage_keeper.start()
         self._watch = asyncio.get_running_loop().create_task(services.releases.watch())
         _collect_rarely()
         sys.setswitchinterval(_SWITCH_SECONDS)
@@ -143,6 +144,7 @@ class RecsaasService:
             self._watch.cancel()
         if self._services is not None:
             await asyncio.to_thread(self._services.decisions.close)
+            await asyncio.to_thread(self._services.usage_keeper.stop)
             await asyncio.to_thread(self._services.usage.stop)
             if not self._settings.lake_read_only:
                 await asyncio.to_thread(self._services.webhooks.stop)

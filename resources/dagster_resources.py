@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+import structlog
 from dagster import ConfigurableResource, DagsterInstance, InitResourceContext
 from dagster._core.errors import DagsterExecutionInterruptedError
 from pydantic import JsonValue, PrivateAttr
+from sqlalchemy.exc import SQLAlchemyError
 
 from resources.base.settings import Settings, load_settings
 from resources.base.tenant import TenantId
@@ -23,7 +25,7 @@ from resources.storage.lake import Lake, TenantLake
 from resources.stores.locks import RunLock, run_lock
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TrainingSettings
-from resources.training.runs import note_stage
+from resources.training.runs import note_cost, note_stage
 from resources.webhooks.announcing import announce
 
 PARTITION_TAG = "dagster/partition"
@@ -32,6 +34,7 @@ _LONGEST_WAIT_SECONDS = 3600.0
 TRAINING_JOB_TAG = "recsaas/training_job"
 """The tag of a run that a training job asked for; its value is the id of the job."""
 _SECONDS_BETWEEN_LOOKS = 1.0
+_log = structlog.get_logger("recsaas.runs")
 
 
 class PlatformResource(ConfigurableResource):  # type: ignore[type-arg]
@@ -112,7 +115,10 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
         ) as self._lock:
             if (job_id := run.tags.get(TRAINING_JOB_TAG)) is not None:
                 self._job = begin_training_job(self.db, self._tenant, job_id, run_id=run.run_id, now=datetime.now(UTC))
-            yield self
+            try:
+                yield self
+            finally:
+                self._note_cost()
 
     @property
     def tenant_id(self) -> TenantId:
@@ -186,6 +192,12 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
         if self.should_stop():
             self.end_cancelled()
         note_stage(self.db, self._tenant, self._run_id, name, now=datetime.now(UTC))
+
+    def _note_cost(self) -> None:
+        try:
+            note_cost(self.db, self._tenant, self._run_id, now=datetime.now(UTC))
+        except SQLAlchemyError as error:  # a figure that is missing fails no run
+            _log.warning("cost_not_noted", run_id=self._run_id, kind=type(error).__name__)
 
     def should_stop(self) -> bool:
         """Whether the run's training job was cancelled; looks once a second at most, so it may be asked often."""

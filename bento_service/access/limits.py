@@ -8,8 +8,8 @@ from math import ceil
 from time import monotonic
 from typing import Any, NamedTuple
 
-from bento_service.access.redis import SharedStore
 from bento_service.access.plan_states import PlanState
+from bento_service.access.redis import SharedStore
 from bento_service.http.errors import Busy, RateLimited
 from resources.base.settings import Settings
 
@@ -334,10 +334,10 @@ class Limits:
         allowances = []
         if self._keys is not None:
             allowances.append(await self._keys.take(state["key_id"], cost))
-        standing: PlanState | None = state.get("plan")
-        if standing is not None and standing.rate is not None:
+        plan: PlanState | None = state.get("plan")
+        if plan is not None and plan.rate is not None:
             self._company.has(tenant)
-            allowances.append(await self._plans.of(standing.rate).take(tenant, cost))
+            allowances.append(await self._plans.of(plan.rate).take(tenant, cost))
         elif self._tenants is not None:
             strict = self._company.has(tenant) or self._enforced
             allowances.append(await self._tenants.take(tenant, cost, strict=strict))

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
-from bento_service.http.costs import cost_of
+from bento_service.api.credentials import count_request, credential_of, looked_up_key, standing_of_bearer
 from bento_service.http.json_body import media_type
 from bento_service.http.query import QueryNames
 from resources.access.actor import Actor, ActorKind
 from resources.access.roles import OFFICE_PERMISSIONS, OfficePermission
 from resources.access.scopes import PLATFORM, permissions_of
-from resources.base.errors import Forbidden, Unauthenticated
+from resources.base.errors import Forbidden, SecondFactorMissing
 from resources.base.tenant import TenantId
-from resources.control_db.api_keys import ApiKey
+from resources.sessions.access_tokens import looks_like_a_token
+from resources.sessions.standing import Standing
 
 if TYPE_CHECKING:
     from bento_service.dependencies import Services
 
 FILES = "uploads:write"
 """The scope of whatever sends a file or shows what became of one: jobs, reports and rejected rows."""
-_MAX_SECRET = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,28 @@ class Principal:
             Forbidden: it names another tenant, whether or not that one exists.
         """
         if tenant_id is not None and tenant_id != self.tenant.value:
-            raise Forbidden("tenant_id is not the tenant of this API key; leave it out, or use that tenant's key.")
+            if self.kind == "key":
+                raise Forbidden("tenant_id is not the tenant of this API key; leave it out, or use that tenant's key.")
+            raise Forbidden(
+                "tenant_id is not the shop of this token; leave it out, or get a token for that shop by "
+                "POST /api/v1/auth/refresh with tenant_id."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPrincipal:
+    """A person who has logged in, for routes about themselves: in whichever shop, or in none."""
+
+    standing: Standing
+
+    @property
+    def member_id(self) -> str:
+        """The person."""
+        return self.standing.member_id
+
+    def actor(self, request: Request) -> Actor:
+        """Return who changes something by this request, for the audit log."""
+        return _actor(request, kind="member", id=self.standing.member_id, name=self.standing.email)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +125,9 @@ def _actor(
 
 
 # Only declares the scheme in the OpenAPI document: the check itself is ours, for the error shape.
-bearer = HTTPBearer(auto_error=False, description="An API key of your tenant: `sk_live_…`.")
+bearer = HTTPBearer(
+    auto_error=False, description="An API key of your tenant, `sk_live_…`, or the access token of a member."
+)
 
 
 async def authenticated(request: Request, services: Services) -> Principal:
@@ -115,38 +138,44 @@ async def authenticated(request: Request, services: Services) -> Principal:
         Forbidden: the tenant is suspended.
         RateLimited, Busy: the tenant, the key, or an address without a valid key asks too much.
     """
-    secret = _bearer_token(request)
-    key = services.keys.fresh(secret) or await _looked_up(request, services, secret)
+    secret = credential_of(request)
+    if looks_like_a_token(secret):
+        return await _member_of_shop(request, services, secret)
+    key = services.keys.fresh(secret) or await looked_up_key(request, services, secret)
     state = request.scope["state"]
     tenant = state["tenant"] = key.tenant.value
     state["key_id"] = key.id
-    standing = services.plans.fresh(tenant) or await services.plans.find(tenant)
-    if standing.limited:
-        state["plan"] = standing
-    method, path = request.scope["method"], request.scope["route"].path_format
-    await services.limits.count(state, cost_of(method, path))
+    await count_request(request, services, tenant)
     if key.tenant_status != "active":
         raise Forbidden(f"Tenant {key.tenant} is {key.tenant_status}. Ask the operator of this service to resume it.")
-    if standing.calls is not None:
-        await services.plans.count_call(state, method, path)
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
     await services.turns.take(tenant)
     return Principal(tenant=key.tenant, scopes=permissions_of(key.scopes), key_id=key.id, name=key.name)
 
 
-async def _looked_up(request: Request, services: Services, secret: str) -> ApiKey:
-    """Look up a key that nobody has shown for a while; guesses count for the address that they come from."""
-    limits, address = services.limits, services.addresses.of(request.scope)
-    known = services.keys.knows(secret)
-    if not known:
-        limits.count_stranger(request.scope["state"], address)
-    key = await services.keys.find(secret, asked_by=address)
-    if key is None:
-        raise Unauthenticated("The API key is not valid. Check it, or ask your tenant's admin for a new one.")
-    if not known:
-        limits.strangers.give_back(address)
-    return key
+async def _member_of_shop(request: Request, services: Services, token: str) -> Principal:
+    """Return who is asking by an access token, for a shop; as `authenticated`."""
+    return _in_shop(await standing_of_bearer(request, services, token))
+
+
+def _in_shop(standing: Standing) -> Principal:
+    if standing.tenant is None:
+        raise Forbidden("You belong to no shop. Sign one up, or have an owner of a shop invite you.")
+    if standing.tenant_status != "active":
+        raise Forbidden(
+            f"Tenant {standing.tenant} is {standing.tenant_status}. Ask the operator of this service to resume it."
+        )
+    acting = standing.acting
+    return Principal(
+        tenant=standing.tenant,
+        scopes=standing.permissions,
+        key_id=standing.member_id,
+        kind="member" if acting is None else "office",
+        name=standing.email,
+        acting_for=None if acting is None else acting.acting_for,
+        reason=None if acting is None else acting.reason,
+    )
 
 
 async def allowed(request: Request, services: Services, *scopes: str) -> Principal:
@@ -157,12 +186,20 @@ async def allowed(request: Request, services: Services, *scopes: str) -> Princip
         InvalidInput: the query has parameters that the route does not have; and whatever `authenticated` raises.
     """
     principal = await authenticated(request, services)
-    if principal.scopes.isdisjoint(scopes):
-        wanted = " or ".join(scopes)
-        raise Forbidden(f"This API key lacks the scope {wanted}. Use one that has it, or ask your tenant's admin.")
+    _check_scopes(principal, *scopes)
     names: QueryNames = request.app.state.query
     names.check(request)
     return principal
+
+
+def _check_scopes(principal: Principal, *scopes: str) -> None:
+    if principal.scopes.isdisjoint(scopes):
+        wanted = " or ".join(scopes)
+        if principal.kind == "key":
+            raise Forbidden(f"This API key lacks the scope {wanted}. Use one that has it, or ask your tenant's admin.")
+        if principal.kind == "office":
+            raise Forbidden(f"Whoever acts for a shop may not do this: it takes {wanted}.")
+        raise Forbidden(f"Your role in this shop does not have {wanted}. Ask an admin or owner of the shop.")
 
 
 def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
@@ -187,6 +224,48 @@ def require_for_body(scope: str) -> Callable[..., Awaitable[Principal]]:
     return dependency
 
 
+def require_member() -> Callable[..., Awaitable[MemberPrincipal]]:
+    """Return the dependency of a route about the person who asks; keys, and whoever acts for somebody, are refused."""
+
+    async def dependency(request: Request, _declared: object = Depends(bearer)) -> MemberPrincipal:
+        services: Services = request.app.state.services
+        token = credential_of(request)
+        if not looks_like_a_token(token):
+            await authenticated(request, services)
+            raise Forbidden("This is about a person, and an API key is none: log in, and send the access token.")
+        standing = await standing_of_bearer(request, services, token)
+        if standing.acting is not None:
+            raise Forbidden("Whoever acts for a shop may not do this. End that first.")
+        names: QueryNames = request.app.state.query
+        names.check(request)
+        return MemberPrincipal(standing)
+
+    return dependency
+
+
+Myself = Annotated[MemberPrincipal, Depends(require_member())]
+"""The person who asks, in a route about themselves."""
+
+
+def require_of_the_office() -> Callable[..., Awaitable[OfficePrincipal]]:
+    """Return the dependency of the route that ends acting: who does it may send either token, their own or that one."""
+
+    async def dependency(request: Request, _declared: object = Depends(bearer)) -> OfficePrincipal:
+        services: Services = request.app.state.services
+        token = credential_of(request)
+        if not looks_like_a_token(token):
+            await authenticated(request, services)
+            raise Forbidden("A person acts for a shop, and an API key is none: log in, and send the access token.")
+        standing = await standing_of_bearer(request, services, token)
+        if standing.office_role is None:
+            raise Forbidden("This is for the operator of this service, and your account is not one of it.")
+        names: QueryNames = request.app.state.query
+        names.check(request)
+        return OfficePrincipal(standing.member_id, standing.email, standing.office_permissions)
+
+    return dependency
+
+
 def require_office(permission: OfficePermission) -> Callable[..., Awaitable[OfficePrincipal]]:
     """Return the dependency of a route of the platform that needs `permission`."""
 
@@ -196,28 +275,81 @@ def require_office(permission: OfficePermission) -> Callable[..., Awaitable[Offi
     return dependency
 
 
+def require_office_or_shop(
+    permission: OfficePermission, scope: str
+) -> Callable[..., Awaitable[OfficePrincipal | Principal]]:
+    """Return the dependency of a route for whoever of the platform has `permission`, and in a shop has `scope`."""
+
+    async def dependency(request: Request, _declared: object = Depends(bearer)) -> OfficePrincipal | Principal:
+        services: Services = request.app.state.services
+        secret = credential_of(request)
+        if looks_like_a_token(secret):
+            standing = await standing_of_bearer(request, services, secret)
+            if permission in standing.office_permissions:
+                found: OfficePrincipal | Principal = _of_office_role(standing, services, permission)
+            else:
+                found = _in_shop(standing)
+        else:
+            found = await authenticated(request, services)
+            if PLATFORM in found.scopes:
+                found = OfficePrincipal(found.key_id, found.name, frozenset(OFFICE_PERMISSIONS), kind="key")
+        if isinstance(found, Principal):
+            _check_scopes(found, scope)
+        names: QueryNames = request.app.state.query
+        names.check(request)
+        return found
+
+    return dependency
+
+
+async def member_if_any(request: Request, services: Services) -> MemberPrincipal | None:
+    """Return who asks on a route that needs no credential; None for somebody who sends none.
+
+    Raises:
+        Unauthenticated: the token is not valid.
+        Forbidden: the credential is a key, or that of somebody who acts for a shop.
+        Busy: too many look-ups wait.
+    """
+    if "authorization" not in request.headers:
+        return None
+    token = credential_of(request)
+    if not looks_like_a_token(token):
+        raise Forbidden("This is about a person, and an API key is none: log in, and send the access token.")
+    address = services.addresses.of(request.scope)
+    standing = services.members.fresh(token) or await services.members.find(token, asked_by=address)
+    if standing.acting is not None:
+        raise Forbidden("Whoever acts for a shop may not do this. End that first.")
+    return MemberPrincipal(standing)
+
+
 async def _of_office(request: Request, services: Services, permission: OfficePermission) -> OfficePrincipal:
     """Return who of the platform is asking.
 
     Raises:
         Forbidden: it is nobody of the platform, or somebody without the permission; and what `authenticated` raises.
     """
-    principal = await authenticated(request, services)
-    if PLATFORM not in principal.scopes:
-        raise Forbidden(
-            f"This is for the operator of this service ({permission}); log in as one, or use a key with {PLATFORM}."
-        )
+    secret = credential_of(request)
+    if looks_like_a_token(secret):
+        found = _of_office_role(await standing_of_bearer(request, services, secret), services, permission)
+    else:
+        principal = await authenticated(request, services)
+        if PLATFORM not in principal.scopes:
+            raise Forbidden(
+                f"This is for the operator of this service ({permission}); log in as one, or use a key with {PLATFORM}."
+            )
+        found = OfficePrincipal(principal.key_id, principal.name, frozenset(OFFICE_PERMISSIONS), kind="key")
     names: QueryNames = request.app.state.query
     names.check(request)
-    return OfficePrincipal(principal.key_id, principal.name, frozenset(OFFICE_PERMISSIONS), kind="key")
+    return found
 
 
-def _bearer_token(request: Request) -> str:
-    header = request.headers.get("authorization")
-    if header is None:
-        raise Unauthenticated("Send your API key in the header 'Authorization: Bearer <key>'.")
-    kind, _, secret = header.partition(" ")
-    secret = secret.strip()
-    if kind.lower() != "bearer" or not secret or len(secret) > _MAX_SECRET:
-        raise Unauthenticated("The Authorization header must read 'Bearer <key>'.")
-    return secret
+def _of_office_role(standing: Standing, services: Services, permission: OfficePermission) -> OfficePrincipal:
+    if standing.acting is not None or standing.office_role is None:
+        raise Forbidden(f"This is for the operator of this service ({permission}), and your account is not one of it.")
+    if permission not in standing.office_permissions:
+        raise Forbidden(f"The role {standing.office_role} does not have {permission}. Ask a super admin.")
+    if services.settings.office_second_factor == "required" and not standing.second_factor:
+        raise SecondFactorMissing(
+            "Set up a second factor first: who works for the operator of this service needs one to log in."
+        )
+    return OfficePrincipal(standing.member_id, standing.email, standing.office_permissions)

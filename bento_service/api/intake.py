@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from fastapi import Request
 from starlette.responses import Response
@@ -11,6 +12,7 @@ from bento_service.api.auth import Principal
 from bento_service.dependencies import Services
 from bento_service.http.multipart import ReceivedFile, received_file
 from bento_service.schemas.uploads import UploadAnswer, UploadJobAnswer
+from resources.access.actor import Actor
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import counting_uploads
@@ -37,7 +39,7 @@ async def receive_upload(
 ) -> Response:
     """Take a file from the request, and answer with its report or, with status 202, with its job."""
     services.require_writable_lake()
-    settings = services.settings
+    settings, sent = services.settings, _Sent(principal.tenant, principal.actor(request), validate_only)
     async with received_file(
         request,
         folder=settings.home / "incoming",
@@ -46,13 +48,11 @@ async def receive_upload(
     ) as file:
         if file.size <= settings.inline_upload_bytes:
             answer = await services.upload_slots.run(
-                request, principal.tenant, file.path, _store, services, principal.tenant, kind, file, validate_only
+                request, principal.tenant, file.path, _store, services, sent, kind, file
             )
             if answer is not None:
                 return Response(answer.model_dump_json(), media_type="application/json")
-        job = await services.threads.writes.run(
-            principal.tenant.value, _submit, services, principal.tenant, kind, file, validate_only
-        )
+        job = await services.threads.writes.run(principal.tenant.value, _submit, services, sent, kind, file)
     if isinstance(job, UploadAnswer):
         return Response(job.model_dump_json(), media_type="application/json")
     services.job_worker.wake()
@@ -72,10 +72,18 @@ def with_url(report: UploadReport) -> UploadReport:
     return report.model_copy(update={"rejected_url": f"/api/v1/uploads/{report.upload_id}/rejected"})
 
 
-def _store(
-    services: Services, tenant: TenantId, kind: Kind, file: ReceivedFile, validate_only: bool
-) -> UploadAnswer | None:
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """For whom a file was sent, by whom, and whether it is only to be checked."""
+
+    tenant: TenantId
+    by: Actor
+    validate_only: bool
+
+
+def _store(services: Services, sent: _Sent, kind: Kind, file: ReceivedFile) -> UploadAnswer | None:
     """Check and store, or return None when that takes too long for an answer; it runs in a worker thread."""
+    tenant = sent.tenant
     upload = IncomingUpload(
         kind,
         file.path,
@@ -83,7 +91,8 @@ def _store(
         origin="http",
         received_at=services.clock(),
         sha256=file.sha256,
-        validate_only=validate_only,
+        validate_only=sent.validate_only,
+        by=sent.by,
     )
     policy = UploadPolicy(
         _settings(services, tenant, kind, file),
@@ -105,22 +114,22 @@ def _settings(services: Services, tenant: TenantId, kind: Kind, file: ReceivedFi
     return settings if file.mapping is None else laid_over(settings, kind, mapping_of(kind, file.mapping))
 
 
-def _submit(
-    services: Services, tenant: TenantId, kind: Kind, file: ReceivedFile, validate_only: bool
-) -> UploadJob | UploadAnswer:
+def _submit(services: Services, sent: _Sent, kind: Kind, file: ReceivedFile) -> UploadJob | UploadAnswer:
     """Copy into the lake and commit, or answer with the report of what is stored already; blocks on the disk."""
+    tenant = sent.tenant
     settings = _settings(services, tenant, kind, file)
     store = services.store(tenant)
     stored = stored_report(store, kind, file.sha256, settings, now=services.clock())
     if stored is not None:
-        return _answer(services, tenant, stored.model_copy(update={"validate_only": validate_only}))
+        return _answer(services, tenant, stored.model_copy(update={"validate_only": sent.validate_only}))
     received = ReceivedUpload(
         kind=kind.value,
         filename=file.filename,
         source="http",
         sha256=file.sha256,
-        validate_only=validate_only,
+        validate_only=sent.validate_only,
         bytes_total=file.size,
+        by=sent.by,
         mapping=None if file.mapping is None else json.loads(file.mapping),
     )
     job = submit_upload(store, file.path, received, now=services.clock())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from resources.access.actor import Actor
 from resources.base.errors import NotFound
 from resources.base.settings import Settings
 from resources.base.tenant import TenantId
@@ -21,6 +22,7 @@ from resources.storage.disk import written_whole
 BROWSER_SCOPES = ("recommendations:read", "interactions:write")
 """All that a key in a page may do: everybody can read it there."""
 _KEY_NAME = "demo shop page"
+_DEMO = Actor(kind="system", id="demo shop", name="demo shop", source="page")
 _CATEGORIES = 14
 _LOOKED_AT = 2_000
 _SHOPPERS = 5
@@ -66,7 +68,9 @@ class DemoShop:
             secret = file.read_text() if file.is_file() else ""
             known = authenticate(self.db, secret) if secret else None
             if known is None or known.tenant != tenant:
-                _, secret = create_api_key(self.db, tenant, name=_KEY_NAME, scopes=BROWSER_SCOPES, now=self.clock())
+                _, secret = create_api_key(
+                    self.db, tenant, name=_KEY_NAME, scopes=BROWSER_SCOPES, now=self.clock(), by=_DEMO
+                )
                 with written_whole(file) as beside:
                     beside.write_text(secret)
                     beside.chmod(0o600)

@@ -17,6 +17,7 @@ from bento_service.schemas.interactions import EventBody
 from resources.base.errors import Conflict, FieldProblem, InvalidInput, RecsaasError
 from resources.base.tenant import TenantId
 from resources.events.log import AppendResult, Event
+from resources.usage.amounts import NO_KEY
 
 _PLACE = re.compile(r"(?:events\.(\d+)\.)?event_id")
 
@@ -67,7 +68,7 @@ def sort_events(sent: Sequence[Any], checks: EventChecks) -> Sorted:
 
 
 async def append_each(
-    writer: EventWriter, tenant: TenantId, found: Sorted, *, now: datetime
+    writer: EventWriter, tenant: TenantId, found: Sorted, *, now: datetime, key_id: str = NO_KEY
 ) -> Mapping[int, AppendResult | RecsaasError]:
     """Store the good events, and return by position what became of each event of the request.
 
@@ -78,7 +79,7 @@ async def append_each(
     while waiting:
         places = list(waiting)
         try:
-            stored = await writer.append(tenant, [event for _, event in waiting.values()], now=now)
+            stored = await writer.append(tenant, [event for _, event in waiting.values()], now=now, key_id=key_id)
         except Conflict as error:
             for problem in error.details:
                 match = _PLACE.fullmatch(problem.field)

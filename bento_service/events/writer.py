@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from bento_service.scheduling.fair_queue import FairQueue
 from resources.base.tenant import TenantId
 from resources.events.log import Append, AppendResult, Event, EventLog
+from resources.usage.amounts import NO_KEY
 
 MOST_EVENTS = 5_000
 """In one transaction, unless one request alone has more: others wait for its end."""
@@ -38,14 +39,16 @@ class EventWriter:
         self._writing: asyncio.Task[None] | None = None
         self._thread = CapacityLimiter(1)  # of its own: events do not stand behind other writes
 
-    async def append(self, tenant: TenantId, events: Sequence[Event], *, now: datetime) -> tuple[AppendResult, ...]:
+    async def append(
+        self, tenant: TenantId, events: Sequence[Event], *, now: datetime, key_id: str = NO_KEY
+    ) -> tuple[AppendResult, ...]:
         """Store `events`, all or none; they are durable when this returns. Other requests' events do not matter.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the control DB does not take them.
         """
         stored: asyncio.Future[tuple[AppendResult, ...]] = asyncio.get_running_loop().create_future()
-        self._waiting.push(tenant.value, _Waiting(Append(tenant, events, now), stored))
+        self._waiting.push(tenant.value, _Waiting(Append(tenant, events, now, key_id), stored))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
         return await stored

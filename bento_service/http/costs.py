@@ -27,6 +27,10 @@ COSTS: Mapping[tuple[str, str], int] = {
     ("GET", "/api/v1/data-quality"): 20,
     ("GET", "/api/v1/readiness"): 30,
     ("GET", "/metrics"): 5,
+    ("POST", "/api/v1/auth/signup"): 20,
+    ("POST", "/api/v1/auth/login"): 10,
+    ("POST", "/api/v1/auth/refresh"): 3,
+    ("POST", "/api/v1/auth/password/change"): 20,
     ("GET", "/api/v1/users/{user_id}/export"): 20,
     ("DELETE", "/api/v1/users/{user_id}"): 20,
 }

@@ -65,7 +65,7 @@ class Bodies:
         announced = request.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > MAX_JSON_BYTES:
             raise _too_large()
-        tenant = request.scope["state"]["tenant"]
+        tenant = whose(request)
         chunks: list[bytes] = []
         size = held = 0
         more = True
@@ -106,6 +106,12 @@ class Bodies:
         self._held_of[tenant] -= size
         if not self._held_of[tenant]:
             del self._held_of[tenant]
+
+
+def whose(request: Request) -> str:
+    """Return for whom a body is held: the tenant, or the address of whoever has none."""
+    tenant: str | None = request.scope["state"].get("tenant")
+    return tenant or request.app.state.services.addresses.of(request.scope)
 
 
 async def read_body(request: Request, model: type[Model], bodies: Bodies, *, optional: bool = False) -> Model:
@@ -184,8 +190,11 @@ async def _admit(request: Request, cost: int) -> None:
         RateLimited: it is too much.
     """
     services, state = request.app.state.services, request.scope["state"]
-    await services.limits.count(state, cost)
-    await services.turns.take(state["tenant"])
+    if "tenant" in state:
+        await services.limits.count(state, cost)
+    else:
+        services.limits.count_stranger(state, whose(request), cost)
+    await services.turns.take(whose(request))
 
 
 def _too_large() -> TooLarge:

@@ -8,6 +8,7 @@ import structlog
 
 from bento_service.telemetry.metrics import Metrics
 from bento_service.workers.job_worker import JobWorker, RunJob, WorkedKind
+from resources.audit.keeping.daily import AuditKeeper
 from resources.base.settings import Settings
 from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
@@ -43,6 +44,7 @@ def service_worker(
             at_once=lanes // settings.service_workers,
             most_of_one=lanes - 1,
             tell=lambda job, outcome, seconds: _tell_upload(metrics, job, outcome, seconds),
+            tidy=AuditKeeper(db, lake, settings, clock).keep,
         ),
         JobKind.EXPORT: WorkedKind(
             handler=ExportWriter(lake, db, clock),

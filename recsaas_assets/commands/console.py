@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +15,7 @@ import click
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
+from resources.access.actor import Actor
 from resources.base.errors import RecsaasError
 from resources.base.ids import checked_id
 from resources.base.settings import Settings, load_settings
@@ -114,6 +117,15 @@ class RecsaasGroup(click.Group):
             reason = str(error).splitlines()[0]
             _say("database_error", f"The control DB cannot be used: {reason} Check RECSAAS_DATABASE.", [])
         ctx.exit(1)
+
+
+def command_actor() -> Actor:
+    """Whoever has called this command, by the name that the system knows them by."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without an account, as containers have
+        user = f"uid-{os.getuid()}"
+    return Actor(kind="command", id=user, name=user, source="command")
 
 
 def print_json(value: Any) -> None:

@@ -14,6 +14,7 @@ from types import TracebackType
 import polars as pl
 from upath import UPath
 
+from resources.access.actor import Actor
 from resources.base.errors import CorruptArtifact, InvalidInput, RecsaasError, TooLarge, UploadRefused
 from resources.base.tenant import TenantId
 from resources.jobs.claims import OUTAGES
@@ -40,6 +41,7 @@ _UNFINISHED = (
 """Endings of names that programs give a file while they write it; browsers, FTP and SFTP clients, editors."""
 _UNFINISHED_BEGINNINGS = (".", "~$", "_temporary")
 _MOST_DEATHS = 2
+_LANDING = Actor(kind="system", id="landing folder", name="landing folder", source="pipeline")
 _MISPLACED_AT_ONCE = 100
 
 
@@ -216,7 +218,9 @@ def _take(store: TenantStore, file: WaitingFile, policy: UploadPolicy, *, now: d
                 fetch_file(path, copy)
                 if not _unchanged(path, mark):
                     return None
-                upload = IncomingUpload(file.kind, copy, filename=file.name, origin="landing", received_at=now)
+                upload = IncomingUpload(
+                    file.kind, copy, filename=file.name, origin="landing", received_at=now, by=_LANDING
+                )
                 report = store_in_child(store, upload, policy)
         except FileNotFoundError:
             if _unchanged(path, mark):

@@ -33,3 +33,8 @@ class Actor:
 
 SYSTEM = Actor(kind="system", id="recsaas", name="recsaas", source="pipeline")
 """What the platform does by itself."""
+
+
+def run_actor(run_id: str) -> Actor:
+    """A run of the pipeline."""
+    return Actor(kind="system", id=f"run {run_id}", name=f"run {run_id}", source="pipeline")

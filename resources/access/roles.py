@@ -28,7 +28,7 @@ OfficePermission = Literal[
 OFFICE_PERMISSIONS: tuple[OfficePermission, ...] = get_args(OfficePermission)
 """What somebody of the platform may do, over every tenant. `act:…`: act for a member of a tenant."""
 
-_VIEWER = frozenset({"recommendations:read", "analytics:read"})
+_VIEWER = frozenset({"recommendations:read", "analytics:read", "members:read"})
 _EDITOR = _VIEWER | {"items:write", "interactions:write", "uploads:write", "training:write", "experiments:write"}
 _ADMIN = _EDITOR | {
     *("releases:write", "settings:write", "keys:write", "members:write", "webhooks:write", "audit:read", "admin"),

@@ -30,6 +30,7 @@ Permission = Literal[
     "releases:write",
     "settings:write",
     "keys:write",
+    "members:read",
     "members:write",
     "webhooks:write",
     "audit:read",
@@ -43,7 +44,10 @@ IMPLIED: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "training:write": frozenset({"experiments:write"}),
         "admin": frozenset(
-            {"releases:write", "settings:write", "keys:write", "members:write", "webhooks:write", "audit:read"}
+            {
+                *("releases:write", "settings:write", "keys:write", "members:read", "members:write"),
+                *("webhooks:write", "audit:read"),
+            }
         ),
     }
 )

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import select
+from sqlalchemy import Table, insert, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from resources.access.actor import Actor
+from resources.audit.cleaning import cleaned, storable
 from resources.base.tenant import TenantId
 from resources.control_db.tables.audit import AuditHeadRow, AuditRow
 from resources.databases.opening import is_postgresql
@@ -23,16 +25,17 @@ PLATFORM_CHAIN = "_platform"
 """The chain of what belongs to no tenant; no tenant's id has this form."""
 NOTHING_BEFORE = "0" * 64
 """What the first entry of a chain has in place of a hash before it."""
-SECRETS = ("password", "secret", "token", "hash", "api_key", "code")
-"""Fields whose names hold one of these are left out of what was before and after."""
-_LEFT_OUT = "(left out)"
+_ENTRIES, _HEADS = cast(Table, AuditRow.__table__), cast(Table, AuditHeadRow.__table__)
+_HASHED = tuple(sorted(column.key for column in _ENTRIES.columns if column.key not in ("seq", "hash")))
+_MAX_REASON = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What was done, to what, and what it was before and after (JSON).
 
-    `action` is `<noun>.<verb>`: `rule.add`, `key.revoke`. `before` is None for what is new, `after` for what is gone.
+    `action` is `<noun>.<verb>`, one of `resources.audit.actions.ACTIONS`. `before` is None for what is new, `after` for
+    what is gone. Ids of shoppers stand in none of them (see `resources.audit.subjects`).
     """
 
     action: str
@@ -45,67 +48,82 @@ class Change:
 def record(session: Session, by: Actor, change: Change, *, tenant: TenantId | None, now: datetime) -> None:
     """Add an entry to the tenant's chain, or to the platform's, in the transaction that makes the change.
 
-    Two transactions of one chain take turns: the second waits until the first has ended.
+    Two transactions of one chain take turns: the second waits until the first has ended. Those of other chains do not
+    wait. Whoever writes into both chains writes the tenant's first, or two could wait for each other.
     """
-    chain = PLATFORM_CHAIN if tenant is None else tenant.value
-    head = _head(session, chain)
-    row = AuditRow(
-        chain=chain,
-        number=head.number + 1,
-        at=now,
-        actor_kind=by.kind,
-        actor_id=by.id,
-        actor_name=by.name,
-        acting_for=by.acting_for,
-        reason=by.reason,
-        action=change.action,
-        object_kind=change.object_kind,
-        object_id=change.object_id[:256],
-        before=_without_secrets(change.before),
-        after=_without_secrets(change.after),
-        source=by.source,
-        address=by.address,
-        request_id=by.request_id,
-        previous=head.hash,
-    )
-    row.hash = hash_of(row)
-    session.add(row)
-    head.number, head.hash = row.number, row.hash
-    session.flush()
+    chain = chain_of(tenant)
+    number, previous = _next(session, chain)
+    fields = {
+        "chain": chain,
+        "number": number,
+        "at": now.astimezone(UTC),
+        "actor_kind": by.kind,
+        "actor_id": storable(by.id, 80),
+        "actor_name": storable(by.name, 254),
+        "acting_for": None if by.acting_for is None else storable(by.acting_for, 254),
+        "reason": None if by.reason is None else storable(by.reason, _MAX_REASON),
+        "action": change.action,
+        "object_kind": change.object_kind,
+        "object_id": storable(change.object_id, 256),
+        "before": cleaned(change.before),
+        "after": cleaned(change.after),
+        "source": by.source,
+        "address": None if by.address is None else storable(by.address, 64),
+        "request_id": None if by.request_id is None else storable(by.request_id, 128),
+        "previous": previous,
+    }
+    fields["hash"] = hash_of_fields(fields)
+    session.execute(insert(_ENTRIES).values(fields))
+    session.execute(update(_HEADS).where(_HEADS.c.chain == chain).values(hash=fields["hash"]))
+
+
+def chain_of(tenant: TenantId | None) -> str:
+    """The name of a tenant's chain, or of the platform's with None."""
+    return PLATFORM_CHAIN if tenant is None else tenant.value
 
 
 def hash_of(row: AuditRow) -> str:
     """SHA-256 of an entry: its fields as JSON in the order of their names, `previous` among them, without `hash`."""
-    fields = {
-        column.key: getattr(row, column.key)
-        for column in AuditRow.__table__.columns
-        if column.key not in ("seq", "hash")
-    }
-    fields["at"] = row.at.astimezone(UTC).isoformat(timespec="microseconds")
-    text = json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hash_of_fields({name: getattr(row, name) for name in _HASHED})
+
+
+def hash_of_fields(fields: Mapping[str, Any]) -> str:
+    """As `hash_of`, of the columns of an entry by name; `seq` and `hash` do not count."""
+    named = {name: fields[name] for name in _HASHED}
+    named["at"] = fields["at"].astimezone(UTC).isoformat(timespec="microseconds")
+    text = json.dumps(named, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _head(session: Session, chain: str) -> AuditHeadRow:
-    insert = postgresql_insert if is_postgresql(session.get_bind()) else sqlite_insert
-    new = insert(AuditHeadRow).values(chain=chain, number=0, hash=NOTHING_BEFORE)
-    session.execute(new.on_conflict_do_nothing(index_elements=["chain"]))
-    found = select(AuditHeadRow).where(AuditHeadRow.chain == chain).with_for_update()
-    return session.scalars(found.execution_options(populate_existing=True)).one()
+def subject_key(session: Session, tenant: TenantId | None) -> bytes:
+    """The key of the hashes that stand for ids of shoppers in a chain, whose head is made where there is none."""
+    chain = chain_of(tenant)
+    while (head := session.get(AuditHeadRow, chain)) is None:
+        _begin_chain(session, chain)
+    return bytes.fromhex(head.subject_key)
 
 
-def _without_secrets(fields: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if fields is None:
-        return None
-    return _cleaned_fields(json.loads(json.dumps(fields, default=str)))
+def _next(session: Session, chain: str) -> tuple[int, str]:
+    """Take the next number of a chain, with the hash before it; the chain is ours until the transaction ends."""
+    take = (
+        update(_HEADS)
+        .where(_HEADS.c.chain == chain)
+        .values(number=_HEADS.c.number + 1)
+        .returning(_HEADS.c.number, _HEADS.c.hash)
+    )
+    while (taken := session.execute(take).one_or_none()) is None:
+        _begin_chain(session, chain)
+    return int(taken.number), str(taken.hash)
 
 
-def _cleaned_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    secret = {name for name in fields if any(word in name.lower() for word in SECRETS)}
-    return {name: _LEFT_OUT if name in secret else _cleaned(value) for name, value in fields.items()}
-
-
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, dict):
-        return _cleaned_fields(value)
-    return [_cleaned(each) for each in value] if isinstance(value, list) else value
+def _begin_chain(session: Session, chain: str) -> None:
+    insert_new = postgresql_insert if is_postgresql(session.get_bind()) else sqlite_insert
+    head = insert_new(_HEADS).values(
+        chain=chain,
+        number=0,
+        hash=NOTHING_BEFORE,
+        removed_until=0,
+        removed_hash=NOTHING_BEFORE,
+        subject_key=secrets.token_hex(32),
+    )
+    session.execute(head.on_conflict_do_nothing(index_elements=["chain"]))

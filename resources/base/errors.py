@@ -8,6 +8,10 @@ RecsaasError
 │   ├── LoginRefused        wrong e-mail or password, whichever
 │   └── SecondFactorRequired
 ├── Forbidden               known, but not allowed
+│   ├── CrossSiteRequest
+│   ├── InsecureAddress
+│   ├── SsoRefused
+│   └── SecondFactorMissing of somebody with a role of the platform
 ├── NotFound
 │   ├── TenantNotFound
 │   ├── UploadNotFound
@@ -18,7 +22,9 @@ RecsaasError
 │   ├── UserNotFound
 │   ├── RuleNotFound
 │   ├── TrainingJobNotFound
-│   └── ExportNotFound
+│   ├── ExportNotFound
+│   └── LinkNotValid
+│       └── LinkExpired
 ├── Conflict
 ├── TooLarge
 ├── TooManyRequests         over a limit that time lifts
@@ -27,6 +33,7 @@ RecsaasError
 ├── QuotaExceeded           over a limit of the plan that a larger one lifts
 ├── NotInPlan               the plan does not have this feature
 ├── NotReady                try again later
+│   ├── SsoUnavailable      the provider of log-ins does not answer
 │   ├── NoRelease           the tenant has nothing to serve yet
 │   └── LakeUnavailable     the object store of the lake does not answer
 ├── CorruptArtifact         a stored file is not what was written
@@ -115,6 +122,30 @@ class Forbidden(RecsaasError):
     code = "forbidden"
 
 
+class CrossSiteRequest(Forbidden):
+    """A form or script of another site sent this with somebody's cookie."""
+
+    code = "cross_site_request"
+
+
+class InsecureAddress(Forbidden):
+    """Nobody may log in over plain http from another machine: passwords could be read on the way."""
+
+    code = "insecure_address"
+
+
+class SsoRefused(Forbidden):
+    """The provider of SSO says who somebody is, and that does not let them in here."""
+
+    code = "sso_refused"
+
+
+class SecondFactorMissing(Forbidden):
+    """Who has a role of the platform has to set up a second factor first."""
+
+    code = "second_factor_missing"
+
+
 class NotFound(RecsaasError):
     """The named thing does not exist for this tenant."""
 
@@ -181,6 +212,18 @@ class ExportNotFound(NotFound):
     code = "export_not_found"
 
 
+class LinkNotValid(NotFound):
+    """A link of a mail that never was one, was used, or was taken back."""
+
+    code = "link_not_valid"
+
+
+class LinkExpired(LinkNotValid):
+    """A link of a mail whose time is over."""
+
+    code = "link_expired"
+
+
 class Conflict(RecsaasError):
     """The request contradicts what is stored or running."""
 
@@ -235,6 +278,12 @@ class NotReady(RecsaasError):
     """The request is right, but cannot be answered yet."""
 
     code = "not_ready"
+
+
+class SsoUnavailable(NotReady):
+    """The provider of SSO does not answer, or not as OpenID Connect wants."""
+
+    code = "sso_unavailable"
 
 
 class NoRelease(NotReady):

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from resources.base.errors import ConfigurationError, FieldProblem
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SQLITE = "sqlite:///"
 RATE_PER_WORKER = 200.0
 """What a tenant may send to each worker where nothing else is set: a third of what a worker answers when it makes every
@@ -36,6 +37,9 @@ class Settings(BaseSettings):
         default="", description="URL of the decision log, as above. Empty: a SQLite file of its own in `<home>`."
     )
     decision_days: int = Field(default=90, ge=1, description="How many days decisions are kept.")
+    audit_days: int = Field(
+        default=365, ge=1, description="How many days entries of the audit log are kept; older ones are removed."
+    )
     host: str = Field(default="127.0.0.1", description="Address the service binds to.")
     service_port: int = Field(default=8000, ge=0, le=65535, description="Port of the service; busy: the next free one.")
     dagster_port: int = Field(default=3000, ge=0, le=65535, description="Port of the Dagster UI; busy: the next free.")
@@ -157,12 +161,43 @@ class Settings(BaseSettings):
     office_second_factor: Literal["off", "required"] = Field(
         default="off", description="Whether people of the platform have to log in with a second factor."
     )
+    prices: str = Field(
+        default="", description="The price list for statements: JSON, or a TOML or JSON file. Empty: no statements."
+    )
     cors_origins: str = Field(
         default="",
         pattern=r"^(\*|https?://[^\s/,*]+/?(\s*,\s*https?://[^\s/,*]+/?)*)?$",
         description="Web origins whose pages may call the API, separated by commas, or `*`. Empty: none.",
     )
+    signup: str = Field(
+        default="",
+        pattern="^(open|invited|closed)?$",
+        description="Who may sign up: `open` anybody, `invited` whoever has an invitation, `closed` nobody. Empty: "
+        "`open` while the service binds to this machine alone, else `invited`.",
+    )
+    signing_key_days: int = Field(
+        default=30, ge=1, description="The age at which the key that signs access tokens is replaced, in days."
+    )
     demo_tenant: str = Field(default="", description="Tenant that the demo shop at /shop sells for. Empty: no shop.")
+    oidc_issuer: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="Address of the OpenID provider that people log in by (SSO). Empty: none.",
+    )
+    oidc_client_id: str = Field(default="", description="What this installation is called at the provider.")
+    oidc_client_secret: str = Field(default="", repr=False, description="Its secret there.")
+    oidc_scopes: str = Field(
+        default="openid email profile", pattern=r"^openid( \S+)*$", description="What the provider is asked for."
+    )
+    oidc_allowed_domains: str = Field(
+        default="", description="Domains of addresses that may log in to the office, separated by commas. Empty: any."
+    )
+    oidc_roles_claim: str = Field(default="groups", description="The claim that says what somebody may do.")
+    oidc_roles: str = Field(
+        default="",
+        pattern=r"^([^=;]+=(super_admin|support_agent|developer)(;[^=;]+=(super_admin|support_agent|developer))*)?$",
+        description="Which of its values are which role of the platform: `admins=super_admin;help=support_agent`.",
+    )
     tracing: bool = Field(default=False, description="Requests are traced with OpenTelemetry, by BentoML's exporters.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level logged.")
 
@@ -185,6 +220,11 @@ class Settings(BaseSettings):
     def tenant_rate(self) -> float:
         """Requests a second that one tenant may send, resolved; 0: any number."""
         return self.rate_limit if self.rate_limit is not None else RATE_PER_WORKER * self.service_workers
+
+    @property
+    def signup_mode(self) -> str:
+        """Who may sign up, resolved: `open`, `invited` or `closed`."""
+        return self.signup or ("open" if self.host in _LOOPBACK else "invited")
 
     @property
     def site_url(self) -> str:

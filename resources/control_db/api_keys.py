@@ -15,7 +15,9 @@ from typing import Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from resources.access.actor import SYSTEM, Actor
 from resources.access.scopes import PLATFORM, SCOPES
+from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, InvalidInput, NotFound, TenantNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -48,7 +50,7 @@ class ApiKey:
 
 
 def create_api_key(
-    db: ControlDb, tenant: TenantId, *, name: str, scopes: tuple[str, ...], now: datetime
+    db: ControlDb, tenant: TenantId, *, name: str, scopes: tuple[str, ...], now: datetime, by: Actor = SYSTEM
 ) -> tuple[ApiKey, str]:
     """Make a key for `tenant`; return the record and the secret, which is not stored.
 
@@ -82,6 +84,9 @@ def create_api_key(
         if _count_active(session, tenant) >= MAX_ACTIVE_KEYS:
             raise Conflict(f"Tenant {tenant} has {MAX_ACTIVE_KEYS} keys, and cannot have more; revoke some first.")
         session.add(row)
+        after = {"name": row.name, "begins_with": row.prefix, "scopes": row.scopes}
+        made = Change(action="key.create", object_kind="key", object_id=row.id, after=after)
+        record(session, by, made, tenant=tenant, now=now)
         status = owner.status
     return _record(row, status), secret
 
@@ -99,7 +104,13 @@ def authenticate(db: ControlDb, secret: str) -> ApiKey | None:
 
 
 def revoke_api_key(
-    db: ControlDb, tenant: TenantId, key_id: str, *, now: datetime, keep_an_admin: bool = False
+    db: ControlDb,
+    tenant: TenantId,
+    key_id: str,
+    *,
+    now: datetime,
+    keep_an_admin: bool = False,
+    by: Actor = SYSTEM,
 ) -> ApiKey:
     """Make a key invalid from now on, and return what it was. Revoking it again changes nothing.
 
@@ -121,7 +132,11 @@ def revoke_api_key(
                 f"{key_id} is the last key of tenant {tenant} with the scope admin. Make another one first, or ask the "
                 "operator of this service to revoke it."
             )
-        row.revoked_at = row.revoked_at or now
+        if row.revoked_at is None:
+            row.revoked_at = now
+            before = {"name": row.name, "begins_with": row.prefix, "scopes": row.scopes}
+            revoked = Change(action="key.revoke", object_kind="key", object_id=row.id, before=before)
+            record(session, by, revoked, tenant=tenant, now=now)
         return _record(row, owner.status)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from pydantic import JsonValue
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session, aliased
 
+from resources.access.actor import SYSTEM, Actor
+from resources.audit.entries import Change, record
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
@@ -22,6 +24,8 @@ from resources.control_db.versions import raise_state_version
 
 Action = Literal["put", "patch", "delete"]
 _MOMENT = timedelta(microseconds=1)
+_NAMED = 10
+"""Items of one request that the audit log names."""
 _Columns: TypeAlias = tuple[str, Action, dict[str, JsonValue], int, datetime]
 
 
@@ -66,7 +70,13 @@ class PendingItemChanges:
 
 
 def append_item_changes(
-    db: ControlDb, tenant: TenantId, edits: Sequence[ItemEdit], *, now: datetime, key: WriteKey | None = None
+    db: ControlDb,
+    tenant: TenantId,
+    edits: Sequence[ItemEdit],
+    *,
+    now: datetime,
+    key: WriteKey | None = None,
+    by: Actor = SYSTEM,
 ) -> AppendedItems:
     """Store the edits in one transaction: all or none. No item is named twice.
 
@@ -98,6 +108,7 @@ def append_item_changes(
         last = _last_seq(session, tenant)
         raise_state_version(session, tenant)
         remember_answer(session, tenant, key, {"last_seq": last, "created_at": at.isoformat()}, now=now)
+        record(session, by, _change_of(edits, last), tenant=tenant, now=now)
     return AppendedItems(last, at, repeated=False)
 
 
@@ -200,6 +211,18 @@ def mark_items_taken_in(db: ControlDb, tenant: TenantId, *, up_to: int, run_id: 
             session.add(ItemIntakeRow(tenant_id=tenant.value, seq=up_to, run_id=run_id))
         elif row.seq < up_to:
             row.seq, row.run_id = up_to, run_id
+
+
+def _change_of(edits: Sequence[ItemEdit], last: int) -> Change:
+    """One entry for a request: the fields of an item that is alone in it, of several how many and the first ids."""
+    after: dict[str, Any] = {action: sum(edit.action == action for edit in edits) for action in get_args(Action)}
+    after = {action: count for action, count in after.items() if count} | {"last_change": last}
+    if len(edits) == 1:
+        after["fields"] = dict(edits[0].fields)
+    else:
+        after["first_ids"] = [edit.item_id for edit in edits[:_NAMED]]
+    name = edits[0].item_id if len(edits) == 1 else f"{len(edits)} items"
+    return Change(action="items.change", object_kind="item", object_id=name, after=after)
 
 
 def _last_seq(session: Session, tenant: TenantId) -> int:

@@ -11,6 +11,8 @@ from pydantic import JsonValue, ValidationError
 from sqlalchemy import ScalarResult, func, select
 from sqlalchemy.orm import Session
 
+from resources.access.actor import SYSTEM, Actor
+from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, RuleNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -23,7 +25,15 @@ from resources.merchandising.rules import MAX_RULES, MAX_TARGETS_IN_ALL, Rule, R
 _MOMENT = timedelta(microseconds=1)
 
 
-def add_rule(db: ControlDb, tenant: TenantId, draft: RuleDraft, *, now: datetime, key: WriteKey | None = None) -> Rule:
+def add_rule(
+    db: ControlDb,
+    tenant: TenantId,
+    draft: RuleDraft,
+    *,
+    now: datetime,
+    key: WriteKey | None = None,
+    by: Actor = SYSTEM,
+) -> Rule:
     """Store a rule; with a key that came before, return the rule that it made.
 
     Raises:
@@ -52,11 +62,19 @@ def add_rule(db: ControlDb, tenant: TenantId, draft: RuleDraft, *, now: datetime
         session.add(row)
         raise_state_version(session, tenant)
         remember_answer(session, tenant, key, {"rule_id": row.id}, now=now)
+        added = Change(action="rule.add", object_kind="rule", object_id=row.id, after=row.rule)
+        record(session, by, added, tenant=tenant, now=now)
         return _record(row)
 
 
 def change_rule(
-    db: ControlDb, tenant: TenantId, rule_id: str, changes: Mapping[str, JsonValue], *, now: datetime
+    db: ControlDb,
+    tenant: TenantId,
+    rule_id: str,
+    changes: Mapping[str, JsonValue],
+    *,
+    now: datetime,
+    by: Actor = SYSTEM,
 ) -> Rule:
     """Change some fields of a rule; null takes a value away.
 
@@ -72,12 +90,13 @@ def change_rule(
         draft = changed_draft(row.rule, changes)
         if len(draft.target.item_ids or ()) > _targets(row.rule):
             _check_targets(session, tenant, draft, but=rule_id)
-        row.rule, row.updated_at = draft.model_dump(mode="json"), now
+        before, row.rule, row.updated_at = row.rule, draft.model_dump(mode="json"), now
         raise_state_version(session, tenant)
+        _record_change(session, by, row, before, now)
         return _record(row)
 
 
-def remove_rule(db: ControlDb, tenant: TenantId, rule_id: str) -> Rule | None:
+def remove_rule(db: ControlDb, tenant: TenantId, rule_id: str, *, now: datetime, by: Actor = SYSTEM) -> Rule | None:
     """Remove a rule and return what it was; None when it was none that this version can use.
 
     Raises:
@@ -88,6 +107,9 @@ def remove_rule(db: ControlDb, tenant: TenantId, rule_id: str) -> Rule | None:
         row = _row(session, tenant, rule_id)
         session.delete(row)
         raise_state_version(session, tenant)
+        before = row.rule if isinstance(row.rule, dict) else {"stored": row.rule}
+        removed = Change(action="rule.remove", object_kind="rule", object_id=row.id, before=before)
+        record(session, by, removed, tenant=tenant, now=now)
         return _usable(row)
 
 
@@ -116,6 +138,20 @@ def unusable_rules(db: ControlDb, tenant: TenantId) -> tuple[str, ...]:
 def read_rules(session: Session, tenant: TenantId) -> tuple[Rule, ...]:
     """As `list_rules`, as this transaction sees them."""
     return tuple(rule for row in _rows(session, tenant) if (rule := _usable(row)) is not None)
+
+
+def _record_change(session: Session, by: Actor, row: RuleRow, before: Mapping[str, Any], now: datetime) -> None:
+    """Record the fields of a rule that have changed; nothing when none has."""
+    names = [name for name in row.rule if before.get(name) != row.rule[name]]
+    if names:
+        change = Change(
+            action="rule.change",
+            object_kind="rule",
+            object_id=row.id,
+            before={name: before.get(name) for name in names},
+            after={name: row.rule[name] for name in names},
+        )
+        record(session, by, change, tenant=TenantId(row.tenant_id), now=now)
 
 
 def _rows(session: Session, tenant: TenantId) -> ScalarResult[RuleRow]:

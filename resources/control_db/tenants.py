@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from pydantic import JsonValue
 from sqlalchemy import select
@@ -200,7 +201,9 @@ def why_stopped(tenant: Tenant) -> str:
     return f"Tenant {tenant.id} is {tenant.status}{reason}."
 
 
-def change_settings(db: ControlDb, tenant: TenantId, changes: Mapping[str, JsonValue]) -> Tenant:
+def change_settings(
+    db: ControlDb, tenant: TenantId, changes: Mapping[str, JsonValue], *, now: datetime, by: Actor = SYSTEM
+) -> Tenant:
     """Change settings by dotted name (`training.model_type`); `None` goes back to the default. All or none.
 
     Stored settings that cannot be used are gone then.
@@ -212,7 +215,8 @@ def change_settings(db: ControlDb, tenant: TenantId, changes: Mapping[str, JsonV
     with db.write() as session:
         row = row_of_tenant(session, tenant, change=True)
         settings = changed(read_settings(row.settings).settings, changes)
-        row.settings = settings.model_dump(mode="json")
+        before, row.settings = _flat(row.settings), settings.model_dump(mode="json")
+        _record_settings(session, by, tenant, before, _flat(row.settings), now)
         return record_of(row)
 
 
@@ -232,6 +236,37 @@ def take_turns(session: Session, tenant: TenantId) -> None:
     if is_postgresql(session.get_bind()):
         # `key_share`: rows that only refer to the tenant may still be written.
         session.execute(select(TenantRow.id).where(TenantRow.id == tenant.value).with_for_update(key_share=True))
+
+
+def _record_settings(
+    session: Session,
+    by: Actor,
+    tenant: TenantId,
+    before: Mapping[str, JsonValue],
+    after: Mapping[str, JsonValue],
+    now: datetime,
+) -> None:
+    """Record what has changed of the settings, by dotted name; nothing when nothing has."""
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if names:
+        change = Change(
+            action="settings.change",
+            object_kind="settings",
+            object_id=tenant.value,
+            before={name: before.get(name) for name in names},
+            after={name: after.get(name) for name in names},
+        )
+        record(session, by, change, tenant=tenant, now=now)
+
+
+def _flat(fields: Any, prefix: str = "") -> dict[str, JsonValue]:
+    """Settings by dotted name; what an earlier version has stored in place of them is one setting without a name."""
+    if not isinstance(fields, dict):
+        return {prefix.removesuffix("."): fields}
+    found: dict[str, JsonValue] = {}
+    for name, value in fields.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) and value else {f"{prefix}{name}": value}
+    return found
 
 
 def record_of(row: TenantRow) -> Tenant:

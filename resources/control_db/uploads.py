@@ -11,11 +11,16 @@ from sqlalchemy import and_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from resources.access.actor import SYSTEM, Actor
+from resources.audit.entries import Change
+from resources.audit.entries import record as record_entry
 from resources.base.errors import UploadNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.uploads import UploadRow
 from resources.control_db.tenants import get_tenant, take_turns
+from resources.usage.adding import add_usage
+from resources.usage.amounts import NO_KEY, Amounts, Counted
 from resources.webhooks.announcing import announce
 
 _COUNTS = and_(UploadRow.withdrawn_at.is_(None), UploadRow.set_aside_at.is_(None))
@@ -53,7 +58,7 @@ class UploadRecord:
         return self.withdrawn_at or self.set_aside_at
 
 
-def record_upload(db: ControlDb, record: UploadRecord) -> UploadRecord:
+def record_upload(db: ControlDb, record: UploadRecord, *, by: Actor = SYSTEM) -> UploadRecord:
     """Store `record`; the same upload a second time returns the first record and changes nothing.
 
     Raises:
@@ -77,11 +82,21 @@ def record_upload(db: ControlDb, record: UploadRecord) -> UploadRecord:
         with db.write() as session:
             take_turns(session, record.tenant)  # numbers become visible in their order
             session.add(row)
+            session.flush()  # an upload that is there already is no entry, and is not counted
+            stored = Change(action="upload.store", object_kind="upload", object_id=row.upload_id, after=_figures(row))
+            record_entry(session, by, stored, tenant=record.tenant, now=record.created_at)
+            add_usage(session, _counted(record))
             announce(session, record.tenant, "upload.checked", _announced(record), now=record.created_at)
     except IntegrityError:
         get_tenant(db, record.tenant)
         return get_upload(db, record.tenant, record.upload_id)
     return _record(row)
+
+
+def _counted(record: UploadRecord) -> dict[Counted, Amounts]:
+    """Its rows as usage of the day on which it came in; whose key sent it is not known here."""
+    key = Counted(record.tenant.value, record.created_at.date(), NO_KEY, "uploads", "2xx")
+    return {key: Amounts(uploaded_rows=record.rows_accepted)}
 
 
 def find_upload(db: ControlDb, tenant: TenantId, upload_id: str) -> UploadRecord | None:
@@ -154,16 +169,21 @@ def mark_left_out(db: ControlDb, tenant: TenantId, upload_ids: Sequence[str], *,
     _note_first_run(db, tenant, upload_ids, UploadRow.left_out_run, run_id)
 
 
-def withdraw_upload(db: ControlDb, tenant: TenantId, upload_id: str, *, now: datetime) -> UploadRecord:
+def withdraw_upload(
+    db: ControlDb, tenant: TenantId, upload_id: str, *, now: datetime, by: Actor = SYSTEM
+) -> UploadRecord:
     """Take an upload back: its rows stop counting with the next run. A second time changes nothing.
 
     Raises:
         UploadNotFound: the tenant has no upload with this id.
     """
     with db.write() as session:
+        take_turns(session, tenant)  # of two who withdraw it at once, one does
         row = _row(session, tenant, upload_id)
         if row.withdrawn_at is None:
             row.withdrawn_at = now
+            taken = Change(action="upload.withdraw", object_kind="upload", object_id=upload_id, before=_figures(row))
+            record_entry(session, by, taken, tenant=tenant, now=now)
     return _record(row)
 
 
@@ -174,9 +194,14 @@ def set_aside_upload(db: ControlDb, tenant: TenantId, upload_id: str, *, reason:
         UploadNotFound: the tenant has no upload with this id.
     """
     with db.write() as session:
+        take_turns(session, tenant)
         row = _row(session, tenant, upload_id)
         if row.set_aside_at is None:
             row.set_aside_at, row.set_aside_reason = now, reason
+            aside = Change(
+                action="upload.set_aside", object_kind="upload", object_id=upload_id, after={"because": reason}
+            )
+            record_entry(session, SYSTEM, aside, tenant=tenant, now=now)
     return _record(row)
 
 
@@ -208,6 +233,11 @@ def _row(session: Session, tenant: TenantId, upload_id: str) -> UploadRow:
     if row is None:
         raise _not_found(tenant, upload_id)
     return row
+
+
+def _figures(row: UploadRow) -> dict[str, object]:
+    names = ("kind", "filename", "source", "sha256", "status", "rows_accepted", "rows_rejected", "rows_duplicate")
+    return {name: getattr(row, name) for name in names}
 
 
 def _not_found(tenant: TenantId, upload_id: str) -> UploadNotFound:

@@ -9,7 +9,12 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from resources.access.actor import SYSTEM, Actor
+from resources.audit.entries import Change, record
+from resources.audit.subjects import subject_of
 from resources.base.errors import UserNotFound
+from resources.base.tenant import TenantId
+from resources.control_db.engine import ControlDb
 from resources.control_db.uploads import list_uploads
 from resources.decisions.decision import as_fields
 from resources.decisions.store import DecisionStore
@@ -80,7 +85,9 @@ class UserExport(_Part):
     seen_items: tuple[str, ...]
 
 
-def export_user(store: TenantStore, decisions: DecisionStore, user_id: str, *, now: datetime) -> UserExport:
+def export_user(
+    store: TenantStore, decisions: DecisionStore, user_id: str, *, now: datetime, by: Actor = SYSTEM
+) -> UserExport:
     """Collect everything that is stored about the user.
 
     Raises:
@@ -113,7 +120,15 @@ def export_user(store: TenantStore, decisions: DecisionStore, user_id: str, *, n
     stored = (found.uploads, found.rejected, found.events, found.decisions, found.features, found.releases)
     if not any(stored) and not found.in_training_set:
         raise UserNotFound(f"Nothing is stored about user {user_id[:80]!r} of tenant {tenant}; check the id.")
+    _record(db, tenant, user_id, now, by)
     return found
+
+
+def _record(db: ControlDb, tenant: TenantId, user_id: str, now: datetime, by: Actor) -> None:
+    """Record that somebody reads it, before they do."""
+    with db.write() as session:
+        subject = subject_of(session, tenant, user_id)
+        record(session, by, Change(action="user.read", object_kind="user", object_id=subject), tenant=tenant, now=now)
 
 
 def _uploaded(store: TenantStore, user_id: str) -> tuple[tuple[UploadedRow, ...], tuple[RejectedRow, ...]]:

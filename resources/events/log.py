@@ -21,6 +21,8 @@ from resources.control_db.tables.events import EventRow
 from resources.control_db.tenants import take_turns
 from resources.databases.opening import is_postgresql
 from resources.tenants.settings import IGNORE
+from resources.usage.adding import add_usage
+from resources.usage.amounts import NO_KEY, Amounts, Counted, summed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +46,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Events of one request."""
+    """Events of one request, and the key or member who sent it, for which they are counted."""
 
     tenant: TenantId
     events: Sequence[Event]
     now: datetime
+    key_id: str = NO_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class EventLog:
             for place, append in sorted(enumerate(appends), key=lambda each: each[1].tenant.value):
                 take_turns(session, append.tenant)  # else a reader could see a later number and never the earlier one
                 found[place] = _append(session, append)
+            add_usage(session, summed(_counted(append, found[place]) for place, append in enumerate(appends)))
         return [found[place] for place in range(len(appends))]
 
     def users_after(self, tenant: TenantId, after: int) -> frozenset[str]:
@@ -227,6 +231,12 @@ def _append(session: Session, append: Append) -> tuple[AppendResult, ...]:
         )
         known.setdefault(event.event_id, results[-1].seq)
     return tuple(results)
+
+
+def _counted(append: Append, results: Sequence[AppendResult]) -> tuple[Counted, Amounts]:
+    """How many events were stored: counted in their transaction, so that neither is there without the other."""
+    stored = sum(not (each.duplicate or each.ignored) for each in results)
+    return Counted(append.tenant.value, append.now.date(), append.key_id, "events", "2xx"), Amounts(events=stored)
 
 
 def _new_events(events: Sequence[Event], known: dict[str, _Content]) -> dict[str, Event]:

@@ -34,6 +34,7 @@ class JobPolicy:
         cancellable: whether one can be cancelled at all; a queued one then ends at once.
         cancelling: of a running one: it `ends` at once, or its run is asked (`asks`).
         again: what to do in place of a retry where a finished one cannot be tried again; None where it can.
+        asked, cancelled, retried: the actions of the audit log; None: it has another entry, when it is done.
     """
 
     program: Program
@@ -50,6 +51,9 @@ class JobPolicy:
     cancellable: bool = True
     cancelling: Cancelling = "ends"
     again: str | None = None
+    asked: str | None = None
+    cancelled: str | None = None
+    retried: str | None = None
 
 
 POLICIES: Mapping[JobKind, JobPolicy] = MappingProxyType(
@@ -61,6 +65,7 @@ POLICIES: Mapping[JobKind, JobPolicy] = MappingProxyType(
             broke_off="The check of this file broke off again and again. Split the file.",
             unexpected="Something went wrong on our side. Send the file again; if it stays, tell us.",
             again="Send the file again.",
+            cancelled="job.cancel",
         ),
         JobKind.EXPORT: JobPolicy(
             program="service",
@@ -68,6 +73,9 @@ POLICIES: Mapping[JobKind, JobPolicy] = MappingProxyType(
             ordered=True,
             broke_off="This export broke off again and again. Tell us its id.",
             unexpected="Something went wrong on our side. Ask for a new export; if it stays, tell us the id.",
+            asked="recommendation_export.ask",
+            cancelled="recommendation_export.cancel",
+            retried="recommendation_export.retry",
         ),
         JobKind.TRAINING: JobPolicy(
             program="pipeline",
@@ -76,6 +84,8 @@ POLICIES: Mapping[JobKind, JobPolicy] = MappingProxyType(
             ordered=True,
             cancelling="asks",
             again="Ask for a new one: POST /api/v1/train",
+            asked="training.ask",
+            cancelled="training.cancel",
         ),
         # A request to erase was acknowledged: it is done whatever happens, and cannot be taken back.
         JobKind.ERASURE: JobPolicy(

@@ -12,6 +12,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from resources.access.actor import SYSTEM, Actor
+from resources.audit.entries import Change, record
 from resources.base.errors import (
     Conflict,
     ErasureNotFound,
@@ -58,7 +60,7 @@ _MISSING: Mapping[JobKind, tuple[type[NotFound], str]] = MappingProxyType(
 )
 
 
-def add_job(db: ControlDb, job: Job, *, refused: RefusalOf, key: WriteKey | None = None) -> Job:
+def add_job(db: ControlDb, job: Job, *, refused: RefusalOf, key: WriteKey | None = None, by: Actor = SYSTEM) -> Job:
     """Queue a job, and return it; the same request again returns the job that it made.
 
     It is the same by its key, or by the job's id while that one is unfinished; a finished one of this id is replaced.
@@ -80,6 +82,7 @@ def add_job(db: ControlDb, job: Job, *, refused: RefusalOf, key: WriteKey | None
         row = insert_job(session, job)
         remember_answer(session, job.tenant, key, {"job_id": job.id}, now=job.created_at)
         session.flush()
+        _record(session, by, row, POLICIES[job.kind].asked, job.created_at, after=job.input)
         return record_of(row)
 
 
@@ -155,7 +158,9 @@ def count_unfinished(db: ControlDb, kind: JobKind) -> Mapping[JobStatus, int]:
     return {status: found[status] for status in UNFINISHED}
 
 
-def cancel_job(db: ControlDb, tenant: TenantId, kind: JobKind, job_id: str, *, now: datetime) -> Job:
+def cancel_job(
+    db: ControlDb, tenant: TenantId, kind: JobKind, job_id: str, *, now: datetime, by: Actor = SYSTEM
+) -> Job:
     """End a queued job at once, and a running one as its kind says. Cancelling again changes nothing.
 
     Raises:
@@ -170,13 +175,15 @@ def cancel_job(db: ControlDb, tenant: TenantId, kind: JobKind, job_id: str, *, n
         if row.status in (JobStatus.DONE, JobStatus.FAILED):
             ended = "completed" if row.status == JobStatus.DONE else row.status
             raise Conflict(f"Job {row.id} has {ended} already, so there is nothing to cancel.")
+        if not row.cancel_requested:
+            _record(session, by, row, policy.cancelled, now, before={"status": row.status, "progress": row.progress})
         row.cancel_requested = True
         if row.status == JobStatus.QUEUED or (row.status == JobStatus.RUNNING and policy.cancelling == "ends"):
             end_row(row, Outcome(status=JobStatus.CANCELLED, result=row.result), now=now)
         return record_of(row)
 
 
-def retry_job(db: ControlDb, tenant: TenantId, kind: JobKind, job_id: str, *, now: datetime) -> Job:
+def retry_job(db: ControlDb, tenant: TenantId, kind: JobKind, job_id: str, *, now: datetime, by: Actor = SYSTEM) -> Job:
     """Queue a job again that has failed or was cancelled, as if it had just been asked for.
 
     Raises:
@@ -192,6 +199,7 @@ def retry_job(db: ControlDb, tenant: TenantId, kind: JobKind, job_id: str, *, no
         if policy.again is not None:
             raise Conflict(f"Job {row.id} cannot be tried again. {policy.again}")
         _require_room(session, record_of(row), _no_room)
+        _record(session, by, row, policy.retried, now, before={"status": row.status, "error": row.error})
         row.status, row.attempts, row.rests = JobStatus.QUEUED, 0, 0
         row.progress, row.result, row.error = 0.0, {}, None
         row.cancel_requested, row.started_at, row.ended_at, row.updated_at = False, None, None, now
@@ -208,7 +216,13 @@ def begin_anew(session: Session, tenant: TenantId, kind: JobKind) -> None:
 def forget_job(db: ControlDb, tenant: TenantId, job_id: str) -> None:
     """Remove a finished job; an unfinished one stays."""
     with db.write() as session:
-        session.execute(delete(JobRow).where(*_is(tenant, job_id), JobRow.status.not_in(UNFINISHED)))
+        forget_row(session, tenant, job_id)
+
+
+def forget_row(session: Session, tenant: TenantId, job_id: str) -> bool:
+    """Within a transaction: remove a finished job; an unfinished one stays. Whether there was one."""
+    gone = delete(JobRow).where(*_is(tenant, job_id), JobRow.status.not_in(UNFINISHED)).returning(JobRow.id)
+    return session.execute(gone).one_or_none() is not None
 
 
 def forget_finished(db: ControlDb, tenant: TenantId, kind: JobKind, *, before: datetime) -> None:
@@ -284,6 +298,15 @@ def record_of(row: JobRow) -> Job:
         started_at=row.started_at,
         ended_at=row.ended_at,
     )
+
+
+def _record(
+    session: Session, by: Actor, row: JobRow, action: str | None, now: datetime, **values: Mapping[str, Any]
+) -> None:
+    """Record what was done with a job, with `before` or `after`; nothing where its kind has no such action."""
+    if action is not None:
+        change = Change(action=action, object_kind="job", object_id=row.id, **values)
+        record(session, by, change, tenant=TenantId(row.tenant_id), now=now)
 
 
 def _row(job: Job, at: datetime) -> JobRow:

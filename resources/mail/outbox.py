@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from email.message import EmailMessage
+from email.policy import SMTPUTF8
 from pathlib import Path
 
 from resources.processes.process import private_folder
@@ -18,7 +19,7 @@ def write_to_outbox(folder: Path, mail_id: str, message: EmailMessage) -> Path:
     private_folder(folder)
     file, part = folder / f"{mail_id}.eml", folder / f".{mail_id}.{os.getpid()}"
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as written:
-        written.write(message.as_bytes())
+        written.write(message.as_bytes(policy=SMTPUTF8))
         written.flush()
         os.fsync(written.fileno())
     part.replace(file)

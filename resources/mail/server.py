@@ -5,7 +5,6 @@ from __future__ import annotations
 import smtplib
 import ssl
 from dataclasses import dataclass, field
-from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import parseaddr
@@ -159,11 +158,11 @@ def message_of(*, mail_id: str, sender: str, recipient: str, subject: str, body:
     """
     name, address = parseaddr(sender)
     message = EmailMessage()
-    try:
-        message["From"] = Address(name, addr_spec=address)
-        message["To"] = Address(addr_spec=recipient)
-    except (HeaderParseError, IndexError) as error:
-        raise ValueError("the recipient is not an address") from error
+    message["From"] = Address(name, addr_spec=address)
+    local, at, domain = recipient.rpartition("@")
+    if not (local and at and domain):
+        raise ValueError("the recipient is not an address")
+    message["To"] = Address(username=local, domain=domain)  # an `addr_spec` may only hold ASCII
     message["Subject"] = subject
     message["Message-ID"] = f"<{mail_id}@{address.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"

@@ -37,6 +37,7 @@ class TeamMember:
     email: str
     name: str
     status: str
+    second_factor: bool
     role: TenantRole
     since: datetime
     last_login_at: datetime | None
@@ -66,8 +67,8 @@ def team_of(session: Session, tenant: TenantId) -> tuple[TeamMember, ...]:
     )
     return tuple(
         TeamMember(
-            member.id, member.email, member.name, member.status, tenant_role(row.role), row.created_at,
-            member.last_login_at,
+            member.id, member.email, member.name, member.status, member.totp_confirmed_at is not None,
+            tenant_role(row.role), row.created_at, member.last_login_at,
         )
         for row, member in session.execute(statement)
     )  # fmt: skip

@@ -76,7 +76,7 @@ def _problem(password: str, email: str) -> str | None:
 
 
 def _is_common(folded: str) -> bool:
-    """Tell whether a password is on the list, or a listed word, a piece or a sequence, repeated or with digits around."""
+    """Tell whether a password is on the list, or a listed word, a piece or a sequence, with digits around."""
     letters = "".join(each for each in folded if each.isalpha())
     core = _piece(folded.strip("0123456789!?.,#$*-_+@ "))
     pieces = {folded, core, _piece(folded), letters if len(letters) >= LEAST_CHARACTERS // 2 else folded}

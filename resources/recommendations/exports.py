@@ -14,6 +14,7 @@ from pathlib import Path
 
 from upath import UPath
 
+from resources.access.actor import SYSTEM, Actor
 from resources.base.errors import (
     ConfigurationError,
     Conflict,
@@ -34,6 +35,7 @@ from resources.jobs.kinds.exports import (
     ExportRequest,
     RecommendationExport,
     add_export,
+    forget_export,
     get_export,
     list_exports,
 )
@@ -132,7 +134,12 @@ class _Writing:
 
 
 def submit_export(
-    tenant: TenantStore, request: ExportRequest, *, now: datetime, key: WriteKey | None = None
+    tenant: TenantStore,
+    request: ExportRequest,
+    *,
+    now: datetime,
+    key: WriteKey | None = None,
+    by: Actor = SYSTEM,
 ) -> RecommendationExport:
     """Queue an export; with a key that came before, return the export that it made.
 
@@ -143,14 +150,16 @@ def submit_export(
         Conflict, ExportNotFound: see `add_export`.
     """
     ReleaseStore(tenant.folder).live_version()
-    export = add_export(tenant.db, tenant.tenant, request, now=now, key=key)
+    export = add_export(tenant.db, tenant.tenant, request, now=now, key=key, by=by)
     finished = [each for each in list_exports(tenant.db, tenant.tenant, limit=_LISTED) if each.finished]
     for old in finished[MAX_KEPT:]:
         _remove(tenant.lake, tenant.db, old)
     return export
 
 
-def remove_export(tenant: TenantStore, export_id: str, *, now: datetime) -> RecommendationExport | None:
+def remove_export(
+    tenant: TenantStore, export_id: str, *, now: datetime, by: Actor = SYSTEM
+) -> RecommendationExport | None:
     """Cancel an export that is in progress and return it; remove a finished one with its file and return None.
 
     Raises:
@@ -159,11 +168,12 @@ def remove_export(tenant: TenantStore, export_id: str, *, now: datetime) -> Reco
     export = get_export(tenant.db, tenant.tenant, export_id)
     if not export.finished:
         try:
-            cancelled = store.cancel_job(tenant.db, tenant.tenant, JobKind.EXPORT, export_id, now=now)
+            cancelled = store.cancel_job(tenant.db, tenant.tenant, JobKind.EXPORT, export_id, now=now, by=by)
             return RecommendationExport.of(cancelled)
         except Conflict:  # it was finished in this moment
             export = get_export(tenant.db, tenant.tenant, export_id)
-    _remove(tenant.lake, tenant.db, export)
+    export_file(tenant.lake, export).unlink(missing_ok=True)  # as in `_remove`
+    forget_export(tenant.db, export, now=now, by=by)
     return None
 
 

@@ -23,15 +23,17 @@ class Acting(BaseModel):
     """Somebody of the office acts for a shop: claim `act`.
 
     Attributes:
+        id: of the row of it, which says whether it has ended.
         tenant: for which shop; `write`: whether anything may be changed.
-        reason: why; `acting_for`: for which member, by e-mail, where it is one.
+        reason: why; `acting_for`: the member's e-mail, or the shop where it is none. Both come from the row.
     """
 
     model_config = ConfigDict(frozen=True)
 
+    id: str
     tenant: str
     write: bool
-    reason: str
+    reason: str = ""
     acting_for: str | None = None
 
 
@@ -65,11 +67,20 @@ def looks_like_a_token(secret: str) -> bool:
 
 
 def claims_from(
-    now: datetime, *, member_id: str, version: int, session_id: str | None = None, seconds: int = TOKEN_SECONDS
+    now: datetime,
+    *,
+    member_id: str,
+    version: int,
+    shop: tuple[str, str] | None = None,
+    session_id: str | None = None,
+    seconds: int = TOKEN_SECONDS,
 ) -> Claims:
-    """Return claims that hold from `now` on."""
+    """Return claims that hold from `now` on; `shop` is the tenant and the role there."""
     issued = int(now.timestamp())
-    return Claims(sub=member_id, ver=version, sid=session_id, iat=issued, exp=issued + seconds)
+    tenant, role = shop or (None, None)
+    return Claims(
+        sub=member_id, ver=version, tenant=tenant, role=role, sid=session_id, iat=issued, exp=issued + seconds
+    )
 
 
 def signed(claims: Claims, key: SigningKey) -> str:

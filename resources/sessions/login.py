@@ -11,7 +11,15 @@ from sqlalchemy.orm import Session
 
 from resources.access.actor import Actor
 from resources.audit.entries import Change, record
-from resources.base.errors import Conflict, FieldProblem, Forbidden, InvalidInput, LoginRefused, RecsaasError
+from resources.base.errors import (
+    Conflict,
+    FieldProblem,
+    Forbidden,
+    InvalidInput,
+    LoginRefused,
+    RecsaasError,
+    SecondFactorRequired,
+)
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.people import MemberRow
@@ -19,9 +27,9 @@ from resources.mail.queue import queue_mail
 from resources.people.members import end_everything, hold_member, member_by_email, member_by_id, one_email
 from resources.people.memberships import Membership, memberships_of
 from resources.people.passwords import hash_password, renewed_hash, verify_password
-from resources.people.second_factor import check_second_factor
-from resources.sessions.refresh_tokens import Client, last_tenant
-from resources.sessions.throttle import Attempt, admit, forget, give_back
+from resources.people.second_factor import check, required
+from resources.sessions.refresh_tokens import LoginClient, last_tenant
+from resources.sessions.throttle import Attempt, admit, forget_failures, give_back
 
 Result = TypeVar("Result")
 Begin = Callable[[Session, MemberRow, Membership | None], Result]
@@ -34,7 +42,7 @@ class Login:
 
     email: str
     password: str = field(repr=False)
-    client: Client
+    client: LoginClient
     code: str | None = field(default=None, repr=False)
     tenant: TenantId | None = None
 
@@ -46,8 +54,8 @@ def log_in(db: ControlDb, login: Login, begin: Begin[Result], *, now: datetime) 
     much is read and written.
 
     Raises:
-        LoginRefused: address or password are wrong, or the six digits are.
-        SecondFactorRequired: the six digits are missing.
+        LoginRefused: address or password are wrong.
+        SecondFactorRequired: the six digits are missing or wrong.
         TooManyAttempts: too many have failed.
         Forbidden: the person is suspended, or does not belong to `tenant`.
         InvalidInput: the address is none.
@@ -57,10 +65,10 @@ def log_in(db: ControlDb, login: Login, begin: Begin[Result], *, now: datetime) 
         member = hold_member(session, member_id)
         refusal = _refusal(session, member, login, now)
         if refusal is None:
-            forget(session, attempt, now=now)
+            forget_failures(session, attempt, now=now)
             shops = memberships_of(session, member.id)
             membership, refusal = _chosen(shops, login.tenant, last_tenant(session, member.id))
-        elif not isinstance(refusal, LoginRefused):
+        elif login.code is None:  # the password was right, so it was no guess
             give_back(session, attempt)
         if refusal is None:
             renewed = renewed_hash(member.password_hash or "", login.password)
@@ -70,8 +78,6 @@ def log_in(db: ControlDb, login: Login, begin: Begin[Result], *, now: datetime) 
             shop = None if membership is None else membership.tenant
             record(session, login.client.actor(member), change, tenant=shop, now=now)
             return begin(session, member, membership)
-    if isinstance(refusal, LoginRefused):
-        raise LoginRefused(wait_seconds=attempt.wait_seconds)
     raise refusal
 
 
@@ -94,7 +100,7 @@ def check_password(db: ControlDb, login: Login, *, now: datetime) -> tuple[Attem
 
 
 def change_password(
-    db: ControlDb, member_id: str, current: str, new: str, begin: Begin[Result], client: Client, *, now: datetime
+    db: ControlDb, member_id: str, current: str, new: str, begin: Begin[Result], client: LoginClient, *, now: datetime
 ) -> Result:
     """Give a member a new password, which ends all tokens and sessions of theirs, and begin a new one.
 
@@ -115,13 +121,12 @@ def change_password(
         raise InvalidInput(f"The new password {told}.", details=(FieldProblem("new_password", told),))
     with db.write() as session:
         row = hold_member(session, member_id)
-        forget(session, attempt, now=now)
+        forget_failures(session, attempt, now=now)
         row.password_hash = hashed
         end_everything(row)
         change = Change(action="member.password", object_kind="member", object_id=row.id)
         record(session, client.actor(row), change, tenant=None, now=now)
-        values = {"name": row.name, "email": row.email}
-        queue_mail(session, row.email, "password_changed", values, tenant=None, now=now)
+        queue_mail(session, row.email, "password_changed", {"email": row.email}, tenant=None, now=now)
         shops = memberships_of(session, row.id)
         membership, _ = _chosen(shops, None, last_tenant(session, row.id))
         return begin(session, row, membership)
@@ -131,13 +136,19 @@ def _refusal(session: Session, member: MemberRow, login: Login, now: datetime) -
     """Return why somebody who knows the password does not get in."""
     if member.status != "active":
         return Forbidden("Your account is suspended. Ask the operator of this service to resume it.")
-    return check_second_factor(session, member, login.code, now=now)
+    if not required(member):
+        return None
+    if login.code is None:
+        return SecondFactorRequired("Send the six digits of your authenticator as code, or a recovery code.")
+    if not check(session, member, login.code, now):
+        return SecondFactorRequired("The code is not valid now, or was used. Send the next one of your authenticator.")
+    return None
 
 
 def _chosen(
     shops: tuple[Membership, ...], wanted: TenantId | None, last: str | None
 ) -> tuple[Membership | None, Forbidden | None]:
-    """Return the shop to go to, or why there is none: the one that is named, that of last time, the first active one."""
+    """Return the shop to go to, or why there is none: the one named, that of last time, the first active one."""
     if wanted is not None:
         found = next((each for each in shops if each.tenant == wanted), None)
         return found, None if found is not None else Forbidden(
@@ -152,7 +163,7 @@ def _refused(attempt: Attempt) -> Change:
     return Change(action="login.refuse", object_kind="login", object_id="-", after={"failures": attempt.failures})
 
 
-def _stranger(client: Client) -> Actor:
+def _stranger(client: LoginClient) -> Actor:
     return Actor(
         kind="system",
         id="login",

@@ -1,13 +1,12 @@
 """Refresh tokens: 7 days, each used once, stored as hashes. Those that followed from one log-in are a family.
 
-A token that comes a second time has been copied, or is asked with by a client that sent several requests at once. Within
+A token that comes a second time has been copied, or its client has sent several requests at once. Within
 `GRACE_SECONDS` of its first use, and from the address of that, it is answered with another token of the family; at any
 other time the family ends, and with it whoever has a copy.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +23,7 @@ from resources.control_db.tables.people import MemberRow
 from resources.control_db.tables.sessions import RefreshTokenRow
 from resources.people.members import hold_member
 from resources.people.memberships import Membership, memberships_of
+from resources.people.one_time_links import hash_token
 
 REFRESH_DAYS = 7
 GRACE_SECONDS = 10.0
@@ -33,7 +33,7 @@ _BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class LoginClient:
     """Where a person logs in from: the address, what the browser or program calls itself, and the request."""
 
     address: str
@@ -64,7 +64,7 @@ class Refreshed:
 
 
 def begin_family(
-    session: Session, member: MemberRow, membership: Membership | None, client: Client, *, now: datetime
+    session: Session, member: MemberRow, membership: Membership | None, client: LoginClient, *, now: datetime
 ) -> Refreshed:
     """Hand out the first token of a log-in. The caller holds the member."""
     _forget_old(session, member.id, now)
@@ -72,7 +72,9 @@ def begin_family(
     return _add(session, f"fam-{secrets.token_hex(8)}", member, membership, shops, client, now)
 
 
-def refresh(db: ControlDb, token: str, client: Client, *, tenant: TenantId | None = None, now: datetime) -> Refreshed:
+def refresh(
+    db: ControlDb, token: str, client: LoginClient, *, tenant: TenantId | None = None, now: datetime
+) -> Refreshed:
     """Take a refresh token for a new one; with `tenant`, for another shop of the person.
 
     Raises:
@@ -87,7 +89,7 @@ def refresh(db: ControlDb, token: str, client: Client, *, tenant: TenantId | Non
 
 
 def _refresh(
-    session: Session, token: str, client: Client, tenant: TenantId | None, now: datetime
+    session: Session, token: str, client: LoginClient, tenant: TenantId | None, now: datetime
 ) -> Refreshed | None:
     hashed = hash_token(token)
     row = session.get(RefreshTokenRow, hashed)
@@ -125,7 +127,7 @@ def end_family(session: Session, family: str, *, now: datetime) -> None:
     )
 
 
-def log_out(db: ControlDb, token: str, client: Client, *, now: datetime) -> None:
+def log_out(db: ControlDb, token: str, client: LoginClient, *, now: datetime) -> None:
     """End the family of a token. One that is not known, or has ended, changes nothing."""
     with db.write() as session:
         row = session.get(RefreshTokenRow, hash_token(token))
@@ -148,18 +150,13 @@ def last_tenant(session: Session, member_id: str) -> str | None:
     return session.scalars(newest.order_by(RefreshTokenRow.created_at.desc()).limit(1)).first()
 
 
-def hash_token(token: str) -> str:
-    """SHA-256 of a refresh token, in hex: it has 256 random bits, so nothing slower is needed."""
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 def _add(
     session: Session,
     family: str,
     member: MemberRow,
     membership: Membership | None,
     shops: tuple[Membership, ...],
-    client: Client,
+    client: LoginClient,
     now: datetime,
 ) -> Refreshed:
     token = f"rt_{secrets.token_urlsafe(_BYTES)}"

@@ -17,6 +17,7 @@ from resources.access.roles import (
     office_role,
     tenant_role,
 )
+from resources.acting.acting import ActingFor, open_acting
 from resources.base.tenant import TenantId
 from resources.control_db.tables.people import MemberRow, MembershipRow
 from resources.control_db.tables.sessions import RefreshTokenRow
@@ -33,6 +34,7 @@ class Standing:
         role: in that shop; None without one, and for somebody of the office who acts for it.
         permissions: in that shop.
         office_permissions: over all shops, by the role of the platform; empty while acting.
+        second_factor: whether the member logs in with a code, too.
         session_id: the family of refresh tokens, or of an own kind of session.
         acting: for whom somebody of the office acts.
         expires_at: when the token runs out, in seconds since 1970.
@@ -46,6 +48,7 @@ class Standing:
     permissions: frozenset[str]
     office_role: OfficeRole | None
     office_permissions: frozenset[str]
+    second_factor: bool
     session_id: str | None
     acting: Acting | None
     expires_at: float
@@ -59,6 +62,7 @@ def standing_of(session: Session, claims: Claims, *, now: datetime) -> Standing 
     named = claims.act.tenant if claims.act is not None else claims.tenant
     statement = (
         select(MemberRow, MembershipRow.role, TenantRow.status)
+        .select_from(MemberRow)
         .outerjoin(TenantRow, TenantRow.id == (named or ""))
         .outerjoin(
             MembershipRow, (MembershipRow.member_id == MemberRow.id) & (MembershipRow.tenant_id == (named or ""))
@@ -79,7 +83,11 @@ def standing_of(session: Session, claims: Claims, *, now: datetime) -> Standing 
     member, role, status = found
     office = None if member.office_role is None else office_role(member.office_role)
     if claims.act is not None:
-        return _acting(claims, claims.act, member, office, status)
+        # The row is asked in the same moment as everything else, so that what has ended holds as soon as a log-out.
+        open_now = open_acting(session, claims.act.id, now=now)
+        if open_now is None or open_now.actor_id != member.id or open_now.tenant.value != claims.act.tenant:
+            return None
+        return _acting(claims, open_now, member, office, status)
     if named is not None and (role is None or status is None):
         return None
     return Standing(
@@ -91,6 +99,7 @@ def standing_of(session: Session, claims: Claims, *, now: datetime) -> Standing 
         permissions=frozenset() if role is None else PERMISSIONS_OF_ROLE[tenant_role(role)],
         office_role=office,
         office_permissions=frozenset() if office is None else frozenset(PERMISSIONS_OF_OFFICE[office]),
+        second_factor=member.totp_confirmed_at is not None,
         session_id=claims.sid,
         acting=None,
         expires_at=float(claims.exp),
@@ -104,21 +113,25 @@ def permissions_while_acting(*, write: bool) -> frozenset[str]:
 
 
 def _acting(
-    claims: Claims, act: Acting, member: MemberRow, office: OfficeRole | None, tenant_status: str | None
+    claims: Claims, act: ActingFor, member: MemberRow, office: OfficeRole | None, tenant_status: str | None
 ) -> Standing | None:
     may = frozenset() if office is None else PERMISSIONS_OF_OFFICE[office]
-    if tenant_status is None or ("act:write" if act.write else "act:read") not in may:
+    if tenant_status is None or ("act:write" if act.writes else "act:read") not in may:
         return None
     return Standing(
         member_id=member.id,
         email=member.email,
-        tenant=TenantId(act.tenant),
+        tenant=act.tenant,
         tenant_status=tenant_status,
         role=None,
-        permissions=permissions_while_acting(write=act.write),
+        # Never more than the member has whose view it is.
+        permissions=permissions_while_acting(write=act.writes) & PERMISSIONS_OF_ROLE[act.role],
         office_role=office,
         office_permissions=frozenset(),
+        second_factor=member.totp_confirmed_at is not None,
         session_id=claims.sid,
-        acting=act,
+        acting=Acting(
+            id=act.id, tenant=act.tenant.value, write=act.writes, reason=act.reason, acting_for=act.acting_for
+        ),
         expires_at=float(claims.exp),
     )

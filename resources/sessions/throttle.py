@@ -8,8 +8,8 @@ time are no more than one after the other.
 - **Account**, over all addresses that it was not logged in to from before: after 20 failures, one minute of rest after
   each further one, until there was none for 15 minutes.
 
-An address that somebody has logged in from of late is held by the first rule alone. So a stranger slows down log-ins from
-new addresses at most, and for a minute at a time; and colleagues behind one address do not stop each other.
+An address that somebody has logged in from of late is held by the first rule alone. So a stranger slows down log-ins
+from new addresses at most, and for a minute at a time; and colleagues behind one address do not stop each other.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ WINDOW = timedelta(minutes=15)
 ACCOUNT_REST = timedelta(minutes=1)
 SIGNUPS = 20
 """Shops that may be signed up from one address within `WINDOW`."""
+RESETS = 20
+"""Links to set a password anew that may be asked for from one address within `WINDOW`."""
 _KEPT = timedelta(days=1)
 _LONGEST_WAIT_SECONDS = 2.0
 
@@ -84,7 +86,7 @@ def give_back(session: Session, attempt: Attempt) -> None:
                 row.blocked_until = None
 
 
-def forget(session: Session, attempt: Attempt, *, now: datetime) -> None:
+def forget_failures(session: Session, attempt: Attempt, *, now: datetime) -> None:
     """Begin anew for this account and address: the person was logged in. Counts of long ago go, too."""
     give_back(session, attempt)
     session.execute(delete(LoginFailureRow).where(LoginFailureRow.name == _pair(attempt.email, attempt.address)))
@@ -98,6 +100,20 @@ def count_signup(session: Session, address: str, *, now: datetime) -> None:
         TooManyAttempts: there were too many.
     """
     _count(session, f"signup:{_hashed(address)}", SIGNUPS, WINDOW, now)
+
+
+def count_reset(session: Session, address: str, *, now: datetime) -> None:
+    """Count a link to set a password anew that is asked for from an address, for whomever.
+
+    Raises:
+        TooManyAttempts: there were too many.
+    """
+    _count(session, f"reset:{_hashed(address)}", RESETS, WINDOW, now)
+
+
+def forget_account(session: Session, email: str) -> None:
+    """Begin anew for an account over all addresses: its owner has set the password anew by a mail."""
+    session.execute(delete(LoginFailureRow).where(LoginFailureRow.name == _account(email)))
 
 
 def _count(session: Session, name: str, limit: int, rest: timedelta, now: datetime) -> int:
@@ -130,8 +146,8 @@ def _too_many(rest: timedelta) -> TooManyAttempts:
     seconds = max(1, ceil(rest.total_seconds()))
     minutes = ceil(seconds / 60)
     return TooManyAttempts(
-        f"Too many attempts have failed. Wait {minutes} minute{'s' if minutes > 1 else ''} and try again, or have a link "
-        "to set a new password sent to you.",
+        f"Too many attempts have failed. Wait {minutes} minute{'s' if minutes > 1 else ''} and try again, or have a "
+        "link to set a new password sent to you.",
         retry_after=seconds,
     )
 

@@ -1,90 +1,94 @@
-"""Signing up: a person and a shop of which they are the owner."""
+"""Making a person and the shop of which they are the owner, in one transaction."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from resources.base.errors import Conflict, FieldProblem
-from resources.base.tenant import TenantId
+from resources.base.errors import Conflict, Forbidden
+from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.people import MemberRow
 from resources.control_db.tables.tenants import TenantRow
-from resources.control_db.tenants import add_tenant
 from resources.people.members import hold_member, member_by_email, new_member, one_email
 from resources.people.memberships import Membership, add_membership
 from resources.people.passwords import hash_password
+from resources.people.verification import send_verification
 from resources.sessions.login import Begin, Login, Result, log_in
 from resources.sessions.throttle import count_signup
-from resources.tenants.settings import TenantSettings
+from resources.storage.lake import Lake
+from resources.tenancy.naming import check_new_id, taken
+from resources.tenancy.provisioning import NewTenant, insert_tenant, make_landing_folders
 
-_PROPOSALS = 3
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignUp:
+    """Who signs up, and which shop. `name` is the person's, and may be empty."""
 
-@dataclass(frozen=True, slots=True)
-class NewShop:
-    """The shop that somebody signs up."""
-
-    id: TenantId
+    login: Login
     name: str
-    settings: TenantSettings
+    shop: NewTenant
 
 
-def sign_up(db: ControlDb, login: Login, name: str, shop: NewShop, begin: Begin[Result], *, now: datetime) -> Result:
+def sign_up(
+    db: ControlDb, lake: Lake, wanted: SignUp, begin: Begin[Result], *, settings: Settings, now: datetime
+) -> Result:
     """Make a shop and its owner, and begin whatever goes with being logged in.
 
     With an address that is known, and its password, the shop is another one of that person. With a wrong password the
     answer is that of a log-in with a wrong password, and counts as one: it does not say that the address is known, but
-    whoever is ready to make a shop for each address that they try learns it from that. `count_signup` bounds how many.
+    whoever makes a shop for each address that they try learns it from that. `count_signup` bounds how many.
 
     Raises:
-        Conflict: the shop's id is taken; proposes free ones.
+        Forbidden: nobody may sign up here.
+        Conflict: the shop's id is taken; names free ones.
         TooManyAttempts: too many shops were made from this address, or log-ins failed.
-        InvalidInput: address, password or name are not good enough.
-        LoginRefused, SecondFactorRequired, Forbidden: as `log_in`, where the address is known.
+        InvalidInput: address, password, name or shop are not good enough.
+        LoginRefused, SecondFactorRequired: as `log_in`, where the address is known.
     """
-    email = one_email(login.email)
+    if settings.signup_mode != "open":
+        raise Forbidden(
+            "Nobody can sign up here without an invitation. Ask the operator of this service to make a shop for you, "
+            "or an owner of a shop for an invitation."
+        )
+    email = one_email(wanted.login.email)
+    check_new_id(wanted.shop.id)
     with db.write() as session:
-        count_signup(session, login.client.address, now=now)
         known = member_by_email(session, email) is not None
-        _require_free(session, shop.id)
-    if known:
+        if session.get(TenantRow, wanted.shop.id.value) is not None:
+            raise taken(session, wanted.shop.id)
+        count_signup(session, wanted.login.client.address, now=now)
+    try:
+        result = (_known if known else _new)(db, wanted, begin, settings, now)
+    except IntegrityError as error:  # somebody else was quicker
+        raise Conflict("The shop id or the address was taken just now. Send the request again.") from error
+    make_landing_folders(lake, wanted.shop.id)
+    return result
 
-        def begin_with_shop(session: Session, member: MemberRow, _: Membership | None) -> Result:
-            return begin(session, member, _add_shop(session, member, shop, login, now))
 
-        return log_in(db, login, begin_with_shop, now=now)
-    hashed = hash_password(login.password, email=email)
+def _known(db: ControlDb, wanted: SignUp, begin: Begin[Result], settings: Settings, now: datetime) -> Result:
+    def begin_with_shop(session: Session, member: MemberRow, _: Membership | None) -> Result:
+        return begin(session, member, _add_shop(session, member, wanted, now))
+
+    return log_in(db, wanted.login, begin_with_shop, now=now)
+
+
+def _new(db: ControlDb, wanted: SignUp, begin: Begin[Result], settings: Settings, now: datetime) -> Result:
+    email = one_email(wanted.login.email)
+    hashed = hash_password(wanted.login.password, email=email)
     with db.write() as session:
-        made = new_member(session, email=email, name=name, password_hash=hashed, verified=False, now=now)
+        made = new_member(session, email=email, name=wanted.name, password_hash=hashed, verified=False, now=now)
         member = hold_member(session, made.id)
         member.last_login_at = now
-        return begin(session, member, _add_shop(session, member, shop, login, now))
+        send_verification(session, member, site_url=settings.site_url, now=now)
+        return begin(session, member, _add_shop(session, member, wanted, now))
 
 
-def free_ids(session: Session, wanted: TenantId) -> tuple[TenantId, ...]:
-    """Return three ids like the one that is wanted, and free."""
-    stem = re.sub(r"-\d+$", "", wanted.value)[:50].rstrip("-")
-    tried = [f"{stem}-shop", f"{stem}-store", *(f"{stem}-{number}" for number in range(2, 200))]
-    taken = set(session.scalars(select(TenantRow.id).where(TenantRow.id.in_(tried))))
-    return tuple(TenantId(each) for each in tried if each not in taken)[:_PROPOSALS]
-
-
-def _require_free(session: Session, tenant: TenantId) -> None:
-    if session.get(TenantRow, tenant.value) is None:
-        return
-    proposals = ", ".join(each.value for each in free_ids(session, tenant))
-    problem = FieldProblem("tenant.slug", f"is taken; free are: {proposals}")
-    raise Conflict(f"The shop id {tenant} is taken. Free are: {proposals}.", details=(problem,))
-
-
-def _add_shop(session: Session, member: MemberRow, shop: NewShop, login: Login, now: datetime) -> Membership:
-    _require_free(session, shop.id)
-    by = login.client.actor(member)
-    made = add_tenant(session, shop.id, name=shop.name, settings=shop.settings, by=by, now=now)
-    add_membership(session, member, shop.id, "owner", by=by, now=now)
-    return Membership(shop.id, made.name, made.status, "owner", now)
+def _add_shop(session: Session, member: MemberRow, wanted: SignUp, now: datetime) -> Membership:
+    by = wanted.login.client.actor(member)
+    made = insert_tenant(session, wanted.shop, by=by, now=now)
+    add_membership(session, member, made.id, "owner", by=by, now=now)
+    return Membership(made.id, made.name, made.status, "owner", now)

@@ -114,6 +114,28 @@ class UploadSettings(_Settings):
     mappings: dict[Literal["items", "users", "interactions"], FileMapping] = Field(default_factory=dict)
 
 
+_Domain = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, to_lower=True, max_length=253, pattern=r"^[^\s@.]+(\.[^\s@.]+)+$"),
+]
+
+
+class LoginSettings(_Settings):
+    """How people come into the shop, beside invitations."""
+
+    sso: bool = Field(
+        default=False, description="Whoever the SSO provider knows with an address of `sso_domains` may log in."
+    )
+    sso_domains: tuple[_Domain, ...] = Field(default=(), max_length=100)
+    sso_role: Literal["viewer", "editor", "admin"] = "viewer"
+
+    @model_validator(mode="after")
+    def _somebody_may_log_in(self) -> LoginSettings:
+        if self.sso and not self.sso_domains:
+            raise _together(("sso", "sso_domains"), "sso_domains must name a domain where sso is on")
+        return self
+
+
 class TenantSettings(_Settings):
     """Settings of one tenant, stored with the tenant in the control DB."""
 
@@ -127,6 +149,7 @@ class TenantSettings(_Settings):
     weights: InteractionWeights = Field(default_factory=InteractionWeights)
     uploads: UploadSettings = Field(default_factory=UploadSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
+    login: LoginSettings = Field(default_factory=LoginSettings)
 
     @model_validator(mode="after")
     def _rating_range_is_ordered(self) -> TenantSettings:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
 from pydantic import JsonValue
@@ -23,6 +23,7 @@ from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tenants import take_turns
 from resources.jobs.kinds.training import end_jobs_of_run, is_training_of
 from resources.tenants.training_request import TrainingKind
+from resources.training.run_costs import add_cost
 from resources.webhooks.announcing import announce
 
 
@@ -60,6 +61,7 @@ def note_stage(db: ControlDb, tenant: TenantId, run_id: str, stage: str, *, now:
         row.status = "running"
         row.code_version = code_version()  # a run that is retried may go on with newer code
         row.ended_at = None
+        add_cost(session, tenant, run_id, now=now)
 
 
 def note_epoch(
@@ -70,13 +72,15 @@ def note_epoch(
     total_epochs: int,
     metrics: Mapping[str, float],
     fit: str | None = None,
+    now: datetime | None = None,
 ) -> None:
-    """Note how far training is."""
+    """Note how far training is, and what it has cost so far."""
     with db.write() as session:
         row = session.get(RunRow, run_id)
         if row is not None:
             row.fit = fit
             row.epoch, row.total_epochs, row.metrics = epoch, total_epochs, dict(metrics)
+            add_cost(session, TenantId(row.tenant_id), run_id, now=datetime.now(UTC) if now is None else now)
 
 
 def note_end(db: ControlDb, tenant: TenantId, run_id: str, *, status: str, message: str | None, now: datetime) -> None:
@@ -92,7 +96,14 @@ def note_end(db: ControlDb, tenant: TenantId, run_id: str, *, status: str, messa
         if news:
             told: dict[str, JsonValue] = {"run_id": run_id, "status": status, "message": message}
             announce(session, tenant, "training.finished", told, now=now)
+        add_cost(session, tenant, run_id, now=now, last=True)
         end_jobs_of_run(session, run_id, status=status, message=message, now=row.ended_at or now)
+
+
+def note_cost(db: ControlDb, tenant: TenantId, run_id: str, *, now: datetime) -> None:
+    """Note what the run has cost since it was noted last, at the end of what this process does for it."""
+    with db.write() as session:
+        add_cost(session, tenant, run_id, now=now, last=True)
 
 
 def find_run(db: ControlDb, tenant: TenantId, run_id: str) -> RunRecord | None:

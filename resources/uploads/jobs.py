@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from upath import UPath
 
+from resources.access.actor import SYSTEM, Actor
 from resources.base.errors import (
     ConfigurationError,
     Conflict,
@@ -143,7 +144,7 @@ def submit_upload(tenant: TenantStore, local: Path, received: ReceivedUpload, *,
     return queued
 
 
-def cancel_upload(tenant: TenantStore, job_id: str, *, now: datetime) -> Job:
+def cancel_upload(tenant: TenantStore, job_id: str, *, now: datetime, by: Actor = SYSTEM) -> Job:
     """Cancel an unfinished upload job and remove its file: no erasure looks at files of jobs that have ended.
 
     Raises:
@@ -153,7 +154,7 @@ def cancel_upload(tenant: TenantStore, job_id: str, *, now: datetime) -> Job:
     job = store.get_job(tenant.db, tenant.tenant, JobKind.UPLOAD, job_id)
     if not job.finished:
         job_file(tenant.lake, UploadJob.of(job)).unlink(missing_ok=True)  # first, or a crash would leave it
-    return store.cancel_job(tenant.db, tenant.tenant, JobKind.UPLOAD, job_id, now=now)
+    return store.cancel_job(tenant.db, tenant.tenant, JobKind.UPLOAD, job_id, now=now, by=by)
 
 
 def job_id_of(kind: Kind, sha256: str, *, validate_only: bool, mapping: Mapping[str, Any] | None = None) -> str:
@@ -188,6 +189,7 @@ def _incoming(upload: UploadJob, file: Path) -> IncomingUpload:
         received_at=upload.created_at,  # when it was acknowledged: what came by API since is later
         sha256=received.sha256,
         validate_only=received.validate_only,
+        by=received.by,
     )
 
 

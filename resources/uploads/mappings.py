@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from resources.access.actor import SYSTEM, Actor
 from resources.base.errors import UploadRefused
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -50,7 +52,9 @@ def show_mapping(db: ControlDb, tenant: TenantId, kind: Kind) -> GivenMapping:
     return _shown(get_tenant(db, tenant).settings, kind)
 
 
-def set_mapping(db: ControlDb, tenant: TenantId, kind: Kind, mapping: GivenMapping) -> GivenMapping:
+def set_mapping(
+    db: ControlDb, tenant: TenantId, kind: Kind, mapping: GivenMapping, *, now: datetime, by: Actor = SYSTEM
+) -> GivenMapping:
     """Replace how the tenant's files of a kind are read; files that come later are read so.
 
     The names of types, where they are given, are those of events too.
@@ -63,16 +67,17 @@ def set_mapping(db: ControlDb, tenant: TenantId, kind: Kind, mapping: GivenMappi
     changes: dict[str, Any] = {f"uploads.mappings.{kind}": checked.of_file.model_dump(mode="json")}
     if checked.interaction_types is not None:
         changes["interaction_types"] = checked.interaction_types
-    return _shown(change_settings(db, tenant, changes).settings, kind)
+    return _shown(change_settings(db, tenant, changes, now=now, by=by).settings, kind)
 
 
-def clear_mapping(db: ControlDb, tenant: TenantId, kind: Kind) -> GivenMapping:
+def clear_mapping(db: ControlDb, tenant: TenantId, kind: Kind, *, now: datetime, by: Actor = SYSTEM) -> GivenMapping:
     """Forget how the tenant's files of a kind are read; names of types stay.
 
     Raises:
         TenantNotFound: no tenant has this id.
     """
-    return _shown(change_settings(db, tenant, {f"uploads.mappings.{kind}": None}).settings, kind)
+    changed = change_settings(db, tenant, {f"uploads.mappings.{kind}": None}, now=now, by=by)
+    return _shown(changed.settings, kind)
 
 
 def propose_mapping(kind: Kind, content: Path, filename: str, policy: UploadPolicy) -> ProposedMapping:

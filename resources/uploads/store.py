@@ -168,7 +168,7 @@ def _compare_and_store(
         return report.model_copy(update={"preview": preview_of(checked)})
     keys = write_keys([inspection.by_key, inspection.by_event], gone=checked.gone, work=work)
     report = _write(store, check.file, checked, keys, report)
-    record_upload(store.db, _record(store.tenant, upload, report))
+    record_upload(store.db, _record(store.tenant, upload, report), by=upload.by)
     return report
 
 

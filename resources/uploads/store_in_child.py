@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy.exc import OperationalError
 
+from resources.access.actor import Actor
 from resources.base import errors
 from resources.base.errors import FieldProblem, RecsaasError, UploadRefused
 from resources.base.tenant import TenantId
@@ -147,6 +148,7 @@ def _request(store: TenantStore, upload: IncomingUpload, policy: UploadPolicy, f
         "received_at": upload.received_at.isoformat(),
         "sha256": upload.sha256,
         "validate_only": upload.validate_only,
+        "by": asdict(upload.by),
         "settings": policy.settings.model_dump(mode="json"),
         "max_bytes": policy.max_bytes,
         "limits": asdict(policy.limits),
@@ -163,6 +165,7 @@ def _requested(request: dict[str, Any]) -> tuple[IncomingUpload, UploadPolicy]:
         received_at=datetime.fromisoformat(request["received_at"]),
         sha256=request["sha256"],
         validate_only=request["validate_only"],
+        by=Actor(**request["by"]),
     )
     policy = UploadPolicy(
         settings=TenantSettings.model_validate(request["settings"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from resources.access.actor import SYSTEM, Actor
 from resources.base.errors import Conflict
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -24,7 +25,7 @@ class Withdrawal:
     send_again: tuple[str, ...]
 
 
-def withdraw(db: ControlDb, tenant: TenantId, upload_id: str, *, now: datetime) -> Withdrawal:
+def withdraw(db: ControlDb, tenant: TenantId, upload_id: str, *, now: datetime, by: Actor = SYSTEM) -> Withdrawal:
     """Withdraw an upload; a second time changes nothing.
 
     Raises:
@@ -38,7 +39,7 @@ def withdraw(db: ControlDb, tenant: TenantId, upload_id: str, *, now: datetime) 
                 f"The file of {upload_id} is still being checked. Withdraw it when it is stored; "
                 f"GET /api/v1/uploads/jobs/{jobs[0].job_id} tells when."
             )
-    upload = withdraw_upload(db, tenant, upload_id, now=now)
+    upload = withdraw_upload(db, tenant, upload_id, now=now, by=by)
     later = [
         each.upload_id
         for each in counting_uploads(db, tenant, kind=upload.kind)

@@ -22,6 +22,7 @@ from resources.storage.lake import Lake
 from resources.tenants.settings import TenantSettings, TrainingSettings, UploadSettings
 from tests.cell_table import PAGE, page_with_tables
 from tests.header_table import HEADERS_PAGE, headers_page
+from tests.role_table import ACCOUNTS_PAGE, accounts_page
 
 ROOT = Path(__file__).parents[2]
 NOT_IN_OPENAPI = {"GET /docs", "GET /", "GET /openapi.json", "GET /data-docs", "GET /shop", "GET /static/recsaas.js"}
@@ -156,7 +157,7 @@ def test_nothing_is_documented_that_the_graph_does_not_have(graph: dict[str, lis
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for name in ("settings", "cli", "api", "assets", "snippets"):
+    for name in ("settings", "cli", "api", "accounts", "assets", "snippets"):
         for target in re.findall(r"\]\(([^)#]+)\)", page(f"docs/{name}.md")):
             assert (ROOT / "docs" / target).exists(), f"docs/{name}.md links to {target}"
 
@@ -200,6 +201,11 @@ def test_the_tables_of_the_data_contract_are_those_the_upload_applies() -> None:
 def test_the_tables_of_headers_are_those_the_upload_applies() -> None:
     text = (ROOT / HEADERS_PAGE).read_text(encoding="utf-8")
     assert headers_page(text) == text, "write them anew: python -m tests.header_table"
+
+
+def test_the_table_of_roles_is_the_one_in_the_code() -> None:
+    text = (ROOT / ACCOUNTS_PAGE).read_text(encoding="utf-8")
+    assert accounts_page(text) == text, "write it anew: python -m tests.role_table"
 
 
 def test_the_glossary_is_short_and_its_names_are_those_of_the_code() -> None:

@@ -47,7 +47,9 @@ def test_off_then_searched_then_kept_then_mended_then_skipped(bare_site: Site) -
     }
     small = {"dim": 4, "steps": 6, "negatives": 8}
     wanted = {f"training.hyperparameters.{name}": value for name, value in small.items()}
-    change_settings(bare_site.db, tenant, {**wanted, "training.search": True, "training.search_trials": 3})
+    change_settings(
+        bare_site.db, tenant, {**wanted, "training.search": True, "training.search_trials": 3}, now=datetime.now(UTC)
+    )
     shop().save(lake.training)
     searched = run(bare_site)
     assert searched["status"] == "searched until the trials of the budget were used up"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
 from resources.base.tenant import TenantId
+from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import get_tenant
 from tests.hostile.live import Live, in_error_shape, live_service
+from tests.unit.bento_service.people import person
 
 SECRET = "gsecret"
 """Stands in everything that green owns: ids, titles, notes, names of files."""
@@ -130,6 +134,8 @@ LISTS = {
     ("GET", "/api/v1/readiness"),
     ("GET", "/api/v1/api-keys"),
     ("GET", "/api/v1/webhooks"),
+    ("GET", "/api/v1/usage"),
+    ("GET", "/api/v1/invoices"),
     ("GET", "/api/v1/mappings/{kind}"),
 }
 """Routes that show all that a tenant has of something."""
@@ -140,6 +146,7 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("GET", "/recommend/{user_id}"): {},
     ("GET", "/api/v1/recommendations/why-not"): {"params": {"user_id": EVENT["user_id"], "item_id": f"{SECRET}-item"}},
     ("GET", "/api/v1/users/{user_id}/export"): {},
+    ("GET", "/api/v1/invoices/{month}"): {},
     ("POST", "/recommend"): {"json": {"user_id": EVENT["user_id"]}},
     ("POST", "/similar"): {"json": {"item_id": f"{SECRET}-item"}},
 }
@@ -169,11 +176,25 @@ WITHOUT_TENANT_ID = {
     ("POST", "/api/v1/mappings/{kind}/propose"),
 }
 FORBIDDEN = {
+    ("GET", "/api/v1/admin/tenants/{tenant_id}/usage"),
     ("POST", "/api/v1/admin/tenants/{tenant_id}/suspend"),
     ("POST", "/api/v1/admin/tenants/{tenant_id}/resume"),
 }
 """Routes that name a tenant: no key of a tenant reaches another one, or learns whether there is one."""
+OF_PEOPLE = {
+    ("POST", "/api/v1/auth/password/change"),
+    ("GET", "/api/v1/auth/me"),
+    ("GET", "/api/v1/me"),
+    ("PATCH", "/api/v1/me"),
+    ("GET", "/api/v1/me/sessions"),
+    ("DELETE", "/api/v1/me/sessions/{session_id}"),
+}
+"""Routes about the person who asks: no key is one, and nobody sees another person."""
 OPEN = {
+    ("POST", "/api/v1/auth/signup"),
+    ("POST", "/api/v1/auth/login"),
+    ("POST", "/api/v1/auth/refresh"),
+    ("POST", "/api/v1/auth/logout"),
     ("GET", "/health"),
     ("GET", "/metrics"),
 }
@@ -192,11 +213,11 @@ def routes(http: httpx.Client) -> set[tuple[str, str]]:
 
 def address(path: str, ids: dict[str, str]) -> str:
     own = ids | {"job_id": ids["training_id"]} if path.startswith("/api/v1/training/") else ids
-    return path.format(**own, kind="items")
+    return path.format(**own, kind="items", month="2026-10")
 
 
 def test_every_route_is_in_one_of_the_tables(green: httpx.Client) -> None:
-    known = NOT_FOUND | LISTS | set(ANSWERS) | WRITES | FORBIDDEN | OPEN
+    known = NOT_FOUND | LISTS | set(ANSWERS) | WRITES | FORBIDDEN | OF_PEOPLE | OPEN
     assert routes(green) - known == set(), "say what another tenant must get at a new route"
 
 
@@ -222,6 +243,28 @@ def test_what_is_anothers_is_not_found(
     assert stranger.status_code == 401
     narrow = httpx.request(method, f"{live.server.url}{url}", headers=live.blue.key_with("interactions:write"), **body)
     assert narrow.status_code == 403, "permission is checked before existence"
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(OF_PEOPLE))
+def test_a_person_sees_nothing_of_another_one(live: Live, blue: httpx.Client, method: str, path: str) -> None:
+    now = datetime.now(UTC)
+    db = open_control_db(live.settings.database_url, migrate=False)
+    name = secrets.token_hex(4)
+    theirs = person(db, f"{SECRET}-{name}@example.com", now=now, tenant=live.green.tenant)
+    own = person(db, f"{name}@example.com", now=now, tenant=live.blue.tenant)
+    db.close()
+    url = path.format(session_id=theirs.family)
+    body = (
+        {"current_password": "x", "new_password": "four other words to keep"} if "password" in path else {"name": "x"}
+    )
+    sent = {"json": body} if method in ("POST", "PATCH") else {}
+    assert blue.request(method, url, **sent).status_code == 403
+    answer = httpx.request(method, f"{live.server.url}{url}", headers=own.headers, **sent)
+    assert answer.status_code == (404 if method == "DELETE" else 409 if "password" in path else 200), answer.text
+    assert SECRET not in answer.text
+    if method == "DELETE":
+        unknown = httpx.request(method, f"{live.server.url}{url[:-3]}zzz", headers=own.headers)
+        assert unknown.status_code == 404
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(FORBIDDEN))

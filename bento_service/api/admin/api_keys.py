@@ -63,6 +63,7 @@ async def make(request: Request, principal: Admin, services: WithServices) -> Re
         name=body.name,
         scopes=body.scopes,
         now=services.clock(),
+        by=principal.actor(request),
     )
     _log.info("key_made", tenant=principal.tenant.value, key=key.id, by=principal.key_id)
     answer = MadeApiKey(**ApiKeyAnswer.of(key).model_dump(), api_key=secret)
@@ -72,8 +73,9 @@ async def make(request: Request, principal: Admin, services: WithServices) -> Re
 
 @router.delete("/api/v1/api-keys/{key_id}", response_model=ApiKeyAnswer, summary="Revoke an API key")
 @threaded("writes")
-def revoke(principal: Admin, services: WithServices, key_id: str) -> Response:
+def revoke(request: Request, principal: Admin, services: WithServices, key_id: str) -> Response:
     """Revoke a key: within 5 seconds no worker takes it any more. Revoking it again changes nothing."""
-    key = revoke_api_key(services.db, principal.tenant, key_id, now=services.clock(), keep_an_admin=True)
+    by = principal.actor(request)
+    key = revoke_api_key(services.db, principal.tenant, key_id, now=services.clock(), keep_an_admin=True, by=by)
     _log.warning("key_revoked", tenant=principal.tenant.value, key=key.id, by=principal.key_id)
     return Response(ApiKeyAnswer.of(key).model_dump_json(), media_type="application/json")

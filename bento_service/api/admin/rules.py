@@ -68,7 +68,14 @@ async def add(
     draft, now = draft_of(body.fields()), services.clock()
     key = WriteKey.of(idempotency_key, "rule", draft.model_dump(mode="json"))
     rule = await services.threads.writes.run(
-        principal.tenant.value, add_rule, services.db, principal.tenant, draft, now=now, key=key
+        principal.tenant.value,
+        add_rule,
+        services.db,
+        principal.tenant,
+        draft,
+        now=now,
+        key=key,
+        by=principal.actor(request),
     )
     return _answer(RuleAnswer.of(rule, now), 201)
 
@@ -93,17 +100,25 @@ async def change(request: Request, principal: RuleWriter, services: WithServices
     principal.check_tenant(body.tenant_id)
     now = services.clock()
     changed = await services.threads.writes.run(
-        principal.tenant.value, change_rule, services.db, principal.tenant, rule_id, body.fields(), now=now
+        principal.tenant.value,
+        change_rule,
+        services.db,
+        principal.tenant,
+        rule_id,
+        body.fields(),
+        now=now,
+        by=principal.actor(request),
     )
     return _answer(RuleAnswer.of(changed, now))
 
 
 @router.delete("/api/v1/rules/{rule_id}", response_model=RuleRemoved, summary="Remove a rule")
 @threaded("writes")
-def remove(principal: RuleWriter, services: WithServices, rule_id: str) -> Response:
+def remove(request: Request, principal: RuleWriter, services: WithServices, rule_id: str) -> Response:
     """Remove a rule. It holds in no answer any more."""
     services.require_writable_lake()
-    remove_rule(services.db, principal.tenant, rule_id)
+    by = principal.actor(request)
+    remove_rule(services.db, principal.tenant, rule_id, now=services.clock(), by=by)
     return _answer(RuleRemoved(id=rule_id))
 
 

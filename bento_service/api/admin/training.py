@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -22,7 +23,9 @@ from bento_service.schemas.training import (
     TrainRequest,
     progress_url,
 )
+from resources.access.actor import Actor
 from resources.base.errors import Conflict, CorruptRelease, ReleaseNotFound
+from resources.base.tenant import TenantId
 from resources.control_db.idempotency import WriteKey
 from resources.control_db.tenants import get_tenant
 from resources.jobs.kinds.training import (
@@ -63,6 +66,15 @@ _TRAIN: dict[str, Any] = {
 _REINDEX: dict[str, Any] = {**_TRAIN, "openapi_extra": json_body(ReindexRequest, _REINDEX_EXAMPLES, required=False)}
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """For whom a job is asked for, by whom, and the idempotency key of the request."""
+
+    tenant: TenantId
+    by: Actor
+    key: str | None
+
+
 @router.post("/api/v1/train", summary="Train", **_TRAIN)
 @router.post("/admin/train", summary="Train, short form", **_TRAIN)
 async def train(
@@ -72,7 +84,8 @@ async def train(
     services.require_writable_lake()
     body = await read_body(request, TrainRequest, services.bodies, optional=True)
     principal.check_tenant(body.tenant_id)
-    return await services.threads.writes.run(principal.tenant.value, _train, services, principal, body, idempotency_key)
+    asked = _Asked(principal.tenant, principal.actor(request), idempotency_key)
+    return await services.threads.writes.run(principal.tenant.value, _train, services, asked, body)
 
 
 @router.post("/api/v1/reindex", summary="Build the index anew", **_REINDEX)
@@ -84,9 +97,8 @@ async def reindex(
     services.require_writable_lake()
     body = await read_body(request, ReindexRequest, services.bodies, optional=True)
     principal.check_tenant(body.tenant_id)
-    return await services.threads.writes.run(
-        principal.tenant.value, _reindex, services, principal, body, idempotency_key
-    )
+    asked = _Asked(principal.tenant, principal.actor(request), idempotency_key)
+    return await services.threads.writes.run(principal.tenant.value, _reindex, services, asked, body)
 
 
 @router.get("/api/v1/training", response_model=JobPage, summary="List training jobs")
@@ -113,13 +125,14 @@ def progress(principal: Trainer, services: WithServices, job_id: str) -> Respons
 
 @router.delete("/api/v1/training/{job_id}", response_model=JobProgress, summary="Cancel a training job")
 @threaded("writes")
-def cancel(principal: Trainer, services: WithServices, job_id: str) -> Response:
+def cancel(request: Request, principal: Trainer, services: WithServices, job_id: str) -> Response:
     """Cancel a job: a queued one ends at once, a running one stops within seconds, as its progress then shows."""
-    return _shown(services, ask_to_cancel(services.db, principal.tenant, job_id, now=services.clock()))
+    by, now = principal.actor(request), services.clock()
+    return _shown(services, ask_to_cancel(services.db, principal.tenant, job_id, now=now, by=by))
 
 
-def _train(services: Services, principal: Principal, body: TrainRequest, key: str | None) -> Response:
-    model_type = body.model_type or get_tenant(services.db, principal.tenant).settings.training.model_type
+def _train(services: Services, asked: _Asked, body: TrainRequest) -> Response:
+    model_type = body.model_type or get_tenant(services.db, asked.tenant).settings.training.model_type
     request = TrainingRequest(
         kind=TrainingKind.TRAIN,
         model_type=model_type,
@@ -127,30 +140,29 @@ def _train(services: Services, principal: Principal, body: TrainRequest, key: st
         mode=body.training_mode,
         auto_deploy=body.auto_deploy,
     )
-    return _queued(services, principal, request, key, body)
+    return _queued(services, asked, request, body)
 
 
-def _reindex(services: Services, principal: Principal, body: ReindexRequest, key: str | None) -> Response:
-    if not services.lake.tenant(principal.tenant).trained_model.exists():
-        raise Conflict(f"Tenant {principal.tenant} has no trained model to index. Train one first: POST /api/v1/train")
+def _reindex(services: Services, asked: _Asked, body: ReindexRequest) -> Response:
+    if not services.lake.tenant(asked.tenant).trained_model.exists():
+        raise Conflict(f"Tenant {asked.tenant} has no trained model to index. Train one first: POST /api/v1/train")
     request = TrainingRequest(kind=TrainingKind.REINDEX, auto_deploy=body.auto_deploy)
-    return _queued(services, principal, request, key, body)
+    return _queued(services, asked, request, body)
 
 
-def _queued(
-    services: Services, principal: Principal, request: TrainingRequest, key: str | None, body: ReindexRequest
-) -> Response:
+def _queued(services: Services, asked: _Asked, request: TrainingRequest, body: ReindexRequest) -> Response:
     with services.db.read() as session:
         if request.kind is TrainingKind.TRAIN and request.model_type == "two_tower":
-            check_feature(session, principal.tenant, "two_tower", now=services.clock())
-        check_training(session, principal.tenant, now=services.clock())
+            check_feature(session, asked.tenant, "two_tower", now=services.clock())
+        check_training(session, asked.tenant, now=services.clock())
     job = add_training_job(
         services.db,
-        principal.tenant,
+        asked.tenant,
         request,
-        estimated_seconds=estimated_seconds(services.db, principal.tenant, request.kind),
+        estimated_seconds=estimated_seconds(services.db, asked.tenant, request.kind),
         now=services.clock(),
-        key=WriteKey.of(key, request.kind, body.model_dump(mode="json")),
+        key=WriteKey.of(asked.key, request.kind, body.model_dump(mode="json")),
+        by=asked.by,
     )
     return Response(
         JobAccepted.of(job).model_dump_json(),

@@ -151,7 +151,9 @@ async def _track_each(
         counted = await services.plans.count_events(request.scope["state"], len(found.good))
         new = 0
         try:
-            outcome = await append_each(services.event_writer, principal.tenant, found, now=now)
+            outcome = await append_each(
+                services.event_writer, principal.tenant, found, now=now, key_id=principal.key_id
+            )
             new = sum(isinstance(each, AppendResult) and _is_new(each) for each in outcome.values())
         finally:
             give_back(counted, len(found.good) - new)
@@ -182,7 +184,7 @@ async def _appended(
     """Store the events, and count those no more that were there already or are ignored."""
     stored = 0
     try:
-        results = await services.event_writer.append(principal.tenant, events, now=now)
+        results = await services.event_writer.append(principal.tenant, events, now=now, key_id=principal.key_id)
         stored = sum(map(_is_new, results))
         return results
     finally:

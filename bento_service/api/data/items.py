@@ -29,6 +29,7 @@ from bento_service.schemas.items import (
     ItemsStored,
 )
 from bento_service.schemas.uploads import UploadAnswer
+from resources.access.actor import Actor
 from resources.base.errors import CorruptRelease, ItemNotFound, NotReady
 from resources.base.tenant import TenantId
 from resources.catalogue.edits import patch_edit, put_edits
@@ -97,6 +98,7 @@ async def put_items(
         key=idempotency_key,
         batch=batch,
         store=not validate_only,
+        by=principal.actor(request),
     )
     return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -144,26 +146,51 @@ async def patch_item(
     body = await read_body(request, ItemPatch, services.bodies)
     principal.check_tenant(body.tenant_id)
     answer = await services.threads.writes.run(
-        principal.tenant.value, _patch, services, principal.tenant, item_id, body, key=idempotency_key
+        principal.tenant.value,
+        _patch,
+        services,
+        principal.tenant,
+        item_id,
+        body,
+        key=idempotency_key,
+        by=principal.actor(request),
     )
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
 @router.delete("/api/v1/items/{item_id:path}", response_model=ItemDeleted, summary="Delete an item")
 async def delete_item(
-    principal: ItemWriter, services: WithServices, item_id: ItemId, idempotency_key: IdempotencyKey = None
+    request: Request,
+    principal: ItemWriter,
+    services: WithServices,
+    item_id: ItemId,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Take an item out of the catalogue: no answer shows it any more. Deleting it again changes nothing."""
     services.require_writable_lake()
     served = await _is_served(services, principal.tenant, item_id)
     answer = await services.threads.writes.run(
-        principal.tenant.value, _delete, services, principal.tenant, item_id, served=served, key=idempotency_key
+        principal.tenant.value,
+        _delete,
+        services,
+        principal.tenant,
+        item_id,
+        served=served,
+        key=idempotency_key,
+        by=principal.actor(request),
     )
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
 def _store(
-    services: Services, tenant: TenantId, bodies: tuple[ItemBody, ...], *, key: str | None, batch: bool, store: bool
+    services: Services,
+    tenant: TenantId,
+    bodies: tuple[ItemBody, ...],
+    *,
+    key: str | None,
+    batch: bool,
+    store: bool,
+    by: Actor,
 ) -> ItemsStored:
     """Check and store the items; blocks on the control DB."""
     now = services.clock()
@@ -172,7 +199,7 @@ def _store(
     _check_room(services, tenant, edits, now)
     if store:
         write_key = WriteKey.of(key, "items", [(e.item_id, e.action, dict(e.fields)) for e in edits])
-        duplicate = append_item_changes(services.db, tenant, edits, now=now, key=write_key).repeated
+        duplicate = append_item_changes(services.db, tenant, edits, now=now, key=write_key, by=by).repeated
     deleted = sum(edit.action == "delete" for edit in edits)
     return ItemsStored(items=len(edits) - deleted, deleted=deleted, duplicate=duplicate, processed_at=services.clock())
 
@@ -188,16 +215,20 @@ def _check_room(services: Services, tenant: TenantId, edits: Sequence[ItemEdit],
         check_room(allowance, "items", before, after - before, now=now)
 
 
-def _patch(services: Services, tenant: TenantId, item_id: str, body: ItemPatch, *, key: str | None) -> ItemAnswer:
+def _patch(
+    services: Services, tenant: TenantId, item_id: str, body: ItemPatch, *, key: str | None, by: Actor
+) -> ItemAnswer:
     now = services.clock()
     services.items.get(tenant, item_id)  # what is not there cannot be changed
     edit = patch_edit(item_id, body.fields(), now=now)
     write_key = WriteKey.of(key, "patch", item_id, dict(edit.fields))
-    append_item_changes(services.db, tenant, [edit], now=now, key=write_key)
+    append_item_changes(services.db, tenant, [edit], now=now, key=write_key, by=by)
     return ItemAnswer.of(services.items.get(tenant, item_id))
 
 
-def _delete(services: Services, tenant: TenantId, item_id: str, *, served: bool, key: str | None) -> ItemDeleted:
+def _delete(
+    services: Services, tenant: TenantId, item_id: str, *, served: bool, key: str | None, by: Actor
+) -> ItemDeleted:
     now = services.clock()
     try:
         services.items.get(tenant, item_id)
@@ -208,7 +239,7 @@ def _delete(services: Services, tenant: TenantId, item_id: str, *, served: bool,
         if not served:
             raise
     edit = ItemEdit(item_id, "delete", {})
-    append_item_changes(services.db, tenant, [edit], now=now, key=WriteKey.of(key, "delete", item_id))
+    append_item_changes(services.db, tenant, [edit], now=now, key=WriteKey.of(key, "delete", item_id), by=by)
     return ItemDeleted(item_id=item_id, processed_at=services.clock())
 
 

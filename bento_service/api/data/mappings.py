@@ -58,17 +58,25 @@ async def put_mapping(request: Request, principal: Uploader, services: WithServi
     principal.check_tenant(body.tenant_id)
     given = GivenMapping(**body.model_dump(exclude={"tenant_id"}))
     stored = await services.threads.writes.run(
-        principal.tenant.value, set_mapping, services.db, principal.tenant, wanted, given
+        principal.tenant.value,
+        set_mapping,
+        services.db,
+        principal.tenant,
+        wanted,
+        given,
+        now=services.clock(),
+        by=principal.actor(request),
     )
     return _answer(wanted, stored)
 
 
 @router.delete("/api/v1/mappings/{kind}", response_model=MappingAnswer, summary="Clear a mapping")
 @threaded("writes")
-def delete_mapping(principal: Uploader, services: WithServices, kind: str) -> Response:
+def delete_mapping(request: Request, principal: Uploader, services: WithServices, kind: str) -> Response:
     """Forget how the tenant's files of a kind are read; names of interactions stay."""
     wanted = _kind(kind)
-    return _answer(wanted, clear_mapping(services.db, principal.tenant, wanted))
+    by, now = principal.actor(request), services.clock()
+    return _answer(wanted, clear_mapping(services.db, principal.tenant, wanted, now=now, by=by))
 
 
 @router.post(

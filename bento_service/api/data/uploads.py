@@ -117,9 +117,10 @@ def stored_upload(principal: Uploader, services: WithServices, upload_id: str) -
 
 @router.delete("/api/v1/uploads/{upload_id}", response_model=WithdrawnUpload, summary="Withdraw an upload")
 @threaded("writes")
-def withdraw_upload(principal: Uploader, services: WithServices, upload_id: str) -> Response:
+def withdraw_upload(request: Request, principal: Uploader, services: WithServices, upload_id: str) -> Response:
     """Take an upload back: its rows stop counting with the next run. Its report and its trace stay."""
-    done = withdraw(services.db, principal.tenant, upload_id, now=services.clock())
+    by = principal.actor(request)
+    done = withdraw(services.db, principal.tenant, upload_id, now=services.clock(), by=by)
     answer = WithdrawnUpload(upload=UploadSummary.of(done.upload), send_again=done.send_again)
     return Response(answer.model_dump_json(), media_type="application/json")
 

@@ -42,13 +42,14 @@ _PENDING: dict[int | str, dict[str, Any]] = {
 
 @router.delete("/api/v1/users/{user_id:path}", response_model=Certificate, responses=_PENDING, summary="Erase a user")
 @threaded("long")
-def erase(principal: Admin, services: WithServices, user_id: UserId) -> Response:
+def erase(request: Request, principal: Admin, services: WithServices, user_id: UserId) -> Response:
     """Remove everything that is stored about the user, and answer with a certificate of what was found where.
 
     An id of which nothing is stored is answered with 404: it may be misspelt, and then nobody was erased.
     """
     services.require_writable_lake()
-    erasure = request_erasure(services.db, principal.tenant, user_id, services.clock())
+    by = principal.actor(request)
+    erasure = request_erasure(services.db, principal.tenant, user_id, services.clock(), by=by)
     services.decisions.flush(WAIT_SECONDS)  # so that the certificate counts the answers of this moment
     try:
         eraser = UserEraser(
@@ -83,9 +84,10 @@ def erasure(principal: Admin, services: WithServices, erasure_id: str) -> Respon
 
 @router.get("/api/v1/users/{user_id:path}/export", response_model=UserExport, summary="Export a user")
 @threaded("long")
-def export(principal: Admin, services: WithServices, user_id: UserId) -> Response:
+def export(request: Request, principal: Admin, services: WithServices, user_id: UserId) -> Response:
     """Show everything that is stored about the user: rows of files, events, answers, features, releases, history."""
     services.decisions.flush(WAIT_SECONDS)
     store = services.store(principal.tenant)
-    found = export_user(store, services.decisions.store, user_id, now=services.clock())
+    by = principal.actor(request)
+    found = export_user(store, services.decisions.store, user_id, now=services.clock(), by=by)
     return Response(found.model_dump_json(), media_type="application/json")

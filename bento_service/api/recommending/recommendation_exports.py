@@ -25,7 +25,7 @@ from bento_service.schemas.recommendation_exports import (
 )
 from resources.base.errors import Conflict, ExportNotFound
 from resources.control_db.idempotency import WriteKey
-from resources.jobs.kinds.exports import ExportFormat, get_export, list_exports
+from resources.jobs.kinds.exports import ExportFormat, get_export, list_exports, record_download
 from resources.recommendations.exports import export_file, remove_export, submit_export
 
 router = APIRouter(tags=["recommendations"])
@@ -68,6 +68,7 @@ async def ask(
         body.request(),
         now=services.clock(),
         key=key,
+        by=principal.actor(request),
     )
     services.job_worker.wake()
     queued = ExportQueued.of(export)
@@ -106,7 +107,7 @@ def show(principal: Exporter, services: WithServices, export_id: str) -> Respons
     summary="Download an export",
 )
 @threaded("reads")
-def download(principal: Exporter, services: WithServices, export_id: str) -> Response:
+def download(request: Request, principal: Exporter, services: WithServices, export_id: str) -> Response:
     """Download the file: `user_id`, `rank`, `item_id`, `score`, `source`, one row for each item of each list."""
     export = get_export(services.db, principal.tenant, export_id)
     if not export.finished:
@@ -121,6 +122,7 @@ def download(principal: Exporter, services: WithServices, export_id: str) -> Res
         handle = file.open("rb")
     except FileNotFoundError as error:  # removed in this moment
         raise ExportNotFound(gone) from error
+    record_download(services.db, export, now=services.clock(), by=principal.actor(request))
     headers = {
         "Content-Disposition": f'attachment; filename="{file.name}"',
         "Content-Length": str(handle.seek(0, os.SEEK_END)),
@@ -133,10 +135,11 @@ def download(principal: Exporter, services: WithServices, export_id: str) -> Res
     "/api/v1/recommendations/exports/{export_id}", response_model=ExportRemoved, summary="Cancel or remove an export"
 )
 @threaded("writes")
-def remove(principal: Exporter, services: WithServices, export_id: str) -> Response:
+def remove(request: Request, principal: Exporter, services: WithServices, export_id: str) -> Response:
     """Cancel an export that is in progress; remove a finished one with its file."""
     services.require_writable_lake()
-    cancelled = remove_export(services.store(principal.tenant), export_id, now=services.clock())
+    by = principal.actor(request)
+    cancelled = remove_export(services.store(principal.tenant), export_id, now=services.clock(), by=by)
     answer = ExportRemoved(export_id=export_id, status="removed" if cancelled is None else "cancelled")
     return Response(answer.model_dump_json(), media_type="application/json")
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
+from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, notes, print_json, results
 from recsaas_assets.commands.mapping_options import given_mapping, mapping_options
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
@@ -93,7 +93,13 @@ def upload_file(
         TenantNotFound, UploadRefused, TooLarge: nothing was stored.
     """
     incoming = IncomingUpload(
-        kind, file, filename=file.name, origin="cli", received_at=datetime.now(UTC), validate_only=validate_only
+        kind,
+        file,
+        filename=file.name,
+        origin="cli",
+        received_at=datetime.now(UTC),
+        validate_only=validate_only,
+        by=command_actor(),
     )
     settings = get_tenant(site.db, tenant).settings
     if mapping is not None:

@@ -9,7 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, print_json, results
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.control_db.uploads import UploadRecord, get_upload, list_uploads
@@ -55,7 +55,7 @@ def withdraw(tenant_id: TenantId, upload_id: str, yes: bool, as_json: bool) -> N
     if not yes:
         rows = get_upload(db, tenant_id, upload_id).rows_accepted
         click.confirm(f"Withdraw {upload_id} of tenant {tenant_id} with {rows:,} rows?", abort=True, err=True)
-    done = withdraw_upload(db, tenant_id, upload_id, now=datetime.now(UTC))
+    done = withdraw_upload(db, tenant_id, upload_id, now=datetime.now(UTC), by=command_actor())
     if as_json:
         print_json({"upload": _document(done.upload), "send_again": list(done.send_again)})
         return

@@ -11,7 +11,7 @@ import click
 import httpx
 import polars as pl
 
-from recsaas_assets.commands.console import Installation, notes, print_json, results
+from recsaas_assets.commands.console import Installation, command_actor, notes, print_json, results
 from recsaas_assets.commands.data.upload import show_report, upload_file
 from recsaas_assets.commands.models.run import run_with_progress
 from recsaas_assets.commands.platform.up import SAMPLE, say, show_addresses, stoppable
@@ -105,8 +105,8 @@ def _tenant_with_key(site: Installation, tenant: TenantId) -> str:
         create_tenant(site.db, tenant, name=tenant.value.replace("-", " ").title(), now=now)
     for old in list_api_keys(site.db, tenant):
         if old.name == _KEY_NAME and old.revoked_at is None:
-            revoke_api_key(site.db, tenant, old.id, now=now)
-    _, secret = create_api_key(site.db, tenant, name=_KEY_NAME, scopes=_SCOPES, now=now)
+            revoke_api_key(site.db, tenant, old.id, now=now, by=command_actor())
+    _, secret = create_api_key(site.db, tenant, name=_KEY_NAME, scopes=_SCOPES, now=now, by=command_actor())
     return secret
 
 

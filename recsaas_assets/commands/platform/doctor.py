@@ -22,6 +22,7 @@ from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
 from resources.control_db.rules import unusable_rules
 from resources.control_db.tenants import list_tenants
+from resources.mail.server import MailServer
 from resources.processes.process import private_folder
 from resources.release.store import ReleaseStore
 from resources.storage.lake import Lake, read_bytes, write_bytes
@@ -68,6 +69,7 @@ def _findings() -> Iterator[CheckResult]:
     yield _disk(home)
     yield _private(site.settings)
     yield from _doors(site.settings)
+    yield try_check("mails", lambda: _mails(site.settings), "Check RECSAAS_SMTP_URL and the server; docs/accounts.md.")
     lake = try_check("lake", lambda: _round_trip(site.lake), "Check RECSAAS_LAKE; docs/settings.md has what S3 needs.")
     yield lake
     databases = tuple(database_checks(site))
@@ -152,6 +154,14 @@ def _doors(settings: Settings) -> Iterator[CheckResult]:
             ", ".join(map(str, doors)),
             "Only the service and the Dagster UI should listen; see SECURITY.md for what each process opens.",
         )
+
+
+def _mails(settings: Settings) -> str:
+    """Log in to the mail server, and send nothing."""
+    if not settings.smtp_url:
+        return f"no server is set up (RECSAAS_SMTP_URL): mails are files in {settings.outbox}"
+    found = MailServer.parse(settings.smtp_url).check()
+    return found if settings.public_url else f"{found}; links lead to {settings.site_url} (RECSAAS_PUBLIC_URL)"
 
 
 def _unusable(db: ControlDb) -> Iterator[CheckResult]:

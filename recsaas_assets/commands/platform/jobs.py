@@ -9,7 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
+from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, notes, print_json, results
 from resources.base.errors import NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
@@ -84,11 +84,11 @@ def cancel(tenant_id: TenantId, job_id: str, yes: bool, as_json: bool) -> None:
     job = _job(site, tenant_id, job_id)
     if not yes:
         click.confirm(f"Cancel {job.kind} {job.id} of tenant {tenant_id}?", abort=True, err=True)
-    now = datetime.now(UTC)
+    now, by = datetime.now(UTC), command_actor()
     if job.kind is JobKind.UPLOAD:
-        _told(cancel_upload(TenantStore(site.lake, site.db, tenant_id), job.id, now=now), as_json)
+        _told(cancel_upload(TenantStore(site.lake, site.db, tenant_id), job.id, now=now, by=by), as_json)
     else:
-        _told(cancel_job(site.db, tenant_id, job.kind, job.id, now=now), as_json)
+        _told(cancel_job(site.db, tenant_id, job.kind, job.id, now=now, by=by), as_json)
 
 
 @jobs.command()
@@ -99,7 +99,8 @@ def retry(tenant_id: TenantId, job_id: str, as_json: bool) -> None:
     """Queue JOB of TENANT again, which has failed or was cancelled."""
     site = Installation()
     job = _job(site, tenant_id, job_id)
-    _told(retry_job(site.db, tenant_id, job.kind, job.id, now=datetime.now(UTC)), as_json)
+    now, by = datetime.now(UTC), command_actor()
+    _told(retry_job(site.db, tenant_id, job.kind, job.id, now=now, by=by), as_json)
 
 
 def _job(site: Installation, tenant: TenantId, job_id: str) -> Job:

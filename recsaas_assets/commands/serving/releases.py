@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from datetime import UTC, datetime
 
 import click
 from pydantic import JsonValue
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, print_json, results
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.release.pointer import Pointer, PointerMove
 from resources.release.store import ReleaseStore, ReleaseSummary
+from resources.stores.release_moves import promote as promote_release
+from resources.stores.release_moves import rollback as rollback_release
+from resources.stores.tenant_store import TenantStore
 from resources.webhooks.announcing import announce
 
 
@@ -100,7 +101,9 @@ def show(tenant_id: TenantId, version: str | None, as_json: bool) -> None:
 @json_option
 def promote(tenant_id: TenantId, version: str, reason: str, as_json: bool) -> None:
     """Make VERSION the live release."""
-    pointer = _store(tenant_id).promote(version, now=datetime.now(UTC), actor=_actor(), reason=reason)
+    pointer = promote_release(
+        _tenant_store(tenant_id), version, now=datetime.now(UTC), by=command_actor(), reason=reason
+    )
     _announce(tenant_id, pointer)
     _say(tenant_id, pointer, as_json)
 
@@ -112,25 +115,23 @@ def promote(tenant_id: TenantId, version: str, reason: str, as_json: bool) -> No
 @json_option
 def rollback(tenant_id: TenantId, reason: str, yes: bool, as_json: bool) -> None:
     """Make the release live again that was live before this one."""
-    store = _store(tenant_id)
+    store = _tenant_store(tenant_id)
     if not yes:
-        click.confirm(f"Roll tenant {tenant_id} back from release {store.current()}?", abort=True, err=True)
-    pointer = store.rollback(now=datetime.now(UTC), actor=_actor(), reason=reason)
+        live = ReleaseStore(store.folder).current()
+        click.confirm(f"Roll tenant {tenant_id} back from release {live}?", abort=True, err=True)
+    pointer = rollback_release(store, now=datetime.now(UTC), by=command_actor(), reason=reason)
     _announce(tenant_id, pointer)
     _say(tenant_id, pointer, as_json)
 
 
-def _actor() -> str:
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # a user id without an account, as containers have
-        return f"cli:uid-{os.getuid()}"
+def _tenant_store(tenant: TenantId) -> TenantStore:
+    site = Installation()
+    get_tenant(site.db, tenant)
+    return site.store(tenant)
 
 
 def _store(tenant: TenantId) -> ReleaseStore:
-    site = Installation()
-    get_tenant(site.db, tenant)
-    return ReleaseStore(site.lake.tenant(tenant))
+    return ReleaseStore(_tenant_store(tenant).folder)
 
 
 def _announce(tenant: TenantId, pointer: Pointer) -> None:

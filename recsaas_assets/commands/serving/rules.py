@@ -8,7 +8,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, print_json, results
 from resources.base.tenant import TenantId
 from resources.control_db.rules import add_rule, list_rules, remove_rule, unusable_rules
 from resources.control_db.tenants import get_tenant
@@ -69,7 +69,7 @@ def add(tenant_id: TenantId, kind: str, item_ids: tuple[str, ...], as_json: bool
     db, now = Installation().db, datetime.now(UTC)
     get_tenant(db, tenant_id)
     target = {"item_ids": item_ids or None, **{name: fields.pop(name) for name in ("category", "brand", "tag")}}
-    rule = add_rule(db, tenant_id, draft_of({"kind": kind, "target": target, **fields}), now=now)
+    rule = add_rule(db, tenant_id, draft_of({"kind": kind, "target": target, **fields}), now=now, by=command_actor())
     if as_json:
         print_json({"tenant": str(tenant_id), "rule": _document(rule, now)})
     else:
@@ -86,7 +86,7 @@ def remove(tenant_id: TenantId, rule_id: str, as_json: bool) -> None:
     """Remove the rule RULE of TENANT."""
     db = Installation().db
     get_tenant(db, tenant_id)
-    gone = remove_rule(db, tenant_id, rule_id)
+    gone = remove_rule(db, tenant_id, rule_id, now=datetime.now(UTC), by=command_actor())
     if as_json:
         print_json({"tenant": str(tenant_id), "removed": rule_id})
     elif gone is None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, print_json, results
 from recsaas_assets.commands.tenants.tenant_key import key
 from recsaas_assets.commands.tenants.tenant_mapping import mapping
 from resources.access.scopes import SCOPES
@@ -43,7 +43,7 @@ def create(tenant_id: TenantId, name: str | None, as_json: bool) -> None:
     """Create a tenant and an API key for it. The key is shown once."""
     site, now = Installation(), datetime.now(UTC)
     made = create_tenant(site.db, tenant_id, name=name or str(tenant_id), now=now)
-    _, secret = create_api_key(site.db, tenant_id, name="first key", scopes=SCOPES, now=now)
+    _, secret = create_api_key(site.db, tenant_id, name="first key", scopes=SCOPES, now=now, by=command_actor())
     for kind in Kind:
         folder = local_path(site.lake.landing(tenant_id, kind.value))
         if folder is not None:  # an object store has no folders
@@ -118,7 +118,9 @@ def settings(tenant_id: TenantId, wanted: tuple[str, ...], unwanted: tuple[str, 
     """
     db = Installation().db
     changes = {name: _value(text) for name, text in map(_assignment, wanted)} | dict.fromkeys(unwanted)
-    current = change_settings(db, tenant_id, changes) if changes else get_tenant(db, tenant_id)
+    current = get_tenant(db, tenant_id)
+    if changes:
+        current = change_settings(db, tenant_id, changes, now=datetime.now(UTC), by=command_actor())
     fields = current.settings.model_dump(mode="json")
     if as_json:
         unusable = {each.name: each.reason for each in current.unusable_settings}

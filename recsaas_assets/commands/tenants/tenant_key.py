@@ -8,7 +8,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, notes, print_json, results
+from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, notes, print_json, results
 from resources.access.scopes import PLATFORM, SCOPES
 from resources.base.tenant import TenantId
 from resources.control_db.api_keys import ApiKey, create_api_key, list_api_keys, revoke_api_key
@@ -46,7 +46,8 @@ def key() -> None:
 @json_option
 def create(tenant_id: TenantId, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
     """Make an API key for TENANT that may do only what its scopes say. The key is shown once."""
-    made, secret = create_api_key(Installation().db, tenant_id, name=name, scopes=scopes, now=datetime.now(UTC))
+    db, by = Installation().db, command_actor()
+    made, secret = create_api_key(db, tenant_id, name=name, scopes=scopes, now=datetime.now(UTC), by=by)
     if as_json:
         print_json({"tenant": str(tenant_id), "id": made.id, "name": name, "scopes": scopes, "api_key": secret})
     else:
@@ -83,7 +84,7 @@ def revoke(tenant_id: TenantId, key_id: str, yes: bool, as_json: bool) -> None:
     name = f" ({known[key_id].name})" if key_id in known else ""
     if not yes:
         click.confirm(f"Revoke key {key_id}{name} of tenant {tenant_id}? This cannot be undone.", abort=True, err=True)
-    revoked = revoke_api_key(db, tenant_id, key_id, now=datetime.now(UTC))
+    revoked = revoke_api_key(db, tenant_id, key_id, now=datetime.now(UTC), by=command_actor())
     if as_json:
         print_json({"tenant": str(tenant_id), **_fields(revoked)})
     else:

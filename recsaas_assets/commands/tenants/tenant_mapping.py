@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
+from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, print_json, results
 from recsaas_assets.commands.mapping_options import given_mapping, mapping_options
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
@@ -52,7 +53,8 @@ def set_(tenant_id: TenantId, kind: str, as_json: bool, **options: Any) -> None:
     if given is None:
         raise click.UsageError("Say what to set, such as --map HEADER=COLUMN; `clear` forgets all of it.")
     checked = mapping_of(wanted, given)
-    _tell(tenant_id, wanted, set_mapping(db, tenant_id, wanted, checked), as_json)
+    now, by = datetime.now(UTC), command_actor()
+    _tell(tenant_id, wanted, set_mapping(db, tenant_id, wanted, checked, now=now, by=by), as_json)
 
 
 @mapping.command()
@@ -61,7 +63,8 @@ def set_(tenant_id: TenantId, kind: str, as_json: bool, **options: Any) -> None:
 @json_option
 def clear(tenant_id: TenantId, kind: str, as_json: bool) -> None:
     """Forget how files of KIND of TENANT are read. Names of interactions stay."""
-    _tell(tenant_id, Kind(kind), clear_mapping(Installation().db, tenant_id, Kind(kind)), as_json)
+    now, by = datetime.now(UTC), command_actor()
+    _tell(tenant_id, Kind(kind), clear_mapping(Installation().db, tenant_id, Kind(kind), now=now, by=by), as_json)
 
 
 @mapping.command()

@@ -9,7 +9,16 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from recsaas_assets.commands.console import SHOP_ID, TENANT, Installation, json_option, notes, print_json, results
+from recsaas_assets.commands.console import (
+    SHOP_ID,
+    TENANT,
+    Installation,
+    command_actor,
+    json_option,
+    notes,
+    print_json,
+    results,
+)
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.erasure.certificate import nothing_erased
@@ -32,7 +41,7 @@ def export(tenant_id: TenantId, user_id: str, out: Path | None, as_json: bool) -
     """Show everything that is stored about USER; --json and --out have every row."""
     site = Installation()
     get_tenant(site.db, tenant_id)
-    found = export_user(site.store(tenant_id), site.decisions, user_id, now=datetime.now(UTC))
+    found = export_user(site.store(tenant_id), site.decisions, user_id, now=datetime.now(UTC), by=command_actor())
     if out is not None:
         out.write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
         notes.print(f"Wrote {out}.")
@@ -59,7 +68,7 @@ def erase(tenant_id: TenantId, user_id: str, yes: bool, as_json: bool) -> None:
     get_tenant(site.db, tenant_id)
     if not yes:
         click.confirm(f"Erase user {user_id} of tenant {tenant_id}? This cannot be undone.", abort=True, err=True)
-    asked = request_erasure(site.db, tenant_id, user_id, datetime.now(UTC))
+    asked = request_erasure(site.db, tenant_id, user_id, datetime.now(UTC), by=command_actor())
     eraser = UserEraser(site.lake, site.db, site.decisions, lambda: datetime.now(UTC), site.settings.home, 60.0)
     certificate = erase_now(eraser, asked)
     if not certificate.found:

@@ -12,6 +12,7 @@ from recsaas_assets.defs.common.partitions import AssetOptions, tenants_partitio
 from recsaas_assets.defs.data.raw import raw_interactions, raw_items, raw_users
 from recsaas_assets.defs.models.training import evaluation, lightgcn_model, training_set
 from recsaas_assets.features.dbt_runner import read_build
+from resources.access.actor import run_actor
 from resources.base.code_version import code_version
 from resources.control_db.uploads import list_uploads
 from resources.dagster_resources import TenantRunResource
@@ -89,6 +90,7 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     from recsaas_assets.release.releasing import manifest_draft
     from resources.release.manifest import IndexInfo
     from resources.release.store import ReleaseStore, new_version
+    from resources.stores.release_moves import promote
 
     tenant_run.stage("release")
     store, now = ReleaseStore(tenant_run.lake), datetime.now(UTC)
@@ -102,7 +104,7 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     manifest = store.write(new_version(now, secrets.token_hex(4)), contents, draft)
     goes_live = candidate.verdict.outcome != "hold" and tenant_run.auto_deploy
     if goes_live:
-        store.promote(manifest.version, now=now, actor=f"run {tenant_run.run_id}")
+        promote(tenant_run.store, manifest.version, now=now, by=run_actor(tenant_run.run_id))
     tenant_run.note_release(manifest.version, live=goes_live, reasons=candidate.verdict.reasons)
     mark_retrained(tenant_run.db, tenant_run.tenant_id, tenant_run.run_id)
     return MaterializeResult(

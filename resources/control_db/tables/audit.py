@@ -21,6 +21,9 @@ class AuditRow(Base):
     __table_args__ = (
         UniqueConstraint("chain", "number"),
         Index("ix_audit_log_time", "chain", "at"),
+        Index("ix_audit_log_action", "chain", "action", "number"),
+        Index("ix_audit_log_actor", "chain", "actor_id", "number"),
+        Index("ix_audit_log_object", "chain", "object_id", "number"),
         {"sqlite_autoincrement": True},
     )
     seq: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
@@ -45,9 +48,49 @@ class AuditRow(Base):
 
 
 class AuditHeadRow(Base):
-    """The newest entry of a chain. Whoever writes the next one holds this row until the transaction ends."""
+    """Both ends of a chain. Whoever writes the next entry holds this row until the transaction ends.
+
+    `number` and `hash` are of the newest entry. `removed_until` is the number of the newest entry that was removed
+    because of its age, 0 where none was, and `removed_hash` its hash, which the oldest one that is kept goes on from.
+    `subject_key` (hex) is the key of the hashes that stand in the chain for ids of shoppers.
+    """
 
     __tablename__ = "audit_heads"
     chain: Mapped[str] = mapped_column(String(64), primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger)
     hash: Mapped[str] = mapped_column(String(64))
+    removed_until: Mapped[int] = mapped_column(BigInteger)
+    removed_hash: Mapped[str] = mapped_column(String(64))
+    subject_key: Mapped[str] = mapped_column(String(64))
+
+
+class ActingRow(Base):
+    """One time that somebody of the office acted for a tenant; it ends at `ends_at`, or before that at `ended_at`.
+
+    `acting_for` is the e-mail of the member, or the tenant's id where no member was named.
+    """
+
+    __tablename__ = "acting"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(String(64), index=True)
+    actor_kind: Mapped[str] = mapped_column(String(16))
+    actor_id: Mapped[str] = mapped_column(String(80), index=True)
+    actor_name: Mapped[str] = mapped_column(String(254))
+    acting_for: Mapped[str] = mapped_column(String(254))
+    role: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text)
+    ticket: Mapped[str | None] = mapped_column(String(80))
+    writes: Mapped[bool]
+    began_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AuditChoreRow(Base):
+    """When a daily work on the audit log was last begun: whoever sets the day does it, all others find it done."""
+
+    __tablename__ = "audit_chores"
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    day: Mapped[str] = mapped_column(String(10))
+    claimed_until: Mapped[datetime] = mapped_column(UtcDateTime)
+    done: Mapped[bool]

@@ -34,6 +34,21 @@ class SessionRow(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class UnfinishedLoginRow(Base):
+    """One log-in that waits for its second step: the code of a second factor, or the way back from the SSO provider.
+
+    Only the hash of what stands in the browser's cookie is stored; the row goes with the second step.
+    """
+
+    __tablename__ = "unfinished_logins"
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+    failures: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
 class RefreshTokenRow(Base):
     """One refresh token. Those that followed from one log-in are a family, and end together."""
 

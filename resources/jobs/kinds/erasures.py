@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 
+from resources.access.actor import SYSTEM, Actor
+from resources.audit.entries import Change, record
+from resources.audit.subjects import subject_of
 from resources.base.errors import TenantNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -67,7 +70,7 @@ def user_digest(erasure_id: str, user_id: str) -> str:
     return hmac.new(erasure_id.encode(), user_id.encode(), hashlib.sha256).hexdigest()
 
 
-def request_erasure(db: ControlDb, tenant: TenantId, user_id: str, now: datetime) -> Erasure:
+def request_erasure(db: ControlDb, tenant: TenantId, user_id: str, now: datetime, *, by: Actor = SYSTEM) -> Erasure:
     """Store the request and remove the user's events, in one transaction; a request that waits already is returned.
 
     An export that is being written may have the user in it already: with a new request it is begun anew.
@@ -96,6 +99,9 @@ def request_erasure(db: ControlDb, tenant: TenantId, user_id: str, now: datetime
             )
             row = store.insert_job(session, job)
             store.begin_anew(session, tenant, JobKind.EXPORT)
+            subject = subject_of(session, tenant, user_id)
+            asked = Change(action="erasure.ask", object_kind="user", object_id=subject, after={"erasure": erasure_id})
+            record(session, by, asked, tenant=tenant, now=now)
         row.result = {**row.result, "events": row.result.get("events", 0) + gone}
         session.flush()
         return Erasure.of(store.record_of(row))
@@ -144,6 +150,8 @@ def complete_erasure(db: ControlDb, erasure: Erasure, certificate: Mapping[str, 
         row = session.get_one(JobRow, (erasure.tenant.value, erasure.id))
         row.progress = 1.0
         store.end_row(row, Outcome(status=JobStatus.DONE, result=certificate), now=now)
+        done = Change(action="erasure.done", object_kind="erasure", object_id=erasure.id)
+        record(session, SYSTEM, done, tenant=erasure.tenant, now=now)
 
 
 def get_erasure(db: ControlDb, tenant: TenantId, erasure_id: str) -> Erasure:

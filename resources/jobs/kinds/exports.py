@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from resources.access.actor import SYSTEM, Actor
+from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, RecsaasError
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -109,7 +111,13 @@ class RecommendationExport:
 
 
 def add_export(
-    db: ControlDb, tenant: TenantId, request: ExportRequest, *, now: datetime, key: WriteKey | None = None
+    db: ControlDb,
+    tenant: TenantId,
+    request: ExportRequest,
+    *,
+    now: datetime,
+    key: WriteKey | None = None,
+    by: Actor = SYSTEM,
 ) -> RecommendationExport:
     """Queue an export; with a key that came before, return the export that it made.
 
@@ -125,7 +133,7 @@ def add_export(
         created_at=now,
         updated_at=now,
     )
-    return RecommendationExport.of(store.add_job(db, job, refused=_one_at_a_time, key=key))
+    return RecommendationExport.of(store.add_job(db, job, refused=_one_at_a_time, key=key, by=by))
 
 
 def get_export(db: ControlDb, tenant: TenantId, export_id: str) -> RecommendationExport:
@@ -151,6 +159,24 @@ def note_file_gone(db: ControlDb, tenant: TenantId, export_id: str, *, code: str
         row = store.row_to_change(session, tenant, export_id)
         if row is not None and row.kind == JobKind.EXPORT:
             row.result, row.error = {**row.result, "bytes": None}, {"code": code, "message": message}
+
+
+def forget_export(db: ControlDb, export: RecommendationExport, *, now: datetime, by: Actor) -> None:
+    """Remove a finished export; an unfinished one stays."""
+    with db.write() as session:
+        if store.forget_row(session, export.tenant, export.id):
+            before = {"status": export.status, "bytes": export.figures.bytes}
+            removed = Change(
+                action="recommendation_export.remove", object_kind="job", object_id=export.id, before=before
+            )
+            record(session, by, removed, tenant=export.tenant, now=now)
+
+
+def record_download(db: ControlDb, export: RecommendationExport, *, now: datetime, by: Actor) -> None:
+    """Record that the file of an export, which names every user, is read."""
+    read = Change(action="recommendation_export.read", object_kind="job", object_id=export.id)
+    with db.write() as session:
+        record(session, by, read, tenant=export.tenant, now=now)
 
 
 def _one_at_a_time(unfinished: Job, _count: int) -> RecsaasError:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
+from resources.access.actor import SYSTEM, Actor
 from resources.base.errors import Conflict, FieldProblem, RecsaasError
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -102,6 +103,7 @@ def add_training_job(
     estimated_seconds: float,
     now: datetime,
     key: WriteKey | None = None,
+    by: Actor = SYSTEM,
 ) -> TrainingJob:
     """Queue a job; with a key that came before, return the job that it made.
 
@@ -125,7 +127,7 @@ def add_training_job(
         created_at=now,
         updated_at=now,
     )
-    return TrainingJob.of(store.add_job(db, job, refused=_one_at_a_time, key=key))
+    return TrainingJob.of(store.add_job(db, job, refused=_one_at_a_time, key=key, by=by))
 
 
 def get_training_job(db: ControlDb, tenant: TenantId, job_id: str) -> TrainingJob:
@@ -164,14 +166,14 @@ def begin_training_job(db: ControlDb, tenant: TenantId, job_id: str, *, run_id: 
         return TrainingJob.of(store.record_of(row))
 
 
-def ask_to_cancel(db: ControlDb, tenant: TenantId, job_id: str, *, now: datetime) -> TrainingJob:
+def ask_to_cancel(db: ControlDb, tenant: TenantId, job_id: str, *, now: datetime, by: Actor = SYSTEM) -> TrainingJob:
     """End a queued job at once, and ask a running one to stop. Cancelling again changes nothing.
 
     Raises:
         TrainingJobNotFound: the tenant has no such job.
         Conflict: it has completed or failed already.
     """
-    return TrainingJob.of(store.cancel_job(db, tenant, JobKind.TRAINING, job_id, now=now))
+    return TrainingJob.of(store.cancel_job(db, tenant, JobKind.TRAINING, job_id, now=now, by=by))
 
 
 def is_cancelled(db: ControlDb, tenant: TenantId, job_id: str) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from resources.access.actor import SYSTEM, Actor
 from resources.base.errors import RecsaasError, TooManyRequests
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -38,7 +39,7 @@ class ReceivedUpload:
     """The input of an upload job: a file of a kind, as it was received.
 
     `source` says how it came, `sha256` is of its bytes, and with `validate_only` nothing is stored. `mapping` came with
-    the file and says how it is read.
+    the file and says how it is read. `by` is who sent it.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class ReceivedUpload:
     validate_only: bool
     bytes_total: int
     mapping: Mapping[str, Any] | None = None
+    by: Actor = SYSTEM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ class UploadJob:
         return cls(
             tenant=job.tenant,
             job_id=job.id,
-            received=ReceivedUpload(**job.input),
+            received=_received(job.input),
             created_at=job.created_at,
             updated_at=job.updated_at,
             status=_status(job),
@@ -129,6 +131,11 @@ def too_many_uploads(unfinished: Job, count: int) -> RecsaasError:
         f"{count} large uploads of tenant {unfinished.tenant} wait to be checked, and no more may. "
         "Send this one again when some of them are done."
     )
+
+
+def _received(given: Mapping[str, Any]) -> ReceivedUpload:
+    by = given.get("by")  # a job of an earlier version does not say
+    return ReceivedUpload(**{**given, "by": SYSTEM if by is None else Actor(**by)})
 
 
 def _status(job: Job) -> UploadJobStatus:

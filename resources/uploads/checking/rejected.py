@@ -9,15 +9,13 @@ from dataclasses import replace
 import polars as pl
 from upath import UPath
 
+from resources.base.spreadsheets import FORMULA, NUMBER
 from resources.storage.lake import scan_parquet
 from resources.uploads.contract.columns import REJECTED_REASON, REJECTED_ROW
 from resources.uploads.parsing.csv_reader import TextBatch
 
-# Spreadsheets run a cell that starts so (OWASP, "CSV Injection"). A number may start with a sign.
-_FORMULA = r"^'*[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
 _ESCAPED_FORMULA = r"^''*[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
 _CHUNK_ROWS = 20_000
-_NUMBER = r"^[+-]?\d+(?:\.\d+)?$"
 
 
 def rejected_csv_chunks(parts: Sequence[UPath]) -> Iterator[bytes]:
@@ -51,5 +49,5 @@ def undo_download(batch: TextBatch) -> TextBatch:
 
 
 def _escape(text: pl.Expr) -> pl.Expr:
-    runs = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
+    runs = text.str.contains(FORMULA) & ~text.str.contains(NUMBER)
     return pl.when(runs).then(pl.lit("'") + text).when(text != "").then(text)

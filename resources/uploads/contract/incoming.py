@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from resources.access.actor import SYSTEM, Actor
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import Kind
 from resources.uploads.contract.limits import DEFAULT_LIMITS, UploadLimits
@@ -19,7 +20,7 @@ class IncomingUpload:
     """A file that is to be checked and, unless `validate_only`, stored.
 
     `received_at` is when it was acknowledged: what came by API since is later. `sha256` is the checksum of the content,
-    in hex, where it is known already.
+    in hex, where it is known already. `by` is who sent it.
     """
 
     kind: Kind
@@ -29,6 +30,7 @@ class IncomingUpload:
     received_at: datetime
     sha256: str | None = None
     validate_only: bool = False
+    by: Actor = SYSTEM
 
 
 @dataclass(frozen=True, slots=True)

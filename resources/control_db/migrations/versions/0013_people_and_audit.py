@@ -210,6 +210,9 @@ def _audit() -> None:
         sa.Column("chain", sa.String(length=64), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("removed_until", sa.BigInteger(), nullable=False),
+        sa.Column("removed_hash", sa.String(length=64), nullable=False),
+        sa.Column("subject_key", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("chain"),
     )
     op.create_table(
@@ -238,10 +241,46 @@ def _audit() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_audit_log_time", "audit_log", ["chain", "at"], unique=False)
+    for column in ("action", "actor_id", "object_id"):
+        name = f"ix_audit_log_{column.removesuffix('_id')}"
+        op.create_index(name, "audit_log", ["chain", column, "number"], unique=False)
+    op.create_table(
+        "audit_chores",
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("claimed_until", UtcDateTime(timezone=True), nullable=False),
+        sa.Column("done", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    _acting()
+
+
+def _acting() -> None:
+    op.create_table(
+        "acting",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.Column("actor_kind", sa.String(length=16), nullable=False),
+        sa.Column("actor_id", sa.String(length=80), nullable=False),
+        sa.Column("actor_name", sa.String(length=254), nullable=False),
+        sa.Column("acting_for", sa.String(length=254), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("ticket", sa.String(length=80), nullable=True),
+        sa.Column("writes", sa.Boolean(), nullable=False),
+        sa.Column("began_at", UtcDateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", UtcDateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", UtcDateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_acting_actor_id"), "acting", ["actor_id"], unique=False)
+    op.create_index(op.f("ix_acting_tenant_id"), "acting", ["tenant_id"], unique=False)
 
 
 def downgrade() -> None:
     for table in (
+        "acting",
+        "audit_chores",
         "audit_log",
         "audit_heads",
         "signing_keys",

@@ -57,7 +57,7 @@ def test_a_job_is_queued_with_what_it_asks_for(client: Client, blue: Shop, url: 
 
 
 def test_without_a_body_the_tenant_s_settings_hold(client: Client, blue: Shop) -> None:
-    change_settings(blue.db, blue.tenant, {"training.model_type": "two_tower"})
+    change_settings(blue.db, blue.tenant, {"training.model_type": "two_tower"}, now=NOW)
     asked = get_training_job(blue.db, blue.tenant, queued(client, blue)).request
     assert (asked.model_type, asked.mode, asked.auto_deploy, asked.hyperparameters) == ("two_tower", None, True, {})
 

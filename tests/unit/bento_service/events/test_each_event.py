@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -73,7 +74,7 @@ def test_a_retry_with_its_key_stores_what_was_wrong_before_and_nothing_twice(cli
     again = send(client, blue, body, **key).json()
     assert (first["tracked"], again["tracked"], again["duplicates"]) == (2, 0, 2)
     assert [each["interaction_id"] for each in first["events"]] == [each["interaction_id"] for each in again["events"]]
-    change_settings(blue.db, blue.tenant, {"interaction_types": {"stroked": "click"}})
+    change_settings(blue.db, blue.tenant, {"interaction_types": {"stroked": "click"}}, now=datetime.now(UTC))
     mended = send(client, blue, body, **key).json()
     assert (mended["tracked"], mended["duplicates"], mended["rejected"]) == (1, 2, 0)
     other = send(client, blue, [{**EVENT, "item_id": "b2"}, *body[1:]], **key)

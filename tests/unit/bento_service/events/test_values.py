@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -67,7 +68,7 @@ def test_an_item_is_read_as_a_row_of_a_file(client: Client, blue: Shop) -> None:
 
 
 def test_an_event_of_an_ignored_type_is_answered_and_not_stored(client: Client, blue: Shop) -> None:
-    change_settings(blue.db, blue.tenant, {"interaction_types": {"remove_from_cart": "ignore"}})
+    change_settings(blue.db, blue.tenant, {"interaction_types": {"remove_from_cart": "ignore"}}, now=datetime.now(UTC))
     removed = {**EVENT, "interaction_type": "Remove From Cart"}
     assert send(client, blue, removed).json()["status"] == "ignored"
     both, key = {"events": [removed, EVENT]}, {"Idempotency-Key": "k1"}

@@ -13,7 +13,8 @@ import bento_service
 from bento_service import api
 from bento_service.api.auth import bearer
 from bento_service.http.costs import COSTS, cost_of
-from bento_service.middleware import WITH_KEY
+from bento_service.middleware import OPEN, WITH_KEY
+from bento_service.middleware import needs_key as needs_key_by_path
 
 # A file of a form is parsed as it comes in, upload by upload; the others hold limiters of their own.
 MAY_USE_THREADS = {
@@ -55,8 +56,8 @@ def test_every_cost_is_of_a_route() -> None:
 
 def test_who_needs_a_key_is_told_by_the_path() -> None:
     by_path = {route.path: needs_key(route) for route in routes() if route.path != "/health"}
-    wrong = [path for path, keyed in by_path.items() if keyed != path.startswith(WITH_KEY)]
-    assert not wrong, "routes with a key begin as bento_service.middleware.WITH_KEY says, and others do not"
+    wrong = [path for path, keyed in by_path.items() if keyed != needs_key_by_path(path)]
+    assert not wrong, f"routes with a key begin as bento_service.middleware says: {WITH_KEY}, without {OPEN}"
 
 
 def test_a_route_with_a_key_blocks_in_a_lane_of_its_own() -> None:

@@ -116,7 +116,7 @@ def test_a_dislike_of_a_new_user_speaks_against_the_item(client: Client, blue: S
 
 def test_types_of_recent_events_are_in_the_words_of_the_tenant(client: Client, db: ControlDb, blue: Shop) -> None:
     blue.release(suffix="00000002", cold_start=True)
-    change_settings(db, blue.tenant, {"interaction_types": {"Thumbs_Down": "dislike"}})
+    change_settings(db, blue.tenant, {"interaction_types": {"Thumbs_Down": "dislike"}}, now=NOW)
 
     def recent(kind: str) -> Any:
         return ask(client, blue, count=5, recent_events=[{"item_id": "b1", "interaction_type": kind}])

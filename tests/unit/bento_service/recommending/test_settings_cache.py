@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -29,9 +30,9 @@ def test_settings_are_read_again_after_a_while_and_before_anything_is_refused(
         blue, green = shops
         with pytest.raises(InvalidInput):
             await cache.apply(blue, own_name)
-        change_settings(db, blue, {"interaction_types": {"kauf": "purchase"}})
+        change_settings(db, blue, {"interaction_types": {"kauf": "purchase"}}, now=datetime.now(UTC))
         assert await cache.apply(blue, own_name) == "purchase"  # before its time, as it would be refused
-        change_settings(db, blue, {"interaction_types": {"kauf": "view"}})
+        change_settings(db, blue, {"interaction_types": {"kauf": "view"}}, now=datetime.now(UTC))
         assert await cache.apply(blue, own_name) == "purchase"
         now = SETTINGS_SECONDS
         assert await cache.apply(blue, own_name) == "view"

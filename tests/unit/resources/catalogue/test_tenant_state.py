@@ -158,7 +158,7 @@ def test_every_change_raises_the_version_of_its_tenant_alone(shop: ItemShop, oth
         lambda: shop.delete("a"),
         lambda: rule(shop, "hide", {"brand": "Acme"}),
         lambda: change_rule(shop.db, shop.tenant, list_rules(shop.db, shop.tenant)[0].id, {"note": "x"}, now=NOW),
-        lambda: remove_rule(shop.db, shop.tenant, list_rules(shop.db, shop.tenant)[0].id),
+        lambda: remove_rule(shop.db, shop.tenant, list_rules(shop.db, shop.tenant)[0].id, now=NOW),
     ):
         added = step()
         seen.append(state_version(shop.db, shop.tenant))
@@ -222,7 +222,7 @@ def test_what_is_no_rule_is_refused(fields: dict[str, Any], field: str) -> None:
 def test_rules_of_another_tenant_are_not_there(shop: ItemShop, other_shop: ItemShop) -> None:
     mine = rule(shop, "hide", {"brand": "Acme"})
     for step in (
-        lambda: remove_rule(shop.db, other_shop.tenant, mine.id),
+        lambda: remove_rule(shop.db, other_shop.tenant, mine.id, now=NOW),
         lambda: change_rule(shop.db, other_shop.tenant, mine.id, {"note": "x"}, now=NOW),
     ):
         with pytest.raises(RuleNotFound):

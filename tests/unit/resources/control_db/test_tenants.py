@@ -58,11 +58,11 @@ def test_a_time_without_offset_is_refused(db: ControlDb) -> None:
 
 def test_settings_change_all_or_none(db: ControlDb, now: datetime) -> None:
     create_tenant(db, BLUE, name="x", now=now)
-    made = change_settings(db, BLUE, {"training.model_type": "two_tower", "rating_max": 5})
+    made = change_settings(db, BLUE, {"training.model_type": "two_tower", "rating_max": 5}, now=now)
     assert made == get_tenant(db, BLUE)
     assert (made.settings.training.model_type, made.settings.rating_max) == ("two_tower", 5)
     with pytest.raises(InvalidInput, match=r"training\.modeltype"):
-        change_settings(db, BLUE, {"rating_max": 7, "training.modeltype": "lightgcn"})
+        change_settings(db, BLUE, {"rating_max": 7, "training.modeltype": "lightgcn"}, now=now)
     assert get_tenant(db, BLUE) == made
     with pytest.raises(TenantNotFound):
-        change_settings(db, GREEN, {"rating_max": 5})
+        change_settings(db, GREEN, {"rating_max": 5}, now=now)

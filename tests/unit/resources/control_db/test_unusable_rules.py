@@ -34,5 +34,5 @@ def test_a_stored_rule_that_is_none_stops_no_other(db: ControlDb, stored: Any) -
     for use in (lambda: get_rule(db, BLUE, "bad"), lambda: change_rule(db, BLUE, "bad", {"note": "x"}, now=NOW)):
         with pytest.raises(RuleNotFound, match="holds nowhere"):
             use()
-    assert remove_rule(db, BLUE, "bad") is None
+    assert remove_rule(db, BLUE, "bad", now=datetime.now(UTC)) is None
     assert unusable_rules(db, BLUE) == ()

@@ -1,0 +1,1 @@
+"""Pages for whoever is not logged in: log-in, sign-up, forgotten passwords, and what links in mails open."""

@@ -1,0 +1,209 @@
+"""What links in mails open. Each shows a page with a button: a program that reads mails uses no link up by a GET."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from pydantic import StringConstraints
+from starlette.responses import Response
+
+from bento_service.dependencies import Services, WithServices
+from bento_service.pages.entry.logging_in import let_in
+from bento_service.pages.forms import Form, filled_in, read_fields
+from bento_service.pages.logged_in import client_of, way_of
+from bento_service.pages.page_route import PageRoute
+from bento_service.pages.render import page
+from bento_service.pages.security import check_address
+from resources.audit.entries import Change, record
+from resources.base.errors import FieldProblem, Forbidden, InvalidInput, LinkNotValid, RecsaasError
+from resources.people.members import hold_member, member_by_id, one_email
+from resources.people.one_time_links import read_link, use_link
+from resources.people.password_reset import ask_for_reset, email_of_reset, reset_password
+from resources.people.passwords import hash_password
+from resources.people.second_factor import required
+from resources.people.verification import verify_address
+from resources.sessions.browser_sessions import App, begin_browser_session
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+_Password = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class AddressForm(Form):
+    """An e-mail address."""
+
+    email: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=320)]
+
+
+class NewPasswordForm(Form):
+    """A new password, twice."""
+
+    password: _Password
+    again: _Password
+
+    def checked(self) -> str:
+        """Return the password.
+
+        Raises:
+            InvalidInput: the two differ.
+        """
+        if self.password != self.again:
+            told = "is not the one above; type it again"
+            raise InvalidInput(f"The second password {told}.", details=(FieldProblem("again", told),))
+        return self.password
+
+
+@router.get("/forgot")
+async def show_forgot(request: Request, services: WithServices) -> Response:
+    """Ask for the address of somebody who forgot the password."""
+    check_address(request)
+    return _forgot(request, services, {}, None, sent=False)
+
+
+@router.post("/forgot")
+async def take_forgot(request: Request, services: WithServices) -> Response:
+    """Mail a link, if the address is known; nobody is told whether it is."""
+    check_address(request)
+    fields = await read_fields(request)
+    try:
+        email = one_email(filled_in(fields, AddressForm).email)
+        await services.threads.writes.run(client_of(request).address, _ask, services, email)
+    except RecsaasError as error:
+        return _forgot(request, services, fields, error, sent=False)
+    return _forgot(request, services, fields, None, sent=True)
+
+
+@router.get("/reset/{token}")
+async def show_reset(request: Request, services: WithServices, token: str) -> Response:
+    """Ask for a new password."""
+    check_address(request)
+    try:
+        email = await services.threads.reads.run(client_of(request).address, _email_of_reset, services, token)
+    except LinkNotValid as error:
+        return _gone(request, error, again="/forgot", button="Have another link sent")
+    return page(request, "entry/reset.html", {"email": email})
+
+
+@router.post("/reset/{token}")
+async def take_reset(request: Request, services: WithServices, token: str) -> Response:
+    """Set the password; whoever was logged in as this person is logged out."""
+    check_address(request)
+    fields = await read_fields(request)
+    address, way = client_of(request).address, way_of(request)
+    try:
+        email = await services.threads.reads.run(address, _email_of_reset, services, token)
+    except LinkNotValid as error:
+        return _gone(request, error, again="/forgot", button="Have another link sent")
+
+    def reset(password: str) -> None:
+        hashed = hash_password(password, email=email)
+        with services.db.write() as session:
+            reset_password(session, token, hashed, way=way, now=services.clock())
+
+    try:
+        await services.threads.passwords.run(address, reset, filled_in(fields, NewPasswordForm).checked())
+    except LinkNotValid as error:
+        return _gone(request, error, again="/forgot", button="Have another link sent")
+    except RecsaasError as error:
+        return page(request, "entry/reset.html", {"email": email}, error=error)
+    done = {"title": "Password set", "text": "Your new password holds. You were logged out everywhere else."}
+    return page(request, "entry/done.html", {**done, "link": "/login", "button": "Log in"})
+
+
+@router.get("/verify/{token}")
+async def show_verify(request: Request, services: WithServices, token: str) -> Response:
+    """Ask to confirm an address."""
+    check_address(request)
+    try:
+        email = await services.threads.reads.run(client_of(request).address, _email_of, services, token)
+    except LinkNotValid as error:
+        return _gone(request, error, again="/account", button="Go to your account")
+    return page(request, "entry/verify.html", {"email": email})
+
+
+@router.post("/verify/{token}")
+async def take_verify(request: Request, services: WithServices, token: str) -> Response:
+    """Note that the address is the person's."""
+    check_address(request)
+    way = way_of(request)
+
+    def verify() -> str:
+        with services.db.write() as session:
+            return verify_address(session, token, way=way, now=services.clock()).email
+
+    try:
+        email = await services.threads.writes.run(client_of(request).address, verify)
+    except LinkNotValid as error:
+        return _gone(request, error, again="/account", button="Go to your account")
+    done = {"title": "Address confirmed", "text": f"{email} is yours.", "link": "/app", "button": "Go to your shops"}
+    return page(request, "entry/done.html", done)
+
+
+@router.get("/login/once/{token}")
+async def show_once(request: Request, services: WithServices, token: str) -> Response:
+    """Ask to log in by a link that was printed."""
+    check_address(request)
+    try:
+        await services.threads.reads.run(client_of(request).address, _once_app, services, token)
+    except LinkNotValid as error:
+        return _gone(request, error, again="/login", button="Log in")
+    return page(request, "entry/once.html")
+
+
+@router.post("/login/once/{token}")
+async def take_once(request: Request, services: WithServices, token: str) -> Response:
+    """Log in, once, into the app that the link is for."""
+    check_address(request)
+    client, now = client_of(request), services.clock()
+
+    def log_in() -> tuple[App, str]:
+        with services.db.write() as session:
+            link = use_link(session, token, "log_in", now)
+            member = hold_member(session, link.member_id)
+            if member.status != "active" or required(member):
+                raise Forbidden("This person logs in with a password and a second factor alone, or is suspended.")
+            member.last_login_at = now
+            change = Change(
+                action="session.begin", object_kind="member", object_id=member.id, after={"by": "one-use link"}
+            )
+            record(session, client.actor(member), change, tenant=None, now=now)
+            app: App = "office" if link.data.get("app") == "office" else "customer"
+            return app, begin_browser_session(session, member, app, client, kept=False, now=now)
+
+    try:
+        app, session_token = await services.threads.writes.run(client.address, log_in)
+    except LinkNotValid as error:
+        return _gone(request, error, again="/login", button="Log in")
+    return await let_in(request, services, app, session_token, kept=False)
+
+
+def _ask(services: Services, email: str) -> None:
+    with services.db.write() as session:
+        ask_for_reset(session, email, site_url=services.settings.site_url, now=services.clock())
+
+
+def _email_of_reset(services: Services, token: str) -> str:
+    with services.db.read() as session:
+        return email_of_reset(session, token, services.clock())
+
+
+def _email_of(services: Services, token: str) -> str:
+    with services.db.read() as session:
+        link = read_link(session, token, "verify", services.clock())
+        return member_by_id(session, link.member_id).email
+
+
+def _once_app(services: Services, token: str) -> None:
+    with services.db.read() as session:
+        read_link(session, token, "log_in", services.clock())
+
+
+def _forgot(
+    request: Request, services: Services, fields: dict[str, str], error: RecsaasError | None, *, sent: bool
+) -> Response:
+    values = {"sent": sent, "mail": bool(services.settings.smtp_url)}
+    return page(request, "entry/forgot.html", values, error=error, fields=fields)
+
+
+def _gone(request: Request, error: LinkNotValid, *, again: str, button: str) -> Response:
+    return page(request, "entry/gone.html", {"link": again, "button": button}, error=error)

@@ -1,0 +1,1 @@
+"""Pages of the back office: its log-in, and where one lands."""

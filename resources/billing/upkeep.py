@@ -1,0 +1,103 @@
+"""What is done for usage again and again, by one process of an installation at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Event
+
+from sqlalchemy import select
+
+from resources.base.tenant import TenantId
+from resources.base.times import Clock
+from resources.billing.prices import PriceList
+from resources.billing.samples import measure_stored, sampled, store_sample
+from resources.billing.statements import Month, make_statement
+from resources.control_db.engine import ControlDb
+from resources.control_db.tables.usage import StatementRow
+from resources.control_db.tenants import list_tenants
+from resources.storage.lake import Lake
+from resources.usage.keeping import end_turn, first_day_by_key, forget_batches, roll_up, take_turn, tenants_to_roll_up
+
+_TURN = "usage"
+_AT_WORK = timedelta(minutes=10)
+_REST = timedelta(hours=1)
+
+
+class TurnLost(Exception):
+    """Another process does it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageUpkeep:
+    """Samples of what is stored, statements of the month before, and the roll-up of old usage.
+
+    Attributes:
+        holder: the name of this process among those that take turns.
+        stop: set when the process ends: the work is left where it is, and taken up by the next one.
+    """
+
+    db: ControlDb
+    lake: Lake
+    prices: PriceList | None
+    clock: Clock
+    holder: str
+    stop: Event
+
+    def run(self) -> bool:
+        """Do what is due, unless another process did it within the hour; tell whether it was done."""
+        try:
+            self._keep_turn()
+            self._sample()
+            self._make_statements()
+            self._roll_up()
+            with self.db.write() as session:
+                end_turn(session, _TURN, self.holder, until=self.clock() + _REST)
+        except TurnLost:
+            return False
+        return True
+
+    def _keep_turn(self) -> None:
+        now = self.clock()
+        with self.db.write() as session:
+            taken = take_turn(session, _TURN, self.holder, until=now + _AT_WORK, now=now)
+        if not taken or self.stop.is_set():
+            raise TurnLost
+
+    def _sample(self) -> None:
+        day = self.clock().date()
+        with self.db.read() as session:
+            done = sampled(session, day)
+        for tenant in list_tenants(self.db):
+            if tenant.id.value not in done:
+                self._keep_turn()
+                amounts = measure_stored(self.lake, tenant.id)
+                with self.db.write() as session:
+                    store_sample(session, tenant.id, day, amounts)
+
+    def _make_statements(self) -> None:
+        month = Month.of(self.clock().date()).before
+        if self.prices is None or not month.is_over(self.clock()):
+            return
+        with self.db.read() as session:
+            done = set(session.scalars(select(StatementRow.tenant_id).where(StatementRow.month == str(month))))
+        for tenant in list_tenants(self.db):
+            if tenant.id.value not in done and Month.of(tenant.created_at.date()) <= month:
+                self._keep_turn()
+                self._make_statement(tenant.id, month, self.prices, self.clock())
+
+    def _make_statement(self, tenant: TenantId, month: Month, prices: PriceList, now: datetime) -> None:
+        with self.db.write() as session:
+            make_statement(session, tenant, month, prices, now=now)
+
+    def _roll_up(self) -> None:
+        now = self.clock()
+        before = first_day_by_key(now.date())
+        with self.db.read() as session:
+            tenants = tenants_to_roll_up(session, before)
+        for tenant in tenants:
+            self._keep_turn()
+            with self.db.write() as session:
+                roll_up(session, tenant, before)
+        with self.db.write() as session:
+            forget_batches(session, now=now)

@@ -1,0 +1,130 @@
+"""The team of a shop, as its admins change it: nobody has power over roles above their own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from resources.access.actor import Actor
+from resources.access.roles import TenantRole
+from resources.audit.entries import Change, record
+from resources.base.errors import Conflict, InvalidInput, NotFound
+from resources.base.tenant import TenantId
+from resources.control_db.tables.people import MemberRow
+from resources.control_db.tables.sessions import RefreshTokenRow
+from resources.control_db.tables.tenants import TenantRow
+from resources.mail.queue import queue_mail
+from resources.people.invites import check_rank
+from resources.people.members import member_by_email, member_by_id, new_member
+from resources.people.memberships import change_role, remove_membership, role_in
+
+
+def give_role(
+    session: Session,
+    tenant: TenantId,
+    member_id: str,
+    role: TenantRole,
+    *,
+    own: TenantRole,
+    by: Actor,
+    now: datetime,
+) -> MemberRow:
+    """Give a member of the shop another role; `own` is the role of whoever does it.
+
+    Raises:
+        NotFound: the shop has no such member.
+        Forbidden: the role, or the member's present one, is above `own`.
+        Conflict: it is the last owner.
+    """
+    check_rank(own, _role(session, tenant, member_id), role)
+    change_role(session, member_id, tenant, role, by=by, now=now)
+    return member_by_id(session, member_id)
+
+
+def remove_from_team(
+    session: Session, tenant: TenantId, member_id: str, *, own: TenantRole, by: Actor, now: datetime
+) -> MemberRow:
+    """Take a member out of the shop: within 5 seconds no token of theirs is taken for it. A mail tells them.
+
+    Raises:
+        NotFound: the shop has no such member.
+        Forbidden: the member's role is above `own`.
+        Conflict: it is the last owner.
+    """
+    check_rank(own, _role(session, tenant, member_id))
+    member = _taken_out(session, tenant, member_id, by=by, now=now)
+    shop = session.get(TenantRow, tenant.value)
+    values = {"email": member.email, "place": tenant.value if shop is None else shop.name, "remover": by.name}
+    queue_mail(session, member.email, "removed", values, tenant=tenant, now=now)
+    return member
+
+
+def leave_team(session: Session, tenant: TenantId, member_id: str, *, by: Actor, now: datetime) -> MemberRow:
+    """Take oneself out of the shop.
+
+    Raises:
+        NotFound: the shop has no such member.
+        Conflict: it is the last owner.
+    """
+    return _taken_out(session, tenant, member_id, by=by, now=now)
+
+
+def pass_ownership(
+    session: Session, tenant: TenantId, owner_id: str, member_id: str, *, by: Actor, now: datetime
+) -> MemberRow:
+    """Make another member of the shop an owner, and its owner an admin; return the new owner.
+
+    Raises:
+        NotFound: the shop has no such member.
+        InvalidInput: it is the owner already.
+        Conflict: the new owner is suspended, and could not do anything.
+    """
+    if owner_id == member_id:
+        raise InvalidInput("You are an owner already; name the member who is to be one.")
+    _role(session, tenant, member_id)
+    member = member_by_id(session, member_id)
+    if member.status != "active":
+        raise Conflict(f"{member.email} is suspended, and cannot be an owner.")
+    change_role(session, member_id, tenant, "owner", by=by, now=now)
+    if role_in(session, owner_id, tenant) == "owner":
+        change_role(session, owner_id, tenant, "admin", by=by, now=now)
+    return member
+
+
+def create_user(
+    session: Session, tenant: TenantId | None, email: str, *, name: str, password_hash: str, by: Actor, now: datetime
+) -> MemberRow:
+    """Make an account with a password that somebody else has chosen; the address counts as not verified.
+
+    The caller lets the person into the shop, or the office, for which the account is made.
+
+    Raises:
+        Conflict: the address has an account: nobody is taken into a shop without being asked.
+        InvalidInput: the name is too long.
+    """
+    if member_by_email(session, email) is not None:
+        raise Conflict(f"{email} has an account already; send an invitation instead.")
+    member = new_member(session, email=email, name=name, password_hash=password_hash, verified=False, now=now)
+    change = Change(action="member.create", object_kind="member", object_id=member.id, after={"email": email})
+    record(session, by, change, tenant=tenant, now=now)
+    return member
+
+
+def _taken_out(session: Session, tenant: TenantId, member_id: str, *, by: Actor, now: datetime) -> MemberRow:
+    remove_membership(session, member_id, tenant, by=by, now=now)
+    held = (
+        RefreshTokenRow.member_id == member_id,
+        RefreshTokenRow.tenant_id == tenant.value,
+        RefreshTokenRow.revoked_at.is_(None),
+    )
+    session.execute(update(RefreshTokenRow).where(*held).values(revoked_at=now))
+    return member_by_id(session, member_id)
+
+
+def _role(session: Session, tenant: TenantId, member_id: str) -> TenantRole:
+    role = role_in(session, member_id, tenant)
+    if role is None:
+        raise NotFound(f"{tenant} has no member {member_id[:60]!r}; list its members to see who there is.")
+    return role

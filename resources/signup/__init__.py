@@ -1,0 +1,1 @@
+"""Signing up: a person makes a shop, and is its owner."""
