@@ -17,7 +17,7 @@ endif
 # Where bytecode is not kept, each of the many processes of a test compiles anew what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo up test test-all unit coverage lint counts format lock clean
+.PHONY: help install demo up test test-all unit coverage sso lint counts format lock clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -61,6 +61,9 @@ coverage: install ## Lines and branches that `make test` runs, in all processes;
 	$(PY) -m coverage run -m pytest $(WORKERS) -m "not long"
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report --sort=cover | sed -n -e '1,12p' -e '$$p'
+
+sso: ## Put the OpenID provider of tests/sso in place, where there is npm; without it, its test is skipped
+	@command -v npm > /dev/null || { echo "There is no npm here: the test with a real OpenID provider will be skipped."; exit 0; }; cd tests/sso && npm ci --ignore-scripts --no-audit --no-fund || echo "npm could not install it: its test will be skipped."
 
 lint: install ## ruff and mypy
 	@$(PY) -m ruff check .

@@ -18,6 +18,8 @@ from bento_service.api.data import data_docs, data_quality, interactions, items,
 from bento_service.api.people import accounts, invites, links, members, office, second_factor
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
 from bento_service.api.site import docs, health, shop, widget
+from bento_service.api.tenancy import exports as tenant_exports
+from bento_service.api.tenancy import stopping, tenants
 from bento_service.dependencies import make_services
 from bento_service.http.cors import ApiCors, origins_of
 from bento_service.http.errors import ErrorBody, install_error_handlers
@@ -43,8 +45,9 @@ from bento_service.schemas.accounts.bodies import (
 )
 from bento_service.schemas.admin.audit import ActingBody, ChainBody
 from bento_service.schemas.admin.plans import OverrideBody, PlanBody, PlanChoice, PlanWish
+from bento_service.schemas.admin.tenants import EraseBody, SuspendBody, TenantBody, TenantPatch
 from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
-from bento_service.schemas.api_keys import ApiKeyBody
+from bento_service.schemas.api_keys import ApiKeyBody, ApiKeyPatch, RotationBody
 from bento_service.schemas.decisions import BatchRequest
 from bento_service.schemas.interactions import TrackRequest
 from bento_service.schemas.items import ItemPatch, ItemsRequest
@@ -88,6 +91,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorBody, "description": "Not ready: see Retry-After"},
 }
 BODIES: tuple[type[BaseModel], ...] = (
+    ApiKeyPatch,
+    RotationBody,
     ItemsRequest,
     ItemPatch,
     RuleBody,
@@ -105,12 +110,20 @@ BODIES: tuple[type[BaseModel], ...] = (
     PlanChoice,
     PlanWish,
     OverrideBody,
+    TenantBody,
+    TenantPatch,
+    SuspendBody,
+    EraseBody,
     SignupBody,
     LoginBody,
     RefreshBody,
     LogoutBody,
     PasswordChangeBody,
     MePatch,
+    PlanBody,
+    PlanChoice,
+    PlanWish,
+    OverrideBody,
     ForgotBody,
     ResetBody,
     VerifyBody,
@@ -151,6 +164,10 @@ _MODULES = (
     users,
     api_keys,
     tenants,
+    stopping,
+    tenant_exports,
+    webhooks,
+    plans,
     usage,
     webhooks,
     plans,
@@ -212,8 +229,8 @@ def create_app(
         addresses=services.addresses,
         routing=Routing(app.state.query, fast_routes(recommendations.router, recommendations.FAST)),
     )
-    if origins := origins_of(settings.cors_origins):  # outermost, so that errors and refusals can be read as well
-        app.add_middleware(ApiCors, origins=origins)
+    # Outermost, so that errors and refusals can be read as well.
+    app.add_middleware(ApiCors, origins=origins_of(settings.cors_origins), bound=services.page_origins.has)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.state.openapi_json = cache(lambda: json.dumps(app.openapi(), ensure_ascii=False).encode())
     return app

@@ -8,8 +8,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from bento_service.access.key_cache import KeyCache
+from bento_service.access.key_worker import KeyWorker
 from bento_service.access.limits import Limits
 from bento_service.access.member_tokens import MemberTokens
+from bento_service.access.page_limit import PageLimit
+from bento_service.access.page_origins import PageOrigins
 from bento_service.access.plan_states import PlanStates
 from bento_service.access.redis import SharedStore
 from bento_service.access.session_cache import SessionCache
@@ -27,7 +30,7 @@ from bento_service.recommending.tenant_states import TenantStates
 from bento_service.scheduling.threads import Threads
 from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
-from bento_service.sso.provider import OpenIdProvider, ProviderSettings
+from bento_service.sso.provider import OpenIdProvider, provider_of
 from bento_service.telemetry.metrics import Metrics
 from bento_service.usage.keeper import UsageKeeper
 from bento_service.usage.metering import Metering
@@ -61,6 +64,7 @@ class Services:
         provider: whom people log in by (SSO); None without one.
         contexts: what answers are made from, for a handler that asks the ranker something else.
         plans: what the plans of tenants allow, and what is used of it.
+        standings: what the plans of tenants allow, and what is used of it.
         usage_keeper: samples, statements and the roll-up of usage, once an hour.
         prices: `None` without a price list.
         usage: counts what requests use, and knows what tenants have used.
@@ -77,6 +81,9 @@ class Services:
     provider: OpenIdProvider | None
     members: MemberTokens
     signing_keys: SigningKeys
+    key_worker: KeyWorker
+    page_limit: PageLimit
+    page_origins: PageOrigins
     tenant_settings: SettingsCache
     releases: ReleaseCache
     contexts: ServingContexts
@@ -121,7 +128,6 @@ def make_services(
 ) -> Services:
     """Make the parts of one process, which share its threads and caches."""
     threads = Threads()
-    sso = ProviderSettings.of(settings)
     signing_keys = SigningKeys(db, days=settings.signing_key_days)
     shared = None
     if settings.redis_url:
@@ -148,7 +154,14 @@ def make_services(
         lake=lake,
         clock=clock,
         event_writer=EventWriter(EventLog(db)),
-        keys=KeyCache(db, threads.keys),
+        sessions=SessionCache(db, threads.keys, clock),
+        provider=provider_of(settings, clock),
+        members=MemberTokens(db, threads.keys, signing_keys, clock),
+        signing_keys=signing_keys,
+        keys=KeyCache(db, threads.keys, now=clock),
+        key_worker=KeyWorker(db, clock),
+        page_limit=PageLimit(settings.page_rate_limit),
+        page_origins=PageOrigins(db, threads.keys, clock),
         sessions=SessionCache(db, threads.keys, clock),
         provider=None if sso is None else OpenIdProvider(sso, clock),
         members=MemberTokens(db, threads.keys, signing_keys, clock),

@@ -126,6 +126,7 @@ class RecsaasService:
             services.job_worker.start()
             services.webhooks.start()
             services.mail_worker.start()
+        services.key_worker.start()
         services.usage.start()
         services.usage_keeper.start()
         self._watch = asyncio.get_running_loop().create_task(services.releases.watch())
@@ -143,6 +144,7 @@ class RecsaasService:
         if self._watch is not None:
             self._watch.cancel()
         if self._services is not None:
+            await asyncio.to_thread(self._services.key_worker.stop)
             await asyncio.to_thread(self._services.decisions.close)
             await asyncio.to_thread(self._services.usage_keeper.stop)
             await asyncio.to_thread(self._services.usage.stop)

@@ -18,6 +18,7 @@ _COMMANDS = {
     "sample": "recsaas_assets.commands.data.sample:sample",
     "tenant": "recsaas_assets.commands.tenants.tenant:tenant",
     "webhook": "recsaas_assets.commands.tenants.webhook:webhook",
+    "usage": "recsaas_assets.commands.tenants.usage:usage",
     "plan": "recsaas_assets.commands.tenants.plan:plan",
     "member": "recsaas_assets.commands.tenants.member:member",
     "office": "recsaas_assets.commands.tenants.office:office",

@@ -25,7 +25,7 @@ from resources.storage.lake import Lake, TenantLake
 from resources.stores.locks import RunLock, run_lock
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TrainingSettings
-from resources.training.runs import note_cost, note_stage
+from resources.training.runs import STOPPED, note_cost, note_end, note_stage
 from resources.webhooks.announcing import announce
 
 PARTITION_TAG = "dagster/partition"
@@ -184,14 +184,25 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
         """Note in the control DB that the run has reached stage `name`.
 
         Raises:
-            DagsterExecutionInterruptedError: the run's training job was cancelled.
+            DagsterExecutionInterruptedError: the run's training job was cancelled, or the tenant is not active.
             Conflict: the run has lost its lock to one on another machine.
         """
         if self._lock is not None:
             self._lock.keep()
+        self._looked_at = -_SECONDS_BETWEEN_LOOKS  # however little time the last stage took
         if self.should_stop():
             self.end_cancelled()
         note_stage(self.db, self._tenant, self._run_id, name, now=datetime.now(UTC))
+
+    def require_active(self) -> None:
+        """Make sure that the tenant may go on, before something of it goes live.
+
+        Raises:
+            DagsterExecutionInterruptedError: it was suspended.
+        """
+        if self._is_suspended():
+            self._stop = True
+            self.end_cancelled()
 
     def _note_cost(self) -> None:
         try:
@@ -200,13 +211,14 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
             _log.warning("cost_not_noted", run_id=self._run_id, kind=type(error).__name__)
 
     def should_stop(self) -> bool:
-        """Whether the run's training job was cancelled; looks once a second at most, so it may be asked often."""
-        job, now = self._job, time.monotonic()
-        if job is None or not self._is_ours(job):
-            return False
+        """Whether the run's training job was cancelled, or the tenant suspended; looks once a second at most, so it may
+        be asked often."""
+        now = time.monotonic()
         if not self._stop and now - self._looked_at >= _SECONDS_BETWEEN_LOOKS:
             self._looked_at = now
-            self._stop = is_cancelled(self.db, self._tenant, job.id)
+            job = self._job
+            cancelled = job is not None and self._is_ours(job) and is_cancelled(self.db, self._tenant, job.id)
+            self._stop = cancelled or self._is_suspended()
         return self._stop
 
     def end_cancelled(self) -> NoReturn:
@@ -215,10 +227,17 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             DagsterExecutionInterruptedError: always.
         """
+        why = "The training job was cancelled."
+        if self._is_suspended():
+            why = STOPPED
+            note_end(self.db, self._tenant, self._run_id, status="cancelled", message=why, now=datetime.now(UTC))
         run = self._instance.get_run_by_id(self._run_id) if self._instance is not None else None
         if self._instance is not None and run is not None:
-            self._instance.report_run_canceling(run, "The training job was cancelled.")
-        raise DagsterExecutionInterruptedError("The training job was cancelled.")
+            self._instance.report_run_canceling(run, why)
+        raise DagsterExecutionInterruptedError(why)
+
+    def _is_suspended(self) -> bool:
+        return self.tenant().status != "active"
 
     def _is_ours(self, job: TrainingJob) -> bool:
         """A run that was executed again from Dagster's UI has the job's tag, and is not the run of the job."""

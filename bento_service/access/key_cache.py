@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import UTC, datetime
 from threading import Lock
 from time import monotonic
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bento_service.http.errors import Busy
 from bento_service.scheduling.threads import Lane
+from resources.base.times import Clock
 from resources.control_db.api_keys import ApiKey, authenticate, hash_secret
 from resources.control_db.engine import ControlDb
 
@@ -21,33 +23,39 @@ KEY_TTL_SECONDS = 3.0
 _LOOK_AGAIN_SECONDS = 2.0
 """From when on a key in use is looked up again beside the answers, so that in steady use none of them waits for it."""
 _MAX_KEYS = 10_000
+_Known = tuple[float, float, ApiKey]
+"""When to look a key up again, until when it is believed, and the key."""
 _log = structlog.get_logger("recsaas.auth")
 
 
 class KeyCache:
     """Keys that were valid moments ago. Only their hashes are held, and no invalid ones, so guessing fills nothing."""
 
-    def __init__(self, db: ControlDb, lane: Lane, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, db: ControlDb, lane: Lane, *, now: Clock | None = None, clock: Callable[[], float] = monotonic
+    ) -> None:
         self._db = db
         self._lane = lane
+        self._now = now or (lambda: datetime.now(UTC))
         self._clock = clock
         # Cheaper than cachetools, and whole in one call of C where several threads read (ADR 17).
-        self._keys: OrderedDict[str, tuple[float, ApiKey]] = OrderedDict()
+        self._keys: OrderedDict[str, _Known] = OrderedDict()
         self._lock = Lock()
         self._looking: dict[str, asyncio.Task[None]] = {}
 
     def fresh(self, secret: str) -> ApiKey | None:
-        """Return a key that was valid at most `KEY_TTL_SECONDS` ago, without asking."""
+        """Return a key that was valid at most `KEY_TTL_SECONDS` ago and is not over since, without asking."""
         hashed = hash_secret(secret)
         found = self._keys.get(hashed)
         if found is None:
             return None
-        age = self._clock() - found[0]
-        if age >= KEY_TTL_SECONDS:
+        look_again_at, until, key = found
+        now = self._clock()
+        if now >= until:
             return None
-        if age >= _LOOK_AGAIN_SECONDS and hashed not in self._looking:
+        if now >= look_again_at and hashed not in self._looking:
             self._looking[hashed] = asyncio.create_task(self._look_again(hashed, secret))
-        return found[1]
+        return key
 
     def knows(self, secret: str) -> bool:
         """Tell whether the key was valid when it was last looked up, however long ago."""
@@ -72,21 +80,28 @@ class KeyCache:
     def look_up(self, secret: str) -> ApiKey | None:
         """Ask the control DB, and remember a valid key."""
         asked_at = self._clock()
-        key = authenticate(self._db, secret)
+        now = self._now()
+        key = authenticate(self._db, secret, now=now)
         hashed = hash_secret(secret)
         with self._lock:
             before = self._keys.pop(hashed, None)
             if key is not None:
-                self._keys[hashed] = (asked_at, key)
+                left = KEY_TTL_SECONDS
+                if key.expires_at is not None:  # never believed beyond its own end
+                    left = min(left, (key.expires_at - now).total_seconds())
+                self._keys[hashed] = (asked_at + _LOOK_AGAIN_SECONDS, asked_at + left, key)
                 while len(self._keys) > _MAX_KEYS:
                     self._keys.popitem(last=False)
         if before is not None:
-            _note_stop(before[1], key)
+            _note_stop(before[2], key, now)
         return key
 
 
-def _note_stop(before: ApiKey, now: ApiKey | None) -> None:
+def _note_stop(before: ApiKey, found: ApiKey | None, now: datetime) -> None:
     """Log that a key in use works no more, whoever stopped it and by which way."""
-    status = "revoked" if now is None else now.tenant_status
+    if found is None:
+        status: str = "expired" if before.status_at(now) == "expired" else "revoked"
+    else:
+        status = found.tenant_status
     if status not in ("active", before.tenant_status):
         _log.warning("key_stopped", tenant=before.tenant.value, key=before.id, tenant_status=status)

@@ -329,7 +329,10 @@ class Limits:
             raise
 
     async def _admit(self, state: dict[str, Any], cost: int) -> Sequence[tuple[bytes, bytes]]:
-        """Return the headers that say how much more may be asked, none where there is no limit."""
+        """Return the headers that say how much more may be asked, none where there is no limit.
+
+        What pages send is counted for their key, apart from what the tenant's servers send (`page_limit.py`).
+        """
         tenant: str = state["tenant"]
         allowances = []
         if self._keys is not None:
@@ -337,10 +340,10 @@ class Limits:
         plan: PlanState | None = state.get("plan")
         if plan is not None and plan.rate is not None:
             self._company.has(tenant)
-            allowances.append(await self._plans.of(plan.rate).take(tenant, cost))
+            allowances.append(await self._plans.of(plan.rate).take(state.get("counted_as", tenant), cost))
         elif self._tenants is not None:
             strict = self._company.has(tenant) or self._enforced
-            allowances.append(await self._tenants.take(tenant, cost, strict=strict))
+            allowances.append(await self._tenants.take(state.get("counted_as", tenant), cost, strict=strict))
         return min(allowances, key=lambda each: each.remaining).headers if allowances else ()
 
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
-from bento_service.api.credentials import count_request, credential_of, looked_up_key, standing_of_bearer
+from bento_service.access.key_bindings import SANDBOX_HEADER, check_bindings, check_sandbox
+from bento_service.api.credentials import credential_of, looked_up_key, standing_of_bearer
+from bento_service.http.costs import cost_of
 from bento_service.http.json_body import media_type
 from bento_service.http.query import QueryNames
 from resources.access.actor import Actor, ActorKind
@@ -17,6 +19,7 @@ from resources.access.roles import OFFICE_PERMISSIONS, OfficePermission
 from resources.access.scopes import PLATFORM, permissions_of
 from resources.base.errors import Forbidden, SecondFactorMissing
 from resources.base.tenant import TenantId
+from resources.control_db.tenants import stopped_words
 from resources.sessions.access_tokens import looks_like_a_token
 from resources.sessions.standing import Standing
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 FILES = "uploads:write"
 """The scope of whatever sends a file or shows what became of one: jobs, reports and rejected rows."""
+_READING = ("GET", "HEAD")
+_ANSWERS = "recommendations:read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class Principal:
         key_id: of the key; of a member their id.
         kind, name: as `resources.access.actor.Actor` has them.
         acting_for, reason: where somebody of the office acts for the tenant: for whom, and why.
+        sandbox: whether nothing that it sends may be stored or change an answer.
     """
 
     tenant: TenantId
@@ -45,6 +51,7 @@ class Principal:
     name: str = ""
     acting_for: str | None = None
     reason: str | None = None
+    sandbox: bool = False
 
     def actor(self, request: Request) -> Actor:
         """Return who changes something by this request, for the audit log."""
@@ -135,41 +142,62 @@ async def authenticated(request: Request, services: Services) -> Principal:
 
     Raises:
         Unauthenticated: no credential, or one that is not valid.
-        Forbidden: the tenant is suspended.
+        Forbidden: the tenant is suspended, or the key is bound to other addresses or pages.
         RateLimited, Busy: the tenant, the key, or an address without a valid key asks too much.
     """
     secret = credential_of(request)
     if looks_like_a_token(secret):
         return await _member_of_shop(request, services, secret)
     key = services.keys.fresh(secret) or await looked_up_key(request, services, secret)
+    if key.bound:  # before the tenant is named: a refused stranger costs the tenant nothing
+        check_bindings(key, request.scope, services.addresses)
     state = request.scope["state"]
     tenant = state["tenant"] = key.tenant.value
     state["key_id"] = key.id
-    await count_request(request, services, tenant)
+    standing = services.plans.fresh(tenant) or await services.plans.find(tenant)
+    if standing.limited:
+        state["plan"] = standing
+    method, route = request.scope["method"], request.scope["route"].path_format
+    services.key_worker.note(key.id, method, route)
+    if key.kind == "browser":
+        services.page_limit.count(state, services.addresses.of(request.scope))
+    await services.limits.count(state, cost_of(method, route))
+    if key.kind == "sandbox":
+        state["rate_limit"] = [*state["rate_limit"], SANDBOX_HEADER]
     if key.tenant_status != "active":
-        raise Forbidden(f"Tenant {key.tenant} is {key.tenant_status}. Ask the operator of this service to resume it.")
+        raise Forbidden(await services.threads.keys.run(tenant, stopped_words, services.db, key.tenant))
+    if standing.calls is not None:
+        await services.plans.count_call(state, method, route)
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
     await services.turns.take(tenant)
-    return Principal(tenant=key.tenant, scopes=permissions_of(key.scopes), key_id=key.id, name=key.name)
+    return Principal(
+        tenant=key.tenant,
+        scopes=permissions_of(key.scopes),
+        key_id=key.id,
+        name=key.name,
+        sandbox=key.kind == "sandbox",
+    )
 
 
 async def _member_of_shop(request: Request, services: Services, token: str) -> Principal:
     """Return who is asking by an access token, for a shop; as `authenticated`."""
-    return _in_shop(await standing_of_bearer(request, services, token))
+    return await _in_shop(request, services, await standing_of_bearer(request, services, token))
 
 
-def _in_shop(standing: Standing) -> Principal:
+async def _in_shop(request: Request, services: Services, standing: Standing) -> Principal:
+    """Return what somebody who has logged in may do in the shop; where it is suspended, look and no more."""
     if standing.tenant is None:
         raise Forbidden("You belong to no shop. Sign one up, or have an owner of a shop invite you.")
+    permissions, tenant = standing.permissions, standing.tenant
     if standing.tenant_status != "active":
-        raise Forbidden(
-            f"Tenant {standing.tenant} is {standing.tenant_status}. Ask the operator of this service to resume it."
-        )
+        if standing.tenant_status != "suspended" or request.scope["method"] not in _READING:
+            raise Forbidden(await services.threads.keys.run(tenant.value, stopped_words, services.db, tenant))
+        permissions -= {_ANSWERS}  # nobody is answered
     acting = standing.acting
     return Principal(
-        tenant=standing.tenant,
-        scopes=standing.permissions,
+        tenant=tenant,
+        scopes=permissions,
         key_id=standing.member_id,
         kind="member" if acting is None else "office",
         name=standing.email,
@@ -187,6 +215,8 @@ async def allowed(request: Request, services: Services, *scopes: str) -> Princip
     """
     principal = await authenticated(request, services)
     _check_scopes(principal, *scopes)
+    if principal.sandbox:
+        check_sandbox(request.scope)
     names: QueryNames = request.app.state.query
     names.check(request)
     return principal
@@ -288,13 +318,15 @@ def require_office_or_shop(
             if permission in standing.office_permissions:
                 found: OfficePrincipal | Principal = _of_office_role(standing, services, permission)
             else:
-                found = _in_shop(standing)
+                found = await _in_shop(request, services, standing)
         else:
             found = await authenticated(request, services)
             if PLATFORM in found.scopes:
                 found = OfficePrincipal(found.key_id, found.name, frozenset(OFFICE_PERMISSIONS), kind="key")
         if isinstance(found, Principal):
             _check_scopes(found, scope)
+            if found.sandbox:
+                check_sandbox(request.scope)
         names: QueryNames = request.app.state.query
         names.check(request)
         return found

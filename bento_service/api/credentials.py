@@ -45,36 +45,24 @@ async def standing_of_bearer(request: Request, services: Services, token: str) -
     """
     state = request.scope["state"]
     standing = services.members.fresh(token) or await _looked_up_member(request, services, token)
+    cost = cost_of(request.scope["method"], request.scope["route"].path_format)
     if standing.tenant is None:
-        cost = cost_of(request.scope["method"], request.scope["route"].path_format)
         address = services.addresses.of(request.scope)
         services.limits.count_stranger(state, address, cost)
         await services.turns.take(address)
         return standing
     tenant = state["tenant"] = standing.tenant.value
     state["key_id"] = standing.member_id
-    await count_request(request, services, tenant)
+    plan = services.plans.fresh(tenant) or await services.plans.find(tenant)
+    if plan.limited:
+        state["plan"] = plan
+    await services.limits.count(state, cost)
+    if plan.calls is not None:
+        await services.plans.count_call(state, request.scope["method"], request.scope["route"].path_format)
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
     await services.turns.take(tenant)
     return standing
-
-
-async def count_request(request: Request, services: Services, tenant: str) -> None:
-    """Count a request against the limits of requests a second, and against those of the tenant's plan.
-
-    Raises:
-        RateLimited: the tenant or the key asks too much.
-        QuotaExceeded, QuotaUsedUp: the calls of the month are used up.
-    """
-    scope = request.scope
-    state, method, path = scope["state"], scope["method"], scope["route"].path_format
-    plan = services.plans.fresh(tenant) or await services.plans.find(tenant)
-    if plan.limited:
-        state["plan"] = plan
-    await services.limits.count(state, cost_of(method, path))
-    if plan.calls is not None:
-        await services.plans.count_call(state, method, path)
 
 
 async def _looked_up_member(request: Request, services: Services, token: str) -> Standing:

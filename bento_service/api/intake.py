@@ -37,8 +37,12 @@ _COUNTED_ROWS = 500_000
 async def receive_upload(
     request: Request, principal: Principal, services: Services, kind: Kind, *, validate_only: bool
 ) -> Response:
-    """Take a file from the request, and answer with its report or, with status 202, with its job."""
+    """Take a file from the request, and answer with its report or, with status 202, with its job.
+
+    The file of a sandbox is checked, and not stored.
+    """
     services.require_writable_lake()
+    validate_only = validate_only or principal.sandbox
     settings, sent = services.settings, _Sent(principal.tenant, principal.actor(request), validate_only)
     async with received_file(
         request,

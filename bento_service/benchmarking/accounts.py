@@ -144,7 +144,7 @@ def main() -> None:
     configure_logging("ERROR")
     db = open_control_db(settings.database_url)
     lake = Lake.open(settings.lake_url, scratch=settings.scratch)
-    print(json.dumps(asyncio.run(_measure(given, settings, db, lake))))
+    sys.stdout.write(json.dumps(asyncio.run(_measure(given, settings, db, lake))) + "\n")
 
 
 async def _measure(given: dict[str, Any], settings: Settings, db: ControlDb, lake: Lake) -> dict[str, list[float]]:

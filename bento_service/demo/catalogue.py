@@ -8,21 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from resources.access.actor import Actor
+from resources.access.key_kinds import BROWSER_SCOPES, OWN_PAGES, KeyTerms
 from resources.base.errors import NotFound
 from resources.base.settings import Settings
 from resources.base.tenant import TenantId
 from resources.base.times import Clock
-from resources.control_db.api_keys import authenticate, create_api_key
+from resources.control_db.api_keys import authenticate, make_api_key, revoke_api_key
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import active_tenant
 from resources.release.folder import locked
 from resources.release.load import LoadedRelease
 from resources.storage.disk import written_whole
 
-BROWSER_SCOPES = ("recommendations:read", "interactions:write")
-"""All that a key in a page may do: everybody can read it there."""
 _KEY_NAME = "demo shop page"
-_DEMO = Actor(kind="system", id="demo shop", name="demo shop", source="page")
+_SHOP = Actor(kind="system", id="demo-shop", name="demo shop", source="page")
 _CATEGORIES = 14
 _LOOKED_AT = 2_000
 _SHOPPERS = 5
@@ -66,11 +65,14 @@ class DemoShop:
         with locked(folder):
             file = folder / f"{tenant}.key"
             secret = file.read_text() if file.is_file() else ""
-            known = authenticate(self.db, secret) if secret else None
-            if known is None or known.tenant != tenant:
-                _, secret = create_api_key(
-                    self.db, tenant, name=_KEY_NAME, scopes=BROWSER_SCOPES, now=self.clock(), by=_DEMO
-                )
+            now = self.clock()
+            known = authenticate(self.db, secret, now=now) if secret else None
+            if known is None or known.tenant != tenant or known.kind != "browser":
+                terms = KeyTerms(name=_KEY_NAME, scopes=BROWSER_SCOPES, kind="browser", origins=(OWN_PAGES,))
+                new = make_api_key(self.db, tenant, terms, now=now, by=_SHOP).secret
+                if known is not None and known.tenant == tenant:  # of an earlier version: good outside of pages, too
+                    revoke_api_key(self.db, tenant, known.id, now=now, by=_SHOP)
+                secret = str(new)
                 with written_whole(file) as beside:
                     beside.write_text(secret)
                     beside.chmod(0o600)

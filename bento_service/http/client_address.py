@@ -39,14 +39,19 @@ class ClientAddress:
 
     def of(self, scope: Scope) -> str:
         """Return the address in one spelling; the first 64 bits of an IPv6 address, which are one customer."""
+        return _spelled(self._sender(scope))
+
+    def exact(self, scope: Scope) -> str:
+        """Return the whole address, of IPv6, too; where none is known, a text that is no address."""
+        address = _parsed(self._sender(scope))
+        return _NOWHERE if address is None else str(address)
+
+    def _sender(self, scope: Scope) -> str:
         client = scope.get("client")
-        peer = client[0] if client else ""
+        peer: str = client[0] if client else ""
         if not self.trusts(peer):
-            return _spelled(peer)
-        for hop in reversed(_forwarded(scope)):
-            if not self.trusts(hop):
-                return _spelled(hop)
-        return _spelled(peer)
+            return peer
+        return next((hop for hop in reversed(_forwarded(scope)) if not self.trusts(hop)), peer)
 
     def of_peer(self, peer: str) -> str:
         """Return the address of a connection's other end in one spelling, whoever it speaks for."""

@@ -10,10 +10,10 @@ from fastapi import Request
 from starlette.responses import Response
 
 from resources.sessions.browser_sessions import LONGEST, App
-from resources.sessions.unfinished_logins import LIFETIME, Step
+from resources.sessions.unfinished_logins import LIFETIME, LoginStep
 
 SESSION_COOKIES: Mapping[App, str] = MappingProxyType({"customer": "__Host-recsaas", "office": "__Host-recsaas-office"})
-STEP_COOKIES: Mapping[Step, str] = MappingProxyType({"code": "__Host-recsaas-code", "sso": "__Host-recsaas-sso"})
+STEP_COOKIES: Mapping[LoginStep, str] = MappingProxyType({"code": "__Host-recsaas-code", "sso": "__Host-recsaas-sso"})
 Theme = Literal["system", "light", "dark"]
 _THEME = "theme"
 _LONGEST_VALUE = 200
@@ -35,17 +35,17 @@ def end_session_cookie(response: Response, app: App) -> None:
     _end(response, SESSION_COOKIES[app])
 
 
-def step_token(request: Request, step: Step) -> str | None:
+def step_token(request: Request, step: LoginStep) -> str | None:
     """Return the token of a log-in that waits for its second step."""
     return _value(request, STEP_COOKIES[step])
 
 
-def set_step(response: Response, step: Step, token: str) -> None:
+def set_step(response: Response, step: LoginStep, token: str) -> None:
     """Let the browser show the log-in that waits for its second step."""
     _set(response, STEP_COOKIES[step], token, int(LIFETIME.total_seconds()))
 
 
-def end_step(response: Response, step: Step) -> None:
+def end_step(response: Response, step: LoginStep) -> None:
     """Let the browser forget the log-in."""
     _end(response, STEP_COOKIES[step])
 

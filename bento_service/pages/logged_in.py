@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from fastapi import Depends, Request
 
+from bento_service.access.logging_in import client_of
 from bento_service.dependencies import Services
 from bento_service.pages.cookies import session_token
 from bento_service.pages.page_route import LoggedOut
@@ -18,19 +19,15 @@ LOGIN_PAGES: dict[App, str] = {"customer": "/login", "office": "/office/login"}
 HOME_PAGES: dict[App, str] = {"customer": "/app", "office": "/office"}
 
 
-def client_of(request: Request) -> LoginClient:
+def page_client(request: Request) -> LoginClient:
     """Return where a person is: address, browser, request."""
     services: Services = request.app.state.services
-    return LoginClient(
-        address=services.addresses.of(request.scope),
-        browser=request.headers.get("user-agent", "")[:255],
-        request_id=request.scope["state"]["request_id"],
-    )
+    return client_of(request, services.addresses)
 
 
-def way_of(request: Request) -> Actor:
+def page_way(request: Request) -> Actor:
     """Return how a request of somebody who is not logged in came, for the audit log."""
-    client = client_of(request)
+    client = page_client(request)
     return Actor(
         kind="system", id="pages", name="pages", source="page", address=client.address, request_id=client.request_id
     )
@@ -38,7 +35,7 @@ def way_of(request: Request) -> Actor:
 
 def actor_of(request: Request, session: BrowserSession) -> Actor:
     """Return who changes something by a page, for the audit log."""
-    client = client_of(request)
+    client = page_client(request)
     kind: ActorKind = "office" if session.app == "office" else "member"
     return Actor(
         kind=kind,
@@ -90,5 +87,5 @@ async def _office(request: Request) -> BrowserSession:
 
 Customer = Annotated[BrowserSession, Depends(_customer)]
 """Somebody who is logged in to the customer application; others are sent to its log-in page."""
-OfficeMember = Annotated[BrowserSession, Depends(_office)]
+OfficeVisitor = Annotated[BrowserSession, Depends(_office)]
 """Somebody who is logged in to the office."""

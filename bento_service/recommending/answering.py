@@ -31,12 +31,16 @@ from resources.storage.lake import Lake
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The credential that asks; `started` is what `perf_counter` said when the request came in."""
+    """The credential that asks; `started` is what `perf_counter` said when the request came in.
+
+    What a `sandbox` is answered is recorded as such, and counts nowhere.
+    """
 
     tenant: TenantId
     key_id: str
     request_id: str
     started: float
+    sandbox: bool = False
 
 
 class Answering:
@@ -137,7 +141,7 @@ class Answering:
             algorithm=ranking.algorithm,
             items=shown_items(ranking.items),
             request_id=caller.request_id,
-            kind=kind,
+            kind="sandbox" if caller.sandbox else kind,
             user_id=context.visitor.user_id,
             session_id=context.visitor.session_id,
             scenario=context.scenario,

@@ -188,7 +188,7 @@ class OpenIdProvider:
                 answer = await client.get(address, headers=headers)
                 answer.raise_for_status()
                 found = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise self._away(error) from error
         if not isinstance(found, dict):
             raise self._away(TypeError("no object"))
@@ -203,7 +203,7 @@ class OpenIdProvider:
             "redirect_uri": trip.redirect_uri,
             "code_verifier": trip.verifier,
         }
-        login = None
+        login = httpx.Auth()
         if mine.client_secret:  # RFC 6749, 2.3.1: both are written as in a form first
             login = httpx.BasicAuth(quote(mine.client_id, safe=""), quote(mine.client_secret, safe=""))
         else:
@@ -216,7 +216,7 @@ class OpenIdProvider:
                     raise SsoRefused("The SSO provider did not take the code. Log in again.")
                 answer.raise_for_status()
                 found = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise self._away(error) from error
         if not isinstance(found, dict) or not isinstance(found.get("id_token"), str):
             raise self._away(TypeError("no token"))
@@ -225,6 +225,12 @@ class OpenIdProvider:
     def _away(self, error: Exception) -> SsoUnavailable:
         _log.warning("sso_provider_away", kind=type(error).__name__)
         return SsoUnavailable("The SSO provider does not answer as it should. Try again, or ask the operator.")
+
+
+def provider_of(settings: Settings, clock: Clock) -> OpenIdProvider | None:
+    """Return the provider that is set; None where there is none."""
+    found = ProviderSettings.of(settings)
+    return None if found is None else OpenIdProvider(found, clock)
 
 
 def _is_safe(address: str) -> bool:

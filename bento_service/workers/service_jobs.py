@@ -1,4 +1,4 @@
-"""The jobs that the service works on itself: checks of large uploads, and exports of recommendations."""
+"""The jobs that the service works on itself: checks of large uploads, exports of recommendations and whole tenants."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from resources.jobs.model import Job, JobKind, Outcome
 from resources.jobs.store import count_unfinished
 from resources.recommendations.exports import ExportWriter, remove_old_exports
 from resources.storage.lake import Lake
+from resources.tenancy.exports import ArchiveWriter, remove_old_archives
 from resources.uploads.jobs import UploadChecker, UploadOutcome
 
 _uploads = structlog.get_logger("recsaas.uploads")
@@ -53,6 +54,12 @@ def service_worker(
             tell=_tell_export,
             tidy=lambda: remove_old_exports(lake, db, before=clock() - timedelta(days=settings.export_days)),
         ),
+        JobKind.TENANT_EXPORT: WorkedKind(
+            handler=ArchiveWriter(lake, db, clock, settings.home),
+            at_once=1,
+            tell=_tell_archive,
+            tidy=lambda: remove_old_archives(lake, db, before=clock() - timedelta(days=settings.export_days)),
+        ),
     }
     return JobWorker(db, clock, kinds, count=lambda: metrics.upload_jobs(count_unfinished(db, JobKind.UPLOAD)))
 
@@ -82,5 +89,18 @@ def _tell_export(job: Job, outcome: Outcome, seconds: float) -> None:
         error_code=None if outcome.error is None else outcome.error.code,
         users=outcome.result.get("users_total"),
         rows=outcome.result.get("rows"),
+        duration_ms=round(seconds * 1000),
+    )
+
+
+def _tell_archive(job: Job, outcome: Outcome, seconds: float) -> None:
+    _exports.info(
+        "tenant_export",
+        tenant=job.tenant.value,
+        export_id=job.id,
+        status="completed" if outcome.error is None else outcome.status.value,
+        error_code=None if outcome.error is None else outcome.error.code,
+        rows=outcome.result.get("rows"),
+        bytes=outcome.result.get("bytes"),
         duration_ms=round(seconds * 1000),
     )

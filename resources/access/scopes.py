@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -56,5 +57,9 @@ IMPLIED: Mapping[str, frozenset[str]] = MappingProxyType(
 
 def permissions_of(scopes: Iterable[str]) -> frozenset[str]:
     """Return what a key with these scopes may do."""
-    given = frozenset(scopes)
+    return _with_implied(frozenset(scopes))
+
+
+@lru_cache(maxsize=1_000)  # asked for every request
+def _with_implied(given: frozenset[str]) -> frozenset[str]:
     return given.union(*(IMPLIED[scope] for scope in given if scope in IMPLIED))

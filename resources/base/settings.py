@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     address_rate_limit: float = Field(
         default=50, ge=0, description="Answers a second to one address without a valid API key; 0: any number."
     )
+    page_rate_limit: float = Field(
+        default=20, ge=0, description="Requests a second of one address with one browser key; 0: any number."
+    )
     max_concurrency: int = Field(
         default=1024, ge=2, description="Requests in flight per worker; one tenant may have half of them."
     )

@@ -26,7 +26,7 @@ UNITS: tuple[Unit, ...] = get_args(Unit)
 """What may have a price. `stored_gigabytes`: 10^9 bytes, on the mean of the month's daily samples."""
 
 
-class Price(BaseModel):
+class UnitPrice(BaseModel):
     """The price of one unit: `price` for each `per` of it, beyond the first `free` of a month."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,11 +45,11 @@ class PriceList(BaseModel):
     currency: str = Field(pattern="^[A-Z]{3}$")
     decimals: int = Field(default=2, ge=0, le=4)
     monthly: Decimal = Field(default=Decimal(0), ge=0, allow_inf_nan=False)
-    prices: tuple[Price, ...] = ()
+    prices: tuple[UnitPrice, ...] = ()
 
     @field_validator("prices")
     @classmethod
-    def _once(cls, prices: tuple[Price, ...]) -> tuple[Price, ...]:
+    def _once(cls, prices: tuple[UnitPrice, ...]) -> tuple[UnitPrice, ...]:
         units = [price.unit for price in prices]
         if len(set(units)) != len(units):
             raise ValueError("a unit has two prices")

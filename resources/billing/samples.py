@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from resources.base.errors import CorruptRelease, NoRelease, ReleaseNotFound
 from resources.base.tenant import TenantId
-from resources.control_db.tables.usage import UsageSampleRow
+from resources.control_db.tables.plans import UsageSampleRow
 from resources.databases.opening import is_postgresql
 from resources.release.store import ReleaseStore
 from resources.storage.lake import Lake
@@ -33,7 +33,7 @@ def measure_stored(lake: Lake, tenant: TenantId) -> dict[str, int]:
     return {**found, "items": items, "users": users}
 
 
-def sampled(session: Session, day: date) -> frozenset[str]:
+def tenants_sampled(session: Session, day: date) -> frozenset[str]:
     """Return the tenants that have their sample of a day."""
     return frozenset(session.scalars(select(UsageSampleRow.tenant_id).where(UsageSampleRow.day == day).distinct()))
 

@@ -24,8 +24,8 @@ from resources.access.actor import SYSTEM, Actor
 from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, CorruptArtifact, InvalidInput
 from resources.base.tenant import TenantId
-from resources.billing.prices import Price, PriceList, Unit
-from resources.control_db.tables.usage import StatementRow, UsageSampleRow
+from resources.billing.prices import PriceList, Unit, UnitPrice
+from resources.control_db.tables.plans import StatementRow, UsageSampleRow
 from resources.databases.opening import is_postgresql
 from resources.usage.current import Usage, usage_of
 from resources.webhooks.announcing import announce
@@ -217,7 +217,7 @@ def _mean_bytes(session: Session, tenant: TenantId, month: Month) -> Fraction:
     return Fraction(int(total), days) if days else Fraction(0)
 
 
-def _line(price: Price, quantity: Decimal, decimals: int) -> dict[str, str]:
+def _line(price: UnitPrice, quantity: Decimal, decimals: int) -> dict[str, str]:
     billed = max(Decimal(0), quantity - price.free)
     amount = Fraction(billed) / Fraction(price.per) * Fraction(price.price)
     return {

@@ -11,10 +11,10 @@ from sqlalchemy import select
 from resources.base.tenant import TenantId
 from resources.base.times import Clock
 from resources.billing.prices import PriceList
-from resources.billing.samples import measure_stored, sampled, store_sample
+from resources.billing.samples import measure_stored, store_sample, tenants_sampled
 from resources.billing.statements import Month, make_statement
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables.usage import StatementRow
+from resources.control_db.tables.plans import StatementRow
 from resources.control_db.tenants import list_tenants
 from resources.storage.lake import Lake
 from resources.usage.keeping import end_turn, first_day_by_key, forget_batches, roll_up, take_turn, tenants_to_roll_up
@@ -67,7 +67,7 @@ class UsageUpkeep:
     def _sample(self) -> None:
         day = self.clock().date()
         with self.db.read() as session:
-            done = sampled(session, day)
+            done = tenants_sampled(session, day)
         for tenant in list_tenants(self.db):
             if tenant.id.value not in done:
                 self._keep_turn()

@@ -84,12 +84,17 @@ def revision_of(engine: Engine) -> tuple[str | None, str | None]:
         return MigrationContext.configure(connection).get_current_revision(), _newest_revision()
 
 
+def is_known_revision(revision: str) -> bool:
+    """Whether this code knows the tables of a revision: those of its own past and present."""
+    return revision in {each.revision for each in _scripts().walk_revisions()}
+
+
 def _migrate(engine: Engine) -> None:
     """Run Alembic if there is anything to do; processes that start together take turns."""
     revision, newest = revision_of(engine)
     if revision == newest:
         return  # every tick of a sensor opens the DB anew, and Alembic takes fifty times as long to find this out
-    if revision is not None and revision not in {each.revision for each in _scripts().walk_revisions()}:
+    if revision is not None and not is_known_revision(revision):
         raise ConfigurationError(
             f"The control DB is of a newer version of recsaas (its revision {revision} is unknown here). Install that "
             "version, or open a copy of the database from before the upgrade."

@@ -74,7 +74,7 @@ def forget_event_exports(db: ControlDb, tenant: TenantId, *, first_seq: int) -> 
 
 
 def tenants_with_new_events(db: ControlDb) -> tuple[TenantId, ...]:
-    """Tenants with events of users that no piece holds, by id."""
+    """Active tenants with events of users that no piece holds, by id."""
     # Named to correlate: by itself the inner query would take the greatest number of all tenants.
     exported = (
         select(func.max(EventExportRow.last_seq))
@@ -90,7 +90,8 @@ def tenants_with_new_events(db: ControlDb) -> tuple[TenantId, ...]:
         .correlate(TenantRow)
     )
     with db.read() as session:
-        found = session.scalars(select(TenantRow.id).where(waiting.exists()).order_by(TenantRow.id))
+        mine = select(TenantRow.id).where(TenantRow.status == "active", waiting.exists())
+        found = session.scalars(mine.order_by(TenantRow.id))
         return tuple(TenantId(tenant) for tenant in found)
 
 

@@ -10,15 +10,13 @@ from resources.control_db.tables import (
     keys,
     people,
     plans,
-    runs,
     sessions,
     tenants,
     uploads,
-    usage,
     webhooks,
 )
 from resources.control_db.tables.base import Base
 
-MODULES = (audit, catalogue, events, jobs, keys, people, plans, runs, sessions, tenants, uploads, usage, webhooks)
+MODULES = (audit, catalogue, events, jobs, keys, people, plans, sessions, tenants, uploads, webhooks)
 """The modules of the tables: importing one makes its tables known."""
 METADATA = Base.metadata

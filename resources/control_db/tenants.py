@@ -91,9 +91,9 @@ def add_tenant(session: Session, new: Tenant, *, by: Actor) -> Tenant:
     )
     session.add(row)
     session.flush()
-    made = Change(action="tenant.create", object_kind="tenant", object_id=row.id, after=shown(row))
+    made = Change(action="tenant.create", object_kind="tenant", object_id=row.id, after=tenant_fields(row))
     record(session, by, made, tenant=new.id, now=new.created_at)
-    return record_of(row)
+    return tenant_record(row)
 
 
 def tenant_name(name: str) -> str:
@@ -113,7 +113,7 @@ def named(by: Actor) -> str:
     return f"{by.kind}:{by.id}"[:254]
 
 
-def shown(row: TenantRow) -> dict[str, JsonValue]:
+def tenant_fields(row: TenantRow) -> dict[str, JsonValue]:
     """What the audit log shows of a tenant."""
     fields: dict[str, JsonValue] = {
         name: getattr(row, name) for name in ("name", "status", "plan", "currency", "timezone", "suspended_reason")
@@ -128,7 +128,7 @@ def get_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
         TenantNotFound: no tenant has this id, or it is still being imported.
     """
     with db.read() as session:
-        return record_of(row_of_tenant(session, tenant))
+        return tenant_record(row_of_tenant(session, tenant))
 
 
 def row_of_tenant(session: Session, tenant: TenantId, *, change: bool = False) -> TenantRow:
@@ -157,13 +157,13 @@ def suspend_tenant(
     now = now or datetime.now(UTC)
     with db.write() as session:
         row = _row_to_change(session, tenant)
-        before = shown(row)
+        before = tenant_fields(row)
         if row.status != "suspended":
             row.status, row.suspended_at, row.suspended_reason = "suspended", now, reason
         elif reason is not None:
             row.suspended_reason = reason
         _note(session, by, "tenant.suspend", row, before, now)
-        return record_of(row)
+        return tenant_record(row)
 
 
 def resume_tenant(db: ControlDb, tenant: TenantId, *, by: Actor = SYSTEM, now: datetime | None = None) -> Tenant:
@@ -176,10 +176,10 @@ def resume_tenant(db: ControlDb, tenant: TenantId, *, by: Actor = SYSTEM, now: d
     now = now or datetime.now(UTC)
     with db.write() as session:
         row = _row_to_change(session, tenant)
-        before = shown(row)
+        before = tenant_fields(row)
         row.status, row.suspended_at, row.suspended_reason, row.erase_after = "active", None, None, None
         _note(session, by, "tenant.resume", row, before, now)
-        return record_of(row)
+        return tenant_record(row)
 
 
 def active_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
@@ -201,6 +201,14 @@ def why_stopped(tenant: Tenant) -> str:
     return f"Tenant {tenant.id} is {tenant.status}{reason}."
 
 
+def stopped_words(db: ControlDb, tenant: TenantId) -> str:
+    """Say to a shop that is not active why, and whom to ask."""
+    with db.read() as session:
+        row = session.get(TenantRow, tenant.value)
+    why = f"Tenant {tenant} is gone." if row is None else why_stopped(tenant_record(row))
+    return f"{why} Ask the operator of this service to resume it."
+
+
 def change_settings(
     db: ControlDb, tenant: TenantId, changes: Mapping[str, JsonValue], *, now: datetime, by: Actor = SYSTEM
 ) -> Tenant:
@@ -217,14 +225,14 @@ def change_settings(
         settings = changed(read_settings(row.settings).settings, changes)
         before, row.settings = _flat(row.settings), settings.model_dump(mode="json")
         _record_settings(session, by, tenant, before, _flat(row.settings), now)
-        return record_of(row)
+        return tenant_record(row)
 
 
 def list_tenants(db: ControlDb) -> tuple[Tenant, ...]:
     """Every tenant, by id; neither those that were erased nor those that are still being imported."""
     statement = select(TenantRow).where(TenantRow.erased_at.is_(None), TenantRow.status != "importing")
     with db.read() as session:
-        return tuple(record_of(row) for row in session.scalars(statement.order_by(TenantRow.id)))
+        return tuple(tenant_record(row) for row in session.scalars(statement.order_by(TenantRow.id)))
 
 
 def take_turns(session: Session, tenant: TenantId) -> None:
@@ -269,7 +277,7 @@ def _flat(fields: Any, prefix: str = "") -> dict[str, JsonValue]:
     return found
 
 
-def record_of(row: TenantRow) -> Tenant:
+def tenant_record(row: TenantRow) -> Tenant:
     """The tenant that a row holds."""
     stored = read_settings(row.settings)
     return Tenant(
@@ -300,7 +308,7 @@ def _row_to_change(session: Session, tenant: TenantId) -> TenantRow:
 def _note(
     session: Session, by: Actor, action: str, row: TenantRow, before: Mapping[str, JsonValue], now: datetime
 ) -> None:
-    after = shown(row)
+    after = tenant_fields(row)
     if after != before:
         change = Change(action=action, object_kind="tenant", object_id=row.id, before=before, after=after)
         record(session, by, change, tenant=TenantId(row.id), now=now)

@@ -20,13 +20,14 @@ from resources.databases.copying import CopyProgress, TableCopy, copy_database
 from resources.databases.locks import long_turn, wait_for_turn
 from resources.databases.opening import Opening, is_postgresql, open_engine
 from resources.databases.sqlite import WRITE
-from resources.decisions.decision import Decision, ShownItem
+from resources.decisions.decision import Decision, DecisionKind, ShownItem
 from resources.decisions.tables import decisions, erased_users, metadata
 
 _PRUNED_AT_ONCE = 5_000
 _ERASED_KEPT = timedelta(hours=1)
 """Far longer than a worker keeps decisions before it writes them."""
 _BUSY_SECONDS = 30.0
+_SANDBOX: DecisionKind = "sandbox"
 _ERASING = "erase from the decision log"
 _PRAGMAS = {
     "secure_delete": "ON",  # an erased user's bytes do not stay in unused space of the file
@@ -76,8 +77,8 @@ class DecisionStore:
     def of_tenant(
         self, tenant: TenantId, *, since: datetime | None = None, size: int = 10_000
     ) -> Iterator[tuple[Decision, ...]]:
-        """Yield the tenant's decisions in the order they were stored, at most `size` at once."""
-        conditions = [decisions.c.tenant_id == tenant.value]
+        """Yield the tenant's decisions in the order they were stored, without those of sandboxes, `size` at once."""
+        conditions = [decisions.c.tenant_id == tenant.value, decisions.c.kind != _SANDBOX]
         if since is not None:
             conditions.append(decisions.c.at >= _micros(since))
         last = 0
@@ -115,10 +116,10 @@ class DecisionStore:
             return connection.scalar(select(func.count()).where(*_about(tenant, user_id))) or 0
 
     def count_of_releases(self, tenant: TenantId, versions: Collection[str]) -> int:
-        """Return how many answers these releases gave."""
-        mine = decisions.c.tenant_id == tenant.value
+        """Return how many answers these releases gave, to sandboxes not counted."""
+        live = decisions.c.tenant_id == tenant.value, decisions.c.kind != _SANDBOX
         with self.engine.connect() as connection:
-            return connection.scalar(select(func.count()).where(mine, decisions.c.release_version.in_(versions))) or 0
+            return connection.scalar(select(func.count()).where(*live, decisions.c.release_version.in_(versions))) or 0
 
     def erase_user(self, tenant: TenantId, user_id: str, *, until: datetime) -> None:
         """Remove the decisions about the user, and keep out those made until then that a worker has yet to write."""

@@ -26,7 +26,7 @@ from resources.sessions.login import Begin, Result
 from resources.sessions.refresh_tokens import LoginClient
 from resources.sessions.throttle import admit, forget_failures
 
-Step = Literal["code", "sso"]
+LoginStep = Literal["code", "sso"]
 LIFETIME = timedelta(minutes=10)
 MOST_FAILURES = 5
 """Wrong codes after one password: then the password is asked for again, which the throttle counts."""
@@ -99,7 +99,7 @@ def finish_with_code(
     raise SecondFactorRequired("The code is not valid now, or was used. Take the next one of your authenticator.")
 
 
-def add_unfinished(session: Session, step: Step, data: Mapping[str, Any], *, now: datetime) -> str:
+def add_unfinished(session: Session, step: LoginStep, data: Mapping[str, Any], *, now: datetime) -> str:
     """Store what is known after the first step; return a token of 256 random bits, which is not stored."""
     session.execute(delete(UnfinishedLoginRow).where(UnfinishedLoginRow.expires_at < now))
     token = secrets.token_urlsafe(_BYTES)
@@ -111,7 +111,7 @@ def add_unfinished(session: Session, step: Step, data: Mapping[str, Any], *, now
     return token
 
 
-def take_unfinished(session: Session, token: str, step: Step, *, now: datetime) -> Mapping[str, Any] | None:
+def take_unfinished(session: Session, token: str, step: LoginStep, *, now: datetime) -> Mapping[str, Any] | None:
     """Return what was stored, once: a second time there is nothing, also for two who ask at the same moment."""
     row = session.get(UnfinishedLoginRow, _hashed(token))
     if row is None or row.kind != step or row.expires_at <= now:

@@ -1,1 +1,1 @@
-"""The life of a tenant: made, changed, stopped, put into an archive and taken from one, and erased with a certificate."""
+"""The life of a tenant: made, changed, counted, put into an archive and taken from one, erased with a certificate."""

@@ -54,15 +54,15 @@ class TenantCertificate(BaseModel):
 
     def hashed(self) -> TenantCertificate:
         """Return it with its hash."""
-        return self.model_copy(update={"sha256": digest(self.model_dump(mode="json"))})
+        return self.model_copy(update={"sha256": certificate_hash(self.model_dump(mode="json"))})
 
     @property
     def holds(self) -> bool:
         """Whether it is as it was written."""
-        return self.sha256 == digest(self.model_dump(mode="json"))
+        return self.sha256 == certificate_hash(self.model_dump(mode="json"))
 
 
-def digest(fields: dict[str, Any]) -> str:
+def certificate_hash(fields: dict[str, Any]) -> str:
     """SHA-256 of the fields of a certificate, without `sha256` itself."""
     rest = {name: value for name, value in fields.items() if name != "sha256"}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -44,14 +44,14 @@ def unowned_tables() -> tuple[str, ...]:
     )
 
 
-def count_rows(db: ControlDb, table: Table, tenant: TenantId, *, but_job: str) -> int:
+def count_owned_rows(db: ControlDb, table: Table, tenant: TenantId, *, but_job: str) -> int:
     """How many rows of the tenant a table has, without the job `but_job`."""
     with db.read() as session:
         statement = select(func.count()).select_from(table).where(_theirs(table, tenant, but_job))
         return session.scalar(statement) or 0
 
 
-def remove_rows(db: ControlDb, table: Table, tenant: TenantId, *, but_job: str) -> None:
+def remove_owned_rows(db: ControlDb, table: Table, tenant: TenantId, *, but_job: str) -> None:
     """Remove the rows of the tenant from a table, a piece in each transaction."""
     key = tuple(table.primary_key)
     some = select(*key).where(_theirs(table, tenant, but_job)).limit(ROWS_AT_ONCE)

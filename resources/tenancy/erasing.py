@@ -7,7 +7,7 @@ every place again; what was found before is noted in the job, so that the certif
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.jobs import JobRow
 from resources.control_db.tables.tenants import TenantRow
-from resources.control_db.tenants import Tenant, named, record_of, resume_tenant, row_of_tenant, shown
+from resources.control_db.tenants import Tenant, named, resume_tenant, row_of_tenant, tenant_fields, tenant_record
 from resources.decisions.store import DecisionStore
 from resources.erasure.places.databases import remove_deleted_bytes
 from resources.jobs.claims import claimant_name
@@ -33,7 +33,7 @@ from resources.jobs.runner import JobControl, JobRunner
 from resources.storage.lake import Lake
 from resources.stores.locks import run_lock
 from resources.tenancy.certificates import BEYOND, KEPT, ErasedPlace, TenantCertificate
-from resources.tenancy.places import Place, places_of
+from resources.tenancy.places import ErasurePlace, places_of
 
 SUSPENDED_FIRST = timedelta(days=7)
 """How long a tenant has been suspended that may be erased without a time of grace."""
@@ -60,7 +60,7 @@ def request_tenant_erasure(
     """
     with db.write() as session:
         row = _row_to_erase(session.get(TenantRow, tenant.value, with_for_update=True), tenant)
-        before = shown(row)
+        before = tenant_fields(row)
         if at_once:
             since = row.suspended_at if row.status == "suspended" else None
             if since is None or now - since < SUSPENDED_FIRST:
@@ -70,17 +70,21 @@ def request_tenant_erasure(
                 )
         wanted = now + (SETTLE if at_once else max(grace, SETTLE))
         if row.erase_after is not None and row.erase_after <= wanted:
-            return record_of(row)
+            return tenant_record(row)
         if row.status != "suspended":
             row.status, row.suspended_at = "suspended", now
         row.suspended_reason = reason or row.suspended_reason or "To be erased"
         row.erase_after = wanted
         queue_tenant_erasure(session, tenant, by=named(by), not_before=wanted, now=now)
         change = Change(
-            action="tenant.erase_request", object_kind="tenant", object_id=row.id, before=before, after=shown(row)
+            action="tenant.erase_request",
+            object_kind="tenant",
+            object_id=row.id,
+            before=before,
+            after=tenant_fields(row),
         )
         record(session, by, change, tenant=tenant, now=now)
-        return record_of(row)
+        return tenant_record(row)
 
 
 def close_shop(db: ControlDb, tenant: TenantId, *, by: Actor, now: datetime) -> Tenant:
@@ -120,15 +124,19 @@ def certificate_of_tenant(db: ControlDb, tenant: TenantId) -> TenantCertificate:
 
 @dataclass(frozen=True, slots=True)
 class TenantEraser:
-    """The handler of jobs that erase a tenant. `home` is the folder of the run locks; `more` are further places."""
+    """The handler of jobs that erase a tenant.
+
+    `home` is the folder of the run locks, `more` are further places, and `told` hears each place when its turn comes.
+    """
 
     lake: Lake
     db: ControlDb
     decisions: DecisionStore
     clock: Clock
     home: Path
-    more: Sequence[Place] = ()
+    more: Sequence[ErasurePlace] = ()
     wait_seconds: float = 0.0
+    told: Callable[[str, int], object] = lambda place, found: None
 
     def work(self, job: Job, control: JobControl) -> Outcome:
         """Erase the tenant of a claimed job; one that was resumed meanwhile is left alone.
@@ -177,7 +185,7 @@ class TenantEraser:
             return True
 
     def _empty(
-        self, erasure: TenantErasure, places: Sequence[Place], found: dict[str, int], control: JobControl
+        self, erasure: TenantErasure, places: Sequence[ErasurePlace], found: dict[str, int], control: JobControl
     ) -> None:
         for number, place in enumerate(places):
             count = place.count(erasure.tenant)
@@ -186,6 +194,7 @@ class TenantEraser:
             found[place.name] = max(found.get(place.name, 0), count)
             control.note(Progress(share=number / len(places), figures={"found": found}))
             control.keep()
+            self.told(place.name, count)
             place.empty(erasure.tenant)
 
     def _certified(self, erasure: TenantErasure, found: Mapping[str, int]) -> Outcome:

@@ -17,15 +17,15 @@ from resources.decisions.store import DecisionStore
 from resources.storage.lake import Lake, local_path
 from resources.storage.listing import list_files, remove_folder
 from resources.tenancy.database_rows import (
+    count_owned_rows,
     count_people,
-    count_rows,
     erasable_tables,
+    remove_owned_rows,
     remove_people,
-    remove_rows,
 )
 
 
-class Place(Protocol):
+class ErasurePlace(Protocol):
     """One place. Emptying it again, also after an attempt that was killed, is no error."""
 
     @property
@@ -93,12 +93,12 @@ class DatabaseRows:
 
     def count(self, tenant: TenantId) -> int:
         """Count the rows of all tables."""
-        return sum(count_rows(self.db, table, tenant, but_job=self.but_job) for table in erasable_tables())
+        return sum(count_owned_rows(self.db, table, tenant, but_job=self.but_job) for table in erasable_tables())
 
     def empty(self, tenant: TenantId) -> None:
         """Remove them, table by table."""
         for table in erasable_tables():
-            remove_rows(self.db, table, tenant, but_job=self.but_job)
+            remove_owned_rows(self.db, table, tenant, but_job=self.but_job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class People:
 
 
 @dataclass(frozen=True, slots=True)
-class Decisions:
+class DecisionRows:
     """The decision log: what was shown to whom."""
 
     decisions: DecisionStore
@@ -133,13 +133,13 @@ class Decisions:
         self.decisions.erase_tenant(tenant)
 
 
-def places_of(lake: Lake, db: ControlDb, decisions: DecisionStore, *, but_job: str) -> Sequence[Place]:
+def places_of(lake: Lake, db: ControlDb, decisions: DecisionStore, *, but_job: str) -> Sequence[ErasurePlace]:
     """Every place that both programs know. People go before the other rows: those say who belongs where."""
     return (
         LakeFolder("dropped files (landing folder)", lake, dropped=True),
         LakeFolder("lake: uploads, events, tables, models, releases, exports", lake),
         ScratchFolder(lake),
-        Decisions(decisions),
+        DecisionRows(decisions),
         People(db),
         DatabaseRows(db, but_job),
     )

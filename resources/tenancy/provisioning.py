@@ -13,20 +13,26 @@ from sqlalchemy.orm import Session
 
 from resources.access.actor import Actor
 from resources.audit.entries import Change, record
+from resources.base.errors import FieldProblem, InvalidInput, NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
+from resources.control_db.tables.people import MembershipRow
 from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tenants import (
     Tenant,
     add_tenant,
     named,
-    record_of,
     row_of_tenant,
-    shown,
     take_turns,
+    tenant_fields,
     tenant_name,
+    tenant_record,
 )
+from resources.people.invites import invite, list_invites
+from resources.people.members import member_by_email, one_email
+from resources.plans.assigned import put_on_plan
+from resources.plans.plans import find_plan
 from resources.storage.lake import Lake, local_path
 from resources.tenancy.naming import check_new_id, checked_currency, checked_timezone, taken
 from resources.tenants.settings import TenantSettings
@@ -44,12 +50,21 @@ class NewTenant:
     currency: str | None = None
     timezone: str | None = None
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
+    owner_email: str | None = None
 
 
 def provision_tenant(
-    db: ControlDb, lake: Lake, new: NewTenant, *, by: Actor, now: datetime, key: WriteKey | None = None
+    db: ControlDb,
+    lake: Lake,
+    new: NewTenant,
+    *,
+    by: Actor,
+    site_url: str,
+    now: datetime,
+    key: WriteKey | None = None,
 ) -> Tenant:
-    """Make the tenant, and whatever of it is missing: its row, and the folders into which its files are dropped.
+    """Make the tenant, and whatever of it is missing: its row, the invitation of its owner, and the folders into which
+    its files are dropped.
 
     Asked for again by whoever made it, with the same contents or the same key, it is returned as it is. Its partition
     follows by itself, see the sensor `tenant_mirror`.
@@ -63,6 +78,8 @@ def provision_tenant(
     try:
         with db.write() as session:
             made = _known(session, wanted, key) or _added(session, wanted, by, key)
+            if new.owner_email is not None:
+                _invite_owner(session, new.id, one_email(new.owner_email), by=by, site_url=site_url, now=now)
     except IntegrityError as error:  # somebody else was quicker
         with db.read() as session:
             raise taken(session, new.id) from error
@@ -80,6 +97,7 @@ def insert_tenant(session: Session, new: NewTenant, *, by: Actor, now: datetime)
     check_new_id(new.id)
     if session.get(TenantRow, new.id.value) is not None:
         raise taken(session, new.id)
+    _check_plan(session, new.plan)
     return add_tenant(session, _wanted(new, by, now), by=by)
 
 
@@ -118,22 +136,27 @@ def edit_tenant(db: ControlDb, tenant: TenantId, edit: TenantEdit, *, by: Actor,
         fields["timezone"] = checked_timezone(fields["timezone"])
     with db.write() as session:
         row = row_of_tenant(session, tenant, change=True)
-        before, settings = shown(row), read_settings(row.settings).settings
+        before, settings = tenant_fields(row), read_settings(row.settings).settings
+        _check_plan(session, fields.get("plan"))
         for name, value in fields.items():
-            setattr(row, name, value)
+            if name == "plan" and value is not None:
+                put_on_plan(session, tenant, value, by=by, now=now)
+                before["plan"] = value  # which has its entry in the audit log by that
+            else:
+                setattr(row, name, value)
         after_settings = changed(settings, edit.settings) if edit.settings else settings
         if edit.settings:
             row.settings = after_settings.model_dump(mode="json")
         change = _difference(
             before | {"settings": settings.model_dump(mode="json")},
-            shown(row) | {"settings": after_settings.model_dump(mode="json")},
+            tenant_fields(row) | {"settings": after_settings.model_dump(mode="json")},
         )
         if change is not None:
             made = Change(
                 action="tenant.edit", object_kind="tenant", object_id=row.id, before=change[0], after=change[1]
             )
             record(session, by, made, tenant=tenant, now=now)
-        return record_of(row)
+        return tenant_record(row)
 
 
 def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -164,8 +187,8 @@ def _known(session: Session, wanted: Tenant, key: WriteKey | None) -> Tenant | N
     if row.status == "importing" or row.erased_at is not None or row.created_by != wanted.created_by:
         raise taken(session, wanted.id)
     if earlier_answer(session, wanted.id, key) is not None:
-        return record_of(row)
-    known = record_of(row)
+        return tenant_record(row)
+    known = tenant_record(row)
     same = ("name", "settings", "plan", "currency", "timezone")
     if any(getattr(known, name) != getattr(wanted, name) for name in same):
         raise taken(session, wanted.id)
@@ -173,6 +196,25 @@ def _known(session: Session, wanted: Tenant, key: WriteKey | None) -> Tenant | N
 
 
 def _added(session: Session, wanted: Tenant, by: Actor, key: WriteKey | None) -> Tenant:
+    _check_plan(session, wanted.plan)
     made = add_tenant(session, wanted, by=by)
     remember_answer(session, wanted.id, key, {"tenant": wanted.id.value}, now=wanted.created_at)
     return made
+
+
+def _invite_owner(session: Session, tenant: TenantId, email: str, *, by: Actor, site_url: str, now: datetime) -> None:
+    """Invite the owner, who is neither invited nor there already."""
+    member = member_by_email(session, email)
+    if member is not None and session.get(MembershipRow, (member.id, tenant.value)) is not None:
+        return
+    if not any(open_.email == email for open_ in list_invites(session, tenant, now)):
+        invite(session, tenant, email, "owner", by=by, site_url=site_url, now=now)
+
+
+def _check_plan(session: Session, plan: str | None) -> None:
+    if plan is None:
+        return
+    try:
+        find_plan(session, plan)
+    except NotFound as error:
+        raise InvalidInput(error.message, details=(FieldProblem("plan", "does not exist"),)) from error

@@ -52,7 +52,7 @@ class TenantSummary:
     live_release: str | None
 
 
-def summarise(store: TenantStore, decisions: DecisionStore) -> TenantSummary:
+def summarise_tenant(store: TenantStore, decisions: DecisionStore) -> TenantSummary:
     """Count what the tenant has.
 
     Raises:

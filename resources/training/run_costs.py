@@ -12,7 +12,7 @@ import psutil  # type: ignore[import-untyped]
 from sqlalchemy.orm import Session
 
 from resources.base.tenant import TenantId
-from resources.control_db.tables.usage import UsageOfRunRow
+from resources.control_db.tables.plans import UsageOfRunRow
 from resources.usage.adding import add_usage
 from resources.usage.amounts import NO_KEY, Amounts, Counted
 

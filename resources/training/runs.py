@@ -11,14 +11,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
 from pydantic import JsonValue
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import aliased
 
 from resources.base.code_version import code_version
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables.jobs import JobRow
-from resources.control_db.tables.runs import RunRow
+from resources.control_db.tables.jobs import JobRow, RunRow
 from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tenants import take_turns
 from resources.jobs.kinds.training import end_jobs_of_run, is_training_of
@@ -47,6 +46,10 @@ class RunRecord:
     started_at: datetime
     ended_at: datetime | None
     code_version: str | None = None
+
+
+STOPPED = "The tenant was suspended, and its run with it. The live release is as it was before."
+"""What is recorded of a run that ended because its tenant was suspended; another one begins when it is resumed."""
 
 
 def note_stage(db: ControlDb, tenant: TenantId, run_id: str, stage: str, *, now: datetime) -> None:
@@ -92,6 +95,8 @@ def note_end(db: ControlDb, tenant: TenantId, run_id: str, *, status: str, messa
             row = RunRow(run_id=run_id, tenant_id=tenant.value, metrics={}, code_version=code_version(), started_at=now)
             session.add(row)
         news = row.ended_at is None or row.status != status
+        if (row.status, row.message) == (status, STOPPED):
+            message = STOPPED  # whoever tells it again does not know why
         row.status, row.message, row.ended_at = status, message, now if news else row.ended_at
         if news:
             told: dict[str, JsonValue] = {"run_id": run_id, "status": status, "message": message}
@@ -150,22 +155,30 @@ def newest_failed_under_other_code(db: ControlDb) -> tuple[RunRecord, ...]:
 
     Runs that build an index alone do not count: they say nothing about what a run of the whole graph meets.
     """
-    reindex = select(JobRow.id).where(is_training_of(RunRow.run_id), JobRow.subject == TrainingKind.REINDEX)
+    return _newest(db, RunRow.status == "failed", RunRow.code_version.is_distinct_from(code_version()))
+
+
+def newest_stopped(db: ControlDb) -> tuple[RunRecord, ...]:
+    """The newest run of every active tenant whose newest run ended because the tenant was suspended then."""
+    return _newest(db, RunRow.status == "cancelled", RunRow.message == STOPPED)
+
+
+def _newest(db: ControlDb, *conditions: ColumnElement[bool]) -> tuple[RunRecord, ...]:
+    """The newest runs of active tenants that fulfil the conditions, without those that build an index alone."""
+    inner = aliased(RunRow)
+    reindex = select(JobRow.id).where(is_training_of(inner.run_id), JobRow.subject == TrainingKind.REINDEX)
     newest = (
-        select(RunRow.run_id)
-        .where(RunRow.tenant_id == TenantRow.id, ~reindex.exists())
-        .order_by(RunRow.started_at.desc(), RunRow.run_id)
+        select(inner.run_id)
+        .where(inner.tenant_id == TenantRow.id, ~reindex.exists())
+        .order_by(inner.started_at.desc(), inner.run_id)
         .limit(1)
         .scalar_subquery()
     )
-    tried = aliased(RunRow)
     statement = (
-        select(tried)
-        .join(TenantRow, tried.run_id == newest)
-        .where(
-            TenantRow.status == "active", tried.status == "failed", tried.code_version.is_distinct_from(code_version())
-        )
-        .order_by(tried.tenant_id)
+        select(RunRow)
+        .join(TenantRow, RunRow.run_id == newest)
+        .where(TenantRow.status == "active", *conditions)
+        .order_by(RunRow.tenant_id)
     )
     with db.read() as session:
         return tuple(_record(row) for row in session.scalars(statement))

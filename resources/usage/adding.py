@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from resources.control_db.tables.usage import UsageBatchRow, UsageRow
+from resources.control_db.tables.plans import UsageBatchRow, UsageRow
 from resources.databases.opening import is_postgresql
 from resources.usage.amounts import AMOUNTS, Amounts, Counted
 

@@ -11,7 +11,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from resources.base.tenant import TenantId
-from resources.control_db.tables.usage import UsageRow, UsageSampleRow
+from resources.control_db.tables.plans import UsageRow, UsageSampleRow
 from resources.usage.amounts import AMOUNTS, BILLED, Amounts
 
 _CALLS = "calls"

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from resources.base.tenant import TenantId
-from resources.control_db.tables.usage import (
+from resources.control_db.tables.plans import (
     StatementRow,
     UsageBatchRow,
     UsageOfRunRow,

@@ -11,13 +11,13 @@ from sqlalchemy import ColumnElement, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from resources.base.tenant import TenantId
-from resources.control_db.tables.usage import UsageRow
+from resources.control_db.tables.plans import UsageRow
 from resources.usage.current import Usage, sums, usage_from
 
 Group = Literal["day", "key", "operation"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 """What usage may be grouped by, in the order in which lines are sorted."""
-Place = tuple[str, ...]
+LinePlace = tuple[str, ...]
 """Where a line stands: the values it is grouped by, as text."""
 _COLUMNS = {"day": UsageRow.day, "key": UsageRow.key_id, "operation": UsageRow.operation}
 
@@ -31,7 +31,7 @@ class UsageLine:
     key_id: str | None = None
     operation: str | None = None
 
-    def place(self, groups: Sequence[Group]) -> Place:
+    def place(self, groups: Sequence[Group]) -> LinePlace:
         """Return where it stands among lines with the same groups."""
         values = {"day": self.day, "key": self.key_id, "operation": self.operation}
         return tuple(str(values[group]) for group in groups)
@@ -48,7 +48,7 @@ class UsageQuestion:
 
 
 def usage_lines(
-    session: Session, asked: UsageQuestion, *, after: Place | None = None, limit: int | None = None
+    session: Session, asked: UsageQuestion, *, after: LinePlace | None = None, limit: int | None = None
 ) -> Iterator[UsageLine]:
     """Yield lines in the order of their groups, from the one after `after` on."""
     columns = [_COLUMNS[group] for group in asked.groups]
@@ -70,7 +70,7 @@ def usage_lines(
         )
 
 
-def _values(groups: Sequence[Group], place: Place) -> list[ColumnElement[Any]]:
+def _values(groups: Sequence[Group], place: LinePlace) -> list[ColumnElement[Any]]:
     return [
         literal(date.fromisoformat(text) if group == "day" else text, _COLUMNS[group].type)
         for group, text in zip(groups, place, strict=True)

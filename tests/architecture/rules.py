@@ -25,7 +25,12 @@ ENVIRONMENT_PASSED_ON = frozenset(
 )
 """May hand `os.environ` as a whole to a child process, or take over what was handed on, and look nothing up in it."""
 LAST_RESORT = frozenset(
-    {"bento_service/middleware.py", "bento_service/workers/job_worker.py", "recsaas_assets/defs/data/event_sensors.py"}
+    {
+        "bento_service/middleware.py",
+        "bento_service/workers/job_worker.py",
+        "recsaas_assets/defs/data/event_sensors.py",
+        "recsaas_assets/defs/runs/tenant_erasures.py",
+    }
 )
 """The edges: whatever goes wrong, the client gets an answer (or its job an end, or the next tenant its turn) and the
 log says so."""

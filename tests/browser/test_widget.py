@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from playwright.sync_api import Page, Route, expect
 
-from bento_service.demo.catalogue import BROWSER_SCOPES
+from resources.access.key_kinds import BROWSER_SCOPES
 from tests.browser.conftest import Visit
 from tests.browser.site import MARKUP, Site, served
 

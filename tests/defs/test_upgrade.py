@@ -12,7 +12,7 @@ from sqlalchemy import update
 import recsaas_assets.defs.runs.sensors as sensors_module
 import resources.training.runs as runs_module
 from resources.base.tenant import TenantId
-from resources.control_db.tables.runs import RunRow
+from resources.control_db.tables.jobs import RunRow
 from resources.control_db.tenants import resume_tenant, suspend_tenant
 from resources.control_db.uploads import list_uploads, mark_ingested
 from resources.training.runs import list_runs, note_end

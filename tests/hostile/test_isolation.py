@@ -74,6 +74,9 @@ def owned(green: httpx.Client) -> Owned:
     hook = {"url": f"https://{SECRET}.example.com/hook", "description": SECRET}
     webhook = made(green.post("/api/v1/webhooks", json=hook))
     delivery = made(green.post(f"/api/v1/webhooks/{webhook['id']}/test"))
+    invite = made(green.post("/api/v1/invites", json={"email": f"{SECRET}@example.com", "role": "viewer"}))
+    account = {"email": f"{SECRET}-member@example.com", "password": "plain window sofa 9", "role": "viewer"}
+    member = made(green.post("/api/v1/admin/users", json=account))
     ids = {
         "upload_id": upload["upload_id"],
         "job_id": job["job_id"],
@@ -86,6 +89,8 @@ def owned(green: httpx.Client) -> Owned:
         "erasure_id": erasure["erasure_id"],
         "key_id": key["id"],
         "webhook_id": webhook["id"],
+        "invite_id": invite["id"],
+        "member_id": member["id"],
         "delivery_id": delivery["id"],
     }
     deadline = time.monotonic() + JOB_SECONDS
@@ -115,6 +120,10 @@ NOT_FOUND = {
     ("DELETE", "/api/v1/training/{job_id}"),
     ("GET", "/api/v1/erasures/{erasure_id}"),
     ("DELETE", "/api/v1/api-keys/{key_id}"),
+    ("DELETE", "/api/v1/invites/{invite_id}"),
+    ("POST", "/api/v1/invites/{invite_id}/resend"),
+    ("PATCH", "/api/v1/members/{member_id}"),
+    ("DELETE", "/api/v1/members/{member_id}"),
     ("GET", "/api/v1/webhooks/{webhook_id}"),
     ("PATCH", "/api/v1/webhooks/{webhook_id}"),
     ("DELETE", "/api/v1/webhooks/{webhook_id}"),
@@ -133,6 +142,9 @@ LISTS = {
     ("GET", "/api/v1/data-quality"),
     ("GET", "/api/v1/readiness"),
     ("GET", "/api/v1/api-keys"),
+    ("GET", "/api/v1/invites"),
+    ("GET", "/api/v1/members"),
+    ("GET", "/api/v1/admin/users"),
     ("GET", "/api/v1/webhooks"),
     ("GET", "/api/v1/usage"),
     ("GET", "/api/v1/invoices"),
@@ -164,6 +176,8 @@ WRITES = {
     ("POST", "/api/v1/recommendations/exports"),
     ("DELETE", "/api/v1/users/{user_id}"),
     ("POST", "/api/v1/api-keys"),
+    ("POST", "/api/v1/invites"),
+    ("POST", "/api/v1/admin/users"),
     ("PUT", "/api/v1/mappings/{kind}"),
     ("DELETE", "/api/v1/mappings/{kind}"),
     ("POST", "/api/v1/mappings/{kind}/propose"),
@@ -190,11 +204,35 @@ OF_PEOPLE = {
     ("DELETE", "/api/v1/me/sessions/{session_id}"),
 }
 """Routes about the person who asks: no key is one, and nobody sees another person."""
+FOR_NO_KEY = {
+    ("POST", "/api/v1/auth/verify/resend"),
+    ("GET", "/api/v1/me/second-factor"),
+    ("POST", "/api/v1/me/second-factor"),
+    ("DELETE", "/api/v1/me/second-factor"),
+    ("POST", "/api/v1/me/second-factor/confirm"),
+    ("POST", "/api/v1/me/second-factor/recovery-codes"),
+    ("POST", "/api/v1/members/leave"),
+    ("POST", "/api/v1/ownership"),
+    ("GET", "/api/v1/admin/people"),
+    ("POST", "/api/v1/admin/people"),
+    ("PATCH", "/api/v1/admin/people/{member_id}"),
+    ("DELETE", "/api/v1/admin/people/{member_id}"),
+    ("DELETE", "/api/v1/admin/people/{member_id}/second-factor"),
+    ("DELETE", "/api/v1/admin/people/invites/{invite_id}"),
+}
+"""Routes about the person who asks that name nobody, and those of the platform: no key of a tenant opens them."""
 OPEN = {
     ("POST", "/api/v1/auth/signup"),
     ("POST", "/api/v1/auth/login"),
     ("POST", "/api/v1/auth/refresh"),
     ("POST", "/api/v1/auth/logout"),
+    ("POST", "/api/v1/auth/password/forgot"),
+    ("POST", "/api/v1/auth/forgot"),
+    ("POST", "/api/v1/auth/password/reset"),
+    ("POST", "/api/v1/auth/reset"),
+    ("POST", "/api/v1/auth/verify"),
+    ("GET", "/api/v1/invites/token/{token}"),
+    ("POST", "/api/v1/invites/token/{token}/accept"),
     ("GET", "/health"),
     ("GET", "/metrics"),
 }
@@ -217,7 +255,7 @@ def address(path: str, ids: dict[str, str]) -> str:
 
 
 def test_every_route_is_in_one_of_the_tables(green: httpx.Client) -> None:
-    known = NOT_FOUND | LISTS | set(ANSWERS) | WRITES | FORBIDDEN | OF_PEOPLE | OPEN
+    known = NOT_FOUND | LISTS | set(ANSWERS) | WRITES | FORBIDDEN | OF_PEOPLE | FOR_NO_KEY | OPEN
     assert routes(green) - known == set(), "say what another tenant must get at a new route"
 
 
@@ -228,6 +266,7 @@ def test_what_is_anothers_is_not_found(
     url = address(path, owned.ids)
     body = {"json": {"title": "taken"}} if path.startswith("/api/v1/items") and method == "PATCH" else {}
     body = {"json": {"note": "taken"}} if path.startswith("/api/v1/rules") and method == "PATCH" else body
+    body = {"json": {"role": "admin"}} if path.startswith("/api/v1/members") and method == "PATCH" else body
     if method == "GET":
         assert green.get(url).status_code != 404, "the owner has it"
     answer = blue.request(method, url, **body)
@@ -243,6 +282,15 @@ def test_what_is_anothers_is_not_found(
     assert stranger.status_code == 401
     narrow = httpx.request(method, f"{live.server.url}{url}", headers=live.blue.key_with("interactions:write"), **body)
     assert narrow.status_code == 403, "permission is checked before existence"
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(FOR_NO_KEY))
+def test_what_is_for_no_key_is_for_none(live: Live, blue: httpx.Client, owned: Owned, method: str, path: str) -> None:
+    url = address(path, owned.ids)
+    refused = blue.request(method, url)
+    assert refused.status_code == 403, refused.text
+    assert SECRET not in refused.text
+    assert httpx.request(method, f"{live.server.url}{url}").status_code == 401
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(OF_PEOPLE))
@@ -321,4 +369,8 @@ def body_of(path: str) -> dict[str, Any]:
         return {"kind": "hide", "target": {"item_ids": ["b1"]}}
     if path == "/api/v1/api-keys":
         return {"name": "mine", "scopes": ["recommendations:read"]}
+    if path == "/api/v1/invites":
+        return {"email": "mine@example.com", "role": "viewer"}
+    if path == "/api/v1/admin/users":
+        return {"email": "mine@example.com", "role": "viewer", "password": "plain window sofa 9"}
     return {}

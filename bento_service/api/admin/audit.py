@@ -17,6 +17,7 @@ from bento_service.http.json_body import json_body, read_body
 from bento_service.http.pagination import PageCursor, PageLimit, pages_by_number
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.admin.audit import AuditEntryAnswer, AuditPageAnswer, ChainBody, VerificationAnswer
+from bento_service.schemas.common import OptionalId
 from resources.access.actor import Actor
 from resources.audit.entries import Change, chain_of, record
 from resources.audit.export import ExportFormat, export_pieces
@@ -70,7 +71,7 @@ def _filter(
 
 
 Wanted = Annotated[AuditFilter, Depends(_filter)]
-UserId = Annotated[str | None, Query(max_length=256, description="Entries about this user of the shop.")]
+UserId = Annotated[OptionalId, Query(description="Entries about this user of the shop.")]
 
 
 @router.get("/api/v1/audit", response_model=AuditPageAnswer, summary="Read the audit log")

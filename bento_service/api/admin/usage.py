@@ -38,7 +38,7 @@ from resources.billing.statements import (
 )
 from resources.control_db.tenants import get_tenant
 from resources.usage.current import stored_by, usage_of
-from resources.usage.listing import GROUPS, Group, Place, UsageLine, UsageQuestion, usage_lines
+from resources.usage.listing import GROUPS, Group, LinePlace, UsageLine, UsageQuestion, usage_lines
 
 router = APIRouter(tags=["usage"])
 Analyst = Annotated[Principal, Depends(require("analytics:read"))]
@@ -49,7 +49,7 @@ Groups = Annotated[
     list[Group],
     Query(description="What lines are told apart by; may be repeated. `day` and `operation` when left out."),
 ]
-Format = Annotated[Literal["json", "csv"], Query(description="`csv`: all lines in one file, without pages.")]
+UsageFormat = Annotated[Literal["json", "csv"], Query(description="`csv`: all lines in one file, without pages.")]
 Cursor = Annotated[str | None, cursor_parameter(400)]
 _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 _DAYS = 30
@@ -57,14 +57,14 @@ _MOST_DAYS = 400
 _CSV_PART = 1000
 
 
-def _read_place(text: str) -> Place:
+def _read_place(text: str) -> LinePlace:
     found = json.loads(text)
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
         raise ValueError("not a place")
     return tuple(found)
 
 
-_PAGES: Pages[Place] = Pages("q", write=lambda place: json.dumps(place), read=_read_place)
+_PAGES: Pages[LinePlace] = Pages("q", write=lambda place: json.dumps(place), read=_read_place)
 _STATEMENTS = pages_by_text("t")
 
 
@@ -76,7 +76,7 @@ def usage(
     since: Since = None,
     until: Until = None,
     group: Groups = [],  # noqa: B006  FastAPI reads the query anew each time
-    format: Format = "json",
+    format: UsageFormat = "json",
     limit: PageLimit = 200,
     cursor: Cursor = None,
 ) -> Response:
@@ -96,7 +96,7 @@ def tenant_usage(
     since: Since = None,
     until: Until = None,
     group: Groups = [],  # noqa: B006  FastAPI reads the query anew each time
-    format: Format = "json",
+    format: UsageFormat = "json",
     limit: PageLimit = 200,
     cursor: Cursor = None,
 ) -> Response:
@@ -200,7 +200,7 @@ def _csv_parts(services: Services, asked: UsageQuestion) -> Iterator[bytes]:
     names = [{"day": "day", "key": "key_id", "operation": "operation"}[group] for group in asked.groups]
     columns = [*names, *UsageSums.model_fields]
     yield ("\ufeff" + ",".join(columns) + "\r\n").encode()
-    after: Place | None = None
+    after: LinePlace | None = None
     while True:
         with services.db.read() as session:
             found = list(usage_lines(session, asked, after=after, limit=_CSV_PART))

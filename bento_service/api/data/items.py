@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
@@ -97,7 +98,7 @@ async def put_items(
         bodies,
         key=idempotency_key,
         batch=batch,
-        store=not validate_only,
+        store=not (validate_only or principal.sandbox),
         by=principal.actor(request),
     )
     return Response(answer.model_dump_json(), media_type="application/json")
@@ -149,7 +150,7 @@ async def patch_item(
         principal.tenant.value,
         _patch,
         services,
-        principal.tenant,
+        principal,
         item_id,
         body,
         key=idempotency_key,
@@ -173,7 +174,7 @@ async def delete_item(
         principal.tenant.value,
         _delete,
         services,
-        principal.tenant,
+        principal,
         item_id,
         served=served,
         key=idempotency_key,
@@ -216,20 +217,27 @@ def _check_room(services: Services, tenant: TenantId, edits: Sequence[ItemEdit],
 
 
 def _patch(
-    services: Services, tenant: TenantId, item_id: str, body: ItemPatch, *, key: str | None, by: Actor
+    services: Services, principal: Principal, item_id: str, body: ItemPatch, *, key: str | None, by: Actor
 ) -> ItemAnswer:
-    now = services.clock()
-    services.items.get(tenant, item_id)  # what is not there cannot be changed
+    now, tenant = services.clock(), principal.tenant
+    item = services.items.get(tenant, item_id)  # what is not there cannot be changed
     edit = patch_edit(item_id, body.fields(), now=now)
+    if principal.sandbox:
+        return ItemAnswer.of(replace(item, **_shown(edit), updated_at=now))
     write_key = WriteKey.of(key, "patch", item_id, dict(edit.fields))
     append_item_changes(services.db, tenant, [edit], now=now, key=write_key, by=by)
     return ItemAnswer.of(services.items.get(tenant, item_id))
 
 
+def _shown(edit: ItemEdit) -> dict[str, Any]:
+    """What a patch would make of an item, which a sandbox is shown; availability cannot be taken away."""
+    return {name: True if name == "available" and value is None else value for name, value in edit.fields.items()}
+
+
 def _delete(
-    services: Services, tenant: TenantId, item_id: str, *, served: bool, key: str | None, by: Actor
+    services: Services, principal: Principal, item_id: str, *, served: bool, key: str | None, by: Actor
 ) -> ItemDeleted:
-    now = services.clock()
+    now, tenant = services.clock(), principal.tenant
     try:
         services.items.get(tenant, item_id)
     except ItemNotFound:
@@ -238,6 +246,8 @@ def _delete(
             return ItemDeleted(item_id=item_id, processed_at=now)
         if not served:
             raise
+    if principal.sandbox:
+        return ItemDeleted(item_id=item_id, processed_at=now)
     edit = ItemEdit(item_id, "delete", {})
     append_item_changes(services.db, tenant, [edit], now=now, key=WriteKey.of(key, "delete", item_id), by=by)
     return ItemDeleted(item_id=item_id, processed_at=services.clock())

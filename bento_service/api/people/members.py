@@ -14,6 +14,7 @@ from bento_service.http.json_body import json_body, read_body
 from bento_service.http.pagination import PageCursor, PageLimit, foreign_cursor, pages_by_text
 from bento_service.scheduling.threads import threaded
 from bento_service.schemas.people.members import (
+    KeyOfMember,
     MemberAnswer,
     MemberPage,
     MemberPatch,
@@ -23,6 +24,7 @@ from bento_service.schemas.people.members import (
 from resources.access.actor import Actor
 from resources.access.roles import TenantRole, tenant_role
 from resources.base.errors import Forbidden
+from resources.control_db.api_keys import list_api_keys
 from resources.people.memberships import TeamMember, team_of
 from resources.people.team import give_role, leave_team, pass_ownership, remove_from_team
 
@@ -83,7 +85,16 @@ def remove(request: Request, principal: Admin, services: WithServices, member_id
             by=principal.actor(request),
             now=services.clock(),
         )
-    answer = MemberRemoved(id=gone.id, email=gone.email)
+    keys = [each for each in list_api_keys(services.db, principal.tenant) if each.made_by == gone.email]
+    answer = MemberRemoved(
+        id=gone.id,
+        email=gone.email,
+        api_keys=tuple(
+            KeyOfMember(id=each.id, name=each.name, key_prefix=each.prefix)
+            for each in keys
+            if each.status_at(services.clock()) == "active"
+        ),
+    )
     return Response(answer.model_dump_json(), media_type="application/json")
 
 

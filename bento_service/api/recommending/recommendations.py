@@ -85,7 +85,7 @@ FAST = (recommend, similar)
 def caller_of(request: Request, principal: Principal) -> Caller:
     """Return the credential that asks, for `Answering`."""
     state = request.scope["state"]
-    return Caller(principal.tenant, principal.key_id, state["request_id"], state["started"])
+    return Caller(principal.tenant, principal.key_id, state["request_id"], state["started"], principal.sandbox)
 
 
 async def _recommend(request: Request, principal: Principal, body: RecommendationRequest) -> Response:

@@ -10,12 +10,13 @@ from pydantic import StringConstraints
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from bento_service.access.logging_in import with_password
 from bento_service.dependencies import Services, WithServices
 from bento_service.pages.cookies import Theme, session_token, set_theme
 from bento_service.pages.entry.links import NewPasswordForm
 from bento_service.pages.entry.logging_in import let_in
 from bento_service.pages.forms import Form, filled_in, read_fields
-from bento_service.pages.logged_in import Customer, actor_of, client_of
+from bento_service.pages.logged_in import Customer, actor_of, page_client
 from bento_service.pages.page_route import PageRoute
 from bento_service.pages.render import page, see_other
 from resources.base.errors import LoginRefused, NotFound, RecsaasError
@@ -76,13 +77,22 @@ async def rename(request: Request, services: WithServices, session: Customer) ->
 async def set_password(request: Request, services: WithServices, session: Customer) -> Response:
     """Change the password: every other session of the person ends, and this one begins anew."""
     fields = await read_fields(request)
-    client, now = client_of(request), services.clock()
+    client, now = page_client(request), services.clock()
     begin = beginning("customer", client, kept=session.kept, office_policy="off", now=now)
     try:
         form = filled_in(fields, PasswordForm)
         new = form.checked()
-        token = await services.threads.passwords.run(
-            client.address, change_password, services.db, session.member.id, form.current, new, begin, client, now=now
+        token = await with_password(
+            services.threads.passwords,
+            client.address,
+            change_password,
+            services.db,
+            session.member.id,
+            form.current,
+            new,
+            begin,
+            client,
+            now=now,
         )
     except LoginRefused as error:
         wrong = LoginRefused(wait_seconds=error.wait_seconds)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import segno
 from fastapi import APIRouter, Request
 from markupsafe import Markup
-from pydantic import StringConstraints
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from bento_service.dependencies import Services, WithServices
 from bento_service.pages.account.profile import account_page, written
-from bento_service.pages.entry.logging_in import let_in
-from bento_service.pages.forms import Form, filled_in, read_fields
-from bento_service.pages.logged_in import Customer, actor_of, client_of
+from bento_service.pages.entry.logging_in import CodeForm, let_in
+from bento_service.pages.forms import filled_in, read_fields
+from bento_service.pages.logged_in import Customer, actor_of, page_client
 from bento_service.pages.page_route import PageRoute
 from bento_service.pages.render import page
 from resources.base.errors import FieldProblem, InvalidInput, RecsaasError
@@ -33,12 +30,6 @@ from resources.sessions.browser_sessions import BrowserSession, begin_browser_se
 from resources.sessions.throttle import admit, forget_failures
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
-
-
-class CodeForm(Form):
-    """The digits that the authenticator shows, or a recovery code."""
-
-    code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
 @router.post("/account/second-factor")
@@ -81,7 +72,7 @@ async def confirm(request: Request, services: WithServices, session: Customer) -
 async def remove(request: Request, services: WithServices, session: Customer) -> Response:
     """Take the second factor away, for whoever shows a code of it; all other sessions end."""
     fields = await read_fields(request)
-    client, now = client_of(request), services.clock()
+    client, now = page_client(request), services.clock()
     tokens: list[str] = []
     by = actor_of(request, session)
 
@@ -122,7 +113,7 @@ async def _with_code(request: Request, services: Services, session: BrowserSessi
         InvalidInput: it is wrong, or was used.
         TooManyAttempts: too many were.
     """
-    form, client, now = filled_in(fields, CodeForm), client_of(request), services.clock()
+    form, client, now = filled_in(fields, CodeForm), page_client(request), services.clock()
     right: list[bool] = []
 
     def write(database: Session) -> None:

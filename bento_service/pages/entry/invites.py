@@ -8,11 +8,12 @@ from fastapi import APIRouter, Request
 from pydantic import StringConstraints
 from starlette.responses import Response
 
+from bento_service.access.logging_in import with_password
 from bento_service.dependencies import Services, WithServices
 from bento_service.pages.entry.links import NewPasswordForm
 from bento_service.pages.entry.logging_in import let_in
 from bento_service.pages.forms import filled_in, read_fields
-from bento_service.pages.logged_in import HOME_PAGES, client_of, session_of, way_of
+from bento_service.pages.logged_in import HOME_PAGES, page_client, page_way, session_of
 from bento_service.pages.page_route import PageRoute
 from bento_service.pages.render import page, see_other
 from bento_service.pages.security import check_address
@@ -36,7 +37,7 @@ async def show(request: Request, services: WithServices, token: str) -> Response
     """Show what the invitation is for."""
     check_address(request)
     try:
-        found = await services.threads.reads.run(client_of(request).address, _find, services, token)
+        found = await services.threads.reads.run(page_client(request).address, _find, services, token)
     except LinkNotValid as error:
         return _gone(request, error)
     return await _page(request, found, {}, None)
@@ -47,7 +48,7 @@ async def take(request: Request, services: WithServices, token: str) -> Response
     """Let the person in."""
     check_address(request)
     fields = await read_fields(request)
-    client = client_of(request)
+    client = page_client(request)
     try:
         found = await services.threads.reads.run(client.address, _find, services, token)
         if found.has_account:
@@ -63,7 +64,7 @@ async def _as_new(
     request: Request, services: Services, token: str, found: OpenInvite, fields: dict[str, str]
 ) -> Response:
     form = filled_in(fields, NewMemberForm)
-    password, client, way, now = form.checked(), client_of(request), way_of(request), services.clock()
+    password, client, way, now = form.checked(), page_client(request), page_way(request), services.clock()
 
     def accept() -> tuple[App, str]:
         hashed = hash_password(password, email=found.invite.email)
@@ -74,7 +75,7 @@ async def _as_new(
             app: App = "office" if enters else "customer"
             return app, begin_browser_session(session, member, app, client, kept=False, now=now)
 
-    app, session_token = await services.threads.passwords.run(client.address, accept)
+    app, session_token = await with_password(services.threads.passwords, client.address, accept)
     goal = "/account" if app == "customer" and found.invite.tenant is None else None
     return await let_in(request, services, app, session_token, kept=False, goal=goal)
 
@@ -83,13 +84,13 @@ async def _as_member(request: Request, services: Services, token: str, found: Op
     session_now = await session_of(request, "customer")
     if session_now is None:
         return see_other(f"/login?next=/invite/{token}")
-    way, now, member_id = way_of(request), services.clock(), session_now.member.id
+    way, now, member_id = page_way(request), services.clock(), session_now.member.id
 
     def accept() -> None:
         with services.db.write() as session:
             accept_as_member(session, token, member_id, way=way, now=now)
 
-    await services.threads.writes.run(client_of(request).address, accept)
+    await services.threads.writes.run(page_client(request).address, accept)
     return see_other(HOME_PAGES["office" if found.invite.tenant is None else "customer"])
 
 

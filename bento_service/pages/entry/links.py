@@ -8,10 +8,11 @@ from fastapi import APIRouter, Request
 from pydantic import StringConstraints
 from starlette.responses import Response
 
+from bento_service.access.logging_in import with_password
 from bento_service.dependencies import Services, WithServices
 from bento_service.pages.entry.logging_in import let_in
 from bento_service.pages.forms import Form, filled_in, read_fields
-from bento_service.pages.logged_in import client_of, way_of
+from bento_service.pages.logged_in import page_client, page_way
 from bento_service.pages.page_route import PageRoute
 from bento_service.pages.render import page
 from bento_service.pages.security import check_address
@@ -67,7 +68,7 @@ async def take_forgot(request: Request, services: WithServices) -> Response:
     fields = await read_fields(request)
     try:
         email = one_email(filled_in(fields, AddressForm).email)
-        await services.threads.writes.run(client_of(request).address, _ask, services, email)
+        await services.threads.writes.run(page_client(request).address, _ask, services, email)
     except RecsaasError as error:
         return _forgot(request, services, fields, error, sent=False)
     return _forgot(request, services, fields, None, sent=True)
@@ -78,7 +79,7 @@ async def show_reset(request: Request, services: WithServices, token: str) -> Re
     """Ask for a new password."""
     check_address(request)
     try:
-        email = await services.threads.reads.run(client_of(request).address, _email_of_reset, services, token)
+        email = await services.threads.reads.run(page_client(request).address, _email_of_reset, services, token)
     except LinkNotValid as error:
         return _gone(request, error, again="/forgot", button="Have another link sent")
     return page(request, "entry/reset.html", {"email": email})
@@ -89,7 +90,7 @@ async def take_reset(request: Request, services: WithServices, token: str) -> Re
     """Set the password; whoever was logged in as this person is logged out."""
     check_address(request)
     fields = await read_fields(request)
-    address, way = client_of(request).address, way_of(request)
+    address, way = page_client(request).address, page_way(request)
     try:
         email = await services.threads.reads.run(address, _email_of_reset, services, token)
     except LinkNotValid as error:
@@ -101,7 +102,7 @@ async def take_reset(request: Request, services: WithServices, token: str) -> Re
             reset_password(session, token, hashed, way=way, now=services.clock())
 
     try:
-        await services.threads.passwords.run(address, reset, filled_in(fields, NewPasswordForm).checked())
+        await with_password(services.threads.passwords, address, reset, filled_in(fields, NewPasswordForm).checked())
     except LinkNotValid as error:
         return _gone(request, error, again="/forgot", button="Have another link sent")
     except RecsaasError as error:
@@ -115,7 +116,7 @@ async def show_verify(request: Request, services: WithServices, token: str) -> R
     """Ask to confirm an address."""
     check_address(request)
     try:
-        email = await services.threads.reads.run(client_of(request).address, _email_of, services, token)
+        email = await services.threads.reads.run(page_client(request).address, _email_of, services, token)
     except LinkNotValid as error:
         return _gone(request, error, again="/account", button="Go to your account")
     return page(request, "entry/verify.html", {"email": email})
@@ -125,14 +126,14 @@ async def show_verify(request: Request, services: WithServices, token: str) -> R
 async def take_verify(request: Request, services: WithServices, token: str) -> Response:
     """Note that the address is the person's."""
     check_address(request)
-    way = way_of(request)
+    way = page_way(request)
 
     def verify() -> str:
         with services.db.write() as session:
             return verify_address(session, token, way=way, now=services.clock()).email
 
     try:
-        email = await services.threads.writes.run(client_of(request).address, verify)
+        email = await services.threads.writes.run(page_client(request).address, verify)
     except LinkNotValid as error:
         return _gone(request, error, again="/account", button="Go to your account")
     done = {"title": "Address confirmed", "text": f"{email} is yours.", "link": "/app", "button": "Go to your shops"}
@@ -144,7 +145,7 @@ async def show_once(request: Request, services: WithServices, token: str) -> Res
     """Ask to log in by a link that was printed."""
     check_address(request)
     try:
-        await services.threads.reads.run(client_of(request).address, _once_app, services, token)
+        await services.threads.reads.run(page_client(request).address, _once_app, services, token)
     except LinkNotValid as error:
         return _gone(request, error, again="/login", button="Log in")
     return page(request, "entry/once.html")
@@ -154,7 +155,7 @@ async def show_once(request: Request, services: WithServices, token: str) -> Res
 async def take_once(request: Request, services: WithServices, token: str) -> Response:
     """Log in, once, into the app that the link is for."""
     check_address(request)
-    client, now = client_of(request), services.clock()
+    client, now = page_client(request), services.clock()
 
     def log_in() -> tuple[App, str]:
         with services.db.write() as session:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import Request
+from fastapi import Query, Request
 from pydantic import StringConstraints
 from starlette.responses import Response
 
+from bento_service.access.logging_in import with_password
 from bento_service.dependencies import Services
 from bento_service.pages.cookies import (
     end_session_cookie,
@@ -20,10 +20,10 @@ from bento_service.pages.cookies import (
     step_token,
 )
 from bento_service.pages.forms import Form, filled_in, read_fields
-from bento_service.pages.logged_in import HOME_PAGES, LOGIN_PAGES, client_of, safe_path, session_of
+from bento_service.pages.logged_in import HOME_PAGES, LOGIN_PAGES, page_client, safe_path, session_of
 from bento_service.pages.render import page, see_other
 from bento_service.pages.security import check_address
-from resources.base.errors import LinkExpired, LoginRefused, RecsaasError, SecondFactorRequired
+from resources.base.errors import LinkExpired, RecsaasError, SecondFactorRequired
 from resources.sessions.browser_sessions import App, beginning, end_browser_session
 from resources.sessions.login import Login, log_in
 from resources.sessions.unfinished_logins import (
@@ -33,6 +33,11 @@ from resources.sessions.unfinished_logins import (
     kept_of,
     waits_for_code,
 )
+
+Goal = Annotated[str | None, Query(alias="next", max_length=500)]
+"""The page to go on to after the log-in."""
+NamedShop = Annotated[str | None, Query(max_length=100)]
+"""The id of the shop that somebody wants to log in to by SSO."""
 
 
 class LoginForm(Form):
@@ -66,14 +71,16 @@ async def take_login(request: Request, services: Services, app: App) -> Response
     """Check e-mail and password; where a second factor is set up, its page is next."""
     check_address(request)
     fields = await read_fields(request)
-    client, now = client_of(request), services.clock()
+    client, now = page_client(request), services.clock()
     try:
         form = filled_in(fields, LoginForm)
         begin = beginning(
             app, client, kept=bool(form.keep), office_policy=services.settings.office_second_factor, now=now
         )
         login = Login(form.email, form.password, client)
-        token = await services.threads.passwords.run(client.address, log_in, services.db, login, begin, now=now)
+        token = await with_password(
+            services.threads.passwords, client.address, log_in, services.db, login, begin, now=now
+        )
     except SecondFactorRequired:
         shown = PasswordShown(form.email, kept=bool(form.keep))
         waiting = await services.threads.writes.run(client.address, begin_code_step, services.db, shown, now=now)
@@ -81,8 +88,6 @@ async def take_login(request: Request, services: Services, app: App) -> Response
         set_step(response, "code", waiting)
         return response
     except RecsaasError as error:
-        if isinstance(error, LoginRefused):
-            await asyncio.sleep(error.wait_seconds)
         return _login_page(request, services, app, fields, error)
     return await let_in(request, services, app, token, kept=bool(form.keep), goal=form.next)
 
@@ -91,7 +96,7 @@ async def show_code(request: Request, services: Services, app: App, goal: str | 
     """Ask for the second factor."""
     check_address(request)
     token = step_token(request, "code")
-    client = client_of(request)
+    client = page_client(request)
     if token is None or not await services.threads.reads.run(
         client.address, waits_for_code, services.db, token, now=services.clock()
     ):
@@ -103,7 +108,7 @@ async def take_code(request: Request, services: Services, app: App) -> Response:
     """Check the second factor."""
     check_address(request)
     fields = await read_fields(request)
-    waiting, client, now = step_token(request, "code"), client_of(request), services.clock()
+    waiting, client, now = step_token(request, "code"), page_client(request), services.clock()
     if waiting is None:
         return see_other(LOGIN_PAGES[app])
     try:
@@ -146,7 +151,7 @@ async def _end_earlier(request: Request, services: Services, app: App) -> None:
     token = session_token(request, app)
     if token is None:
         return
-    client = client_of(request)
+    client = page_client(request)
     await services.threads.writes.run(
         client.address, end_browser_session, services.db, token, app, client, now=services.clock()
     )

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from bento_service.dependencies import WithServices
 from bento_service.pages.entry import logging_in
+from bento_service.pages.entry.logging_in import Goal, NamedShop
 from bento_service.pages.page_route import PageRoute
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
-Goal = Annotated[str | None, Query(alias="next", max_length=500)]
-Shop = Annotated[str | None, Query(max_length=100)]
 
 
 @router.get("/login")
-async def show(request: Request, services: WithServices, goal: Goal = None, shop: Shop = None) -> Response:
+async def show(request: Request, services: WithServices, goal: Goal = None, shop: NamedShop = None) -> Response:
     """Ask for e-mail and password."""
     return await logging_in.show_login(request, services, "customer", goal, shop=shop)
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import StringConstraints
 from starlette.responses import Response
 
+from bento_service.access.logging_in import with_password
 from bento_service.dependencies import Services, WithServices
 from bento_service.pages.entry.logging_in import let_in
 from bento_service.pages.forms import Form, filled_in, read_fields
-from bento_service.pages.logged_in import client_of
+from bento_service.pages.logged_in import page_client
 from bento_service.pages.page_route import PageRoute
 from bento_service.pages.render import page
 from bento_service.pages.security import check_address
-from resources.base.errors import LoginRefused, RecsaasError
+from resources.base.errors import RecsaasError
 from resources.base.tenant import TenantId
 from resources.sessions.browser_sessions import beginning
 from resources.sessions.login import Login
@@ -52,7 +52,7 @@ async def take(request: Request, services: WithServices) -> Response:
     """Make the shop and its owner, who is logged in then."""
     check_address(request)
     fields = await read_fields(request)
-    client, now = client_of(request), services.clock()
+    client, now = page_client(request), services.clock()
     begin = beginning("customer", client, kept=False, office_policy=services.settings.office_second_factor, now=now)
     try:
         form = filled_in(fields, SignUpForm)
@@ -66,12 +66,18 @@ async def take(request: Request, services: WithServices) -> Response:
                 timezone=form.timezone or None,
             ),
         )
-        token = await services.threads.passwords.run(
-            client.address, sign_up, services.db, services.lake, wanted, begin, settings=services.settings, now=now
+        token = await with_password(
+            services.threads.passwords,
+            client.address,
+            sign_up,
+            services.db,
+            services.lake,
+            wanted,
+            begin,
+            settings=services.settings,
+            now=now,
         )
     except RecsaasError as error:
-        if isinstance(error, LoginRefused):
-            await asyncio.sleep(error.wait_seconds)
         return _page(request, services, fields, error)
     return await let_in(request, services, "customer", token, kept=False)
 

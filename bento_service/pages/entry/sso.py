@@ -13,8 +13,8 @@ from starlette.responses import RedirectResponse, Response
 
 from bento_service.dependencies import Services, WithServices
 from bento_service.pages.cookies import end_step, set_step, step_token
-from bento_service.pages.entry.logging_in import let_in
-from bento_service.pages.logged_in import client_of
+from bento_service.pages.entry.logging_in import NamedShop, let_in
+from bento_service.pages.logged_in import page_client
 from bento_service.pages.page_route import PageRoute
 from bento_service.pages.security import HEADERS, check_address
 from bento_service.sso.provider import OpenIdProvider, Trip
@@ -31,7 +31,6 @@ from resources.sessions.unfinished_logins import add_unfinished, take_unfinished
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 _CALLBACKS: Mapping[App, str] = {"office": "/office/login/sso/callback", "customer": "/login/sso/callback"}
-Shop = Annotated[str | None, Query(max_length=100)]
 Told = Annotated[str | None, Query(max_length=4000)]
 
 
@@ -42,7 +41,7 @@ async def start_for_office(request: Request, services: WithServices) -> Response
 
 
 @router.get("/login/sso")
-async def start_for_shop(request: Request, services: WithServices, shop: Shop = None) -> Response:
+async def start_for_shop(request: Request, services: WithServices, shop: NamedShop = None) -> Response:
     """Send somebody of a shop to the provider."""
     if not shop:
         raise SsoRefused("Name your shop: add its id to the address as ?shop=<id>.")
@@ -83,7 +82,7 @@ async def _start(request: Request, services: Services, app: App, tenant: TenantI
         "verifier": trip.verifier,
         "redirect_uri": trip.redirect_uri,
     }
-    token = await services.threads.writes.run(client_of(request).address, _remember, services, data)
+    token = await services.threads.writes.run(page_client(request).address, _remember, services, data)
     response = RedirectResponse(address, status_code=303, headers=dict(HEADERS))
     set_step(response, "sso", token)
     return response
@@ -93,7 +92,7 @@ async def _back(
     request: Request, services: Services, app: App, code: str | None, state: str | None, refused: str | None
 ) -> Response:
     check_address(request)
-    provider, client, token = _provider(services), client_of(request), step_token(request, "sso")
+    provider, client, token = _provider(services), page_client(request), step_token(request, "sso")
     data = None
     if token is not None:
         data = await services.threads.writes.run(client.address, _recall, services, token)

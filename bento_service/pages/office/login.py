@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from bento_service.dependencies import WithServices
 from bento_service.pages.entry import logging_in
-from bento_service.pages.logged_in import OfficeMember
+from bento_service.pages.entry.logging_in import Goal
+from bento_service.pages.logged_in import OfficeVisitor
 from bento_service.pages.page_route import PageRoute
 from bento_service.pages.render import page
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
-Goal = Annotated[str | None, Query(alias="next", max_length=500)]
 
 
 @router.get("/office")
-async def landing(request: Request, session: OfficeMember) -> Response:
+async def landing(request: Request, session: OfficeVisitor) -> Response:
     """Show who is logged in, and as what."""
     return page(request, "office/landing.html", {"session": session})
 

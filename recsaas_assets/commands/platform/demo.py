@@ -14,6 +14,7 @@ import polars as pl
 from recsaas_assets.commands.console import Installation, command_actor, notes, print_json, results
 from recsaas_assets.commands.data.upload import show_report, upload_file
 from recsaas_assets.commands.models.run import run_with_progress
+from recsaas_assets.commands.platform.demo_people import log_in_links
 from recsaas_assets.commands.platform.up import SAMPLE, say, show_addresses, stoppable
 from recsaas_assets.features.background_docs import docs_in_background
 from recsaas_assets.platform.processes import Addresses, running_platform
@@ -56,6 +57,7 @@ def demo(once: bool, dataset: str) -> None:
         print_json(answer)
         notes.print(f"\nLive after {time.monotonic() - started:.0f} s.")
         _explain(addresses, tenant, key, user)
+        _invite_in(site, addresses, tenant)
         if once:
             notes.print("Everything stops now; `recsaas up` starts it again.")
         else:
@@ -102,7 +104,7 @@ def _tenant_with_key(site: Installation, tenant: TenantId) -> str:
     try:
         get_tenant(site.db, tenant)
     except TenantNotFound:
-        create_tenant(site.db, tenant, name=tenant.value.replace("-", " ").title(), now=now)
+        create_tenant(site.db, tenant, name=tenant.value.replace("-", " ").title(), now=now, by=command_actor())
     for old in list_api_keys(site.db, tenant):
         if old.name == _KEY_NAME and old.revoked_at is None:
             revoke_api_key(site.db, tenant, old.id, now=now, by=command_actor())
@@ -140,3 +142,10 @@ def _explain(addresses: Addresses, tenant: TenantId, key: str, user: str) -> Non
         f"-H 'Content-Type: application/json' -d '{body}'"
     )
     results.print(command, soft_wrap=True, markup=False)
+
+
+def _invite_in(site: Installation, addresses: Addresses, tenant: TenantId) -> None:
+    links = log_in_links(site.db, tenant, addresses.service, by=command_actor(), now=datetime.now(UTC))
+    results.print("\nLog in, once each, within ten minutes:", soft_wrap=True)
+    results.print(f"  As owner of {tenant}   {links.customer}", soft_wrap=True, markup=False)
+    results.print(f"  As super admin   {links.office}", soft_wrap=True, markup=False)

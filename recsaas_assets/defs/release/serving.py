@@ -104,6 +104,7 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     manifest = store.write(new_version(now, secrets.token_hex(4)), contents, draft)
     goes_live = candidate.verdict.outcome != "hold" and tenant_run.auto_deploy
     if goes_live:
+        tenant_run.require_active()
         promote(tenant_run.store, manifest.version, now=now, by=run_actor(tenant_run.run_id))
     tenant_run.note_release(manifest.version, live=goes_live, reasons=candidate.verdict.reasons)
     mark_retrained(tenant_run.db, tenant_run.tenant_id, tenant_run.run_id)

@@ -35,7 +35,7 @@ from resources.events.log import EventLog
 from resources.jobs.kinds.erasures import tenants_to_retrain
 from resources.landing.folders import linked_folders, list_landing
 from resources.landing.names import shown
-from resources.training.runs import newest_failed_under_other_code, next_run_at, note_end
+from resources.training.runs import newest_failed_under_other_code, newest_stopped, next_run_at, note_end
 from resources.uploads.contract.columns import Kind
 
 _RUN_KEY_TAG = "dagster/run_key"
@@ -56,9 +56,10 @@ _UNFINISHED = [
     description="Mirrors the tenants of the control DB to the dynamic partitions.",
 )
 def tenant_mirror(context: SensorEvaluationContext, platform: PlatformResource) -> SensorResult | SkipReason:
-    """Retired tenants keep their partition until they are erased."""
+    """A tenant that is being erased loses its partition by that, and does not get it again."""
     known = set(context.instance.get_dynamic_partitions(str(tenants_partitions.name)))
-    missing = [str(tenant.id) for tenant in list_tenants(platform.db) if str(tenant.id) not in known]
+    tenants = [str(tenant.id) for tenant in list_tenants(platform.db) if tenant.status != "retired"]
+    missing = [tenant for tenant in tenants if tenant not in known]
     if not missing:
         return SkipReason("Every tenant has its partition.")
     return SensorResult(dynamic_partitions_requests=[tenants_partitions.build_add_request(missing)])
@@ -132,6 +133,9 @@ def _reasons(platform: PlatformResource) -> dict[str, list[Reason]]:
     for to_retrain, erasure in tenants_to_retrain(platform.db).items():
         since = erasure.completed_at or erasure.requested_at
         reasons[str(to_retrain)].append(Reason(f"train without the user of {erasure.id}", since, True))
+    for run in newest_stopped(platform.db):
+        what = f"run {run.run_id} was stopped with its tenant"
+        reasons[str(run.tenant)].append(Reason(what, run.ended_at or run.started_at, True))
     for run in newest_failed_under_other_code(platform.db):
         # Its uploads may be taken in already, so nothing else waits. What does wait is tried again by itself, as the
         # version is part of every request, and is still there if the run fails: one more reason would make it two runs.

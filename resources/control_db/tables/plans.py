@@ -1,11 +1,11 @@
-"""Plans, the exceptions of single tenants, what was warned of, and who asked for another plan."""
+"""Plans of the tenants, and what they have used of them."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String, Text
+from sqlalchemy import JSON, BigInteger, Date, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from resources.control_db.tables.base import Base, UtcDateTime
@@ -61,3 +61,74 @@ class PlanRequestRow(Base):
     asked_by: Mapped[str] = mapped_column(String(254))
     asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class UsageRow(Base):
+    """What one key or member of a tenant has used on one UTC day, by operation and class of status.
+
+    No foreign key: a batch of counts holds many tenants, and shall not be refused for one that is gone.
+    """
+
+    __tablename__ = "usage_daily"
+    tenant_id: Mapped[str] = mapped_column(String(63), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    key_id: Mapped[str] = mapped_column(String(80), primary_key=True)
+    operation: Mapped[str] = mapped_column(String(40), primary_key=True)
+    status: Mapped[str] = mapped_column(String(8), primary_key=True)
+    calls: Mapped[int] = mapped_column(BigInteger)
+    recommended_items: Mapped[int] = mapped_column(BigInteger)
+    events: Mapped[int] = mapped_column(BigInteger)
+    uploaded_rows: Mapped[int] = mapped_column(BigInteger)
+    training_ms: Mapped[int] = mapped_column(BigInteger)
+    cpu_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class UsageBatchRow(Base):
+    """The number of the newest batch of counts that a process of the service has written: no batch is added twice."""
+
+    __tablename__ = "usage_batches"
+    worker: Mapped[str] = mapped_column(String(80), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)
+    written_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class UsageSampleRow(Base):
+    """How much a tenant had stored on one UTC day: bytes by kind (`bytes:<folder>`), `items`, `users`."""
+
+    __tablename__ = "usage_samples"
+    tenant_id: Mapped[str] = mapped_column(String(63), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(40), primary_key=True)
+    amount: Mapped[int] = mapped_column(BigInteger)
+
+
+class UsageOfRunRow(Base):
+    """What a run of the pipeline has cost so far, so that the next note of it adds only what came since."""
+
+    __tablename__ = "usage_runs"
+    run_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(String(63), index=True)
+    process: Mapped[str] = mapped_column(String(120))
+    noted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    cpu_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class UsageTurnRow(Base):
+    """Who does a recurring piece of work, and until when nobody else may."""
+
+    __tablename__ = "usage_turns"
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(80))
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class StatementRow(Base):
+    """The statement of a tenant for one month (`2026-10`). `content` is JSON that never changes, `hash` its SHA-256."""
+
+    __tablename__ = "usage_statements"
+    __table_args__ = (Index("ix_usage_statements_month", "month"),)
+    tenant_id: Mapped[str] = mapped_column(String(63), primary_key=True)
+    month: Mapped[str] = mapped_column(String(7), primary_key=True)
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    content: Mapped[str] = mapped_column(Text)
+    hash: Mapped[str] = mapped_column(String(64))

@@ -1,4 +1,5 @@
-"""A user's rows in files with the recommendations of all users: such a file is removed, and can be asked for again.
+"""A user's rows in files with the recommendations of all users, and in archives of the whole tenant: such a file is
+removed, and can be asked for again.
 
 An export that is being written when the erasure is requested begins anew, without the user; see `request_erasure`.
 """
@@ -14,6 +15,7 @@ from upath import UPath
 from resources.erasure.places.matching import count_in_table, rows_of
 from resources.erasure.places.trace import Subject, Trace, UserData
 from resources.jobs.kinds.exports import note_file_gone
+from resources.jobs.kinds.tenant_exports import ARCHIVE_SUFFIX
 from resources.storage.lake import local_file
 from resources.storage.listing import list_files
 
@@ -34,6 +36,8 @@ def traces_in_exports(subject: Subject) -> Iterator[Trace]:
 
 
 def _count(path: UPath, user_id: str) -> int:
+    if path.name.endswith(ARCHIVE_SUFFIX):
+        return 1  # nobody unpacks it for a look: it holds all that the tenant has had
     if path.suffix == ".parquet":
         return count_in_table(path, user_id)
     with local_file(path) as local:
@@ -44,5 +48,5 @@ def _count(path: UPath, user_id: str) -> int:
 
 def _remove(subject: Subject, path: UPath) -> None:
     """First the note, then the file: the file is what the next search finds, after a crash."""
-    note_file_gone(subject.db, subject.tenant, path.stem, code="user_erased", message=_WHY)
+    note_file_gone(subject.db, subject.tenant, path.name.partition(".")[0], code="user_erased", message=_WHY)
     path.unlink(missing_ok=True)

@@ -99,6 +99,7 @@ def request_erasure(db: ControlDb, tenant: TenantId, user_id: str, now: datetime
             )
             row = store.insert_job(session, job)
             store.begin_anew(session, tenant, JobKind.EXPORT)
+            store.begin_anew(session, tenant, JobKind.TENANT_EXPORT)
             subject = subject_of(session, tenant, user_id)
             asked = Change(action="erasure.ask", object_kind="user", object_id=subject, after={"erasure": erasure_id})
             record(session, by, asked, tenant=tenant, now=now)

@@ -154,10 +154,10 @@ def list_exports(
 
 
 def note_file_gone(db: ControlDb, tenant: TenantId, export_id: str, *, code: str, message: str) -> None:
-    """Note that a finished export has no file any more, and why."""
+    """Note that a finished export, of lists or of the whole tenant, has no file any more, and why."""
     with db.write() as session:
         row = store.row_to_change(session, tenant, export_id)
-        if row is not None and row.kind == JobKind.EXPORT:
+        if row is not None and row.kind in (JobKind.EXPORT, JobKind.TENANT_EXPORT):
             row.result, row.error = {**row.result, "bytes": None}, {"code": code, "message": message}
 
 

@@ -195,11 +195,14 @@ def test_every_example_of_the_document_works(client: Client, blue: Shop) -> None
     assert client.post("/api/v1/items", json={"item_id": item, "title": "One"}, headers=blue.headers).status_code == 200
     rule = {"kind": "hide", "target": {"item_ids": ["b6"]}}
     rule_id = client.post("/api/v1/rules", json=rule, headers=blue.headers).json()["id"]
+    key = {"name": "web", "kind": "browser", "scopes": ["recommendations:read"], "origins": ["https://a.example.com"]}
+    key_id = client.post("/api/v1/api-keys", json=key, headers=blue.headers).json()["id"]
     write_json(blue.lake.tenant(blue.tenant).trained_model, {})
     for method, template, operation in operations(client):
         if template.startswith(OF_PEOPLE):  # tests/unit/bento_service/accounts
             continue
         path = template.replace("{item_id}", item).replace("{rule_id}", rule_id).replace("{kind}", "interactions")
+        path = path.replace("{key_id}", key_id)
         content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         for example in content.get("examples", {}).values():
             body = {**example["value"], **({"item_id": "b1"} if path.endswith("similar") else {})}

@@ -16,9 +16,8 @@ from bento_service.access.plan_states import PlanStates
 from resources.access.actor import SYSTEM
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.events import EventRow
-from resources.control_db.tables.plans import QuotaWarningRow
+from resources.control_db.tables.plans import QuotaWarningRow, UsageRow
 from resources.control_db.tables.uploads import UploadRow
-from resources.control_db.tables.usage import UsageRow
 from resources.plans.assigned import Override, put_on_plan, put_override
 from resources.plans.model import Limits, Plan
 from resources.plans.plans import put_plan

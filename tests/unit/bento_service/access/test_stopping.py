@@ -11,8 +11,8 @@ from fastapi import FastAPI
 
 from bento_service.access.key_cache import KEY_TTL_SECONDS, KeyCache
 from bento_service.app import create_app
-from bento_service.demo.catalogue import BROWSER_SCOPES
 from bento_service.scheduling.threads import Threads
+from resources.access.key_kinds import BROWSER_SCOPES
 from resources.access.scopes import PLATFORM
 from resources.base.settings import Settings
 from resources.control_db.api_keys import MAX_ACTIVE_KEYS, create_api_key, list_api_keys, revoke_api_key
@@ -119,7 +119,8 @@ def test_the_platform_stops_a_tenant_and_lets_it_go_on(
     event = {"user_id": "u1", "item_id": "b2", "interaction_type": "view"}
     assert client.post("/events", json=event, headers=blue.headers).status_code == 200
     stopped = client.post("/api/v1/admin/tenants/blue/suspend", headers=operator)
-    assert (stopped.status_code, stopped.json()) == (200, {"id": "blue", "name": "blue", "status": "suspended"})
+    told = stopped.json()
+    assert (stopped.status_code, told["id"], told["name"], told["status"]) == (200, "blue", "blue", "suspended")
     forget(app)
     refused = client.post("/api/v1/recommendations", json={"user_id": "u1"}, headers=blue.headers)
     assert code_of(refused) == (403, "forbidden")

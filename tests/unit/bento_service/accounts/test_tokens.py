@@ -28,9 +28,8 @@ from resources.base.errors import Forbidden, Unauthenticated
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import suspend_tenant
-from resources.people.members import end_everything, hold_member, set_member_status, set_office_role
+from resources.people.members import end_everything, hold_member, set_member_status
 from resources.people.memberships import change_role, remove_membership
-from resources.sessions.access_tokens import Acting
 from resources.sessions.refresh_tokens import end_family
 from resources.sessions.signing_keys import SigningKeys, rotate_signing_key
 from resources.storage.lake import Lake
@@ -236,26 +235,3 @@ def test_roles_of_the_platform(app: FastAPI, client: Client, db: ControlDb, role
             with pytest.raises(Forbidden, match="does not have"):
                 _of_office_role(standing, app.state.services, permission)
     assert status_of(client, office) == 403  # of no shop
-
-
-def test_acting_for_a_shop(app: FastAPI, client: Client, db: ControlDb, blue: Shop) -> None:
-    agent = person(db, "agent@example.com", now=NOW, office="support_agent")
-    reading = Acting(tenant="blue", write=False, reason="ticket 7", acting_for="jane@example.com")
-    looking = logged_in(db, agent.id, now=NOW, acting=reading)
-    assert client.get("/api/v1/recommendations/exports", headers=looking.headers).status_code == 200
-    for method, path in (("POST", "/api/v1/items"), ("GET", "/api/v1/api-keys")):
-        answer = client.request(method, path, headers=looking.headers)
-        assert answer.status_code == 403, answer.text
-        assert "acts for a shop" in answer.text
-    assert status_of(client, looking, "/api/v1/me") == 403
-    writing = logged_in(db, agent.id, now=NOW, acting=reading.model_copy(update={"write": True}))
-    assert status_of(client, writing, "/api/v1/items") == 401  # an agent may not write
-    with db.write() as session:
-        set_office_role(session, agent.id, "super_admin", by=SYSTEM, now=NOW)
-    assert status_of(client, writing, "/api/v1/items") == 200
-    assert status_of(client, writing) == 403  # keys are nobody's who acts
-    person(db, "second@example.com", now=NOW, office="super_admin")
-    with db.write() as session:
-        set_office_role(session, agent.id, None, by=SYSTEM, now=NOW)
-    app.state.services.members._tokens.clear()
-    assert status_of(client, looking, "/api/v1/items") == 401

@@ -9,6 +9,7 @@ import pyotp
 import pytest
 from fastapi import FastAPI
 
+from recsaas_assets.commands.platform.demo_people import log_in_links
 from resources.access.actor import SYSTEM
 from resources.base.settings import Settings
 from resources.base.tenant import TenantId
@@ -356,3 +357,13 @@ def test_behind_a_proxy_with_tls_one_may_log_in(app: FastAPI, client: Client, pe
     assert near.get("/login").status_code == 200
     old = {"Sec-Fetch-Site": "", "Origin": "https://recs.example.com"}
     assert near.post("/login", {"email": JANE, "password": PASSWORD}, **old).status_code == 303
+
+
+def test_the_links_of_the_demo_lead_into_both_apps(
+    browser: Browser, db: ControlDb, blue_shop: TenantId, watch: Any
+) -> None:
+    for _ in range(2):  # the demo runs again and again
+        links = log_in_links(db, blue_shop, "", by=SYSTEM, now=watch())
+        assert browser.post(links.customer).headers["location"] == "/app"
+        assert browser.post(links.office).headers["location"] == "/office"
+        assert "owner" in browser.get("/app").text and "super admin" in browser.get("/office").text

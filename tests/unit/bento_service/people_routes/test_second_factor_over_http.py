@@ -103,7 +103,8 @@ def test_an_invitation_is_accepted_with_the_code_too(client: Client, db: Control
 
     totp, _ = set_up(client, jane)
     client.post("/api/v1/invites", json={"email": jane.email, "role": "viewer"}, headers=green.headers)
-    token = (mails(db, jane.email)[-1].body or "").partition("/invite/")[2].split()[0]
+    (mail,) = (mail for mail in mails(db, jane.email) if mail.template == "invited")
+    token = (mail.body or "").partition("/invite/")[2].split()[0]
     path = f"/api/v1/invites/token/{token}/accept"
     assert code_of(client.post(path, json={"password": PASSWORD})) == (401, "second_factor_required")
     assert client.post(path, json={"password": PASSWORD, "code": totp.at(NOW)}).status_code == 200

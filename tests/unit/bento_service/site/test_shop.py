@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from bento_service.app import create_app
-from bento_service.demo.catalogue import BROWSER_SCOPES, DemoShop
+from bento_service.demo.catalogue import DemoShop
 from bento_service.http.cors import origins_of
+from resources.access.key_kinds import BROWSER_SCOPES
 from resources.base.settings import Settings
 from resources.control_db.api_keys import authenticate, list_api_keys, revoke_api_key
 from resources.control_db.engine import ControlDb
@@ -43,9 +44,15 @@ def test_the_page_is_told_its_tenant_and_a_key_that_may_little(
         assert (config["name"], config["tenant"]) == ("blue", "blue")
         assert config["categories"] == ["Audio", "Kitchen"]
         assert config["shoppers"] == ["u1"]  # the other user has seen nothing
-        key = {"Authorization": f"Bearer {config['api_key']}"}
+        assert config["api_key"].startswith("pk_live_")
+        key = {"Authorization": f"Bearer {config['api_key']}", "Origin": "http://service"}
         assert client.post("/api/v1/recommendations", json={"user_id": "u1"}, headers=key).status_code == 200
         assert client.post("/api/v1/items", json={"item_id": "x", "title": "X"}, headers=key).status_code == 403
+        for headers in ({}, {"Origin": "https://other.test"}, {"Origin": "null"}, {"Referer": "https://other.test/x"}):
+            asked = client.post("/api/v1/recommendations", json={}, headers={**key, "Origin": "", **headers})
+            assert (asked.status_code, asked.json()["error"]["code"]) == (403, "origin_not_allowed"), headers
+        of_own_page = {"Authorization": key["Authorization"], "Referer": "http://service/shop"}
+        assert client.get("/recommend/u1", headers=of_own_page).status_code == 200
         assert client.get("/shop/items/nothing").status_code == 404
         assert "default-src 'self'" in client.get("/shop").headers["content-security-policy"]
 

@@ -19,7 +19,7 @@ from resources.billing.samples import store_sample
 from resources.billing.statements import Month, find_statement, list_statements, make_statement, statement_so_far
 from resources.billing.upkeep import UsageUpkeep
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables.usage import StatementRow, UsageSampleRow
+from resources.control_db.tables.plans import StatementRow, UsageSampleRow
 from resources.control_db.tables.webhooks import WebhookEventRow, WebhookRow
 from resources.storage.lake import Lake
 from resources.usage.adding import add_usage

@@ -71,7 +71,10 @@ def test_a_database_of_the_first_version_goes_on_where_it_stood(new_url: str, no
         blue, green = list_tenants(db)
         noon = datetime(2024, 6, 1, 12, tzinfo=UTC)
         assert (blue.name, blue.status, blue.created_at, green.status) == ("Bläu 日本", "active", noon, "suspended")
-        assert [(key.id, key.status) for key in list_api_keys(db, blue.id)] == [("k1", "active"), ("k2", "revoked")]
+        assert [(key.id, key.status_at(now)) for key in list_api_keys(db, blue.id)] == [
+            ("k1", "active"),
+            ("k2", "revoked"),
+        ]
         assert [(each.filename, each.left_out_at) for each in counting_uploads(db, blue.id)] == [
             ("Artikel ü.csv", None)
         ]

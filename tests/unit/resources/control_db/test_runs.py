@@ -10,7 +10,7 @@ from sqlalchemy import update
 from resources.base.code_version import code_version
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables.runs import RunRow
+from resources.control_db.tables.jobs import RunRow
 from resources.control_db.tenants import resume_tenant, suspend_tenant
 from resources.jobs.kinds.training import add_training_job, begin_training_job
 from resources.tenants.training_request import TrainingKind, TrainingRequest

@@ -14,7 +14,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.audit import AuditRow
 from resources.control_db.tables.people import InviteRow, MailRow, MemberRow, MembershipRow
-from resources.control_db.tables.usage import UsageRow, UsageSampleRow
+from resources.control_db.tables.plans import UsageRow, UsageSampleRow
 from resources.plans.allowances import allowance_of
 from resources.plans.assigned import Override, list_overrides, put_on_plan, put_override, remove_override
 from resources.plans.checks import check_feature, check_room, check_seat, check_stored, check_training

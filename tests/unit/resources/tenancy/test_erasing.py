@@ -242,7 +242,7 @@ def test_every_table_is_emptied_or_is_known_to_hold_nothing_of_a_tenant() -> Non
 # Each attempt is forked and dies after a few changes of files and transactions; later ones may do more.
 _KILLED = """
 import os, signal, sys
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from sqlalchemy import event
 from resources.control_db.engine import open_control_db
@@ -284,7 +284,7 @@ for attempts in range(1, 200):
     if status == 0:
         break
     assert os.WTERMSIG(status) == signal.SIGKILL, status
-    clock[0] = clock[0].replace(minute=clock[0].minute + 1 if clock[0].minute < 59 else 0, hour=clock[0].hour + (clock[0].minute == 59))
+    clock[0] += timedelta(minutes=1)
 print(attempts)
 """
 

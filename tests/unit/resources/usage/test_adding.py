@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables.usage import UsageRow
+from resources.control_db.tables.plans import UsageRow
 from resources.usage.adding import Batch, add_batch, add_usage
 from resources.usage.amounts import Amounts, Counted, status_class, without_keys
 from resources.usage.current import Usage, usage_of

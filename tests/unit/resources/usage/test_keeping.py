@@ -10,7 +10,7 @@ from sqlalchemy import select
 from resources.base.tenant import TenantId
 from resources.billing.samples import store_sample
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables.usage import StatementRow, UsageBatchRow, UsageRow
+from resources.control_db.tables.plans import StatementRow, UsageBatchRow, UsageRow
 from resources.training.runs import note_stage
 from resources.usage.adding import Batch, add_batch, add_usage
 from resources.usage.amounts import Amounts, Counted

@@ -1,0 +1,237 @@
+"""Signing up, links of mails, invitations, and the account page."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pyotp
+import pytest
+from fastapi import FastAPI
+
+from resources.access.actor import SYSTEM
+from resources.base.settings import Settings
+from resources.base.tenant import TenantId
+from resources.control_db.engine import ControlDb
+from resources.control_db.tables.people import MailRow
+from resources.people.invites import invite, invite_to_office
+from resources.people.members import member_by_email
+from resources.people.one_time_links import new_link
+from tests.unit.bento_service.pages.browser import PASSWORD, Browser
+from tests.unit.bento_service.shop import NOW
+
+pytestmark = pytest.mark.databases
+JANE = "jane@example.com"
+NEW = "quite other words here"
+SIGN_UP = {"email": JANE, "password": PASSWORD, "shop_name": "Jane's lamps", "shop_id": "lamps", "currency": "EUR"}
+
+
+@pytest.fixture
+def other(browser: Browser) -> Browser:
+    return Browser(browser.client, address="203.0.113.99")
+
+
+def mailed(db: ControlDb, page: str) -> str:
+    """The token of the newest link to a page that is in a mail."""
+    with db.read() as session:
+        bodies = [row.body or "" for row in session.query(MailRow).order_by(MailRow.created_at)]
+    return re.findall(rf"/{page}/([\w-]+)", "\n".join(bodies))[-1]
+
+
+def test_a_sign_up_ends_in_the_own_shop(browser: Browser, db: ControlDb) -> None:
+    assert 'name="shop_id"' in browser.get("/signup").text
+    answer = browser.post("/signup", SIGN_UP)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/app"), answer.text
+    assert "Jane&#39;s lamps" in browser.get("/app").text
+    verify = f"/verify/{mailed(db, 'verify')}"
+    for _ in range(2):
+        assert JANE in browser.get(verify).text
+    assert browser.post(verify).status_code == 200
+    assert browser.post(verify).status_code == 404
+    assert "confirmed" in browser.get("/account").text
+
+
+def test_a_sign_up_that_does_not_fit_is_shown_again_with_what_is_wrong(browser: Browser, db: ControlDb) -> None:
+    answer = browser.post("/signup", {**SIGN_UP, "password": "short"})
+    assert answer.status_code == 422 and "12 to 200 characters" in answer.text
+    assert 'value="lamps"' in answer.text and "short" not in answer.text
+    browser.post("/signup", SIGN_UP)
+    taken = browser.post("/signup", {**SIGN_UP, "email": "other@example.com"})
+    assert taken.status_code == 409 and "lamps-" in taken.text
+
+
+def test_nobody_signs_up_where_that_is_by_invitation(browser: Browser, app: FastAPI) -> None:
+    services = app.state.services
+    object.__setattr__(services, "settings", services.settings.model_copy(update={"signup": "invited"}))
+    assert "invitation" in browser.get("/signup").text and 'name="shop_id"' not in browser.get("/signup").text
+    assert browser.post("/signup", SIGN_UP).status_code == 403
+
+
+def test_a_forgotten_password_is_set_anew_by_a_link(
+    browser: Browser, other: Browser, people: Any, db: ControlDb, app: FastAPI
+) -> None:
+    people.add(JANE)
+    other.log_in(JANE)
+    known, unknown = (browser.post("/forgot", {"email": each}) for each in (JANE, "nobody@example.com"))
+    strip = re.compile(r"request <code>\w+")
+    assert strip.sub("", known.text) == strip.sub("", unknown.text)
+    reset = f"/reset/{mailed(db, 'reset')}"
+    assert JANE in browser.get(reset).text
+    differ = browser.post(reset, {"password": NEW, "again": "another one"})
+    assert differ.status_code == 422 and "not the one above" in differ.text
+    assert browser.post(reset, {"password": NEW, "again": NEW}).status_code == 200
+    assert browser.post(reset, {"password": NEW, "again": NEW}).status_code == 404
+    app.state.services.sessions._found.clear()
+    assert other.get("/app").status_code == 303
+    assert browser.log_in(JANE).status_code == 401
+    assert browser.log_in(JANE, NEW).status_code == 303
+
+
+def test_an_old_link_offers_a_new_one(browser: Browser, people: Any, db: ControlDb, watch: Any) -> None:
+    people.add(JANE)
+    browser.post("/forgot", {"email": JANE})
+    watch.now += timedelta(minutes=31)
+    answer = browser.get(f"/reset/{mailed(db, 'reset')}")
+    assert answer.status_code == 404 and 'href="/forgot"' in answer.text
+
+
+def test_somebody_new_accepts_an_invitation(
+    browser: Browser, people: Any, db: ControlDb, blue_shop: TenantId, settings: Settings
+) -> None:
+    with db.write() as session:
+        invite(session, blue_shop, JANE, "editor", by=SYSTEM, site_url=settings.site_url, now=NOW)
+    page = f"/invite/{mailed(db, 'invite')}"
+    assert "Blue" in browser.get(page).text and "editor" in browser.get(page).text
+    answer = browser.post(page, {"name": "Jane", "password": PASSWORD, "again": PASSWORD})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/app"), answer.text
+    assert "editor" in browser.get("/app").text
+    assert browser.post(page, {"name": "Jane", "password": PASSWORD, "again": PASSWORD}).status_code == 404
+
+
+def test_a_member_accepts_an_invitation_after_logging_in(
+    browser: Browser, people: Any, db: ControlDb, blue_shop: TenantId, settings: Settings, app: FastAPI
+) -> None:
+    people.add(JANE)
+    people.add("other@example.com")
+    with db.write() as session:
+        invite(session, blue_shop, JANE, "viewer", by=SYSTEM, site_url=settings.site_url, now=NOW)
+    page = f"/invite/{mailed(db, 'invite')}"
+    assert "Log in as jane@example.com" in browser.get(page).text
+    assert browser.post(page).headers["location"] == f"/login?next={page}"
+    browser.log_in("other@example.com")
+    assert browser.post(page).status_code == 403
+    browser.log_in(JANE)
+    assert browser.post(page).headers["location"] == "/app"
+    app.state.services.sessions._found.clear()
+    assert "viewer" in browser.get("/app").text
+
+
+def test_an_invitation_into_the_office_leads_there(browser: Browser, db: ControlDb, settings: Settings) -> None:
+    with db.write() as session:
+        invite_to_office(session, JANE, "super_admin", by=SYSTEM, site_url=settings.site_url, now=NOW)
+    page = f"/invite/{mailed(db, 'invite')}"
+    assert "super admin" in browser.get(page).text
+    answer = browser.post(page, {"password": PASSWORD, "again": PASSWORD})
+    assert answer.headers["location"] == "/office"
+    assert browser.get("/office").status_code == 200
+
+
+def test_a_new_password_ends_other_sessions_and_not_this_one(
+    browser: Browser, other: Browser, people: Any, app: FastAPI
+) -> None:
+    people.add(JANE)
+    browser.log_in(JANE)
+    other.log_in(JANE)
+    wrong = browser.post("/account/password", {"current": "wrong", "password": NEW, "again": NEW})
+    assert wrong.status_code == 401 and "present password is wrong" in wrong.text
+    changed = browser.post("/account/password", {"current": PASSWORD, "password": NEW, "again": NEW})
+    assert changed.headers["location"] == "/account"
+    app.state.services.sessions._found.clear()
+    assert browser.get("/account").status_code == 200
+    assert other.get("/account").status_code == 303
+
+
+def test_a_second_factor_is_set_up_used_and_taken_away(
+    browser: Browser, other: Browser, people: Any, watch: Any, app: FastAPI
+) -> None:
+    people.add(JANE)
+    browser.log_in(JANE)
+    setup = browser.post("/account/second-factor")
+    found = re.search(r'class="secret">([A-Z2-7]+)<', setup.text)
+    assert found is not None and "<svg" in setup.text and "style=" not in setup.text
+    totp = pyotp.TOTP(found[1])
+    wrong = browser.post("/account/second-factor/confirm", {"code": "000000"})
+    assert wrong.status_code == 422 and found[1] in wrong.text
+    done = browser.post("/account/second-factor/confirm", {"code": totp.at(watch())})
+    codes = re.findall(r"<li><code>([\w-]+)</code>", done.text)
+    assert done.status_code == 200 and len(codes) == 10
+    assert "10 recovery codes are left" in browser.get("/account").text
+    assert other.log_in(JANE).headers["location"] == "/login/code"
+    assert other.post("/login/code", {"code": codes[0]}).status_code == 303
+    refused = browser.post("/account/second-factor/remove", {"code": codes[0]})
+    assert refused.status_code == 422
+    renewed = browser.post("/account/recovery-codes", {"code": codes[1]})
+    assert len(re.findall(r"<li><code>", renewed.text)) == 10 and codes[2] not in renewed.text
+    watch.now += timedelta(minutes=2)
+    assert browser.post("/account/second-factor/remove", {"code": totp.at(watch())}).status_code == 303
+    app.state.services.sessions._found.clear()
+    assert browser.get("/account").status_code == 200 and other.get("/account").status_code == 303
+
+
+def test_sessions_are_listed_and_ended(browser: Browser, other: Browser, people: Any, app: FastAPI) -> None:
+    people.add(JANE)
+    browser.log_in(JANE)
+    other.log_in(JANE)
+    stranger = people.add("other@example.com")
+    page = browser.get("/account").text
+    assert "203.0.113.99" in page and "this one" in page
+    (session_id,) = re.findall(r'action="/account/sessions/([\w-]+)/end"', page)
+    third = Browser(browser.client, address="203.0.113.55")
+    third.log_in("other@example.com")
+    assert stranger and third.post(f"/account/sessions/{session_id}/end").status_code == 404
+    assert browser.post(f"/account/sessions/{session_id}/end").status_code == 303
+    app.state.services.sessions._found.clear()
+    assert other.get("/app").status_code == 303
+    other.log_in(JANE)
+    assert browser.post("/account/end-other-sessions").status_code == 303
+    app.state.services.sessions._found.clear()
+    assert other.get("/app").status_code == 303 and browser.get("/app").status_code == 200
+
+
+def test_name_and_colours_are_saved(browser: Browser, people: Any, db: ControlDb) -> None:
+    people.add(JANE)
+    browser.log_in(JANE)
+    assert browser.post("/account/name", {"name": " Jane "}).status_code == 303
+    with db.read() as session:
+        member = member_by_email(session, JANE)
+        assert member is not None and member.name == "Jane"
+    assert browser.post("/account/name", {"name": "x" * 300}).status_code == 422
+    assert browser.post("/account/theme", {"theme": "dark"}).status_code == 303
+    assert '<html lang="en" data-theme="dark">' in browser.get("/account").text
+    assert browser.post("/account/theme", {"theme": "neon"}).status_code == 422
+
+
+def test_one_leaves_a_shop_and_its_last_owner_does_not(
+    browser: Browser, people: Any, blue_shop: TenantId, app: FastAPI
+) -> None:
+    people.add("owner@example.com", shop=blue_shop)
+    people.add(JANE, shop=blue_shop, role="viewer")
+    browser.log_in(JANE)
+    assert browser.post("/account/shops/green/leave").status_code == 404
+    assert browser.post("/account/shops/blue/leave").status_code == 303
+    assert "You belong to no shop yet" in browser.get("/app").text
+    browser.log_in("owner@example.com")
+    assert browser.post("/account/shops/blue/leave").status_code == 409
+
+
+def test_a_link_to_log_in_is_of_no_use_with_a_second_factor(
+    browser: Browser, people: Any, db: ControlDb, watch: Any
+) -> None:
+    jane = people.add(JANE)
+    with db.write() as session:
+        link = new_link(session, jane, "log_in", now=watch(), data={"app": "customer"})
+        member = member_by_email(session, JANE)
+        assert member is not None
+        member.totp_confirmed_at = watch()
+    assert browser.post(f"/login/once/{link}").status_code == 403
