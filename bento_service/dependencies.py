@@ -63,10 +63,9 @@ class Services:
         sessions: who is logged in with a browser.
         provider: whom people log in by (SSO); None without one.
         contexts: what answers are made from, for a handler that asks the ranker something else.
-        plans: what the plans of tenants allow, and what is used of it.
-        standings: what the plans of tenants allow, and what is used of it.
         usage_keeper: samples, statements and the roll-up of usage, once an hour.
         prices: `None` without a price list.
+        plans: what the plans of tenants allow, and what is used of it.
         usage: counts what requests use, and knows what tenants have used.
         shared: the store that all workers share; `None` without one.
     """
@@ -162,10 +161,6 @@ def make_services(
         key_worker=KeyWorker(db, clock),
         page_limit=PageLimit(settings.page_rate_limit),
         page_origins=PageOrigins(db, threads.keys, clock),
-        sessions=SessionCache(db, threads.keys, clock),
-        provider=None if sso is None else OpenIdProvider(sso, clock),
-        members=MemberTokens(db, threads.keys, signing_keys, clock),
-        signing_keys=signing_keys,
         tenant_settings=tenant_settings,
         releases=releases,
         contexts=contexts,
