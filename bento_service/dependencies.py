@@ -128,9 +128,7 @@ def make_services(
     """Make the parts of one process, which share its threads and caches."""
     threads = Threads()
     signing_keys = SigningKeys(db, days=settings.signing_key_days)
-    shared = None
-    if settings.redis_url:
-        shared = SharedStore(settings.redis_url, metrics, installation=f"{settings.database_url} {settings.lake_url}")
+    shared = _shared_store(settings, metrics)
     tenant_settings = SettingsCache(db, threads.keys)
     releases = ReleaseCache(
         lake, metrics, max_bytes=settings.release_cache_bytes, check_seconds=settings.pointer_check_seconds
@@ -183,6 +181,12 @@ def make_services(
         webhooks=WebhookSender(settings, db, clock, metrics),
         mail_worker=MailWorker(settings, db, clock),
     )
+
+
+def _shared_store(settings: Settings, metrics: Metrics) -> SharedStore | None:
+    if not settings.redis_url:
+        return None
+    return SharedStore(settings.redis_url, metrics, installation=f"{settings.database_url} {settings.lake_url}")
 
 
 async def services_of(request: Request) -> Services:
