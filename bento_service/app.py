@@ -164,7 +164,6 @@ _MODULES = (
     tenant_exports,
     plans,
     usage,
-    webhooks,
     audit,
     acting,
     data_quality,
