@@ -38,7 +38,7 @@ _GIGABYTE = 10**9
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Month:
+class BillingMonth:
     """A month in UTC.
 
     Raises:
@@ -53,14 +53,14 @@ class Month:
             raise InvalidInput("A month is written like 2026-10.")
 
     @classmethod
-    def parse(cls, text: str) -> Month:
+    def parse(cls, text: str) -> BillingMonth:
         """Return the month that `2026-10` names."""
         if not _MONTH.fullmatch(text):
             raise InvalidInput(f"{text[:20]!r} is not a month; write it like 2026-10.")
         return cls(int(text[:4]), int(text[5:]))
 
     @classmethod
-    def of(cls, day: date) -> Month:
+    def of(cls, day: date) -> BillingMonth:
         """Return the month of a day."""
         return cls(day.year, day.month)
 
@@ -75,9 +75,9 @@ class Month:
         return date(self.year, self.number, monthrange(self.year, self.number)[1])
 
     @property
-    def before(self) -> Month:
+    def before(self) -> BillingMonth:
         """The month before."""
-        return Month.of(self.first - timedelta(days=1))
+        return BillingMonth.of(self.first - timedelta(days=1))
 
     def is_over(self, now: datetime) -> bool:
         """Whether its statement may be made for good."""
@@ -94,13 +94,13 @@ class Statement:
     """A statement. `content` is JSON with decimals as text; `hash` its SHA-256, None while the month runs."""
 
     tenant: TenantId
-    month: Month
+    month: BillingMonth
     content: Mapping[str, Any]
     hash: str | None
 
 
 def statement_so_far(
-    session: Session, tenant: TenantId, month: Month, prices: PriceList, *, now: datetime
+    session: Session, tenant: TenantId, month: BillingMonth, prices: PriceList, *, now: datetime
 ) -> Statement:
     """Return what the statement of a month would be now; nothing is stored."""
     usage = usage_of(session, tenant, since=month.first, until=month.last)
@@ -124,7 +124,7 @@ def statement_so_far(
 
 
 def make_statement(
-    session: Session, tenant: TenantId, month: Month, prices: PriceList, *, now: datetime, by: Actor = SYSTEM
+    session: Session, tenant: TenantId, month: BillingMonth, prices: PriceList, *, now: datetime, by: Actor = SYSTEM
 ) -> Statement:
     """Store the statement of a month that is over, announce it, and return it; one that is there already stays.
 
@@ -161,7 +161,7 @@ def make_statement(
     return Statement(tenant, month, made.content, _hash(text))
 
 
-def find_statement(session: Session, tenant: TenantId, month: Month) -> Statement | None:
+def find_statement(session: Session, tenant: TenantId, month: BillingMonth) -> Statement | None:
     """Return the stored statement of a month, None when there is none.
 
     Raises:
@@ -172,7 +172,7 @@ def find_statement(session: Session, tenant: TenantId, month: Month) -> Statemen
 
 
 def list_statements(
-    session: Session, tenant: TenantId, *, limit: int, before: Month | None = None
+    session: Session, tenant: TenantId, *, limit: int, before: BillingMonth | None = None
 ) -> tuple[Statement, ...]:
     """Return stored statements of a tenant, newest first, of months before `before`.
 
@@ -210,7 +210,7 @@ def _statement(row: StatementRow) -> Statement:
             f"The statement of tenant {row.tenant_id} for {row.month} was changed after it was made. "
             "Restore the row from a backup."
         )
-    return Statement(TenantId(row.tenant_id), Month.parse(row.month), json.loads(row.content), row.hash)
+    return Statement(TenantId(row.tenant_id), BillingMonth.parse(row.month), json.loads(row.content), row.hash)
 
 
 def _quantities(usage: Usage, mean_bytes: Fraction) -> dict[Unit, Decimal]:
@@ -226,7 +226,7 @@ def _quantities(usage: Usage, mean_bytes: Fraction) -> dict[Unit, Decimal]:
     return {unit: _rounded(value, _PLACES) for unit, value in exact.items()}
 
 
-def _mean_bytes(session: Session, tenant: TenantId, month: Month) -> Fraction:
+def _mean_bytes(session: Session, tenant: TenantId, month: BillingMonth) -> Fraction:
     """Mean of the days that have a sample."""
     of_month = (UsageSampleRow.tenant_id == tenant.value, UsageSampleRow.day.between(month.first, month.last))
     days = session.scalar(select(func.count(func.distinct(UsageSampleRow.day))).where(*of_month)) or 0

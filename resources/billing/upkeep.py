@@ -13,7 +13,7 @@ from resources.base.tenant import TenantId
 from resources.base.times import Clock
 from resources.billing.prices import PriceList
 from resources.billing.samples import measure_stored, store_sample, tenants_sampled
-from resources.billing.statements import Month, Statement, make_statement, note_told, statements_to_tell
+from resources.billing.statements import BillingMonth, Statement, make_statement, note_told, statements_to_tell
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.plans import StatementRow
 from resources.control_db.tenants import list_tenants
@@ -82,17 +82,17 @@ class UsageUpkeep:
                     store_sample(session, tenant.id, day, amounts)
 
     def _make_statements(self) -> None:
-        month = Month.of(self.clock().date()).before
+        month = BillingMonth.of(self.clock().date()).before
         if self.prices is None or not month.is_over(self.clock()):
             return
         with self.db.read() as session:
             done = set(session.scalars(select(StatementRow.tenant_id).where(StatementRow.month == str(month))))
         for tenant in list_tenants(self.db):
-            if tenant.id.value not in done and Month.of(tenant.created_at.date()) <= month:
+            if tenant.id.value not in done and BillingMonth.of(tenant.created_at.date()) <= month:
                 self._keep_turn()
                 self._make_statement(tenant.id, month, self.prices, self.clock())
 
-    def _make_statement(self, tenant: TenantId, month: Month, prices: PriceList, now: datetime) -> None:
+    def _make_statement(self, tenant: TenantId, month: BillingMonth, prices: PriceList, now: datetime) -> None:
         with self.db.write() as session:
             make_statement(session, tenant, month, prices, now=now)
 

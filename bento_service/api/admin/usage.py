@@ -30,7 +30,7 @@ from resources.base.spreadsheets import safe_cell
 from resources.base.tenant import TenantId
 from resources.billing.prices import PriceList
 from resources.billing.statements import (
-    Month,
+    BillingMonth,
     Statement,
     find_statement,
     list_statements,
@@ -114,14 +114,14 @@ def invoices(principal: Analyst, services: WithServices, limit: PageLimit = 50, 
     Without a price list (`RECSAAS_PRICES`) there are none but those made earlier.
     """
     place = _STATEMENTS.place(cursor)
-    before = None if place is None else Month.parse(place)
+    before = None if place is None else BillingMonth.parse(place)
     with services.db.read() as session:
         found = list_statements(session, principal.tenant, limit=limit + 1, before=before)
         shown, next_cursor = _STATEMENTS.cut(found, limit=limit, key=lambda each: str(each.month))
         running: tuple[Statement, ...] = ()
         if services.prices is not None and cursor is None:
             now = services.clock()
-            month = Month.of(now.date())
+            month = BillingMonth.of(now.date())
             running = (statement_so_far(session, principal.tenant, month, services.prices, now=now),)
     answer = StatementPage(
         statements=tuple(StatementAnswer.of(each) for each in (*running, *shown)), next_cursor=next_cursor
@@ -133,7 +133,7 @@ def invoices(principal: Analyst, services: WithServices, limit: PageLimit = 50, 
 @threaded("reads")
 def invoice(principal: Analyst, services: WithServices, month: str) -> Response:
     """Show the statement of a month, such as 2026-10; that of a month without one as it would be now."""
-    wanted = Month.parse(month)
+    wanted = BillingMonth.parse(month)
     now = services.clock()
     with services.db.read() as session:
         found = find_statement(session, principal.tenant, wanted)
@@ -142,8 +142,8 @@ def invoice(principal: Analyst, services: WithServices, month: str) -> Response:
     return Response(StatementAnswer.of(found).model_dump_json(by_alias=True), media_type="application/json")
 
 
-def _prices(services: Services, month: Month) -> PriceList:
-    if services.prices is None or month > Month.of(services.clock().date()):
+def _prices(services: Services, month: BillingMonth) -> PriceList:
+    if services.prices is None or month > BillingMonth.of(services.clock().date()):
         raise NotFound(f"There is no statement for {month}. `GET /api/v1/invoices` lists those that there are.")
     return services.prices
 

@@ -17,7 +17,7 @@ from resources.access.actor import Actor
 from resources.base.errors import ConfigurationError, InvalidInput
 from resources.base.tenant import TenantId
 from resources.billing.prices import PriceList, read_prices
-from resources.billing.statements import Month, Statement, find_statement, make_statement, statement_so_far
+from resources.billing.statements import BillingMonth, Statement, find_statement, make_statement, statement_so_far
 from resources.control_db.tenants import get_tenant
 from resources.usage.current import stored_by, usage_of
 from resources.usage.listing import GROUPS, Group, UsageLine, UsageQuestion, usage_lines
@@ -90,7 +90,7 @@ def show(
 @json_option
 def statement(tenant_id: TenantId, month_text: str, make: bool, yes: bool, as_json: bool) -> None:
     """Show the statement of TENANT for a MONTH such as 2026-10; what it would be now where there is none."""
-    month, site, now = Month.parse(month_text), Installation(), datetime.now(UTC)
+    month, site, now = BillingMonth.parse(month_text), Installation(), datetime.now(UTC)
     get_tenant(site.db, tenant_id)
     with site.db.read() as session:
         found = find_statement(session, tenant_id, month)

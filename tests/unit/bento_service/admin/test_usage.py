@@ -14,7 +14,7 @@ from bento_service.app import create_app
 from resources.base.settings import Settings
 from resources.billing.prices import read_prices
 from resources.billing.samples import store_sample
-from resources.billing.statements import Month, make_statement
+from resources.billing.statements import BillingMonth, make_statement
 from resources.control_db.engine import ControlDb
 from resources.storage.lake import Lake
 from resources.usage.adding import add_usage
@@ -171,7 +171,7 @@ def test_statements_page_by_page(settings: Settings, db: ControlDb, lake: Lake, 
     for month in (3, 4, 5):
         add(blue, day=date(2024, month, 7), calls=1000 * month)
         with db.write() as session:
-            make_statement(session, blue.tenant, Month(2024, month), prices, now=NOW)
+            make_statement(session, blue.tenant, BillingMonth(2024, month), prices, now=NOW)
     add(blue, calls=1100)
     app = create_app(settings.model_copy(update={"prices": PRICES}), db, lake, lambda: NOW)
     with client_of(app) as client:

@@ -16,7 +16,7 @@ from bento_service.usage.billing_hook import BillingHook
 from resources.base.errors import ConfigurationError
 from resources.base.settings import Settings
 from resources.billing.prices import read_prices
-from resources.billing.statements import Month, find_statement, make_statement
+from resources.billing.statements import BillingMonth, find_statement, make_statement
 from resources.billing.upkeep import UsageUpkeep
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import create_tenant
@@ -88,7 +88,7 @@ def test_each_statement_is_told_until_it_is_taken(db: ControlDb, tmp_path: Path,
     verify(headers, body, SECRET, now=times[0] - timedelta(hours=2))
     message = json.loads(body)
     with db.read() as session:
-        made = find_statement(session, GREEN, Month(2025, 6))
+        made = find_statement(session, GREEN, BillingMonth(2025, 6))
     assert made is not None
     assert message["data"] == {**made.content, "sha256": made.hash} and message["tenant_id"] == "green"
 
@@ -101,7 +101,7 @@ def test_a_billing_system_that_is_away_takes_nothing(db: ControlDb, receiver: Re
     prices = read_prices('{"currency": "EUR"}')
     assert prices is not None
     with db.write() as session:
-        made = make_statement(session, BLUE, Month(2025, 6), prices, now=NOW)
+        made = make_statement(session, BLUE, BillingMonth(2025, 6), prices, now=NOW)
     assert not hook.tell(made)
     assert BillingHook(receiver.url, SECRET, lambda: NOW).tell(made)
 

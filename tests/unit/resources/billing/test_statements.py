@@ -16,7 +16,7 @@ from resources.base.errors import ConfigurationError, Conflict, CorruptArtifact,
 from resources.base.tenant import TenantId
 from resources.billing.prices import PriceList, read_prices
 from resources.billing.samples import store_sample
-from resources.billing.statements import Month, find_statement, list_statements, make_statement, statement_so_far
+from resources.billing.statements import BillingMonth, find_statement, list_statements, make_statement, statement_so_far
 from resources.billing.upkeep import UsageUpkeep
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.plans import StatementRow, UsageSampleRow
@@ -27,7 +27,7 @@ from resources.usage.amounts import Amounts, Counted
 
 pytestmark = pytest.mark.databases
 Shops = tuple[TenantId, TenantId]
-MAY = Month(2025, 5)
+MAY = BillingMonth(2025, 5)
 PRICES = """
 currency = "EUR"
 monthly = "49.00"
@@ -232,4 +232,4 @@ def test_what_is_no_price_list_is_refused(text: str) -> None:
 )
 def test_what_is_no_month_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="2026-10"):
-        Month.parse(text)
+        BillingMonth.parse(text)
