@@ -146,6 +146,7 @@ def make_services(
     decisions = DecisionLog(
         open_decisions(settings.decisions_url), metrics, clock, keep_days=settings.decision_days, lane=threads.reads
     )
+    prices = read_prices(settings.prices)
     usage = Metering(db, clock, settings.home / "usage")
     return Services(
         settings=settings,
@@ -177,7 +178,7 @@ def make_services(
         metrics=metrics,
         usage=usage,
         usage_keeper=UsageKeeper(db, lake, clock, prices),
-        prices=read_prices(settings.prices),
+        prices=prices,
         upload_slots=UploadSlots(),
         job_worker=service_worker(settings, lake, db, clock, metrics, run_export=run_export),
         webhooks=WebhookSender(settings, db, clock, metrics),
