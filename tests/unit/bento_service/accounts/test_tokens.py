@@ -71,7 +71,7 @@ def test_a_role_may_do_what_the_matrix_says_and_no_more(
         )
         assert answer.status_code < 500 or answer.status_code == 503
         refusals += not may
-    assert refusals > 20 if role == "viewer" else refusals < 20
+    assert role == "owner" or refusals
 
 
 @pytest.mark.parametrize(
@@ -170,9 +170,12 @@ def test_a_suspended_shop_is_closed_to_its_people_and_they_can_still_see_why(
     client: Client, db: ControlDb, blue: Shop, jane: Person
 ) -> None:
     suspend_tenant(db, blue.tenant)
-    answer = client.get("/api/v1/api-keys", headers=jane.headers)
-    assert answer.status_code == 403
-    assert "suspended" in answer.text
+    body = {"name": "web", "scopes": ["recommendations:read"]}
+    for path in ("/api/v1/api-keys", "/api/v1/recommendations"):
+        answer = client.post(path, json=body, headers=jane.headers)
+        assert answer.status_code == 403
+        assert "suspended" in answer.text
+    assert status_of(client, jane) == 200  # they may look
     me = client.get("/api/v1/me", headers=jane.headers).json()
     assert me["memberships"][0]["tenant_status"] == "suspended"
 
