@@ -123,6 +123,8 @@ NOT_FOUND = {
     ("GET", "/api/v1/training/{job_id}/progress"),
     ("DELETE", "/api/v1/training/{job_id}"),
     ("GET", "/api/v1/erasures/{erasure_id}"),
+    ("PATCH", "/api/v1/api-keys/{key_id}"),
+    ("POST", "/api/v1/api-keys/{key_id}/rotate"),
     ("DELETE", "/api/v1/api-keys/{key_id}"),
     ("DELETE", "/api/v1/invites/{invite_id}"),
     ("POST", "/api/v1/invites/{invite_id}/resend"),

@@ -172,6 +172,7 @@ MATRIX = {
     "GET /metrics": NOBODY_IN_PARTICULAR,
 }
 """The scopes of which a key needs one. A file to the routes of events and items needs `uploads:write`, as any file."""
+WITHOUT_PERMISSION = ("lacks the scope", "is none: log in", "for the operator")
 WITH_A_FILE = ("/api/v1/interactions", "/api/v1/items")
 ROWS = "user_id,item_id,interaction_type,timestamp\nu1,b1,view,2024-05-01\njane@example.com,b1,nonsense,2024-05-01\n"
 
