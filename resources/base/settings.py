@@ -214,6 +214,14 @@ class Settings(BaseSettings):
     prices: str = Field(
         default="", description="The price list for statements: JSON, or a TOML or JSON file. Empty: no statements."
     )
+    billing_webhook_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s]+)?$",
+        description="Address at which your billing system takes the statements of all tenants. Empty: none.",
+    )
+    billing_webhook_secret: str = Field(
+        default="", description="What those are signed with: `whsec_` and 32 random bytes or more in base64."
+    )
     cors_origins: str = Field(
         default="",
         pattern=r"^(\*|https?://[^\s/,*]+/?(\s*,\s*https?://[^\s/,*]+/?)*)?$",
