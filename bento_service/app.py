@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from bento_service.api.accounts import login, me
-from bento_service.api.admin import acting, api_keys, audit, plans, rules, training, usage
+from bento_service.api.admin import acting, api_keys, audit, plans, rules, training, usage, webhooks
 from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
 from bento_service.api.people import accounts, invites, links, members, office, second_factor
 from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
@@ -164,6 +164,7 @@ _MODULES = (
     tenant_exports,
     plans,
     usage,
+    webhooks,
     audit,
     acting,
     data_quality,
