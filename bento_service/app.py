@@ -162,7 +162,6 @@ _MODULES = (
     tenants,
     stopping,
     tenant_exports,
-    webhooks,
     plans,
     usage,
     audit,

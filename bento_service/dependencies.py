@@ -32,6 +32,7 @@ from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
 from bento_service.sso.provider import OpenIdProvider, provider_of
 from bento_service.telemetry.metrics import Metrics
+from bento_service.usage.billing_hook import BillingHook
 from bento_service.usage.keeper import UsageKeeper
 from bento_service.usage.metering import Metering
 from bento_service.webhooks.sender import WebhookSender
@@ -63,7 +64,6 @@ class Services:
         sessions: who is logged in with a browser.
         provider: whom people log in by (SSO); None without one.
         contexts: what answers are made from, for a handler that asks the ranker something else.
-        standings: what the plans of tenants allow, and what is used of it.
         usage_keeper: samples, statements and the roll-up of usage, once an hour.
         prices: `None` without a price list.
         plans: what the plans of tenants allow, and what is used of it.
@@ -77,13 +77,13 @@ class Services:
     clock: Clock
     event_writer: EventWriter
     keys: KeyCache
+    key_worker: KeyWorker
+    page_limit: PageLimit
+    page_origins: PageOrigins
     sessions: SessionCache
     provider: OpenIdProvider | None
     members: MemberTokens
     signing_keys: SigningKeys
-    key_worker: KeyWorker
-    page_limit: PageLimit
-    page_origins: PageOrigins
     tenant_settings: SettingsCache
     releases: ReleaseCache
     contexts: ServingContexts
@@ -129,9 +129,7 @@ def make_services(
     """Make the parts of one process, which share its threads and caches."""
     threads = Threads()
     signing_keys = SigningKeys(db, days=settings.signing_key_days)
-    shared = None
-    if settings.redis_url:
-        shared = SharedStore(settings.redis_url, metrics, installation=f"{settings.database_url} {settings.lake_url}")
+    shared = _shared_store(settings, metrics)
     tenant_settings = SettingsCache(db, threads.keys)
     releases = ReleaseCache(
         lake, metrics, max_bytes=settings.release_cache_bytes, check_seconds=settings.pointer_check_seconds
@@ -177,13 +175,19 @@ def make_services(
         shared=shared,
         metrics=metrics,
         usage=usage,
-        usage_keeper=UsageKeeper(db, lake, clock, prices),
+        usage_keeper=UsageKeeper(db, lake, clock, prices, BillingHook.of(settings, clock)),
         prices=prices,
         upload_slots=UploadSlots(),
         job_worker=service_worker(settings, lake, db, clock, metrics, run_export=run_export),
         webhooks=WebhookSender(settings, db, clock, metrics),
         mail_worker=MailWorker(settings, db, clock),
     )
+
+
+def _shared_store(settings: Settings, metrics: Metrics) -> SharedStore | None:
+    if not settings.redis_url:
+        return None
+    return SharedStore(settings.redis_url, metrics, installation=f"{settings.database_url} {settings.lake_url}")
 
 
 async def services_of(request: Request) -> Services:

@@ -106,8 +106,8 @@ class RequestMiddleware:
                     await self._hold_back(scope, status, entered=entered)
                 headers = [*message["headers"], (_HEADER, request_id.encode()), _NOSNIFF]
                 headers.extend(state.get("rate_limit", ()))
-                if (standing := state.get("plan")) is not None:
-                    headers.extend(standing.headers)
+                if (plan := state.get("plan")) is not None:
+                    headers.extend(plan.headers)
                 message = {**message, "headers": headers}
             await send(message)
 

@@ -337,10 +337,10 @@ class Limits:
         allowances = []
         if self._keys is not None:
             allowances.append(await self._keys.take(state["key_id"], cost))
-        standing: PlanState | None = state.get("plan")
-        if standing is not None and standing.rate is not None:
+        plan: PlanState | None = state.get("plan")
+        if plan is not None and plan.rate is not None:
             self._company.has(tenant)
-            allowances.append(await self._plans.of(standing.rate).take(state.get("counted_as", tenant), cost))
+            allowances.append(await self._plans.of(plan.rate).take(state.get("counted_as", tenant), cost))
         elif self._tenants is not None:
             strict = self._company.has(tenant) or self._enforced
             allowances.append(await self._tenants.take(state.get("counted_as", tenant), cost, strict=strict))

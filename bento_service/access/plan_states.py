@@ -88,7 +88,7 @@ class PlanStates:
         self._told: set[tuple[str, str, str, int, int]] = set()
 
     def fresh(self, tenant: str) -> PlanState | None:
-        """Return a standing that is at most `PLAN_SECONDS` old, without asking."""
+        """Return a plan that is at most `PLAN_SECONDS` old, without asking."""
         known = self._known.get(tenant)
         if known is None:
             return None
@@ -102,14 +102,14 @@ class PlanStates:
         return known
 
     async def find(self, tenant: str) -> PlanState:
-        """Return the tenant's standing, as it was at most `PLAN_SECONDS` ago.
+        """Return the tenant's plan, as it was at most `PLAN_SECONDS` ago.
 
         Raises:
             TenantNotFound: there is no such tenant any more.
             Busy: too many look-ups wait.
         """
-        if (standing := self.fresh(tenant)) is not None:
-            return standing
+        if (plan := self.fresh(tenant)) is not None:
+            return plan
         self._asked.add(tenant)
         if tenant in self._known:
             await asyncio.shield(self._reading or self._begin())
@@ -126,11 +126,11 @@ class PlanStates:
         Raises:
             QuotaExceeded, QuotaUsedUp: they would go beyond the limit.
         """
-        standing: PlanState | None = state.get("plan")
-        if standing is None or standing.calls is None or method == "DELETE" or path.startswith(ACCOUNT):
+        plan: PlanState | None = state.get("plan")
+        if plan is None or plan.calls is None or method == "DELETE" or path.startswith(ACCOUNT):
             return
-        await standing.calls.take(count, self._store, self._now())
-        state["quota"] = (standing.calls, state.get("quota", (None, 0))[1] + count)
+        await plan.calls.take(count, self._store, self._now())
+        state["quota"] = (plan.calls, state.get("quota", (None, 0))[1] + count)
 
     async def count_events(self, state: dict[str, Any], count: int) -> MonthlyCounter | None:
         """Count events against the limit of the month; return what takes those back that are not stored.
@@ -138,11 +138,11 @@ class PlanStates:
         Raises:
             QuotaExceeded, QuotaUsedUp: they would go beyond the limit.
         """
-        standing: PlanState | None = state.get("plan")
-        if standing is None or standing.events is None or not count:
+        plan: PlanState | None = state.get("plan")
+        if plan is None or plan.events is None or not count:
             return None
-        await standing.events.take(count, self._store, self._now())
-        return standing.events
+        await plan.events.take(count, self._store, self._now())
+        return plan.events
 
     def _begin(self) -> asyncio.Task[None]:
         self._reading = asyncio.create_task(self._read_again())
@@ -170,7 +170,7 @@ class PlanStates:
         month = Month.at(now)
         for name in tenants:
             if name in allowances:
-                self._known[name] = self._standing(allowances[name], usages.get(name), month)
+                self._known[name] = self._state_of(allowances[name], usages.get(name), month)
             else:
                 self._known.pop(name, None)
         await self._warn({name: allowances[name] for name in allowances if allowances[name].limited}, usages, now, at)
@@ -198,7 +198,7 @@ class PlanStates:
         day, read_at, _ = self._earlier.get(name, (date.min, 0.0, Usage()))
         return day == today and at - read_at < _EARLIER_SECONDS
 
-    def _standing(self, allowance: Allowance, usage: Usage | None, month: Month) -> PlanState:
+    def _state_of(self, allowance: Allowance, usage: Usage | None, month: Month) -> PlanState:
         before = self._known.get(allowance.tenant.value)
         calls = events = None
         if usage is not None:

@@ -21,6 +21,7 @@ _BENCHMARKS = {
     "serve": "recsaas_assets.benchmarks.serving.serve:serve",
     "soak": "recsaas_assets.benchmarks.serving.soak:soak",
     "neighbours": "recsaas_assets.benchmarks.serving.neighbours:neighbours",
+    "accounts": "recsaas_assets.benchmarks.accounts.costs:accounts",
     "live-reads": "recsaas_assets.benchmarks.databases.live_reads:live_reads",
     "ann": "recsaas_assets.benchmarks.serving.ann:ann",
     "returning": "recsaas_assets.benchmarks.models.returning:returning",

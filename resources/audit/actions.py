@@ -28,7 +28,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "login.refuse": "A log-in failed: how often by now, without whose it was where nobody is known",
         "member.add": "A member joined the tenant",
         "member.create": "A person got an account",
-        "member.password": "A member changed the password",
+        "member.password": "A member changed the password",  # pragma: allowlist secret
         "member.remove": "A member left the tenant, or was removed",
         "member.rename": "A member changed the name",
         "member.resume": "A suspended person may log in again",

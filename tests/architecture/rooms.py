@@ -71,6 +71,7 @@ FLOORS: Floors = {
         ("instance",),
         ("commands.models", "commands.tenants", "dagster_storage", "platform"),
         ("benchmarks.databases", "benchmarks.pipeline", "benchmarks.serving", "commands.platform"),
+        ("benchmarks.accounts",),
         ("cli",),
     ),
 }

@@ -21,7 +21,7 @@ from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import MAX_UPLOAD_BYTES, NOW, Shop
 
 NOBODY_IN_PARTICULAR = "none"
-REFUSALS = "lacks the scope|is none: log in|is for the operator"
+REFUSALS = "lacks the scope|is none: log in|for the operator of this service|an API key is none"
 """What a key is told of routes that take another scope, a member, or an operator."""
 MEMBER = "member"
 """A person who has logged in, about themselves: no key has that."""
@@ -87,14 +87,14 @@ MATRIX = {
     "POST /api/v1/admin/tenants/{tenant_id}/suspend": "platform or admin",
     "POST /api/v1/admin/tenants/{tenant_id}/resume": "platform",
     "POST /api/v1/admin/tenants/{tenant_id}/exports": "platform",
-    "GET /api/v1/admin/tenants/{tenant_id}/exports/{export_id}": "platform",
-    "GET /api/v1/admin/tenants/{tenant_id}/exports/{export_id}/file": "platform",
+    "GET /api/v1/admin/tenants/{tenant_id}/exports/{archive_id}": "platform",
+    "GET /api/v1/admin/tenants/{tenant_id}/exports/{archive_id}/file": "platform",
     "DELETE /api/v1/shop": "ownership:write",
     "POST /api/v1/shop/reopen": MEMBER,
     "GET /api/v1/shop/exports": "admin",
     "POST /api/v1/shop/exports": "admin",
-    "GET /api/v1/shop/exports/{export_id}": "admin",
-    "GET /api/v1/shop/exports/{export_id}/file": "admin",
+    "GET /api/v1/shop/exports/{archive_id}": "admin",
+    "GET /api/v1/shop/exports/{archive_id}/file": "admin",
     "GET /api/v1/plan": "analytics:read or admin",
     "POST /api/v1/plan/request": "billing:write or admin",
     "GET /api/v1/admin/plans": "platform",
@@ -172,6 +172,7 @@ MATRIX = {
     "GET /metrics": NOBODY_IN_PARTICULAR,
 }
 """The scopes of which a key needs one. A file to the routes of events and items needs `uploads:write`, as any file."""
+WITHOUT_PERMISSION = ("lacks the scope", "is none: log in", "for the operator")
 WITH_A_FILE = ("/api/v1/interactions", "/api/v1/items")
 ROWS = "user_id,item_id,interaction_type,timestamp\nu1,b1,view,2024-05-01\njane@example.com,b1,nonsense,2024-05-01\n"
 

@@ -29,11 +29,11 @@ EVENT = {"user_id": "u1", "item_id": "b1", "interaction_type": "view"}
 
 
 class Time:
-    """A clock of the standings that is moved by hand."""
+    """A clock of what is known of plans that is moved by hand."""
 
-    def __init__(self, plans: PlanStates) -> None:
+    def __init__(self, states: PlanStates) -> None:
         self.at = 1_000.0
-        standings.clock = lambda: self.at
+        states.clock = lambda: self.at
 
     def passes(self) -> None:
         """Let more time go by than a standing is believed."""

@@ -1,0 +1,1 @@
+"""What accounts cost an answer. May import the benchmarks of serving."""
