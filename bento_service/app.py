@@ -164,6 +164,7 @@ _MODULES = (
     tenant_exports,
     plans,
     usage,
+    webhooks,
     audit,
     acting,
     data_quality,
