@@ -65,10 +65,17 @@ coverage: install ## Lines and branches that `make test` runs, in all processes;
 sso: ## Put the OpenID provider of tests/sso in place, where there is npm; without it, its test is skipped
 	@command -v npm > /dev/null || { echo "There is no npm here: the test with a real OpenID provider will be skipped."; exit 0; }; cd tests/sso && npm ci --ignore-scripts --no-audit --no-fund || echo "npm could not install it: its test will be skipped."
 
-lint: install ## ruff and mypy
+lint: install ## ruff, mypy, bandit, and a search for secrets
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@$(PY) -m bandit --quiet --severity-level medium --configfile pyproject.toml --recursive resources recsaas_assets bento_service
+	@git ls-files -z $(SEARCHED_FOR_SECRETS) | xargs -0 $(VENV)/bin/detect-secrets-hook --exclude-lines '$(INVENTED)'
+
+# Not tests, whose keys and passwords open nothing but what a test has made, nor hashes of packages.
+SEARCHED_FOR_SECRETS := -- . ':!tests' ':!requirements*.txt' ':!*.png' ':!*.sql'
+# Passwords of examples in messages and documents. Other exceptions stand beside their lines (`pragma: allowlist secret`).
+INVENTED := (user|recsaas|app|mail|mailer):(password|secret|…)@|four (other )?words
 
 counts: install ## Sizes of the code: files, rooms, longest functions; ROOT=PATH counts another checkout
 	@$(PY) -m tests.architecture.counts --root $(or $(ROOT),.)

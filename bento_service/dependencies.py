@@ -32,6 +32,7 @@ from bento_service.scheduling.turns import Turns
 from bento_service.scheduling.upload_slots import UploadSlots
 from bento_service.sso.provider import OpenIdProvider, provider_of
 from bento_service.telemetry.metrics import Metrics
+from bento_service.usage.billing_hook import BillingHook
 from bento_service.usage.keeper import UsageKeeper
 from bento_service.usage.metering import Metering
 from bento_service.webhooks.sender import WebhookSender
@@ -76,13 +77,13 @@ class Services:
     clock: Clock
     event_writer: EventWriter
     keys: KeyCache
+    key_worker: KeyWorker
+    page_limit: PageLimit
+    page_origins: PageOrigins
     sessions: SessionCache
     provider: OpenIdProvider | None
     members: MemberTokens
     signing_keys: SigningKeys
-    key_worker: KeyWorker
-    page_limit: PageLimit
-    page_origins: PageOrigins
     tenant_settings: SettingsCache
     releases: ReleaseCache
     contexts: ServingContexts
@@ -174,7 +175,7 @@ def make_services(
         shared=shared,
         metrics=metrics,
         usage=usage,
-        usage_keeper=UsageKeeper(db, lake, clock, prices),
+        usage_keeper=UsageKeeper(db, lake, clock, prices, BillingHook.of(settings, clock)),
         prices=prices,
         upload_slots=UploadSlots(),
         job_worker=service_worker(settings, lake, db, clock, metrics, run_export=run_export),

@@ -23,7 +23,7 @@ from bento_service.server.prefork import NoWorkerStarted, Started, Workers
 from resources.base.settings import Settings, load_settings
 from resources.processes.process import begin_process, private_folder, set_variables
 
-_IN_MEMORY = Path("/dev/shm")
+_IN_MEMORY = Path("/dev/shm")  # nosec B108  # files in it have names that nobody guesses
 
 
 def main() -> int:

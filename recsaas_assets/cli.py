@@ -44,6 +44,7 @@ _COMMANDS = {
     "features": "recsaas_assets.commands.data.features:features",
     "docs": "recsaas_assets.commands.platform.docs:docs",
     "audit": "recsaas_assets.commands.platform.audit:audit",
+    "settings": "recsaas_assets.commands.platform.settings:settings",
     "migrate": "recsaas_assets.commands.platform.migrate:migrate",
     "doctor": "recsaas_assets.commands.platform.doctor:doctor",
     "bench": "recsaas_assets.commands.bench:bench",

@@ -117,13 +117,14 @@ class MemberTokens:
         return found
 
     def _asked(self, token: str) -> Standing | None:
-        now = self._now()
+        now, kid = self._now(), key_id_of(token)
         # What is signed by a key that we know of is checked before the control DB is asked; a key may also be new.
-        if self._keys.find(key_id_of(token)) is not None:
-            checked_claims(token, self._keys.find, now=now)
+        claims = None if self._keys.find(kid) is None else checked_claims(token, self._keys.find, now=now)
         with self._db.read() as session:
             self._keys.refresh(session)
-            return standing_of(session, checked_claims(token, self._keys.find, now=now), now=now)
+            if claims is None or self._keys.find(kid) is None:  # the second: it was removed meanwhile
+                claims = checked_claims(token, self._keys.find, now=now)
+            return standing_of(session, claims, now=now)
 
 
 def _hashed(token: str) -> bytes:

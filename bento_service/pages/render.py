@@ -19,6 +19,12 @@ from bento_service.pages.security import HEADERS
 from bento_service.pages.static_files import address_of
 from resources.base.errors import RecsaasError, TooManyRequests
 
+# Every browser calls itself by the names of others, too; the first of these is its own.
+_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (
+    *(("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows")),
+    *(("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux")),
+)
 SECRET_FIELDS = frozenset({"password", "current", "new_password", "again", "code"})
 """Fields that are never sent back to the browser."""
 
@@ -75,6 +81,15 @@ def time_text(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%-d %b %Y, %H:%M} UTC"
 
 
+def browser_text(agent: str) -> str:
+    """Name a browser and its system as people do: Firefox on Windows; what calls itself otherwise, as it does."""
+    browser = next((name for mark, name in _BROWSERS if mark in agent), None)
+    system = next((name for mark, name in _SYSTEMS if mark in agent), None)
+    if browser is None:
+        return agent[:80] or "Unknown program"
+    return browser if system is None else f"{browser} on {system}"
+
+
 @cache
 def _templates() -> Environment:
     templates = Environment(
@@ -86,4 +101,5 @@ def _templates() -> Environment:
     )
     templates.globals["static"] = address_of
     templates.filters["moment"] = time_text
+    templates.filters["browser"] = browser_text
     return templates

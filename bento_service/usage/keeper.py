@@ -7,6 +7,7 @@ from threading import Event, Thread
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from bento_service.usage.billing_hook import BillingHook
 from resources.base.errors import RecsaasError
 from resources.base.times import Clock
 from resources.billing.prices import PriceList
@@ -23,10 +24,13 @@ _log = structlog.get_logger("recsaas.usage")
 class UsageKeeper:
     """Looks once a minute whether something is due that no other worker does, from a minute after the start on."""
 
-    def __init__(self, db: ControlDb, lake: Lake, clock: Clock, prices: PriceList | None) -> None:
+    def __init__(
+        self, db: ControlDb, lake: Lake, clock: Clock, prices: PriceList | None, hook: BillingHook | None = None
+    ) -> None:
         """Start nothing yet."""
         self._stop = Event()
-        self._upkeep = UsageUpkeep(db, lake, prices, clock, holder=claimant_name(), stop=self._stop)
+        tell = None if hook is None else hook.tell
+        self._upkeep = UsageUpkeep(db, lake, prices, clock, holder=claimant_name(), stop=self._stop, tell=tell)
         self._thread = Thread(target=self._loop, name="recsaas-usage-keeper", daemon=True)
 
     def start(self) -> None:

@@ -123,6 +123,9 @@ def _environment(settings: Settings, dagster_home: Path) -> dict[str, str]:
         "RECSAAS_LAKE": settings.lake_url,
         "RECSAAS_DATABASE": settings.database_url,
         "RECSAAS_DECISIONS": settings.decisions_url,
+        # They were read here; both at once would be an error.
+        "RECSAAS_DATABASE_FILE": "",
+        "RECSAAS_DECISIONS_FILE": "",
         "RECSAAS_DEMO_TENANT": settings.demo_tenant,
         "PYTHONUNBUFFERED": "1",
         # Partitioned checks are marked as a preview in the pinned Dagster; the pin makes that harmless.
@@ -154,7 +157,7 @@ def _answers(url: str) -> bool:
 
 def _url(address: tuple[str, int]) -> str:
     host, port = address[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # nosec B104  # nothing is bound here
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
 
 

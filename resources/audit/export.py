@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 from resources.audit.reading import AuditEntry
 
-ExportFormat = Literal["jsonl", "csv"]
+AuditFormat = Literal["jsonl", "csv"]
 COLUMNS = tuple(name for name in AuditEntry.__dataclass_fields__ if name != "seq")
 """Columns of the file; together without `hash` they are what the hash is of."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # as full-width signs, too
 _PIECE = 200
 
 
-def export_pieces(entries: Iterable[AuditEntry], format: ExportFormat) -> Iterator[bytes]:
+def export_pieces(entries: Iterable[AuditEntry], format: AuditFormat) -> Iterator[bytes]:
     """Yield the file in pieces; cells of CSV that a spreadsheet would take for a formula begin with an apostrophe."""
     line = _json_line if format == "jsonl" else _csv_line
     piece = [] if format == "jsonl" else [_csv(COLUMNS)]

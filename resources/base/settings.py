@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from resources.base.errors import ConfigurationError, FieldProblem
 
@@ -17,10 +19,55 @@ RATE_PER_WORKER = 200.0
 answer anew, so that no tenant can fill it."""
 
 
+SECRET_SETTINGS = ("database", "decisions", "redis_url", "smtp_url", "oidc_client_secret")
+"""Settings that are a secret, or a URL that may hold one; `RECSAAS_<FIELD>_FILE` may name a file that one stands in."""
+_LONGEST_SECRET = 64 * 1024
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Reads `RECSAAS_<FIELD>_FILE`, as orchestrators hand secrets over: a file is in no list of processes."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return what the file of a setting says, without blanks around it; None where no file is named.
+
+        Raises:
+            ConfigurationError: the value is set as well, or the file cannot be read.
+        """
+        variable = _variable(field_name)
+        path = os.environ.get(f"{variable}_FILE", "") if field_name in SECRET_SETTINGS else ""
+        if not path:
+            return None, field_name, False
+        if os.environ.get(variable):
+            raise ConfigurationError(f"{variable} and {variable}_FILE are both set. Take one of them away.")
+        try:
+            with Path(path).open(encoding="utf-8") as file:
+                return file.read(_LONGEST_SECRET).strip(), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+            raise ConfigurationError(f"{variable}_FILE: {path} cannot be read: {reason}.") from error
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the settings that stand in files."""
+        found = {name: self.get_field_value(self.settings_cls.model_fields[name], name)[0] for name in SECRET_SETTINGS}
+        return {name: value for name, value in found.items() if value is not None}
+
+
 class Settings(BaseSettings):
-    """Settings of one installation. Each field is read from `RECSAAS_<FIELD>`."""
+    """Settings of one installation. Each field is read from `RECSAAS_<FIELD>`, secrets from files, too."""
 
     model_config = SettingsConfigDict(env_prefix="RECSAAS_", frozen=True, extra="ignore")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is passed in stands before the environment, and both before files."""
+        return init_settings, env_settings, _SecretFiles(settings_cls)
 
     home: Path = Field(default=Path("var"), description="The folder that holds all state.")
     lake: str = Field(default="", description="Root of the lake: a folder or s3://bucket/prefix. Empty: `<home>/lake`.")
@@ -167,6 +214,14 @@ class Settings(BaseSettings):
     prices: str = Field(
         default="", description="The price list for statements: JSON, or a TOML or JSON file. Empty: no statements."
     )
+    billing_webhook_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s]+)?$",
+        description="Address at which your billing system takes the statements of all tenants. Empty: none.",
+    )
+    billing_webhook_secret: str = Field(
+        default="", description="What those are signed with: `whsec_` and 32 random bytes or more in base64."
+    )
     cors_origins: str = Field(
         default="",
         pattern=r"^(\*|https?://[^\s/,*]+/?(\s*,\s*https?://[^\s/,*]+/?)*)?$",
@@ -234,7 +289,8 @@ class Settings(BaseSettings):
         """Address of the pages, without a slash at the end, resolved."""
         if self.public_url:
             return self.public_url.rstrip("/")
-        host = "127.0.0.1" if self.host in ("", "0.0.0.0", "::") else self.host
+        # Nothing is bound here.
+        host = "127.0.0.1" if self.host in ("", "0.0.0.0", "::") else self.host  # nosec B104
         return f"http://{f'[{host}]' if ':' in host else host}:{self.service_port}"
 
     @property
@@ -286,6 +342,18 @@ def load_settings(home: Path | None = None) -> Settings:
             "decisions": _absolute_database(settings.decisions),
         }
     )
+
+
+def source_of(name: str) -> Literal["file", "environment", "default"]:
+    """Return where a setting comes from."""
+    variable = _variable(name)
+    if name in SECRET_SETTINGS and os.environ.get(f"{variable}_FILE"):
+        return "file"
+    return "environment" if variable in os.environ else "default"
+
+
+def _variable(name: str) -> str:
+    return f"RECSAAS_{name.upper()}"
 
 
 # The platform's processes work in another folder than the CLI, and all must mean the same files.

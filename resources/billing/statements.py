@@ -186,6 +186,24 @@ def list_statements(
     return tuple(_statement(row) for row in rows)
 
 
+def statements_to_tell(session: Session, *, limit: int) -> tuple[Statement, ...]:
+    """Return the oldest statements that the platform's billing system has not taken yet.
+
+    Raises:
+        CorruptArtifact: one was changed since it was made.
+    """
+    untold = select(StatementRow).where(StatementRow.told_at.is_(None))
+    rows = session.scalars(untold.order_by(StatementRow.month, StatementRow.tenant_id).limit(limit))
+    return tuple(_statement(row) for row in rows)
+
+
+def note_told(session: Session, statement: Statement, *, now: datetime) -> None:
+    """Note that the platform's billing system has taken a statement."""
+    row = session.get(StatementRow, (statement.tenant.value, str(statement.month)))
+    if row is not None:
+        row.told_at = now
+
+
 def _statement(row: StatementRow) -> Statement:
     if _hash(row.content) != row.hash:
         raise CorruptArtifact(

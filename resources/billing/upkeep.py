@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
@@ -12,7 +13,7 @@ from resources.base.tenant import TenantId
 from resources.base.times import Clock
 from resources.billing.prices import PriceList
 from resources.billing.samples import measure_stored, store_sample, tenants_sampled
-from resources.billing.statements import Month, make_statement
+from resources.billing.statements import Month, Statement, make_statement, note_told, statements_to_tell
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.plans import StatementRow
 from resources.control_db.tenants import list_tenants
@@ -22,6 +23,8 @@ from resources.usage.keeping import end_turn, first_day_by_key, forget_batches, 
 _TURN = "usage"
 _AT_WORK = timedelta(minutes=10)
 _REST = timedelta(hours=1)
+_REST_AFTER_FAILURE = timedelta(minutes=5)
+_TOLD_AT_ONCE = 100
 
 
 class TurnLost(Exception):
@@ -34,6 +37,7 @@ class UsageUpkeep:
 
     Attributes:
         holder: the name of this process among those that take turns.
+        tell: hands a statement to the platform's billing system, and says whether that took it; None without one.
         stop: set when the process ends: the work is left where it is, and taken up by the next one.
     """
 
@@ -43,6 +47,7 @@ class UsageUpkeep:
     clock: Clock
     holder: str
     stop: Event
+    tell: Callable[[Statement], bool] | None = None
 
     def run(self) -> bool:
         """Do what is due, unless another process did it within the hour; tell whether it was done."""
@@ -51,8 +56,9 @@ class UsageUpkeep:
             self._sample()
             self._make_statements()
             self._roll_up()
+            rest = _REST if self._tell() else _REST_AFTER_FAILURE
             with self.db.write() as session:
-                end_turn(session, _TURN, self.holder, until=self.clock() + _REST)
+                end_turn(session, _TURN, self.holder, until=self.clock() + rest)
         except TurnLost:
             return False
         return True
@@ -89,6 +95,21 @@ class UsageUpkeep:
     def _make_statement(self, tenant: TenantId, month: Month, prices: PriceList, now: datetime) -> None:
         with self.db.write() as session:
             make_statement(session, tenant, month, prices, now=now)
+
+    def _tell(self) -> bool:
+        """Hand over what the billing system has not taken yet; False when it does not take it now."""
+        while self.tell is not None:
+            with self.db.read() as session:
+                waiting = statements_to_tell(session, limit=_TOLD_AT_ONCE)
+            if not waiting:
+                break
+            for statement in waiting:
+                self._keep_turn()
+                if not self.tell(statement):
+                    return False
+                with self.db.write() as session:
+                    note_told(session, statement, now=self.clock())
+        return True
 
     def _roll_up(self) -> None:
         now = self.clock()

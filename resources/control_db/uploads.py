@@ -85,7 +85,7 @@ def record_upload(db: ControlDb, record: UploadRecord, *, by: Actor = SYSTEM) ->
             session.flush()  # an upload that is there already is no entry, and is not counted
             stored = Change(action="upload.store", object_kind="upload", object_id=row.upload_id, after=_figures(row))
             record_entry(session, by, stored, tenant=record.tenant, now=record.created_at)
-            add_usage(session, _counted(record))
+            add_usage(session, _counted(record, by))
             announce(session, record.tenant, "upload.checked", _announced(record), now=record.created_at)
     except IntegrityError:
         get_tenant(db, record.tenant)
@@ -93,9 +93,10 @@ def record_upload(db: ControlDb, record: UploadRecord, *, by: Actor = SYSTEM) ->
     return _record(row)
 
 
-def _counted(record: UploadRecord) -> dict[Counted, Amounts]:
-    """Its rows as usage of the day on which it came in; whose key sent it is not known here."""
-    key = Counted(record.tenant.value, record.created_at.date(), NO_KEY, "uploads", "2xx")
+def _counted(record: UploadRecord, by: Actor) -> dict[Counted, Amounts]:
+    """Its rows as usage of the day on which it came in, by the key or member that sent it."""
+    key_id = by.id if by.kind in ("key", "member") else NO_KEY
+    key = Counted(record.tenant.value, record.created_at.date(), key_id, "uploads", "2xx")
     return {key: Amounts(uploaded_rows=record.rows_accepted)}
 
 

@@ -43,6 +43,6 @@ def queue_mail(
 @cache
 def _templates() -> Environment:
     # Mails are plain text, so nothing is escaped; a value that is not given is an error.
-    return Environment(
+    return Environment(  # nosec B701
         loader=PackageLoader("resources.mail"), undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
     )

@@ -70,11 +70,11 @@ def mark_failed(session: Session, mail: Mail, reason: str, now: datetime, *, for
     if given_up:
         _changed(session, mail, failed_at=now, body=None, error=reason[:500])
     else:
-        _changed(session, mail, not_before=now + rest_after(mail.attempts), error=reason[:500])
+        _changed(session, mail, not_before=now + rest_of_mail(mail.attempts), error=reason[:500])
     return given_up
 
 
-def rest_after(attempts: int) -> timedelta:
+def rest_of_mail(attempts: int) -> timedelta:
     """How long a mail rests after so many attempts: 5 s, twice as long each time, an hour at most."""
     return min(_FIRST_REST * (1 << min(max(attempts, 1) - 1, 12)), _LONGEST_REST)
 

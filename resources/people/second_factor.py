@@ -28,7 +28,7 @@ WINDOW = 1
 RECOVERY_CODES = 10
 _DIGITS = 6
 _ISSUER = "recsaas"
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # pragma: allowlist secret
 """Of recovery codes: none that is easily read as another."""
 _GROUPS, _GROUP = 4, 4
 

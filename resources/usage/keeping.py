@@ -10,14 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from resources.base.tenant import TenantId
-from resources.control_db.tables.plans import (
-    StatementRow,
-    UsageBatchRow,
-    UsageOfRunRow,
-    UsageRow,
-    UsageSampleRow,
-    UsageTurnRow,
-)
+from resources.control_db.tables.plans import UsageBatchRow, UsageRow, UsageTurnRow
 from resources.databases.opening import is_postgresql
 from resources.usage.adding import add_usage
 from resources.usage.amounts import AMOUNTS, NO_KEY, Amounts, Counted, summed
@@ -61,18 +54,6 @@ def roll_up(session: Session, tenant: TenantId, before: date) -> int:
 def forget_batches(session: Session, *, now: datetime) -> None:
     """Forget the numbers of batches of workers that have written nothing for a month."""
     session.execute(delete(UsageBatchRow).where(UsageBatchRow.written_at < now - timedelta(days=BATCH_DAYS)))
-
-
-def erase_usage(session: Session, tenant: TenantId, *, statements: bool = False) -> int:
-    """Remove everything that was counted of a tenant; return how many rows that was.
-
-    Statements are books: they go only when `statements` says so.
-    """
-    kinds = (UsageRow, UsageSampleRow, UsageOfRunRow, *((StatementRow,) if statements else ()))
-    return sum(
-        len(session.execute(delete(kind).where(kind.tenant_id == tenant.value).returning(kind.tenant_id)).all())
-        for kind in kinds
-    )
 
 
 def end_turn(session: Session, name: str, holder: str, *, until: datetime) -> None:

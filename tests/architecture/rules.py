@@ -28,6 +28,7 @@ LAST_RESORT = frozenset(
     {
         "bento_service/middleware.py",
         "bento_service/workers/job_worker.py",
+        "bento_service/workers/mail_worker.py",
         "recsaas_assets/defs/data/event_sensors.py",
         "recsaas_assets/defs/runs/tenant_erasures.py",
     }

@@ -16,8 +16,8 @@ from tests.architecture.source import PROGRAM, SourceFile, source_files
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "audit.md"
 _ACTION = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*")
-_OTHER = re.compile(r"^recsaas\.|\.(parquet|json|csv)$")
-"""Loggers and files."""
+_OTHER = re.compile(r"^(recsaas|resources)\.|\.(parquet|json|csv|toml)$")
+"""Loggers, packages and files."""
 _PROGRAMS = ("bento_service", "recsaas_assets")
 _BY_HAND = ("recsaas_assets/benchmarks/", "bento_service/benchmarking/")
 """Benchmarks measure; in installations of their own, nobody is asked who they are."""

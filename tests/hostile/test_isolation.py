@@ -65,6 +65,7 @@ def owned(green: httpx.Client) -> Owned:
     rule = made(green.post("/api/v1/rules", json={"kind": "bury", "target": {"item_ids": ["g1"]}, "note": SECRET}))
     made(green.post("/api/v1/interactions", json=EVENT))
     export = made(green.post("/api/v1/recommendations/exports", json={"scenario": SECRET}))
+    archive = made(green.post("/api/v1/shop/exports"))
     training = made(green.post("/api/v1/train", json={}))
     answer = made(green.post("/api/v1/recommendations", json={"user_id": EVENT["user_id"], "count": 2}))
     made(green.post("/api/v1/interactions", json={**EVENT, "user_id": "someone-else", "event_id": "someone-else-1"}))
@@ -84,6 +85,7 @@ def owned(green: httpx.Client) -> Owned:
         "rule_id": rule["id"],
         "export_id": export["export_id"],
         "training_id": training["job_id"],
+        "archive_id": archive["export_id"],
         "recommendation_id": answer["recommendation_id"],
         "user_id": EVENT["user_id"],
         "erasure_id": erasure["erasure_id"],
@@ -112,6 +114,8 @@ NOT_FOUND = {
     ("GET", "/api/v1/rules/{rule_id}"),
     ("PATCH", "/api/v1/rules/{rule_id}"),
     ("DELETE", "/api/v1/rules/{rule_id}"),
+    ("GET", "/api/v1/shop/exports/{archive_id}"),
+    ("GET", "/api/v1/shop/exports/{archive_id}/file"),
     ("GET", "/api/v1/recommendations/exports/{export_id}"),
     ("GET", "/api/v1/recommendations/exports/{export_id}/file"),
     ("DELETE", "/api/v1/recommendations/exports/{export_id}"),
@@ -119,6 +123,8 @@ NOT_FOUND = {
     ("GET", "/api/v1/training/{job_id}/progress"),
     ("DELETE", "/api/v1/training/{job_id}"),
     ("GET", "/api/v1/erasures/{erasure_id}"),
+    ("PATCH", "/api/v1/api-keys/{key_id}"),
+    ("POST", "/api/v1/api-keys/{key_id}/rotate"),
     ("DELETE", "/api/v1/api-keys/{key_id}"),
     ("DELETE", "/api/v1/invites/{invite_id}"),
     ("POST", "/api/v1/invites/{invite_id}/resend"),
@@ -139,6 +145,7 @@ LISTS = {
     ("GET", "/api/v1/rules"),
     ("GET", "/api/v1/training"),
     ("GET", "/api/v1/recommendations/exports"),
+    ("GET", "/api/v1/shop/exports"),
     ("GET", "/api/v1/data-quality"),
     ("GET", "/api/v1/readiness"),
     ("GET", "/api/v1/api-keys"),
@@ -174,6 +181,7 @@ WRITES = {
     ("POST", "/api/v1/reindex"),
     ("POST", "/admin/reindex"),
     ("POST", "/api/v1/recommendations/exports"),
+    ("POST", "/api/v1/shop/exports"),
     ("DELETE", "/api/v1/users/{user_id}"),
     ("POST", "/api/v1/api-keys"),
     ("POST", "/api/v1/invites"),
@@ -184,6 +192,7 @@ WRITES = {
 }
 """Routes that write into the credential's tenant: a `tenant_id` of another one is refused where a body has one."""
 WITHOUT_TENANT_ID = {
+    ("POST", "/api/v1/shop/exports"),
     ("POST", "/api/v1/upload/{kind}"),
     ("DELETE", "/api/v1/users/{user_id}"),
     ("DELETE", "/api/v1/mappings/{kind}"),
@@ -191,6 +200,14 @@ WITHOUT_TENANT_ID = {
 }
 FORBIDDEN = {
     ("GET", "/api/v1/admin/tenants/{tenant_id}/usage"),
+    ("GET", "/api/v1/admin/tenants/{tenant_id}"),
+    ("PATCH", "/api/v1/admin/tenants/{tenant_id}"),
+    ("DELETE", "/api/v1/admin/tenants/{tenant_id}"),
+    ("GET", "/api/v1/admin/tenants/{tenant_id}/summary"),
+    ("GET", "/api/v1/admin/tenants/{tenant_id}/certificate"),
+    ("POST", "/api/v1/admin/tenants/{tenant_id}/exports"),
+    ("GET", "/api/v1/admin/tenants/{tenant_id}/exports/{archive_id}"),
+    ("GET", "/api/v1/admin/tenants/{tenant_id}/exports/{archive_id}/file"),
     ("POST", "/api/v1/admin/tenants/{tenant_id}/suspend"),
     ("POST", "/api/v1/admin/tenants/{tenant_id}/resume"),
 }
@@ -205,6 +222,10 @@ OF_PEOPLE = {
 }
 """Routes about the person who asks: no key is one, and nobody sees another person."""
 FOR_NO_KEY = {
+    ("GET", "/api/v1/admin/tenants"),
+    ("POST", "/api/v1/admin/tenants"),
+    ("DELETE", "/api/v1/shop"),
+    ("POST", "/api/v1/shop/reopen"),
     ("POST", "/api/v1/auth/verify/resend"),
     ("GET", "/api/v1/me/second-factor"),
     ("POST", "/api/v1/me/second-factor"),
@@ -319,8 +340,8 @@ def test_a_person_sees_nothing_of_another_one(live: Live, blue: httpx.Client, me
 def test_a_key_of_every_scope_stops_and_resumes_no_other_tenant(
     live: Live, green: httpx.Client, blue: httpx.Client, method: str, path: str
 ) -> None:
-    theirs = path.format(tenant_id="green")
-    answers = [blue.request(method, url) for url in (theirs, path.format(tenant_id="nobody"))]
+    theirs = path.format(tenant_id="green", archive_id="archive-1")
+    answers = [blue.request(method, url) for url in (theirs, path.format(tenant_id="nobody", archive_id="archive-1"))]
     assert [answer.status_code for answer in answers] == [403, 403]
     messages = {answer.json()["error"]["message"] for answer in answers}
     assert len(messages) == 1, "a tenant that there is and one that there is not are told apart"

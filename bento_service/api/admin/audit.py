@@ -20,7 +20,7 @@ from bento_service.schemas.admin.audit import AuditEntryAnswer, AuditPageAnswer,
 from bento_service.schemas.common import OptionalId
 from resources.access.actor import Actor
 from resources.audit.entries import Change, chain_of, record
-from resources.audit.export import ExportFormat, export_pieces
+from resources.audit.export import AuditFormat, export_pieces
 from resources.audit.keeping.daily import heads_folder
 from resources.audit.keeping.heads import read_heads
 from resources.audit.reading import (
@@ -71,7 +71,7 @@ def _filter(
 
 
 Wanted = Annotated[AuditFilter, Depends(_filter)]
-UserId = Annotated[OptionalId, Query(description="Entries about this user of the shop.")]
+AboutUser = Annotated[OptionalId, Query(description="Entries about this user of the shop.")]
 
 
 @router.get("/api/v1/audit", response_model=AuditPageAnswer, summary="Read the audit log")
@@ -81,7 +81,7 @@ def audit(
     principal: Auditor,
     services: WithServices,
     wanted: Wanted,
-    user_id: UserId = None,
+    user_id: AboutUser = None,
     limit: PageLimit = 50,
     cursor: PageCursor = None,
 ) -> Response:
@@ -100,7 +100,7 @@ def audit(
 @router.get("/api/v1/audit/export", response_class=Response, responses=_FILE, summary="Export the audit log")
 @threaded("reads")
 def export(
-    request: Request, principal: Auditor, services: WithServices, wanted: Wanted, format: ExportFormat = "jsonl"
+    request: Request, principal: Auditor, services: WithServices, wanted: Wanted, format: AuditFormat = "jsonl"
 ) -> Response:
     """Download the entries that fit, oldest first: JSON lines with everything that a hash is of, or CSV."""
     tenant, now = principal.tenant, services.clock()

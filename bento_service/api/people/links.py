@@ -5,7 +5,7 @@ Whether an address is known is told by no answer and by no time: what depends on
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import structlog
 from fastapi import APIRouter, Depends, Request
@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from bento_service.api.auth import MemberPrincipal, require_member
+from bento_service.api.auth import Myself
 from bento_service.dependencies import Services, WithServices
 from bento_service.http.errors import Busy
 from bento_service.http.json_body import json_body, read_body
@@ -28,7 +28,6 @@ from resources.people.verification import send_verification, verify_address
 from resources.sessions.throttle import count_reset, forget_account
 
 router = APIRouter(tags=["people"])
-Self = Annotated[MemberPrincipal, Depends(require_member())]
 _log = structlog.get_logger("recsaas.people")
 _OPEN: dict[str, Any] = {"dependencies": [Depends(known_query)]}
 _FORGOT: dict[str, Any] = {
@@ -89,7 +88,7 @@ async def verify(request: Request, services: WithServices) -> Response:
 @router.post(
     "/api/v1/auth/verify/resend", response_model=MailPromised, status_code=202, summary="Ask for a link to verify"
 )
-async def resend(member: Self, services: WithServices) -> Response:
+async def resend(member: Myself, services: WithServices) -> Response:
     """Mail the link by which you show that your address is yours; nothing is sent where that is known."""
     await services.threads.writes.run(member.member_id, _resend, services, member.member_id)
     return Response(MailPromised().model_dump_json(), status_code=202, media_type="application/json")

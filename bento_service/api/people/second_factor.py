@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from bento_service.access.logging_in import client_of, with_password
-from bento_service.api.auth import MemberPrincipal, require_member
+from bento_service.api.auth import Myself
 from bento_service.dependencies import Services, WithServices
 from bento_service.http.errors import invalid_fields
 from bento_service.http.json_body import json_body, read_body
@@ -41,13 +41,12 @@ from resources.sessions.throttle import admit, forget_failures
 
 Result = TypeVar("Result")
 router = APIRouter(tags=["people"])
-Self = Annotated[MemberPrincipal, Depends(require_member())]
 _CODE = {"of now": {"code": "123456"}}
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
 @router.get("/api/v1/me/second-factor", response_model=FactorState, summary="Show your second factor")
-async def state(member: Self, services: WithServices) -> Response:
+async def state(member: Myself, services: WithServices) -> Response:
     """Tell whether you log in with a code, and how many recovery codes are left."""
     answer = await services.threads.reads.run(member.member_id, _state, services, member.member_id)
     return Response(answer.model_dump_json(), media_type="application/json")
@@ -60,7 +59,7 @@ async def state(member: Self, services: WithServices) -> Response:
     summary="Begin to set a second factor up",
     openapi_extra=json_body(BeginBody, {"with your password": {"password": "…"}}, required=False),
 )
-async def begin(request: Request, member: Self, services: WithServices) -> Response:
+async def begin(request: Request, member: Myself, services: WithServices) -> Response:
     """Make a secret for your authenticator. It counts once you have confirmed it by a code."""
     body = await read_body(request, BeginBody, services.bodies, optional=True)
     client = client_of(request, services.addresses)
@@ -77,7 +76,7 @@ async def begin(request: Request, member: Self, services: WithServices) -> Respo
     summary="Confirm a second factor",
     openapi_extra=json_body(CodeBody, _CODE),
 )
-async def confirm(request: Request, member: Self, services: WithServices) -> Response:
+async def confirm(request: Request, member: Myself, services: WithServices) -> Response:
     """Let the second factor count, by a code of it; the answer has recovery codes, which are shown only now."""
     body = await read_body(request, CodeBody, services.bodies)
     codes = await services.threads.writes.run(
@@ -92,7 +91,7 @@ async def confirm(request: Request, member: Self, services: WithServices) -> Res
     summary="Renew recovery codes",
     openapi_extra=json_body(CodeBody, _CODE),
 )
-async def renew(request: Request, member: Self, services: WithServices) -> Response:
+async def renew(request: Request, member: Myself, services: WithServices) -> Response:
     """Make new recovery codes, which are shown only now; the earlier ones are good for nothing."""
     body = await read_body(request, CodeBody, services.bodies)
     by, client = member.actor(request), client_of(request, services.addresses)
@@ -112,7 +111,7 @@ async def renew(request: Request, member: Self, services: WithServices) -> Respo
     summary="Take your second factor away",
     openapi_extra=json_body(CodeBody, _CODE),
 )
-async def remove(request: Request, member: Self, services: WithServices) -> Response:
+async def remove(request: Request, member: Myself, services: WithServices) -> Response:
     """Log in by password alone from now on; it takes a code. All that you have open ends, this token as well."""
     body = await read_body(request, CodeBody, services.bodies)
     by, client = member.actor(request), client_of(request, services.addresses)

@@ -60,20 +60,20 @@ def exports(principal: Admin, services: WithServices, limit: PageLimit = 50, cur
     return Response(page.model_dump_json(), media_type="application/json")
 
 
-@router.get(f"{SHOP}/{{export_id}}", response_model=TenantExportAnswer, summary="Show an archive of the shop")
+@router.get(f"{SHOP}/{{archive_id}}", response_model=TenantExportAnswer, summary="Show an archive of the shop")
 @threaded("reads")
-def show(principal: Admin, services: WithServices, export_id: str) -> Response:
+def show(principal: Admin, services: WithServices, archive_id: str) -> Response:
     """Tell how far an archive is."""
-    return _shown(services, principal.tenant, export_id, SHOP)
+    return _shown(services, principal.tenant, archive_id, SHOP)
 
 
 @router.get(
-    f"{SHOP}/{{export_id}}/file", response_class=Response, responses=_FILE, summary="Download an archive of the shop"
+    f"{SHOP}/{{archive_id}}/file", response_class=Response, responses=_FILE, summary="Download an archive of the shop"
 )
 @threaded("reads")
-def download(principal: Admin, services: WithServices, export_id: str) -> Response:
+def download(principal: Admin, services: WithServices, archive_id: str) -> Response:
     """Download the archive. It holds every user of the shop: keep it as you would keep them."""
-    return _file(services, principal.tenant, export_id)
+    return _file(services, principal.tenant, archive_id)
 
 
 @router.post(OFFICE, response_model=TenantExportAnswer, status_code=202, responses=_QUEUED, summary="Export a tenant")
@@ -90,21 +90,21 @@ def ask_for(
     return _asked(services, tenant, principal.actor(request), idempotency_key, _office(tenant))
 
 
-@router.get(f"{OFFICE}/{{export_id}}", response_model=TenantExportAnswer, summary="Show an archive of a tenant")
+@router.get(f"{OFFICE}/{{archive_id}}", response_model=TenantExportAnswer, summary="Show an archive of a tenant")
 @threaded("reads")
-def show_of(principal: TenantWriter, services: WithServices, tenant_id: str, export_id: str) -> Response:
+def show_of(principal: TenantWriter, services: WithServices, tenant_id: str, archive_id: str) -> Response:
     """Tell how far an archive is."""
     tenant = TenantId.parse(tenant_id)
-    return _shown(services, tenant, export_id, _office(tenant))
+    return _shown(services, tenant, archive_id, _office(tenant))
 
 
 @router.get(
-    f"{OFFICE}/{{export_id}}/file", response_class=Response, responses=_FILE, summary="Download an archive of a tenant"
+    f"{OFFICE}/{{archive_id}}/file", response_class=Response, responses=_FILE, summary="Download an archive of a tenant"
 )
 @threaded("reads")
-def download_of(principal: TenantWriter, services: WithServices, tenant_id: str, export_id: str) -> Response:
+def download_of(principal: TenantWriter, services: WithServices, tenant_id: str, archive_id: str) -> Response:
     """Download the archive."""
-    return _file(services, TenantId.parse(tenant_id), export_id)
+    return _file(services, TenantId.parse(tenant_id), archive_id)
 
 
 def _office(tenant: TenantId) -> str:
@@ -122,15 +122,15 @@ def _asked(services: Services, tenant: TenantId, by: Actor, key: str | None, bas
     return Response(answer.model_dump_json(), status_code=202, media_type="application/json", headers=headers)
 
 
-def _shown(services: Services, tenant: TenantId, export_id: str, base: str) -> Response:
-    export = get_tenant_export(services.db, tenant, export_id)
+def _shown(services: Services, tenant: TenantId, archive_id: str, base: str) -> Response:
+    export = get_tenant_export(services.db, tenant, archive_id)
     headers = {} if export.finished else {"Retry-After": str(POLL_SECONDS)}
     answer = TenantExportAnswer.of(export, base)
     return Response(answer.model_dump_json(), media_type="application/json", headers=headers)
 
 
-def _file(services: Services, tenant: TenantId, export_id: str) -> Response:
-    export = get_tenant_export(services.db, tenant, export_id)
+def _file(services: Services, tenant: TenantId, archive_id: str) -> Response:
+    export = get_tenant_export(services.db, tenant, archive_id)
     if not export.finished:
         raise Conflict(f"Archive {export.id} is {export.status}: there is no file yet. Ask for its state until it is.")
     gone = f"Archive {export.id} has no file. {export.message or 'Ask for a new one.'}"

@@ -48,7 +48,7 @@ AtOnce = Annotated[
     bool, Query(description="Without a time of grace; only for a tenant that has been suspended for 7 days.")
 ]
 _office = require_office("tenants:write")
-_SECRET_KEY = "sk_"
+_SECRET_KEY = "sk_"  # pragma: allowlist secret
 _WHY = {"unpaid": {"reason": "The invoice of May is open."}}
 _log = structlog.get_logger("recsaas.auth")
 

@@ -138,5 +138,5 @@ def _setup(request: Request, session: BrowserSession, factor: NewFactor, error: 
         scale=5, dark="#000", light="#fff", title="QR code for your authenticator", svgclass="qr", omitsize=True
     )
     # Drawn by a library from an address that we wrote, so there is no markup of anybody else in it.
-    values = {"session": session, "secret": factor.secret, "picture": Markup(picture), "url": factor.otpauth_url}
+    values = {"session": session, "secret": factor.secret, "picture": Markup(picture), "url": factor.otpauth_url}  # nosec B704
     return page(request, "account/second_factor.html", values, error=error)

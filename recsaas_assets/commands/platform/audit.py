@@ -23,7 +23,7 @@ from recsaas_assets.commands.console import (
     results,
 )
 from resources.audit.entries import PLATFORM_CHAIN, Change, chain_of, record
-from resources.audit.export import ExportFormat, export_pieces
+from resources.audit.export import AuditFormat, export_pieces
 from resources.audit.keeping.daily import heads_folder
 from resources.audit.keeping.heads import read_heads
 from resources.audit.reading import (
@@ -147,7 +147,7 @@ def export(tenant_id: TenantId | None, platform: bool, format: str, out: Path | 
                 yield from batch
 
     with click.open_file("-" if out is None else str(out), "wb") as target:
-        for piece in export_pieces(entries(), cast(ExportFormat, format)):
+        for piece in export_pieces(entries(), cast(AuditFormat, format)):
             target.write(piece)
     if as_json:
         print_json({"entries": count, "file": str(out)})

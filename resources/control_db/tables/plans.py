@@ -123,7 +123,10 @@ class UsageTurnRow(Base):
 
 
 class StatementRow(Base):
-    """The statement of a tenant for one month (`2026-10`). `content` is JSON that never changes, `hash` its SHA-256."""
+    """The statement of a tenant for one month (`2026-10`). `content` is JSON that never changes, `hash` its SHA-256.
+
+    `told_at` is when the billing system of the platform has taken it.
+    """
 
     __tablename__ = "usage_statements"
     __table_args__ = (Index("ix_usage_statements_month", "month"),)
@@ -132,3 +135,4 @@ class StatementRow(Base):
     made_at: Mapped[datetime] = mapped_column(UtcDateTime)
     content: Mapped[str] = mapped_column(Text)
     hash: Mapped[str] = mapped_column(String(64))
+    told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -77,6 +77,7 @@ def _usage() -> None:
         sa.Column("made_at", UtcDateTime(timezone=True), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("told_at", UtcDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("tenant_id", "month"),
     )
     op.create_index("ix_usage_statements_month", "usage_statements", ["month"], unique=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +17,14 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.tables.audit import AuditRow
 from resources.storage.lake import write_json
 from tests.unit.bento_service.client import Client
-from tests.unit.bento_service.people import PASSWORD, Person, person
+from tests.unit.bento_service.people import Person, person
 from tests.unit.bento_service.shop import NOW, Shop
 
 UNSAFE = frozenset({"post", "put", "patch", "delete"})
 CSV = "item_id,title\nb9,Nine\n"
 RULE = {"kind": "hide", "target": {"brand": "Acme"}}
 HOOK = {"url": "https://shop.example.com/hook"}
+INVITE = {"email": "guest@example.com", "role": "viewer"}
 WHY = "The shop asks why an item is missing"
 
 
@@ -74,6 +76,22 @@ def withdrawn(w: World) -> tuple[str, str, dict[str, Any]]:
 def revoked(w: World) -> tuple[str, str, dict[str, Any]]:
     made = w.made("/api/v1/api-keys", {"name": "web", "scopes": ["recommendations:read"]})
     return "DELETE", f"/api/v1/api-keys/{made['id']}", {}
+
+
+def of_key(method: str, tail: str = "", **options: Any) -> Step:
+    def step(w: World) -> tuple[str, str, dict[str, Any]]:
+        made = w.made("/api/v1/api-keys", {"name": "web", "scopes": ["recommendations:read"]})
+        return method, f"/api/v1/api-keys/{made['id']}{tail}", options
+
+    return step
+
+
+def of_invite(method: str, tail: str = "") -> Step:
+    def step(w: World) -> tuple[str, str, dict[str, Any]]:
+        made = w.send("POST", "/api/v1/invites", w.owner.headers, json=INVITE)
+        return method, f"/api/v1/invites/{made['id']}{tail}", {"who": w.owner.headers}
+
+    return step
 
 
 def cancelled(w: World) -> tuple[str, str, dict[str, Any]]:
@@ -137,7 +155,6 @@ def logged_out(w: World) -> tuple[str, str, dict[str, Any]]:
     return "POST", "/api/v1/auth/logout", {"json": {"refresh_token": w.owner.refresh_token}}
 
 
-NEW = {"email": "new@example.com", "password": PASSWORD, "tenant": {"name": "Red", "slug": "red"}}
 CHANGES: dict[str, tuple[str, Step]] = {
     "POST /api/v1/items": ("items.change", plain("POST", "/api/v1/items", json={"item_id": "b7", "title": "Seven"})),
     "PATCH /api/v1/items/{item_id}": ("items.change", plain("PATCH", "/api/v1/items/b1", json={"price": 3})),
@@ -181,6 +198,11 @@ CHANGES: dict[str, tuple[str, Step]] = {
     "POST /api/v1/admin/act": ("acting.begin", acted("/api/v1/admin/act")),
     "DELETE /api/v1/admin/impersonate": ("acting.end", stopped_acting("/api/v1/admin/impersonate")),
     "DELETE /api/v1/admin/act": ("acting.end", stopped_acting("/api/v1/admin/act")),
+    "PATCH /api/v1/api-keys/{key_id}": ("key.change", of_key("PATCH", json={"name": "web 2"})),
+    "POST /api/v1/api-keys/{key_id}/rotate": ("key.rotate", of_key("POST", "/rotate", json={"overlap_seconds": 3600})),
+    "POST /api/v1/invites": ("invite.create", as_owner("POST", "/api/v1/invites", json=INVITE)),
+    "DELETE /api/v1/invites/{invite_id}": ("invite.revoke", of_invite("DELETE")),
+    "POST /api/v1/invites/{invite_id}/resend": ("invite.resend", of_invite("POST", "/resend")),
     "PATCH /api/v1/me": ("member.rename", as_owner("PATCH", "/api/v1/me", json={"name": "Jane"})),
     "DELETE /api/v1/me/sessions/{session_id}": ("session.end", ended),
     "POST /api/v1/auth/logout": ("session.end", logged_out),
@@ -216,13 +238,83 @@ NOTHING: dict[str, tuple[str, Step]] = {
     "POST /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/retry": ("as above", delivered_again),
 }
 """Routes with an unsafe method that change nothing that the audit log is about, with the reason."""
+_LOGIN = "tests/unit/bento_service/accounts/test_login.py"
+_TEAM = "tests/unit/bento_service/people_routes/test_team_over_http.py"
+_FACTOR = "tests/unit/bento_service/people_routes/test_second_factor_over_http.py"
+_LINKS = "tests/unit/bento_service/people_routes/test_links_over_http.py"
+_TENANTS = "tests/unit/bento_service/admin/test_tenants.py"
+_PLANS = "tests/unit/resources/plans"
 IN_TESTS_OF_THEIR_OWN: dict[str, str] = {
-    "POST /api/v1/auth/signup": "tests/unit/bento_service/accounts/test_login.py",
-    "POST /api/v1/auth/login": "tests/unit/bento_service/accounts/test_login.py",
-    "POST /api/v1/auth/refresh": "tests/unit/bento_service/accounts/test_login.py",
-    "POST /api/v1/auth/password/change": "tests/unit/bento_service/accounts/test_login.py",
+    **dict.fromkeys(
+        (
+            "POST /api/v1/auth/signup",
+            "POST /api/v1/auth/login",
+            "POST /api/v1/auth/refresh",
+            "POST /api/v1/auth/password/change",
+        ),
+        _LOGIN,
+    ),
+    **dict.fromkeys(
+        (
+            "POST /api/v1/auth/forgot",
+            "POST /api/v1/auth/password/forgot",
+            "POST /api/v1/auth/password/reset",
+            "POST /api/v1/auth/reset",
+            "POST /api/v1/auth/verify",
+            "POST /api/v1/auth/verify/resend",
+        ),
+        _LINKS,
+    ),
+    **dict.fromkeys(
+        (
+            "DELETE /api/v1/members/{member_id}",
+            "PATCH /api/v1/members/{member_id}",
+            "POST /api/v1/members/leave",
+            "POST /api/v1/ownership",
+            "POST /api/v1/invites/token/{token}/accept",
+            "DELETE /api/v1/admin/people/invites/{invite_id}",
+            "DELETE /api/v1/admin/people/{member_id}",
+            "PATCH /api/v1/admin/people/{member_id}",
+            "POST /api/v1/admin/people",
+            "POST /api/v1/admin/users",
+        ),
+        _TEAM,
+    ),
+    **dict.fromkeys(
+        (
+            "DELETE /api/v1/admin/people/{member_id}/second-factor",
+            "DELETE /api/v1/me/second-factor",
+            "POST /api/v1/me/second-factor",
+            "POST /api/v1/me/second-factor/confirm",
+            "POST /api/v1/me/second-factor/recovery-codes",
+        ),
+        _FACTOR,
+    ),
+    **dict.fromkeys(
+        (
+            "DELETE /api/v1/admin/tenants/{tenant_id}",
+            "PATCH /api/v1/admin/tenants/{tenant_id}",
+            "POST /api/v1/admin/tenants",
+            "POST /api/v1/admin/tenants/{tenant_id}/exports",
+            "DELETE /api/v1/shop",
+            "POST /api/v1/shop/exports",
+            "POST /api/v1/shop/reopen",
+        ),
+        _TENANTS,
+    ),
+    **dict.fromkeys(
+        (
+            "DELETE /api/v1/admin/tenants/{tenant_id}/plan",
+            "DELETE /api/v1/admin/tenants/{tenant_id}/quotas/{meter}",
+            "POST /api/v1/plan/request",
+            "PUT /api/v1/admin/plans/{plan_id}",
+            "PUT /api/v1/admin/tenants/{tenant_id}/plan",
+            "PUT /api/v1/admin/tenants/{tenant_id}/quotas/{meter}",
+        ),
+        _PLANS,
+    ),
 }
-"""Routes whose entries depend on how they went: logging in, with its failures, and what begins or goes on with it."""
+"""Routes whose entries depend on how they went, or that need people, links and mails: those tests make them."""
 
 
 @pytest.fixture
@@ -263,6 +355,11 @@ def test_every_route_with_an_unsafe_method_has_a_row(client: Client) -> None:
     rows = [*CHANGES, *SEVERAL, *NOTHING, *IN_TESTS_OF_THEIR_OWN]
     assert len(rows) == len(set(rows))
     assert unsafe == set(rows)
+
+
+@pytest.mark.parametrize("place", sorted(set(IN_TESTS_OF_THEIR_OWN.values())))
+def test_the_tests_of_the_others_exist(place: str) -> None:
+    assert (Path(__file__).parents[4] / place).exists()
 
 
 @pytest.mark.parametrize("route", CHANGES)

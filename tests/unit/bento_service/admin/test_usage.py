@@ -49,6 +49,9 @@ def test_calls_show_after_they_are_written(client: Client, app: FastAPI, blue: S
     event = {"user_id": "u1", "item_id": "b1", "interaction_type": "view", "event_id": "e1"}
     for _ in range(2):
         client.post("/events", json=event, headers=blue.headers)
+    rows = "item_id,title\nx,Lamp\ny,Chair\n"
+    for _ in range(2):  # the second time it is there already
+        client.post("/api/v1/upload/items", files={"file": ("items.csv", rows)}, headers=blue.headers)
     app.state.services.usage.take()
     app.state.services.usage.write()
     found = get(client, blue, "/api/v1/usage")
@@ -57,9 +60,11 @@ def test_calls_show_after_they_are_written(client: Client, app: FastAPI, blue: S
     assert lines["recommend"]["calls"] == 6 and lines["recommend"]["recommended_items"] == 9
     assert (lines["rules"]["calls"], lines["rules"]["refused_calls"]) == (0, 1)
     assert (lines["events"]["calls"], lines["events"]["events"]) == (2, 1)
-    assert found["total"]["calls"] == 8
+    assert (lines["uploads"]["calls"], lines["uploads"]["uploaded_rows"]) == (2, 2)
+    assert found["total"]["calls"] == 10
     by_key = get(client, blue, "/api/v1/usage?group=key")["usage"]
-    assert sorted((each["calls"], each["refused_calls"]) for each in by_key) == [(0, 1), (8, 0)]
+    shown = sorted((each["calls"], each["refused_calls"], each["events"], each["uploaded_rows"]) for each in by_key)
+    assert shown == [(0, 1, 0, 0), (10, 0, 1, 2)]
     assert get(client, green, "/api/v1/usage")["usage"] == []
 
 

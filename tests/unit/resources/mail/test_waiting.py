@@ -20,7 +20,7 @@ from resources.mail.waiting import (
     mark_failed,
     mark_sent,
     remove_old_mails,
-    rest_after,
+    rest_of_mail,
     take_mail,
 )
 
@@ -87,12 +87,12 @@ def test_what_fails_rests_longer_each_time_and_is_given_up_after_two_days(db: Co
             given_up = mark_failed(session, mail, "no answer", time, for_good=False)
         assert given_up == (time - now >= timedelta(days=2))
         if not given_up:
-            assert row(db, mail_id).not_before == time + rest_after(tries)
+            assert row(db, mail_id).not_before == time + rest_of_mail(tries)
             time = row(db, mail_id).not_before
     found = row(db, mail_id)
     assert (found.failed_at, found.body, found.error) == (time, None, "no answer")
     assert timedelta(days=2) <= time - now < timedelta(days=2, hours=1)
-    assert [rest_after(n).total_seconds() for n in (1, 2, 3, 50)] == [5, 10, 20, 3600]
+    assert [rest_of_mail(n).total_seconds() for n in (1, 2, 3, 50)] == [5, 10, 20, 3600]
 
 
 def test_what_can_never_be_sent_is_given_up_at_once(db: ControlDb, now: datetime) -> None:

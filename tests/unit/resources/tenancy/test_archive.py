@@ -56,7 +56,7 @@ def filled(tmp_path: Path, db: ControlDb) -> Iterator[World]:
     green.track("w")
     world.track("late")
     append_item_changes(db, BLUE, [ItemEdit("b1", "patch", {"title": "Änderung"})], now=NOW)
-    change_settings(db, BLUE, {"training.model_type": "two_tower", "uploads.strictness": "strict"})
+    change_settings(db, BLUE, {"training.model_type": "two_tower", "uploads.strictness": "strict"}, now=NOW)
     create_api_key(db, BLUE, name="secret", scopes=("admin",), now=NOW)
     note_end(db, BLUE, "run-1", status="completed", message=None, now=NOW)
     yield world
@@ -201,7 +201,7 @@ def test_an_import_that_dies_shows_nothing_and_is_done_by_the_next(
 
 
 def test_no_secret_and_no_neighbour_goes_along(filled: World) -> None:
-    change_settings(filled.db, GREEN, {"training.model_type": "two_tower"})
+    change_settings(filled.db, GREEN, {"training.model_type": "two_tower"}, now=NOW)
     with tarfile.open(exported(filled)) as tar:
         names = tar.getnames()
         text = b"".join(stream.read() for name in names if (stream := tar.extractfile(name)) is not None)

@@ -1,4 +1,4 @@
-"""How long usage is kept by key, and how it goes with its tenant."""
+"""How long usage is kept by key."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import pytest
 from sqlalchemy import select
 
 from resources.base.tenant import TenantId
-from resources.billing.samples import store_sample
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables.plans import StatementRow, UsageBatchRow, UsageRow
-from resources.training.runs import note_stage
+from resources.control_db.tables.plans import UsageBatchRow, UsageRow
 from resources.usage.adding import Batch, add_batch, add_usage
 from resources.usage.amounts import Amounts, Counted
-from resources.usage.current import Usage, stored_by, usage_of
-from resources.usage.keeping import erase_usage, first_day_by_key, forget_batches, roll_up, tenants_to_roll_up
+from resources.usage.current import usage_of
+from resources.usage.keeping import first_day_by_key, forget_batches, roll_up, tenants_to_roll_up
 
 pytestmark = pytest.mark.databases
 Shops = tuple[TenantId, TenantId]
@@ -64,21 +62,3 @@ def test_batches_of_workers_long_gone_are_forgotten(db: ControlDb, now: datetime
         forget_batches(session, now=now)
     with db.read() as session:
         assert session.scalars(select(UsageBatchRow.worker)).all() == ["new"]
-
-
-def test_an_erased_tenant_leaves_no_count(db: ControlDb, shops: Shops, now: datetime) -> None:
-    for tenant in shops:
-        add(db, tenant, now.date(), "k1")
-        note_stage(db, tenant, f"run-{tenant}", "raw_items", now=now)
-        with db.write() as session:
-            store_sample(session, tenant, now.date(), {"bytes:uploads": 5})
-            session.add(StatementRow(tenant_id=tenant.value, month="2025-05", made_at=now, content="{}", hash="h"))
-    blue, green = shops
-    with db.write() as session:
-        assert erase_usage(session, blue) == 3
-        assert erase_usage(session, blue, statements=True) == 1
-    with db.read() as session:
-        assert usage_of(session, blue, since=date.min, until=date.max) == Usage()
-        assert stored_by(session, blue, until=date.max) is None
-        assert stored_by(session, green, until=date.max) is not None
-        assert session.scalars(select(StatementRow.tenant_id)).all() == ["green"]
