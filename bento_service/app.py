@@ -162,6 +162,7 @@ _MODULES = (
     tenants,
     stopping,
     tenant_exports,
+    webhooks,
     plans,
     usage,
     audit,
