@@ -30,6 +30,7 @@ from resources.mail.queue import queue_mail
 from resources.people.members import hold_member, member_by_email, new_member, set_office_role
 from resources.people.memberships import add_membership
 from resources.people.one_time_links import as_member, hash_token, new_token
+from resources.plans.checks import check_seat
 
 LIFETIME = timedelta(days=7)
 MAX_OPEN = 100
@@ -94,6 +95,7 @@ def invite(
         TenantNotFound: there is no such tenant.
         Conflict: the person belongs to the shop, or too many invitations are open.
         TooManyRequests: the address was sent several mails within the hour.
+        QuotaExceeded: the shop's plan has no seat left.
     """
     take_turns(session, tenant)
     _shop(session, tenant)
@@ -104,6 +106,8 @@ def invite(
     waiting = session.scalar(select(func.count()).select_from(_open(tenant, now).subquery())) or 0
     if waiting >= MAX_OPEN:
         raise Conflict(f"{MAX_OPEN} invitations of {tenant} are open, and there cannot be more; take some back first.")
+    session.flush()
+    check_seat(session, tenant, now=now)
     return _made(session, tenant, email, role, by, site_url, now)
 
 

@@ -1,4 +1,4 @@
-"""Monthly limits that workers share through Valkey: exact, whatever the workers know, and after the store was emptied."""
+"""Monthly limits that workers share through Valkey: exact, and right after it was emptied."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.tables.audit import AuditRow
 from resources.control_db.tables.people import InviteRow, MailRow, MemberRow, MembershipRow
 from resources.control_db.tables.plans import UsageRow, UsageSampleRow
+from resources.people.invites import invite
 from resources.plans.allowances import allowance_of
 from resources.plans.assigned import Override, list_overrides, put_on_plan, put_override, remove_override
 from resources.plans.checks import check_feature, check_room, check_seat, check_stored, check_training
@@ -232,6 +233,19 @@ def test_seats_features_storage_and_minutes_are_checked(db: ControlDb, shops: Sh
             check_stored(session, blue, 40, users=True, now=now)
         with pytest.raises(QuotaExceeded, match="bytes of storage"):
             check_stored(session, blue, 41, users=False, now=now)
+
+
+def test_an_invitation_needs_a_seat(db: ControlDb, shops: Shops, now: datetime) -> None:
+    blue = shops[0]
+    site = "https://shop.example.com"
+    with db.write() as session:
+        put(session, Limits(seats=2), now)
+        put_on_plan(session, blue, "mine", by=BY, now=now)
+        add_member(session, blue, "a@example.com", "owner", now)
+        invite(session, blue, "b@example.com", "viewer", by=BY, site_url=site, now=now)
+        with pytest.raises(QuotaExceeded, match="2 members and open invitations"):
+            invite(session, blue, "c@example.com", "viewer", by=BY, site_url=site, now=now)
+        invite(session, blue, "b@example.com", "editor", by=BY, site_url=site, now=now)  # in place of the first one
 
 
 def test_a_share_is_told_once_a_month_to_owners_and_admins(db: ControlDb, shops: Shops, now: datetime) -> None:
