@@ -8,64 +8,19 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
-from bento_service.api.accounts import login, me
-from bento_service.api.admin import acting, api_keys, audit, plans, rules, training, usage, webhooks
-from bento_service.api.data import data_docs, data_quality, interactions, items, mappings, uploads, users
-from bento_service.api.people import accounts, invites, links, members, office, second_factor
-from bento_service.api.recommending import batch, receipts, recommendation_exports, recommendations, why_not
-from bento_service.api.site import docs, health, shop, widget
-from bento_service.api.tenancy import exports as tenant_exports
-from bento_service.api.tenancy import stopping, tenants
+from bento_service.api.recommending import recommendations
 from bento_service.dependencies import make_services
 from bento_service.http.cors import ApiCors, origins_of
 from bento_service.http.errors import ErrorBody, install_error_handlers
 from bento_service.http.fast_routes import fast_routes
 from bento_service.http.query import QueryNames
 from bento_service.middleware import Notes, RequestMiddleware, Routing
-from bento_service.pages import static_files
-from bento_service.pages.account import profile
-from bento_service.pages.account import second_factor as second_factor_pages
-from bento_service.pages.customer import shops
-from bento_service.pages.entry import invites as invite_pages
-from bento_service.pages.entry import links as link_pages
-from bento_service.pages.entry import login as login_pages
-from bento_service.pages.entry import signup, sso
-from bento_service.pages.office import login as office_login
-from bento_service.schemas.accounts.bodies import (
-    LoginBody,
-    LogoutBody,
-    MePatch,
-    PasswordChangeBody,
-    RefreshBody,
-    SignupBody,
-)
-from bento_service.schemas.admin.audit import ActingBody, ChainBody
-from bento_service.schemas.admin.plans import OverrideBody, PlanBody, PlanChoice, PlanWish
-from bento_service.schemas.admin.tenants import EraseBody, SuspendBody, TenantBody, TenantPatch
-from bento_service.schemas.admin.webhooks import WebhookBody, WebhookPatch
-from bento_service.schemas.api_keys import ApiKeyBody, ApiKeyPatch, RotationBody
-from bento_service.schemas.decisions import BatchRequest
-from bento_service.schemas.interactions import TrackRequest
-from bento_service.schemas.items import ItemPatch, ItemsRequest
-from bento_service.schemas.people.invites import AcceptBody, InviteBody
-from bento_service.schemas.people.links import ForgotBody, ResetBody, VerifyBody
-from bento_service.schemas.people.members import (
-    AccountBody,
-    MemberPatch,
-    OfficeInviteBody,
-    OfficePatch,
-    OwnershipBody,
-)
-from bento_service.schemas.people.second_factor import BeginBody, CodeBody
-from bento_service.schemas.recommendation_exports import ExportBody
-from bento_service.schemas.recommendations import RecommendationRequest, SimilarRequest
-from bento_service.schemas.rules import RuleBody, RulePatch
-from bento_service.schemas.training import ReindexRequest, TrainRequest
-from bento_service.schemas.uploads import MappingBody
+from bento_service.routes.bodies import BODIES
+from bento_service.routes.operations import OPERATIONS
+from bento_service.routes.page_routes import PAGES
 from bento_service.telemetry.logs import RequestLog
 from bento_service.telemetry.metrics import Metrics
 from bento_service.workers.job_worker import RunJob
@@ -90,101 +45,6 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     429: {"model": ErrorBody, "description": "Over a limit: see Retry-After"},
     503: {"model": ErrorBody, "description": "Not ready: see Retry-After"},
 }
-BODIES: tuple[type[BaseModel], ...] = (
-    ApiKeyPatch,
-    RotationBody,
-    ItemsRequest,
-    ItemPatch,
-    RuleBody,
-    RulePatch,
-    MappingBody,
-    RecommendationRequest,
-    BatchRequest,
-    ExportBody,
-    SimilarRequest,
-    TrackRequest,
-    TrainRequest,
-    ReindexRequest,
-    ApiKeyBody,
-    TenantBody,
-    TenantPatch,
-    SuspendBody,
-    EraseBody,
-    SignupBody,
-    LoginBody,
-    RefreshBody,
-    LogoutBody,
-    PasswordChangeBody,
-    MePatch,
-    PlanBody,
-    PlanChoice,
-    PlanWish,
-    OverrideBody,
-    ForgotBody,
-    ResetBody,
-    VerifyBody,
-    InviteBody,
-    AcceptBody,
-    MemberPatch,
-    OwnershipBody,
-    BeginBody,
-    CodeBody,
-    AccountBody,
-    OfficeInviteBody,
-    OfficePatch,
-    WebhookBody,
-    WebhookPatch,
-    ActingBody,
-    ChainBody,
-)
-_MODULES = (
-    login,
-    me,
-    links,
-    invites,
-    members,
-    second_factor,
-    accounts,
-    office,
-    recommendations,
-    batch,
-    why_not,
-    receipts,
-    recommendation_exports,
-    interactions,
-    items,
-    uploads,
-    mappings,
-    rules,
-    training,
-    users,
-    api_keys,
-    tenants,
-    stopping,
-    tenant_exports,
-    webhooks,
-    plans,
-    usage,
-    webhooks,
-    audit,
-    acting,
-    data_quality,
-    health,
-    docs,
-    data_docs,
-    widget,
-    shop,
-    static_files,
-    login_pages,
-    sso,
-    signup,
-    link_pages,
-    invite_pages,
-    profile,
-    second_factor_pages,
-    shops,
-    office_login,
-)
 
 
 def create_app(
@@ -212,7 +72,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.services = services
-    app.state.routes = [route for module in _MODULES for route in module.router.routes]
+    app.state.routes = [route for router in (*OPERATIONS, *PAGES) for route in router.routes]
     app.state.query = QueryNames(app.state.routes)
     app.router.routes.extend(_routes())
     install_error_handlers(app)
@@ -234,10 +94,10 @@ def create_app(
 @cache
 def _routes() -> tuple[BaseRoute, ...]:
     """The routes of all modules: FastAPI would make those of an included router anew for every app."""
-    router = APIRouter(responses=_ERRORS)
-    for module in _MODULES:
-        router.include_router(module.router)
-    return tuple(router.routes)
+    whole = APIRouter(responses=_ERRORS)
+    for router in (*OPERATIONS, *PAGES):
+        whole.include_router(router)
+    return tuple(whole.routes)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -51,6 +51,7 @@ FLOORS: Floors = {
         ("api.accounts", "api.data", "api.people", "api.site"),
         ("api.admin", "api.recommending", "api.tenancy", "pages.entry"),
         ("pages.account", "pages.customer", "pages.office"),
+        ("routes",),
         ("app",),
         ("benchmarking", "service"),
         ("serve",),

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from bento_service.app import BODIES
 from bento_service.http.json_body import validated
+from bento_service.routes.bodies import BODIES
 from resources.base.errors import InvalidInput
 
 NAMES = sorted(
