@@ -261,13 +261,12 @@ def test_a_shop_lets_in_whom_its_settings_name(
 ) -> None:
     answer = back(browser, start(browser, provider, "/login/sso?shop=blue"), "/login/sso/callback")
     assert answer.status_code == 403 and "no log-in by SSO" in answer.text
-    change_settings(
-        db, blue_shop, {"login.sso": True, "login.sso_domains": ["example.com"], "login.sso_role": "editor"}
-    )
+    wanted = {"login.sso": True, "login.sso_domains": ["example.com"], "login.sso_role": "editor"}
+    change_settings(db, blue_shop, wanted, now=NOW)
     answer = back(browser, start(browser, provider, "/login/sso?shop=blue"), "/login/sso/callback")
     assert (answer.status_code, answer.headers["location"]) == (303, "/app")
     assert "editor" in browser.get("/app").text
-    change_settings(db, blue_shop, {"login.sso_domains": ["elsewhere.example"]})
+    change_settings(db, blue_shop, {"login.sso_domains": ["elsewhere.example"]}, now=NOW)
     other = Browser(browser.client)
     assert back(other, start(other, provider, "/login/sso?shop=blue"), "/login/sso/callback").status_code == 403
 
