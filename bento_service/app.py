@@ -159,6 +159,7 @@ _MODULES = (
     training,
     users,
     api_keys,
+    webhooks,
     tenants,
     stopping,
     tenant_exports,
