@@ -11,7 +11,7 @@ from bento_service.access.key_cache import KeyCache
 from bento_service.access.key_worker import KeyWorker
 from bento_service.access.limits import Limits
 from bento_service.access.member_tokens import MemberTokens
-from bento_service.access.page_limit import PageLimit
+from bento_service.access.page_limit import VisitorLimit
 from bento_service.access.page_origins import PageOrigins
 from bento_service.access.plan_states import PlanStates
 from bento_service.access.redis import SharedStore
@@ -78,7 +78,7 @@ class Services:
     event_writer: EventWriter
     keys: KeyCache
     key_worker: KeyWorker
-    page_limit: PageLimit
+    page_limit: VisitorLimit
     page_origins: PageOrigins
     sessions: SessionCache
     provider: OpenIdProvider | None
@@ -158,7 +158,7 @@ def make_services(
         signing_keys=signing_keys,
         keys=KeyCache(db, threads.keys, now=clock),
         key_worker=KeyWorker(db, clock),
-        page_limit=PageLimit(settings.page_rate_limit),
+        page_limit=VisitorLimit(settings.page_rate_limit),
         page_origins=PageOrigins(db, threads.keys, clock),
         tenant_settings=tenant_settings,
         releases=releases,

@@ -37,7 +37,7 @@ return {taken, math.floor(tokens - taken)}
 """
 
 
-class Allowance(NamedTuple):
+class RateLeft(NamedTuple):
     """What the `X-RateLimit-…` headers say: requests a second, how many are left now, seconds until all are."""
 
     limit: int
@@ -122,7 +122,7 @@ class RateLimit:
         # As the buckets.
         self._leases: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
-    async def take(self, name: str, cost: int = 1, *, strict: bool = True) -> Allowance:
+    async def take(self, name: str, cost: int = 1, *, strict: bool = True) -> RateLeft:
         """Count a request of `name` that costs so much; one that costs more than there can be takes all there is.
 
         Without `strict` one too many is let through.
@@ -136,22 +136,22 @@ class RateLimit:
                 return allowance
         return self._take_own(name, cost, strict=strict)
 
-    def _take_own(self, name: str, cost: int, *, strict: bool) -> Allowance:
+    def _take_own(self, name: str, cost: int, *, strict: bool) -> RateLeft:
         bucket = self._buckets.of(name)
         wanted = min(cost, bucket.capacity)
         if bucket.tokens < wanted:
             return self._over(ceil(bucket.seconds_until(wanted)), strict=strict)
         bucket.tokens -= wanted
-        return Allowance(ceil(self._rate), int(bucket.tokens), ceil(bucket.seconds_until(bucket.capacity)))
+        return RateLeft(ceil(self._rate), int(bucket.tokens), ceil(bucket.seconds_until(bucket.capacity)))
 
-    async def _take_shared(self, name: str, cost: int, store: SharedStore, *, strict: bool) -> Allowance | None:
+    async def _take_shared(self, name: str, cost: int, store: SharedStore, *, strict: bool) -> RateLeft | None:
         """Take leased tokens, or lease some; `None` when the store does not answer."""
         capacity = max(1.0, self._rate)
         cost = min(cost, int(capacity))
         left, until = self._leases.get(name, (0, 0.0))
         if left >= cost and self._clock() < until:
             self._leases[name] = (left - cost, until)
-            return Allowance(ceil(self._rate), left - cost, 1)
+            return RateLeft(ceil(self._rate), left - cost, 1)
         wanted = max(cost, int(self._rate / _LEASES_A_SECOND))
         bucket = store.name("limit", self._what, name)
         answer = await store.ask(lambda client: client.eval(_TAKE, 1, bucket, self._rate, capacity, wanted, cost))
@@ -165,11 +165,11 @@ class RateLimit:
         self._leases[name] = (kept + taken - cost, self._clock() + 1.0)
         if len(self._leases) > _MOST_BUCKETS:
             self._leases.popitem(last=False)
-        return Allowance(ceil(self._rate), remaining + taken - cost, ceil((capacity - remaining) / self._rate))
+        return RateLeft(ceil(self._rate), remaining + taken - cost, ceil((capacity - remaining) / self._rate))
 
-    def _over(self, seconds: int, *, strict: bool) -> Allowance:
+    def _over(self, seconds: int, *, strict: bool) -> RateLeft:
         wait = max(1, seconds)
-        none_left = Allowance(ceil(self._rate), 0, wait)
+        none_left = RateLeft(ceil(self._rate), 0, wait)
         if not strict:
             return none_left
         raise RateLimited(

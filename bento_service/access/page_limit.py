@@ -7,14 +7,14 @@ from math import ceil
 from time import monotonic
 from typing import Any
 
-from bento_service.access.limits import Allowance, Buckets
+from bento_service.access.limits import Buckets, RateLeft
 from bento_service.http.errors import RateLimited
 
 _SECONDS = 4.0
 """So many seconds' worth may come at once: a page asks for several lists when it opens."""
 
 
-class PageLimit:
+class VisitorLimit:
     """Requests a second of one address with one browser key, for each worker; a rate of 0: any number."""
 
     def __init__(self, rate: float, *, clock: Callable[[], float] = monotonic) -> None:
@@ -36,7 +36,7 @@ class PageLimit:
         bucket = self._buckets.of(f"{key_id} {address}")
         if bucket.tokens < 1:
             wait = max(1, ceil(bucket.seconds_until(1)))
-            state["rate_limit"] = Allowance(ceil(self._rate), 0, wait).headers
+            state["rate_limit"] = RateLeft(ceil(self._rate), 0, wait).headers
             raise RateLimited(
                 f"Pages at one address may send {self._rate:g} requests a second. Wait {wait} s, and send the request "
                 "again; programs other than browsers need a secret key.",

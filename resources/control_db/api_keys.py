@@ -113,7 +113,7 @@ def authenticate(db: ControlDb, secret: str, *, now: datetime | None = None) -> 
         found = session.execute(statement).one_or_none()
     if found is None:
         return None
-    key = key_of(found[0], found[1])
+    key = key_record(found[0], found[1])
     return key if key.status_at(now or datetime.now(UTC)) == "active" else None
 
 
@@ -142,9 +142,9 @@ def revoke_api_key(
             if keep_an_admin:
                 check_an_admin_stays(session, tenant, row, now=now)
             row.revoked_at = now
-            gone = Change(action="key.revoke", object_kind="key", object_id=row.id, before=told(row))
+            gone = Change(action="key.revoke", object_kind="key", object_id=row.id, before=audited_key(row))
             record(session, by, gone, tenant=tenant, now=now)
-        return key_of(row, status)
+        return key_record(row, status)
 
 
 def list_api_keys(db: ControlDb, tenant: TenantId) -> tuple[ApiKey, ...]:
@@ -156,7 +156,7 @@ def list_api_keys(db: ControlDb, tenant: TenantId) -> tuple[ApiKey, ...]:
         .order_by(ApiKeyRow.created_at, ApiKeyRow.id)
     )
     with db.read() as session:
-        return tuple(key_of(row, status) for row, status in session.execute(statement))
+        return tuple(key_record(row, status) for row, status in session.execute(statement))
 
 
 def hash_secret(secret: str) -> str:
@@ -199,7 +199,7 @@ def new_key(session: Session, tenant: TenantId, terms: KeyTerms, *, now: datetim
     return row, secret
 
 
-def check_room(session: Session, tenant: TenantId, *, now: datetime) -> None:
+def check_key_room(session: Session, tenant: TenantId, *, now: datetime) -> None:
     """Refuse one more key than a tenant may have; it has the tenant's turn.
 
     Raises:
@@ -227,7 +227,7 @@ def check_an_admin_stays(session: Session, tenant: TenantId, row: ApiKeyRow, *, 
     )
 
 
-def told(row: ApiKeyRow) -> dict[str, Any]:
+def audited_key(row: ApiKeyRow) -> dict[str, Any]:
     """Return what the audit log says of a key."""
     return {
         "name": row.name,
@@ -240,7 +240,7 @@ def told(row: ApiKeyRow) -> dict[str, Any]:
     }
 
 
-def key_of(row: ApiKeyRow, tenant_status: str) -> ApiKey:
+def key_record(row: ApiKeyRow, tenant_status: str) -> ApiKey:
     """Return a key as it is stored."""
     return ApiKey(
         id=row.id,
@@ -274,13 +274,13 @@ def _made(
         take_turns(session, tenant)
         if (before := earlier_answer(session, tenant, request)) is not None:
             row, status = held_key(session, tenant, before["key_id"])
-            return key_of(row, status), None
-        check_room(session, tenant, now=now)
+            return key_record(row, status), None
+        check_key_room(session, tenant, now=now)
         row, secret = new_key(session, tenant, terms, now=now, by=by)
         remember_answer(session, tenant, request, {"key_id": row.id}, now=now)
-        made = Change(action="key.create", object_kind="key", object_id=row.id, after=told(row))
+        made = Change(action="key.create", object_kind="key", object_id=row.id, after=audited_key(row))
         record(session, by, made, tenant=tenant, now=now)
-        return key_of(row, owner.status), secret
+        return key_record(row, owner.status), secret
 
 
 def _active(tenant: TenantId, now: datetime) -> tuple[Any, ...]:

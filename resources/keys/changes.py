@@ -14,12 +14,12 @@ from resources.base.tenant import TenantId
 from resources.control_db.api_keys import (
     ApiKey,
     NewKey,
+    audited_key,
     check_an_admin_stays,
-    check_room,
+    check_key_room,
     held_key,
-    key_of,
+    key_record,
     new_key,
-    told,
 )
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
@@ -62,7 +62,7 @@ def change_api_key(
     with db.write() as session:
         row, status = held_key(session, tenant, key_id)
         _check_goes_on(row, now)
-        before = told(row)
+        before = audited_key(row)
         old = _terms(row)
         terms = checked_terms(replace(old, **changes), now=now)
         if row.rotated_to is not None and (
@@ -75,10 +75,10 @@ def change_api_key(
             row.told_days = None
         row.name, row.scopes, row.expires_at = terms.name, list(terms.scopes), terms.expires_at
         row.addresses, row.origins = list(terms.addresses), list(terms.origins)
-        if (after := told(row)) != before:
+        if (after := audited_key(row)) != before:
             changed = Change(action="key.change", object_kind="key", object_id=row.id, before=before, after=after)
             record(session, by, changed, tenant=tenant, now=now)
-        return key_of(row, status)
+        return key_record(row, status)
 
 
 def rotate_api_key(
@@ -103,25 +103,25 @@ def rotate_api_key(
     with db.write() as session:
         row, status = held_key(session, tenant, key_id)
         if (before := earlier_answer(session, tenant, request)) is not None:
-            return NewKey(key_of(*held_key(session, tenant, before["key_id"])), None)
+            return NewKey(key_record(*held_key(session, tenant, before["key_id"])), None)
         _check_goes_on(row, now)
         if row.rotated_to is not None:
             raise Conflict(f"Key {row.id} was rotated already. Use {row.rotated_to} in its place, or rotate that one.")
         if overlap:
-            check_room(session, tenant, now=now)
+            check_key_room(session, tenant, now=now)
         terms = _terms(row)
         if terms.expires_at is not None:
             terms = replace(terms, expires_at=now + (terms.expires_at - row.created_at))
         new, secret = new_key(session, tenant, terms, now=now, by=by)
-        was = told(row)
+        was = audited_key(row)
         end = now + overlap
         row.expires_at = end if row.expires_at is None else min(end, row.expires_at)
         row.rotated_to = new.id
         remember_answer(session, tenant, request, {"key_id": new.id}, now=now)
-        after = {**told(row), "rotated_to": new.id, "new_begins_with": new.prefix}
+        after = {**audited_key(row), "rotated_to": new.id, "new_begins_with": new.prefix}
         rotated = Change(action="key.rotate", object_kind="key", object_id=row.id, before=was, after=after)
         record(session, by, rotated, tenant=tenant, now=now)
-        return NewKey(key_of(new, status), secret)
+        return NewKey(key_record(new, status), secret)
 
 
 def _is_later(end: datetime | None, than: datetime | None) -> bool:
@@ -129,7 +129,7 @@ def _is_later(end: datetime | None, than: datetime | None) -> bool:
 
 
 def _check_goes_on(row: ApiKeyRow, now: datetime) -> None:
-    status = key_of(row, "").status_at(now)
+    status = key_record(row, "").status_at(now)
     if status != "active":
         raise Conflict(f"Key {row.id} is {status}, and stays so. Make a new key in its place.")
 

@@ -13,7 +13,7 @@ from resources.base.errors import TenantNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tables.plans import PlanRow, QuotaOverrideRow
 from resources.control_db.tables.tenants import TenantRow
-from resources.plans.model import DEFAULT_PLAN, METERS, AtLimit, Feature, Limits, Meter, Plan
+from resources.plans.model import DEFAULT_PLAN, METERS, AtLimit, Feature, Meter, Plan, PlanLimits
 from resources.plans.plans import shipped_plans
 
 RATE = "requests_per_second"
@@ -31,14 +31,14 @@ class Allowance:
 
     tenant: TenantId
     plan: Plan
-    limits: Limits
+    limits: PlanLimits
     overridden: frozenset[str]
     limited: tuple[Meter, ...]
 
     @classmethod
     def of(cls, tenant: TenantId, plan: Plan, overrides: Mapping[str, str | None]) -> Allowance:
         """Lay the exceptions over the plan."""
-        changes = {name: _amount(name, text) for name, text in overrides.items() if name in Limits.model_fields}
+        changes = {name: _amount(name, text) for name, text in overrides.items() if name in PlanLimits.model_fields}
         limits = plan.limits.model_copy(update=changes) if changes else plan.limits
         limited = tuple(meter for meter in METERS if limits.of(meter) is not None)
         return cls(tenant, plan, limits, frozenset(changes), limited)

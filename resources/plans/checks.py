@@ -17,7 +17,7 @@ from resources.databases.opening import is_postgresql
 from resources.plans.allowances import Allowance, allowance_of
 from resources.plans.model import MONTHLY, WORDS, Feature, Meter
 from resources.plans.month import Month
-from resources.plans.use import monthly_figures, monthly_use, rows_of, seats_of
+from resources.plans.use import monthly_figures, monthly_use, seats_of, uploaded_rows
 from resources.usage.current import Usage, stored_by
 
 _LARGER = "See GET /api/v1/plan, and ask for a larger plan with POST /api/v1/plan/request."
@@ -104,7 +104,7 @@ def check_rows(session: Session, tenant: TenantId, rows: int, *, now: datetime) 
     """
     allowance = allowance_of(session, tenant, now=now)
     if allowance.limits.rows is not None and rows:
-        check_room(allowance, "rows", rows_of(session, tenant), rows, now=now)
+        check_room(allowance, "rows", uploaded_rows(session, tenant), rows, now=now)
 
 
 def check_stored(session: Session, tenant: TenantId, size: int, *, users: bool, now: datetime) -> None:

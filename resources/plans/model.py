@@ -37,7 +37,7 @@ PlanId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[
 _Amount = Annotated[int | None, Field(ge=0, le=2**53)]
 
 
-class Limits(BaseModel):
+class PlanLimits(BaseModel):
     """The most of everything; None is any number.
 
     Attributes:
@@ -77,7 +77,7 @@ class Plan(BaseModel):
     id: PlanId
     name: Annotated[str, Field(min_length=1, max_length=200)]
     price: Annotated[str, Field(max_length=200)] = ""
-    limits: Limits = Limits()
+    limits: PlanLimits = PlanLimits()
     features: tuple[Feature, ...] | None = None
     at_limit: dict[Meter, AtLimit] = Field(default_factory=dict)
     offered: bool = True

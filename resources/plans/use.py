@@ -65,7 +65,7 @@ def use_of(session: Session, allowance: Allowance, *, now: datetime) -> tuple[Me
         "items": (stored.items if stored is not None else 0, day),
         "users": (stored.users if stored is not None else 0, day),
         "storage_bytes": (stored.storage_bytes if stored is not None else 0, day),
-        "rows": (rows_of(session, tenant), None),
+        "rows": (uploaded_rows(session, tenant), None),
         "seats": (seats_of(session, tenant, now=now), None),
     }
     found = []
@@ -90,7 +90,7 @@ def monthly_figures(usage: Usage) -> dict[Meter, int]:
     }
 
 
-def rows_of(session: Session, tenant: TenantId) -> int:
+def uploaded_rows(session: Session, tenant: TenantId) -> int:
     """Accepted rows of the uploads that count."""
     counting = select(func.coalesce(func.sum(UploadRow.rows_accepted), 0)).where(
         UploadRow.tenant_id == tenant.value, UploadRow.withdrawn_at.is_(None), UploadRow.set_aside_at.is_(None)

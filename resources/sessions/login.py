@@ -29,7 +29,7 @@ from resources.people.memberships import Membership, memberships_of
 from resources.people.passwords import hash_password, renewed_hash, verify_password
 from resources.people.second_factor import check, required
 from resources.sessions.refresh_tokens import LoginClient, last_tenant
-from resources.sessions.throttle import Attempt, admit, forget_failures, give_back
+from resources.sessions.throttle import Attempt, admit, forget_failures, take_back
 
 Result = TypeVar("Result")
 Begin = Callable[[Session, MemberRow, Membership | None], Result]
@@ -69,7 +69,7 @@ def log_in(db: ControlDb, login: Login, begin: Begin[Result], *, now: datetime) 
             shops = memberships_of(session, member.id)
             membership, refusal = _chosen(shops, login.tenant, last_tenant(session, member.id))
         elif login.code is None:  # the password was right, so it was no guess
-            give_back(session, attempt)
+            take_back(session, attempt)
         if refusal is None:
             renewed = renewed_hash(member.password_hash or "", login.password)
             member.password_hash = renewed or member.password_hash

@@ -74,7 +74,7 @@ def admit(session: Session, email: str, address: str, *, now: datetime) -> Attem
     return Attempt(email, address, known, failures)
 
 
-def give_back(session: Session, attempt: Attempt) -> None:
+def take_back(session: Session, attempt: Attempt) -> None:
     """Count one less: the attempt was no guess."""
     limits = {} if attempt.known else {_address(attempt.address): ADDRESS_FAILURES}
     limits |= {} if attempt.known else {_account(attempt.email): ACCOUNT_FAILURES}
@@ -88,7 +88,7 @@ def give_back(session: Session, attempt: Attempt) -> None:
 
 def forget_failures(session: Session, attempt: Attempt, *, now: datetime) -> None:
     """Begin anew for this account and address: the person was logged in. Counts of long ago go, too."""
-    give_back(session, attempt)
+    take_back(session, attempt)
     session.execute(delete(LoginFailureRow).where(LoginFailureRow.name == _pair(attempt.email, attempt.address)))
     session.execute(delete(LoginFailureRow).where(LoginFailureRow.last_at < now - _KEPT))
 

@@ -9,11 +9,11 @@ import polars as pl
 
 from resources.uploads.contract.columns import DELETED, TIME
 
-Told = tuple[str, str, datetime]
+SentChange = tuple[str, str, datetime]
 """An item's id, what was done with it (`put`, `patch`, `delete`), and when."""
 
 
-def count_items(uploaded: Iterable[tuple[datetime, pl.LazyFrame]], changes: Sequence[Told]) -> int:
+def count_items(uploaded: Iterable[tuple[datetime, pl.LazyFrame]], changes: Sequence[SentChange]) -> int:
     """Count the items that the newest word about each leaves there.
 
     `uploaded`: the accepted rows of each upload with its time, in order; a patch makes no item.

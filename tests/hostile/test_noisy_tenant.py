@@ -24,7 +24,7 @@ from recsaas_assets.benchmarks.workplace import Workplace, workplace
 from resources.access.actor import SYSTEM
 from resources.control_db.engine import open_control_db
 from resources.plans.assigned import put_on_plan
-from resources.plans.model import Limits, Plan
+from resources.plans.model import Plan, PlanLimits
 from resources.plans.plans import put_plan
 from tests.postgresql.server import PostgresServer
 
@@ -51,7 +51,7 @@ def test_a_limited_tenant_with_200_clients_hardly_slows_a_quiet_one(
         )
         now = datetime.now(UTC)
         with place.db.write() as session:
-            limits = Limits(requests_per_second=RATE, calls=10_000_000)
+            limits = PlanLimits(requests_per_second=RATE, calls=10_000_000)
             put_plan(session, Plan(id="small", name="Small", limits=limits), by=SYSTEM, now=now)
             put_on_plan(session, noisy.tenant, "small", by=SYSTEM, now=now)
         flood = Flood("recommendations", requests_by_kind(noisy, distinct=2_000)["recommend"], CLIENTS)

@@ -31,7 +31,7 @@ from resources.sessions.unfinished_logins import add_unfinished, take_unfinished
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 _CALLBACKS: Mapping[App, str] = {"office": "/office/login/sso/callback", "customer": "/login/sso/callback"}
-Told = Annotated[str | None, Query(max_length=4000)]
+Answered = Annotated[str | None, Query(max_length=4000)]
 
 
 @router.get("/office/login/sso")
@@ -50,7 +50,7 @@ async def start_for_shop(request: Request, services: WithServices, shop: NamedSh
 
 @router.get("/office/login/sso/callback")
 async def back_to_office(
-    request: Request, services: WithServices, code: Told = None, state: Told = None, error: Told = None
+    request: Request, services: WithServices, code: Answered = None, state: Answered = None, error: Answered = None
 ) -> Response:
     """Let in who comes back from the provider."""
     return await _back(request, services, "office", code, state, error)
@@ -58,7 +58,7 @@ async def back_to_office(
 
 @router.get("/login/sso/callback")
 async def back_to_shop(
-    request: Request, services: WithServices, code: Told = None, state: Told = None, error: Told = None
+    request: Request, services: WithServices, code: Answered = None, state: Answered = None, error: Answered = None
 ) -> Response:
     """Let in who comes back from the provider."""
     return await _back(request, services, "customer", code, state, error)

@@ -11,7 +11,7 @@ from bento_service.schemas.common import Answer, Body, PlainText
 from resources.plans.allowances import Allowance
 from resources.plans.assigned import MAX_REASON, Override
 from resources.plans.effects import Effect
-from resources.plans.model import FEATURES, AtLimit, Feature, Limits, Meter, Plan
+from resources.plans.model import FEATURES, AtLimit, Feature, Meter, Plan, PlanLimits
 from resources.plans.use import MeterUse
 
 
@@ -20,7 +20,7 @@ class PlanBody(Body):
 
     name: Annotated[PlainText, Field(min_length=1, max_length=200)]
     price: Annotated[PlainText, Field(max_length=200, description="As people read it.")] = ""
-    limits: Limits = Limits()
+    limits: PlanLimits = PlanLimits()
     features: Annotated[tuple[Feature, ...], Field(max_length=20)] | None = Field(
         default=None, description="What it has; null: everything."
     )
@@ -90,7 +90,7 @@ class PlanAnswer(Answer):
     id: str
     name: str
     price: str
-    limits: Limits
+    limits: PlanLimits
     features: tuple[Feature, ...]
     at_limit: dict[Meter, AtLimit]
     offered: bool

@@ -21,7 +21,7 @@ from resources.control_db.tables.audit import AuditRow
 from resources.people.members import new_member
 from resources.people.memberships import add_membership
 from resources.plans.assigned import put_on_plan
-from resources.plans.model import Limits, Plan
+from resources.plans.model import Plan, PlanLimits
 from resources.plans.plans import put_plan
 from resources.processes.supervisor import python
 from resources.sessions.access_tokens import claims_from, signed
@@ -94,7 +94,7 @@ def _prepared(place: Workplace, plain: ServedTenant, planned: ServedTenant) -> s
     """Put one tenant on a plan with limits, let a member into the other one, and return the member's token."""
     now = datetime.now(UTC)
     with place.db.write() as session:
-        limits = Limits(requests_per_second=1_000_000, calls=10**12, events=10**12)
+        limits = PlanLimits(requests_per_second=1_000_000, calls=10**12, events=10**12)
         put_plan(session, Plan(id="bench", name="Bench", limits=limits), by=SYSTEM, now=now)
         put_on_plan(session, planned.tenant, "bench", by=SYSTEM, now=now)
         member = new_member(session, email="bench@example.com", name="", password_hash=None, verified=True, now=now)

@@ -99,8 +99,8 @@ class LimitedStream:
         if self._max - self._left > self._expanded:
             raise UploadRefused(
                 "compressed_too_much",
-                f"{self._name} holds more than {MAX_RATIO} times as much text as was sent. No table is packed like that; "
-                "send it uncompressed if it is right.",
+                f"{self._name} holds more than {MAX_RATIO} times as much text as was sent. No table is packed like "
+                "that; send it uncompressed if it is right.",
             )
         return data
 

@@ -1,4 +1,4 @@
-"""Limits of plans where requests come in: what is refused, with which answer, and that others notice nothing."""
+"""PlanLimits of plans where requests come in: what is refused, with which answer, and that others notice nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from resources.control_db.tables.events import EventRow
 from resources.control_db.tables.plans import QuotaWarningRow, UsageRow
 from resources.control_db.tables.uploads import UploadRow
 from resources.plans.assigned import Override, put_on_plan, put_override
-from resources.plans.model import Limits, Plan
+from resources.plans.model import Plan, PlanLimits
 from resources.plans.plans import put_plan
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import NOW, Shop
@@ -45,7 +45,7 @@ def time(app: FastAPI) -> Time:
     return Time(app.state.services.plans)
 
 
-def limit(db: ControlDb, shop: Shop, limits: Limits, **more: Any) -> None:
+def limit(db: ControlDb, shop: Shop, limits: PlanLimits, **more: Any) -> None:
     with db.write() as session:
         put_plan(session, Plan(id="small", name="Small", limits=limits, **more), by=SYSTEM, now=NOW)
         put_on_plan(session, shop.tenant, "small", by=SYSTEM, now=NOW)
@@ -62,7 +62,7 @@ def code_of(answer: httpx.Response) -> tuple[int, str]:
 def test_calls_are_refused_at_the_limit_and_those_of_others_are_not(
     client: Client, db: ControlDb, blue: Shop, green: Shop
 ) -> None:
-    limit(db, blue, Limits(calls=3))
+    limit(db, blue, PlanLimits(calls=3))
     assert [code_of(ask(client, blue)) for _ in range(5)] == [(200, "")] * 3 + [(402, "quota_exceeded")] * 2
     refused = ask(client, blue)
     assert "3 calls a month; 3 are used" in refused.json()["error"]["message"]
@@ -74,7 +74,7 @@ def test_calls_are_refused_at_the_limit_and_those_of_others_are_not(
 
 
 def test_a_limit_that_waits_says_until_when(client: Client, db: ControlDb, blue: Shop) -> None:
-    limit(db, blue, Limits(calls=1), at_limit={"calls": "wait"})
+    limit(db, blue, PlanLimits(calls=1), at_limit={"calls": "wait"})
     ask(client, blue)
     refused = ask(client, blue)
     assert code_of(refused) == (429, "quota_exceeded")
@@ -82,14 +82,14 @@ def test_a_limit_that_waits_says_until_when(client: Client, db: ControlDb, blue:
 
 
 def test_a_limit_that_bills_refuses_nothing(client: Client, db: ControlDb, blue: Shop) -> None:
-    limit(db, blue, Limits(calls=1), at_limit={"calls": "bill"})
+    limit(db, blue, PlanLimits(calls=1), at_limit={"calls": "bill"})
     assert {ask(client, blue).status_code for _ in range(3)} == {200}
 
 
 def test_what_was_written_by_others_counts_within_seconds(
     client: Client, db: ControlDb, blue: Shop, time: Time
 ) -> None:
-    limit(db, blue, Limits(calls=100))
+    limit(db, blue, PlanLimits(calls=100))
     assert ask(client, blue).status_code == 200
     with db.write() as session:
         session.add(usage_row(blue, calls=99))
@@ -99,7 +99,7 @@ def test_what_was_written_by_others_counts_within_seconds(
 
 
 def test_a_larger_plan_lifts_it_within_seconds(client: Client, db: ControlDb, blue: Shop, time: Time) -> None:
-    limit(db, blue, Limits(calls=1))
+    limit(db, blue, PlanLimits(calls=1))
     assert [ask(client, blue).status_code for _ in range(2)] == [200, 402]
     with db.write() as session:
         put_override(session, blue.tenant, Override("calls", 10, "sorry", None, NOW, ""), by=SYSTEM, now=NOW)
@@ -110,7 +110,7 @@ def test_a_larger_plan_lifts_it_within_seconds(client: Client, db: ControlDb, bl
 def test_calls_that_fail_or_are_refused_are_not_counted(
     client: Client, db: ControlDb, app: FastAPI, blue: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit(db, blue, Limits(calls=2))
+    limit(db, blue, PlanLimits(calls=2))
     ask(client, blue)
 
     async def broken(*_: object) -> bytes:
@@ -124,7 +124,7 @@ def test_calls_that_fail_or_are_refused_are_not_counted(
 
 
 def test_a_batch_counts_each_of_its_requests(client: Client, db: ControlDb, blue: Shop) -> None:
-    limit(db, blue, Limits(calls=5))
+    limit(db, blue, PlanLimits(calls=5))
     body = {"requests": [{"user_id": "u1"}] * 3}
     statuses = [client.post(f"{RECOMMEND}/batch", json=body, headers=blue.headers).status_code for _ in range(2)]
     assert statuses == [200, 402]
@@ -132,7 +132,7 @@ def test_a_batch_counts_each_of_its_requests(client: Client, db: ControlDb, blue
 
 
 def test_events_are_refused_whole_before_anything_is_stored(client: Client, db: ControlDb, blue: Shop) -> None:
-    limit(db, blue, Limits(events=6))
+    limit(db, blue, PlanLimits(events=6))
 
     def send(*ids: str) -> httpx.Response:
         events = [{**EVENT, "event_id": each} for each in ids]
@@ -151,7 +151,7 @@ def test_events_are_refused_whole_before_anything_is_stored(client: Client, db: 
 
 
 def test_a_file_for_which_there_is_no_room_is_refused_whole(client: Client, db: ControlDb, blue: Shop) -> None:
-    limit(db, blue, Limits(rows=3))
+    limit(db, blue, PlanLimits(rows=3))
     head = "user_id,item_id,interaction_type,timestamp\n"
 
     def send(*rows: str) -> httpx.Response:
@@ -166,7 +166,7 @@ def test_a_file_for_which_there_is_no_room_is_refused_whole(client: Client, db: 
 
 
 def test_items_are_counted_as_the_catalogue_has_them(client: Client, db: ControlDb, blue: Shop) -> None:
-    limit(db, blue, Limits(items=3))
+    limit(db, blue, PlanLimits(items=3))
 
     def put(*ids: str) -> int:
         body = {"items": [{"item_id": each, "title": each} for each in ids]}
@@ -189,7 +189,7 @@ def test_items_are_counted_as_the_catalogue_has_them(client: Client, db: Control
 
 
 def test_training_needs_minutes_and_the_feature(client: Client, db: ControlDb, blue: Shop, green: Shop) -> None:
-    limit(db, blue, Limits(training_minutes=1), features=("search",))
+    limit(db, blue, PlanLimits(training_minutes=1), features=("search",))
     body = {"model_type": "two_tower"}
     assert code_of(client.post("/api/v1/train", json=body, headers=blue.headers)) == (402, "not_in_plan")
     assert client.post("/api/v1/train", json=body, headers=green.headers).status_code == 202
@@ -201,7 +201,7 @@ def test_training_needs_minutes_and_the_feature(client: Client, db: ControlDb, b
 def test_a_warning_stands_in_the_header_and_is_told_once(
     client: Client, db: ControlDb, blue: Shop, green: Shop, time: Time
 ) -> None:
-    limit(db, blue, Limits(calls=10))
+    limit(db, blue, PlanLimits(calls=10))
     assert "X-Quota-Warning" not in ask(client, blue).headers
     with db.write() as session:
         session.add(usage_row(blue, calls=8))
@@ -219,7 +219,7 @@ def test_a_warning_stands_in_the_header_and_is_told_once(
 def test_the_rate_of_the_plan_replaces_that_of_the_installation(
     client: Client, db: ControlDb, app: FastAPI, blue: Shop, green: Shop, time: Time
 ) -> None:
-    limit(db, blue, Limits(requests_per_second=3))
+    limit(db, blue, PlanLimits(requests_per_second=3))
     limits = app.state.services.limits
     limits._plans = PlanRates()
     limits._plans._limits[3.0] = RateLimit("tenant", 3.0, clock=lambda: 0.0)
@@ -229,7 +229,7 @@ def test_the_rate_of_the_plan_replaces_that_of_the_installation(
     assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["2", "1", "0", "0"]
     assert code_of(answers[3]) == (429, "rate_limited")
     assert ask(client, green).headers["X-RateLimit-Limit"] == "100000"
-    limit(db, blue, Limits())
+    limit(db, blue, PlanLimits())
     time.passes()
     assert ask(client, blue).headers["X-RateLimit-Limit"] == "100000"
 
@@ -238,7 +238,7 @@ def test_a_month_that_ends_brings_what_the_next_one_has(settings: Any, db: Contr
     from bento_service.app import create_app
     from tests.unit.bento_service.client import client_of
 
-    limit(db, blue, Limits(calls=1))
+    limit(db, blue, PlanLimits(calls=1))
     times = [NOW]
     app = create_app(settings, db, lake, lambda: times[0])
     time = Time(app.state.services.plans)
@@ -257,7 +257,7 @@ def test_plans_hold_on_while_the_control_db_is_away(
 ) -> None:
     from sqlalchemy.exc import OperationalError
 
-    limit(db, blue, Limits(calls=2))
+    limit(db, blue, PlanLimits(calls=2))
     ask(client, blue)
 
     def away(*_: object) -> None:

@@ -16,7 +16,7 @@ from bento_service.telemetry.metrics import Metrics
 from resources.base.errors import QuotaExceeded
 from resources.base.tenant import TenantId
 from resources.plans.allowances import Allowance
-from resources.plans.model import Limits, Plan
+from resources.plans.model import Plan, PlanLimits
 from resources.plans.month import Month
 from tests.unit.bento_service.shop import NOW
 
@@ -36,7 +36,7 @@ def server() -> Iterator[ValkeyServer]:
 
 
 def counter(amount: int, *, tenant: TenantId = BLUE, written: int = 0, since: int = 0) -> MonthlyCounter:
-    allowance = Allowance.of(tenant, Plan(id="p", name="P", limits=Limits(calls=amount)), {})
+    allowance = Allowance.of(tenant, Plan(id="p", name="P", limits=PlanLimits(calls=amount)), {})
     return MonthlyCounter(allowance, "calls", Month.at(NOW), amount=amount, written=written, since=since)
 
 

@@ -20,7 +20,7 @@ from resources.plans.allowances import allowance_of
 from resources.plans.assigned import Override, list_overrides, put_on_plan, put_override, remove_override
 from resources.plans.checks import check_feature, check_room, check_seat, check_stored, check_training
 from resources.plans.effects import effect_of
-from resources.plans.model import DEFAULT_PLAN, Limits, Meter, Plan
+from resources.plans.model import DEFAULT_PLAN, Meter, Plan, PlanLimits
 from resources.plans.month import Month
 from resources.plans.plans import find_plan, list_plans, put_plan, shipped_plans
 from resources.plans.requests import ask_for_plan, open_request
@@ -59,7 +59,7 @@ def add_member(session: Session, tenant: TenantId | None, email: str, role: str,
         session.add(MembershipRow(member_id=email, tenant_id=tenant.value, role=role, created_at=now))
 
 
-def put(session: Session, limits: Limits, now: datetime, *, id: str = "mine", **more: object) -> Plan:
+def put(session: Session, limits: PlanLimits, now: datetime, *, id: str = "mine", **more: object) -> Plan:
     plan = Plan(id=id, name="Mine", limits=limits, **more)
     put_plan(session, plan, by=BY, now=now)
     return plan
@@ -82,10 +82,10 @@ def test_a_changed_plan_holds_for_whoever_is_on_it_and_is_audited(db: ControlDb,
     blue, green = shops
     with db.write() as session:
         put_on_plan(session, blue, "free", by=BY, now=now)
-        put_plan(session, shipped_plans()["free"].model_copy(update={"limits": Limits(calls=7)}), by=BY, now=now)
+        put_plan(session, shipped_plans()["free"].model_copy(update={"limits": PlanLimits(calls=7)}), by=BY, now=now)
     with db.read() as session:
-        assert allowance_of(session, blue, now=now).limits == Limits(calls=7)
-        assert allowance_of(session, green, now=now).limits == Limits()
+        assert allowance_of(session, blue, now=now).limits == PlanLimits(calls=7)
+        assert allowance_of(session, green, now=now).limits == PlanLimits()
         found = [(row.chain, row.action) for row in session.scalars(select(AuditRow).order_by(AuditRow.seq))]
         assert found[-2:] == [("blue", "tenant.plan"), ("_platform", "plan.put")]
         with pytest.raises(NotFound, match="business, free, shop, unlimited"):
@@ -132,7 +132,7 @@ def test_what_is_used_is_of_this_month_and_of_this_tenant(db: ControlDb, shops: 
     blue, green = shops
     now = datetime(2025, 6, 16, tzinfo=UTC)
     with db.write() as session:
-        put(session, Limits(calls=100, events=1_000, training_minutes=10, seats=5, items=10), now)
+        put(session, PlanLimits(calls=100, events=1_000, training_minutes=10, seats=5, items=10), now)
         put_on_plan(session, blue, "mine", by=BY, now=now)
         add_usage(session, blue, date(2025, 5, 31), calls=1_000, events=1_000)
         add_usage(session, blue, date(2025, 6, 1), calls=30, events=5, ms=119_000)
@@ -180,7 +180,7 @@ def test_the_day_is_named_on_which_a_limit_will_be_reached() -> None:
 def test_a_forecast_that_goes_over_names_its_time(db: ControlDb, shops: Shops) -> None:
     now = datetime(2025, 6, 11, tzinfo=UTC)  # 10 of 30 days
     with db.write() as session:
-        put(session, Limits(calls=100), now)
+        put(session, PlanLimits(calls=100), now)
         put_on_plan(session, shops[0], "mine", by=BY, now=now)
         add_usage(session, shops[0], date(2025, 6, 3), calls=50)
     calls = uses(db, shops[0], now)["calls"]
@@ -190,7 +190,7 @@ def test_a_forecast_that_goes_over_names_its_time(db: ControlDb, shops: Shops) -
 def test_each_limit_does_at_100_percent_what_the_plan_says(db: ControlDb, shops: Shops, now: datetime) -> None:
     with db.write() as session:
         at_limit = {"calls": "wait", "events": "bill"}
-        put(session, Limits(calls=10, events=10, training_minutes=10, rows=10), now, at_limit=at_limit)
+        put(session, PlanLimits(calls=10, events=10, training_minutes=10, rows=10), now, at_limit=at_limit)
         put_on_plan(session, shops[0], "mine", by=BY, now=now)
     with db.read() as session:
         allowance = allowance_of(session, shops[0], now=now)
@@ -207,7 +207,7 @@ def test_each_limit_does_at_100_percent_what_the_plan_says(db: ControlDb, shops:
 def test_seats_features_storage_and_minutes_are_checked(db: ControlDb, shops: Shops, now: datetime) -> None:
     blue, green = shops
     with db.write() as session:
-        put(session, Limits(seats=1, training_minutes=2, storage_bytes=100, users=5), now, features=("search",))
+        put(session, PlanLimits(seats=1, training_minutes=2, storage_bytes=100, users=5), now, features=("search",))
         put_on_plan(session, blue, "mine", by=BY, now=now)
         check_seat(session, blue, now=now)
         add_member(session, blue, "a@example.com", "owner", now)
@@ -239,7 +239,7 @@ def test_an_invitation_needs_a_seat(db: ControlDb, shops: Shops, now: datetime) 
     blue = shops[0]
     site = "https://shop.example.com"
     with db.write() as session:
-        put(session, Limits(seats=2), now)
+        put(session, PlanLimits(seats=2), now)
         put_on_plan(session, blue, "mine", by=BY, now=now)
         add_member(session, blue, "a@example.com", "owner", now)
         invite(session, blue, "b@example.com", "viewer", by=BY, site_url=site, now=now)
@@ -251,7 +251,7 @@ def test_an_invitation_needs_a_seat(db: ControlDb, shops: Shops, now: datetime) 
 def test_a_share_is_told_once_a_month_to_owners_and_admins(db: ControlDb, shops: Shops, now: datetime) -> None:
     blue = shops[0]
     with db.write() as session:
-        put(session, Limits(calls=10), now)
+        put(session, PlanLimits(calls=10), now)
         put_on_plan(session, blue, "mine", by=BY, now=now)
         for email, role in (("o@example.com", "owner"), ("a@example.com", "admin"), ("v@example.com", "viewer")):
             add_member(session, blue, email, role, now)
@@ -282,13 +282,13 @@ def test_a_share_is_told_once_a_month_to_owners_and_admins(db: ControlDb, shops:
 def test_a_smaller_plan_names_who_would_be_over_it(db: ControlDb, shops: Shops, now: datetime) -> None:
     blue, green = shops
     with db.write() as session:
-        plan = put(session, Limits(calls=100), now)
+        plan = put(session, PlanLimits(calls=100), now)
         for shop in shops:
             put_on_plan(session, shop, "mine", by=BY, now=now)
         add_usage(session, blue, now.date(), calls=50)
         add_usage(session, green, now.date(), calls=60)
         put_override(session, green, Override("calls", 70, "why", None, now, ""), by=BY, now=now)
-        smaller = plan.model_copy(update={"limits": Limits(calls=40)})
+        smaller = plan.model_copy(update={"limits": PlanLimits(calls=40)})
         session.flush()
         effect = effect_of(session, smaller, now=now)
     assert (effect.tenants, effect.looked_at) == (2, 2)

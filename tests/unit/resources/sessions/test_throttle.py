@@ -20,7 +20,7 @@ from resources.sessions.throttle import (
     admit,
     count_signup,
     forget_failures,
-    give_back,
+    take_back,
 )
 from tests.unit.bento_service.people import BROWSER, person
 
@@ -72,7 +72,7 @@ def test_what_is_given_back_does_not_count(db: ControlDb, now: datetime) -> None
     for _ in range(3 * ADDRESS_FAILURES):
         attempt = fail(db, now)
         with db.write() as session:
-            give_back(session, attempt)
+            take_back(session, attempt)
     assert fail(db, now).failures == 1
 
 
