@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -139,14 +140,13 @@ class MailServer:
             smtp: smtplib.SMTP = smtplib.SMTP_SSL(self.host, self.port, timeout=_SECONDS, context=context)
         else:
             smtp = smtplib.SMTP(self.host, self.port, timeout=_SECONDS)
-        try:
+        with ExitStack() as opened:
+            opened.callback(smtp.close)
             if self.encryption == "by STARTTLS":
                 smtp.starttls(context=context)
             if self.user is not None:
                 smtp.login(self.user, self.password or "")
-        except BaseException:
-            smtp.close()
-            raise
+            opened.pop_all()  # it went well, so it stays open
         return smtp
 
 
