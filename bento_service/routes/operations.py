@@ -38,7 +38,6 @@ OPERATIONS: tuple[APIRouter, ...] = (
     tenants.router,
     stopping.router,
     tenant_exports.router,
-    webhooks.router,
     plans.router,
     usage.router,
     webhooks.router,
