@@ -11,6 +11,7 @@ from fastapi.security import HTTPBearer
 
 from bento_service.access.key_bindings import SANDBOX_HEADER, check_bindings, check_sandbox
 from bento_service.api.credentials import credential_of, looked_up_key, standing_of_bearer
+from bento_service.api.needs import Needs, needing
 from bento_service.http.costs import cost_of
 from bento_service.http.json_body import media_type
 from bento_service.http.query import QueryNames
@@ -238,7 +239,16 @@ def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
     async def dependency(request: Request, _declared: object = Depends(bearer)) -> Principal:
         return await allowed(request, request.app.state.services, *scopes)
 
-    return dependency
+    return needing(Needs(permissions=scopes), dependency)
+
+
+def declare(*scopes: str) -> Callable[..., Awaitable[None]]:
+    """Return a dependency that only says what a route needs: its handler asks by itself, without FastAPI."""
+
+    async def dependency(_declared: object = Depends(bearer)) -> None:
+        return None
+
+    return needing(Needs(permissions=scopes), dependency)
 
 
 def require_for_body(scope: str) -> Callable[..., Awaitable[Principal]]:
@@ -251,7 +261,7 @@ def require_for_body(scope: str) -> Callable[..., Awaitable[Principal]]:
         wanted = FILES if media_type(request) == "multipart/form-data" else scope
         return await allowed(request, request.app.state.services, wanted)
 
-    return dependency
+    return needing(Needs(permissions=(scope,), with_file=FILES), dependency)
 
 
 def require_member() -> Callable[..., Awaitable[MemberPrincipal]]:
@@ -270,7 +280,7 @@ def require_member() -> Callable[..., Awaitable[MemberPrincipal]]:
         names.check(request)
         return MemberPrincipal(standing)
 
-    return dependency
+    return needing(Needs(person=True), dependency)
 
 
 Myself = Annotated[MemberPrincipal, Depends(require_member())]
@@ -293,7 +303,7 @@ def require_of_the_office() -> Callable[..., Awaitable[OfficePrincipal]]:
         names.check(request)
         return OfficePrincipal(standing.member_id, standing.email, standing.office_permissions)
 
-    return dependency
+    return needing(Needs(office_person=True), dependency)
 
 
 def require_office(permission: OfficePermission) -> Callable[..., Awaitable[OfficePrincipal]]:
@@ -302,7 +312,7 @@ def require_office(permission: OfficePermission) -> Callable[..., Awaitable[Offi
     async def dependency(request: Request, _declared: object = Depends(bearer)) -> OfficePrincipal:
         return await _of_office(request, request.app.state.services, permission)
 
-    return dependency
+    return needing(Needs(office=permission), dependency)
 
 
 def require_office_or_shop(
@@ -331,7 +341,7 @@ def require_office_or_shop(
         names.check(request)
         return found
 
-    return dependency
+    return needing(Needs(permissions=(scope,), office=permission), dependency)
 
 
 async def member_if_any(request: Request, services: Services) -> MemberPrincipal | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
-from bento_service.api.auth import Principal, allowed, bearer, require
+from bento_service.api.auth import Principal, allowed, declare, require
 from bento_service.dependencies import Services
 from bento_service.http.errors import invalid_fields
 from bento_service.http.fast_routes import JsonAnswer
@@ -23,9 +23,8 @@ from bento_service.schemas.recommendations import (
 from resources.base.errors import FieldProblem
 from resources.base.ids import checked_id
 
-router = APIRouter(tags=["recommendations"], dependencies=[Depends(bearer)])
-
 _SCOPE = "recommendations:read"
+router = APIRouter(tags=["recommendations"], dependencies=[Depends(declare(_SCOPE))])
 Reader = Annotated[Principal, Depends(require(_SCOPE))]
 _ASK = {
     "for a user": {"user_id": "u1", "count": 10},

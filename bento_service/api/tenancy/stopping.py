@@ -21,6 +21,7 @@ from bento_service.api.auth import (
     require_member,
     require_office,
 )
+from bento_service.api.needs import Needs, needing
 from bento_service.api.tenancy.tenants import TenantReader, TenantWriter
 from bento_service.dependencies import Services, WithServices
 from bento_service.http.json_body import json_body, read_body
@@ -65,7 +66,9 @@ async def _stopper(request: Request, _declared: object = Depends(bearer)) -> Pri
     return principal
 
 
-Stopper = Annotated[Principal | OfficePrincipal, Depends(_stopper)]
+Stopper = Annotated[
+    Principal | OfficePrincipal, Depends(needing(Needs(keys=("admin",), office="tenants:write"), _stopper))
+]
 
 
 @router.post(
