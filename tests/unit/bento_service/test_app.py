@@ -13,7 +13,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from bento_service.app import create_app
-from bento_service.middleware import OPEN
+from bento_service.middleware import OPEN, needs_key
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.tenants import TenantRow
@@ -22,7 +22,10 @@ from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.people import OF_PEOPLE
 from tests.unit.bento_service.shop import NOW, Shop
 
-PUBLIC = {"/health", "/metrics", *OPEN}
+PUBLIC = {
+    *("/health", "/metrics", *OPEN),
+    *("/api/v1/invites/token/{token}", "/api/v1/invites/token/{token}/accept"),
+}
 
 
 def operations(client: Client) -> list[tuple[str, str, dict[str, Any]]]:
@@ -184,6 +187,7 @@ def test_the_openapi_document(client: Client) -> None:
         assert operation["summary"], (method, path)
         assert operation["description"], (method, path)
         assert path in PUBLIC or operation["security"] == [{"HTTPBearer": []}], (method, path)
+        assert path == "/health" or ("security" in operation) == needs_key(path), (method, path)
     references = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
     assert references <= set(document["components"]["schemas"])
     assert {"RecommendationRequest", "SimilarRequest", "EventBody", "EventBatch"} <= references
