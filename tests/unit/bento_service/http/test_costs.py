@@ -59,7 +59,9 @@ def test_every_cost_is_of_a_route() -> None:
 def test_who_needs_a_key_is_told_by_the_path() -> None:
     by_path = {route.path: needs_key(route) for route in routes() if route.path != "/health"}
     wrong = [path for path, keyed in by_path.items() if keyed != needs_key_by_path(path)]
-    assert not wrong, f"routes with a key begin as bento_service.middleware says: {WITH_KEY}, without {OPEN} and {OPEN_BELOW}"
+    assert not wrong, (
+        f"routes with a key begin as bento_service.middleware says: {WITH_KEY}, without {OPEN} and {OPEN_BELOW}"
+    )
 
 
 def test_a_route_with_a_key_blocks_in_a_lane_of_its_own() -> None:
