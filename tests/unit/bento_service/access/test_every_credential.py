@@ -28,7 +28,7 @@ from resources.control_db.engine import ControlDb
 from tests.permission_table import BROWSER, PAGE, needs_of_routes, page
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.people import person
-from tests.unit.bento_service.shop import MAX_UPLOAD_BYTES, NOW, Shop
+from tests.unit.bento_service.shop import NOW, Shop
 
 ORIGIN = "https://shop.example.com"
 _LAST = ("/api/v1/auth/", "/api/v1/me", "/api/v1/shop", "/api/v1/members/leave", "/api/v1/admin/act", "/impersonate")
@@ -63,9 +63,7 @@ class Credential:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(
-        update={"address_rate_limit": 0, "page_rate_limit": 0, "max_upload_bytes": MAX_UPLOAD_BYTES}
-    )
+    return settings.model_copy(update={"address_rate_limit": 0, "page_rate_limit": 0})
 
 
 def of_key(shop: Shop, *scopes: str, kind: Any = "secret") -> Credential:
