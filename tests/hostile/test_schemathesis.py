@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -110,6 +110,7 @@ def planted(http: httpx.Client, shop: Shop) -> dict[str, str]:
     key = made(http.post("/api/v1/api-keys", json={"name": mark, "scopes": ["recommendations:read"]}))
     hook = {"url": f"https://{mark}.example.com/hook", "description": mark}
     webhook = made(http.post("/api/v1/webhooks", json=hook))
+    invited = {"email": f"{mark}-2@example.com", "role": "viewer"}
     account = {"email": f"{mark}@example.com", "password": "plain window sofa 9", "role": "viewer"}
     made(http.put("/api/v1/mappings/items", json={"columns": {mark: "ignore"}}))
     return {
@@ -125,9 +126,7 @@ def planted(http: httpx.Client, shop: Shop) -> dict[str, str]:
         "key_id": key["id"],
         "webhook_id": webhook["id"],
         "delivery_id": made(http.post(f"/api/v1/webhooks/{webhook['id']}/test"))["id"],
-        "invite_id": made(http.post("/api/v1/invites", json={"email": f"{mark}-2@example.com", "role": "viewer"}))[
-            "id"
-        ],
+        "invite_id": made(http.post("/api/v1/invites", json=invited))["id"],
         "member_id": made(http.post("/api/v1/admin/users", json=account))["id"],
     }
 
@@ -192,31 +191,40 @@ def drawn_cases(operation: APIOperation[Any, Any, Any, Any]) -> st.SearchStrateg
     return right | wrong if operation.body or operation.query else right
 
 
+def draw(operation: APIOperation[Any, Any, Any, Any], send: Callable[[str, Case, str], None]) -> None:
+    """Draw the requests of a route, always the same ones, and send each."""
+
+    @seed(SEED)
+    @settings(
+        max_examples=EXAMPLES,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=drawn_cases(operation), whose=st.sampled_from(("own", "others", "drawn")))
+    def each(case: Case, whose: str) -> None:
+        send(operation.label, case, whose)
+
+    each()
+
+
 @pytest.mark.parametrize("kind", [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.postgresql)])
 def test_no_request_breaks_or_sees_another_tenant(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     faults, statuses, asked = Faults(), Counter[int](), Counter[str]()
     with installed(request, tmp_path / "home", kind) as live, requests.Session() as session:
         who, routes = callers(live), operations(live.server.url)
         begun = time.monotonic()
+
+        def send(label: str, case: Case, whose: str) -> None:
+            if asked[label] >= LEAST and time.monotonic() - begun > SECONDS:
+                return
+            asked[label] += 1
+            for caller in who:
+                statuses[ask(live.server.url, session, case, caller, whose, faults)] += 1
+
         for operation in routes:
-
-            @seed(SEED)
-            @settings(
-                max_examples=EXAMPLES,
-                database=None,
-                deadline=None,
-                phases=[Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            )
-            @given(case=drawn_cases(operation), whose=st.sampled_from(("own", "others", "drawn")))
-            def send(case: Case, whose: str, label: str = operation.label) -> None:
-                if asked[label] >= LEAST and time.monotonic() - begun > SECONDS:
-                    return
-                asked[label] += 1
-                for caller in who:
-                    statuses[ask(live.server.url, session, case, caller, whose, faults)] += 1
-
-            send()
+            draw(operation, send)
         took = time.monotonic() - begun
         for caller in who:  # and each credential still is one: what it was refused was not for want of it
             if caller.name != PLATFORM:
