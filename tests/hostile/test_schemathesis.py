@@ -6,6 +6,7 @@ document says, and what belongs to another tenant is in none.
 
 from __future__ import annotations
 
+import gzip
 import sys
 import time
 from collections import Counter
@@ -163,6 +164,12 @@ def operations(url: str) -> list[APIOperation[Any, Any, Any, Any]]:
     return sorted(kept, key=lambda each: (LAST.index(each.method.upper()), each.path.count("{"), each.path))
 
 
+def readable(content: bytes) -> str:
+    """Return what an answer says, also when it is a compressed file."""
+    unpacked = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    return unpacked.decode(errors="replace")
+
+
 def ask(url: str, session: requests.Session, case: Case, caller: Caller, whose: str, faults: Faults) -> int:
     """Send a request by a caller, note what is wrong with the answer, and return its status."""
     own = {"own": caller.ids, "others": caller.others, "drawn": {}}[whose]
@@ -171,10 +178,11 @@ def ask(url: str, session: requests.Session, case: Case, caller: Caller, whose: 
     case.path_parameters.update(drawn)
     answer = case.call(base_url=url, session=session, headers=caller.headers, timeout=60)
     route = f"{case.method} {case.path}"
-    told = f"{caller.name}, {whose} ids: {case!r}\n -> {answer.status_code} {answer.text[:600]}"
+    text = readable(answer.content)
+    told = f"{caller.name}, {whose} ids: {case!r}\n -> {answer.status_code} {text[:600]}"
     if answer.status_code >= 500 and not (answer.status_code == 503 and answer.headers.get("retry-after")):
         faults.add(route, "a fault of the service", told)
-    if caller.never is not None and caller.never in answer.text:
+    if caller.never is not None and caller.never in text:
         faults.add(route, "another tenant's", told)
     try:
         case.validate_response(answer, checks=[content_type_conformance, response_schema_conformance])
