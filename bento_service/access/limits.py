@@ -20,7 +20,7 @@ _ALONE_SECONDS = 10.0
 _STRANGER_SECONDS = 4.0
 _REFUSALS_A_SECOND = 20.0
 _REFUSAL_SECONDS = 1.0
-_REFUSAL_APART_SECONDS = 0.01
+_REFUSAL_APART_SECONDS = 0.02
 _MOST_REFUSAL_SECONDS = 4.0
 # A bucket that all workers take from: KEYS[1]; rate, capacity, wanted, least. Returns tokens taken, none if there are
 # fewer than `least`, and tokens left.
