@@ -43,7 +43,6 @@ SPARE = "spare"
 """The tenant that the platform's key stops, resumes and puts on plans."""
 LEFT_OUT = {
     ("DELETE", "/api/v1/shop"): "ends the tenant",
-    ("POST", "/api/v1/shop/reopen"): "ends nothing only because the tenant is not ending",
     ("POST", "/api/v1/members/leave"): "ends the member's token",
     ("POST", "/api/v1/ownership"): "takes the member's role",
     ("POST", "/api/v1/auth/logout"): "ends the member's token",
