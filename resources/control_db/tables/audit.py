@@ -23,6 +23,8 @@ class AuditRow(Base):
         Index("ix_audit_log_time", "chain", "at"),
         Index("ix_audit_log_action", "chain", "action", "number"),
         Index("ix_audit_log_actor", "chain", "actor_id", "number"),
+        Index("ix_audit_log_actor_name", "chain", "actor_name", "number"),
+        Index("ix_audit_log_acting_for", "chain", "acting_for", "number"),
         Index("ix_audit_log_object", "chain", "object_id", "number"),
         {"sqlite_autoincrement": True},
     )
