@@ -89,7 +89,7 @@ class ActingRow(Base):
 
 
 class AuditChoreRow(Base):
-    """When a daily work on the audit log was last begun: whoever sets the day does it, all others find it done."""
+    """When a daily work was last begun, by its name: whoever sets the day does it, all others find it done."""
 
     __tablename__ = "audit_chores"
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
