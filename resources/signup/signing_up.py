@@ -80,8 +80,8 @@ def _check_plan(session: Session, plan: str) -> None:
         find_plan(session, plan)
     except NotFound as error:
         raise ConfigurationError(
-            f"RECSAAS_SIGNUP_PLAN is {plan!r}, and there is no such plan. The operator has to make it "
-            "(`recsaas plan put`) or name another; until then nobody can sign up."
+            f"RECSAAS_SIGNUP_PLAN is {plan!r}, and there is no such plan. The operator has to make it, "
+            "with PUT /api/v1/admin/plans/{id}, or to name another; until then nobody can sign up."
         ) from error
 
 
