@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from bento_service.api.auth import Principal, require
+from bento_service.api.auth import Myself, Principal, require
 from bento_service.api.people.invites import rank_of
 from bento_service.dependencies import Services, WithServices
 from bento_service.http.json_body import json_body, read_body
@@ -23,7 +23,8 @@ from bento_service.schemas.people.members import (
 )
 from resources.access.actor import Actor
 from resources.access.roles import TenantRole, tenant_role
-from resources.base.errors import Forbidden
+from resources.base.errors import Conflict, Forbidden
+from resources.base.tenant import TenantId
 from resources.control_db.api_keys import list_api_keys
 from resources.people.memberships import TeamMember, team_of
 from resources.people.team import give_role, leave_team, pass_ownership, remove_from_team
@@ -99,15 +100,12 @@ def remove(request: Request, principal: Admin, services: WithServices, member_id
 
 
 @router.post("/api/v1/members/leave", response_model=MemberRemoved, summary="Leave the shop")
-@threaded("writes")
-def leave(request: Request, principal: Reader, services: WithServices) -> Response:
+async def leave(request: Request, principal: Myself, services: WithServices) -> Response:
     """Take yourself out of the shop. The last owner cannot: pass ownership on first."""
-    _only_members(principal)
-    with services.db.write() as session:
-        gone = leave_team(
-            session, principal.tenant, principal.key_id, by=principal.actor(request), now=services.clock()
-        )
-    return Response(MemberRemoved(id=gone.id, email=gone.email).model_dump_json(), media_type="application/json")
+    tenant = principal.standing.tenant
+    if tenant is None:
+        raise Conflict("You belong to no shop, so there is none to leave.")
+    return await services.threads.writes.run(tenant.value, _leave, services, tenant, principal.actor(request))
 
 
 @router.post(
@@ -124,6 +122,12 @@ async def pass_on(request: Request, principal: Owner, services: WithServices) ->
         principal.tenant.value, _pass_on, services, principal, body.member_id, principal.actor(request)
     )
     return _answer(owner)
+
+
+def _leave(services: Services, tenant: TenantId, by: Actor) -> Response:
+    with services.db.write() as session:
+        gone = leave_team(session, tenant, by.id, by=by, now=services.clock())
+    return Response(MemberRemoved(id=gone.id, email=gone.email).model_dump_json(), media_type="application/json")
 
 
 def _only_members(principal: Principal) -> None:
