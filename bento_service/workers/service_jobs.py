@@ -16,6 +16,7 @@ from resources.jobs.kinds.uploads import UploadJobStatus
 from resources.jobs.model import Job, JobKind, Outcome
 from resources.jobs.store import count_unfinished
 from resources.recommendations.exports import ExportWriter, remove_old_exports
+from resources.sessions.tidying import AccountsKeeper
 from resources.storage.lake import Lake
 from resources.tenancy.exports import ArchiveWriter, remove_old_archives
 from resources.uploads.jobs import UploadChecker, UploadOutcome
@@ -39,13 +40,14 @@ def service_worker(
     together, or one each when they are more, and the files of one tenant take up all of them but one.
     """
     lanes = max(2, settings.service_workers)
+    keepers = (AccountsKeeper(db, clock), AuditKeeper(db, lake, settings, clock))
     kinds = {
         JobKind.UPLOAD: WorkedKind(
             handler=UploadChecker(lake, db, settings.max_upload_bytes),
             at_once=lanes // settings.service_workers,
             most_of_one=lanes - 1,
             tell=lambda job, outcome, seconds: _tell_upload(metrics, job, outcome, seconds),
-            tidy=AuditKeeper(db, lake, settings, clock).keep,
+            tidy=lambda: [keeper.keep() for keeper in keepers],
         ),
         JobKind.EXPORT: WorkedKind(
             handler=ExportWriter(lake, db, clock),

@@ -8,12 +8,14 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Table, insert, update
+from sqlalchemy import Insert, Table, Update, bindparam, insert, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from resources.access.actor import Actor
 from resources.audit.cleaning import cleaned, storable
@@ -73,8 +75,9 @@ def record(session: Session, by: Actor, change: Change, *, tenant: TenantId | No
         "previous": previous,
     }
     fields["hash"] = hash_of_fields(fields)
-    session.execute(insert(_ENTRIES).values(fields))
-    session.execute(update(_HEADS).where(_HEADS.c.chain == chain).values(hash=fields["hash"]))
+    connection = session.connection()
+    connection.execute(_statements().add, fields)
+    connection.execute(_statements().close, {"of_chain": chain, "new_hash": fields["hash"]})
 
 
 def chain_of(tenant: TenantId | None) -> str:
@@ -105,15 +108,30 @@ def subject_key(session: Session, tenant: TenantId | None) -> bytes:
 
 def _next(session: Session, chain: str) -> tuple[int, str]:
     """Take the next number of a chain, with the hash before it; the chain is ours until the transaction ends."""
-    take = (
-        update(_HEADS)
-        .where(_HEADS.c.chain == chain)
-        .values(number=_HEADS.c.number + 1)
-        .returning(_HEADS.c.number, _HEADS.c.hash)
-    )
-    while (taken := session.execute(take).one_or_none()) is None:
+    connection = session.connection()
+    while (taken := connection.execute(_statements().take, {"of_chain": chain}).one_or_none()) is None:
         _begin_chain(session, chain)
     return int(taken.number), str(taken.hash)
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """What is asked of the database for each entry."""
+
+    take: ReturningUpdate[tuple[int, str]]
+    add: Insert
+    close: Update
+
+
+@cache
+def _statements() -> _Statements:
+    """Made once, without values in them: to make them for each entry took most of its time."""
+    held = _HEADS.c.chain == bindparam("of_chain")
+    return _Statements(
+        take=update(_HEADS).where(held).values(number=_HEADS.c.number + 1).returning(_HEADS.c.number, _HEADS.c.hash),
+        add=insert(_ENTRIES),
+        close=update(_HEADS).where(held).values(hash=bindparam("new_hash")),
+    )
 
 
 def _begin_chain(session: Session, chain: str) -> None:

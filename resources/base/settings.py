@@ -233,6 +233,11 @@ class Settings(BaseSettings):
         description="Who may sign up: `open` anybody, `invited` whoever has an invitation, `closed` nobody. Empty: "
         "`open` while the service binds to this machine alone, else `invited`.",
     )
+    signup_plan: str = Field(
+        default="",
+        pattern=r"^([a-z0-9][a-z0-9_-]{0,63})?$",
+        description="The plan of shops that sign up. Empty: the installation's default plan.",
+    )
     signing_key_days: int = Field(
         default=30, ge=1, description="The age at which the key that signs access tokens is replaced, in days."
     )

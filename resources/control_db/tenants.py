@@ -19,6 +19,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.tenants import TenantRow
 from resources.databases.opening import is_postgresql
+from resources.plans.checks import check_settings
 from resources.tenants.settings import TenantSettings
 from resources.tenants.stored_settings import UnusableSetting, changed, read_settings
 
@@ -219,10 +220,13 @@ def change_settings(
     Raises:
         TenantNotFound: no tenant has this id.
         InvalidInput: names each setting that does not exist or does not take the value.
+        NotInPlan: a setting switches on what the tenant's plan does not have.
     """
     with db.write() as session:
         row = row_of_tenant(session, tenant, change=True)
-        settings = changed(read_settings(row.settings).settings, changes)
+        known = read_settings(row.settings).settings
+        settings = changed(known, changes)
+        check_settings(session, tenant, known, settings, now=now)
         before, row.settings = _flat(row.settings), settings.model_dump(mode="json")
         _record_settings(session, by, tenant, before, _flat(row.settings), now)
         return tenant_record(row)

@@ -2,6 +2,9 @@
 
 A mail that was taken is nobody else's for `LEASE`, which its holder renews: a process that dies gives it back by that.
 So a mail goes out twice only where a process ends after the server has taken it and before that is written down.
+
+Mails of a suspended tenant wait until it is resumed. Those that are of no tenant never do: links to log in or to set a
+password, what concerns an account, invitations to the office, and what is said about a suspension.
 """
 
 from __future__ import annotations
@@ -10,15 +13,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, delete, or_, select, update
+from sqlalchemy import CursorResult, Select, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from resources.control_db.tables.people import MailRow
+from resources.control_db.tables.tenants import TenantRow
 
 LEASE = timedelta(seconds=20)
 """How long a mail that was taken outlives the process that took it."""
 GIVEN_UP_AFTER = timedelta(days=2)
 """How long a mail is tried that the server does not take."""
+TRIED_AT_LEAST = 10
+"""How often such a mail is tried however old it is: it may have waited for its tenant to be resumed."""
 KEPT = timedelta(days=90)
 """How long it is known that a mail was sent, or was given up."""
 _FIRST_REST = timedelta(seconds=5)
@@ -66,7 +72,8 @@ def mark_sent(session: Session, mail: Mail, now: datetime) -> bool:
 
 def mark_failed(session: Session, mail: Mail, reason: str, now: datetime, *, for_good: bool) -> bool:
     """Write down that a mail could not be sent: it is tried later, or given up; return whether it is given up."""
-    given_up = for_good or now - mail.created_at >= GIVEN_UP_AFTER
+    tried = now - mail.created_at >= GIVEN_UP_AFTER and mail.attempts >= TRIED_AT_LEAST
+    given_up = for_good or tried
     if given_up:
         _changed(session, mail, failed_at=now, body=None, error=reason[:500])
     else:
@@ -86,7 +93,10 @@ def remove_old_mails(session: Session, now: datetime) -> None:
 
 
 def _waiting(now: datetime) -> Select[MailRow]:
-    return select(MailRow).where(MailRow.sent_at.is_(None), MailRow.failed_at.is_(None), MailRow.not_before <= now)
+    stopped = exists().where(TenantRow.id == MailRow.tenant_id, TenantRow.status == "suspended")
+    return select(MailRow).where(
+        MailRow.sent_at.is_(None), MailRow.failed_at.is_(None), MailRow.not_before <= now, ~stopped
+    )
 
 
 def _changed(session: Session, mail: Mail, **values: Any) -> bool:

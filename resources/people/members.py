@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from resources.access.actor import Actor
@@ -122,7 +123,7 @@ def new_member(
         verified: the person has shown that mail to the address reaches them.
 
     Raises:
-        Conflict: the address is taken.
+        Conflict: the address is taken; the transaction is over by that.
         InvalidInput: the name is too long.
     """
     if member_by_email(session, email) is not None:
@@ -138,7 +139,10 @@ def new_member(
         created_at=now,
     )
     session.add(row)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError as error:  # somebody else was quicker, and has committed since this transaction looked
+        raise Conflict(f"The address {email} was taken just now. Send the request again.") from error
     return row
 
 

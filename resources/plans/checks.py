@@ -18,6 +18,7 @@ from resources.plans.allowances import Allowance, allowance_of
 from resources.plans.model import MONTHLY, WORDS, Feature, Meter
 from resources.plans.month import Month
 from resources.plans.use import monthly_figures, monthly_use, seats_of, uploaded_rows
+from resources.tenants.settings import TenantSettings
 from resources.usage.current import Usage, stored_by
 
 _LARGER = "See GET /api/v1/plan, and ask for a larger plan with POST /api/v1/plan/request."
@@ -79,6 +80,19 @@ def check_feature(session: Session, tenant: TenantId, feature: Feature, *, now: 
     allowance = allowance_of(session, tenant, now=now)
     if not allowance.has(feature):
         raise NotInPlan(f"The plan {allowance.plan.name} does not have {feature}. {_LARGER}")
+
+
+def check_settings(
+    session: Session, tenant: TenantId, before: TenantSettings, after: TenantSettings, *, now: datetime
+) -> None:
+    """Refuse settings that switch on what the tenant's plan does not have; what is on already stays.
+
+    Raises:
+        NotInPlan: SSO is a feature of other plans.
+        TenantNotFound: there is no such tenant.
+    """
+    if after.login.sso and not before.login.sso:
+        check_feature(session, tenant, "sso", now=now)
 
 
 def check_training(session: Session, tenant: TenantId, *, now: datetime) -> None:

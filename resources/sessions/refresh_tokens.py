@@ -1,4 +1,5 @@
-"""Refresh tokens: 7 days, each used once, stored as hashes. Those that followed from one log-in are a family.
+"""Refresh tokens: 7 days, each used once, stored as hashes. Those that followed from one log-in are a family,
+which ends 30 days after the log-in, however often it is used.
 
 A token that comes a second time has been copied, or its client has sent several requests at once. Within
 `GRACE_SECONDS` of its first use, and from the address of that, it is answered with another token of the family; at any
@@ -11,7 +12,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from resources.access.actor import Actor
@@ -26,9 +27,12 @@ from resources.people.memberships import Membership, memberships_of
 from resources.people.one_time_links import hash_token
 
 REFRESH_DAYS = 7
+FAMILY_DAYS = 30
+"""After how long a log-in ends whatever happens: then the password is asked for again."""
 GRACE_SECONDS = 10.0
 KEPT_DAYS = 30
-"""How long an expired one is kept: the addresses that somebody has logged in from."""
+"""How long an expired one is kept: the addresses that somebody has logged in from. The first of a family is there until
+the family ends, as its `created_at` is when that began."""
 _BYTES = 32
 
 
@@ -159,6 +163,7 @@ def _add(
     client: LoginClient,
     now: datetime,
 ) -> Refreshed:
+    began = session.scalar(select(func.min(RefreshTokenRow.created_at)).where(RefreshTokenRow.family == family)) or now
     token = f"rt_{secrets.token_urlsafe(_BYTES)}"
     row = RefreshTokenRow(
         token_hash=hash_token(token),
@@ -169,7 +174,7 @@ def _add(
         address=client.address,
         browser=client.browser[:255],
         created_at=now,
-        expires_at=now + timedelta(days=REFRESH_DAYS),
+        expires_at=min(now + timedelta(days=REFRESH_DAYS), began + timedelta(days=FAMILY_DAYS)),
     )
     session.add(row)
     session.flush()

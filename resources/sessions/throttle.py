@@ -38,7 +38,8 @@ SIGNUPS = 20
 """Shops that may be signed up from one address within `WINDOW`."""
 RESETS = 20
 """Links to set a password anew that may be asked for from one address within `WINDOW`."""
-_KEPT = timedelta(days=1)
+FAILURES_KEPT = timedelta(days=1)
+"""How long failures are known after the last of them."""
 _LONGEST_WAIT_SECONDS = 2.0
 
 
@@ -90,7 +91,7 @@ def forget_failures(session: Session, attempt: Attempt, *, now: datetime) -> Non
     """Begin anew for this account and address: the person was logged in. Counts of long ago go, too."""
     take_back(session, attempt)
     session.execute(delete(LoginFailureRow).where(LoginFailureRow.name == _pair(attempt.email, attempt.address)))
-    session.execute(delete(LoginFailureRow).where(LoginFailureRow.last_at < now - _KEPT))
+    session.execute(delete(LoginFailureRow).where(LoginFailureRow.last_at < now - FAILURES_KEPT))
 
 
 def count_signup(session: Session, address: str, *, now: datetime) -> None:

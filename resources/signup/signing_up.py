@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from resources.base.errors import Conflict, Forbidden
+from resources.base.errors import ConfigurationError, Conflict, Forbidden, NotFound
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.people import MemberRow
@@ -17,6 +17,7 @@ from resources.people.members import hold_member, member_by_email, new_member, o
 from resources.people.memberships import Membership, add_membership
 from resources.people.passwords import hash_password
 from resources.people.verification import send_verification
+from resources.plans.plans import find_plan
 from resources.sessions.login import Begin, Login, Result, log_in
 from resources.sessions.throttle import count_signup
 from resources.storage.lake import Lake
@@ -45,6 +46,7 @@ def sign_up(
     Raises:
         Forbidden: nobody may sign up here.
         Conflict: the shop's id is taken; names free ones.
+        ConfigurationError: there is no plan RECSAAS_SIGNUP_PLAN.
         TooManyAttempts: too many shops were made from this address, or log-ins failed.
         InvalidInput: address, password, name or shop are not good enough.
         LoginRefused, SecondFactorRequired: as `log_in`, where the address is known.
@@ -56,7 +58,9 @@ def sign_up(
         )
     email = one_email(wanted.login.email)
     check_new_id(wanted.shop.id)
+    wanted = replace(wanted, shop=replace(wanted.shop, plan=settings.signup_plan or None))
     with db.write() as session:
+        _check_plan(session, settings.signup_plan)
         known = member_by_email(session, email) is not None
         if session.get(TenantRow, wanted.shop.id.value) is not None:
             raise taken(session, wanted.shop.id)
@@ -67,6 +71,18 @@ def sign_up(
         raise Conflict("The shop id or the address was taken just now. Send the request again.") from error
     make_landing_folders(lake, wanted.shop.id)
     return result
+
+
+def _check_plan(session: Session, plan: str) -> None:
+    if not plan:
+        return
+    try:
+        find_plan(session, plan)
+    except NotFound as error:
+        raise ConfigurationError(
+            f"RECSAAS_SIGNUP_PLAN is {plan!r}, and there is no such plan. The operator has to make it, "
+            "with PUT /api/v1/admin/plans/{id}, or to name another; until then nobody can sign up."
+        ) from error
 
 
 def _known(db: ControlDb, wanted: SignUp, begin: Begin[Result], settings: Settings, now: datetime) -> Result:

@@ -32,6 +32,7 @@ from resources.control_db.tenants import (
 from resources.people.invites import invite, list_invites
 from resources.people.members import member_by_email, one_email
 from resources.plans.assigned import put_on_plan
+from resources.plans.checks import check_settings
 from resources.plans.plans import find_plan
 from resources.storage.lake import Lake, local_path
 from resources.tenancy.naming import check_new_id, checked_currency, checked_timezone, taken
@@ -98,7 +99,9 @@ def insert_tenant(session: Session, new: NewTenant, *, by: Actor, now: datetime)
     if session.get(TenantRow, new.id.value) is not None:
         raise taken(session, new.id)
     _check_plan(session, new.plan)
-    return add_tenant(session, _wanted(new, by, now), by=by)
+    made = add_tenant(session, _wanted(new, by, now), by=by)
+    check_settings(session, made.id, TenantSettings(), made.settings, now=now)
+    return made
 
 
 def make_landing_folders(lake: Lake, tenant: TenantId) -> None:
@@ -145,6 +148,7 @@ def edit_tenant(db: ControlDb, tenant: TenantId, edit: TenantEdit, *, by: Actor,
             else:
                 setattr(row, name, value)
         after_settings = changed(settings, edit.settings) if edit.settings else settings
+        check_settings(session, tenant, settings, after_settings, now=now)
         if edit.settings:
             row.settings = after_settings.model_dump(mode="json")
         change = _difference(
@@ -198,6 +202,7 @@ def _known(session: Session, wanted: Tenant, key: WriteKey | None) -> Tenant | N
 def _added(session: Session, wanted: Tenant, by: Actor, key: WriteKey | None) -> Tenant:
     _check_plan(session, wanted.plan)
     made = add_tenant(session, wanted, by=by)
+    check_settings(session, made.id, TenantSettings(), made.settings, now=wanted.created_at)
     remember_answer(session, wanted.id, key, {"tenant": wanted.id.value}, now=wanted.created_at)
     return made
 

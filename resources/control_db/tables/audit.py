@@ -23,6 +23,8 @@ class AuditRow(Base):
         Index("ix_audit_log_time", "chain", "at"),
         Index("ix_audit_log_action", "chain", "action", "number"),
         Index("ix_audit_log_actor", "chain", "actor_id", "number"),
+        Index("ix_audit_log_actor_name", "chain", "actor_name", "number"),
+        Index("ix_audit_log_acting_for", "chain", "acting_for", "number"),
         Index("ix_audit_log_object", "chain", "object_id", "number"),
         {"sqlite_autoincrement": True},
     )
@@ -87,7 +89,7 @@ class ActingRow(Base):
 
 
 class AuditChoreRow(Base):
-    """When a daily work on the audit log was last begun: whoever sets the day does it, all others find it done."""
+    """When a daily work was last begun, by its name: whoever sets the day does it, all others find it done."""
 
     __tablename__ = "audit_chores"
     name: Mapped[str] = mapped_column(String(32), primary_key=True)

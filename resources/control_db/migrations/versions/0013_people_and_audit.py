@@ -241,7 +241,7 @@ def _audit() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_audit_log_time", "audit_log", ["chain", "at"], unique=False)
-    for column in ("action", "actor_id", "object_id"):
+    for column in ("action", "actor_id", "actor_name", "acting_for", "object_id"):
         name = f"ix_audit_log_{column.removesuffix('_id')}"
         op.create_index(name, "audit_log", ["chain", column, "number"], unique=False)
     op.create_table(

@@ -104,6 +104,20 @@ def test_signing_up_can_be_switched_off(settings: Settings, db: ControlDb, lake:
     assert settings.signup_mode == "open"
 
 
+def test_shops_that_sign_up_are_on_the_plan_of_the_settings(settings: Settings, db: ControlDb, lake: Lake) -> None:
+    for plan, slug in (("", "first"), ("free", "second"), ("gone", "third")):
+        app = create_app(settings.model_copy(update={"signup_plan": plan}), db, lake, lambda: NOW)
+        with client_of(app) as client:
+            answer = sign_up(client, tenant={**SHOP, "slug": slug})
+        app.state.services.decisions.close()
+        if plan == "gone":
+            assert answer.status_code >= 500 and answer.json()["error"]["code"] == "configuration_error", answer.text
+            assert "RECSAAS_SIGNUP_PLAN" in answer.text
+        else:
+            assert answer.status_code == 201, answer.text
+            assert get_tenant(db, TenantId(slug)).plan == (plan or None)
+
+
 @pytest.mark.parametrize(
     ("password", "told"),
     [("short", "12 to 200"), ("x y" * 67, "12 to 200"), ("password2024!", "tried first"), ("jane was here 7", "name")],

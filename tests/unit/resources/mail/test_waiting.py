@@ -11,6 +11,7 @@ import pytest
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.people import MailRow
+from resources.control_db.tables.tenants import TenantRow
 from resources.mail.queue import queue_mail
 from resources.mail.waiting import (
     LEASE,
@@ -116,3 +117,31 @@ def test_old_mails_are_forgotten_and_waiting_ones_are_not(db: ControlDb, now: da
         remove_old_mails(session, now + timedelta(days=91))
         assert session.get(MailRow, sent) is None
         assert session.get(MailRow, waiting) is not None
+
+
+def test_mails_of_a_stopped_shop_wait_and_those_of_no_shop_do_not(
+    db: ControlDb, shops: tuple[TenantId, TenantId], now: datetime
+) -> None:
+    blue, green = shops
+    of_blue = queued(db, now, blue)
+    suspend(db, blue)
+    with db.read() as session:
+        assert not any_waits(session, now)
+    of_green, of_nobody = queued(db, now, green), queued(db, now)
+    found = [taken(db, now), taken(db, now)]
+    assert {mail.id for mail in found if mail is not None} == {of_green, of_nobody}
+    assert taken(db, now) is None
+    later = now + timedelta(days=5)
+    with db.write() as session:
+        session.get_one(TenantRow, blue.value).status = "active"
+        for each in (of_green, of_nobody):
+            session.get_one(MailRow, each).sent_at = now
+    mail = taken(db, later)
+    assert mail is not None and mail.id == of_blue
+    with db.write() as session:  # it has waited for longer than mails are tried, and is tried all the same
+        assert not mark_failed(session, mail, "no answer", later, for_good=False)
+
+
+def suspend(db: ControlDb, tenant: TenantId) -> None:
+    with db.write() as session:
+        session.get_one(TenantRow, tenant.value).status = "suspended"

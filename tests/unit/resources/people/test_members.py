@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from threading import Barrier
 
 import pytest
 from sqlalchemy import select
@@ -95,3 +97,32 @@ def test_the_last_super_admin_stays(db: ControlDb, now: datetime) -> None:
         set_office_role(session, first, None, by=SYSTEM, now=now)
     with db.read() as session:
         assert session.get_one(MemberRow, first).office_role is None
+
+
+def test_of_two_who_take_an_address_at_once_one_is_told(db: ControlDb, now: datetime) -> None:
+    both_have_looked = Barrier(2)
+
+    def make(_: int) -> str | None:
+        try:
+            with db.read() as session:  # as whoever looks before they write
+                assert member_by_email(session, "jane@example.com") is None
+            both_have_looked.wait()
+            return made(db, "jane@example.com", now)
+        except Conflict as error:
+            return error.message
+
+    with ThreadPoolExecutor(2) as threads:
+        answers = sorted(map(str, threads.map(make, range(2))))
+    assert "jane@example.com" in answers[0] and answers[1].startswith("mem-")
+
+
+def test_whoever_has_looked_too_early_is_told_of_a_conflict(
+    db: ControlDb, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(db, "jane@example.com", now)
+    # What a transaction sees that began before the other one has committed.
+    monkeypatch.setattr("resources.people.members.member_by_email", lambda session, email: None)
+    with pytest.raises(Conflict, match=r"jane@example\.com was taken just now"):
+        made(db, "jane@example.com", now)
+    with db.read() as session:
+        assert len(session.scalars(select(MemberRow)).all()) == 1

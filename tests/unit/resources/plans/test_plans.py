@@ -15,6 +15,7 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.tables.audit import AuditRow
 from resources.control_db.tables.people import InviteRow, MailRow, MemberRow, MembershipRow
 from resources.control_db.tables.plans import UsageRow, UsageSampleRow
+from resources.control_db.tenants import change_settings, get_tenant
 from resources.people.invites import invite
 from resources.plans.allowances import allowance_of
 from resources.plans.assigned import Override, list_overrides, put_on_plan, put_override, remove_override
@@ -26,6 +27,7 @@ from resources.plans.plans import find_plan, list_plans, put_plan, shipped_plans
 from resources.plans.requests import ask_for_plan, open_request
 from resources.plans.use import MeterUse, use_of
 from resources.plans.warnings import note_shares
+from resources.tenancy.provisioning import NewTenant, TenantEdit, edit_tenant, insert_tenant
 
 pytestmark = pytest.mark.databases
 BY = Actor(kind="office", id="m1", name="boss@example.com", source="api")
@@ -321,3 +323,26 @@ def test_a_wish_is_mailed_to_super_admins_and_answered_by_a_plan(db: ControlDb, 
 def test_only_what_begins_anew_can_wait() -> None:
     with pytest.raises(ValueError, match="rows"):
         Plan(id="x", name="X", at_limit={"rows": "wait"})
+
+
+def test_sso_is_switched_on_only_where_the_plan_has_it(db: ControlDb, shops: Shops, now: datetime) -> None:
+    blue, green = shops
+    on = {"login.sso": True, "login.sso_domains": ["example.com"]}
+    with db.write() as session:
+        put(session, PlanLimits(), now, features=("search",))
+        put_on_plan(session, blue, "mine", by=BY, now=now)
+    with pytest.raises(NotInPlan, match="sso"):
+        change_settings(db, blue, on, now=now, by=BY)
+    with pytest.raises(NotInPlan, match="sso"):
+        edit_tenant(db, blue, TenantEdit(settings=on), by=BY, now=now)
+    with pytest.raises(NotInPlan, match="sso"):
+        edit_tenant(db, green, TenantEdit(fields={"plan": "mine"}, settings=on), by=BY, now=now)
+    new = NewTenant(id=TenantId("red"), name="Red", plan="mine", settings=on)
+    with pytest.raises(NotInPlan, match="sso"), db.write() as session:
+        insert_tenant(session, new, by=BY, now=now)
+    assert not get_tenant(db, blue).settings.login.sso
+    assert change_settings(db, green, on, now=now, by=BY).settings.login.sso
+    with db.write() as session:  # what is on stays, so that other settings can be changed
+        put_on_plan(session, green, "mine", by=BY, now=now)
+    assert change_settings(db, green, {"rating_max": 5.0}, now=now, by=BY).settings.login.sso
+    change_settings(db, blue, {"login.sso_domains": ["example.com"]}, now=now, by=BY)
