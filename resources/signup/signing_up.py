@@ -79,8 +79,8 @@ def _check_plan(session: Session, plan: str) -> None:
         find_plan(session, plan)
     except NotFound as error:
         raise Forbidden(
-            "Nobody can sign up here now: the plan of new shops, which RECSAAS_SIGNUP_PLAN names, does not exist. Ask the "
-            "operator of this service to make it, or to name another."
+            "Nobody can sign up here now: the plan of new shops, which RECSAAS_SIGNUP_PLAN names, does not exist. "
+            "Ask the operator of this service to make it, or to name another."
         ) from error
 
 
