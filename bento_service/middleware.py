@@ -35,12 +35,16 @@ _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _ALWAYS = frozenset({"/health", "/metrics"})
 WITH_KEY = ("/api/", "/recommend/", "/events", "/admin/")
 """How the routes begin that look at the key of whoever asks; all others answer anybody."""
-OPEN = (
-    *("/api/v1/auth/signup", "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout"),
-    *("/api/v1/auth/password/forgot", "/api/v1/auth/password/reset", "/api/v1/auth/forgot", "/api/v1/auth/reset"),
-    *("/api/v1/auth/verify", "/api/v1/invites/token/"),
+OPEN = frozenset(
+    {
+        *("/api/v1/auth/signup", "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout"),
+        *("/api/v1/auth/password/forgot", "/api/v1/auth/password/reset", "/api/v1/auth/forgot", "/api/v1/auth/reset"),
+        "/api/v1/auth/verify",
+    }
 )
-"""How those of them begin that nobody needs a key for: they are how one is got."""
+"""Those of them that nobody needs a key for: they are how one is got. What lies below them may need one."""
+OPEN_BELOW = "/api/v1/invites/token/"
+"""How the others begin that nobody needs a key for: the token in the path is what they look at."""
 _REFUSALS = frozenset({429, 503})
 _log = structlog.get_logger("recsaas.http")
 
@@ -198,7 +202,7 @@ class RequestMiddleware:
 
 def needs_key(path: str) -> bool:
     """Tell whether the route of a path looks at the key, and counts by it."""
-    return path.startswith(WITH_KEY) and not path.startswith(OPEN)
+    return path.startswith(WITH_KEY) and path not in OPEN and not path.startswith(OPEN_BELOW)
 
 
 def _without_body(send: Send) -> Send:

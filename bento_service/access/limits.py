@@ -20,6 +20,8 @@ _ALONE_SECONDS = 10.0
 _STRANGER_SECONDS = 4.0
 _REFUSALS_A_SECOND = 20.0
 _REFUSAL_SECONDS = 1.0
+_REFUSAL_APART_SECONDS = 0.02
+_MOST_REFUSAL_SECONDS = 4.0
 # A bucket that all workers take from: KEYS[1]; rate, capacity, wanted, least. Returns tokens taken, none if there are
 # fewer than `least`, and tokens left.
 _TAKE = """
@@ -232,19 +234,30 @@ class Strangers:
 class SlowRefusals:
     """Lets those who are refused again and again wait for the next refusal: refusing costs time, too.
 
-    A client that goes on as soon as it is refused would otherwise keep the event loop busy with refusals alone.
+    A client that goes on as soon as it is refused would otherwise keep the event loop busy with refusals alone. Those
+    that wait go out one behind the other: sent together, they would come back together, and everybody else would
+    wait for all of them.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
         self._buckets = Buckets(_REFUSALS_A_SECOND, clock=clock)
+        self._last: OrderedDict[str, float] = OrderedDict()
 
     def seconds(self, name: str) -> float:
         """Return how long the next refusal of `name` waits: the first of a second not at all, those behind them do."""
         bucket = self._buckets.of(name)
-        if bucket.tokens < 1:
-            return _REFUSAL_SECONDS
-        bucket.tokens -= 1
-        return 0.0
+        if bucket.tokens >= 1:
+            bucket.tokens -= 1
+            return 0.0
+        now = self._clock()
+        seconds = max(_REFUSAL_SECONDS, self._last.pop(name, 0.0) + _REFUSAL_APART_SECONDS - now)
+        if seconds > _MOST_REFUSAL_SECONDS:  # the queue is full: the next ones go out between those that wait
+            seconds = _REFUSAL_SECONDS
+        self._last[name] = now + seconds
+        if len(self._last) > _MOST_BUCKETS:
+            self._last.popitem(last=False)
+        return seconds
 
 
 class PlanRates:

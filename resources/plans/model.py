@@ -8,6 +8,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from resources.base.client_input import ClientInput
+
 Meter = Literal["calls", "events", "training_minutes", "rows", "items", "users", "storage_bytes", "seats"]
 METERS: tuple[Meter, ...] = get_args(Meter)
 """What is counted against a limit."""
@@ -37,14 +39,12 @@ PlanId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[
 _Amount = Annotated[int | None, Field(ge=0, le=2**53)]
 
 
-class PlanLimits(BaseModel):
+class PlanLimits(ClientInput):
     """The most of everything; None is any number.
 
     Attributes:
         requests_per_second: of a tenant, all workers together; None: what the installation allows.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     requests_per_second: Annotated[float | None, Field(gt=0, le=1_000_000)] = None
     calls: _Amount = None

@@ -34,9 +34,12 @@ class Live:
 
 
 @contextmanager
-def live_service(home: Path, **variables: str) -> Iterator[Live]:
-    """Run two workers over a fresh installation with the shops `blue` and `green`, each with a release."""
-    settings = Settings(home=home)
+def live_service(home: Path, *, database: str | None = None, **variables: str) -> Iterator[Live]:
+    """Run two workers over a fresh installation with the shops `blue` and `green`, each with a release.
+
+    `database`: the URL of the control DB; None: a file in `home`.
+    """
+    settings = Settings(home=home) if database is None else Settings(home=home, database=database)
     db = open_control_db(settings.database_url)
     lake = Lake.open(settings.lake_url, scratch=settings.scratch)
     blue, green = (open_shop(name, lake=lake, db=db, prefix=name[0]) for name in ("blue", "green"))

@@ -139,6 +139,15 @@ NOT_FOUND = {
     ("POST", "/api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/retry"),
 }
 """Routes with an id that belongs to one tenant: another's is not found."""
+CHANGES: dict[tuple[str, str], dict[str, Any]] = {
+    ("PATCH", "/api/v1/items/{item_id}"): {"title": "taken"},
+    ("PATCH", "/api/v1/rules/{rule_id}"): {"note": "taken"},
+    ("PATCH", "/api/v1/members/{member_id}"): {"role": "admin"},
+    ("PATCH", "/api/v1/api-keys/{key_id}"): {"name": "taken"},
+    ("POST", "/api/v1/api-keys/{key_id}/rotate"): {"overlap_seconds": 0},
+    ("PATCH", "/api/v1/webhooks/{webhook_id}"): {"description": "taken"},
+}
+"""Bodies that would do something, were the id one's own."""
 LISTS = {
     ("GET", "/api/v1/uploads"),
     ("GET", "/api/v1/items"),
@@ -156,6 +165,10 @@ LISTS = {
     ("GET", "/api/v1/usage"),
     ("GET", "/api/v1/invoices"),
     ("GET", "/api/v1/mappings/{kind}"),
+    ("GET", "/api/v1/audit"),
+    ("GET", "/api/v1/audit/export"),
+    ("GET", "/api/v1/audit/verify"),
+    ("GET", "/api/v1/plan"),
 }
 """Routes that show all that a tenant has of something."""
 ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
@@ -189,6 +202,8 @@ WRITES = {
     ("PUT", "/api/v1/mappings/{kind}"),
     ("DELETE", "/api/v1/mappings/{kind}"),
     ("POST", "/api/v1/mappings/{kind}/propose"),
+    ("POST", "/api/v1/webhooks"),
+    ("POST", "/api/v1/plan/request"),
 }
 """Routes that write into the credential's tenant: a `tenant_id` of another one is refused where a body has one."""
 WITHOUT_TENANT_ID = {
@@ -210,6 +225,12 @@ FORBIDDEN = {
     ("GET", "/api/v1/admin/tenants/{tenant_id}/exports/{archive_id}/file"),
     ("POST", "/api/v1/admin/tenants/{tenant_id}/suspend"),
     ("POST", "/api/v1/admin/tenants/{tenant_id}/resume"),
+    ("GET", "/api/v1/admin/tenants/{tenant_id}/plan"),
+    ("PUT", "/api/v1/admin/tenants/{tenant_id}/plan"),
+    ("DELETE", "/api/v1/admin/tenants/{tenant_id}/plan"),
+    ("GET", "/api/v1/admin/tenants/{tenant_id}/quotas"),
+    ("PUT", "/api/v1/admin/tenants/{tenant_id}/quotas/{meter}"),
+    ("DELETE", "/api/v1/admin/tenants/{tenant_id}/quotas/{meter}"),
 }
 """Routes that name a tenant: no key of a tenant reaches another one, or learns whether there is one."""
 OF_PEOPLE = {
@@ -240,6 +261,15 @@ FOR_NO_KEY = {
     ("DELETE", "/api/v1/admin/people/{member_id}"),
     ("DELETE", "/api/v1/admin/people/{member_id}/second-factor"),
     ("DELETE", "/api/v1/admin/people/invites/{invite_id}"),
+    ("GET", "/api/v1/admin/plans"),
+    ("GET", "/api/v1/admin/plans/{plan_id}"),
+    ("PUT", "/api/v1/admin/plans/{plan_id}"),
+    ("GET", "/api/v1/admin/audit"),
+    ("POST", "/api/v1/admin/audit/verify"),
+    ("POST", "/api/v1/admin/act"),
+    ("DELETE", "/api/v1/admin/act"),
+    ("POST", "/api/v1/admin/impersonate"),
+    ("DELETE", "/api/v1/admin/impersonate"),
 }
 """Routes about the person who asks that name nobody, and those of the platform: no key of a tenant opens them."""
 OPEN = {
@@ -272,7 +302,7 @@ def routes(http: httpx.Client) -> set[tuple[str, str]]:
 
 def address(path: str, ids: dict[str, str]) -> str:
     own = ids | {"job_id": ids["training_id"]} if path.startswith("/api/v1/training/") else ids
-    return path.format(**own, kind="items", month="2026-10")
+    return path.format(**own, kind="items", month="2026-10", plan_id="standard")
 
 
 def test_every_route_is_in_one_of_the_tables(green: httpx.Client) -> None:
@@ -285,9 +315,7 @@ def test_what_is_anothers_is_not_found(
     live: Live, green: httpx.Client, blue: httpx.Client, owned: Owned, method: str, path: str
 ) -> None:
     url = address(path, owned.ids)
-    body = {"json": {"title": "taken"}} if path.startswith("/api/v1/items") and method == "PATCH" else {}
-    body = {"json": {"note": "taken"}} if path.startswith("/api/v1/rules") and method == "PATCH" else body
-    body = {"json": {"role": "admin"}} if path.startswith("/api/v1/members") and method == "PATCH" else body
+    body = {"json": CHANGES[method, path]} if (method, path) in CHANGES else {}
     if method == "GET":
         assert green.get(url).status_code != 404, "the owner has it"
     answer = blue.request(method, url, **body)
@@ -340,8 +368,10 @@ def test_a_person_sees_nothing_of_another_one(live: Live, blue: httpx.Client, me
 def test_a_key_of_every_scope_stops_and_resumes_no_other_tenant(
     live: Live, green: httpx.Client, blue: httpx.Client, method: str, path: str
 ) -> None:
-    theirs = path.format(tenant_id="green", archive_id="archive-1")
-    answers = [blue.request(method, url) for url in (theirs, path.format(tenant_id="nobody", archive_id="archive-1"))]
+    theirs, nobodys = (
+        path.format(tenant_id=name, archive_id="archive-1", meter="calls") for name in ("green", "nobody")
+    )
+    answers = [blue.request(method, url) for url in (theirs, nobodys)]
     assert [answer.status_code for answer in answers] == [403, 403]
     messages = {answer.json()["error"]["message"] for answer in answers}
     assert len(messages) == 1, "a tenant that there is and one that there is not are told apart"
@@ -392,6 +422,10 @@ def body_of(path: str) -> dict[str, Any]:
         return {"name": "mine", "scopes": ["recommendations:read"]}
     if path == "/api/v1/invites":
         return {"email": "mine@example.com", "role": "viewer"}
+    if path == "/api/v1/webhooks":
+        return {"url": "https://mine.example.com/hook"}
+    if path == "/api/v1/plan/request":
+        return {"plan": "standard"}
     if path == "/api/v1/admin/users":
         return {"email": "mine@example.com", "role": "viewer", "password": "plain window sofa 9"}
     return {}

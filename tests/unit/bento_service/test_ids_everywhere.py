@@ -39,6 +39,9 @@ ASKED_IN_PATHS = {
     "/api/v1/recommendations/why-not": "/api/v1/recommendations/why-not?user_id=USER&item_id=ITEM&exclude_ids=ITEM",
     "why-not of a visit": "/api/v1/recommendations/why-not?session_id=USER&item_id=ITEM",
 }
+OF_THE_AUDIT_LOG = {("get", "/api/v1/audit")}
+OF_PEOPLE = {("delete", "/api/v1/me/sessions/{session_id}")}
+"""A log-in of a person is no visit of the shop."""
 CHANGED_IN_PATHS = {
     ("patch", "/api/v1/items/{item_id}"),
     ("delete", "/api/v1/items/{item_id}"),
@@ -137,6 +140,8 @@ def test_what_is_changed_and_erased_has_one_id(client: Client, shop: Shop, form:
     certificate = client.request("DELETE", f"/api/v1/users/{user}", headers=shop.headers).json()
     assert "control DB: events" in [each["place"] for each in certificate["found"]]
     assert client.get(f"/api/v1/users/{quote(USER, safe='')}/export", headers=shop.headers).status_code == 404
+    entries = client.get(f"/api/v1/audit?user_id={user}", headers=shop.headers).json()["entries"]
+    assert "erasure.ask" in [each["action"] for each in entries]
 
 
 @pytest.mark.parametrize("nobody", ["NULL", "undefined", "(not set)", " nan ".upper(), "4.00638E+12"])
@@ -175,4 +180,4 @@ def parameters(app: FastAPI) -> Iterator[tuple[str, str]]:
 
 def test_no_route_with_an_id_is_forgotten(app: FastAPI) -> None:
     known = {("get", path) for path in ASKED_IN_PATHS if path.startswith("/")} | CHANGED_IN_PATHS
-    assert set(parameters(app)) == known
+    assert set(parameters(app)) == known | OF_THE_AUDIT_LOG | OF_PEOPLE

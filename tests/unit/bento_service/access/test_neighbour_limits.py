@@ -150,12 +150,21 @@ def test_valid_keys_are_given_back_to_their_address() -> None:
     Strangers(0.0).take("192.0.2.1")
 
 
+def test_refusals_that_wait_go_out_one_behind_the_other_and_none_waits_long() -> None:
+    refusals = SlowRefusals(clock=lambda: 100.0)
+    waits = [refusals.seconds("a") for _ in range(920)][20:]
+    assert waits[:150] == pytest.approx([1 + each / 50 for each in range(150)])
+    assert max(waits) <= 4.0
+    together = max(sum(start <= each < start + 0.0999 for each in waits) for start in (1.0, 2.0, 3.0))
+    assert together <= 36  # of 900, in a tenth of a second
+
+
 def test_who_is_refused_again_and_again_waits_for_it_and_takes_no_place_meanwhile(
     settings: Settings, db: ControlDb, lake: Lake, blue: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
     refusals = SlowRefusals(clock=lambda: now)
-    assert [refusals.seconds("a") for _ in range(22)] == [0.0] * 20 + [1.0] * 2
+    assert [refusals.seconds("a") for _ in range(22)] == [0.0] * 20 + [1.0, 1.02]
     assert refusals.seconds("b") == 0.0
     now = 0.1
     assert [refusals.seconds("a") for _ in range(3)] == [0.0, 0.0, 1.0]
@@ -171,7 +180,7 @@ def test_who_is_refused_again_and_again_waits_for_it_and_takes_no_place_meanwhil
     with client_of(app) as client:
         codes = [client.post(RECOMMEND, json={}, headers=blue.headers).status_code for _ in range(4)]
     assert codes == [200, 429, 429, 429]
-    assert slept == [(1.0, 0)] * 2
+    assert slept == [(pytest.approx(1.0, abs=0.021), 0)] * 2
     assert limits.concurrency.in_flight == 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import itertools
 import json
 import re
 import zlib
@@ -14,10 +15,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from resources.access.scopes import PLATFORM
+from resources.base.tenant import TenantId
+from resources.control_db.tenants import create_tenant
 from resources.storage.lake import write_json
 from tests.unit.bento_service.client import Client
-from tests.unit.bento_service.people import OF_PEOPLE, person
+from tests.unit.bento_service.credentials import Credentials
+from tests.unit.bento_service.people import OF_PEOPLE
 from tests.unit.bento_service.shop import NOW, Shop
 
 BROWSER_KEY = {
@@ -27,6 +30,7 @@ BROWSER_KEY = {
     "origins": ["https://shop.example.com"],
 }
 RULE = {"kind": "hide", "target": {"category": "Nothing"}}
+NUMBERS = itertools.count()
 SAMPLES: dict[str, Any] = {
     "user_id": "u1",
     "item_id": "b1",
@@ -41,6 +45,10 @@ SAMPLES: dict[str, Any] = {
     "title": "Title",
     "category": "Audio",
     "price": 5.0,
+    "plan": "business",
+    "amount": 1_000,
+    "tenant_id": "blue",
+    "reason": "The shop asks why an item is missing",
 }
 """Values of fields that a body needs, or that its route asks for without saying so in the schema."""
 NEEDED = {
@@ -48,6 +56,7 @@ NEEDED = {
     "ItemBody": ("title",),
     "ItemPatch": ("title", "price"),
     "RulePatch": ("kind",),
+    "TenantPatch": ("name",),
     "RuleTarget": ("category",),
 }
 
@@ -79,6 +88,20 @@ def of_shop(client: Client, shop: Shop) -> dict[str, str]:
     return {**named, "kind": "interactions"}
 
 
+def anew(client: Client, shop: Shop, method: str, path: str, values: dict[str, str]) -> dict[str, str]:
+    """The values for one request: whatever a route changes for good, or stops, is a new one each time."""
+    if path.endswith("/rotate"):
+        key = client.post("/api/v1/api-keys", json=BROWSER_KEY, headers=shop.headers).json()["id"]
+        return {**values, "key_id": key}
+    if path == "/api/v1/plan/request":  # a wish for another plan takes the place of this one
+        client.post(path, json={"plan": "free"}, headers=shop.headers)
+    if "{tenant_id}" in path:
+        tenant = TenantId(f"other-{next(NUMBERS)}")
+        create_tenant(shop.db, tenant, name="Another shop", now=NOW)
+        return {**values, "tenant_id": tenant.value, "meter": "calls"}
+    return {**values, "plan_id": f"plan-{next(NUMBERS)}"} if "{plan_id}" in path else values
+
+
 def filled(path: str, values: dict[str, str]) -> str:
     return re.sub(r"{(\w+)}", lambda name: values.get(name[1], "no-such-thing"), path)
 
@@ -108,6 +131,8 @@ def minimal(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def sample(name: str, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    if name == "slug":
+        return f"shop-{next(NUMBERS)}"
     if name in SAMPLES:
         return SAMPLES[name]
     (only, *_) = alternatives(schema, schemas)
@@ -142,19 +167,26 @@ def with_value(body: dict[str, Any], place: tuple[Any, ...], inside: dict[str, A
     return {**body, name: with_value(body.get(name, {}), tuple(rest), inside)}
 
 
-def send(client: Client, shop: Shop, method: str, path: str, **options: Any) -> httpx.Response:
-    headers = {**shop.headers, **options.pop("headers", {})}
+def send(
+    client: Client, shop: Shop, route: tuple[str, str], credentials: Credentials, values: dict[str, str], **options: Any
+) -> httpx.Response:
+    method, template = route
+    path = filled(template, anew(client, shop, method, template, values))
+    headers = {**credentials.of(method, template), **options.pop("headers", {})}
+    if "slug" in (body := options.get("json", {})):  # a shop's name is given out once
+        options["json"] = {**body, "slug": f"shop-{next(NUMBERS)}"}
     answer = client.request(method, path, headers=headers, **options)
-    if answer.status_code == 202:  # a tenant has one job of a kind at a time
+    asked_for_by_the_shop = answer.status_code == 202 and "location" in answer.headers and "/tenants/" not in path
+    if asked_for_by_the_shop:  # a tenant has one job of a kind at a time
         client.request("DELETE", answer.headers["location"].removesuffix("/progress"), headers=shop.headers)
     return answer
 
 
-def test_null_and_empty_texts_say_that_a_field_is_left_out(client: Client, blue: Shop) -> None:
+def test_null_and_empty_texts_say_that_a_field_is_left_out(client: Client, app: FastAPI, blue: Shop) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    values, tried = of_shop(client, blue), 0
+    values, tried, credentials = of_shop(client, blue), 0, Credentials(app, blue)
     for method, template, schema in bodies(client):
-        path = filled(template, values)
+        route = (method, template)
         base = minimal(schema, schemas)
         for place, inner in levels(schema, schemas):
             whole = with_value(base, place, minimal(inner, schemas))
@@ -162,25 +194,26 @@ def test_null_and_empty_texts_say_that_a_field_is_left_out(client: Client, blue:
             for part in place:
                 given = given[part]
             optional = set(inner["properties"]) - set(given)
-            left_out = send(client, blue, method, path, json=whole)
-            assert left_out.status_code < 300, left_out.text
+            left_out = send(client, blue, route, credentials, values, json=whole)
+            assert left_out.status_code < 300, (route, left_out.text)
             for nothing in (None, ""):
                 body = with_value(whole, place, dict.fromkeys(optional, nothing))
-                answer = send(client, blue, method, path, json=body)
-                assert answer.status_code == left_out.status_code, (path, place, nothing, answer.text)
+                answer = send(client, blue, route, credentials, values, json=body)
+                assert answer.status_code == left_out.status_code, (route, place, nothing, answer.text)
                 tried += len(optional)
     assert tried > 200
 
 
-def test_an_unknown_field_is_told_with_the_one_that_is_meant(client: Client, blue: Shop) -> None:
+def test_an_unknown_field_is_told_with_the_one_that_is_meant(client: Client, app: FastAPI, blue: Shop) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    values, tried = of_shop(client, blue), 0
+    values, tried, credentials = of_shop(client, blue), 0, Credentials(app, blue)
     for method, template, schema in bodies(client):
         base = minimal(schema, schemas)
         for place, inner in levels(schema, schemas):
             meant = {misspelt(name): name for name in inner["properties"]}
             body = with_value(base, place, {**minimal(inner, schemas), **dict.fromkeys(meant, "x")})
-            answer = client.request(method, filled(template, values), json=body, headers=blue.headers)
+            headers = credentials.of(method, template)
+            answer = client.request(method, filled(template, values), json=body, headers=headers)
             assert answer.status_code == 422, (template, place, answer.text)
             told = {each["field"]: each["message"] for each in answer.json()["error"]["details"]}
             for sent, name in meant.items():
@@ -196,17 +229,14 @@ def misspelt(name: str) -> str:
     return f"{head}{''.join(map(str.title, rest))}" if rest else f"{name}{name[-1]}"
 
 
-def test_every_route_refuses_a_query_that_it_does_not_have(client: Client, blue: Shop) -> None:
-    values, tried = of_shop(client, blue), 0
-    member = person(blue.db, "jane@example.com", now=NOW, tenant=blue.tenant).headers
+def test_every_route_refuses_a_query_that_it_does_not_have(client: Client, app: FastAPI, blue: Shop) -> None:
+    values, tried, credentials = of_shop(client, blue), 0, Credentials(app, blue)
     for method, template, operation in operations(client):
         path = filled(template, values)
         names = {each["name"]: each["schema"] for each in operation.get("parameters", ()) if each["in"] == "query"}
         misspelt_names = "".join(f"&{name.replace('_', '')}X=1" for name in names)
         twice = "".join(f"&{name}=1&{name}=2" for name in names)
-        headers = blue.key_with(PLATFORM) if template.startswith("/api/v1/admin/tenants") else blue.headers
-        headers = member if template.startswith(OF_PEOPLE) else headers
-        headers = blue.key_with(PLATFORM) if template.startswith("/api/v1/admin/people") else headers
+        headers = credentials.of(method, template)
         answer = client.request(method, f"{path}?no_such=1{misspelt_names}{twice}", headers=headers)
         assert answer.status_code == 422, (method, path, answer.text)
         details = {each["field"]: each["message"] for each in answer.json()["error"]["details"]}
@@ -220,8 +250,8 @@ def test_every_route_refuses_a_query_that_it_does_not_have(client: Client, blue:
     assert tried > 20
 
 
-def test_a_query_parameter_without_a_value_is_left_out(client: Client, blue: Shop) -> None:
-    values = of_shop(client, blue)
+def test_a_query_parameter_without_a_value_is_left_out(client: Client, app: FastAPI, blue: Shop) -> None:
+    values, credentials = of_shop(client, blue), Credentials(app, blue)
     for method, template, operation in operations(client):
         if method != "GET":
             continue
@@ -231,10 +261,11 @@ def test_a_query_parameter_without_a_value_is_left_out(client: Client, blue: Sho
             for each in operation.get("parameters", ())
             if each["in"] == "query" and each["required"]
         )
-        plain = client.get(f"{path}?{needed}", headers=blue.headers)
+        headers = credentials.of(method, template)
+        plain = client.get(f"{path}?{needed}", headers=headers)
         for parameter in operation.get("parameters", ()):
             if parameter["in"] == "query" and not parameter["required"]:
-                answer = client.get(f"{path}?{needed}&{parameter['name']}=", headers=blue.headers)
+                answer = client.get(f"{path}?{needed}&{parameter['name']}=", headers=headers)
                 flag = parameter["schema"].get("type") == "boolean"
                 assert answer.status_code == (422 if flag else plain.status_code), (
                     path,
@@ -264,13 +295,17 @@ def test_a_slash_at_the_end_changes_nothing(client: Client, blue: Shop) -> None:
     for method, template, _ in operations(client):
         if template == "/metrics" or (method, template) == ("DELETE", "/api/v1/users/{user_id}"):
             continue  # figures of requests; and a user cannot be erased twice
+        if (method, template) == ("POST", "/api/v1/shop/exports"):  # it takes no body, and does not begin twice
+            continue
         path = filled(template, {"user_id": "u9", "item_id": "zz"})
         answers = [
             client.request(method, f"{path}{end}", content=b"x", headers={**blue.headers, "Content-Type": "x/y"})
             for end in ("", "/", "///", "/?")
         ]
         assert {each.status_code for each in answers} == {answers[0].status_code}, (method, path)
-        kinds = {each.json().get("error", {}).get("code") for each in answers if each.content}
+        bodies = [each for each in answers if each.headers.get("content-type") == "application/json"]
+        assert len({each.headers.get("content-type") for each in answers}) == 1, (method, path)
+        kinds = {each.json().get("error", {}).get("code") for each in bodies} or {None}
         assert len(kinds) == 1, (method, path, kinds)
 
 
@@ -320,16 +355,17 @@ def sent_as(body: Any, how: str) -> tuple[bytes, dict[str, str]]:
 
 
 @pytest.mark.parametrize("how", ["gzip", "deflate", "mark", "identity"])
-def test_a_body_may_be_compressed_or_have_a_mark(client: Client, blue: Shop, how: str) -> None:
-    values, tried = of_shop(client, blue), 0
+def test_a_body_may_be_compressed_or_have_a_mark(client: Client, app: FastAPI, blue: Shop, how: str) -> None:
+    values, tried, credentials = of_shop(client, blue), 0, Credentials(app, blue)
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     for method, template, schema in bodies(client):
         answers = []
         for each in ("plain", how):
             content, headers = sent_as(minimal(schema, schemas), each)
             headers["Content-Type"] = "application/json"
-            answers.append(send(client, blue, method, filled(template, values), content=content, headers=headers))
-        assert answers[0].status_code < 300, answers[0].text
+            route = (method, template)
+            answers.append(send(client, blue, route, credentials, values, content=content, headers=headers))
+        assert answers[0].status_code < 300, (template, answers[0].text)
         assert answers[0].status_code == answers[1].status_code, (template, answers[1].text)
         tried += 1
     assert tried > 10

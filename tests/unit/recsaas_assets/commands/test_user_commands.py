@@ -57,7 +57,8 @@ def test_export_then_erase(world: World, tmp_path: Path) -> None:
 def test_a_user_is_one_in_every_form(world: World, form: str) -> None:
     world.fill("zoé")
     assert json.loads(recsaas("user", "export", "blue", form, "--json").stdout)["user_id"] == "zoé"
-    assert recsaas("user", "erase", "blue", form, "--yes").exit_code == 0
+    done = recsaas("user", "erase", "blue", form, "--yes")
+    assert done.exit_code == 0, (done.output, done.exception)
     assert world.places_with("zoé") == []
 
 

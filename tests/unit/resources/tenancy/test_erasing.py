@@ -166,7 +166,8 @@ def test_everything_goes_and_the_others_keep_theirs(two: Two) -> None:
         assert set(session.scalars(select(MailRow.recipient))) == {"bob@example.com", "cal@example.com"}
         assert {row.member_id for row in session.scalars(select(OneTimeLinkRow))} == {"bob", "cal"}
         entries = session.scalars(select(AuditRow).where(AuditRow.chain == "blue").order_by(AuditRow.number)).all()
-    assert [entry.action for entry in entries] == ["tenant.create", "tenant.erase_request", "tenant.erase"]
+    assert entries[0].action == "tenant.create"
+    assert [entry.action for entry in entries[-2:]] == ["tenant.erase_request", "tenant.erase"]
     certificate = certificate_of_tenant(two.db, BLUE)
     assert certificate.holds and not certificate.model_copy(update={"requested_by": "x"}).holds
     assert entries[-1].after == {"erasure": certificate.erasure_id, "certificate_sha256": certificate.sha256}
@@ -235,7 +236,9 @@ def test_an_owner_has_thirty_days_to_open_the_shop_again(two: Two) -> None:
 
 def test_every_table_is_emptied_or_is_known_to_hold_nothing_of_a_tenant() -> None:
     """A new table has a `tenant_id`, or belongs to one that has, or stands here."""
-    assert set(unowned_tables()) <= {"signing_keys", "login_failures", "plans", "price_lists"}
+    of_the_platform = {"plans", "price_lists", "usage_batches", "usage_turns", "audit_chores"}
+    of_nobody_yet = {"unfinished_logins"}  # gone in minutes, whoever it was
+    assert set(unowned_tables()) <= of_the_platform | of_nobody_yet
     assert PLATFORM_TABLES.isdisjoint(table.name for table in erasable_tables())
 
 

@@ -99,7 +99,7 @@ def test_a_crash_before_the_commit_leaves_nothing_that_counts(
     class Killed(BaseException):
         pass
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
