@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from resources.base.errors import ConfigurationError, Conflict, Forbidden, NotFound
+from resources.base.errors import Conflict, Forbidden, NotFound
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.people import MemberRow
@@ -44,9 +44,8 @@ def sign_up(
     whoever makes a shop for each address that they try learns it from that. `count_signup` bounds how many.
 
     Raises:
-        Forbidden: nobody may sign up here.
+        Forbidden: nobody may sign up here, or there is no plan RECSAAS_SIGNUP_PLAN.
         Conflict: the shop's id is taken; names free ones.
-        ConfigurationError: there is no plan RECSAAS_SIGNUP_PLAN.
         TooManyAttempts: too many shops were made from this address, or log-ins failed.
         InvalidInput: address, password, name or shop are not good enough.
         LoginRefused, SecondFactorRequired: as `log_in`, where the address is known.
@@ -79,9 +78,9 @@ def _check_plan(session: Session, plan: str) -> None:
     try:
         find_plan(session, plan)
     except NotFound as error:
-        raise ConfigurationError(
-            f"RECSAAS_SIGNUP_PLAN is {plan!r}, and there is no such plan. The operator has to make it, "
-            "with PUT /api/v1/admin/plans/{id}, or to name another; until then nobody can sign up."
+        raise Forbidden(
+            "Nobody can sign up here now: the plan of new shops, which RECSAAS_SIGNUP_PLAN names, does not exist. "
+            "Ask the operator of this service to make it, or to name another."
         ) from error
 
 
