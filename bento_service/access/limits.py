@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from bento_service.access.plan_states import PlanState
 from bento_service.access.redis import SharedStore
-from bento_service.http.errors import Busy, RateLimited
+from bento_service.http.errors import RateLimited
+from bento_service.scheduling.concurrency import Concurrency
 from resources.base.settings import Settings
 
 _MOST_BUCKETS = 20_000
@@ -358,55 +359,3 @@ class Limits:
             strict = self._company.has(tenant) or self._enforced
             allowances.append(await self._tenants.take(state.get("counted_as", tenant), cost, strict=strict))
         return min(allowances, key=lambda each: each.remaining).headers if allowances else ()
-
-
-class Concurrency:
-    """Requests in flight in this worker: at most `most` together, and half as many of one tenant."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._most_of_one = max(1, most // 2)
-        self._total = 0
-        self._of: dict[str, int] = {}
-
-    @property
-    def in_flight(self) -> int:
-        """How many there are now."""
-        return self._total
-
-    def enter(self) -> bool:
-        """Count one more; tell whether there was room. Only one that was let in leaves again."""
-        if self._total >= self._most:
-            return False
-        self._total += 1
-        return True
-
-    def leave(self) -> None:
-        """Count one less."""
-        self._total -= 1
-
-    def come_back(self) -> None:
-        """Count one that has left, and was let in before."""
-        self._total += 1
-
-    def hold(self, tenant: str) -> None:
-        """Count a request as the tenant's.
-
-        Raises:
-            Busy: the tenant holds half of the worker already.
-        """
-        held = self._of.get(tenant, 0)
-        if held >= self._most_of_one:
-            raise Busy(
-                f"This tenant has {held} requests in flight, the most that one tenant may have. "
-                "Wait for their answers, and send the request again."
-            )
-        self._of[tenant] = held + 1
-
-    def let_go(self, tenant: str) -> None:
-        """Count one less of the tenant's."""
-        left = self._of[tenant] - 1
-        if left:
-            self._of[tenant] = left
-        else:
-            del self._of[tenant]

@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from bento_service.access.limits import Concurrency, RateLimit
+from bento_service.access.limits import RateLimit
 from bento_service.app import create_app
 from bento_service.http.errors import Busy, RateLimited
+from bento_service.scheduling.concurrency import Concurrency
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
 from resources.storage.lake import Lake
