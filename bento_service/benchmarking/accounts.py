@@ -95,9 +95,10 @@ class Asker:
             setattr(recommendations, _ALLOWED, self._allowed)
 
     async def _known(self, request: Request, services: Services, *scopes: str) -> Principal:
-        """Whoever asks, without a look at the credential, a limit or a turn."""
+        """Whoever asks, without a look at the credential or a limit. The turn of the event loop is no part of either."""
         state = request.scope["state"]
         state["tenant"], state["key_id"] = self._tenant.value, "bench"
+        await services.turns.take(self._tenant.value)
         return Principal(self._tenant, frozenset(scopes), "bench")
 
     async def _ask(self, requests: int) -> None:

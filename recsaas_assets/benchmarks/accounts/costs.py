@@ -34,7 +34,8 @@ HOW_MEASURED = (
     "The service's app in one process, called without a server between; processor time of all its threads, by one "
     "request after the other for users whose answers are kept, so that the answer itself costs as little as it can. "
     "The ways take turns in every round; a cost is the median over the rounds of the difference to `without` of the "
-    "same round, which knows who asks without looking and counts nothing. Metering writes to the control DB meanwhile. "
+    "same round, which knows who asks without looking, counts nothing and waits for its turn as every request does. "
+    "Metering writes to the control DB meanwhile. "
     "together: authentication by key, limits, metering and the quotas of a plan. audit_entries: what reading adds to "
     "the audit log."
 )
