@@ -95,7 +95,7 @@ class Asker:
             setattr(recommendations, _ALLOWED, self._allowed)
 
     async def _known(self, request: Request, services: Services, *scopes: str) -> Principal:
-        """Whoever asks, without a look at the credential or a limit. The turn of the event loop is no part of either."""
+        """Whoever asks, without a look at the credential or a limit; the turn of the event loop is part of neither."""
         state = request.scope["state"]
         state["tenant"], state["key_id"] = self._tenant.value, "bench"
         await services.turns.take(self._tenant.value)

@@ -76,7 +76,6 @@ def owned(green: httpx.Client) -> Owned:
     rule = made(green.post("/api/v1/rules", json={"kind": "bury", "target": {"item_ids": ["g1"]}, "note": SECRET}))
     made(green.post("/api/v1/interactions", json=EVENT))
     export = made(green.post("/api/v1/recommendations/exports", json={"scenario": SECRET}))
-    archive = made(green.post("/api/v1/shop/exports"))
     training = made(green.post("/api/v1/train", json={}))
     answer = made(green.post("/api/v1/recommendations", json={"user_id": EVENT["user_id"], "count": 2}))
     made(green.post("/api/v1/interactions", json={**EVENT, "user_id": "someone-else", "event_id": "someone-else-1"}))
@@ -96,7 +95,7 @@ def owned(green: httpx.Client) -> Owned:
         "rule_id": rule["id"],
         "export_id": export["export_id"],
         "training_id": training["job_id"],
-        "archive_id": archive["export_id"],
+        "archive_id": "",
         "recommendation_id": answer["recommendation_id"],
         "user_id": EVENT["user_id"],
         "erasure_id": erasure["erasure_id"],
@@ -106,11 +105,19 @@ def owned(green: httpx.Client) -> Owned:
         "member_id": member["id"],
         "delivery_id": delivery["id"],
     }
+    ended(green, f"/api/v1/uploads/jobs/{ids['job_id']}")
+    # Behind the erasure, which removes the archives that were there.
+    ids["archive_id"] = made(green.post("/api/v1/shop/exports"))["export_id"]
+    ended(green, f"/api/v1/shop/exports/{ids['archive_id']}")
+    return Owned(ids)
+
+
+def ended(http: httpx.Client, url: str) -> None:
+    """Wait until a job is over."""
     deadline = time.monotonic() + JOB_SECONDS
-    while made(green.get(f"/api/v1/uploads/jobs/{ids['job_id']}"))["status"] in ("queued", "checking"):
+    while made(http.get(url))["status"] in ("queued", "checking", "running"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    return Owned(ids)
 
 
 def routes(http: httpx.Client) -> set[tuple[str, str]]:
