@@ -93,7 +93,8 @@ def two(tmp_path: Path, db: ControlDb, new_url: str) -> Iterator[Two]:
     (tmp_path / "outside.txt").write_text("not the tenant's")
     _people(db)
     yield Two(blue, green)
-    blue.decisions.close()
+    for world in (blue, green):
+        world.decisions.close()
 
 
 def _people(db: ControlDb) -> None:
