@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_a_run_works_with_every_value_that_is_accepted(tmp_path: Path, training:
     site.create("blue")
     open_shop(site, "blue", "b")
     changes = {f"training.{name}": value for name, value in training.items()}
-    change_settings(site.db, TenantId("blue"), changes)
+    change_settings(site.db, TenantId("blue"), changes, now=datetime.now(UTC))
     for kind, lines in ((Kind.ITEMS, ITEMS), (Kind.INTERACTIONS, INTERACTIONS), (Kind.USERS, USERS)):
         report = site.upload("blue", kind, "\n".join([*lines, ""]))
         assert (report.rows_rejected, report.rows_accepted) == (0, len(lines) - 1), report.validation_errors
