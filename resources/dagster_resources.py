@@ -170,15 +170,17 @@ class TenantRunResource(ConfigurableResource):  # type: ignore[type-arg]
         return self._job is None or self._job.request.auto_deploy
 
     def note_release(self, version: str, *, live: bool, reasons: Sequence[str]) -> None:
-        """Note in the run's training job, if it has one, which release the run has written, and tell the webhooks.
+        """Note in the run's training job, if it has one, which release the run has written; tell of one that is held.
 
-        `reasons` are the gate's.
+        `reasons` are the gate's. That one is live is told by what moves the pointer.
         """
         if self._job is not None and self._is_ours(self._job):
             note_release(self.db, self._tenant, self._job.id, version=version, deployed=live)
+        if live:
+            return
         told: dict[str, JsonValue] = {"version": version, "run_id": self._run_id, "reasons": list(reasons)}
         with self.db.write() as session:
-            announce(session, self._tenant, "release.live" if live else "release.held", told, now=datetime.now(UTC))
+            announce(session, self._tenant, "release.held", told, now=datetime.now(UTC))
 
     def stage(self, name: str) -> None:
         """Note in the control DB that the run has reached stage `name`.

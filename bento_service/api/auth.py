@@ -10,9 +10,8 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from bento_service.access.key_bindings import SANDBOX_HEADER, check_bindings, check_sandbox
-from bento_service.api.credentials import credential_of, looked_up_key, standing_of_bearer
+from bento_service.api.credentials import count_request, credential_of, looked_up_key, standing_of_bearer, take_turn
 from bento_service.api.needs import Needs, needing
-from bento_service.http.costs import cost_of
 from bento_service.http.json_body import media_type
 from bento_service.http.query import QueryNames
 from resources.access.actor import Actor, ActorKind
@@ -153,25 +152,16 @@ async def authenticated(request: Request, services: Services) -> Principal:
     if key.bound:  # before the tenant is named: a refused stranger costs the tenant nothing
         check_bindings(key, request.scope, services.addresses)
     state = request.scope["state"]
-    tenant = state["tenant"] = key.tenant.value
-    state["key_id"] = key.id
-    standing = services.plans.fresh(tenant) or await services.plans.find(tenant)
-    if standing.limited:
-        state["plan"] = standing
-    method, route = request.scope["method"], request.scope["route"].path_format
-    services.key_worker.note(key.id, method, route)
+    state["tenant"], state["key_id"] = key.tenant.value, key.id
+    services.key_worker.note(key.id, request.scope["method"], request.scope["route"].path_format)
     if key.kind == "browser":
         services.page_limit.count(state, services.addresses.of(request.scope))
-    await services.limits.count(state, cost_of(method, route))
+    await count_request(request, services)
     if key.kind == "sandbox":
         state["rate_limit"] = [*state["rate_limit"], SANDBOX_HEADER]
     if key.tenant_status != "active":
-        raise Forbidden(await services.threads.keys.run(tenant, stopped_words, services.db, key.tenant))
-    if standing.calls is not None:
-        await services.plans.count_call(state, method, route)
-    services.limits.concurrency.hold(tenant)
-    state["held"] = tenant
-    await services.turns.take(tenant)
+        raise Forbidden(await services.threads.keys.run(key.tenant.value, stopped_words, services.db, key.tenant))
+    await take_turn(request, services)
     return Principal(
         tenant=key.tenant,
         scopes=permissions_of(key.scopes),

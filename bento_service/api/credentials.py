@@ -45,24 +45,46 @@ async def standing_of_bearer(request: Request, services: Services, token: str) -
     """
     state = request.scope["state"]
     standing = services.members.fresh(token) or await _looked_up_member(request, services, token)
-    cost = cost_of(request.scope["method"], request.scope["route"].path_format)
     if standing.tenant is None:
         address = services.addresses.of(request.scope)
+        cost = cost_of(request.scope["method"], request.scope["route"].path_format)
         services.limits.count_stranger(state, address, cost)
         await services.turns.take(address)
         return standing
-    tenant = state["tenant"] = standing.tenant.value
-    state["key_id"] = standing.member_id
+    state["tenant"], state["key_id"] = standing.tenant.value, standing.member_id
+    await count_request(request, services)
+    await take_turn(request, services)
+    return standing
+
+
+async def count_request(request: Request, services: Services) -> None:
+    """Count a request against the limits a second of its tenant and of whoever asks, both of which `state` names.
+
+    Raises:
+        RateLimited: it is one too many; and whatever looking the tenant's plan up raises.
+    """
+    state, scope = request.scope["state"], request.scope
+    tenant = state["tenant"]
     plan = services.plans.fresh(tenant) or await services.plans.find(tenant)
     if plan.limited:
         state["plan"] = plan
-    await services.limits.count(state, cost)
-    if plan.calls is not None:
-        await services.plans.count_call(state, request.scope["method"], request.scope["route"].path_format)
+    await services.limits.count(state, cost_of(scope["method"], scope["route"].path_format))
+
+
+async def take_turn(request: Request, services: Services) -> None:
+    """Count a request that was counted, and may be answered, against the month of its tenant; wait for its turn.
+
+    Raises:
+        QuotaExceeded, QuotaUsedUp: the month is used up.
+        Busy: the tenant has too many requests in flight.
+    """
+    state, scope = request.scope["state"], request.scope
+    if "plan" in state:
+        await services.plans.count_call(state, scope["method"], scope["route"].path_format)
+    tenant = state["tenant"]
     services.limits.concurrency.hold(tenant)
     state["held"] = tenant
     await services.turns.take(tenant)
-    return standing
 
 
 async def _looked_up_member(request: Request, services: Services, token: str) -> Standing:

@@ -6,7 +6,7 @@ import json
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -22,8 +22,6 @@ Unit = Literal[
     "cpu_minutes",
     "stored_gigabytes",
 ]
-UNITS: tuple[Unit, ...] = get_args(Unit)
-"""What may have a price. `stored_gigabytes`: 10^9 bytes, on the mean of the month's daily samples."""
 
 
 class UnitPrice(BaseModel):

@@ -25,9 +25,6 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
 from resources.control_db.tables.keys import ApiKeyRow
 
-OVERLAPS = (0, 3600, 86_400, 604_800)
-"""How long the old secret may go on after a rotation, in seconds: not at all, an hour, a day, a week."""
-
 
 class KeyChanges(TypedDict, total=False):
     """What may be changed of a key; what is left out stays, and `expires_at` of None takes the end away."""

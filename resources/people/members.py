@@ -6,7 +6,7 @@ import secrets
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal
 
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import select
@@ -21,7 +21,6 @@ from resources.control_db.tables.people import MemberRow
 from resources.databases.opening import is_postgresql
 
 MemberStatus = Literal["active", "suspended"]
-MEMBER_STATUSES: tuple[MemberStatus, ...] = get_args(MemberStatus)
 MAX_EMAIL = 254
 MAX_NAME = 200
 

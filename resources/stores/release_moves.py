@@ -1,4 +1,4 @@
-"""Moving the pointer to the live release, with an entry in the audit log for each move.
+"""Moving the pointer to the live release: each move has an entry in the audit log, and webhooks hear of it.
 
 The pointer lies in the lake and the entry in the control DB, so no transaction has both. The pointer goes first, and
 its own history says who moved it, when and why. A process that dies in between leaves a move without an entry; the next
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from pydantic import JsonValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -23,6 +24,7 @@ from resources.control_db.tenants import take_turns
 from resources.release.pointer import Pointer, PointerMove
 from resources.release.store import ReleaseStore
 from resources.stores.tenant_store import TenantStore
+from resources.webhooks.announcing import announce
 
 _ACTIONS = ("release.promote", "release.rollback")
 _LOOKED_AT = 400
@@ -82,6 +84,7 @@ def _note(store: TenantStore, pointer: Pointer, *, now: datetime, by: Actor | No
         for move in missing:
             mine = by if by is not None and move is pointer.history[-1] and move.at == now else None
             record(session, mine or _who(move), _change(move, late=mine is None), tenant=store.tenant, now=now)
+            announce(session, store.tenant, "release.live", _told(move), now=now)
     return len(missing)
 
 
@@ -121,6 +124,17 @@ def _change(move: PointerMove, *, late: bool) -> Change:
         before={"version": move.replaced},
         after=after | ({"noted_later": True} if late else {}),
     )
+
+
+def _told(move: PointerMove) -> dict[str, JsonValue]:
+    """What webhooks hear of a move."""
+    return {
+        "version": move.version,
+        "replaced": move.replaced,
+        "moved_at": move.at.isoformat(),
+        "reason": move.reason,
+        "forced": move.forced,
+    }
 
 
 def _who(move: PointerMove) -> Actor:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import date
-from typing import Literal, get_args
+from typing import Literal
 
 StatusClass = Literal["2xx", "3xx", "4xx", "refused", "5xx"]
 """How calls ended. `refused`: 401, 402, 403 and 429, before any work; neither those nor `5xx` are billed."""
-STATUS_CLASSES: tuple[StatusClass, ...] = get_args(StatusClass)
 BILLED: tuple[StatusClass, ...] = ("2xx", "3xx", "4xx")
 """Calls that are billed: those that were answered, be it that the request was wrong."""
 NO_KEY = ""

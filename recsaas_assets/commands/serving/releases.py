@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import click
-from pydantic import JsonValue
 from rich.table import Table
 
 from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, print_json, results
@@ -16,7 +15,6 @@ from resources.release.store import ReleaseStore, ReleaseSummary
 from resources.stores.release_moves import promote as promote_release
 from resources.stores.release_moves import rollback as rollback_release
 from resources.stores.tenant_store import TenantStore
-from resources.webhooks.announcing import announce
 
 
 @click.group()
@@ -104,7 +102,6 @@ def promote(tenant_id: TenantId, version: str, reason: str, as_json: bool) -> No
     pointer = promote_release(
         _tenant_store(tenant_id), version, now=datetime.now(UTC), by=command_actor(), reason=reason
     )
-    _announce(tenant_id, pointer)
     _say(tenant_id, pointer, as_json)
 
 
@@ -120,7 +117,6 @@ def rollback(tenant_id: TenantId, reason: str, yes: bool, as_json: bool) -> None
         live = ReleaseStore(store.folder).current()
         click.confirm(f"Roll tenant {tenant_id} back from release {live}?", abort=True, err=True)
     pointer = rollback_release(store, now=datetime.now(UTC), by=command_actor(), reason=reason)
-    _announce(tenant_id, pointer)
     _say(tenant_id, pointer, as_json)
 
 
@@ -132,13 +128,6 @@ def _tenant_store(tenant: TenantId) -> TenantStore:
 
 def _store(tenant: TenantId) -> ReleaseStore:
     return ReleaseStore(_tenant_store(tenant).folder)
-
-
-def _announce(tenant: TenantId, pointer: Pointer) -> None:
-    move = pointer.history[-1]
-    told: dict[str, JsonValue] = {"version": pointer.version, "run_id": None, "reasons": [move.reason]}
-    with Installation().db.write() as session:
-        announce(session, tenant, "release.live", told, now=move.at)
 
 
 def _newest_moves(store: ReleaseStore) -> dict[str, PointerMove]:

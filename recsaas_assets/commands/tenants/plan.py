@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from datetime import UTC, datetime
 
 import click
 from rich.markup import escape
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
-from resources.access.actor import Actor
+from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, print_json, results
 from resources.base.tenant import TenantId
 from resources.plans.allowances import RATE, Allowance, allowance_of
 from resources.plans.assigned import Override, list_overrides, put_on_plan, put_override, remove_override
@@ -69,7 +66,7 @@ def set_(tenant_id: TenantId, plan_id: str, yes: bool, as_json: bool) -> None:
         names = ", ".join(f"{use.meter} ({use.used:,} of {use.amount:,})" for use in wrong.values())
         click.confirm(f"Tenant {tenant_id} uses more than {plan_id} has: {names}. Put it there?", abort=True, err=True)
     with db.write() as session:
-        put_on_plan(session, tenant_id, plan_id, by=_actor(), now=now)
+        put_on_plan(session, tenant_id, plan_id, by=command_actor(), now=now)
         forget_warnings(session, tenant_id)
     _tell(new, uses, as_json)
 
@@ -99,11 +96,11 @@ def override(
     if meter is not None:
         with db.write() as session:
             if remove:
-                remove_override(session, tenant_id, meter, by=_actor(), now=now)
+                remove_override(session, tenant_id, meter, by=command_actor(), now=now)
             else:
                 ends_at = None if until is None else until.replace(tzinfo=UTC)
-                wanted = Override(meter, _amount(amount), reason, ends_at, now, _actor().name)
-                put_override(session, tenant_id, wanted, by=_actor(), now=now)
+                wanted = Override(meter, _amount(amount), reason, ends_at, now, command_actor().name)
+                put_override(session, tenant_id, wanted, by=command_actor(), now=now)
             forget_warnings(session, tenant_id)
     with db.read() as session:
         found = list_overrides(session, tenant_id)
@@ -162,11 +159,3 @@ def _amount(text: str | None) -> float | None:
         return float(text.replace("_", "").replace(",", ""))
     except ValueError:
         raise click.BadParameter(f"{text!r} is no number; `any` is any number.", param_hint="AMOUNT") from None
-
-
-def _actor() -> Actor:
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a user id without an account, as containers have
-        name = f"uid-{os.getuid()}"
-    return Actor(kind="command", id=name, name=name, source="command")

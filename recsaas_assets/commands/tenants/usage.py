@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,8 +10,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
-from resources.access.actor import Actor
+from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, print_json, results
 from resources.base.errors import ConfigurationError, InvalidInput
 from resources.base.tenant import TenantId
 from resources.billing.prices import PriceList, read_prices
@@ -100,7 +97,7 @@ def statement(tenant_id: TenantId, month_text: str, make: bool, yes: bool, as_js
             if not yes:
                 click.confirm(f"Make the statement of {tenant_id} for {month}? It never changes.", abort=True, err=True)
             with site.db.write() as session:
-                found = make_statement(session, tenant_id, month, prices, now=now, by=_actor())
+                found = make_statement(session, tenant_id, month, prices, now=now, by=command_actor())
         else:
             with site.db.read() as session:
                 found = statement_so_far(session, tenant_id, month, prices, now=now)
@@ -149,11 +146,3 @@ def _print_statement(found: Statement) -> None:
 def _fields(line: UsageLine, groups: tuple[Group, ...]) -> dict[str, Any]:
     named = {"day": str(line.day), "key": line.key_id, "operation": line.operation}
     return {**{group: named[group] for group in groups}, **asdict(line.usage)}
-
-
-def _actor() -> Actor:
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):
-        name = str(os.getuid())
-    return Actor(kind="command", id=name, name=name, source="command")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from recsaas_assets.commands.console import TENANT, Installation, json_option, print_json, results
-from resources.access.actor import Actor
+from recsaas_assets.commands.console import TENANT, Installation, command_actor, json_option, print_json, results
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import get_tenant
 from resources.webhooks.endpoints.deliveries import Delivery, add_test, list_deliveries, try_again
@@ -40,7 +37,7 @@ def add(tenant_id: TenantId, url: str, events: tuple[str, ...], description: str
         site.db,
         tenant_id,
         draft,
-        by=_actor(),
+        by=command_actor(),
         now=datetime.now(UTC),
         plain_http=site.settings.webhook_private,
     )
@@ -73,7 +70,7 @@ def list_(tenant_id: TenantId, as_json: bool) -> None:
 def switch(tenant_id: TenantId, webhook_id: str, state: str, as_json: bool) -> None:
     """Switch an endpoint of TENANT on or off."""
     draft = WebhookDraft(enabled=state == "on")
-    changed = change_webhook(Installation().db, tenant_id, webhook_id, draft, by=_actor(), now=datetime.now(UTC))
+    changed = change_webhook(Installation().db, tenant_id, webhook_id, draft, by=command_actor(), now=datetime.now(UTC))
     if as_json:
         print_json({"tenant": str(tenant_id), **_fields(changed)})
     else:
@@ -90,7 +87,7 @@ def remove(tenant_id: TenantId, webhook_id: str, yes: bool, as_json: bool) -> No
     db = Installation().db
     if not yes:
         click.confirm(f"Remove webhook {webhook_id} of tenant {tenant_id}?", abort=True, err=True)
-    remove_webhook(db, tenant_id, webhook_id, by=_actor(), now=datetime.now(UTC))
+    remove_webhook(db, tenant_id, webhook_id, by=command_actor(), now=datetime.now(UTC))
     if as_json:
         print_json({"tenant": str(tenant_id), "id": webhook_id, "status": "removed"})
     else:
@@ -103,7 +100,7 @@ def remove(tenant_id: TenantId, webhook_id: str, yes: bool, as_json: bool) -> No
 @json_option
 def rotate(tenant_id: TenantId, webhook_id: str, as_json: bool) -> None:
     """Make a new secret of an endpoint of TENANT; for 24 hours the one before signs as well."""
-    made, secret = rotate_secret(Installation().db, tenant_id, webhook_id, by=_actor(), now=datetime.now(UTC))
+    made, secret = rotate_secret(Installation().db, tenant_id, webhook_id, by=command_actor(), now=datetime.now(UTC))
     _show_secret(made, secret, as_json)
 
 
@@ -151,14 +148,6 @@ def retry(tenant_id: TenantId, webhook_id: str, delivery_id: str, as_json: bool)
         print_json({"tenant": str(tenant_id), **_delivery(again)})
     else:
         results.print(f"Delivery {again.id} is tried again by a running service.")
-
-
-def _actor() -> Actor:
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a user id without an account, as containers have
-        name = f"uid-{os.getuid()}"
-    return Actor(kind="command", id=name, name=name, source="command")
 
 
 def _show_secret(made: Webhook, secret: str, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, and_, delete, func, or_, select, update
+from sqlalchemy import CursorResult, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from resources.access.actor import SYSTEM
@@ -253,13 +253,6 @@ def _due(session: Session, delivery_id: str, now: datetime) -> DueDelivery:
         secrets=tuple(keys),
         attempts=row.attempts,
     )
-
-
-def count_waiting(db: ControlDb) -> int:
-    """How many deliveries wait, of all tenants."""
-    waiting = select(func.count()).select_from(WebhookDeliveryRow).where(WebhookDeliveryRow.status == "waiting")
-    with db.read() as session:
-        return session.scalar(waiting) or 0
 
 
 def _record(row: WebhookDeliveryRow) -> Delivery:

@@ -14,7 +14,7 @@ from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, InvalidInput, NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables.webhooks import WebhookDeliveryRow, WebhookEventRow, WebhookRow
+from resources.control_db.tables.webhooks import WebhookDeliveryRow, WebhookRow
 from resources.control_db.tenants import take_turns
 from resources.webhooks.endpoints.endpoint import (
     MAX_ENDPOINTS,
@@ -139,15 +139,6 @@ def list_webhooks(db: ControlDb, tenant: TenantId) -> tuple[Webhook, ...]:
     with db.read() as session:
         rows = session.scalars(mine.order_by(WebhookRow.created_at, WebhookRow.id))
         return tuple(endpoint_of(row) for row in rows)
-
-
-def erase_webhooks(session: Session, tenant: TenantId) -> int:
-    """Remove all endpoints of a tenant that leaves, with what was announced; return how many rows that were."""
-    removed = 0
-    for table in (WebhookDeliveryRow, WebhookEventRow, WebhookRow):
-        found = session.execute(delete(table).where(table.tenant_id == tenant.value).returning(table.id))
-        removed += len(found.all())
-    return removed
 
 
 def endpoint_row(session: Session, tenant: TenantId, webhook_id: str, *, change: bool = False) -> WebhookRow:

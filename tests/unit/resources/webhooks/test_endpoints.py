@@ -34,7 +34,6 @@ from resources.webhooks.endpoints.store import (
     OVERLAP,
     add_webhook,
     change_webhook,
-    erase_webhooks,
     get_webhook,
     list_webhooks,
     remove_webhook,
@@ -237,9 +236,6 @@ def test_old_deliveries_go(db: ControlDb, shops: object, now: datetime) -> None:
         note_try(db, due, WORKED, now=now + timedelta(days=1))
     forget_old(db, now=now + KEPT + timedelta(hours=1))
     assert len(list_deliveries(db, BLUE, webhook, limit=9)) == 1
-    with db.write() as session:
-        assert erase_webhooks(session, BLUE) == 3
-    assert list_webhooks(db, BLUE) == ()
 
 
 def test_lists_go_on_where_they_ended(db: ControlDb, shops: object, now: datetime) -> None:
