@@ -18,6 +18,7 @@ from resources.control_db.tables.people import MailRow
 from resources.people.invites import invite, invite_to_office
 from resources.people.members import member_by_email
 from resources.people.one_time_links import new_link
+from resources.sessions.throttle import ACCOUNT_FAILURES, RESETS, admit
 from tests.unit.bento_service.pages.browser import PASSWORD, Browser
 from tests.unit.bento_service.shop import NOW
 
@@ -85,6 +86,26 @@ def test_a_forgotten_password_is_set_anew_by_a_link(
     app.state.services.sessions._found.clear()
     assert other.get("/app").status_code == 303
     assert browser.log_in(JANE).status_code == 401
+    assert browser.log_in(JANE, NEW).status_code == 303
+
+
+def test_one_address_asks_for_no_links_without_end(browser: Browser, other: Browser) -> None:
+    answers = [browser.post("/forgot", {"email": f"nobody{number}@example.com"}) for number in range(RESETS + 2)]
+    assert (answers[0].status_code, answers[-1].status_code) == (200, 429)
+    assert "retry-after" in answers[-1].headers
+    assert other.post("/forgot", {"email": JANE}).status_code == 200
+
+
+def test_a_new_password_lets_its_owner_in_however_many_have_guessed(
+    browser: Browser, people: Any, db: ControlDb
+) -> None:
+    people.add(JANE)
+    with db.write() as session:
+        for number in range(ACCOUNT_FAILURES):
+            admit(session, JANE, f"198.51.100.{number}", now=NOW)
+    assert browser.log_in(JANE).status_code == 429
+    browser.post("/forgot", {"email": JANE})
+    assert browser.post(f"/reset/{mailed(db, 'reset')}", {"password": NEW, "again": NEW}).status_code == 200
     assert browser.log_in(JANE, NEW).status_code == 303
 
 
