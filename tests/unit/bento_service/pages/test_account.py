@@ -10,7 +10,9 @@ import pyotp
 import pytest
 from fastapi import FastAPI
 
+from bento_service.pages.account import second_factor
 from resources.access.actor import SYSTEM
+from resources.base.errors import Conflict
 from resources.base.settings import Settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -178,7 +180,7 @@ def test_a_second_factor_is_set_up_used_and_taken_away(
 ) -> None:
     people.add(JANE)
     browser.log_in(JANE)
-    setup = browser.post("/account/second-factor")
+    setup = browser.post("/account/second-factor", {"password": PASSWORD})
     found = re.search(r'class="secret">([A-Z2-7]+)<', setup.text)
     assert found is not None and "<svg" in setup.text and "style=" not in setup.text
     totp = pyotp.TOTP(found[1])
@@ -198,6 +200,65 @@ def test_a_second_factor_is_set_up_used_and_taken_away(
     assert browser.post("/account/second-factor/remove", {"code": totp.at(watch())}).status_code == 303
     app.state.services.sessions._found.clear()
     assert browser.get("/account").status_code == 200 and other.get("/account").status_code == 303
+
+
+def test_a_second_factor_is_begun_by_whoever_knows_the_password_alone(
+    browser: Browser, people: Any, db: ControlDb
+) -> None:
+    people.add(JANE)
+    browser.log_in(JANE)
+    without = browser.post("/account/second-factor")
+    assert without.status_code == 422 and "needed to set a second factor up" in without.text
+    wrong = [browser.post("/account/second-factor", {"password": "wrong"}) for _ in range(6)]
+    assert (wrong[0].status_code, wrong[-1].status_code) == (401, 429)
+    assert "present password is wrong" in wrong[0].text
+    with db.read() as session:
+        member = member_by_email(session, JANE)
+        assert member is not None and member.totp_secret is None
+
+
+def test_whoever_logs_in_without_a_password_begins_a_second_factor_without_one(
+    browser: Browser, people: Any, db: ControlDb
+) -> None:
+    jane = people.add(JANE, password=False)
+    with db.write() as session:
+        link = new_link(session, jane, "log_in", now=NOW, data={"app": "customer"})
+    assert browser.post(f"/login/once/{link}").status_code == 303
+    assert 'id="factor-password"' not in browser.get("/account").text
+    assert 'class="secret"' in browser.post("/account/second-factor").text
+
+
+@pytest.mark.parametrize("page", ["/account/second-factor/remove", "/account/recovery-codes"])
+def test_what_takes_a_code_says_that_there_is_no_second_factor(browser: Browser, people: Any, page: str) -> None:
+    people.add(JANE)
+    browser.log_in(JANE)
+    assert [browser.post(page, {"code": "123456"}).status_code for _ in range(6)] == [409] * 6
+
+
+@pytest.mark.parametrize(
+    ("page", "broken"),
+    [
+        ("/account/second-factor/remove", "remove_second_factor"),
+        ("/account/recovery-codes", "renew_recovery_codes"),
+    ],
+)
+def test_a_code_is_used_up_together_with_what_it_is_for(
+    browser: Browser, people: Any, watch: Any, monkeypatch: pytest.MonkeyPatch, page: str, broken: str
+) -> None:
+    people.add(JANE)
+    browser.log_in(JANE)
+    setup = browser.post("/account/second-factor", {"password": PASSWORD})
+    totp = pyotp.TOTP(re.findall(r'class="secret">([A-Z2-7]+)<', setup.text)[0])
+    browser.post("/account/second-factor/confirm", {"code": totp.at(watch())})
+    watch.now += timedelta(minutes=2)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise Conflict("Not now.")
+
+    with monkeypatch.context() as broken_once:
+        broken_once.setattr(second_factor, broken, fail)
+        assert browser.post(page, {"code": totp.at(watch())}).status_code == 409
+    assert browser.post(page, {"code": totp.at(watch())}).status_code in (200, 303)
 
 
 def test_sessions_are_listed_and_ended(browser: Browser, other: Browser, people: Any, app: FastAPI) -> None:
