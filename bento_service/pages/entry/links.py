@@ -16,13 +16,13 @@ from bento_service.pages.page_route import PageRoute
 from bento_service.pages.render import page
 from bento_service.pages.security import check_address
 from bento_service.people.resets import email_of_link, promise_reset, reset_by_link
-from resources.audit.entries import Change, record
-from resources.base.errors import FieldProblem, Forbidden, InvalidInput, LinkNotValid, RecsaasError
-from resources.people.members import hold_member, member_by_id, one_email
-from resources.people.one_time_links import read_link, use_link
-from resources.people.second_factor import required
+from resources.base.errors import FieldProblem, InvalidInput, LinkNotValid, RecsaasError
+from resources.people.members import member_by_id, one_email
+from resources.people.one_time_links import read_link
 from resources.people.verification import verify_address
-from resources.sessions.browser_sessions import App, begin_browser_session
+from resources.sessions.browser_sessions import App, beginning
+from resources.sessions.link_login import log_in_by_link
+from resources.sessions.login import Begin
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 _Password = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -151,22 +151,13 @@ async def take_once(request: Request, services: WithServices, token: str) -> Res
     check_address(request)
     client, now = page_client(request), services.clock()
 
-    def log_in() -> tuple[App, str]:
-        with services.db.write() as session:
-            link = use_link(session, token, "log_in", now)
-            member = hold_member(session, link.member_id)
-            if member.status != "active" or required(member):
-                raise Forbidden("This person logs in with a password and a second factor alone, or is suspended.")
-            member.last_login_at = now
-            change = Change(
-                action="session.begin", object_kind="member", object_id=member.id, after={"by": "one-use link"}
-            )
-            record(session, client.actor(member), change, tenant=None, now=now)
-            app: App = "office" if link.data.get("app") == "office" else "customer"
-            return app, begin_browser_session(session, member, app, client, kept=False, now=now)
+    def begin_in(app: App) -> Begin[str]:
+        return beginning(app, client, kept=False, office_policy=services.settings.office_second_factor, now=now)
 
     try:
-        app, session_token = await services.threads.writes.run(client.address, log_in)
+        app, session_token = await services.threads.writes.run(
+            client.address, log_in_by_link, services.db, token, begin_in, client, now=now
+        )
     except LinkNotValid as error:
         return _gone(request, error, again="/login", button="Log in")
     return await let_in(request, services, app, session_token, kept=False)

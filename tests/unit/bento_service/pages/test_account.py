@@ -10,7 +10,9 @@ import pyotp
 import pytest
 from fastapi import FastAPI
 
+from bento_service.http.errors import Busy
 from bento_service.pages.account import second_factor
+from bento_service.pages.entry import invites
 from resources.access.actor import SYSTEM
 from resources.base.errors import Conflict
 from resources.base.settings import Settings
@@ -62,6 +64,25 @@ def test_a_sign_up_that_does_not_fit_is_shown_again_with_what_is_wrong(browser: 
     browser.post("/signup", SIGN_UP)
     taken = browser.post("/signup", {**SIGN_UP, "email": "other@example.com"})
     assert taken.status_code == 409 and "lamps-" in taken.text
+
+
+def test_somebody_with_a_second_factor_signs_another_shop_up_by_a_code(
+    browser: Browser, people: Any, watch: Any
+) -> None:
+    people.add(JANE)
+    browser.log_in(JANE)
+    setup = browser.post("/account/second-factor", {"password": PASSWORD})
+    totp = pyotp.TOTP(re.findall(r'class="secret">([A-Z2-7]+)<', setup.text)[0])
+    browser.post("/account/second-factor/confirm", {"code": totp.at(watch())})
+    watch.now += timedelta(minutes=2)
+    assert 'name="code"' in browser.get("/signup").text
+    without = browser.post("/signup", SIGN_UP)
+    assert without.status_code == 401 and "six digits" in without.text
+    wrong = browser.post("/signup", {**SIGN_UP, "code": "000000"})
+    assert wrong.status_code == 401 and "000000" not in wrong.text
+    answer = browser.post("/signup", {**SIGN_UP, "code": totp.at(watch())})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/app"), answer.text
+    assert "Jane&#39;s lamps" in browser.get("/app").text
 
 
 def test_nobody_signs_up_where_that_is_by_invitation(browser: Browser, app: FastAPI) -> None:
@@ -148,6 +169,19 @@ def test_a_member_accepts_an_invitation_after_logging_in(
     assert browser.post(page).headers["location"] == "/app"
     app.state.services.sessions._found.clear()
     assert "viewer" in browser.get("/app").text
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_invitation_that_cannot_be_read_now_is_told_of(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def busy(*_: Any) -> None:
+        raise Busy("Too many wait.")
+
+    monkeypatch.setattr(invites, "find_invite", busy)
+    answer = browser.get("/invite/x") if method == "GET" else browser.post("/invite/x", {"password": PASSWORD})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1"), answer.text
+    assert "Too many wait." in answer.text
 
 
 def test_an_invitation_into_the_office_leads_there(browser: Browser, db: ControlDb, settings: Settings) -> None:
