@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from bento_service.access.key_bindings import SANDBOX_HEADER, check_bindings, check_sandbox
-from bento_service.api.credentials import count_request, credential_of, looked_up_key, standing_of_bearer, take_turn
+from bento_service.api.credentials import await_turn, count_request, credential_of, looked_up_key, standing_of_bearer
 from bento_service.api.needs import Needs, needing
 from bento_service.http.json_body import media_type
 from bento_service.http.query import QueryNames
@@ -161,7 +161,7 @@ async def authenticated(request: Request, services: Services) -> Principal:
         state["rate_limit"] = [*state["rate_limit"], SANDBOX_HEADER]
     if key.tenant_status != "active":
         raise Forbidden(await services.threads.keys.run(key.tenant.value, stopped_words, services.db, key.tenant))
-    await take_turn(request, services)
+    await await_turn(request, services)
     return Principal(
         tenant=key.tenant,
         scopes=permissions_of(key.scopes),

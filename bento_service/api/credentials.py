@@ -53,7 +53,7 @@ async def standing_of_bearer(request: Request, services: Services, token: str) -
         return standing
     state["tenant"], state["key_id"] = standing.tenant.value, standing.member_id
     await count_request(request, services)
-    await take_turn(request, services)
+    await await_turn(request, services)
     return standing
 
 
@@ -71,7 +71,7 @@ async def count_request(request: Request, services: Services) -> None:
     await services.limits.count(state, cost_of(scope["method"], scope["route"].path_format))
 
 
-async def take_turn(request: Request, services: Services) -> None:
+async def await_turn(request: Request, services: Services) -> None:
     """Count a request that was counted, and may be answered, against the month of its tenant; wait for its turn.
 
     Raises:
