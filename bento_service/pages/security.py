@@ -10,6 +10,12 @@ from fastapi import Request
 from resources.base.errors import CrossSiteRequest, InsecureAddress
 from resources.base.settings import Settings
 
+_FEATURES = (
+    *("accelerometer", "autoplay", "bluetooth", "camera", "display-capture", "geolocation", "gyroscope", "hid"),
+    *("local-fonts", "magnetometer", "microphone", "midi", "payment", "screen-wake-lock", "serial", "usb"),
+    *("window-management", "xr-spatial-tracking"),
+)
+"""What no page of ours asks a browser for, so that a script that gets into one has nothing of it either."""
 HEADERS = MappingProxyType(
     {
         "Content-Security-Policy": (
@@ -17,7 +23,7 @@ HEADERS = MappingProxyType(
             "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         ),
         "Referrer-Policy": "same-origin",
-        "Permissions-Policy": "",
+        "Permissions-Policy": ", ".join(f"{feature}=()" for feature in _FEATURES),
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cache-Control": "no-store",
     }

@@ -37,13 +37,14 @@ _log = structlog.get_logger("recsaas.sso")
 
 @dataclass(frozen=True, slots=True)
 class ProviderSettings:
-    """Which provider, and who we are there."""
+    """Which provider, and who we are there. `with_roles`: what `roles_claim` says decides what people may do."""
 
     issuer: str
     client_id: str
     client_secret: str = field(repr=False)
     scopes: str = "openid email profile"
     roles_claim: str = "groups"
+    with_roles: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> ProviderSettings | None:
@@ -56,6 +57,7 @@ class ProviderSettings:
             settings.oidc_client_secret,
             settings.oidc_scopes,
             settings.oidc_roles_claim,
+            bool(settings.oidc_roles),
         )
 
 
@@ -115,12 +117,19 @@ class OpenIdProvider:
         document = await self._discovered()
         token = await self._token(document["token_endpoint"], code, trip)
         claims = await self._claims(token, trip)
-        if "email" not in claims and (endpoint := document.get("userinfo_endpoint")):
+        if self._is_silent(claims) and (endpoint := document.get("userinfo_endpoint")):
             told = await self._get_json(endpoint, access_token=str(token.get("access_token", "")))
             if told.get("sub") != claims["sub"]:
                 raise SsoRefused("The SSO provider tells of another person than it let in. Log in again.")
-            claims = {**told, **claims}
+            # Whether an address is verified counts for that address alone, so both are of one of the two.
+            address = claims if "email" in claims else told
+            claims = {**told, **claims, **{name: address.get(name) for name in ("email", "email_verified")}}
         return self._identity(claims)
+
+    def _is_silent(self, claims: Mapping[str, Any]) -> bool:
+        """Tell whether a token leaves out what we have to know: many providers say it in userinfo alone."""
+        mine = self._settings
+        return "email" not in claims or (mine.with_roles and mine.roles_claim not in claims)
 
     async def _claims(self, token: Mapping[str, Any], trip: Trip) -> Mapping[str, Any]:
         decoded = await self._keys.checked(str(token.get("id_token", "")))

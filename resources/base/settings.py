@@ -19,7 +19,7 @@ RATE_PER_WORKER = 200.0
 answer anew, so that no tenant can fill it."""
 
 
-SECRET_SETTINGS = ("database", "decisions", "redis_url", "smtp_url", "oidc_client_secret")
+SECRET_SETTINGS = ("database", "decisions", "redis_url", "smtp_url", "oidc_client_secret", "billing_webhook_secret")
 """Settings that are a secret, or a URL that may hold one; `RECSAAS_<FIELD>_FILE` may name a file that one stands in."""
 _LONGEST_SECRET = 64 * 1024
 
@@ -31,7 +31,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
         """Return what the file of a setting says, without blanks around it; None where no file is named.
 
         Raises:
-            ConfigurationError: the value is set as well, or the file cannot be read.
+            ConfigurationError: the value is set as well, or the file cannot be read, is empty or too long.
         """
         variable = _variable(field_name)
         path = os.environ.get(f"{variable}_FILE", "") if field_name in SECRET_SETTINGS else ""
@@ -41,10 +41,17 @@ class _SecretFiles(PydanticBaseSettingsSource):
             raise ConfigurationError(f"{variable} and {variable}_FILE are both set. Take one of them away.")
         try:
             with Path(path).open(encoding="utf-8") as file:
-                return file.read(_LONGEST_SECRET).strip(), field_name, False
+                text = file.read(_LONGEST_SECRET + 1)
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
             raise ConfigurationError(f"{variable}_FILE: {path} cannot be read: {reason}.") from error
+        if len(text) > _LONGEST_SECRET:
+            raise ConfigurationError(
+                f"{variable}_FILE: {path} has more than {_LONGEST_SECRET:,} characters; no secret has."
+            )
+        if not text.strip():
+            raise ConfigurationError(f"{variable}_FILE: {path} is empty. Write the value into it, or name no file.")
+        return text.strip(), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         """Return the settings that stand in files."""
@@ -78,10 +85,12 @@ class Settings(BaseSettings):
         default="", pattern=r"^(https?://[^\s/]+/?)?$", description="Address of the object store. Empty: AWS."
     )
     database: str = Field(
-        default="", description="URL of the control DB: SQLite or PostgreSQL. Empty: SQLite in `<home>`."
+        default="", repr=False, description="URL of the control DB: SQLite or PostgreSQL. Empty: SQLite in `<home>`."
     )
     decisions: str = Field(
-        default="", description="URL of the decision log, as above. Empty: a SQLite file of its own in `<home>`."
+        default="",
+        repr=False,
+        description="URL of the decision log, as above. Empty: a SQLite file of its own in `<home>`.",
     )
     decision_days: int = Field(default=90, ge=1, description="How many days decisions are kept.")
     audit_days: int = Field(
@@ -127,6 +136,7 @@ class Settings(BaseSettings):
     )
     redis_url: str = Field(
         default="",
+        repr=False,
         pattern=r"^((redis|rediss|valkey|valkeys|unix)://.+)?$",
         description="Redis or Valkey that workers share answers and limits through. Empty: each worker for itself.",
     )
@@ -220,7 +230,9 @@ class Settings(BaseSettings):
         description="Address at which your billing system takes the statements of all tenants. Empty: none.",
     )
     billing_webhook_secret: str = Field(
-        default="", description="What those are signed with: `whsec_` and 32 random bytes or more in base64."
+        default="",
+        repr=False,
+        description="What those are signed with: `whsec_` and 32 random bytes or more in base64.",
     )
     cors_origins: str = Field(
         default="",

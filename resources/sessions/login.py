@@ -73,12 +73,32 @@ def log_in(db: ControlDb, login: Login, begin: Begin[Result], *, now: datetime) 
         if refusal is None:
             renewed = renewed_hash(member.password_hash or "", login.password)
             member.password_hash = renewed or member.password_hash
-            member.last_login_at = now
-            change = Change(action="session.begin", object_kind="member", object_id=member.id)
-            shop = None if membership is None else membership.tenant
-            record(session, login.client.actor(member), change, tenant=shop, now=now)
-            return begin(session, member, membership)
+            return begin_login(session, member, membership, begin, login.client, now=now)
     raise refusal
+
+
+def begin_login(
+    session: Session,
+    member: MemberRow,
+    membership: Membership | None,
+    begin: Begin[Result],
+    client: LoginClient,
+    *,
+    by: str = "",
+    now: datetime,
+) -> Result:
+    """Let in whoever has shown who they are: the log-in is noted, and what goes with it begins, in the transaction.
+
+    Args:
+        membership: the shop that they log in to.
+        by: the way in, if it is another than a password.
+    """
+    member.last_login_at = now
+    after = {"by": by} if by else None
+    change = Change(action="session.begin", object_kind="member", object_id=member.id, after=after)
+    shop = None if membership is None else membership.tenant
+    record(session, client.actor(member), change, tenant=shop, now=now)
+    return begin(session, member, membership)
 
 
 def check_password(db: ControlDb, login: Login, *, now: datetime) -> tuple[Attempt, str]:

@@ -22,9 +22,9 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.tables.people import InviteRow, MemberRow
 from resources.control_db.tables.tenants import TenantRow
 from resources.people.members import end_everything, hold_member, member_by_email, new_member, set_office_role
-from resources.people.memberships import Membership, add_membership, memberships_of, role_in
+from resources.people.memberships import add_membership, memberships_of, role_in
 from resources.people.second_factor import forget_second_factor
-from resources.sessions.login import Begin, Result
+from resources.sessions.login import Begin, Result, begin_login
 from resources.sessions.refresh_tokens import LoginClient
 from resources.tenants.stored_settings import read_settings
 
@@ -87,7 +87,7 @@ def log_in_to_office(
             role = role or office_role(invite.role)
         if role is not None:
             set_office_role(session, member.id, role, by=client.actor(member), now=now)
-        return _begin(session, member, None, begin, client, now)
+        return begin_login(session, member, None, begin, client, by="sso", now=now)
 
 
 def log_in_to_shop(
@@ -112,7 +112,7 @@ def log_in_to_shop(
             add_membership(session, member, tenant, role, by=client.actor(member), now=now)
         shops = memberships_of(session, member.id)
         membership = next(each for each in shops if each.tenant == tenant)
-        return _begin(session, member, membership, begin, client, now)
+        return begin_login(session, member, membership, begin, client, by="sso", now=now)
 
 
 def _known(session: Session, identity: Identity) -> MemberRow | None:
@@ -152,17 +152,6 @@ def _link(session: Session, member: MemberRow, identity: Identity, client: Login
         end_everything(member)
     change = Change(action="member.sso", object_kind="member", object_id=member.id, after={"issuer": identity.issuer})
     record(session, client.actor(member), change, tenant=None, now=now)
-
-
-def _begin(
-    session: Session, member: MemberRow, membership: Membership | None, begin: Begin[Result], client: LoginClient,
-    now: datetime,
-) -> Result:  # fmt: skip
-    member.last_login_at = now
-    change = Change(action="session.begin", object_kind="member", object_id=member.id, after={"by": "sso"})
-    shop = None if membership is None else membership.tenant
-    record(session, client.actor(member), change, tenant=shop, now=now)
-    return begin(session, member, membership)
 
 
 def _office_invite(session: Session, identity: Identity, now: datetime) -> InviteRow | None:

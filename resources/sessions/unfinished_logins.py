@@ -15,14 +15,13 @@ from typing import Any, Literal
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from resources.audit.entries import Change, record
 from resources.base.errors import Forbidden, LinkExpired, SecondFactorRequired
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.sessions import UnfinishedLoginRow
 from resources.people.members import hold_member, member_by_email, one_email
 from resources.people.memberships import memberships_of
 from resources.people.second_factor import check
-from resources.sessions.login import Begin, Result
+from resources.sessions.login import Begin, Result, begin_login
 from resources.sessions.refresh_tokens import LoginClient
 from resources.sessions.throttle import admit, forget_failures
 
@@ -90,11 +89,8 @@ def finish_with_code(
         if check(session, member, code, now):
             forget_failures(session, attempt, now=now)
             session.delete(row)
-            member.last_login_at = now
-            change = Change(action="session.begin", object_kind="member", object_id=member.id)
-            record(session, client.actor(member), change, tenant=None, now=now)
             shops = memberships_of(session, member.id)
-            return begin(session, member, shops[0] if shops else None)
+            return begin_login(session, member, shops[0] if shops else None, begin, client, now=now)
         row.failures += 1  # stored, so the error is raised after the commit
     raise SecondFactorRequired("The code is not valid now, or was used. Take the next one of your authenticator.")
 

@@ -47,6 +47,7 @@ FLOORS: Floors = {
         ("access", "bentoml_adapter", "events", "schemas.accounts", "schemas.admin", "sso"),
         ("middleware", "recommending", "schemas.people"),
         ("dependencies",),
+        ("people",),
         ("api", "demo", "pages"),
         ("api.accounts", "api.data", "api.people", "api.site"),
         ("api.admin", "api.recommending", "api.tenancy", "pages.entry"),

@@ -6,9 +6,10 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from email import message_from_bytes
 from email.message import Message
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ from tests.unit.bento_service.shop import NOW, contents, draft
 pytestmark = pytest.mark.e2e
 PASSWORD, OTHER = "correct horse battery staple", "another long sentence of words"
 SECONDS = 60.0
+REVOKED_SECONDS = 5.0
+"""Within so much of being revoked a key opens nothing any more, on every worker."""
+BUSY_MACHINE_SECONDS = 5.0
+"""By so much more an answer may be late on a machine that others use as well."""
+CONNECTIONS = 16
+"""So many at once are with both workers, but for one time in 32,768."""
 LINK = re.compile(r"https?://\S+/(verify|invite|reset)/(\S+)")
 
 
@@ -150,12 +157,30 @@ def _journey(http: httpx.Client, box: Postbox, lake: Lake) -> None:
         return any(row["calls"] == 20 and "recommend" in row["operation"] for row in usage["usage"])
 
     eventually(counted)
-    made(http.delete(f"/api/v1/api-keys/{key['id']}", headers=as_admin))
-    revoked = time.monotonic()
-    eventually(lambda: http.post("/api/v1/recommendations", json={"user_id": "u1"}, headers=as_key).status_code == 401)
-    assert time.monotonic() - revoked < 5.0 + 5.0  # 5 s are promised; the machine may be busy
+    _revoke(http, key["id"], as_key, as_admin)
     trail = made(http.get("/api/v1/audit", headers=as_owner))
     assert {"key.create", "key.revoke"} <= {entry["action"] for entry in trail["entries"]}
+
+
+def _revoke(http: httpx.Client, key_id: str, as_key: dict[str, str], as_admin: dict[str, str]) -> None:
+    """Revoke a key that every worker knows, and see that each of them soon knows it no more."""
+
+    def status(connection: httpx.Client) -> int:
+        return connection.post("/api/v1/recommendations", json={"user_id": "u1"}, headers=as_key).status_code
+
+    def is_refused(connection: httpx.Client) -> bool:
+        return status(connection) == 401
+
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(httpx.Client(base_url=http.base_url, timeout=30)) for _ in range(CONNECTIONS)
+        ]
+        assert {status(each) for each in connections} == {200}
+        revoking = time.monotonic()
+        made(http.delete(f"/api/v1/api-keys/{key_id}", headers=as_admin))
+        for each in connections:
+            eventually(partial(is_refused, each))
+        assert time.monotonic() - revoking < REVOKED_SECONDS + BUSY_MACHINE_SECONDS
 
 
 def _release(lake: Lake, tenant: TenantId) -> None:

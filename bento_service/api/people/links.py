@@ -1,34 +1,24 @@
-"""Routes that need no credential: a password that was forgotten, and an address that is verified.
-
-Whether an address is known is told by no answer and by no time: what depends on it is done once the answer is out.
-"""
+"""Routes that need no credential: a password that was forgotten, and an address that is verified."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import structlog
 from fastapi import APIRouter, Depends, Request
-from sqlalchemy.exc import SQLAlchemyError
-from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from bento_service.api.auth import Myself
 from bento_service.dependencies import Services, WithServices
-from bento_service.http.errors import Busy
 from bento_service.http.json_body import json_body, read_body
 from bento_service.http.query import known_query
+from bento_service.people.resets import promise_reset, reset_by_link
 from bento_service.schemas.people.links import ForgotBody, MailPromised, OfMember, ResetBody, VerifyBody
 from resources.access.actor import Actor
 from resources.control_db.tables.people import MemberRow
 from resources.people.members import member_by_id, one_email
-from resources.people.password_reset import ask_for_reset, email_of_reset, reset_password
-from resources.people.passwords import hash_password
 from resources.people.verification import send_verification, verify_address
-from resources.sessions.throttle import count_reset, forget_account
 
 router = APIRouter(tags=["people"])
-_log = structlog.get_logger("recsaas.people")
 _OPEN: dict[str, Any] = {"dependencies": [Depends(known_query)]}
 _FORGOT: dict[str, Any] = {
     "response_model": MailPromised,
@@ -49,12 +39,12 @@ async def forgot(request: Request, services: WithServices) -> Response:
     """Mail a link to the address, if somebody has an account with it; the answer is the same where nobody has."""
     body = await read_body(request, ForgotBody, services.bodies)
     email, address = one_email(body.email), services.addresses.of(request.scope)
-    await services.threads.writes.run(address, _count, services, address)
+    send = await promise_reset(services, email, address)
     return Response(
         MailPromised().model_dump_json(),
         status_code=202,
         media_type="application/json",
-        background=BackgroundTask(_send_reset, services, email, address),
+        background=send,
     )
 
 
@@ -63,10 +53,8 @@ async def forgot(request: Request, services: WithServices) -> Response:
 async def reset(request: Request, services: WithServices) -> Response:
     """Set the password that a link is for. Whoever was logged in as this member is logged out within 5 seconds."""
     body = await read_body(request, ResetBody, services.bodies)
-    address, threads = services.addresses.of(request.scope), services.threads
-    email = await threads.reads.run(address, _email_of_reset, services, body.token)
-    hashed = await threads.passwords.run(address, hash_password, body.password, email=email)
-    member = await threads.writes.run(address, _reset, services, body.token, hashed, way_of(request, services))
+    address, way = services.addresses.of(request.scope), way_of(request, services)
+    member = await reset_by_link(services, body.token, body.password, way, address)
     return _of_member(member)
 
 
@@ -104,35 +92,6 @@ def way_of(request: Request, services: Services) -> Actor:
         address=services.addresses.of(request.scope),
         request_id=request.scope["state"]["request_id"],
     )
-
-
-async def _send_reset(services: Services, email: str, address: str) -> None:
-    try:
-        await services.threads.writes.run(address, _ask, services, email)
-    except (SQLAlchemyError, Busy) as error:  # the answer is out: whoever waits for the mail asks again
-        _log.warning("reset_not_queued", kind=type(error).__name__)
-
-
-def _count(services: Services, address: str) -> None:
-    with services.db.write() as session:
-        count_reset(session, address, now=services.clock())
-
-
-def _ask(services: Services, email: str) -> None:
-    with services.db.write() as session:
-        ask_for_reset(session, email, site_url=services.settings.site_url, now=services.clock())
-
-
-def _email_of_reset(services: Services, token: str) -> str:
-    with services.db.read() as session:
-        return email_of_reset(session, token, services.clock())
-
-
-def _reset(services: Services, token: str, hashed: str, way: Actor) -> MemberRow:
-    with services.db.write() as session:
-        member = reset_password(session, token, hashed, way=way, now=services.clock())
-        forget_account(session, member.email)
-        return member
 
 
 def _verify(services: Services, token: str, way: Actor) -> MemberRow:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from bento_service.access.logging_in import client_of, with_password
+from bento_service.access.logging_in import client_of
 from bento_service.api.auth import Myself
 from bento_service.dependencies import Services, WithServices
-from bento_service.http.errors import invalid_fields
 from bento_service.http.json_body import json_body, read_body
+from bento_service.people.own_factor import begin_own_factor, with_code
 from bento_service.schemas.people.second_factor import (
     BeginBody,
     CodeBody,
@@ -22,12 +19,8 @@ from bento_service.schemas.people.second_factor import (
     RecoveryCodes,
 )
 from resources.access.actor import Actor
-from resources.base.errors import Conflict, FieldProblem, InvalidInput
 from resources.people.members import member_by_id
 from resources.people.second_factor import (
-    NewFactor,
-    begin_second_factor,
-    check,
     codes_left,
     confirm_second_factor,
     missing,
@@ -35,11 +28,7 @@ from resources.people.second_factor import (
     renew_recovery_codes,
     required,
 )
-from resources.sessions.login import Login, check_password
-from resources.sessions.refresh_tokens import LoginClient
-from resources.sessions.throttle import admit, forget_failures
 
-Result = TypeVar("Result")
 router = APIRouter(tags=["people"])
 _CODE = {"of now": {"code": "123456"}}
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -63,9 +52,7 @@ async def begin(request: Request, member: Myself, services: WithServices) -> Res
     """Make a secret for your authenticator. It counts once you have confirmed it by a code."""
     body = await read_body(request, BeginBody, services.bodies, optional=True)
     client = client_of(request, services.addresses)
-    made = await with_password(
-        services.threads.passwords, client.address, _begin, services, member.member_id, body.password, client
-    )
+    made = await begin_own_factor(services, member.member_id, body.password, client)
     answer = NewFactorAnswer(secret=made.secret, otpauth_url=made.otpauth_url)
     return Response(answer.model_dump_json(), status_code=201, media_type="application/json", headers=_NO_STORE)
 
@@ -99,9 +86,7 @@ async def renew(request: Request, member: Myself, services: WithServices) -> Res
     def work(session: Session) -> tuple[str, ...]:
         return renew_recovery_codes(session, member.member_id, by=by, now=services.clock())
 
-    codes = await services.threads.writes.run(
-        member.member_id, _with_code, services, member.member_id, body.code, client, work
-    )
+    codes = await with_code(services, member.member_id, body.code, client, work)
     return _codes(codes)
 
 
@@ -120,54 +105,13 @@ async def remove(request: Request, member: Myself, services: WithServices) -> Re
         remove_second_factor(session, member.member_id, by=by, now=services.clock())
         return _state_in(session, services, member.member_id)
 
-    answer = await services.threads.writes.run(
-        member.member_id, _with_code, services, member.member_id, body.code, client, work
-    )
+    answer = await with_code(services, member.member_id, body.code, client, work)
     return Response(answer.model_dump_json(), media_type="application/json")
-
-
-def _begin(services: Services, member_id: str, password: str | None, client: LoginClient) -> NewFactor:
-    """Whoever has only got hold of a token shall not lock its owner out: the password is asked for, if there is one."""
-    now = services.clock()
-    with services.db.read() as session:
-        member = member_by_id(session, member_id)
-    if member.password_hash is not None:
-        if password is None:
-            raise invalid_fields([FieldProblem("password", "is needed to set a second factor up")])
-        attempt, _ = check_password(services.db, Login(member.email, password, client), now=now)
-        with services.db.write() as session:
-            forget_failures(session, attempt, now=now)
-    with services.db.write() as session:
-        return begin_second_factor(session, member_id, now=now)
 
 
 def _confirm(services: Services, member_id: str, code: str, by: Actor) -> tuple[str, ...]:
     with services.db.write() as session:
         return confirm_second_factor(session, member_id, code, by=by, now=services.clock())
-
-
-def _with_code(
-    services: Services, member_id: str, code: str, client: LoginClient, work: Callable[[Session], Result]
-) -> Result:
-    """Do what takes a code; wrong ones count as failed log-ins do.
-
-    Raises:
-        TooManyAttempts: too many have failed.
-        Conflict: there is no second factor.
-        InvalidInput: the code is not one of now.
-    """
-    now = services.clock()
-    with services.db.write() as session:
-        member = member_by_id(session, member_id)
-        if not required(member):
-            raise Conflict("You have no second factor; begin to set one up.")
-        attempt = admit(session, member.email, client.address, now=now)
-    with services.db.write() as session:
-        if check(session, member_by_id(session, member_id), code, now):
-            forget_failures(session, attempt, now=now)
-            return work(session)
-    told = "is not valid now, or was used; send the next one of your authenticator, or a recovery code"
-    raise InvalidInput(f"The code {told}.", details=(FieldProblem("code", told),))
 
 
 def _state(services: Services, member_id: str) -> FactorState:

@@ -95,9 +95,7 @@ async def set_password(request: Request, services: WithServices, session: Custom
             now=now,
         )
     except LoginRefused as error:
-        wrong = LoginRefused(wait_seconds=error.wait_seconds)
-        wrong.message = "The present password is wrong. Nothing was changed."
-        return await account_page(request, services, session, error=wrong, form="password")
+        return await account_page(request, services, session, error=wrong_password(error), form="password")
     except RecsaasError as error:
         return await account_page(request, services, session, error=error, form="password")
     return await let_in(request, services, "customer", token, kept=session.kept, goal="/account")
@@ -177,7 +175,19 @@ async def written(
             change(database)
 
     await services.threads.writes.run(session.member.id, write)
+    forget_session(request, services)
+
+
+def forget_session(request: Request, services: Services) -> None:
+    """Let the next page of this browser see what was changed by this one."""
     services.sessions.forget(session_token(request, "customer") or "", "customer")
+
+
+def wrong_password(error: LoginRefused) -> LoginRefused:
+    """Return the error as it is told to somebody who is logged in: it can be nothing but the password."""
+    wrong = LoginRefused(wait_seconds=error.wait_seconds)
+    wrong.message = "The present password is wrong. Nothing was changed."
+    return wrong
 
 
 async def account_page(
@@ -192,11 +202,19 @@ async def account_page(
 ) -> Response:
     """Return the account page; with `error`, what was wrong with one of its forms."""
 
-    def read() -> tuple[tuple[OpenSession, ...], int]:
+    def read() -> tuple[tuple[OpenSession, ...], int, bool]:
         with services.db.read() as database:
             places = open_sessions(database, session.member.id, now=services.clock())
-            return places, codes_left(database, session.member.id)
+            has_password = member_by_id(database, session.member.id).password_hash is not None
+            return places, codes_left(database, session.member.id), has_password
 
-    places, left = await services.threads.reads.run(session.member.id, read)
-    values = {"session": session, "places": places, "codes_left": left, "form": form, "told": told}
+    places, left, has_password = await services.threads.reads.run(session.member.id, read)
+    values = {
+        "session": session,
+        "places": places,
+        "codes_left": left,
+        "has_password": has_password,
+        "form": form,
+        "told": told,
+    }
     return page(request, "account/account.html", values, error=error, fields=fields)

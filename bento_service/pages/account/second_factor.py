@@ -2,49 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
 import segno
 from fastapi import APIRouter, Request
 from markupsafe import Markup
+from pydantic import StringConstraints
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from bento_service.dependencies import Services, WithServices
-from bento_service.pages.account.profile import account_page, written
+from bento_service.pages.account.profile import account_page, forget_session, written, wrong_password
 from bento_service.pages.entry.logging_in import CodeForm, let_in
-from bento_service.pages.forms import filled_in, read_fields
+from bento_service.pages.forms import Form, filled_in, read_fields
 from bento_service.pages.logged_in import Customer, actor_of, page_client
 from bento_service.pages.page_route import PageRoute
 from bento_service.pages.render import page
-from resources.base.errors import FieldProblem, InvalidInput, RecsaasError
+from bento_service.people.own_factor import begin_own_factor, with_code
+from resources.base.errors import InvalidInput, LoginRefused, RecsaasError
 from resources.people.members import member_by_id
 from resources.people.second_factor import (
     NewFactor,
-    begin_second_factor,
-    check,
     confirm_second_factor,
     remove_second_factor,
     renew_recovery_codes,
     setup_of,
 )
 from resources.sessions.browser_sessions import BrowserSession, begin_browser_session
-from resources.sessions.throttle import admit, forget_failures
 
+Result = TypeVar("Result")
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+
+class BeginForm(Form):
+    """The password of whoever sets a second factor up; empty where somebody logs in without one."""
+
+    password: Annotated[str, StringConstraints(max_length=1000)] = ""
 
 
 @router.post("/account/second-factor")
 async def begin(request: Request, services: WithServices, session: Customer) -> Response:
-    """Show the secret for an authenticator; it counts once a code was right."""
-    made: list[NewFactor] = []
-
-    def write(database: Session) -> None:
-        made.append(begin_second_factor(database, session.member.id, now=services.clock()))
-
+    """Show the secret for an authenticator to whoever knows the password; it counts once a code was right."""
+    fields = await read_fields(request)
     try:
-        await written(request, services, session, write)
+        form = filled_in(fields, BeginForm)
+        made = await begin_own_factor(services, session.member.id, form.password, page_client(request))
+    except LoginRefused as error:
+        return await account_page(request, services, session, error=wrong_password(error), form="second_factor")
     except RecsaasError as error:
         return await account_page(request, services, session, error=error, form="second_factor")
-    return _setup(request, session, made[0], None)
+    return _setup(request, session, made, None)
 
 
 @router.post("/account/second-factor/confirm")
@@ -73,19 +81,17 @@ async def remove(request: Request, services: WithServices, session: Customer) ->
     """Take the second factor away, for whoever shows a code of it; all other sessions end."""
     fields = await read_fields(request)
     client, now = page_client(request), services.clock()
-    tokens: list[str] = []
     by = actor_of(request, session)
 
-    def write(database: Session) -> None:
+    def work(database: Session) -> str:
         member = remove_second_factor(database, session.member.id, by=by, now=now)
-        tokens.append(begin_browser_session(database, member, "customer", client, kept=session.kept, now=now))
+        return begin_browser_session(database, member, "customer", client, kept=session.kept, now=now)
 
     try:
-        await _with_code(request, services, session, fields)
-        await written(request, services, session, write)
+        token = await _with_code(request, services, session, fields, work)
     except RecsaasError as error:
         return await account_page(request, services, session, error=error, form="second_factor")
-    return await let_in(request, services, "customer", tokens[0], kept=session.kept, goal="/account")
+    return await let_in(request, services, "customer", token, kept=session.kept, goal="/account")
 
 
 @router.post("/account/recovery-codes")
@@ -93,39 +99,29 @@ async def renew(request: Request, services: WithServices, session: Customer) -> 
     """Show new recovery codes to whoever shows a code; the earlier ones are good for nothing."""
     fields = await read_fields(request)
     by, now = actor_of(request, session), services.clock()
-    codes: list[str] = []
 
-    def write(database: Session) -> None:
-        codes.extend(renew_recovery_codes(database, session.member.id, by=by, now=now))
+    def work(database: Session) -> tuple[str, ...]:
+        return renew_recovery_codes(database, session.member.id, by=by, now=now)
 
     try:
-        await _with_code(request, services, session, fields)
-        await written(request, services, session, write)
+        codes = await _with_code(request, services, session, fields, work)
     except RecsaasError as error:
         return await account_page(request, services, session, error=error, form="second_factor")
     return page(request, "account/recovery_codes.html", {"session": session, "codes": codes, "new": False})
 
 
-async def _with_code(request: Request, services: Services, session: BrowserSession, fields: dict[str, str]) -> None:
-    """Check a code of the second factor, which counts as an attempt to log in.
-
-    Raises:
-        InvalidInput: it is wrong, or was used.
-        TooManyAttempts: too many were.
-    """
-    form, client, now = filled_in(fields, CodeForm), page_client(request), services.clock()
-    right: list[bool] = []
-
-    def write(database: Session) -> None:
-        attempt = admit(database, session.member.email, client.address, now=now)
-        right.append(check(database, member_by_id(database, session.member.id), form.code, now))
-        if right[-1]:
-            forget_failures(database, attempt, now=now)
-
-    await written(request, services, session, write)
-    if not right[-1]:  # raised after the commit, so that the attempt counts
-        told = "is not valid now, or was used; take the next one of your authenticator"
-        raise InvalidInput(f"The code {told}.", details=(FieldProblem("code", told),))
+async def _with_code(
+    request: Request,
+    services: Services,
+    session: BrowserSession,
+    fields: dict[str, str],
+    work: Callable[[Session], Result],
+) -> Result:
+    """Do what takes a code of the form; the next page of this browser sees it."""
+    form = filled_in(fields, CodeForm)
+    result = await with_code(services, session.member.id, form.code, page_client(request), work)
+    forget_session(request, services)
+    return result
 
 
 def _begun(services: Services, session: BrowserSession) -> NewFactor:

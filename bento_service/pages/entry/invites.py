@@ -48,9 +48,11 @@ async def take(request: Request, services: WithServices, token: str) -> Response
     """Let the person in."""
     check_address(request)
     fields = await read_fields(request)
-    client = page_client(request)
     try:
-        found = await services.threads.reads.run(client.address, _find, services, token)
+        found = await services.threads.reads.run(page_client(request).address, _find, services, token)
+    except LinkNotValid as error:
+        return _gone(request, error)
+    try:
         if found.has_account:
             return await _as_member(request, services, token, found)
         return await _as_new(request, services, token, found, fields)

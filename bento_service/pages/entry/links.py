@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request
 from pydantic import StringConstraints
 from starlette.responses import Response
 
-from bento_service.access.logging_in import with_password
 from bento_service.dependencies import Services, WithServices
 from bento_service.pages.entry.logging_in import let_in
 from bento_service.pages.forms import Form, filled_in, read_fields
@@ -16,15 +15,14 @@ from bento_service.pages.logged_in import page_client, page_way
 from bento_service.pages.page_route import PageRoute
 from bento_service.pages.render import page
 from bento_service.pages.security import check_address
-from resources.audit.entries import Change, record
-from resources.base.errors import FieldProblem, Forbidden, InvalidInput, LinkNotValid, RecsaasError
-from resources.people.members import hold_member, member_by_id, one_email
-from resources.people.one_time_links import read_link, use_link
-from resources.people.password_reset import ask_for_reset, email_of_reset, reset_password
-from resources.people.passwords import hash_password
-from resources.people.second_factor import required
+from bento_service.people.resets import email_of_link, promise_reset, reset_by_link
+from resources.base.errors import FieldProblem, InvalidInput, LinkNotValid, RecsaasError
+from resources.people.members import member_by_id, one_email
+from resources.people.one_time_links import read_link
 from resources.people.verification import verify_address
-from resources.sessions.browser_sessions import App, begin_browser_session
+from resources.sessions.browser_sessions import App, beginning
+from resources.sessions.link_login import log_in_by_link
+from resources.sessions.login import Begin
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 _Password = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -68,10 +66,12 @@ async def take_forgot(request: Request, services: WithServices) -> Response:
     fields = await read_fields(request)
     try:
         email = one_email(filled_in(fields, AddressForm).email)
-        await services.threads.writes.run(page_client(request).address, _ask, services, email)
+        send = await promise_reset(services, email, page_client(request).address)
     except RecsaasError as error:
         return _forgot(request, services, fields, error, sent=False)
-    return _forgot(request, services, fields, None, sent=True)
+    answer = _forgot(request, services, fields, None, sent=True)
+    answer.background = send
+    return answer
 
 
 @router.get("/reset/{token}")
@@ -79,7 +79,7 @@ async def show_reset(request: Request, services: WithServices, token: str) -> Re
     """Ask for a new password."""
     check_address(request)
     try:
-        email = await services.threads.reads.run(page_client(request).address, _email_of_reset, services, token)
+        email = await email_of_link(services, token, page_client(request).address)
     except LinkNotValid as error:
         return _gone(request, error, again="/forgot", button="Have another link sent")
     return page(request, "entry/reset.html", {"email": email})
@@ -92,17 +92,11 @@ async def take_reset(request: Request, services: WithServices, token: str) -> Re
     fields = await read_fields(request)
     address, way = page_client(request).address, page_way(request)
     try:
-        email = await services.threads.reads.run(address, _email_of_reset, services, token)
+        email = await email_of_link(services, token, address)
     except LinkNotValid as error:
         return _gone(request, error, again="/forgot", button="Have another link sent")
-
-    def reset(password: str) -> None:
-        hashed = hash_password(password, email=email)
-        with services.db.write() as session:
-            reset_password(session, token, hashed, way=way, now=services.clock())
-
     try:
-        await with_password(services.threads.passwords, address, reset, filled_in(fields, NewPasswordForm).checked())
+        await reset_by_link(services, token, filled_in(fields, NewPasswordForm).checked(), way, address)
     except LinkNotValid as error:
         return _gone(request, error, again="/forgot", button="Have another link sent")
     except RecsaasError as error:
@@ -157,35 +151,16 @@ async def take_once(request: Request, services: WithServices, token: str) -> Res
     check_address(request)
     client, now = page_client(request), services.clock()
 
-    def log_in() -> tuple[App, str]:
-        with services.db.write() as session:
-            link = use_link(session, token, "log_in", now)
-            member = hold_member(session, link.member_id)
-            if member.status != "active" or required(member):
-                raise Forbidden("This person logs in with a password and a second factor alone, or is suspended.")
-            member.last_login_at = now
-            change = Change(
-                action="session.begin", object_kind="member", object_id=member.id, after={"by": "one-use link"}
-            )
-            record(session, client.actor(member), change, tenant=None, now=now)
-            app: App = "office" if link.data.get("app") == "office" else "customer"
-            return app, begin_browser_session(session, member, app, client, kept=False, now=now)
+    def begin_in(app: App) -> Begin[str]:
+        return beginning(app, client, kept=False, office_policy=services.settings.office_second_factor, now=now)
 
     try:
-        app, session_token = await services.threads.writes.run(client.address, log_in)
+        app, session_token = await services.threads.writes.run(
+            client.address, log_in_by_link, services.db, token, begin_in, client, now=now
+        )
     except LinkNotValid as error:
         return _gone(request, error, again="/login", button="Log in")
     return await let_in(request, services, app, session_token, kept=False)
-
-
-def _ask(services: Services, email: str) -> None:
-    with services.db.write() as session:
-        ask_for_reset(session, email, site_url=services.settings.site_url, now=services.clock())
-
-
-def _email_of_reset(services: Services, token: str) -> str:
-    with services.db.read() as session:
-        return email_of_reset(session, token, services.clock())
 
 
 def _email_of(services: Services, token: str) -> str:

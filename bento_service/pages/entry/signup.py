@@ -29,10 +29,11 @@ _Needed = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, 
 
 
 class SignUpForm(Form):
-    """Who signs up, and for which shop."""
+    """Who signs up, and for which shop; `code` of whoever has an account with a second factor."""
 
     email: _Needed
     password: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    code: _Text = ""
     name: _Text = ""
     shop_name: _Needed
     shop_id: _Needed
@@ -57,7 +58,7 @@ async def take(request: Request, services: WithServices) -> Response:
     try:
         form = filled_in(fields, SignUpForm)
         wanted = SignUp(
-            login=Login(form.email, form.password, client),
+            login=Login(form.email, form.password, client, code=form.code or None),
             name=form.name,
             shop=NewTenant(
                 id=TenantId(form.shop_id),

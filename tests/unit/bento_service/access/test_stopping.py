@@ -12,10 +12,17 @@ from fastapi import FastAPI
 from bento_service.access.key_cache import KEY_TTL_SECONDS, KeyCache
 from bento_service.app import create_app
 from bento_service.scheduling.threads import Threads
-from resources.access.key_kinds import BROWSER_SCOPES
+from resources.access.actor import SYSTEM
+from resources.access.key_kinds import BROWSER_SCOPES, KeyTerms
 from resources.access.scopes import PLATFORM
 from resources.base.settings import Settings
-from resources.control_db.api_keys import MAX_ACTIVE_KEYS, create_api_key, list_api_keys, revoke_api_key
+from resources.control_db.api_keys import (
+    MAX_ACTIVE_KEYS,
+    create_api_key,
+    list_api_keys,
+    make_api_key,
+    revoke_api_key,
+)
 from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import get_tenant, resume_tenant, suspend_tenant
 from resources.storage.lake import Lake
@@ -147,6 +154,18 @@ def test_an_admin_stops_only_its_own_tenant_and_learns_nothing_of_others(
     operator = platform_key(green)
     assert client.post("/api/v1/admin/tenants/no-such-tenant/suspend", headers=operator).status_code == 404
     assert client.post("/api/v1/admin/tenants/Not%20A%20Slug/suspend", headers=operator).status_code == 422
+
+
+def test_a_key_of_any_kind_is_told_what_stops_a_tenant(client: Client, blue: Shop) -> None:
+    terms = KeyTerms(name="page", kind="browser", scopes=BROWSER_SCOPES, origins=("https://shop.example",))
+    made = make_api_key(blue.db, blue.tenant, terms, now=NOW, by=SYSTEM)
+    headers = {"Authorization": f"Bearer {made.secret}", "Origin": "https://shop.example"}
+    answer = client.post("/api/v1/admin/tenants/blue/suspend", headers=headers)
+    assert code_of(answer) == (403, "forbidden")
+    assert "lacks the scope platform or admin" in answer.json()["error"]["message"]
+    for wrong in ("", "Basic eyJ", "Bearer"):
+        told = client.post("/api/v1/admin/tenants/blue/suspend", headers={"Authorization": wrong})
+        assert code_of(told) == (401, "unauthenticated"), wrong
 
 
 def test_a_stop_by_any_way_is_in_the_log_of_every_worker_that_knew_the_key(

@@ -10,7 +10,11 @@ import pyotp
 import pytest
 from fastapi import FastAPI
 
+from bento_service.http.errors import Busy
+from bento_service.pages.account import second_factor
+from bento_service.pages.entry import invites
 from resources.access.actor import SYSTEM
+from resources.base.errors import Conflict
 from resources.base.settings import Settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -18,6 +22,7 @@ from resources.control_db.tables.people import MailRow
 from resources.people.invites import invite, invite_to_office
 from resources.people.members import member_by_email
 from resources.people.one_time_links import new_link
+from resources.sessions.throttle import ACCOUNT_FAILURES, RESETS, admit
 from tests.unit.bento_service.pages.browser import PASSWORD, Browser
 from tests.unit.bento_service.shop import NOW
 
@@ -61,6 +66,25 @@ def test_a_sign_up_that_does_not_fit_is_shown_again_with_what_is_wrong(browser: 
     assert taken.status_code == 409 and "lamps-" in taken.text
 
 
+def test_somebody_with_a_second_factor_signs_another_shop_up_by_a_code(
+    browser: Browser, people: Any, watch: Any
+) -> None:
+    people.add(JANE)
+    browser.log_in(JANE)
+    setup = browser.post("/account/second-factor", {"password": PASSWORD})
+    totp = pyotp.TOTP(re.findall(r'class="secret">([A-Z2-7]+)<', setup.text)[0])
+    browser.post("/account/second-factor/confirm", {"code": totp.at(watch())})
+    watch.now += timedelta(minutes=2)
+    assert 'name="code"' in browser.get("/signup").text
+    without = browser.post("/signup", SIGN_UP)
+    assert without.status_code == 401 and "six digits" in without.text
+    wrong = browser.post("/signup", {**SIGN_UP, "code": "000000"})
+    assert wrong.status_code == 401 and "000000" not in wrong.text
+    answer = browser.post("/signup", {**SIGN_UP, "code": totp.at(watch())})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/app"), answer.text
+    assert "Jane&#39;s lamps" in browser.get("/app").text
+
+
 def test_nobody_signs_up_where_that_is_by_invitation(browser: Browser, app: FastAPI) -> None:
     services = app.state.services
     object.__setattr__(services, "settings", services.settings.model_copy(update={"signup": "invited"}))
@@ -85,6 +109,26 @@ def test_a_forgotten_password_is_set_anew_by_a_link(
     app.state.services.sessions._found.clear()
     assert other.get("/app").status_code == 303
     assert browser.log_in(JANE).status_code == 401
+    assert browser.log_in(JANE, NEW).status_code == 303
+
+
+def test_one_address_asks_for_no_links_without_end(browser: Browser, other: Browser) -> None:
+    answers = [browser.post("/forgot", {"email": f"nobody{number}@example.com"}) for number in range(RESETS + 2)]
+    assert (answers[0].status_code, answers[-1].status_code) == (200, 429)
+    assert "retry-after" in answers[-1].headers
+    assert other.post("/forgot", {"email": JANE}).status_code == 200
+
+
+def test_a_new_password_lets_its_owner_in_however_many_have_guessed(
+    browser: Browser, people: Any, db: ControlDb
+) -> None:
+    people.add(JANE)
+    with db.write() as session:
+        for number in range(ACCOUNT_FAILURES):
+            admit(session, JANE, f"198.51.100.{number}", now=NOW)
+    assert browser.log_in(JANE).status_code == 429
+    browser.post("/forgot", {"email": JANE})
+    assert browser.post(f"/reset/{mailed(db, 'reset')}", {"password": NEW, "again": NEW}).status_code == 200
     assert browser.log_in(JANE, NEW).status_code == 303
 
 
@@ -127,6 +171,19 @@ def test_a_member_accepts_an_invitation_after_logging_in(
     assert "viewer" in browser.get("/app").text
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_invitation_that_cannot_be_read_now_is_told_of(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def busy(*_: Any) -> None:
+        raise Busy("Too many wait.")
+
+    monkeypatch.setattr(invites, "find_invite", busy)
+    answer = browser.get("/invite/x") if method == "GET" else browser.post("/invite/x", {"password": PASSWORD})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1"), answer.text
+    assert "Too many wait." in answer.text
+
+
 def test_an_invitation_into_the_office_leads_there(browser: Browser, db: ControlDb, settings: Settings) -> None:
     with db.write() as session:
         invite_to_office(session, JANE, "super_admin", by=SYSTEM, site_url=settings.site_url, now=NOW)
@@ -157,7 +214,7 @@ def test_a_second_factor_is_set_up_used_and_taken_away(
 ) -> None:
     people.add(JANE)
     browser.log_in(JANE)
-    setup = browser.post("/account/second-factor")
+    setup = browser.post("/account/second-factor", {"password": PASSWORD})
     found = re.search(r'class="secret">([A-Z2-7]+)<', setup.text)
     assert found is not None and "<svg" in setup.text and "style=" not in setup.text
     totp = pyotp.TOTP(found[1])
@@ -177,6 +234,65 @@ def test_a_second_factor_is_set_up_used_and_taken_away(
     assert browser.post("/account/second-factor/remove", {"code": totp.at(watch())}).status_code == 303
     app.state.services.sessions._found.clear()
     assert browser.get("/account").status_code == 200 and other.get("/account").status_code == 303
+
+
+def test_a_second_factor_is_begun_by_whoever_knows_the_password_alone(
+    browser: Browser, people: Any, db: ControlDb
+) -> None:
+    people.add(JANE)
+    browser.log_in(JANE)
+    without = browser.post("/account/second-factor")
+    assert without.status_code == 422 and "needed to set a second factor up" in without.text
+    wrong = [browser.post("/account/second-factor", {"password": "wrong"}) for _ in range(6)]
+    assert (wrong[0].status_code, wrong[-1].status_code) == (401, 429)
+    assert "present password is wrong" in wrong[0].text
+    with db.read() as session:
+        member = member_by_email(session, JANE)
+        assert member is not None and member.totp_secret is None
+
+
+def test_whoever_logs_in_without_a_password_begins_a_second_factor_without_one(
+    browser: Browser, people: Any, db: ControlDb
+) -> None:
+    jane = people.add(JANE, password=False)
+    with db.write() as session:
+        link = new_link(session, jane, "log_in", now=NOW, data={"app": "customer"})
+    assert browser.post(f"/login/once/{link}").status_code == 303
+    assert 'id="factor-password"' not in browser.get("/account").text
+    assert 'class="secret"' in browser.post("/account/second-factor").text
+
+
+@pytest.mark.parametrize("page", ["/account/second-factor/remove", "/account/recovery-codes"])
+def test_what_takes_a_code_says_that_there_is_no_second_factor(browser: Browser, people: Any, page: str) -> None:
+    people.add(JANE)
+    browser.log_in(JANE)
+    assert [browser.post(page, {"code": "123456"}).status_code for _ in range(6)] == [409] * 6
+
+
+@pytest.mark.parametrize(
+    ("page", "broken"),
+    [
+        ("/account/second-factor/remove", "remove_second_factor"),
+        ("/account/recovery-codes", "renew_recovery_codes"),
+    ],
+)
+def test_a_code_is_used_up_together_with_what_it_is_for(
+    browser: Browser, people: Any, watch: Any, monkeypatch: pytest.MonkeyPatch, page: str, broken: str
+) -> None:
+    people.add(JANE)
+    browser.log_in(JANE)
+    setup = browser.post("/account/second-factor", {"password": PASSWORD})
+    totp = pyotp.TOTP(re.findall(r'class="secret">([A-Z2-7]+)<', setup.text)[0])
+    browser.post("/account/second-factor/confirm", {"code": totp.at(watch())})
+    watch.now += timedelta(minutes=2)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise Conflict("Not now.")
+
+    with monkeypatch.context() as broken_once:
+        broken_once.setattr(second_factor, broken, fail)
+        assert browser.post(page, {"code": totp.at(watch())}).status_code == 409
+    assert browser.post(page, {"code": totp.at(watch())}).status_code in (200, 303)
 
 
 def test_sessions_are_listed_and_ended(browser: Browser, other: Browser, people: Any, app: FastAPI) -> None:

@@ -367,3 +367,21 @@ def test_the_links_of_the_demo_lead_into_both_apps(
         assert browser.post(links.customer).headers["location"] == "/app"
         assert browser.post(links.office).headers["location"] == "/office"
         assert "owner" in browser.get("/app").text and "super admin" in browser.get("/office").text
+
+
+def test_a_link_into_the_office_is_of_no_use_where_that_wants_a_second_factor(
+    browser: Browser, people: Any, db: ControlDb, watch: Any, app: FastAPI
+) -> None:
+    services = app.state.services
+    jane = people.add(JANE, office="developer")
+    with db.write() as session:
+        office, shops = (
+            new_link(session, jane, "log_in", now=watch(), data={"app": each}) for each in ("office", "customer")
+        )
+    object.__setattr__(services, "settings", services.settings.model_copy(update={"office_second_factor": "required"}))
+    answer = browser.post(f"/login/once/{office}")
+    assert answer.status_code == 403 and "wants a second factor" in answer.text and OFFICE not in browser.cookies
+    assert browser.post(f"/login/once/{shops}").headers["location"] == "/app"
+    with db.read() as session:
+        begun = [row for row in session.query(AuditRow) if row.action == "session.begin"]
+        assert [(row.actor_id, row.after) for row in begun] == [(jane, {"by": "one-use link"})]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -11,7 +12,9 @@ import pytest
 from fastapi import FastAPI
 
 from bento_service.sso import keys as provider_keys
+from bento_service.sso.provider import provider_of
 from resources.access.actor import SYSTEM
+from resources.base.errors import SsoUnavailable
 from resources.base.settings import Settings
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
@@ -21,6 +24,7 @@ from resources.control_db.tenants import change_settings
 from resources.people.invites import invite_to_office
 from resources.people.members import member_by_id
 from tests.sso.provider import CLIENT_ID, CLIENT_SECRET, Provider, running_provider
+from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.pages.browser import Browser
 from tests.unit.bento_service.shop import NOW
 
@@ -221,6 +225,55 @@ def test_new_keys_are_fetched_when_one_is_not_known_and_not_more_often_than_once
     assert provider.asked.count("/.well-known/openid-configuration") == 1
 
 
+def test_two_who_log_in_at_once_wait_for_one_fetch_of_the_keys(client: Client, provider: Provider) -> None:
+    token = provider._signed({"sub": "p-1"})
+    asked: list[int] = []
+
+    async def both() -> list[Any]:
+        answered = asyncio.Event()
+
+        async def fetch() -> dict[str, Any]:
+            asked.append(1)
+            await answered.wait()
+            return {"keys": [provider.key().as_dict(private=False)]}
+
+        keys = provider_keys.ProviderKeys(fetch)
+        logins = [asyncio.create_task(keys.checked(token)) for _ in range(3)]
+        while not asked:
+            await asyncio.sleep(0)
+        answered.set()
+        return await asyncio.gather(*logins)
+
+    assert [each.claims["sub"] for each in client.run(both)] == ["p-1"] * 3
+    assert asked == [1]
+
+
+def test_a_fetch_of_keys_that_failed_is_told_as_that_and_tried_again_soon(client: Client, provider: Provider) -> None:
+    token = provider._signed({"sub": "p-1"})
+    seconds, away, asked = [1000.0], [True], []
+
+    async def fetch() -> dict[str, Any]:
+        asked.append(1)
+        await asyncio.sleep(0)
+        if away[0]:
+            raise SsoUnavailable("It is away.")
+        return {"keys": [provider.key().as_dict(private=False)]}
+
+    async def logins() -> list[Any]:
+        return await asyncio.gather(*(keys.checked(token) for _ in range(2)), return_exceptions=True)
+
+    async def made() -> provider_keys.ProviderKeys:
+        return provider_keys.ProviderKeys(fetch, clock=lambda: seconds[0])
+
+    keys = client.run(made)
+    assert [type(each) for each in client.run(logins)] == [SsoUnavailable, SsoUnavailable]
+    assert len(asked) == 1
+    away[0] = False
+    seconds[0] += provider_keys.RETRY_SECONDS
+    assert [each.claims["sub"] for each in client.run(logins)] == ["p-1", "p-1"]
+    assert len(asked) == 2
+
+
 def test_keys_without_a_name_are_tried(browser: Browser, provider: Provider, people: Any, app: FastAPI) -> None:
     people.add(JANE, office="developer")
     provider.with_kid = False
@@ -233,6 +286,36 @@ def test_what_the_token_does_not_say_userinfo_does(browser: Browser, provider: P
     assert log_in(browser, provider).status_code == 303
     provider.told["sub"] = "p-2"
     provider.wrong = {"sub": "p-1"}
+    assert log_in(browser, provider).status_code == 403
+
+
+def with_roles(app: FastAPI) -> None:
+    """As if the service had been started with rules for roles."""
+    services = app.state.services
+    settings = services.settings.model_copy(update={"oidc_roles": "help=support_agent"})
+    object.__setattr__(services, "settings", settings)
+    object.__setattr__(services, "provider", provider_of(settings, services.clock))
+
+
+def test_the_groups_come_from_userinfo_where_the_token_leaves_them_out(
+    browser: Browser, provider: Provider, people: Any, app: FastAPI
+) -> None:
+    people.add("first@example.com", office="super_admin")
+    people.add(JANE, office="developer")
+    provider.wrong = {"groups": None}
+    assert log_in(browser, provider).status_code == 303
+    assert "/me" not in provider.asked  # nobody's role depends on it
+    with_roles(app)
+    assert log_in(browser, provider).status_code == 303
+    assert "support agent" in browser.get("/office").text
+
+
+def test_an_address_is_not_verified_by_what_userinfo_says_of_another(
+    browser: Browser, provider: Provider, people: Any, app: FastAPI
+) -> None:
+    people.add("first@example.com", office="super_admin")
+    with_roles(app)
+    provider.wrong = {"groups": None, "email": "first@example.com", "email_verified": None}
     assert log_in(browser, provider).status_code == 403
 
 

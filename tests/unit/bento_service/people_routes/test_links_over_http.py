@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from bento_service.people import resets
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.people import MemberRow
 from resources.people.passwords import verify_password
@@ -72,20 +73,25 @@ def test_an_unknown_address_has_the_answer_of_a_known_one(client: Client, db: Co
     )
 
 
+FORGOT = {
+    "/api/v1/auth/password/forgot": ("application/json", b'{"email": "jane@example.com"}'),
+    "/forgot": ("application/x-www-form-urlencoded", b"email=jane%40example.com"),
+}
+
+
+@pytest.mark.parametrize("path", FORGOT)
 def test_the_answer_is_out_before_anybody_looks_for_the_address(
-    client: Client, app: FastAPI, db: ControlDb, monkeypatch: pytest.MonkeyPatch
+    client: Client, app: FastAPI, db: ControlDb, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     person(db, JANE, now=NOW, password=PASSWORD)
     order: list[str] = []
+    kind, body = FORGOT[path]
 
     async def send(message: Any) -> None:
         if message["type"] == "http.response.body" and not message.get("more_body"):
             order.append("answered")
 
-    from bento_service.api.people import links
-
-    monkeypatch.setattr(links, "ask_for_reset", lambda *_, **__: order.append("looked"))
-    body = b'{"email": "jane@example.com"}'
+    monkeypatch.setattr(resets, "ask_for_reset", lambda *_, **__: order.append("looked"))
 
     async def receive() -> Any:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -93,14 +99,18 @@ def test_the_answer_is_out_before_anybody_looks_for_the_address(
     scope = {
         "type": "http",
         "method": "POST",
-        "path": "/api/v1/auth/password/forgot",
-        "raw_path": b"/api/v1/auth/password/forgot",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
+        "headers": [
+            (b"content-type", kind.encode()),
+            (b"host", b"127.0.0.1:8000"),
+            (b"sec-fetch-site", b"same-origin"),
+        ],
         "client": ("192.0.2.9", 1),
         "http_version": "1.1",
         "scheme": "http",
-        "server": ("service", 80),
+        "server": ("127.0.0.1", 8000),
         "root_path": "",
     }
     client.run(lambda: app(scope, receive, send))

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from recsaas_assets.cli import cli
 from resources.base.errors import ConfigurationError
-from resources.base.masking import masked
-from resources.base.settings import SECRET_SETTINGS, load_settings, source_of
+from resources.base.masking import MASK, masked
+from resources.base.settings import SECRET_SETTINGS, Settings, load_settings, source_of
 
 PASSWORDS = {
     "database": "postgresql://app:hunter2@db.example.com/recsaas?sslmode=require",
@@ -19,7 +19,14 @@ PASSWORDS = {
     "redis_url": "rediss://:hunter2@cache.example.com:6379/0",
     "smtp_url": "smtp://mail:hunter2@mail.example.com:587/?from=shop@example.com",
     "oidc_client_secret": "hunter2",
+    "billing_webhook_secret": "whsec_hunter2",
 }
+
+
+def test_whatever_is_a_secret_by_its_name_may_stand_in_a_file_and_is_not_printed() -> None:
+    named = {name for name in Settings.model_fields if masked(name, "hunter2") == MASK}
+    assert len(named) > 1 and named <= set(SECRET_SETTINGS)
+    assert "hunter2" not in repr(Settings(**{name: value for name, value in PASSWORDS.items()}))  # type: ignore[arg-type]
 
 
 def test_a_secret_may_stand_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +57,28 @@ def test_a_file_that_cannot_be_read_is_named(
     monkeypatch.setenv("RECSAAS_DATABASE_FILE", str(tmp_path / "x"))
     with pytest.raises(ConfigurationError, match=r"RECSAAS_DATABASE_FILE: .*x cannot be read"):
         load_settings(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", " \n"])
+def test_an_empty_file_is_no_setting_that_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    (tmp_path / "x").write_text(content, encoding="utf-8")
+    monkeypatch.setenv("RECSAAS_DATABASE_FILE", str(tmp_path / "x"))
+    with pytest.raises(ConfigurationError, match=r"RECSAAS_DATABASE_FILE: .*x is empty"):
+        load_settings(tmp_path)
+
+
+def test_a_file_that_is_too_long_is_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECSAAS_OIDC_CLIENT_SECRET_FILE", str(tmp_path / "x"))
+    (tmp_path / "x").write_text("a" * 65_536, encoding="utf-8")
+    assert len(load_settings(tmp_path).oidc_client_secret) == 65_536
+    (tmp_path / "x").write_text("a" * 65_537, encoding="utf-8")
+    with pytest.raises(
+        ConfigurationError, match=r"RECSAAS_OIDC_CLIENT_SECRET_FILE: .*x has more than 65,536"
+    ) as caught:
+        load_settings(tmp_path)
+    assert "aaa" not in caught.value.message
 
 
 def test_what_is_in_a_file_is_checked_as_any_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
