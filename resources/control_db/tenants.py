@@ -44,6 +44,7 @@ class Tenant:
     timezone: str | None = None
     created_by: str | None = None
     suspended_reason: str | None = None
+    suspended_by: str | None = None
     suspended_at: datetime | None = None
     erase_after: datetime | None = None
     erased_at: datetime | None = None
@@ -117,7 +118,8 @@ def named(by: Actor) -> str:
 def tenant_fields(row: TenantRow) -> dict[str, JsonValue]:
     """What the audit log shows of a tenant."""
     fields: dict[str, JsonValue] = {
-        name: getattr(row, name) for name in ("name", "status", "plan", "currency", "timezone", "suspended_reason")
+        name: getattr(row, name)
+        for name in ("name", "status", "plan", "currency", "timezone", "suspended_reason", "suspended_by")
     }
     return fields | {"erase_after": None if row.erase_after is None else row.erase_after.isoformat()}
 
@@ -157,12 +159,9 @@ def suspend_tenant(
     """
     now = now or datetime.now(UTC)
     with db.write() as session:
-        row = _row_to_change(session, tenant)
+        row = row_to_change(session, tenant)
         before = tenant_fields(row)
-        if row.status != "suspended":
-            row.status, row.suspended_at, row.suspended_reason = "suspended", now, reason
-        elif reason is not None:
-            row.suspended_reason = reason
+        stop_row(row, by=by, reason=reason, now=now)
         _note(session, by, "tenant.suspend", row, before, now)
         return tenant_record(row)
 
@@ -176,11 +175,39 @@ def resume_tenant(db: ControlDb, tenant: TenantId, *, by: Actor = SYSTEM, now: d
     """
     now = now or datetime.now(UTC)
     with db.write() as session:
-        row = _row_to_change(session, tenant)
-        before = tenant_fields(row)
-        row.status, row.suspended_at, row.suspended_reason, row.erase_after = "active", None, None, None
-        _note(session, by, "tenant.resume", row, before, now)
-        return tenant_record(row)
+        return resume_row(session, row_to_change(session, tenant), by=by, now=now)
+
+
+def stop_row(row: TenantRow, *, by: Actor, reason: str | None, now: datetime) -> None:
+    """Within a transaction: stop a tenant. The caller records it.
+
+    Whoever stopped it last can let it go on, with one exception: what an operator has stopped stays so, whatever a
+    member of the shop does afterwards.
+    """
+    stopped = row.status == "suspended"
+    if stopped and by.kind == "member" and not stopped_by_member(row):
+        return
+    taken_over = stopped and by.kind != "member" and stopped_by_member(row)
+    if not stopped:
+        row.status, row.suspended_at = "suspended", now
+    if not stopped or taken_over or reason is not None:
+        row.suspended_reason = reason
+    if not stopped or by.kind != "member":
+        row.suspended_by = named(by)
+
+
+def stopped_by_member(row: TenantRow) -> bool:
+    """Whether it is a member of the shop who has stopped it, and not an operator or a key."""
+    return row.suspended_by is not None and row.suspended_by.startswith("member:")
+
+
+def resume_row(session: Session, row: TenantRow, *, by: Actor, now: datetime) -> Tenant:
+    """Within a transaction: let a suspended tenant go on, with an entry in its audit log."""
+    before = tenant_fields(row)
+    row.status, row.erase_after = "active", None
+    row.suspended_at = row.suspended_reason = row.suspended_by = None
+    _note(session, by, "tenant.resume", row, before, now)
+    return tenant_record(row)
 
 
 def active_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
@@ -296,13 +323,20 @@ def tenant_record(row: TenantRow) -> Tenant:
         timezone=row.timezone,
         created_by=row.created_by,
         suspended_reason=row.suspended_reason,
+        suspended_by=row.suspended_by,
         suspended_at=row.suspended_at,
         erase_after=row.erase_after,
         erased_at=row.erased_at,
     )
 
 
-def _row_to_change(session: Session, tenant: TenantId) -> TenantRow:
+def row_to_change(session: Session, tenant: TenantId) -> TenantRow:
+    """Return the row of a tenant that is neither erased nor being erased; nobody else can change it until the end.
+
+    Raises:
+        TenantNotFound: no tenant has this id, or it is still being imported.
+        Conflict: it is retired.
+    """
     row = row_of_tenant(session, tenant, change=True)
     if row.status == "retired":
         raise Conflict(f"Tenant {tenant} is retired, and stays so.")
