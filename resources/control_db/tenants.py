@@ -181,8 +181,7 @@ def resume_tenant(db: ControlDb, tenant: TenantId, *, by: Actor = SYSTEM, now: d
 def stop_row(row: TenantRow, *, by: Actor, reason: str | None, now: datetime) -> None:
     """Within a transaction: stop a tenant. The caller records it.
 
-    Whoever stopped it last can let it go on, with one exception: what an operator has stopped stays so, whatever a
-    member of the shop does afterwards.
+    What an operator has stopped is the operator's, whatever a member of the shop does before or afterwards.
     """
     stopped = row.status == "suspended"
     if stopped and by.kind == "member" and not stopped_by_member(row):
@@ -246,11 +245,12 @@ def change_settings(
 
     Raises:
         TenantNotFound: no tenant has this id.
+        Conflict: it is retired.
         InvalidInput: names each setting that does not exist or does not take the value.
         NotInPlan: a setting switches on what the tenant's plan does not have.
     """
     with db.write() as session:
-        row = row_of_tenant(session, tenant, change=True)
+        row = row_to_change(session, tenant)
         known = read_settings(row.settings).settings
         settings = changed(known, changes)
         check_settings(session, tenant, known, settings, now=now)

@@ -235,6 +235,7 @@ def test_a_shop_exports_itself(client: Client, app: FastAPI, green: Shop, blue: 
     assert (done["status"], done["progress"], done["releases"]) == ("completed", 1.0, 1)
     file = client.get(done["download_url"], headers=green.headers)
     assert len(file.content) == done["bytes"] == int(file.headers["content-length"])
+    assert actions(green.db, "green").count("tenant.export_read") == 1
     with tarfile.open(fileobj=io.BytesIO(file.content)) as tar:
         assert f"releases/{green.versions[0]}/manifest.json" in tar.getnames()
     for path in (place, f"{place}/file"):
@@ -242,7 +243,8 @@ def test_a_shop_exports_itself(client: Client, app: FastAPI, green: Shop, blue: 
     assert [
         each["export_id"] for each in client.get("/api/v1/shop/exports", headers=green.headers).json()["exports"]
     ] == [done["export_id"]]
-    assert "tenant.export" in actions(green.db, "green")
+    assert actions(green.db, "green").count("tenant.export") == 1
+    assert actions(green.db, "green").count("tenant.export_read") == 1  # by whom there was a file for
 
 
 def test_an_archive_goes_when_a_user_in_it_is_erased(client: Client, app: FastAPI, green: Shop) -> None:
@@ -266,6 +268,7 @@ def test_an_operator_exports_a_tenant_also_while_it_is_suspended(
     done = client.get(place, headers=operator).json()
     assert done["status"] == "completed"
     assert client.get(done["download_url"], headers=operator).status_code == 200
+    assert actions(green.db, "green").count("tenant.export_read") == 1
     assert code_of(client.post(f"{TENANTS}/nobody/exports", headers=operator)) == (404, "tenant_not_found")
 
 
