@@ -266,7 +266,7 @@ def test_an_owner_undoes_nothing_that_an_operator_has_done(
 
 def test_every_table_is_emptied_or_is_known_to_hold_nothing_of_a_tenant() -> None:
     """A new table has a `tenant_id`, or belongs to one that has, or stands here."""
-    of_the_platform = {"plans", "price_lists", "usage_batches", "usage_turns", "audit_chores"}
+    of_the_platform = {"plans", "price_lists", "usage_batches", "turns"}
     of_nobody_yet = {"unfinished_logins"}  # gone in minutes, whoever it was
     assert set(unowned_tables()) <= of_the_platform | of_nobody_yet
     assert PLATFORM_TABLES.isdisjoint(table.name for table in erasable_tables())
