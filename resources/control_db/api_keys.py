@@ -25,7 +25,7 @@ from resources.control_db.idempotency import WriteKey, earlier_answer, remember_
 from resources.control_db.tables.keys import ApiKeyRow
 from resources.control_db.tables.people import MemberRow, MembershipRow
 from resources.control_db.tables.tenants import TenantRow
-from resources.control_db.tenants import row_to_change, take_turns
+from resources.control_db.tenants import take_turns, tenant_to_change
 
 MAX_ACTIVE_KEYS = 200
 """Keys of one tenant that are neither revoked nor over."""
@@ -268,7 +268,7 @@ def _made(
 ) -> tuple[ApiKey, str | None]:
     terms = checked_terms(terms, now=now)
     with db.write() as session:
-        owner = row_to_change(session, tenant)
+        owner = tenant_to_change(session, tenant)
         if (before := earlier_answer(session, tenant, request)) is not None:
             row, status = held_key(session, tenant, before["key_id"])
             return key_record(row, status), None

@@ -159,7 +159,7 @@ def suspend_tenant(
     """
     now = now or datetime.now(UTC)
     with db.write() as session:
-        row = row_to_change(session, tenant)
+        row = tenant_to_change(session, tenant)
         before = tenant_fields(row)
         stop_row(row, by=by, reason=reason, now=now)
         _note(session, by, "tenant.suspend", row, before, now)
@@ -175,7 +175,7 @@ def resume_tenant(db: ControlDb, tenant: TenantId, *, by: Actor = SYSTEM, now: d
     """
     now = now or datetime.now(UTC)
     with db.write() as session:
-        return resume_row(session, row_to_change(session, tenant), by=by, now=now)
+        return resume_row(session, tenant_to_change(session, tenant), by=by, now=now)
 
 
 def stop_row(row: TenantRow, *, by: Actor, reason: str | None, now: datetime) -> None:
@@ -250,7 +250,7 @@ def change_settings(
         NotInPlan: a setting switches on what the tenant's plan does not have.
     """
     with db.write() as session:
-        row = row_to_change(session, tenant)
+        row = tenant_to_change(session, tenant)
         known = read_settings(row.settings).settings
         settings = changed(known, changes)
         check_settings(session, tenant, known, settings, now=now)
@@ -259,11 +259,18 @@ def change_settings(
         return tenant_record(row)
 
 
-def list_tenants(db: ControlDb) -> tuple[Tenant, ...]:
-    """Every tenant, by id; neither those that were erased nor those that are still being imported."""
+def list_tenants(db: ControlDb, *, after: str | None = None, limit: int | None = None) -> tuple[Tenant, ...]:
+    """Every tenant, by id; neither those that were erased nor those that are still being imported.
+
+    Args:
+        after: only those behind this id, in the order of the database.
+        limit: how many at most.
+    """
     statement = select(TenantRow).where(TenantRow.erased_at.is_(None), TenantRow.status != "importing")
+    if after is not None:
+        statement = statement.where(TenantRow.id > after)
     with db.read() as session:
-        return tuple(tenant_record(row) for row in session.scalars(statement.order_by(TenantRow.id)))
+        return tuple(tenant_record(row) for row in session.scalars(statement.order_by(TenantRow.id).limit(limit)))
 
 
 def take_turns(session: Session, tenant: TenantId) -> None:
@@ -330,7 +337,7 @@ def tenant_record(row: TenantRow) -> Tenant:
     )
 
 
-def row_to_change(session: Session, tenant: TenantId) -> TenantRow:
+def tenant_to_change(session: Session, tenant: TenantId) -> TenantRow:
     """Return the row of a tenant that is neither erased nor being erased; nobody else can change it until the end.
 
     Raises:

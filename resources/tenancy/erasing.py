@@ -26,11 +26,11 @@ from resources.control_db.tenants import (
     Tenant,
     named,
     resume_row,
-    row_to_change,
     stop_row,
     stopped_by_member,
     tenant_fields,
     tenant_record,
+    tenant_to_change,
 )
 from resources.decisions.store import DecisionStore
 from resources.erasure.places.databases import remove_deleted_bytes
@@ -118,7 +118,7 @@ def reopen_shop(db: ControlDb, tenant: TenantId, *, by: Actor, now: datetime) ->
         Conflict: it is not its owner who has closed it, or it is being erased.
     """
     with db.write() as session:
-        row = row_to_change(session, tenant)
+        row = tenant_to_change(session, tenant)
         if row.status == "suspended" and not stopped_by_member(row):
             raise _operators(tenant)
         return resume_row(session, row, by=by, now=now)

@@ -23,11 +23,11 @@ from resources.control_db.tenants import (
     Tenant,
     add_tenant,
     named,
-    row_to_change,
     take_turns,
     tenant_fields,
     tenant_name,
     tenant_record,
+    tenant_to_change,
 )
 from resources.people.invites import invite, list_invites
 from resources.people.members import member_by_email, one_email
@@ -143,7 +143,7 @@ def edit_tenant(db: ControlDb, tenant: TenantId, edit: TenantEdit, *, by: Actor,
     if "timezone" in fields:
         fields["timezone"] = checked_timezone(fields["timezone"])
     with db.write() as session:
-        row = row_to_change(session, tenant)
+        row = tenant_to_change(session, tenant)
         before, settings = tenant_fields(row), read_settings(row.settings).settings
         _check_plan(session, fields.get("plan"))
         for name, value in fields.items():

@@ -19,6 +19,7 @@ from resources.control_db.tables.audit import AuditRow
 from resources.control_db.tables.people import InviteRow
 from resources.control_db.tenants import get_tenant
 from resources.tenancy.erasing import TenantEraser, tenant_erasure_runner
+from resources.tenants.stored_settings import read_settings
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.people import person
 from tests.unit.bento_service.shop import NOW, Shop
@@ -125,7 +126,9 @@ def test_what_does_not_fit_is_refused_and_makes_nothing(
     assert {each["id"] for each in client.get(TENANTS, headers=operator).json()["tenants"]} == {"blue", "green"}
 
 
-def test_tenants_are_listed_in_pages_shown_and_changed(client: Client, operator: dict[str, str], green: Shop) -> None:
+def test_tenants_are_listed_in_pages_shown_and_changed(
+    client: Client, operator: dict[str, str], green: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("a-1", "c-3", "b-2"):
         client.post(TENANTS, json={"slug": name, "name": name}, headers=operator)
     ids, cursor = [], ""
@@ -134,6 +137,13 @@ def test_tenants_are_listed_in_pages_shown_and_changed(client: Client, operator:
         ids += [each["id"] for each in page["tenants"]]
         cursor = page["next_cursor"]
     assert ids == ["a-1", "b-2", "blue", "c-3", "green"]
+    read: list[object] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "resources.control_db.tenants.read_settings", lambda each: read.append(each) or read_settings(each)
+        )
+        client.get(f"{TENANTS}?limit=2", headers=operator)
+    assert len(read) == 3  # one more than shown: whether there is another page
     change = {"currency": "CHF", "settings": {"training.search": True}}
     changed = client.request("PATCH", f"{TENANTS}/b-2", json=change, headers=operator).json()
     assert (changed["currency"], changed["settings"]["training"]["search"]) == ("CHF", True)
