@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from resources.base.errors import InvalidInput
+
+_TRANSLATED = IPv6Network("64:ff9b::/96")
+"""Addresses behind which a gateway reaches the IPv4 address in their last 32 bits (RFC 6052)."""
+_COMPATIBLE = IPv6Network("::/96")
 
 
 async def resolved(host: str, port: int, *, private: bool) -> str:
@@ -32,7 +36,11 @@ async def resolved(host: str, port: int, *, private: bool) -> str:
 def is_public(address: IPv4Address | IPv6Address) -> bool:
     """Whether the address is one of the public internet: no private, local, shared, test or group address."""
     if isinstance(address, IPv6Address):
+        if address in _COMPATIBLE:  # an IPv4 address in a form that is not used any more, `::` and `::1`
+            return False
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+        if address in _TRANSLATED:
+            inner = IPv4Address(int(address) & 0xFFFF_FFFF)
         if inner is not None:
             return is_public(inner)
     return address.is_global and not address.is_multicast

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 from threading import Thread
 
 import httpx
@@ -18,12 +17,11 @@ from resources.base.settings import Settings
 from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
 from resources.jobs.claims import OUTAGES
-from resources.webhooks.endpoints.deliveries import DueDelivery, claim_due, forget_old, note_try
+from resources.webhooks.endpoints.deliveries import DueDelivery, claim_due, note_try
 
 AT_ONCE = 8
 """Endpoints that one process posts to at the same time, each once."""
 _POLL_SECONDS = 1.0
-_TIDY = timedelta(hours=6)
 _STOP_SECONDS = 5.0
 _log = structlog.get_logger("recsaas.webhooks")
 
@@ -69,14 +67,10 @@ class WebhookSender:
     async def _main(self) -> None:
         self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
         tries: set[asyncio.Task[None]] = set()
-        tidied = None
         async with new_client() as client:
             while not self._stopping:
                 self._wake.clear()
                 try:
-                    if tidied is None or self._clock() - tidied >= _TIDY:
-                        tidied = self._clock()
-                        await asyncio.to_thread(forget_old, self._db, now=tidied)
                     due = await self._next() if len(self._busy) < AT_ONCE else None
                 except (SQLAlchemyError, *OUTAGES) as error:
                     _log.warning("webhooks_wait", kind=type(error).__name__)

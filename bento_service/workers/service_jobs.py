@@ -12,6 +12,7 @@ from resources.audit.keeping.daily import AuditKeeper
 from resources.base.settings import Settings
 from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
+from resources.jobs.daily import once_a_day
 from resources.jobs.kinds.uploads import UploadJobStatus
 from resources.jobs.model import Job, JobKind, Outcome
 from resources.jobs.store import count_unfinished
@@ -20,6 +21,7 @@ from resources.sessions.tidying import AccountsKeeper
 from resources.storage.lake import Lake
 from resources.tenancy.exports import ArchiveWriter, remove_old_archives
 from resources.uploads.jobs import UploadChecker, UploadOutcome
+from resources.webhooks.endpoints.deliveries import forget_old
 
 _uploads = structlog.get_logger("recsaas.uploads")
 _exports = structlog.get_logger("recsaas.exports")
@@ -40,14 +42,18 @@ def service_worker(
     together, or one each when they are more, and the files of one tenant take up all of them but one.
     """
     lanes = max(2, settings.service_workers)
-    keepers = (AccountsKeeper(db, clock), AuditKeeper(db, lake, settings, clock))
+    keepers = (
+        AccountsKeeper(db, clock).keep,
+        AuditKeeper(db, lake, settings, clock).keep,
+        lambda: once_a_day(db, "webhooks", clock(), lambda: forget_old(db, now=clock())),
+    )
     kinds = {
         JobKind.UPLOAD: WorkedKind(
             handler=UploadChecker(lake, db, settings.max_upload_bytes),
             at_once=lanes // settings.service_workers,
             most_of_one=lanes - 1,
             tell=lambda job, outcome, seconds: _tell_upload(metrics, job, outcome, seconds),
-            tidy=lambda: [keeper.keep() for keeper in keepers],
+            tidy=lambda: [keep() for keep in keepers],
         ),
         JobKind.EXPORT: WorkedKind(
             handler=ExportWriter(lake, db, clock),

@@ -45,8 +45,10 @@ PERMISSIONS_OF_OFFICE: Mapping[OfficeRole, frozenset[str]] = MappingProxyType(
         "super_admin": frozenset(OFFICE_PERMISSIONS),
     }
 )
-FORBIDDEN_WHILE_ACTING = frozenset({"keys:write", "members:write", "admin", "billing:write", "ownership:write"})
-"""What nobody may do who acts for a member, whatever the role."""
+FORBIDDEN_WHILE_ACTING = frozenset(
+    {"keys:write", "members:write", "webhooks:write", "admin", "billing:write", "ownership:write"}
+)
+"""What nobody may do who acts for a member, whatever the role: it makes people, keys and secrets, or ends the shop."""
 
 
 def tenant_role(text: str) -> TenantRole:

@@ -16,7 +16,7 @@ from resources.base.errors import InvalidInput, NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tables.audit import ActingRow
 from resources.control_db.tables.people import MemberRow, MembershipRow
-from resources.control_db.tenants import row_of_tenant
+from resources.control_db.tenants import tenant_to_change
 from resources.mail.queue import queue_mail
 
 ACTING_TIME = timedelta(minutes=30)
@@ -64,6 +64,7 @@ def begin_acting(session: Session, asked: ActingRequest, *, by: Actor, now: date
 
     Raises:
         TenantNotFound: no tenant has this id.
+        Conflict: it is retired.
         NotFound: the tenant has no such member.
         InvalidInput: the reason is too short or too long.
     """
@@ -73,7 +74,7 @@ def begin_acting(session: Session, asked: ActingRequest, *, by: Actor, now: date
             f"Give a reason of {MIN_REASON} to {MAX_REASON} characters: the owners of the shop are told, and read it "
             "in their audit log."
         )
-    row_of_tenant(session, asked.tenant, change=True)
+    tenant_to_change(session, asked.tenant)
     for earlier in session.scalars(select(ActingRow).where(*_open(by.id, now)).order_by(ActingRow.tenant_id)).all():
         _end(session, earlier, by=by, now=now)
     member, role = _member(session, asked)

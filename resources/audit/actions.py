@@ -66,6 +66,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "tenant.erase": "Nothing of a tenant is left, and the certificate is stored",
         "tenant.erase_request": "A tenant's erasure was asked for; it begins after the time of grace",
         "tenant.export": "An archive of the whole tenant was asked for",
+        "tenant.export_read": "The archive of a whole tenant was downloaded",
         "tenant.import": "A tenant was taken from an archive",
         "tenant.plan": "A tenant got another plan",
         "tenant.resume": "A suspended tenant goes on",

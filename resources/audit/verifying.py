@@ -16,7 +16,7 @@ from resources.control_db.tables.audit import AuditHeadRow, AuditRow
 
 Damage = Literal["changed", "removed", "inserted", "swapped", "cut off", "no head"]
 _BATCH = 2000
-_NO_HEADS: Mapping[int, str] = MappingProxyType({})
+_NO_HEADS: Mapping[int, tuple[str, ...]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def verify_chain(
     session: Session,
     chain: str,
     *,
-    exported: Mapping[int, str] = _NO_HEADS,
+    exported: Mapping[int, tuple[str, ...]] = _NO_HEADS,
     after: int = 0,
     most: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -82,6 +82,7 @@ def verify_chain(
         after: begin behind this entry, which an earlier walk has verified.
         most: stop after about so many entries; None: at the end.
         exported: hashes of entries by their numbers, as files of heads have them (`resources.audit.keeping.heads`).
+            Two hashes of one entry are a break.
         on_progress: told how many entries are verified, and how many there are by the head.
     """
     head = session.get(AuditHeadRow, chain)
@@ -134,7 +135,12 @@ def _batches(session: Session, chain: str, begin: int) -> Iterator[Sequence[Audi
 
 
 def _walk_batch(
-    session: Session, walk: _Walk, rows: Sequence[AuditRow], exported: Mapping[int, str], *, last: int | None
+    session: Session,
+    walk: _Walk,
+    rows: Sequence[AuditRow],
+    exported: Mapping[int, tuple[str, ...]],
+    *,
+    last: int | None,
 ) -> Break | None:
     for row in rows:
         computed = hash_of(row)
@@ -143,14 +149,15 @@ def _walk_batch(
             return _found(session, walk, row, computed, last)
         if row.number in exported:
             walk.heads += 1
-            if exported[row.number] != row.hash:
+            other = next((hash for hash in exported[row.number] if hash != row.hash), None)
+            if other is not None:
                 return Break(
                     number=row.number,
                     damage="changed",
-                    expected=exported[row.number],
+                    expected=other,
                     found=row.hash,
                     message=f"Entry {row.number} or one before it was changed, and the chain was made anew from there: "
-                    "a head that was exported earlier has another hash.",
+                    "a head that was exported has another hash.",
                 )
         walk.number, walk.hash = row.number, row.hash
         walk.entries += 1
@@ -254,14 +261,23 @@ def _as_number(row: AuditRow, number: int, *, previous: str | None = None) -> st
 
 
 def _end(
-    session: Session, walk: _Walk, chain: str, head: AuditHeadRow | None, exported: Mapping[int, str]
+    session: Session, walk: _Walk, chain: str, head: AuditHeadRow | None, exported: Mapping[int, tuple[str, ...]]
 ) -> Break | None:
+    for number, (first, *others) in sorted(exported.items()):
+        if others:  # of an entry that is gone, or was verified before: the walk has come by all the others
+            return Break(
+                number=number,
+                damage="changed",
+                expected=first,
+                found=others[0],
+                message=f"Exported heads contradict each other: they have two hashes for entry {number}.",
+            )
     newest = max(exported, default=0)
     if newest > walk.number:
         return Break(
             number=walk.number + 1,
             damage="cut off",
-            expected=exported[newest],
+            expected=exported[newest][0],
             found=walk.hash,
             message=f"The newest entries are cut off: the chain ends at {walk.number}, and an exported head is of "
             f"entry {newest}.",

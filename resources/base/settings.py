@@ -127,7 +127,7 @@ class Settings(BaseSettings):
         default=7, ge=1, description="How many days the recommendations of all users are kept for a download."
     )
     erase_grace_days: int = Field(
-        default=7, ge=0, description="How many days the erasure of a tenant can be undone by resuming it."
+        default=7, ge=0, le=90, description="How many days the erasure of a tenant can be undone by resuming it."
     )
     release_cache_bytes: int = Field(default=2 * 1024**3, ge=1, description="Memory for loaded releases per worker.")
     pointer_check_seconds: float = Field(default=1.0, ge=0, description="How often a release pointer is looked at.")

@@ -18,14 +18,14 @@ from sqlalchemy.orm import Session
 from resources.access.actor import SYSTEM, Actor
 from resources.access.key_kinds import PREFIXES, KeyKind, KeyTerms, checked_terms
 from resources.audit.entries import Change, record
-from resources.base.errors import Conflict, NotFound, TenantNotFound
+from resources.base.errors import Conflict, NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
 from resources.control_db.tables.keys import ApiKeyRow
 from resources.control_db.tables.people import MemberRow, MembershipRow
 from resources.control_db.tables.tenants import TenantRow
-from resources.control_db.tenants import take_turns
+from resources.control_db.tenants import take_turns, tenant_to_change
 
 MAX_ACTIVE_KEYS = 200
 """Keys of one tenant that are neither revoked nor over."""
@@ -268,10 +268,7 @@ def _made(
 ) -> tuple[ApiKey, str | None]:
     terms = checked_terms(terms, now=now)
     with db.write() as session:
-        owner = session.get(TenantRow, tenant.value)
-        if owner is None:
-            raise TenantNotFound(f"There is no tenant {tenant}; `recsaas tenant create {tenant}` makes it.")
-        take_turns(session, tenant)
+        owner = tenant_to_change(session, tenant)
         if (before := earlier_answer(session, tenant, request)) is not None:
             row, status = held_key(session, tenant, before["key_id"])
             return key_record(row, status), None

@@ -44,6 +44,7 @@ class Tenant:
     timezone: str | None = None
     created_by: str | None = None
     suspended_reason: str | None = None
+    suspended_by: str | None = None
     suspended_at: datetime | None = None
     erase_after: datetime | None = None
     erased_at: datetime | None = None
@@ -117,7 +118,8 @@ def named(by: Actor) -> str:
 def tenant_fields(row: TenantRow) -> dict[str, JsonValue]:
     """What the audit log shows of a tenant."""
     fields: dict[str, JsonValue] = {
-        name: getattr(row, name) for name in ("name", "status", "plan", "currency", "timezone", "suspended_reason")
+        name: getattr(row, name)
+        for name in ("name", "status", "plan", "currency", "timezone", "suspended_reason", "suspended_by")
     }
     return fields | {"erase_after": None if row.erase_after is None else row.erase_after.isoformat()}
 
@@ -157,12 +159,9 @@ def suspend_tenant(
     """
     now = now or datetime.now(UTC)
     with db.write() as session:
-        row = _row_to_change(session, tenant)
+        row = tenant_to_change(session, tenant)
         before = tenant_fields(row)
-        if row.status != "suspended":
-            row.status, row.suspended_at, row.suspended_reason = "suspended", now, reason
-        elif reason is not None:
-            row.suspended_reason = reason
+        stop_row(row, by=by, reason=reason, now=now)
         _note(session, by, "tenant.suspend", row, before, now)
         return tenant_record(row)
 
@@ -176,11 +175,38 @@ def resume_tenant(db: ControlDb, tenant: TenantId, *, by: Actor = SYSTEM, now: d
     """
     now = now or datetime.now(UTC)
     with db.write() as session:
-        row = _row_to_change(session, tenant)
-        before = tenant_fields(row)
-        row.status, row.suspended_at, row.suspended_reason, row.erase_after = "active", None, None, None
-        _note(session, by, "tenant.resume", row, before, now)
-        return tenant_record(row)
+        return resume_row(session, tenant_to_change(session, tenant), by=by, now=now)
+
+
+def stop_row(row: TenantRow, *, by: Actor, reason: str | None, now: datetime) -> None:
+    """Within a transaction: stop a tenant. The caller records it.
+
+    What an operator has stopped is the operator's, whatever a member of the shop does before or afterwards.
+    """
+    stopped = row.status == "suspended"
+    if stopped and by.kind == "member" and not stopped_by_member(row):
+        return
+    taken_over = stopped and by.kind != "member" and stopped_by_member(row)
+    if not stopped:
+        row.status, row.suspended_at = "suspended", now
+    if not stopped or taken_over or reason is not None:
+        row.suspended_reason = reason
+    if not stopped or by.kind != "member":
+        row.suspended_by = named(by)
+
+
+def stopped_by_member(row: TenantRow) -> bool:
+    """Whether it is a member of the shop who has stopped it, and not an operator or a key."""
+    return row.suspended_by is not None and row.suspended_by.startswith("member:")
+
+
+def resume_row(session: Session, row: TenantRow, *, by: Actor, now: datetime) -> Tenant:
+    """Within a transaction: let a suspended tenant go on, with an entry in its audit log."""
+    before = tenant_fields(row)
+    row.status, row.erase_after = "active", None
+    row.suspended_at = row.suspended_reason = row.suspended_by = None
+    _note(session, by, "tenant.resume", row, before, now)
+    return tenant_record(row)
 
 
 def active_tenant(db: ControlDb, tenant: TenantId) -> Tenant:
@@ -219,11 +245,12 @@ def change_settings(
 
     Raises:
         TenantNotFound: no tenant has this id.
+        Conflict: it is retired.
         InvalidInput: names each setting that does not exist or does not take the value.
         NotInPlan: a setting switches on what the tenant's plan does not have.
     """
     with db.write() as session:
-        row = row_of_tenant(session, tenant, change=True)
+        row = tenant_to_change(session, tenant)
         known = read_settings(row.settings).settings
         settings = changed(known, changes)
         check_settings(session, tenant, known, settings, now=now)
@@ -232,11 +259,18 @@ def change_settings(
         return tenant_record(row)
 
 
-def list_tenants(db: ControlDb) -> tuple[Tenant, ...]:
-    """Every tenant, by id; neither those that were erased nor those that are still being imported."""
+def list_tenants(db: ControlDb, *, after: str | None = None, limit: int | None = None) -> tuple[Tenant, ...]:
+    """Every tenant, by id; neither those that were erased nor those that are still being imported.
+
+    Args:
+        after: only those behind this id, in the order of the database.
+        limit: how many at most.
+    """
     statement = select(TenantRow).where(TenantRow.erased_at.is_(None), TenantRow.status != "importing")
+    if after is not None:
+        statement = statement.where(TenantRow.id > after)
     with db.read() as session:
-        return tuple(tenant_record(row) for row in session.scalars(statement.order_by(TenantRow.id)))
+        return tuple(tenant_record(row) for row in session.scalars(statement.order_by(TenantRow.id).limit(limit)))
 
 
 def take_turns(session: Session, tenant: TenantId) -> None:
@@ -296,13 +330,20 @@ def tenant_record(row: TenantRow) -> Tenant:
         timezone=row.timezone,
         created_by=row.created_by,
         suspended_reason=row.suspended_reason,
+        suspended_by=row.suspended_by,
         suspended_at=row.suspended_at,
         erase_after=row.erase_after,
         erased_at=row.erased_at,
     )
 
 
-def _row_to_change(session: Session, tenant: TenantId) -> TenantRow:
+def tenant_to_change(session: Session, tenant: TenantId) -> TenantRow:
+    """Return the row of a tenant that is neither erased nor being erased; nobody else can change it until the end.
+
+    Raises:
+        TenantNotFound: no tenant has this id, or it is still being imported.
+        Conflict: it is retired.
+    """
     row = row_of_tenant(session, tenant, change=True)
     if row.status == "retired":
         raise Conflict(f"Tenant {tenant} is retired, and stays so.")

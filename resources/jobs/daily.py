@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
-from datetime import datetime, timedelta
-
-from sqlalchemy import and_, or_, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from datetime import UTC, datetime, timedelta
 
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables.audit import AuditChoreRow
-from resources.databases.opening import is_postgresql
+from resources.turns.turns import end_turn, hold_turn
 
 LEASE = timedelta(minutes=30)
 """How long one process may take before another does the work again."""
 
 
-def once_a_day(db: ControlDb, name: str, now: datetime, work: Callable[[], None]) -> bool:
+def once_a_day(db: ControlDb, name: str, now: datetime, work: Callable[[], object]) -> bool:
     """Do the day's work of this name (UTC), unless it is done or another process is at it. Whether it was done here.
 
     A process that ends in the middle is followed by another after `LEASE`: the work has to be one that can be repeated.
     """
-    day = f"{now:%Y-%m-%d}"
-    row = AuditChoreRow
-    insert = postgresql_insert if is_postgresql(db.engine) else sqlite_insert
-    new = insert(row).values(name=name, day="", claimed_until=now, done=True)
-    free = or_(row.day < day, and_(row.day == day, row.done.is_(False), row.claimed_until < now))
-    claim = update(row).where(row.name == name, free).values(day=day, claimed_until=now + LEASE, done=False)
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    turn, holder = f"daily {name}", secrets.token_hex(8)
     with db.write() as session:
-        session.execute(new.on_conflict_do_nothing(index_elements=["name"]))
-        if session.execute(claim.returning(row.name)).one_or_none() is None:
+        if not hold_turn(session, turn, holder, until=now + LEASE, now=now):
             return False
     work()
     with db.write() as session:
-        session.execute(update(row).where(row.name == name, row.day == day).values(done=True))
+        end_turn(session, turn, holder, until=today + timedelta(days=1))
     return True

@@ -106,6 +106,7 @@ POLICIES: Mapping[JobKind, JobPolicy] = MappingProxyType(
             ordered=True,
             broke_off="This export broke off again and again. Tell us its id.",
             unexpected="Something went wrong on our side. Ask for a new export; if it stays, tell us the id.",
+            asked="tenant.export",
         ),
         # Undone by resuming the tenant, as long as nothing was removed.
         JobKind.TENANT_ERASURE: JobPolicy(

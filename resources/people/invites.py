@@ -25,7 +25,7 @@ from resources.base.errors import (
 from resources.base.tenant import TenantId
 from resources.control_db.tables.people import InviteRow, MailRow, MemberRow, MembershipRow
 from resources.control_db.tables.tenants import TenantRow
-from resources.control_db.tenants import take_turns
+from resources.control_db.tenants import tenant_to_change
 from resources.mail.queue import queue_mail
 from resources.people.members import hold_member, member_by_email, new_member, set_office_role
 from resources.people.memberships import add_membership
@@ -93,12 +93,11 @@ def invite(
 
     Raises:
         TenantNotFound: there is no such tenant.
-        Conflict: the person belongs to the shop, or too many invitations are open.
+        Conflict: the shop is retired, the person belongs to it, or too many invitations are open.
         TooManyRequests: the address was sent several mails within the hour.
         QuotaExceeded: the shop's plan has no seat left.
     """
-    take_turns(session, tenant)
-    _shop(session, tenant)
+    tenant_to_change(session, tenant)
     member = member_by_email(session, email)
     if member is not None and session.get(MembershipRow, (member.id, tenant.value)) is not None:
         raise Conflict(f"{email} belongs to {tenant} already; change the role instead.")

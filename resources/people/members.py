@@ -107,7 +107,8 @@ def hold_member(session: Session, member_id: str) -> MemberRow:
     """
     if is_postgresql(session.get_bind()):  # on SQLite there is one writer anyway
         held = select(MemberRow).where(MemberRow.id == member_id).with_for_update(key_share=True)
-        session.execute(held.execution_options(populate_existing=True))
+        # To the end: an object that was read before gets its new values only as the row is fetched.
+        session.scalars(held.execution_options(populate_existing=True)).one_or_none()
     return member_by_id(session, member_id)
 
 

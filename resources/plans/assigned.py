@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from resources.access.actor import Actor
 from resources.audit.entries import Change, record
-from resources.base.errors import InvalidInput, NotFound, TenantNotFound
+from resources.base.errors import Conflict, InvalidInput, NotFound, TenantNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tables.plans import PlanRequestRow, QuotaOverrideRow
 from resources.control_db.tables.tenants import TenantRow
@@ -43,8 +43,9 @@ def put_on_plan(session: Session, tenant: TenantId, plan_id: str | None, *, by: 
 
     Raises:
         TenantNotFound, NotFound: there is no such tenant, or no such plan.
+        Conflict: the tenant is retired.
     """
-    row = _tenant(session, tenant)
+    row = _tenant(session, tenant, change=True)
     plan = find_plan(session, plan_id or DEFAULT_PLAN)
     before, row.plan = row.plan, plan_id
     session.execute(
@@ -82,9 +83,10 @@ def put_override(session: Session, tenant: TenantId, override: Override, *, by: 
 
     Raises:
         TenantNotFound: there is no such tenant.
+        Conflict: it is retired.
         InvalidInput: there is no such limit, it does not take the amount, there is no reason, or it has ended already.
     """
-    _tenant(session, tenant)
+    _tenant(session, tenant, change=True)
     _check(override, now)
     row = session.get(QuotaOverrideRow, (tenant.value, override.meter), with_for_update=True)
     before = None if row is None else _override(row).fields()
@@ -107,8 +109,9 @@ def remove_override(session: Session, tenant: TenantId, meter: str, *, by: Actor
 
     Raises:
         TenantNotFound, NotFound: there is no such tenant, or no such exception.
+        Conflict: the tenant is retired.
     """
-    _tenant(session, tenant)
+    _tenant(session, tenant, change=True)
     row = session.get(QuotaOverrideRow, (tenant.value, meter), with_for_update=True)
     if row is None:
         raise NotFound(f"Tenant {tenant} has no exception for {meter[:40]!r}; GET …/quotas lists those that it has.")
@@ -133,9 +136,11 @@ def _check(override: Override, now: datetime) -> None:
         raise InvalidInput("`ends_at` is over already; leave it out, or name a time to come.")
 
 
-def _tenant(session: Session, tenant: TenantId) -> TenantRow:
-    row = session.get(TenantRow, tenant.value)
-    if row is None:
+def _tenant(session: Session, tenant: TenantId, *, change: bool = False) -> TenantRow:
+    row = session.get(TenantRow, tenant.value, with_for_update=True if change else None)
+    if change and row is not None and row.status == "retired":
+        raise Conflict(f"Tenant {tenant} is retired, and stays so.")
+    if row is None or row.status == "importing":
         raise TenantNotFound(f"There is no tenant {tenant}; `recsaas tenant list` shows those that exist.")
     return row
 

@@ -22,7 +22,16 @@ from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.jobs import JobRow
 from resources.control_db.tables.tenants import TenantRow
-from resources.control_db.tenants import Tenant, named, resume_tenant, row_of_tenant, tenant_fields, tenant_record
+from resources.control_db.tenants import (
+    Tenant,
+    named,
+    resume_row,
+    stop_row,
+    stopped_by_member,
+    tenant_fields,
+    tenant_record,
+    tenant_to_change,
+)
 from resources.decisions.store import DecisionStore
 from resources.erasure.places.databases import remove_deleted_bytes
 from resources.jobs.claims import claimant_name
@@ -56,7 +65,8 @@ def request_tenant_erasure(
 
     Raises:
         TenantNotFound: no tenant has this id.
-        Conflict: it is erased already, or `at_once` and not suspended for long enough.
+        Conflict: it is erased already, or `at_once` and not suspended for long enough, or a member of the shop asks
+            for what an operator has suspended.
     """
     with db.write() as session:
         row = _row_to_erase(session.get(TenantRow, tenant.value, with_for_update=True), tenant)
@@ -69,13 +79,17 @@ def request_tenant_erasure(
                     "erased after its time of grace."
                 )
         wanted = now + (SETTLE if at_once else max(grace, SETTLE))
-        if row.erase_after is not None and row.erase_after <= wanted:
+        if by.kind == "member" and row.status == "suspended" and not stopped_by_member(row):
+            raise _operators(tenant)
+        sooner = row.erase_after is None or wanted < row.erase_after
+        taken_over = by.kind != "member" and stopped_by_member(row)
+        if not sooner and not taken_over:
             return tenant_record(row)
-        if row.status != "suspended":
-            row.status, row.suspended_at = "suspended", now
-        row.suspended_reason = reason or row.suspended_reason or "To be erased"
-        row.erase_after = wanted
-        queue_tenant_erasure(session, tenant, by=named(by), not_before=wanted, now=now)
+        reason = reason or (None if taken_over else row.suspended_reason) or "To be erased"
+        stop_row(row, by=by, reason=reason, now=now)
+        if sooner:
+            row.erase_after = wanted
+            queue_tenant_erasure(session, tenant, by=named(by), not_before=wanted, now=now)
         change = Change(
             action="tenant.erase_request",
             object_kind="tenant",
@@ -103,11 +117,11 @@ def reopen_shop(db: ControlDb, tenant: TenantId, *, by: Actor, now: datetime) ->
         TenantNotFound: no tenant has this id.
         Conflict: it is not its owner who has closed it, or it is being erased.
     """
-    with db.read() as session:
-        row = row_of_tenant(session, tenant)
-        if row.status == "suspended" and row.suspended_reason != CLOSED:
-            raise Conflict(f"Tenant {tenant} was suspended by the operator of this service; ask there.")
-    return resume_tenant(db, tenant, by=by, now=now)
+    with db.write() as session:
+        row = tenant_to_change(session, tenant)
+        if row.status == "suspended" and not stopped_by_member(row):
+            raise _operators(tenant)
+        return resume_row(session, row, by=by, now=now)
 
 
 def certificate_of_tenant(db: ControlDb, tenant: TenantId) -> TenantCertificate:
@@ -223,7 +237,7 @@ class TenantEraser:
         with self.db.write() as session:
             row = session.get_one(TenantRow, erasure.tenant.value, with_for_update=True)
             row.name, row.settings, row.suspended_reason = "", {}, None
-            row.plan = row.currency = row.timezone = row.created_by = None
+            row.plan = row.currency = row.timezone = row.created_by = row.suspended_by = None
             row.erased_at = certificate.completed_at
             after = {"erasure": erasure.id, "certificate_sha256": certificate.sha256}
             change = Change(action="tenant.erase", object_kind="tenant", object_id=row.id, after=after)
@@ -234,6 +248,10 @@ def tenant_erasure_runner(eraser: TenantEraser) -> JobRunner:
     """A runner for erasures of tenants in this process, with a name of its own."""
     queue = JobQueue(eraser.db, eraser.clock, claimant_name())
     return JobRunner(queue, {JobKind.TENANT_ERASURE: eraser}, stop=threading.Event())
+
+
+def _operators(tenant: TenantId) -> Conflict:
+    return Conflict(f"Tenant {tenant} was suspended by the operator of this service; ask there.")
 
 
 def _row_to_erase(row: TenantRow | None, tenant: TenantId) -> TenantRow:

@@ -16,7 +16,7 @@ from resources.base.tenant import TenantId
 from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey
-from resources.control_db.tenants import named, row_of_tenant
+from resources.control_db.tenants import row_of_tenant
 from resources.jobs import store
 from resources.jobs.kinds.tenant_exports import ARCHIVE_SUFFIX, TenantExport, add_tenant_export, list_tenant_exports
 from resources.jobs.model import Job, JobError, JobKind, JobStatus, Outcome, Progress
@@ -98,9 +98,7 @@ def submit_tenant_export(tenant: TenantStore, *, by: Actor, now: datetime, key: 
     """
     with tenant.db.read() as session:
         row_of_tenant(session, tenant.tenant)
-    export = add_tenant_export(tenant.db, tenant.tenant, by=named(by), now=now, key=key)
-    if export.created_at == now:
-        note_export(tenant.db, tenant.tenant, export.id, by=by, now=now)
+    export = add_tenant_export(tenant.db, tenant.tenant, by=by, now=now, key=key)
     finished = [each for each in list_tenant_exports(tenant.db, tenant.tenant, limit=50) if each.finished]
     for old in finished[MAX_KEPT:]:
         remove_archive(tenant.lake, tenant.db, old)
@@ -127,7 +125,7 @@ def archive_file(lake: Lake, export: TenantExport) -> UPath:
 
 
 def note_export(db: ControlDb, tenant: TenantId, name: str, *, by: Actor, now: datetime) -> None:
-    """Note in the audit log of the tenant that somebody has taken all of it along."""
+    """Note in the audit log of the tenant that somebody has taken all of it along, in a file of their own."""
     change = Change(action="tenant.export", object_kind="tenant_export", object_id=name)
     with db.write() as session:
         record(session, by, change, tenant=tenant, now=now)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import func, insert, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from resources.access.actor import Actor
@@ -74,8 +75,8 @@ def import_tenant(
         known = _earlier(db, tenant, archive)
         if known is not None:
             return known
+        _begin(db, tenant, archive)
         _clear(lake, db, tenant)
-        _begin(db, tenant, archive, now)
         _Import(lake, db, tenant, archive, told).run()
         make_landing_folders(lake, tenant)
         return _finish(db, tenant, archive, by, now)
@@ -104,14 +105,30 @@ def _clear(lake: Lake, db: ControlDb, tenant: TenantId) -> None:
         place.empty(tenant)
 
 
-def _begin(db: ControlDb, tenant: TenantId, archive: VerifiedArchive, now: datetime) -> None:
-    given = archive.tenant
-    with db.write() as session:
-        row = session.get(TenantRow, tenant.value) or TenantRow(id=tenant.value, created_at=given.created_at)
-        row.name, row.status, row.settings = tenant_name(given.name), "importing", dict(given.settings)
-        row.plan, row.currency, row.timezone = _known_plan(session, given.plan), given.currency, given.timezone
-        row.created_by = _mark(archive)
-        session.add(row)
+def _begin(db: ControlDb, tenant: TenantId, archive: VerifiedArchive) -> None:
+    """Take the id, before anything is removed: nobody else gets it from here on.
+
+    Raises:
+        Conflict: somebody has made a tenant of this id meanwhile.
+    """
+    try:
+        with db.write() as session:
+            _take_id(session, tenant, archive)
+    except IntegrityError as error:  # they were quicker by less than our look at it
+        with db.read() as session:
+            raise taken(session, tenant) from error
+
+
+def _take_id(session: Session, tenant: TenantId, archive: VerifiedArchive) -> None:
+    given, row = archive.tenant, session.get(TenantRow, tenant.value, with_for_update=True)
+    if row is None:
+        row = TenantRow(id=tenant.value, created_at=given.created_at)
+    elif row.status != "importing":
+        raise taken(session, tenant)
+    row.name, row.status, row.settings = tenant_name(given.name), "importing", dict(given.settings)
+    row.plan, row.currency, row.timezone = _known_plan(session, given.plan), given.currency, given.timezone
+    row.created_by = _mark(archive)
+    session.add(row)
 
 
 def _known_plan(session: Session, plan: str | None) -> str | None:

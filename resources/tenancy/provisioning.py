@@ -23,11 +23,11 @@ from resources.control_db.tenants import (
     Tenant,
     add_tenant,
     named,
-    row_of_tenant,
     take_turns,
     tenant_fields,
     tenant_name,
     tenant_record,
+    tenant_to_change,
 )
 from resources.people.invites import invite, list_invites
 from resources.people.members import member_by_email, one_email
@@ -76,14 +76,18 @@ def provision_tenant(
     """
     check_new_id(new.id)
     wanted = _wanted(new, by, now)
-    try:
+
+    def make() -> Tenant:
         with db.write() as session:
             made = _known(session, wanted, key) or _added(session, wanted, by, key)
             if new.owner_email is not None:
                 _invite_owner(session, new.id, one_email(new.owner_email), by=by, site_url=site_url, now=now)
-    except IntegrityError as error:  # somebody else was quicker
-        with db.read() as session:
-            raise taken(session, new.id) from error
+            return made
+
+    try:
+        made = make()
+    except IntegrityError:  # somebody was quicker with this id: what they have made can be seen now
+        made = make()
     make_landing_folders(lake, new.id)
     return made
 
@@ -128,6 +132,7 @@ def edit_tenant(db: ControlDb, tenant: TenantId, edit: TenantEdit, *, by: Actor,
 
     Raises:
         TenantNotFound: no tenant has this id.
+        Conflict: it is retired.
         InvalidInput: a field or a setting does not fit.
     """
     fields = dict(edit.fields)
@@ -138,7 +143,7 @@ def edit_tenant(db: ControlDb, tenant: TenantId, edit: TenantEdit, *, by: Actor,
     if "timezone" in fields:
         fields["timezone"] = checked_timezone(fields["timezone"])
     with db.write() as session:
-        row = row_of_tenant(session, tenant, change=True)
+        row = tenant_to_change(session, tenant)
         before, settings = tenant_fields(row), read_settings(row.settings).settings
         _check_plan(session, fields.get("plan"))
         for name, value in fields.items():
@@ -188,7 +193,7 @@ def _known(session: Session, wanted: Tenant, key: WriteKey | None) -> Tenant | N
     row = session.get(TenantRow, wanted.id.value)
     if row is None:
         return None
-    if row.status == "importing" or row.erased_at is not None or row.created_by != wanted.created_by:
+    if row.status in ("importing", "retired") or row.created_by != wanted.created_by:
         raise taken(session, wanted.id)
     if earlier_answer(session, wanted.id, key) is not None:
         return tenant_record(row)

@@ -1,17 +1,14 @@
-"""How long usage is kept, and by whom it is kept in order."""
+"""How long usage is kept."""
 
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import delete, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from resources.base.tenant import TenantId
-from resources.control_db.tables.plans import UsageBatchRow, UsageRow, UsageTurnRow
-from resources.databases.opening import is_postgresql
+from resources.control_db.tables.plans import UsageBatchRow, UsageRow
 from resources.usage.adding import add_usage
 from resources.usage.amounts import AMOUNTS, NO_KEY, Amounts, Counted, summed
 
@@ -54,21 +51,3 @@ def roll_up(session: Session, tenant: TenantId, before: date) -> int:
 def forget_batches(session: Session, *, now: datetime) -> None:
     """Forget the numbers of batches of workers that have written nothing for a month."""
     session.execute(delete(UsageBatchRow).where(UsageBatchRow.written_at < now - timedelta(days=BATCH_DAYS)))
-
-
-def end_turn(session: Session, name: str, holder: str, *, until: datetime) -> None:
-    """Give the turn back; nobody takes it before `until`."""
-    ours = (UsageTurnRow.name == name, UsageTurnRow.holder == holder)
-    session.execute(update(UsageTurnRow).where(*ours).values(holder="", until=until))
-
-
-def take_turn(session: Session, name: str, holder: str, *, until: datetime, now: datetime) -> bool:
-    """Take, or keep, the turn at a recurring piece of work until `until`; False while it is another's."""
-    insert = postgresql_insert if is_postgresql(session.get_bind()) else sqlite_insert
-    new = insert(UsageTurnRow).values(name=name, holder=holder, until=until)
-    statement = new.on_conflict_do_update(
-        index_elements=[UsageTurnRow.name],
-        set_={"holder": new.excluded.holder, "until": new.excluded.until},
-        where=or_(UsageTurnRow.until <= now, UsageTurnRow.holder == holder),
-    ).returning(UsageTurnRow.name)
-    return session.execute(statement).first() is not None

@@ -24,7 +24,7 @@ FLOORS: Floors = {
         ("ranker.eligibility", "ranker.retrieval"),
         ("merchandising", "ranker"),
         ("control_db.tables",),
-        ("audit", "mail", "usage", "webhooks"),
+        ("audit", "mail", "turns", "usage", "webhooks"),
         ("plans",),
         ("control_db", "decisions"),
         ("acting", "billing", "jobs", "keys", "people", "stores", "webhooks.endpoints"),

@@ -21,7 +21,7 @@ from resources.access.actor import Actor
 from resources.base.errors import Conflict, ExportNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.idempotency import WriteKey
-from resources.jobs.kinds.tenant_exports import get_tenant_export, list_tenant_exports
+from resources.jobs.kinds.tenant_exports import get_tenant_export, list_tenant_exports, record_archive_read
 from resources.tenancy.exports import archive_file, submit_tenant_export
 
 router = APIRouter(tags=["tenants"])
@@ -71,9 +71,9 @@ def show(principal: Admin, services: WithServices, archive_id: str) -> Response:
     f"{SHOP}/{{archive_id}}/file", response_class=Response, responses=_FILE, summary="Download an archive of the shop"
 )
 @threaded("reads")
-def download(principal: Admin, services: WithServices, archive_id: str) -> Response:
+def download(request: Request, principal: Admin, services: WithServices, archive_id: str) -> Response:
     """Download the archive. It holds every user of the shop: keep it as you would keep them."""
-    return _file(services, principal.tenant, archive_id)
+    return _file(services, principal.tenant, archive_id, principal.actor(request))
 
 
 @router.post(OFFICE, response_model=TenantExportAnswer, status_code=202, responses=_QUEUED, summary="Export a tenant")
@@ -102,9 +102,11 @@ def show_of(principal: TenantWriter, services: WithServices, tenant_id: str, arc
     f"{OFFICE}/{{archive_id}}/file", response_class=Response, responses=_FILE, summary="Download an archive of a tenant"
 )
 @threaded("reads")
-def download_of(principal: TenantWriter, services: WithServices, tenant_id: str, archive_id: str) -> Response:
+def download_of(
+    request: Request, principal: TenantWriter, services: WithServices, tenant_id: str, archive_id: str
+) -> Response:
     """Download the archive."""
-    return _file(services, TenantId.parse(tenant_id), archive_id)
+    return _file(services, TenantId.parse(tenant_id), archive_id, principal.actor(request))
 
 
 def _office(tenant: TenantId) -> str:
@@ -129,7 +131,7 @@ def _shown(services: Services, tenant: TenantId, archive_id: str, base: str) -> 
     return Response(answer.model_dump_json(), media_type="application/json", headers=headers)
 
 
-def _file(services: Services, tenant: TenantId, archive_id: str) -> Response:
+def _file(services: Services, tenant: TenantId, archive_id: str, by: Actor) -> Response:
     export = get_tenant_export(services.db, tenant, archive_id)
     if not export.finished:
         raise Conflict(f"Archive {export.id} is {export.status}: there is no file yet. Ask for its state until it is.")
@@ -140,6 +142,7 @@ def _file(services: Services, tenant: TenantId, archive_id: str) -> Response:
         handle = archive_file(services.lake, export).open("rb")
     except FileNotFoundError as error:  # removed in this moment
         raise ExportNotFound(gone) from error
+    record_archive_read(services.db, export, now=services.clock(), by=by)
     name = f"{tenant}-{export.created_at:%Y-%m-%d}.tar.gz"
     headers = {
         "Content-Disposition": f'attachment; filename="{name}"',

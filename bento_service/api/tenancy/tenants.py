@@ -53,9 +53,8 @@ def tenants(
     principal: TenantReader, services: WithServices, limit: PageLimit = 50, cursor: PageCursor = None
 ) -> Response:
     """List the tenants by id, without those that were erased."""
-    last = _PAGES.place(cursor)
-    rest = [tenant for tenant in list_tenants(services.db) if last is None or tenant.id.value > last]
-    shown, next_cursor = _PAGES.cut(rest, limit=limit, key=lambda tenant: tenant.id.value)
+    found = list_tenants(services.db, after=_PAGES.place(cursor), limit=limit + 1)
+    shown, next_cursor = _PAGES.cut(found, limit=limit, key=lambda tenant: tenant.id.value)
     return _answer(TenantPage(tenants=tuple(TenantAnswer.of(each) for each in shown), next_cursor=next_cursor))
 
 

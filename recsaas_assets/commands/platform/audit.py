@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from recsaas_assets.commands.console import (
 from resources.audit.entries import PLATFORM_CHAIN, Change, chain_of, record
 from resources.audit.export import AuditFormat, export_pieces
 from resources.audit.keeping.daily import heads_folder
-from resources.audit.keeping.heads import read_heads
+from resources.audit.keeping.heads import read_all_heads
 from resources.audit.reading import (
     AuditEntry,
     AuditFilter,
@@ -36,7 +37,9 @@ from resources.audit.reading import (
     read_page,
 )
 from resources.audit.verifying import Verification, verify_chain
+from resources.base.errors import TenantNotFound
 from resources.base.tenant import TenantId
+from resources.control_db.tenants import get_tenant
 
 _tenant = click.argument("tenant_id", metavar="[TENANT]", type=TENANT, required=False)
 _platform = click.option("--platform", is_flag=True, help="What belongs to no tenant.")
@@ -61,6 +64,8 @@ def audit() -> None:
 def list_(tenant_id: TenantId | None, platform: bool, limit: int, as_json: bool, **wanted: Any) -> None:
     """List entries, newest first: of TENANT, or of all. This is an entry itself, once an hour."""
     db = Installation().db
+    if tenant_id is not None:
+        get_tenant(db, tenant_id)
     times = {name: wanted.pop(name) for name in ("since", "until")}
     filter = AuditFilter(
         **wanted, **{name: time.replace(tzinfo=UTC) if time is not None else None for name, time in times.items()}
@@ -95,7 +100,9 @@ def list_(tenant_id: TenantId | None, platform: bool, limit: int, as_json: bool,
 def verify(tenant_id: TenantId | None, platform: bool, as_json: bool) -> None:
     """Verify the chain of TENANT, or all chains, against their heads. Exits with 1 where one is broken."""
     site = Installation()
-    exported = read_heads(heads_folder(site.settings, site.lake))
+    if tenant_id is not None:
+        get_tenant(site.db, tenant_id)
+    exported = read_all_heads(heads_folder(site.settings, site.lake))
     found = []
     with site.db.read() as session:
         chains: tuple[str, ...] = tuple(sorted({*chains_of(session), *exported}))
@@ -131,6 +138,8 @@ def export(tenant_id: TenantId | None, platform: bool, format: str, out: Path | 
     if as_json and out is None:
         raise click.UsageError("Name a file with --out: the entries themselves are the output.")
     site, count = Installation(), 0
+    if tenant_id is not None:
+        get_tenant(site.db, tenant_id)
     with site.db.read() as session:
         chains = chains_of(session) if tenant_id is None and not platform else (chain_of(tenant_id),)
         newest = {chain: newest_number(session, chain) for chain in chains}
@@ -166,8 +175,17 @@ def _record(site: Installation, found: list[Verification]) -> None:
         after = {"unbroken": each.unbroken, "first": each.first, "last": each.last}
         change = Change(action="audit.verify", object_kind="audit", object_id=each.chain, after=after)
         tenant = None if each.chain == PLATFORM_CHAIN else TenantId(each.chain)
+        if tenant is not None and not _exists(site, tenant):  # a head was exported of it: it begins no new chain
+            tenant = None
         with site.db.write() as session:
             record(session, by, change, tenant=tenant, now=now)
+
+
+def _exists(site: Installation, tenant: TenantId) -> bool:
+    with suppress(TenantNotFound):
+        get_tenant(site.db, tenant)
+        return True
+    return False
 
 
 def _show(found: list[Verification]) -> None:

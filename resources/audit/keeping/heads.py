@@ -7,7 +7,7 @@ was written down before that is of an entry which is then gone, or has another h
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -60,27 +60,46 @@ def write_heads(db: ControlDb, folder: UPath, *, now: datetime) -> UPath:
     return file
 
 
-def read_heads(folder: UPath) -> Mapping[str, Mapping[int, str]]:
-    """Return every hash that was written down, by chain and number.
+def read_heads(folder: UPath, chain: str) -> Mapping[int, tuple[str, ...]]:
+    """Return the hashes of a chain that were written down, by number; more than one where two files contradict.
 
     Raises:
-        CorruptArtifact: a file of heads cannot be read, or two of them contradict each other.
+        CorruptArtifact: a file of heads cannot be read.
     """
-    found: dict[str, dict[int, str]] = {}
+    return _by_number(heads.heads[chain] for heads in _files(folder) if chain in heads.heads)
+
+
+def read_all_heads(folder: UPath) -> Mapping[str, Mapping[int, tuple[str, ...]]]:
+    """As `read_heads`, of every chain by its name.
+
+    Raises:
+        CorruptArtifact: a file of heads cannot be read.
+    """
+    found: dict[str, list[Head]] = {}
+    for heads in _files(folder):
+        for chain, head in heads.heads.items():
+            found.setdefault(chain, []).append(head)
+    return {chain: _by_number(heads) for chain, heads in found.items()}
+
+
+def _by_number(heads: Iterable[Head]) -> Mapping[int, tuple[str, ...]]:
+    found: dict[int, tuple[str, ...]] = {}
+    for head in heads:
+        known = found.get(head.number, ())
+        if head.number and head.hash not in known:
+            found[head.number] = (*known, head.hash)
+    return found
+
+
+def _files(folder: UPath) -> Iterator[Heads]:
+    """What was written down, day by day."""
     for file in sorted(list_files(folder), key=lambda each: each.name):
         if not _NAME.fullmatch(file.name):
             continue
         try:
-            heads = Heads.model_validate_json(read_bytes(folder / file.name))
+            yield Heads.model_validate_json(read_bytes(folder / file.name))
         except ValidationError as error:
             raise CorruptArtifact(
                 f"{file.name} of the audit log's heads cannot be read. Restore it from where you keep copies, or move "
                 "it away to verify without it."
             ) from error
-        for chain, head in heads.heads.items():
-            if found.setdefault(chain, {}).setdefault(head.number, head.hash) != head.hash:
-                raise CorruptArtifact(
-                    f"{file.name} of the audit log's heads has another hash for entry {head.number} of {chain} than an "
-                    "earlier file: one of them, or the chain, was changed."
-                )
-    return {chain: {number: hash for number, hash in heads.items() if number} for chain, heads in found.items()}

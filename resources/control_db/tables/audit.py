@@ -86,13 +86,3 @@ class ActingRow(Base):
     began_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-
-class AuditChoreRow(Base):
-    """When a daily work was last begun, by its name: whoever sets the day does it, all others find it done."""
-
-    __tablename__ = "audit_chores"
-    name: Mapped[str] = mapped_column(String(32), primary_key=True)
-    day: Mapped[str] = mapped_column(String(10))
-    claimed_until: Mapped[datetime] = mapped_column(UtcDateTime)
-    done: Mapped[bool]

@@ -1,4 +1,4 @@
-"""Jobs of every kind, and runs of the pipeline."""
+"""Jobs of every kind, runs of the pipeline, and turns at what one process does again and again."""
 
 from __future__ import annotations
 
@@ -62,3 +62,12 @@ class RunRow(Base):
     code_version: Mapped[str | None] = mapped_column(String(64))
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class TurnRow(Base):
+    """Who does a recurring piece of work, and until when nobody else may."""
+
+    __tablename__ = "turns"
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(80))
+    until: Mapped[datetime] = mapped_column(UtcDateTime)

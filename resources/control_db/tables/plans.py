@@ -113,15 +113,6 @@ class UsageOfRunRow(Base):
     cpu_ms: Mapped[int] = mapped_column(BigInteger)
 
 
-class UsageTurnRow(Base):
-    """Who does a recurring piece of work, and until when nobody else may."""
-
-    __tablename__ = "usage_turns"
-    name: Mapped[str] = mapped_column(String(40), primary_key=True)
-    holder: Mapped[str] = mapped_column(String(80))
-    until: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
 class StatementRow(Base):
     """The statement of a tenant for one month (`2026-10`). `content` is JSON that never changes, `hash` its SHA-256.
 

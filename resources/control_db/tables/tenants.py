@@ -15,7 +15,7 @@ class TenantRow(Base):
     """One shop. `status` is `importing`, `active`, `suspended` or `retired`; of one that was erased the id alone stays.
 
     `erase_after` is when it is to be erased, until which that can be undone. `currency` is of ISO 4217, `timezone` an
-    IANA name, `created_by` names who made it as `<kind>:<id>`.
+    IANA name. `created_by` and `suspended_by` name who made it and who stopped it, as `<kind>:<id>`.
     """
 
     __tablename__ = "tenants"
@@ -29,6 +29,7 @@ class TenantRow(Base):
     timezone: Mapped[str | None] = mapped_column(String(64))
     created_by: Mapped[str | None] = mapped_column(String(254))
     suspended_reason: Mapped[str | None] = mapped_column(Text)
+    suspended_by: Mapped[str | None] = mapped_column(String(254))
     suspended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     erase_after: Mapped[datetime | None] = mapped_column(UtcDateTime)
     erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

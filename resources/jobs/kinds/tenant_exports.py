@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from resources.access.actor import Actor
+from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, RecsaasError
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey
+from resources.control_db.tenants import named
 from resources.jobs import store
 from resources.jobs.kinds.exports import ExportStatus
 from resources.jobs.model import Job, JobKind, JobStatus
@@ -65,7 +68,7 @@ class TenantExport:
 
 
 def add_tenant_export(
-    db: ControlDb, tenant: TenantId, *, by: str, now: datetime, key: WriteKey | None = None
+    db: ControlDb, tenant: TenantId, *, by: Actor, now: datetime, key: WriteKey | None = None
 ) -> TenantExport:
     """Queue an archive; with a key that came before, return the one that it made.
 
@@ -77,11 +80,11 @@ def add_tenant_export(
         tenant=tenant,
         id=f"archive-{secrets.token_hex(10)}",
         kind=JobKind.TENANT_EXPORT,
-        input={"by": by},
+        input={"by": named(by)},
         created_at=now,
         updated_at=now,
     )
-    return TenantExport.of(store.add_job(db, job, refused=_one_at_a_time, key=key))
+    return TenantExport.of(store.add_job(db, job, refused=_one_at_a_time, key=key, by=by))
 
 
 def get_tenant_export(db: ControlDb, tenant: TenantId, export_id: str) -> TenantExport:
@@ -99,6 +102,13 @@ def list_tenant_exports(
     """Up to `limit` of the tenant's, newest first; those asked for earlier than `before`, if it is given."""
     found = store.list_jobs(db, tenant, (JobKind.TENANT_EXPORT,), before=before, limit=limit)
     return tuple(TenantExport.of(job) for job in found)
+
+
+def record_archive_read(db: ControlDb, export: TenantExport, *, now: datetime, by: Actor) -> None:
+    """Record that the archive, in which everything of the tenant is, is read."""
+    read = Change(action="tenant.export_read", object_kind="job", object_id=export.id)
+    with db.write() as session:
+        record(session, by, read, tenant=export.tenant, now=now)
 
 
 def _one_at_a_time(unfinished: Job, _count: int) -> RecsaasError:

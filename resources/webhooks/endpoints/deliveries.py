@@ -124,12 +124,17 @@ def claim_due(db: ControlDb, *, now: datetime, busy: Collection[str] = ()) -> Du
 
 
 def note_try(db: ControlDb, due: DueDelivery, result: Try, *, now: datetime) -> Delivery | None:
-    """Write down what came of a try, and when the next one is; None when the endpoint was removed meanwhile."""
+    """Write down what came of a try, and when the next one is; None when the endpoint was removed meanwhile.
+
+    What comes so late that another try has begun, or that the delivery has ended, changes nothing.
+    """
     with db.write() as session:
         webhook = session.get(WebhookRow, due.webhook_id, with_for_update=True)
         row = session.get(WebhookDeliveryRow, due.id, with_for_update=True)
         if row is None or webhook is None:
             return None
+        if row.status != "waiting" or row.attempts != due.attempts:
+            return _record(row)
         row.answer_status, row.error, row.milliseconds = result.status, result.error, result.milliseconds
         if result.worked:
             row.status, row.ended_at = "delivered", now
@@ -174,8 +179,7 @@ def try_again(db: ControlDb, tenant: TenantId, webhook_id: str, delivery_id: str
             raise Conflict("This delivery has arrived already.")
         if not webhook.enabled:
             raise Conflict("This webhook is off; switch it on first.")
-        row.status, row.not_before, row.ended_at = "waiting", now, None
-        row.attempts = min(row.attempts, len(RESTS))  # one more try, and no long rest before it has failed again
+        row.status, row.not_before, row.ended_at = "waiting", now, None  # by its attempts a late result is known
         return _record(row)
 
 

@@ -245,11 +245,10 @@ def _audit() -> None:
         name = f"ix_audit_log_{column.removesuffix('_id')}"
         op.create_index(name, "audit_log", ["chain", column, "number"], unique=False)
     op.create_table(
-        "audit_chores",
-        sa.Column("name", sa.String(length=32), nullable=False),
-        sa.Column("day", sa.String(length=10), nullable=False),
-        sa.Column("claimed_until", UtcDateTime(timezone=True), nullable=False),
-        sa.Column("done", sa.Boolean(), nullable=False),
+        "turns",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("holder", sa.String(length=80), nullable=False),
+        sa.Column("until", UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
     _acting()
@@ -280,7 +279,7 @@ def _acting() -> None:
 def downgrade() -> None:
     for table in (
         "acting",
-        "audit_chores",
+        "turns",
         "audit_log",
         "audit_heads",
         "signing_keys",

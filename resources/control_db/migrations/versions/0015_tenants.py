@@ -16,6 +16,7 @@ _COLUMNS = (
     ("timezone", sa.String(length=64)),
     ("created_by", sa.String(length=254)),
     ("suspended_reason", sa.Text()),
+    ("suspended_by", sa.String(length=254)),
     ("suspended_at", UtcDateTime(timezone=True)),
     ("erase_after", UtcDateTime(timezone=True)),
     ("erased_at", UtcDateTime(timezone=True)),

@@ -12,7 +12,7 @@ down_revision = "0015"
 branch_labels = None
 depends_on = None
 
-_USAGE = ("usage_statements", "usage_turns", "usage_runs", "usage_samples", "usage_batches", "usage_daily")
+_USAGE = ("usage_statements", "usage_runs", "usage_samples", "usage_batches", "usage_daily")
 
 _PLANS = ("plan_requests", "quota_warnings", "quota_overrides", "plans")
 
@@ -63,13 +63,6 @@ def _usage() -> None:
         sa.PrimaryKeyConstraint("run_id"),
     )
     op.create_index("ix_usage_runs_tenant_id", "usage_runs", ["tenant_id"], unique=False)
-    op.create_table(
-        "usage_turns",
-        sa.Column("name", sa.String(length=40), nullable=False),
-        sa.Column("holder", sa.String(length=80), nullable=False),
-        sa.Column("until", UtcDateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("name"),
-    )
     op.create_table(
         "usage_statements",
         tenant(),

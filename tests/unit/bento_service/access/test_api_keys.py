@@ -25,7 +25,7 @@ from resources.control_db.engine import ControlDb
 from resources.decisions.store import open_decisions
 from resources.events.log import EventLog
 from resources.storage.lake import Lake
-from tests.unit.bento_service.access.test_permissions import MATRIX, NOBODY_IN_PARTICULAR
+from tests.permission_table import needs_of_routes
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.shop import NOW, Shop
 
@@ -159,18 +159,6 @@ def test_a_browser_key_is_only_good_in_its_pages(
         assert code_of(answer) == (403, "origin_not_allowed")
 
 
-def test_a_browser_key_recommends_and_tracks_and_nothing_else(client: Client, app: FastAPI, blue: Shop) -> None:
-    app.state.services.page_limit._buckets = None  # so many requests are not what this is about
-    headers = bearer(page_key(blue), Origin=PAGE)
-    for route, wanted in MATRIX.items():
-        method, template = route.split()
-        path = re.sub(r"{\w+}", "no-such-thing", template)
-        answer = client.request(method, path, headers={**headers, "Content-Type": "text/nothing"}, content=b"x")
-        scopes = set(wanted.split(" or "))
-        if scopes.isdisjoint({*BROWSER_SCOPES, NOBODY_IN_PARTICULAR}) and "/auth/" not in path:
-            assert answer.status_code in (401, 403, 404), (route, answer.text)
-
-
 def test_pages_of_a_browser_key_are_let_through_by_cors_on_the_api_alone(
     client: Client, app: FastAPI, blue: Shop
 ) -> None:
@@ -243,9 +231,9 @@ def test_a_sandbox_reads_as_live_and_changes_nothing(client: Client, app: FastAP
 def test_a_sandbox_is_refused_wherever_something_would_change(client: Client, blue: Shop) -> None:
     sandbox = bearer(made(blue, kind="sandbox"))
     tried = 0
-    for route, wanted in MATRIX.items():
+    for route, needs in needs_of_routes().items():
         method, template = route.split()
-        if method == "GET" or (method, template) in SANDBOX_ROUTES or wanted in (NOBODY_IN_PARTICULAR, "platform"):
+        if method == "GET" or (method, template) in SANDBOX_ROUTES or needs is None or needs.office:
             continue
         path = re.sub(r"{\w+}", "no-such-thing", template)
         answer = client.request(method, path, headers=sandbox, json={})

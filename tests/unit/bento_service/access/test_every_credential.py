@@ -141,6 +141,23 @@ def test_the_table_has_every_route_of_the_document(client: Client) -> None:
     }
 
 
+def test_the_routes_ask_for_what_the_documentation_of_the_api_says() -> None:
+    """That column is written by hand: what a route is meant to ask for, whatever stands beside it in the program."""
+    text = (Path(__file__).parents[4] / "docs" / "api.md").read_text(encoding="utf-8")
+    documented = dict(re.findall(r"^\| `([A-Z]+ /\S*)` \| ([^|]+?) \|", text, re.MULTILINE))
+    for route, needs in needs_of_routes().items():
+        assert set(documented[route].replace("`", "").split(" or ")) == _documented(needs), route
+
+
+def _documented(needs: Needs | None) -> set[str]:
+    """The words of the column `scope`: `member` is a person, about themselves; `platform` stands for the office."""
+    if needs is None:
+        return {"none"}
+    words = {*needs.permissions, *needs.keys}
+    words |= {"platform"} if needs.office else set()
+    return words | ({"member"} if needs.person or needs.office_person else set())
+
+
 def test_the_page_has_the_table() -> None:
     text = (Path(__file__).parents[4] / PAGE).read_text(encoding="utf-8")
     assert page(text) == text, "write it anew: python -m tests.permission_table"

@@ -19,10 +19,7 @@ from resources.access.actor import SYSTEM
 from resources.access.roles import (
     OFFICE_ROLES,
     PERMISSIONS_OF_OFFICE,
-    PERMISSIONS_OF_ROLE,
-    TENANT_ROLES,
     OfficePermission,
-    TenantRole,
 )
 from resources.base.errors import Forbidden, Unauthenticated
 from resources.base.settings import Settings
@@ -33,7 +30,6 @@ from resources.people.memberships import change_role, remove_membership
 from resources.sessions.refresh_tokens import end_family
 from resources.sessions.signing_keys import SigningKeys, rotate_signing_key
 from resources.storage.lake import Lake
-from tests.unit.bento_service.access.test_permissions import MATRIX
 from tests.unit.bento_service.client import Client, client_of
 from tests.unit.bento_service.people import Person, logged_in, person
 from tests.unit.bento_service.shop import NOW, Shop
@@ -49,29 +45,6 @@ def jane(db: ControlDb, blue: Shop) -> Person:
 
 def status_of(client: Client, who: Person, path: str = "/api/v1/api-keys") -> int:
     return client.get(path, headers=who.headers).status_code
-
-
-@pytest.mark.databases("sqlite")
-@pytest.mark.parametrize("role", TENANT_ROLES)
-def test_a_role_may_do_what_the_matrix_says_and_no_more(
-    client: Client, db: ControlDb, blue: Shop, role: TenantRole
-) -> None:
-    headers = person(db, "jane@example.com", now=NOW, tenant=blue.tenant, role=role).headers
-    refusals = 0
-    for route, wanted in MATRIX.items():
-        method, template = route.split()
-        if template.startswith(("/api/v1/admin/", "/api/v1/auth/")) or wanted in ("none", "member"):
-            continue
-        path = template.replace("{", "no-").replace("}", "")
-        answer = client.request(method, path, headers={**headers, "Content-Type": "text/nothing"}, content=b"x")
-        may = not PERMISSIONS_OF_ROLE[role].isdisjoint(wanted.split(" or "))
-        assert (answer.status_code == 403 and "Your role in this shop" in answer.text) == (not may), (
-            route,
-            answer.text,
-        )
-        assert answer.status_code < 500 or answer.status_code == 503
-        refusals += not may
-    assert role == "owner" or refusals
 
 
 @pytest.mark.parametrize(

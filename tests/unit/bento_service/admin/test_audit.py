@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from resources.access.scopes import PLATFORM
 from resources.audit.entries import Change, record
 from resources.audit.keeping.daily import heads_folder
 from resources.audit.keeping.heads import write_heads
+from resources.audit.reading import chains_of
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
 from resources.storage.lake import Lake
@@ -158,7 +160,14 @@ def test_the_office_reads_and_verifies_every_chain(client: Client, blue: Shop, g
     for body, chain in (({"tenant_id": "green"}, "green"), ({}, None)):
         found = client.post("/api/v1/admin/audit/verify", json=body, headers=super_admin).json()
         assert (found["unbroken"], found["tenant_id"]) == (True, chain)
-    assert client.post("/api/v1/admin/audit/verify", json={"tenant_id": "none"}, headers=super_admin).status_code == 404
+    with db.read() as session:
+        before = chains_of(session)
+    for who in (super_admin, blue.key_with(PLATFORM)):
+        unknown = client.post("/api/v1/admin/audit/verify", json={"tenant_id": "none"}, headers=who)
+        assert code_of(unknown) == (404, "tenant_not_found")
+        assert code_of(client.get("/api/v1/admin/audit?tenant_id=none", headers=who)) == (404, "tenant_not_found")
+    with db.read() as session:
+        assert chains_of(session) == before  # nobody begins a chain by looking for it
 
 
 def test_who_may_not_read_it(client: Client, blue: Shop, db: ControlDb) -> None:

@@ -19,6 +19,7 @@ from resources.control_db.tables.audit import AuditRow
 from resources.control_db.tables.people import InviteRow
 from resources.control_db.tenants import get_tenant
 from resources.tenancy.erasing import TenantEraser, tenant_erasure_runner
+from resources.tenants.stored_settings import read_settings
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.people import person
 from tests.unit.bento_service.shop import NOW, Shop
@@ -125,7 +126,9 @@ def test_what_does_not_fit_is_refused_and_makes_nothing(
     assert {each["id"] for each in client.get(TENANTS, headers=operator).json()["tenants"]} == {"blue", "green"}
 
 
-def test_tenants_are_listed_in_pages_shown_and_changed(client: Client, operator: dict[str, str], green: Shop) -> None:
+def test_tenants_are_listed_in_pages_shown_and_changed(
+    client: Client, operator: dict[str, str], green: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("a-1", "c-3", "b-2"):
         client.post(TENANTS, json={"slug": name, "name": name}, headers=operator)
     ids, cursor = [], ""
@@ -134,6 +137,13 @@ def test_tenants_are_listed_in_pages_shown_and_changed(client: Client, operator:
         ids += [each["id"] for each in page["tenants"]]
         cursor = page["next_cursor"]
     assert ids == ["a-1", "b-2", "blue", "c-3", "green"]
+    read: list[object] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "resources.control_db.tenants.read_settings", lambda each: read.append(each) or read_settings(each)
+        )
+        client.get(f"{TENANTS}?limit=2", headers=operator)
+    assert len(read) == 3  # one more than shown: whether there is another page
     change = {"currency": "CHF", "settings": {"training.search": True}}
     changed = client.request("PATCH", f"{TENANTS}/b-2", json=change, headers=operator).json()
     assert (changed["currency"], changed["settings"]["training"]["search"]) == ("CHF", True)
@@ -235,6 +245,7 @@ def test_a_shop_exports_itself(client: Client, app: FastAPI, green: Shop, blue: 
     assert (done["status"], done["progress"], done["releases"]) == ("completed", 1.0, 1)
     file = client.get(done["download_url"], headers=green.headers)
     assert len(file.content) == done["bytes"] == int(file.headers["content-length"])
+    assert actions(green.db, "green").count("tenant.export_read") == 1
     with tarfile.open(fileobj=io.BytesIO(file.content)) as tar:
         assert f"releases/{green.versions[0]}/manifest.json" in tar.getnames()
     for path in (place, f"{place}/file"):
@@ -242,7 +253,8 @@ def test_a_shop_exports_itself(client: Client, app: FastAPI, green: Shop, blue: 
     assert [
         each["export_id"] for each in client.get("/api/v1/shop/exports", headers=green.headers).json()["exports"]
     ] == [done["export_id"]]
-    assert "tenant.export" in actions(green.db, "green")
+    assert actions(green.db, "green").count("tenant.export") == 1
+    assert actions(green.db, "green").count("tenant.export_read") == 1  # by whom there was a file for
 
 
 def test_an_archive_goes_when_a_user_in_it_is_erased(client: Client, app: FastAPI, green: Shop) -> None:
@@ -266,6 +278,7 @@ def test_an_operator_exports_a_tenant_also_while_it_is_suspended(
     done = client.get(place, headers=operator).json()
     assert done["status"] == "completed"
     assert client.get(done["download_url"], headers=operator).status_code == 200
+    assert actions(green.db, "green").count("tenant.export_read") == 1
     assert code_of(client.post(f"{TENANTS}/nobody/exports", headers=operator)) == (404, "tenant_not_found")
 
 

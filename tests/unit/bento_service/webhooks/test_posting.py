@@ -160,6 +160,8 @@ def test_nothing_is_posted_into_a_private_network(url: str) -> None:
     [
         *(("93.184.216.34", True), ("2606:4700::1111", True), ("192.168.1.1", False), ("100.64.0.1", False)),
         *(("224.0.0.1", False), ("fe80::1", False), ("fd00::1", False), ("2002:7f00:1::", False), ("::", False)),
+        *(("64:ff9b::a00:1", False), ("64:ff9b::7f00:1", False), ("64:ff9b::5db8:d822", True), ("::a00:1", False)),
+        *(("::5db8:d822", False), ("::ffff:10.0.0.1", False), ("::ffff:93.184.216.34", True)),
     ],
 )
 def test_which_addresses_are_of_the_internet(address: str, public: bool) -> None:

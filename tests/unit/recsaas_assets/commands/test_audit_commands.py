@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 
 from recsaas_assets.cli import cli
 from resources.audit.keeping.heads import write_heads
+from resources.audit.reading import chains_of
+from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.storage.lake import Lake
 from tests.unit.conftest import BLUE, GREEN
@@ -58,6 +60,28 @@ def test_entries_are_chosen(db: ControlDb, now: datetime) -> None:
     assert {each["chain"] for each in listed("--platform")} <= {"_platform"}
     table = recsaas("audit", "list", "green").stdout
     assert "jane@example.com" in table and "rule-2" in table
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "export"])
+def test_a_tenant_that_does_not_exist_gets_no_chain(db: ControlDb, now: datetime, command: str) -> None:
+    write_chain(db, BLUE, 1, now)
+    with db.read() as session:
+        before = chains_of(session)
+    result = recsaas("audit", command, "nobody")
+    assert result.exit_code != 0 and "There is no tenant nobody" in result.output + str(result.exception)
+    with db.read() as session:
+        assert chains_of(session) == before
+
+
+def test_the_head_of_a_tenant_that_is_gone_begins_no_chain(db: ControlDb, now: datetime, tmp_path: Path) -> None:
+    write_chain(db, TenantId("gone"), 2, now)
+    lake = Lake.open(str(tmp_path / "lake"), scratch=tmp_path / "scratch")
+    write_heads(db, lake.root / "audit", now=now)
+    tamper(db, "DELETE FROM audit_log WHERE chain = 'gone'", "DELETE FROM audit_heads WHERE chain = 'gone'")
+    assert recsaas("audit", "verify", "--json").exit_code == 1
+    assert [each["object_id"] for each in listed("--platform", "--action", "audit.verify")].count("gone") == 1
+    with db.read() as session:
+        assert "gone" not in chains_of(session)
 
 
 def test_verifying_tells_by_its_status_whether_all_is_unbroken(db: ControlDb, now: datetime, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_key_may_do_what_its_scopes_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("nobody", "--name", "web", "--scope", "admin"), "recsaas tenant create nobody"),
+        (("nobody", "--name", "web", "--scope", "admin"), "recsaas tenant list"),
         (("blue", "--name", "web"), "Missing option '--scope'"),
         (("blue", "--name", "web", "--scope", "all"), "'all' is not one of"),
     ],

@@ -183,7 +183,7 @@ def test_an_end_that_was_cut_off_is_found_by_the_head(db: ControlDb) -> None:
 
 
 def test_an_end_that_was_cut_off_with_the_head_is_found_by_an_exported_head(db: ControlDb) -> None:
-    exported = {6: row(db, 6).hash}
+    exported = {6: (row(db, 6).hash,)}
     tamper(
         db,
         f"DELETE FROM audit_log {OF_BLUE} > 4",
@@ -192,17 +192,17 @@ def test_an_end_that_was_cut_off_with_the_head_is_found_by_an_exported_head(db: 
     )
     assert verified(db, "blue").unbroken, "a chain alone cannot show this"
     found = broken(db, exported=exported)
-    assert (found.number, found.damage, found.expected, found.found) == (5, "cut off", exported[6], row(db, 4).hash)
+    assert (found.number, found.damage, found.expected, found.found) == (5, "cut off", exported[6][0], row(db, 4).hash)
 
 
 def test_a_chain_that_was_made_anew_is_found_by_an_exported_head(db: ControlDb) -> None:
-    exported = {5: row(db, 5).hash}
+    exported = {5: (row(db, 5).hash,)}
     tamper(db, f"UPDATE audit_log SET actor_name = 'mallory' {OF_BLUE} = 3")
     rehash(db, 3, 4, 5, 6)
     tamper(db, "UPDATE audit_heads SET hash = :hash WHERE chain = 'blue'", hash=row(db, 6).hash)
     assert verified(db, "blue").unbroken, "a chain alone cannot show this"
     found = broken(db, exported=exported)
-    assert (found.number, found.expected, found.found) == (5, exported[5], row(db, 5).hash)
+    assert (found.number, found.expected, found.found) == (5, exported[5][0], row(db, 5).hash)
 
 
 def test_a_head_that_is_gone_is_found(db: ControlDb) -> None:

@@ -97,7 +97,7 @@ def test_an_unknown_scope_is_refused_with_those_that_exist(db: ControlDb, shops:
 
 
 def test_a_key_needs_a_tenant(db: ControlDb, now: datetime) -> None:
-    with pytest.raises(TenantNotFound, match="recsaas tenant create nobody"):
+    with pytest.raises(TenantNotFound, match="recsaas tenant list"):
         make(db, TenantId("nobody"), now)
 
 

@@ -31,6 +31,18 @@ def test_no_tenants_is_an_empty_list_and_more_come_by_id(db: ControlDb, now: dat
     assert [tenant.id for tenant in list_tenants(db)] == [BLUE, GREEN]
 
 
+def test_a_page_of_tenants_reads_those_alone(db: ControlDb, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("e", "a-b", "ab", "d", "c"):
+        create_tenant(db, TenantId(name), name="x", now=now)
+    whole = [tenant.id.value for tenant in list_tenants(db)]
+    read: list[str] = []
+    monkeypatch.setattr("resources.control_db.tenants.tenant_record", lambda row: read.append(row.id))
+    list_tenants(db, after=whole[1], limit=2)
+    assert read == whole[2:4]
+    list_tenants(db, after=whole[-1], limit=2)
+    assert read == whole[2:4]
+
+
 def test_a_taken_id_is_a_conflict_and_changes_nothing(db: ControlDb, now: datetime) -> None:
     create_tenant(db, BLUE, name="first", now=now)
     with pytest.raises(Conflict, match="blue exists already"):

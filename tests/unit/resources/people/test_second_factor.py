@@ -99,6 +99,16 @@ def test_of_ten_who_send_a_code_at_once_one_comes_in(
         assert sum(pool.map(lambda _: checked(db, jane, code_at(now), now), range(10))) == 1
 
 
+@pytest.mark.databases("postgresql")  # on SQLite one transaction at a time writes
+def test_a_code_that_was_used_since_the_member_was_read_does_not_count(
+    db: ControlDb, jane: str, code_at: Callable[[datetime], str], now: datetime
+) -> None:
+    with db.write() as session:
+        read = member_by_id(session, jane)
+        assert checked(db, jane, code_at(now), now)
+        assert not check(session, read, code_at(now), now)
+
+
 @pytest.mark.parametrize("code", ["", "12345", "1234567", "abcdef", "١٢٣٤٥٦", "-12345", "\0", "x" * 5000])
 def test_what_is_no_code_is_none(
     db: ControlDb, jane: str, code_at: Callable[[datetime], str], now: datetime, code: str

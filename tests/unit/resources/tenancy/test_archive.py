@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from resources.access.actor import SYSTEM
 from resources.base.errors import Conflict, InvalidInput, TenantNotFound, TooLarge
@@ -198,6 +199,29 @@ def test_an_import_that_dies_shows_nothing_and_is_done_by_the_next(
     there = imported(other, file)
     assert files(there) == files(filled)
     assert len(events(there)) == len(events(filled))
+
+
+@pytest.mark.databases
+@pytest.mark.parametrize("when", ["before the id is taken", "in the same moment"])
+def test_a_tenant_that_was_made_meanwhile_is_not_taken_over(
+    filled: World, other: World, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    file, looked = exported(filled), importing._earlier
+
+    def made_meanwhile(db: ControlDb, tenant: TenantId, archive: Any) -> Any:
+        found = looked(db, tenant, archive)
+        create_tenant(db, tenant, name="Theirs", now=NOW)
+        create_api_key(db, tenant, name="theirs", scopes=("admin",), now=NOW)
+        if when == "in the same moment":  # the look at the row is a moment too early as well
+            monkeypatch.setattr(Session, "get", lambda *_, **__: None)
+        return found
+
+    monkeypatch.setattr(importing, "_earlier", made_meanwhile)
+    with pytest.raises(Conflict, match="is taken"):
+        imported(other, file)
+    monkeypatch.undo()
+    assert (get_tenant(other.db, BLUE).name, get_tenant(other.db, BLUE).status) == ("Theirs", "active")
+    assert [key.name for key in list_api_keys(other.db, BLUE)] == ["theirs"]
 
 
 def test_no_secret_and_no_neighbour_goes_along(filled: World) -> None:

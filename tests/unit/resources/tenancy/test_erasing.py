@@ -235,9 +235,38 @@ def test_an_owner_has_thirty_days_to_open_the_shop_again(two: Two) -> None:
         reopen_shop(two.db, BLUE, by=owner, now=two.now)
 
 
+@pytest.mark.databases
+@pytest.mark.parametrize("reason", ["Unpaid", CLOSED, None])
+def test_an_owner_undoes_nothing_that_an_operator_has_done(
+    db: ControlDb, shops: tuple[TenantId, TenantId], now: datetime, reason: str | None
+) -> None:
+    owner, shop = Actor(kind="member", id="ann", name="ann@example.com", source="api"), shops[0]
+
+    def suspend() -> object:
+        return suspend_tenant(db, shop, by=OFFICE, reason=reason, now=now)
+
+    def erase(grace: timedelta) -> object:
+        return request_tenant_erasure(db, shop, by=OFFICE, reason=reason, grace=grace, at_once=False, now=now)
+
+    for operators in (suspend, lambda: erase(GRACE), lambda: erase(OWNER_GRACE * 2)):
+        for closed_before in (False, True):
+            resume_tenant(db, shop, by=OFFICE, now=now)
+            if closed_before:
+                close_shop(db, shop, by=owner, now=now)
+            operators()
+            stopped = get_tenant(db, shop)
+            assert stopped.suspended_by == "office:m-1"
+            for owners in (close_shop, reopen_shop):
+                with pytest.raises(Conflict, match="by the operator"):
+                    owners(db, shop, by=owner, now=now)
+            assert get_tenant(db, shop) == stopped
+            if closed_before:
+                assert stopped.erase_after is not None and stopped.erase_after <= now + OWNER_GRACE
+
+
 def test_every_table_is_emptied_or_is_known_to_hold_nothing_of_a_tenant() -> None:
     """A new table has a `tenant_id`, or belongs to one that has, or stands here."""
-    of_the_platform = {"plans", "price_lists", "usage_batches", "usage_turns", "audit_chores"}
+    of_the_platform = {"plans", "price_lists", "usage_batches", "turns"}
     of_nobody_yet = {"unfinished_logins"}  # gone in minutes, whoever it was
     assert set(unowned_tables()) <= of_the_platform | of_nobody_yet
     assert PLATFORM_TABLES.isdisjoint(table.name for table in erasable_tables())

@@ -138,6 +138,43 @@ def test_what_fails_is_tried_again_and_again_and_then_no_more(db: ControlDb, sho
     assert get_webhook(db, BLUE, webhook).failing_since is None
 
 
+@pytest.mark.parametrize(("early", "late"), [(WORKED, FAILED), (FAILED, WORKED), (None, FAILED), (None, WORKED)])
+def test_a_late_result_changes_nothing(
+    db: ControlDb, shops: object, now: datetime, early: Try | None, late: Try
+) -> None:
+    webhook = added(db, now)
+    told(db, now)
+    slow = claim_due(db, now=now)
+    later = now + timedelta(minutes=2)
+    quick = claim_due(db, now=later)
+    assert slow is not None and quick is not None and slow.id == quick.id
+    if early is not None:
+        note_try(db, quick, early, now=later)
+    (before,) = list_deliveries(db, BLUE, webhook, limit=9)
+    failing = get_webhook(db, BLUE, webhook).failing_since
+    noted = note_try(db, slow, late, now=later + timedelta(seconds=1))
+    assert list_deliveries(db, BLUE, webhook, limit=9) == (before,) == (noted,)
+    assert get_webhook(db, BLUE, webhook).failing_since == failing
+
+
+def test_a_result_of_before_it_was_tried_again_by_hand_changes_nothing(
+    db: ControlDb, shops: object, now: datetime
+) -> None:
+    webhook, at, last = added(db, now), now, None
+    told(db, now)
+    while (due := claim_due(db, now=at)) is not None:
+        last, noted = due, note_try(db, due, FAILED, now=at)
+        at = (noted.next_try_at if noted else None) or at
+    assert last is not None and last.attempts == len(RESTS) + 1
+    try_again(db, BLUE, webhook, last.id, now=at)
+    again = claim_due(db, now=at)
+    assert again is not None and again.attempts == last.attempts + 1
+    note_try(db, last, WORKED, now=at)
+    assert list_deliveries(db, BLUE, webhook, limit=9)[0].status == "waiting"
+    failed = note_try(db, again, FAILED, now=at)
+    assert failed is not None and failed.status == "failed"
+
+
 @pytest.mark.parametrize("status", [410, 500])
 def test_an_endpoint_that_is_gone_is_told_nothing_more(
     db: ControlDb, shops: object, now: datetime, status: int

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from resources.audit.entries import PLATFORM_CHAIN
 from resources.audit.keeping.daily import AuditKeeper, heads_folder
-from resources.audit.keeping.heads import read_heads, write_heads
+from resources.audit.keeping.heads import read_all_heads, read_heads, write_heads
 from resources.audit.keeping.retention import expire_entries
 from resources.base.errors import CorruptArtifact
 from resources.base.settings import Settings
@@ -95,7 +95,8 @@ def test_heads_are_written_once_a_day_and_stay(db: ControlDb, lake: Lake, settin
     write_heads(db, folder, now=now + timedelta(hours=1))
     assert file.read_bytes() == first and file.name == "heads-2025-06-01.json"
     write_heads(db, folder, now=now + timedelta(days=1))
-    heads = read_heads(folder)["blue"]
+    heads = read_heads(folder, "blue")
+    assert read_all_heads(folder) == {"blue": heads}
     assert sorted(heads) == [2, 3]
     assert verified(db, "blue", exported=heads).heads == 2
 
@@ -104,21 +105,29 @@ def test_heads_that_cannot_be_read_or_contradict_each_other_are_named(
     db: ControlDb, lake: Lake, settings: Settings, now: datetime
 ) -> None:
     write_chain(db, BLUE, 2, now)
+    write_chain(db, GREEN, 1, now)
     folder = heads_folder(settings, lake)
     file = write_heads(db, folder, now=now)
     other = json.loads(file.read_text())
+    first = other["heads"]["blue"]["hash"]
     other["heads"]["blue"]["hash"] = "0" * 64
     later = folder / "heads-2025-06-02.json"
     later.write_text(json.dumps(other))
-    with pytest.raises(CorruptArtifact, match=r"heads-2025-06-02.json .* another hash for entry 2 of blue"):
-        read_heads(folder)
+    heads, neighbours = read_heads(folder, "blue"), read_heads(folder, "green")
+    assert heads == {2: (first, "0" * 64)} and read_all_heads(folder) == {"blue": heads, "green": neighbours}
+    broken = verified(db, "blue", exported=heads).broken
+    assert broken is not None and (broken.number, broken.damage, broken.expected) == (2, "changed", "0" * 64)
+    behind = verified(db, "blue", exported=heads, after=2).broken
+    assert behind is not None and (behind.number, behind.damage) == (2, "changed")
+    assert "contradict each other" in behind.message
+    assert verified(db, "green", exported=neighbours).unbroken and len(neighbours) == 1
     later.write_text("{")
     with pytest.raises(CorruptArtifact, match=r"heads-2025-06-02.json .* cannot be read"):
-        read_heads(folder)
+        read_heads(folder, "green")
 
 
 def test_without_heads_there_is_nothing_to_compare(lake: Lake, settings: Settings) -> None:
-    assert read_heads(heads_folder(settings, lake)) == {}
+    assert read_heads(heads_folder(settings, lake), "blue") == read_all_heads(heads_folder(settings, lake)) == {}
 
 
 def test_the_work_of_a_day_is_done_by_one_process(db: ControlDb, lake: Lake, settings: Settings, now: datetime) -> None:
