@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
+from threading import Event
 from typing import Any
 
 import httpx
@@ -199,7 +201,7 @@ def test_training_needs_minutes_and_the_feature(client: Client, db: ControlDb, b
 
 
 def test_a_warning_stands_in_the_header_and_is_told_once(
-    client: Client, db: ControlDb, blue: Shop, green: Shop, time: Time
+    client: Client, app: FastAPI, db: ControlDb, blue: Shop, green: Shop, time: Time
 ) -> None:
     limit(db, blue, PlanLimits(calls=10))
     assert "X-Quota-Warning" not in ask(client, blue).headers
@@ -210,10 +212,42 @@ def test_a_warning_stands_in_the_header_and_is_told_once(
     time.passes()
     ask(client, blue)
     assert "X-Quota-Warning" not in ask(client, green).headers
+    client.run(partial(warned, app.state.services.plans))
     with db.read() as session:
         assert [(row.meter, row.share) for row in session.scalars(select(QuotaWarningRow))] == [("calls", 80)]
     plan = client.get("/api/v1/plan", headers=blue.headers).json()
     assert [warning.partition(":")[0] for warning in plan["warnings"]] == ["calls"]
+
+
+def test_no_answer_waits_for_a_warning(
+    client: Client, app: FastAPI, db: ControlDb, blue: Shop, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = app.state.services.plans
+    note, may_go_on, noted = plans._note, Event(), []
+
+    def slow(*given: Any) -> Any:
+        assert may_go_on.wait(60)
+        noted.append(note(*given))
+        return noted[-1]
+
+    monkeypatch.setattr(plans, "_note", slow)
+    limit(db, blue, PlanLimits(calls=10))
+    with db.write() as session:
+        session.add(usage_row(blue, calls=8))
+    for _ in range(2):
+        assert ask(client, blue).headers["X-Quota-Warning"] == "calls 80 %"
+        time.passes()
+    assert noted == []
+    may_go_on.set()
+    client.run(partial(warned, plans))
+    with db.read() as session:
+        assert len(session.scalars(select(QuotaWarningRow)).all()) == 1
+
+
+async def warned(plans: PlanStates) -> None:
+    """Wait until all that was read so far is warned of."""
+    if plans._warning is not None:
+        await plans._warning
 
 
 def test_the_rate_of_the_plan_replaces_that_of_the_installation(
