@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from threading import Event
@@ -15,14 +15,19 @@ from sqlalchemy import select
 
 from bento_service.access.limits import PlanRates, RateLimit
 from bento_service.access.plan_states import PlanStates
+from bento_service.api.data import items
 from resources.access.actor import SYSTEM
+from resources.catalogue.edits import put_edits
 from resources.control_db.engine import ControlDb
+from resources.control_db.items import append_item_changes
 from resources.control_db.tables.events import EventRow
 from resources.control_db.tables.plans import QuotaWarningRow, UsageRow
 from resources.control_db.tables.uploads import UploadRow
 from resources.plans.assigned import Override, put_on_plan, put_override
 from resources.plans.model import Plan, PlanLimits
 from resources.plans.plans import put_plan
+from resources.stores.tenant_store import TenantStore
+from resources.uploads.store import catalogue_size
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import NOW, Shop
 
@@ -188,6 +193,37 @@ def test_items_are_counted_as_the_catalogue_has_them(client: Client, db: Control
     assert put("i4") == 200
     assert put("i5") == 402
     assert upload("i2,,true", "i5,Five,") == 200  # one goes, one comes
+
+
+@pytest.mark.parametrize(
+    ("ids", "looks", "status"), [(("i3",), 1, 200), (("i1", "i2", "i3"), 2, 200), (("i3", "i4"), 2, 402)]
+)
+@pytest.mark.parametrize("query", ["", "?validate_only=true"])
+def test_the_catalogue_is_looked_at_once_while_there_is_room(
+    client: Client,
+    db: ControlDb,
+    blue: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+    ids: tuple[str, ...],
+    looks: int,
+    status: int,
+    query: str,
+) -> None:
+    def put(ids: Sequence[str]) -> int:
+        body = {"items": [{"item_id": each, "title": each} for each in ids]}
+        return client.post(f"/api/v1/items{query}", json=body, headers=blue.headers).status_code
+
+    edits = put_edits([{"item_id": each, "title": each} for each in ("i1", "i2")], now=NOW, place="")
+    append_item_changes(db, blue.tenant, edits, now=NOW)
+    limit(db, blue, PlanLimits(items=3))
+    seen: list[object] = []
+
+    def looked(store: TenantStore, **given: Any) -> int:
+        seen.append(given)
+        return catalogue_size(store, **given)
+
+    monkeypatch.setattr(items, "catalogue_size", looked)
+    assert (put(ids), len(seen)) == (status, looks)
 
 
 def test_training_needs_minutes_and_the_feature(client: Client, db: ControlDb, blue: Shop, green: Shop) -> None:
