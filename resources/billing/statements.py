@@ -14,10 +14,9 @@ from fractions import Fraction
 from math import floor
 from typing import Any
 
+import structlog
 from pydantic import JsonValue
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from resources.access.actor import SYSTEM, Actor
@@ -26,7 +25,7 @@ from resources.base.errors import Conflict, CorruptArtifact, InvalidInput
 from resources.base.tenant import TenantId
 from resources.billing.prices import PriceList, Unit, UnitPrice
 from resources.control_db.tables.plans import StatementRow, UsageSampleRow
-from resources.databases.opening import is_postgresql
+from resources.databases.inserting import insert_into
 from resources.usage.current import Usage, usage_of
 from resources.webhooks.announcing import announce
 
@@ -35,6 +34,7 @@ LATE = timedelta(hours=1)
 _PLACES = 6
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 _GIGABYTE = 10**9
+_log = structlog.get_logger("recsaas.usage")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -142,8 +142,12 @@ def make_statement(
         "content": text,
         "hash": _hash(text),
     }
-    insert = postgresql_insert if is_postgresql(session.get_bind()) else sqlite_insert
-    new = insert(StatementRow).values(**values).on_conflict_do_nothing().returning(StatementRow.month)
+    new = (
+        insert_into(session.get_bind(), StatementRow)
+        .values(**values)
+        .on_conflict_do_nothing()
+        .returning(StatementRow.month)
+    )
     if session.execute(new).first() is None:
         found = find_statement(session, tenant, month)
         if found is None:

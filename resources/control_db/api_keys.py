@@ -25,8 +25,7 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
 from resources.control_db.tables.keys import ApiKeyRow
 from resources.control_db.tables.people import MemberRow, MembershipRow
-from resources.control_db.tables.tenants import TenantRow
-from resources.control_db.tenants import take_turns
+from resources.control_db.tables.tenants import TenantRow, take_turns
 
 MAX_ACTIVE_KEYS = 200
 """Keys of one tenant that are neither revoked nor over."""

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy import and_, or_, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.audit import AuditChoreRow
-from resources.databases.opening import is_postgresql
+from resources.databases.inserting import insert_into
 
 LEASE = timedelta(minutes=30)
 """How long one process may take before another does the work again."""
@@ -24,8 +22,7 @@ def once_a_day(db: ControlDb, name: str, now: datetime, work: Callable[[], None]
     """
     day = f"{now:%Y-%m-%d}"
     row = AuditChoreRow
-    insert = postgresql_insert if is_postgresql(db.engine) else sqlite_insert
-    new = insert(row).values(name=name, day="", claimed_until=now, done=True)
+    new = insert_into(db.engine, row).values(name=name, day="", claimed_until=now, done=True)
     free = or_(row.day < day, and_(row.day == day, row.done.is_(False), row.claimed_until < now))
     claim = update(row).where(row.name == name, free).values(day=day, claimed_until=now + LEASE, done=False)
     with db.write() as session:

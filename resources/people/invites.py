@@ -24,8 +24,7 @@ from resources.base.errors import (
 )
 from resources.base.tenant import TenantId
 from resources.control_db.tables.people import InviteRow, MailRow, MemberRow, MembershipRow
-from resources.control_db.tables.tenants import TenantRow
-from resources.control_db.tenants import take_turns
+from resources.control_db.tables.tenants import TenantRow, take_turns
 from resources.mail.queue import queue_mail
 from resources.people.members import hold_member, member_by_email, new_member, set_office_role
 from resources.people.memberships import add_membership

@@ -13,7 +13,7 @@ from resources.audit.entries import Change, record
 from resources.base.errors import InvalidInput, NotFound, TenantNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tables.plans import PlanRequestRow, QuotaOverrideRow
-from resources.control_db.tables.tenants import TenantRow
+from resources.control_db.tables.tenants import TenantRow, take_turns
 from resources.plans.allowances import RATE
 from resources.plans.model import DEFAULT_PLAN, METERS, Plan
 from resources.plans.plans import find_plan
@@ -44,6 +44,7 @@ def put_on_plan(session: Session, tenant: TenantId, plan_id: str | None, *, by: 
     Raises:
         TenantNotFound, NotFound: there is no such tenant, or no such plan.
     """
+    take_turns(session, tenant)
     row = _tenant(session, tenant)
     plan = find_plan(session, plan_id or DEFAULT_PLAN)
     before, row.plan = row.plan, plan_id
@@ -86,7 +87,8 @@ def put_override(session: Session, tenant: TenantId, override: Override, *, by: 
     """
     _tenant(session, tenant)
     _check(override, now)
-    row = session.get(QuotaOverrideRow, (tenant.value, override.meter), with_for_update=True)
+    take_turns(session, tenant)
+    row = session.get(QuotaOverrideRow, (tenant.value, override.meter))
     before = None if row is None else _override(row).fields()
     if row is None:
         row = QuotaOverrideRow(tenant_id=tenant.value, meter=override.meter)
@@ -109,7 +111,8 @@ def remove_override(session: Session, tenant: TenantId, meter: str, *, by: Actor
         TenantNotFound, NotFound: there is no such tenant, or no such exception.
     """
     _tenant(session, tenant)
-    row = session.get(QuotaOverrideRow, (tenant.value, meter), with_for_update=True)
+    take_turns(session, tenant)
+    row = session.get(QuotaOverrideRow, (tenant.value, meter))
     if row is None:
         raise NotFound(f"Tenant {tenant} has no exception for {meter[:40]!r}; GET …/quotas lists those that it has.")
     before = _override(row).fields()

@@ -5,13 +5,11 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import delete, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from resources.base.tenant import TenantId
 from resources.control_db.tables.plans import UsageBatchRow, UsageRow, UsageTurnRow
-from resources.databases.opening import is_postgresql
+from resources.databases.inserting import insert_into
 from resources.usage.adding import add_usage
 from resources.usage.amounts import AMOUNTS, NO_KEY, Amounts, Counted, summed
 
@@ -64,8 +62,7 @@ def end_turn(session: Session, name: str, holder: str, *, until: datetime) -> No
 
 def take_turn(session: Session, name: str, holder: str, *, until: datetime, now: datetime) -> bool:
     """Take, or keep, the turn at a recurring piece of work until `until`; False while it is another's."""
-    insert = postgresql_insert if is_postgresql(session.get_bind()) else sqlite_insert
-    new = insert(UsageTurnRow).values(name=name, holder=holder, until=until)
+    new = insert_into(session.get_bind(), UsageTurnRow).values(name=name, holder=holder, until=until)
     statement = new.on_conflict_do_update(
         index_elements=[UsageTurnRow.name],
         set_={"holder": new.excluded.holder, "until": new.excluded.until},
