@@ -193,12 +193,19 @@ def list_statements(
 def statements_to_tell(session: Session, *, limit: int) -> tuple[Statement, ...]:
     """Return the oldest statements that the platform's billing system has not taken yet.
 
-    Raises:
-        CorruptArtifact: one was changed since it was made.
+    Those that were changed since they were made are logged and left out: they hold up no other.
     """
     untold = select(StatementRow).where(StatementRow.told_at.is_(None))
-    rows = session.scalars(untold.order_by(StatementRow.month, StatementRow.tenant_id).limit(limit))
-    return tuple(_statement(row) for row in rows)
+    found: list[Statement] = []
+    rows = untold.order_by(StatementRow.month, StatementRow.tenant_id).execution_options(yield_per=limit)
+    for row in session.scalars(rows):
+        try:
+            found.append(_statement(row))
+        except CorruptArtifact as error:
+            _log.error("statement_changed", tenant=row.tenant_id, month=row.month, reason=str(error))
+        if len(found) == limit:
+            break
+    return tuple(found)
 
 
 def note_told(session: Session, statement: Statement, *, now: datetime) -> None:
