@@ -7,6 +7,7 @@ import json
 import re
 from calendar import monthrange
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -196,15 +197,16 @@ def statements_to_tell(session: Session, *, limit: int) -> tuple[Statement, ...]
     Those that were changed since they were made are logged and left out: they hold up no other.
     """
     untold = select(StatementRow).where(StatementRow.told_at.is_(None))
-    found: list[Statement] = []
     rows = untold.order_by(StatementRow.month, StatementRow.tenant_id).execution_options(yield_per=limit)
-    for row in session.scalars(rows):
-        try:
-            found.append(_statement(row))
-        except CorruptArtifact as error:
-            _log.error("statement_changed", tenant=row.tenant_id, month=row.month, reason=str(error))
-        if len(found) == limit:
-            break
+    found: list[Statement] = []
+    with closing(session.scalars(rows)) as waiting:
+        for row in waiting:
+            try:
+                found.append(_statement(row))
+            except CorruptArtifact as error:
+                _log.error("statement_changed", tenant=row.tenant_id, month=row.month, reason=str(error))
+            if len(found) == limit:
+                break
     return tuple(found)
 
 
