@@ -18,7 +18,7 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.tables.plans import StatementRow
 from resources.control_db.tenants import list_tenants
 from resources.storage.lake import Lake
-from resources.usage.keeping import end_turn, first_day_by_key, forget_batches, roll_up, take_turn, tenants_to_roll_up
+from resources.usage.keeping import claim_turn, end_turn, first_day_by_key, forget_batches, roll_up, tenants_to_roll_up
 
 _TURN = "usage"
 _AT_WORK = timedelta(minutes=10)
@@ -66,7 +66,7 @@ class UsageUpkeep:
     def _keep_turn(self) -> None:
         now = self.clock()
         with self.db.write() as session:
-            taken = take_turn(session, _TURN, self.holder, until=now + _AT_WORK, now=now)
+            taken = claim_turn(session, _TURN, self.holder, until=now + _AT_WORK, now=now)
         if not taken or self.stop.is_set():
             raise TurnLost
 

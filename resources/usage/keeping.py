@@ -60,7 +60,7 @@ def end_turn(session: Session, name: str, holder: str, *, until: datetime) -> No
     session.execute(update(UsageTurnRow).where(*ours).values(holder="", until=until))
 
 
-def take_turn(session: Session, name: str, holder: str, *, until: datetime, now: datetime) -> bool:
+def claim_turn(session: Session, name: str, holder: str, *, until: datetime, now: datetime) -> bool:
     """Take, or keep, the turn at a recurring piece of work until `until`; False while it is another's."""
     new = insert_into(session.get_bind(), UsageTurnRow).values(name=name, holder=holder, until=until)
     statement = new.on_conflict_do_update(
