@@ -192,8 +192,9 @@ class RequestMiddleware:
         tenant = state.get("tenant")
         if tenant is not None:
             self._usage.call(tenant, state.get("key_id", ""), method, route, status, state.get("calls", 1))
-            if (counted := state.get("quota")) is not None and status_class(status) not in BILLED:
-                counted[0].give_back(counted[1])
+            if status_class(status) not in BILLED:
+                for taken in state.get("quota", ()):
+                    taken.give_back(taken.count)
         self._metrics.request(method=method, route=route, status=status, seconds=seconds, tenant=tenant)
         self._lines.write(
             method=method, route=route, status=status, seconds=seconds, tenant=tenant, request_id=request_id

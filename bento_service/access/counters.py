@@ -30,14 +30,14 @@ return {taken, string.format('%.0f', count)}
 
 @dataclass(slots=True)
 class MonthlyCounter:
-    """One monthly meter of one tenant, as this worker knows it.
+    """One monthly meter of one tenant, as this worker knows it: one for the whole month, read anew time and again.
 
     Attributes:
         amount: the limit.
         written: of the month, in the control DB when it was last read.
         since: counted by this worker and not in `written`.
         leased: taken from the shared store, and not yet used.
-        shared: whether the newest count came from there.
+        readings: how often `written` was read anew.
     """
 
     allowance: Allowance
@@ -47,33 +47,28 @@ class MonthlyCounter:
     written: int
     since: int
     leased: int = 0
-    shared: bool = False
+    readings: int = 0
 
-    async def take(self, count: int, store: SharedStore | None, now: datetime) -> None:
-        """Count so many more, all or none.
+    def read_again(self, allowance: Allowance, *, amount: int, written: int, since: int) -> None:
+        """Go on from what the control DB has now; what is leased stays."""
+        self.allowance, self.amount, self.written, self.since = allowance, amount, written, since
+        self.readings += 1
+
+    async def take(self, count: int, store: SharedStore | None, now: datetime) -> Taken:
+        """Count so many more, all or none, and return what gives them back.
 
         Raises:
             QuotaExceeded, QuotaUsedUp: they would go beyond the limit.
         """
         if self.leased >= count:
             self.leased -= count
-            self.shared = True
-            return
-        if store is not None and not store.resting:
-            self.shared = await self._take_shared(count, store, now)
-            if self.shared:
-                return
+            return Taken(self, count)
+        if store is not None and not store.resting and await self._take_shared(count, store, now):
+            return Taken(self, count)
         if self.written + self.since + count > self.amount:
             raise self._refusal(self.written + self.since, count, now)
         self.since += count
-        self.shared = False
-
-    def give_back(self, count: int) -> None:
-        """Count so many less: nothing came of them."""
-        if self.shared:
-            self.leased += count
-        else:
-            self.since -= count
+        return Taken(self, count, self.readings)
 
     async def _take_shared(self, count: int, store: SharedStore, now: datetime) -> bool:
         """Ask the store; False when it does not answer."""
@@ -93,7 +88,23 @@ class MonthlyCounter:
         return refusal(self.allowance, self.meter, used, count, now=now)
 
 
-def give_back(counter: MonthlyCounter | None, count: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was counted before the work. `reading`: None where it came from the shared store."""
+
+    counter: MonthlyCounter
+    count: int
+    reading: int | None = None
+
+    def give_back(self, count: int) -> None:
+        """Count so many less: nothing came of them."""
+        if self.reading is None:
+            self.counter.leased += count
+        elif self.reading == self.counter.readings:  # a later reading knows only of what was done
+            self.counter.since -= count
+
+
+def give_back(taken: Taken | None, count: int) -> None:
     """Count so many less, where anything is counted."""
-    if counter is not None and count:
-        counter.give_back(count)
+    if taken is not None and count:
+        taken.give_back(count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from time import monotonic
@@ -12,7 +13,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from bento_service.access.counters import MonthlyCounter
+from bento_service.access.counters import MonthlyCounter, Taken
 from bento_service.access.redis import SharedStore
 from bento_service.http.errors import Busy
 from bento_service.scheduling.threads import Threads
@@ -80,9 +81,14 @@ class PlanStates:
         self._now = now
         self.clock = monotonic
         self._known: dict[str, PlanState] = {}
+        self._counters: dict[tuple[str, Meter, Month], MonthlyCounter] = {}
+        """To the end of the month, longer than what is known: what is leased is not lost when nobody asks for a while,
+        and what is given back late still counts."""
         self._asked: set[str] = set()
         self._read_at = 0.0
         self._reading: asyncio.Task[None] | None = None
+        self._unwarned: dict[str, tuple[Allowance, Usage | None]] = {}
+        self._warning: asyncio.Task[None] | None = None
         self._earlier: dict[str, tuple[date, float, Usage]] = {}
         self._looks: dict[str, tuple[float, tuple[MeterUse, ...]]] = {}
         self._told: set[tuple[str, str, str, int, int]] = set()
@@ -129,10 +135,10 @@ class PlanStates:
         plan: PlanState | None = state.get("plan")
         if plan is None or plan.calls is None or method == "DELETE" or path.startswith(ACCOUNT):
             return
-        await plan.calls.take(count, self._store, self._now())
-        state["quota"] = (plan.calls, state.get("quota", (None, 0))[1] + count)
+        taken = await plan.calls.take(count, self._store, self._now())
+        state["quota"] = (*state.get("quota", ()), taken)
 
-    async def count_events(self, state: dict[str, Any], count: int) -> MonthlyCounter | None:
+    async def count_events(self, state: dict[str, Any], count: int) -> Taken | None:
         """Count events against the limit of the month; return what takes those back that are not stored.
 
         Raises:
@@ -141,8 +147,7 @@ class PlanStates:
         plan: PlanState | None = state.get("plan")
         if plan is None or plan.events is None or not count:
             return None
-        await plan.events.take(count, self._store, self._now())
-        return plan.events
+        return await plan.events.take(count, self._store, self._now())
 
     def _begin(self) -> asyncio.Task[None]:
         self._reading = asyncio.create_task(self._read_again())
@@ -168,12 +173,15 @@ class PlanStates:
             self._read_at = at
         allowances, usages = await self._threads.keys.run("", self._look_up, tuple(tenants), now, at)
         month = Month.at(now)
+        self._counters = {key: each for key, each in self._counters.items() if key[2] == month}
         for name in tenants:
             if name in allowances:
                 self._known[name] = self._state_of(allowances[name], usages.get(name), month)
             else:
                 self._known.pop(name, None)
-        await self._warn({name: allowances[name] for name in allowances if allowances[name].limited}, usages, now, at)
+        self._unwarned |= {name: (each, usages.get(name)) for name, each in allowances.items() if each.limited}
+        if self._unwarned and self._warning is None:
+            self._warning = asyncio.create_task(self._warn_all())
 
     def _look_up(
         self, tenants: Collection[str], now: datetime, at: float
@@ -199,48 +207,58 @@ class PlanStates:
         return day == today and at - read_at < _EARLIER_SECONDS
 
     def _state_of(self, allowance: Allowance, usage: Usage | None, month: Month) -> PlanState:
-        before = self._known.get(allowance.tenant.value)
         calls = events = None
         if usage is not None:
             waiting = self._usage.not_written(allowance.tenant)
             calls = self._counter(allowance, "calls", usage.calls, waiting.calls, month)
             events = self._counter(allowance, "events", usage.events, waiting.events, month)
-        if before is not None:
-            calls = _carried(calls, before.calls)
-            events = _carried(events, before.events)
         rate = allowance.limits.requests_per_second
         limited = bool(allowance.limited) or rate is not None
         return PlanState(allowance, rate, calls, events, self._headers(allowance, usage), limited)
 
-    @staticmethod
-    def _counter(allowance: Allowance, meter: Meter, written: int, waiting: int, month: Month) -> MonthlyCounter | None:
+    def _counter(
+        self, allowance: Allowance, meter: Meter, written: int, waiting: int, month: Month
+    ) -> MonthlyCounter | None:
         amount = allowance.limits.of(meter)
         if amount is None or allowance.at_limit(meter) == "bill":
             return None
-        return MonthlyCounter(allowance, meter, month, amount=amount, written=written, since=waiting)
+        key = (allowance.tenant.value, meter, month)
+        found = self._counters.get(key)
+        if found is None:
+            found = MonthlyCounter(allowance, meter, month, amount=amount, written=written, since=waiting)
+            self._counters[key] = found
+        else:
+            found.read_again(allowance, amount=amount, written=written, since=waiting)
+        return found
 
     def _headers(self, allowance: Allowance, usage: Usage | None) -> tuple[tuple[bytes, bytes], ...]:
         uses = (*_monthly(allowance, usage), *self._looks.get(allowance.tenant.value, (0.0, ()))[1])
         said = [f"{use.meter} {use.share} %" for use in uses if use.share is not None]
         return ((_HEADER, ", ".join(said).encode()),) if said else ()
 
-    async def _warn(
-        self, limited: Mapping[str, Allowance], usages: Mapping[str, Usage], now: datetime, at: float
-    ) -> None:
+    async def _warn_all(self) -> None:
+        """Warn of all that was read, one lot after the other; no answer waits for it."""
+        try:
+            while self._unwarned:
+                read, self._unwarned = self._unwarned, {}
+                await self._warn(read)
+        finally:
+            self._warning = None
+
+    async def _warn(self, read: Mapping[str, tuple[Allowance, Usage | None]]) -> None:
         """Warn of limits that are newly reached, and look at what is stored once in a while; in a thread of its own."""
-        work: list[tuple[Allowance, bool]] = []
-        for name, allowance in limited.items():
+        now, at = self._now(), self.clock()
+        work: list[Allowance] = []
+        for name, (allowance, usage) in read.items():
             looked = self._looks.get(name)
             due = looked is None or at - looked[0] >= _LOOK_SECONDS
-            new = {
-                self._mark(use, name, now) for use in _monthly(allowance, usages.get(name)) if use.share
-            } - self._told
+            new = {self._mark(use, name, now) for use in _monthly(allowance, usage) if use.share} - self._told
             if due or new:
-                work.append((allowance, due))
+                work.append(allowance)
         if not work:
             return
         try:
-            found = await self._threads.writes.run("", self._note, [allowance for allowance, _ in work], now)
+            found = await self._threads.writes.run("", self._note, work, now)
         except (SQLAlchemyError, Busy) as error:
             _log.warning("quota_not_warned", kind=type(error).__name__)
             return
@@ -257,9 +275,10 @@ class PlanStates:
                 uses = use_of(session, allowance, now=now)
             found[allowance.tenant.value] = uses
             new = [use for use in uses if use.share and self._mark(use, allowance.tenant.value, now) not in self._told]
-            if new:
-                with self._db.write() as session:
-                    note_shares(session, allowance_of(session, allowance.tenant, now=now), new, now=now)
+            if not new:
+                continue
+            with suppress(TenantNotFound), self._db.write() as session:  # it may have gone in this moment
+                note_shares(session, allowance_of(session, allowance.tenant, now=now), new, now=now)
         return found
 
     @staticmethod
@@ -271,10 +290,3 @@ def _monthly(allowance: Allowance, usage: Usage | None) -> list[MeterUse]:
     if usage is None:
         return []
     return [MeterUse(meter, used, allowance.limits.of(meter)) for meter, used in monthly_figures(usage).items()]
-
-
-def _carried(new: MonthlyCounter | None, before: MonthlyCounter | None) -> MonthlyCounter | None:
-    """What was leased from the shared store goes on to count."""
-    if new is not None and before is not None and new.month == before.month:
-        new.leased = before.leased
-    return new

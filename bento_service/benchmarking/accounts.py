@@ -61,6 +61,7 @@ def ways(given: dict[str, Any]) -> tuple[Way, ...]:
         Way("key_limits_metering", key, limited=True, metered=True),
         Way("key_limits_metering_quotas", planned, limited=True, metered=True),
         Way("token_limits_metering", token, limited=True, metered=True),
+        Way("token_limits_metering_quotas", given["planned_token"], limited=True, metered=True),
     )
 
 

@@ -20,8 +20,9 @@ _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate
 """How zlib is told what each content encoding is."""
 MAX_DEPTH = 64
 """Levels of brackets that a JSON body may have."""
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_TOO_DEEP = re.compile(rb"\[{%d}" % (MAX_DEPTH + 1))
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""A string of JSON, or one without an end: nothing is tried twice, so that the time grows with the length alone."""
+_TOO_DEEP = b"[" * (MAX_DEPTH + 1)
 _ALIKE = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _OTHER_UNICODE = (
@@ -104,7 +105,7 @@ def check_depth(body: bytes) -> None:
     for _ in range(MAX_DEPTH):  # each time the innermost level goes
         if not brackets:
             return
-        if _TOO_DEEP.search(brackets):
+        if _TOO_DEEP in brackets:
             break
         brackets = brackets.replace(b"[]", b"")
     if b"[" in brackets:

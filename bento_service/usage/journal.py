@@ -48,10 +48,12 @@ class Journal:
         os.replace(self._new, self._file)
 
     def set_aside(self, batch: Batch) -> Path:
-        """Put a batch that the control DB refuses where nobody but a person takes it up; return the file."""
-        file = self._file.with_suffix(f".{batch.number}.refused")
-        file.write_text(json.dumps(_fields(batch)))
-        return file
+        """Put a batch that the control DB refuses where nobody but a person takes it up; return the file.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        return _set_aside(self._file, batch)
 
     def close(self) -> None:
         """Let go; what the file still holds is for the next worker."""
@@ -83,6 +85,10 @@ class LeftOver:
                 f"{self.file} is not a journal of counts. Move it away; what it held is not counted."
             ) from error
 
+    def set_aside(self, batch: Batch) -> Path:
+        """As `Journal.set_aside`."""
+        return _set_aside(self.file, batch)
+
     def done(self) -> None:
         """Remove the file: its batches are written."""
         self.file.unlink(missing_ok=True)
@@ -101,6 +107,12 @@ def left_over(folder: Path) -> list[Path]:
                 if try_lock(handle):
                     lock.unlink(missing_ok=True)
     return sorted(folder.glob(f"*{_SUFFIX}"))
+
+
+def _set_aside(journal: Path, batch: Batch) -> Path:
+    file = journal.with_suffix(f".{batch.number}.refused")
+    file.write_text(json.dumps(_fields(batch)))
+    return file
 
 
 def _old(lock: Path) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,11 +16,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bento_service.usage.counters import UsageCounters
 from bento_service.usage.journal import Journal, LeftOver, left_over
-from bento_service.usage.so_far import UsageSoFar
 from resources.base.errors import CorruptArtifact
 from resources.base.tenant import TenantId
 from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
+from resources.jobs.claims import OUTAGES
 from resources.usage.adding import Batch, add_batch
 from resources.usage.amounts import Amounts, Counted, summed, without_keys
 from resources.usage.current import Usage, usage_from_amounts
@@ -59,7 +60,6 @@ class Metering:
         self._stop, self._wake = Event(), Event()
         self._journal: Journal | None = None
         self._threads: list[Thread] = []
-        self._so_far = UsageSoFar(db, clock)
 
     def start(self) -> None:
         """Begin to write counts, and those that workers which are gone have left."""
@@ -78,20 +78,11 @@ class Metering:
         for thread in self._threads:
             thread.join(_CLOSE_SECONDS)
         if self._journal is not None:
-            self.take()
+            self._try(self.take)
             if not any(thread.is_alive() for thread in self._threads):
-                self.write()
+                self._try(self.write)
             self._journal.close()
             self._journal = None
-
-    def today(self, tenant: TenantId) -> Usage:
-        """What the tenant has used since midnight UTC: as of the last look into the control DB, at most a second ago
-        for a tenant that is asked about, and this worker's newest counts."""
-        return self._so_far.today(tenant, self._not_written())
-
-    def this_month(self, tenant: TenantId) -> Usage:
-        """The same since the first of the month, UTC."""
-        return self._so_far.this_month(tenant, self._not_written())
 
     def not_written(self, tenant: TenantId) -> Usage:
         """What this worker has counted of the tenant and not yet written."""
@@ -118,7 +109,11 @@ class Metering:
         self._wake.set()
 
     def write(self) -> bool:
-        """Write the batches that wait, in their order; False when the control DB does not take them now."""
+        """Write the batches that wait, in their order; False when the control DB does not take them now.
+
+        Raises:
+            OSError: the control DB refuses one for good, and the disk does not take it either; it goes on to wait.
+        """
         while True:
             with self._changing:
                 if not self._waiting:
@@ -132,30 +127,42 @@ class Metering:
                 _log.warning("usage_not_written", batch=batch.number, kind=type(error).__name__)
                 return False
             except SQLAlchemyError as error:
-                self._set_aside(batch, error)
+                self._set_aside(self._journal, batch, error)
             with self._changing:
                 self._waiting.pop(0)
                 self._tried = False
                 self._note()
-        self._so_far.refresh()
         return True
 
     def take_over(self) -> int:
-        """Write what workers that are gone have left in their journals; return how many batches those held."""
+        """Write what workers that are gone have left in their journals; return how many batches those held.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
         count = 0
         for file in left_over(self._folder):
-            left = LeftOver(file)
             try:
-                if not left.ours:
-                    continue
-                for batch in left.batches():
-                    with self._db.write() as session:
-                        count += add_batch(session, batch, now=self._clock())
-                left.done()
+                with closing(LeftOver(file)) as left:
+                    count += self._take_in(left)
             except (CorruptArtifact, SQLAlchemyError, OSError) as error:
                 _log.error("usage_left_over", file=file.name, kind=type(error).__name__, reason=str(error)[:300])
-            finally:
-                left.close()
+        return count
+
+    def _take_in(self, left: LeftOver) -> int:
+        """Write the batches of a journal; those that the control DB will never take are set aside."""
+        if not left.ours:
+            return 0
+        count = 0
+        for batch in left.batches():
+            try:
+                with self._db.write() as session:
+                    count += add_batch(session, batch, now=self._clock())
+            except (OperationalError, PoolTimeout):
+                raise
+            except SQLAlchemyError as error:
+                self._set_aside(left, batch, error)
+        left.done()
         return count
 
     def _not_written(self) -> Mapping[Counted, Amounts]:
@@ -171,14 +178,15 @@ class Metering:
         except OSError as error:  # a full disk: the counts are in memory, and go to the control DB
             _log.error("usage_journal_not_written", reason=str(error)[:300])
 
-    def _set_aside(self, batch: Batch, error: SQLAlchemyError) -> None:
+    @staticmethod
+    def _set_aside(journal: Journal | LeftOver | None, batch: Batch, error: SQLAlchemyError) -> None:
         """Keep one batch that the control DB will never take from holding up all others."""
-        file = self._journal.set_aside(batch) if self._journal is not None else None
+        file = journal.set_aside(batch) if journal is not None else None
         _log.error("usage_refused", file=str(file), kind=type(error).__name__, reason=str(error)[:300])
 
     def _take_for_ever(self) -> None:
         while not self._stop.wait(TAKE_SECONDS):
-            self.take()
+            self._try(self.take)
 
     def _write_for_ever(self) -> None:
         looked: datetime | None = None
@@ -186,11 +194,22 @@ class Metering:
             now = self._clock()
             if looked is None or (now - looked).total_seconds() >= _LEFT_OVER_SECONDS:
                 looked = now
-                self.take_over()
+                self._try(self.take_over)
             self._wake.wait(TAKE_SECONDS)
             self._wake.clear()
-            if not self.write():
+            if not self._try(self.write):
                 self._stop.wait(_RETRY_SECONDS)
+
+    def _try(self, step: Callable[[], object]) -> object:
+        """Return what a step does; None where a disk or a database is away, which ends no thread: the next one will do.
+
+        What was taken from memory is in the batch that waits, so that nothing is lost by it.
+        """
+        try:
+            return step()
+        except (SQLAlchemyError, *OUTAGES) as error:
+            _log.error("usage_waits", kind=type(error).__name__, reason=str(error)[:300])
+            return None
 
 
 def _bounded(entries: dict[Counted, Amounts]) -> dict[Counted, Amounts]:

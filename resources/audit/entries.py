@@ -12,8 +12,6 @@ from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import Insert, Table, Update, bindparam, insert, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -21,7 +19,7 @@ from resources.access.actor import Actor
 from resources.audit.cleaning import cleaned, storable
 from resources.base.tenant import TenantId
 from resources.control_db.tables.audit import AuditHeadRow, AuditRow
-from resources.databases.opening import is_postgresql
+from resources.databases.inserting import insert_into
 
 PLATFORM_CHAIN = "_platform"
 """The chain of what belongs to no tenant; no tenant's id has this form."""
@@ -135,8 +133,7 @@ def _statements() -> _Statements:
 
 
 def _begin_chain(session: Session, chain: str) -> None:
-    insert_new = postgresql_insert if is_postgresql(session.get_bind()) else sqlite_insert
-    head = insert_new(_HEADS).values(
+    head = insert_into(session.get_bind(), _HEADS).values(
         chain=chain,
         number=0,
         hash=NOTHING_BEFORE,

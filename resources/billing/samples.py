@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from datetime import date
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from resources.base.errors import CorruptRelease, NoRelease, ReleaseNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tables.plans import UsageSampleRow
-from resources.databases.opening import is_postgresql
+from resources.databases.inserting import insert_into
 from resources.release.store import ReleaseStore
 from resources.storage.lake import Lake
 from resources.storage.listing import list_files
@@ -40,8 +38,7 @@ def tenants_sampled(session: Session, day: date) -> frozenset[str]:
 
 def store_sample(session: Session, tenant: TenantId, day: date, amounts: Mapping[str, int]) -> None:
     """Store the sample of a day; a second one of the same day takes the place of the first."""
-    insert = postgresql_insert if is_postgresql(session.get_bind()) else sqlite_insert
-    new = insert(UsageSampleRow)
+    new = insert_into(session.get_bind(), UsageSampleRow)
     statement = new.on_conflict_do_update(
         index_elements=list(UsageSampleRow.__table__.primary_key), set_={"amount": new.excluded.amount}
     )

@@ -7,6 +7,7 @@ import json
 import re
 from calendar import monthrange
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -14,10 +15,9 @@ from fractions import Fraction
 from math import floor
 from typing import Any
 
+import structlog
 from pydantic import JsonValue
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from resources.access.actor import SYSTEM, Actor
@@ -26,7 +26,7 @@ from resources.base.errors import Conflict, CorruptArtifact, InvalidInput
 from resources.base.tenant import TenantId
 from resources.billing.prices import PriceList, Unit, UnitPrice
 from resources.control_db.tables.plans import StatementRow, UsageSampleRow
-from resources.databases.opening import is_postgresql
+from resources.databases.inserting import insert_into
 from resources.usage.current import Usage, usage_of
 from resources.webhooks.announcing import announce
 
@@ -35,6 +35,7 @@ LATE = timedelta(hours=1)
 _PLACES = 6
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 _GIGABYTE = 10**9
+_log = structlog.get_logger("recsaas.usage")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -142,8 +143,12 @@ def make_statement(
         "content": text,
         "hash": _hash(text),
     }
-    insert = postgresql_insert if is_postgresql(session.get_bind()) else sqlite_insert
-    new = insert(StatementRow).values(**values).on_conflict_do_nothing().returning(StatementRow.month)
+    new = (
+        insert_into(session.get_bind(), StatementRow)
+        .values(**values)
+        .on_conflict_do_nothing()
+        .returning(StatementRow.month)
+    )
     if session.execute(new).first() is None:
         found = find_statement(session, tenant, month)
         if found is None:
@@ -189,12 +194,20 @@ def list_statements(
 def statements_to_tell(session: Session, *, limit: int) -> tuple[Statement, ...]:
     """Return the oldest statements that the platform's billing system has not taken yet.
 
-    Raises:
-        CorruptArtifact: one was changed since it was made.
+    Those that were changed since they were made are logged and left out: they hold up no other.
     """
     untold = select(StatementRow).where(StatementRow.told_at.is_(None))
-    rows = session.scalars(untold.order_by(StatementRow.month, StatementRow.tenant_id).limit(limit))
-    return tuple(_statement(row) for row in rows)
+    rows = untold.order_by(StatementRow.month, StatementRow.tenant_id).execution_options(yield_per=limit)
+    found: list[Statement] = []
+    with closing(session.scalars(rows)) as waiting:
+        for row in waiting:
+            try:
+                found.append(_statement(row))
+            except CorruptArtifact as error:
+                _log.error("statement_changed", tenant=row.tenant_id, month=row.month, reason=str(error))
+            if len(found) == limit:
+                break
+    return tuple(found)
 
 
 def note_told(session: Session, statement: Statement, *, now: datetime) -> None:

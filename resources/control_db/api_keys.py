@@ -17,15 +17,16 @@ from sqlalchemy.orm import Session
 
 from resources.access.actor import SYSTEM, Actor
 from resources.access.key_kinds import PREFIXES, KeyKind, KeyTerms, checked_terms
+from resources.access.scopes import PLATFORM
 from resources.audit.entries import Change, record
-from resources.base.errors import Conflict, NotFound
+from resources.base.errors import Conflict, Forbidden, NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
 from resources.control_db.tables.keys import ApiKeyRow
 from resources.control_db.tables.people import MemberRow, MembershipRow
-from resources.control_db.tables.tenants import TenantRow
-from resources.control_db.tenants import take_turns, tenant_to_change
+from resources.control_db.tables.tenants import TenantRow, take_turns
+from resources.control_db.tenants import tenant_to_change
 
 MAX_ACTIVE_KEYS = 200
 """Keys of one tenant that are neither revoked nor over."""
@@ -134,10 +135,12 @@ def revoke_api_key(
 
     Raises:
         NotFound: the tenant has no such key.
+        Forbidden: it is a key of the platform, which `by` has no hold on.
         Conflict: it is the last one with the scope `admin`, and that has to be kept.
     """
     with db.write() as session:
         row, status = held_key(session, tenant, key_id)
+        check_may_hold(row, by)
         if row.revoked_at is None:
             if keep_an_admin:
                 check_an_admin_stays(session, tenant, row, now=now)
@@ -175,6 +178,21 @@ def held_key(session: Session, tenant: TenantId, key_id: str) -> tuple[ApiKeyRow
     if row is None or owner is None or row.tenant_id != tenant.value:
         raise NotFound(f"Tenant {tenant} has no API key {key_id[:60]!r}; list its keys to see which it has.")
     return row, owner.status
+
+
+def check_may_hold(row: ApiKeyRow, by: Actor) -> None:
+    """Refuse to change, rotate or end a key of the platform, unless the command line does it.
+
+    It is kept with a tenant, and is no key of that tenant: who rotates it would hold a key of the platform.
+
+    Raises:
+        Forbidden: it is one, and somebody else asks.
+    """
+    if PLATFORM in row.scopes and by.kind != "command":
+        raise Forbidden(
+            f"Key {row.id} is the platform's, not the tenant's that it is kept with. Whoever runs this service "
+            "changes, rotates and revokes it, with `recsaas tenant key`."
+        )
 
 
 def new_key(session: Session, tenant: TenantId, terms: KeyTerms, *, now: datetime, by: Actor) -> tuple[ApiKeyRow, str]:

@@ -11,8 +11,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.event_rows import NOBODY
 from resources.control_db.tables.events import EventExportRow, EventRow
-from resources.control_db.tables.tenants import TenantRow
-from resources.control_db.tenants import take_turns
+from resources.control_db.tables.tenants import TenantRow, take_turns
 
 
 @dataclass(frozen=True, slots=True)

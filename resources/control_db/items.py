@@ -17,9 +17,8 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
 from resources.control_db.tables.catalogue import ItemChangeRow, ItemIntakeRow
-from resources.control_db.tables.tenants import TenantRow
+from resources.control_db.tables.tenants import TenantRow, take_turns
 from resources.control_db.tables.uploads import UploadRow
-from resources.control_db.tenants import take_turns
 from resources.control_db.versions import raise_state_version
 
 Action = Literal["put", "patch", "delete"]

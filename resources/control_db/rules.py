@@ -18,7 +18,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
 from resources.control_db.tables.catalogue import RuleRow
-from resources.control_db.tenants import take_turns
+from resources.control_db.tables.tenants import take_turns
 from resources.control_db.versions import raise_state_version
 from resources.merchandising.rules import MAX_RULES, MAX_TARGETS_IN_ALL, Rule, RuleDraft, changed_draft
 

@@ -18,7 +18,6 @@ from resources.base.errors import Conflict, Forbidden, InvalidInput, TenantNotFo
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.tenants import TenantRow
-from resources.databases.opening import is_postgresql
 from resources.plans.checks import check_settings
 from resources.tenants.settings import TenantSettings
 from resources.tenants.stored_settings import UnusableSetting, changed, read_settings
@@ -271,17 +270,6 @@ def list_tenants(db: ControlDb, *, after: str | None = None, limit: int | None =
         statement = statement.where(TenantRow.id > after)
     with db.read() as session:
         return tuple(tenant_record(row) for row in session.scalars(statement.order_by(TenantRow.id).limit(limit)))
-
-
-def take_turns(session: Session, tenant: TenantId) -> None:
-    """Let one transaction at a time go on for `tenant`, until it ends.
-
-    On SQLite `ControlDb.write` has done that already. On PostgreSQL two transactions could commit in another order than
-    they took their sequence numbers, or both find the ledger as it was.
-    """
-    if is_postgresql(session.get_bind()):
-        # `key_share`: rows that only refer to the tenant may still be written.
-        session.execute(select(TenantRow.id).where(TenantRow.id == tenant.value).with_for_update(key_share=True))
 
 
 def _record_settings(

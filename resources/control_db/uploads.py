@@ -17,8 +17,9 @@ from resources.audit.entries import record as record_entry
 from resources.base.errors import UploadNotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.tables.tenants import take_turns
 from resources.control_db.tables.uploads import UploadRow
-from resources.control_db.tenants import get_tenant, take_turns
+from resources.control_db.tenants import get_tenant
 from resources.usage.adding import add_usage
 from resources.usage.amounts import NO_KEY, Amounts, Counted
 from resources.webhooks.announcing import announce

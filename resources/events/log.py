@@ -18,7 +18,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.event_rows import NOBODY, events_about
 from resources.control_db.tables.events import EventRow
-from resources.control_db.tenants import take_turns
+from resources.control_db.tables.tenants import take_turns
 from resources.databases.opening import is_postgresql
 from resources.tenants.settings import IGNORE
 from resources.usage.adding import add_usage

@@ -14,8 +14,7 @@ from resources.base.tenant import TenantId
 from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.jobs import JobRow
-from resources.control_db.tables.tenants import TenantRow
-from resources.control_db.tenants import take_turns
+from resources.control_db.tables.tenants import TenantRow, take_turns
 from resources.jobs.claims import LEASE, lives_here, rest_after
 from resources.jobs.model import Job, JobKind, JobStatus, Outcome, Progress
 from resources.jobs.registry import POLICIES

@@ -27,7 +27,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
 from resources.control_db.tables.jobs import JobRow
-from resources.control_db.tenants import take_turns
+from resources.control_db.tables.tenants import take_turns
 from resources.jobs.model import UNFINISHED, Job, JobError, JobKind, JobStatus, Outcome
 from resources.jobs.registry import POLICIES
 

@@ -17,6 +17,7 @@ from resources.control_db.api_keys import (
     audited_key,
     check_an_admin_stays,
     check_key_room,
+    check_may_hold,
     held_key,
     key_record,
     new_key,
@@ -53,18 +54,18 @@ def change_api_key(
 
     Raises:
         NotFound: the tenant has no such key.
+        Forbidden: it is a key of the platform, which `by` has no hold on.
         InvalidInput: there can be no such key.
         Conflict: it is revoked, over or rotated, or the last one with the scope `admin`.
     """
     with db.write() as session:
         row, status = held_key(session, tenant, key_id)
+        check_may_hold(row, by)
         _check_goes_on(row, now)
         before = audited_key(row)
         old = _terms(row)
         terms = checked_terms(replace(old, **changes), now=now)
-        if row.rotated_to is not None and (
-            terms.expires_at is None or terms.expires_at > cast(datetime, old.expires_at)
-        ):
+        if row.rotated_to is not None and _is_later(terms.expires_at, old.expires_at):
             raise Conflict(f"Key {row.id} was rotated, and ends when that said. Use {row.rotated_to} in its place.")
         if keep_an_admin and ("admin" not in terms.scopes or terms.expires_at not in (None, old.expires_at)):
             check_an_admin_stays(session, tenant, row, now=now)
@@ -95,12 +96,14 @@ def rotate_api_key(
 
     Raises:
         NotFound: the tenant has no such key.
+        Forbidden: it is a key of the platform, which `by` has no hold on.
         Conflict: it is revoked, over or rotated already; or there is no room for two of them.
     """
     with db.write() as session:
         row, status = held_key(session, tenant, key_id)
         if (before := earlier_answer(session, tenant, request)) is not None:
             return NewKey(key_record(*held_key(session, tenant, before["key_id"])), None)
+        check_may_hold(row, by)
         _check_goes_on(row, now)
         if row.rotated_to is not None:
             raise Conflict(f"Key {row.id} was rotated already. Use {row.rotated_to} in its place, or rotate that one.")

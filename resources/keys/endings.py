@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, or_, select, update
-from sqlalchemy.orm import Session
 
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.keys import ApiKeyRow
-from resources.control_db.tables.people import MemberRow, MembershipRow
 from resources.control_db.tables.tenants import TenantRow
 from resources.mail.queue import queue_mail
+from resources.mail.recipients import managers_of
 from resources.webhooks.announcing import announce
 
 WARN_DAYS = (3, 14)
@@ -76,22 +75,7 @@ def _tell(db: ControlDb, tenant: TenantId, key_id: str, days: int, *, now: datet
             now=now,
         )
         values = {"name": mine.name, "prefix": mine.prefix, "tenant": tenant, "key": key_id}
-        for address in _admins(session, tenant):
+        for address in managers_of(session, tenant):
             until = f"{mine.expires_at:%Y-%m-%d %H:%M} UTC"
             queue_mail(session, address, "key_expiring", {**values, "until": until}, tenant=tenant, now=now)
     return True
-
-
-def _admins(session: Session, tenant: TenantId) -> list[str]:
-    """Addresses of the members who may make keys."""
-    found = (
-        select(MemberRow.email)
-        .join(MembershipRow, MembershipRow.member_id == MemberRow.id)
-        .where(
-            MembershipRow.tenant_id == tenant.value,
-            MembershipRow.role.in_(("owner", "admin")),
-            MemberRow.status == "active",
-        )
-        .order_by(MemberRow.email)
-    )
-    return list(session.scalars(found))

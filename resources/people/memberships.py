@@ -14,8 +14,7 @@ from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tables.people import MemberRow, MembershipRow
-from resources.control_db.tables.tenants import TenantRow
-from resources.control_db.tenants import take_turns
+from resources.control_db.tables.tenants import TenantRow, take_turns
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def put_override(session: Session, tenant: TenantId, override: Override, *, by: 
     """
     _tenant(session, tenant, change=True)
     _check(override, now)
-    row = session.get(QuotaOverrideRow, (tenant.value, override.meter), with_for_update=True)
+    row = session.get(QuotaOverrideRow, (tenant.value, override.meter))
     before = None if row is None else _override(row).fields()
     if row is None:
         row = QuotaOverrideRow(tenant_id=tenant.value, meter=override.meter)
@@ -112,7 +112,7 @@ def remove_override(session: Session, tenant: TenantId, meter: str, *, by: Actor
         Conflict: the tenant is retired.
     """
     _tenant(session, tenant, change=True)
-    row = session.get(QuotaOverrideRow, (tenant.value, meter), with_for_update=True)
+    row = session.get(QuotaOverrideRow, (tenant.value, meter))
     if row is None:
         raise NotFound(f"Tenant {tenant} has no exception for {meter[:40]!r}; GET …/quotas lists those that it has.")
     before = _override(row).fields()

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from resources.base.errors import NotInPlan, QuotaExceeded, QuotaUsedUp, RecsaasError
 from resources.base.tenant import TenantId
-from resources.control_db.tables.tenants import TenantRow
-from resources.databases.opening import is_postgresql
+from resources.control_db.tables.tenants import take_turns
 from resources.plans.allowances import Allowance, allowance_of
 from resources.plans.model import MONTHLY, WORDS, Feature, Meter
 from resources.plans.month import Month
@@ -65,8 +63,7 @@ def check_seat(session: Session, tenant: TenantId, *, now: datetime, more: int =
     allowance = allowance_of(session, tenant, now=now)
     if allowance.limits.seats is None:
         return
-    if is_postgresql(session.get_bind()):  # on SQLite there is one writer at a time anyway
-        session.execute(select(TenantRow.id).where(TenantRow.id == tenant.value).with_for_update(key_share=True))
+    take_turns(session, tenant)
     check_room(allowance, "seats", seats_of(session, tenant, now=now), more, now=now)
 
 

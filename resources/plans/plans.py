@@ -15,6 +15,7 @@ from resources.access.actor import Actor
 from resources.audit.entries import Change, record
 from resources.base.errors import NotFound
 from resources.control_db.tables.plans import PlanRow
+from resources.databases.inserting import insert_into
 from resources.plans.model import Plan
 
 
@@ -50,12 +51,15 @@ def find_plan(session: Session, plan_id: str) -> Plan:
 def put_plan(session: Session, plan: Plan, *, by: Actor, now: datetime) -> None:
     """Make a plan, or change the one with this id, for every tenant that is on it."""
     content = plan.model_dump(mode="json")
-    row = session.get(PlanRow, plan.id, with_for_update=True)
-    shipped = shipped_plans().get(plan.id)
-    before = row.content if row is not None else shipped.model_dump(mode="json") if shipped is not None else None
-    if row is None:
-        session.add(PlanRow(id=plan.id, content=content, changed_at=now, changed_by=by.name))
-    else:
+    new = insert_into(session.get_bind(), PlanRow).values(
+        id=plan.id, content=content, changed_at=now, changed_by=by.name
+    )
+    if session.scalar(new.on_conflict_do_nothing().returning(PlanRow.id)) is not None:
+        shipped = shipped_plans().get(plan.id)
+        before = None if shipped is None else shipped.model_dump(mode="json")
+    else:  # another one may have made it in this moment
+        row = session.get_one(PlanRow, plan.id, with_for_update=True, populate_existing=True)
+        before = row.content
         row.content, row.changed_at, row.changed_by = content, now, by.name
     if before != content:
         change = Change(action="plan.put", object_kind="plan", object_id=plan.id, before=before, after=content)

@@ -14,6 +14,7 @@ from resources.base.errors import Conflict, NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tables.people import MemberRow
 from resources.control_db.tables.plans import PlanRequestRow
+from resources.control_db.tables.tenants import take_turns
 from resources.mail.queue import queue_mail
 from resources.plans.allowances import allowance_of
 from resources.plans.plans import find_plan
@@ -29,6 +30,7 @@ def ask_for_plan(
         Conflict: the tenant is on it already.
         TenantNotFound: there is no such tenant.
     """
+    take_turns(session, tenant)
     plan = find_plan(session, plan_id)
     if not plan.offered:
         raise NotFound(f"The plan {plan.name} is not offered; GET /api/v1/plan lists those that are.")

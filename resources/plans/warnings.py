@@ -1,27 +1,23 @@
-"""Telling a tenant that a limit is nearly, or wholly, used up: once for each limit, share and month."""
+"""Telling a tenant that a limit is nearly, or wholly, used up: once for each limit, its amount, share and month."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from resources.base.tenant import TenantId
-from resources.control_db.tables.people import MemberRow, MembershipRow
 from resources.control_db.tables.plans import QuotaWarningRow
-from resources.databases.opening import is_postgresql
+from resources.databases.inserting import insert_into
 from resources.mail.queue import queue_mail
+from resources.mail.recipients import managers_of
 from resources.plans.allowances import Allowance
 from resources.plans.model import WORDS
 from resources.plans.month import Month
 from resources.plans.use import MeterUse
 from resources.webhooks.announcing import announce
 
-_TOLD = ("owner", "admin")
 _NEXT = {
     "refuse": "At 100 % more is refused until there is a larger plan.",
     "wait": "At 100 % more is refused until the next month.",
@@ -41,15 +37,8 @@ def note_shares(session: Session, allowance: Allowance, uses: Sequence[MeterUse]
     return mails
 
 
-def forget_warnings(session: Session, tenant: TenantId) -> None:
-    """Let a tenant be warned anew this month: its limits have changed."""
-    for row in session.scalars(select(QuotaWarningRow).where(QuotaWarningRow.tenant_id == tenant.value)):
-        session.delete(row)
-
-
 def _is_new(session: Session, tenant: TenantId, use: MeterUse, now: datetime) -> bool:
-    insert = postgresql_insert if is_postgresql(session.get_bind()) else sqlite_insert
-    row = insert(QuotaWarningRow).values(
+    row = insert_into(session.get_bind(), QuotaWarningRow).values(
         tenant_id=tenant.value,
         month=Month.at(now).name,
         meter=use.meter,
@@ -79,12 +68,6 @@ def _tell(session: Session, allowance: Allowance, use: MeterUse, now: datetime) 
         },
         now=now,
     )
-    told = (
-        select(MemberRow.email)
-        .join(MembershipRow, MembershipRow.member_id == MemberRow.id)
-        .where(MembershipRow.tenant_id == tenant.value, MembershipRow.role.in_(_TOLD), MemberRow.status == "active")
-        .order_by(MemberRow.email)
-    )
     values = {
         "tenant": tenant.value,
         "plan": allowance.plan.name,
@@ -94,7 +77,7 @@ def _tell(session: Session, allowance: Allowance, use: MeterUse, now: datetime) 
         "amount": f"{use.amount:,}",
         "next": _NEXT[at_limit],
     }
-    recipients = tuple(session.scalars(told))
+    recipients = managers_of(session, tenant)
     for recipient in recipients:
         queue_mail(session, recipient, "quota_reached", values, tenant=tenant, now=now)
     return len(recipients)

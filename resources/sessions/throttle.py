@@ -20,14 +20,12 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from sqlalchemy import delete, exists, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from resources.base.errors import TooManyAttempts
 from resources.control_db.tables.people import MemberRow
 from resources.control_db.tables.sessions import LoginFailureRow, RefreshTokenRow, SessionRow
-from resources.databases.opening import is_postgresql
+from resources.databases.inserting import insert_into
 
 PAIR_FAILURES = 5
 ADDRESS_FAILURES = 20
@@ -118,8 +116,7 @@ def forget_account(session: Session, email: str) -> None:
 
 
 def _count(session: Session, name: str, limit: int, rest: timedelta, now: datetime) -> int:
-    insert = postgresql_insert if is_postgresql(session.get_bind()) else sqlite_insert
-    new = insert(LoginFailureRow).values(name=name, failures=0, first_at=now, last_at=now)
+    new = insert_into(session.get_bind(), LoginFailureRow).values(name=name, failures=0, first_at=now, last_at=now)
     session.execute(new.on_conflict_do_nothing(index_elements=["name"]))
     held = select(LoginFailureRow).where(LoginFailureRow.name == name).with_for_update()
     row = session.scalars(held.execution_options(populate_existing=True)).one()

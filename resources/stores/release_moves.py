@@ -20,7 +20,7 @@ from resources.access.actor import SYSTEM, Actor
 from resources.audit.entries import Change, record
 from resources.base.errors import CorruptRelease
 from resources.control_db.tables.audit import AuditRow
-from resources.control_db.tenants import take_turns
+from resources.control_db.tables.tenants import take_turns
 from resources.release.pointer import Pointer, PointerMove
 from resources.release.store import ReleaseStore
 from resources.stores.tenant_store import TenantStore

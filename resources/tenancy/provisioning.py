@@ -18,12 +18,11 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.idempotency import WriteKey, earlier_answer, remember_answer
 from resources.control_db.tables.people import MembershipRow
-from resources.control_db.tables.tenants import TenantRow
+from resources.control_db.tables.tenants import TenantRow, take_turns
 from resources.control_db.tenants import (
     Tenant,
     add_tenant,
     named,
-    take_turns,
     tenant_fields,
     tenant_name,
     tenant_record,

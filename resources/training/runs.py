@@ -18,8 +18,7 @@ from resources.base.code_version import code_version
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.jobs import JobRow, RunRow
-from resources.control_db.tables.tenants import TenantRow
-from resources.control_db.tenants import take_turns
+from resources.control_db.tables.tenants import TenantRow, take_turns
 from resources.jobs.kinds.training import end_jobs_of_run, is_training_of
 from resources.tenants.training_request import TrainingKind
 from resources.training.run_costs import add_cost

@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import or_, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from resources.control_db.tables.jobs import TurnRow
-from resources.databases.opening import is_postgresql
+from resources.databases.inserting import insert_into
 
 
 def end_turn(session: Session, name: str, holder: str, *, until: datetime) -> None:
@@ -21,8 +19,7 @@ def end_turn(session: Session, name: str, holder: str, *, until: datetime) -> No
 
 def hold_turn(session: Session, name: str, holder: str, *, until: datetime, now: datetime) -> bool:
     """Take, or keep, the turn at a recurring piece of work until `until`; False while it is another's."""
-    insert = postgresql_insert if is_postgresql(session.get_bind()) else sqlite_insert
-    new = insert(TurnRow).values(name=name, holder=holder, until=until)
+    new = insert_into(session.get_bind(), TurnRow).values(name=name, holder=holder, until=until)
     statement = new.on_conflict_do_update(
         index_elements=[TurnRow.name],
         set_={"holder": new.excluded.holder, "until": new.excluded.until},

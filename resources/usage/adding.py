@@ -14,6 +14,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from resources.control_db.tables.plans import UsageBatchRow, UsageRow
+from resources.databases.inserting import insert_into
 from resources.databases.opening import is_postgresql
 from resources.usage.amounts import AMOUNTS, Amounts, Counted
 
@@ -54,8 +55,9 @@ def add_batch(session: Session, batch: Batch, *, now: datetime) -> bool:
 
     A process that does not know whether its transaction was committed may just try again.
     """
-    insert = postgresql_insert if is_postgresql(session.get_bind()) else sqlite_insert
-    new = insert(UsageBatchRow).values(worker=batch.worker, number=batch.number, written_at=now)
+    new = insert_into(session.get_bind(), UsageBatchRow).values(
+        worker=batch.worker, number=batch.number, written_at=now
+    )
     statement = new.on_conflict_do_update(
         index_elements=[UsageBatchRow.worker],
         set_={"number": new.excluded.number, "written_at": new.excluded.written_at},

@@ -39,13 +39,18 @@ BUDGET_SECONDS = 32.0
 """No further round begins after so long, once there are `LEAST_ROUNDS`."""
 MOST = 1.5
 FLOOR_MS = 2.0
-"""Less than this is the machine's own noise, not a wait."""
+"""A growth that is always allowed: less is the machine's own noise, not a wait."""
 
 
 @pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def test_a_limited_tenant_with_200_clients_hardly_slows_a_quiet_one(
     database: str, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
 ) -> None:
+    """The p95 of the quiet one grows to at most 1.5 times what it is alone, or by 2 ms, whichever is more.
+
+    An answer of 2 ms may so take 4 ms beside the flood: on a machine that the flood shares, less cannot be told apart.
+    The ratio that is recorded is the measured one, whatever is allowed.
+    """
     with _installed(database, request) as place, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         noisy, calm = (
             serve_tenant(name, invented_contents(items=2_000, users=2_000, prefix=name), lake=place.lake, db=place.db)
@@ -64,7 +69,7 @@ def test_a_limited_tenant_with_200_clients_hardly_slows_a_quiet_one(
             found = _ratio(street, flood, pool, turns)
     record_property("noisy", json.dumps(found))
     sys.stdout.write(f"\n{database}: {json.dumps(found)}\n")
-    assert found["ratio"] < MOST, found
+    assert found["noisy_p95_ms"] <= max(MOST * found["quiet_p95_ms"], found["quiet_p95_ms"] + FLOOR_MS), found
 
 
 def _ratio(street: Street, flood: Flood, pool: ProcessPoolExecutor, turns: Iterator[int]) -> dict[str, float]:
@@ -87,8 +92,8 @@ def _ratio(street: Street, flood: Flood, pool: ProcessPoolExecutor, turns: Itera
         if len(alone) < LEAST_ROUNDS:
             continue
         quiet, noisy = median(alone), median(beside)
-        ratio = round(noisy / quiet, 3) if noisy - quiet > FLOOR_MS else 1.0
-        if ratio < MOST or time.monotonic() > until:
+        if noisy <= max(MOST * quiet, quiet + FLOOR_MS) or time.monotonic() > until:
+            ratio = round(noisy / quiet, 3)
             return {"rounds": len(alone), "quiet_p95_ms": quiet, "noisy_p95_ms": noisy, "ratio": ratio}
 
 

@@ -40,7 +40,6 @@ from resources.plans.month import Month
 from resources.plans.plans import find_plan, list_plans, put_plan
 from resources.plans.requests import ask_for_plan, open_request
 from resources.plans.use import use_of
-from resources.plans.warnings import forget_warnings
 
 router = APIRouter(tags=["plans"])
 Reader = Annotated[Principal, Depends(require("analytics:read", "admin"))]
@@ -204,7 +203,6 @@ async def make_exception(
         wanted = Override(meter, body.amount, body.reason, body.ends_at, now, by.name)
         with services.db.write() as session:
             made = put_override(session, tenant, wanted, by=by, now=now)
-            forget_warnings(session, tenant)
         return OverrideAnswer.of(made, now=now)
 
     return _answer(await services.threads.writes.run("", store))
@@ -221,7 +219,6 @@ async def end_exception(
         now = services.clock()
         with services.db.write() as session:
             remove_override(session, tenant, meter, by=principal.actor(request), now=now)
-            forget_warnings(session, tenant)
             session.flush()
             return _use(session, tenant, now)
 
@@ -237,7 +234,6 @@ async def _chosen(services: Services, tenant: TenantId, plan_id: str | None, by:
                 return _shown(session, on_plan(allowance, find_plan(session, plan_id or "")), now)
         with services.db.write() as session:
             put_on_plan(session, tenant, plan_id, by=by, now=now)
-            forget_warnings(session, tenant)
             session.flush()
             return _use(session, tenant, now)
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from bento_service.access.counters import MonthlyCounter, give_back
+from bento_service.access.counters import Taken, give_back
 from bento_service.api.auth import Principal, require, require_for_body
 from bento_service.api.data.uploads import QUEUED, ValidateOnly
 from bento_service.api.intake import receive_upload
@@ -188,7 +188,7 @@ async def _appended(
     services: Services,
     principal: Principal,
     events: Sequence[Event],
-    counted: MonthlyCounter | None,
+    counted: Taken | None,
     *,
     now: datetime,
 ) -> tuple[AppendResult, ...]:

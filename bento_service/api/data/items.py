@@ -206,12 +206,20 @@ def _store(
 
 
 def _check_room(services: Services, tenant: TenantId, edits: Sequence[ItemEdit], now: datetime) -> None:
-    """Refuse more items than the plan has; what only changes or deletes is never refused."""
+    """Refuse more items than the plan has; what only changes or deletes is never refused.
+
+    The catalogue is looked at once, and a second time where there is only room if some of these are known already.
+    """
     with services.db.read() as session:
         allowance = allowance_of(session, tenant, now=now)
-    if allowance.limits.items is None or all(edit.action == "delete" for edit in edits):
+    most, puts = allowance.limits.items, sum(edit.action != "delete" for edit in edits)
+    if most is None or not puts or allowance.at_limit("items") == "bill":
         return
-    before, after = (catalogue_size(services.store(tenant), edits=each) for each in ((), edits))
+    store = services.store(tenant)
+    before = catalogue_size(store)
+    if before + puts <= most:
+        return
+    after = catalogue_size(store, edits=edits)
     if after > before:
         check_room(allowance, "items", before, after - before, now=now)
 

@@ -51,7 +51,7 @@ def accounts(rounds: int, requests: int, as_json: bool) -> None:
         notes.print("Writing two releases …")
         contents = invented_contents(items=1_000, users=1_000)
         plain, planned = (serve_tenant(name, contents, lake=place.lake, db=place.db) for name in ("plain", "planned"))
-        token = _prepared(place, plain, planned)
+        token, planned_token = _prepared(place, plain, planned)
         before = _audit_entries(place)
         notes.print("Measuring …")
         asked = {
@@ -59,6 +59,7 @@ def accounts(rounds: int, requests: int, as_json: bool) -> None:
             "key": plain.key,
             "planned_key": planned.key,
             "token": token,
+            "planned_token": planned_token,
             "users": list(contents.user_ids[:200]),
             "rounds": rounds,
             "requests": requests,
@@ -91,21 +92,27 @@ def accounts(rounds: int, requests: int, as_json: bool) -> None:
     results.print(f"without: {answer['without_us']} µs; together {answer['together_us']} of {MOST_US:g} µs.")
 
 
-def _prepared(place: Workplace, plain: ServedTenant, planned: ServedTenant) -> str:
-    """Put one tenant on a plan with limits, let a member into the other one, and return the member's token."""
+def _prepared(place: Workplace, plain: ServedTenant, planned: ServedTenant) -> tuple[str, str]:
+    """Put one tenant on a plan with limits, let a member into each, and return the members' tokens."""
     now = datetime.now(UTC)
     with place.db.write() as session:
         limits = PlanLimits(requests_per_second=1_000_000, calls=10**12, events=10**12)
         put_plan(session, Plan(id="bench", name="Bench", limits=limits), by=SYSTEM, now=now)
         put_on_plan(session, planned.tenant, "bench", by=SYSTEM, now=now)
-        member = new_member(session, email="bench@example.com", name="", password_hash=None, verified=True, now=now)
+    return _token(place, plain, now), _token(place, planned, now)
+
+
+def _token(place: Workplace, tenant: ServedTenant, now: datetime) -> str:
+    """Let an owner into a tenant, and return the owner's token."""
+    shop = (tenant.tenant.value, "owner")
+    with place.db.write() as session:
+        email = f"{tenant.tenant}@example.com"
+        member = new_member(session, email=email, name="", password_hash=None, verified=True, now=now)
         session.flush()
-        add_membership(session, member, plain.tenant, "owner", by=SYSTEM, now=now)
+        add_membership(session, member, tenant.tenant, "owner", by=SYSTEM, now=now)
         member_id, version = member.id, member.version
-    signer = SigningKeys(place.db, days=30).signer(now)
-    shop = (plain.tenant.value, "owner")
     claims = claims_from(now, member_id=member_id, version=version, shop=shop, seconds=_TOKEN_SECONDS)
-    return signed(claims, signer)
+    return signed(claims, SigningKeys(place.db, days=30).signer(now))
 
 
 def _measured(place: Workplace, asked: dict[str, object]) -> dict[str, list[float]]:

@@ -16,7 +16,6 @@ from resources.plans.effects import on_plan, tenants_on
 from resources.plans.model import METERS, Plan
 from resources.plans.plans import find_plan, list_plans
 from resources.plans.use import MeterUse, over, use_of
-from resources.plans.warnings import forget_warnings
 
 
 @click.group()
@@ -67,7 +66,6 @@ def set_(tenant_id: TenantId, plan_id: str, yes: bool, as_json: bool) -> None:
         click.confirm(f"Tenant {tenant_id} uses more than {plan_id} has: {names}. Put it there?", abort=True, err=True)
     with db.write() as session:
         put_on_plan(session, tenant_id, plan_id, by=command_actor(), now=now)
-        forget_warnings(session, tenant_id)
     _tell(new, uses, as_json)
 
 
@@ -101,7 +99,6 @@ def override(
                 ends_at = None if until is None else until.replace(tzinfo=UTC)
                 wanted = Override(meter, _amount(amount), reason, ends_at, now, command_actor().name)
                 put_override(session, tenant_id, wanted, by=command_actor(), now=now)
-            forget_warnings(session, tenant_id)
     with db.read() as session:
         found = list_overrides(session, tenant_id)
     if as_json:

@@ -38,15 +38,15 @@ class QuotaOverrideRow(Base):
 
 
 class QuotaWarningRow(Base):
-    """That a tenant was told of a share (80 or 100 %) of a limit in a month (`2026-10`): it is told once."""
+    """That a tenant was told of a share (80 or 100 %) of a limit in a month (`2026-10`): once of each amount."""
 
     __tablename__ = "quota_warnings"
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
     month: Mapped[str] = mapped_column(String(7), primary_key=True)
     meter: Mapped[str] = mapped_column(String(32), primary_key=True)
     share: Mapped[int] = mapped_column(primary_key=True)
+    amount: Mapped[str] = mapped_column(String(32), primary_key=True)
     used: Mapped[str] = mapped_column(String(32))
-    amount: Mapped[str] = mapped_column(String(32))
     at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

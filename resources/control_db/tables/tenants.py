@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, String, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import JSON, BigInteger, ForeignKey, String, Text, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from resources.base.tenant import TenantId
 from resources.control_db.tables.base import Base, UtcDateTime
+from resources.databases.opening import is_postgresql
 
 
 class TenantRow(Base):
@@ -52,3 +54,14 @@ class WriteKeyRow(Base):
     request_hash: Mapped[str] = mapped_column(String(64))
     answer: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+def take_turns(session: Session, tenant: TenantId) -> None:
+    """Let one transaction at a time go on for `tenant`, until it ends.
+
+    On SQLite `ControlDb.write` has done that already. On PostgreSQL two transactions could commit in another order than
+    they took their sequence numbers, or both find the ledger as it was.
+    """
+    if is_postgresql(session.get_bind()):
+        # `key_share`: rows that only refer to the tenant may still be written.
+        session.execute(select(TenantRow.id).where(TenantRow.id == tenant.value).with_for_update(key_share=True))

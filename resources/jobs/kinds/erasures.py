@@ -21,9 +21,8 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.event_rows import events_about
 from resources.control_db.tables.events import EventRow
 from resources.control_db.tables.jobs import JobRow
-from resources.control_db.tables.tenants import TenantRow
+from resources.control_db.tables.tenants import TenantRow, take_turns
 from resources.control_db.tables.uploads import UploadRow
-from resources.control_db.tenants import take_turns
 from resources.jobs import store
 from resources.jobs.model import UNFINISHED, Job, JobKind, JobStatus, Outcome
 

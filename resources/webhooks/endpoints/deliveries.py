@@ -19,10 +19,10 @@ from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
-from resources.control_db.tables.people import MemberRow, MembershipRow
 from resources.control_db.tables.tenants import TenantRow
 from resources.control_db.tables.webhooks import WebhookDeliveryRow, WebhookEventRow, WebhookRow
 from resources.mail.queue import queue_mail
+from resources.mail.recipients import managers_of
 from resources.webhooks.announcing import add_deliveries
 from resources.webhooks.endpoints.store import endpoint_row
 
@@ -228,14 +228,8 @@ def _stop(session: Session, webhook: WebhookRow, why: str, now: datetime) -> Non
     tenant = TenantId(webhook.tenant_id)
     change = Change(action="webhook.stop", object_kind="webhook", object_id=webhook.id, after={"because": why})
     record(session, SYSTEM, change, tenant=tenant, now=now)
-    managers = (
-        select(MemberRow.email)
-        .join(MembershipRow, MembershipRow.member_id == MemberRow.id)
-        .where(MembershipRow.tenant_id == webhook.tenant_id, MembershipRow.role.in_(("owner", "admin")))
-        .order_by(MemberRow.email)
-    )
     values = {"tenant": webhook.tenant_id, "url": webhook.url, "why": why, "webhook": webhook.id}
-    for email in session.scalars(managers).all():
+    for email in managers_of(session, tenant):
         queue_mail(session, email, "webhook_stopped", values, tenant=tenant, now=now)
 
 

@@ -14,8 +14,8 @@ from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, InvalidInput, NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
+from resources.control_db.tables.tenants import take_turns
 from resources.control_db.tables.webhooks import WebhookDeliveryRow, WebhookRow
-from resources.control_db.tenants import take_turns
 from resources.webhooks.endpoints.endpoint import (
     MAX_ENDPOINTS,
     Webhook,

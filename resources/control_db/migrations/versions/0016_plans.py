@@ -110,10 +110,10 @@ def _plans() -> None:
         sa.Column("month", sa.String(length=7), nullable=False),
         sa.Column("meter", sa.String(length=32), nullable=False),
         sa.Column("share", sa.Integer(), nullable=False),
-        sa.Column("used", sa.String(length=32), nullable=False),
         sa.Column("amount", sa.String(length=32), nullable=False),
+        sa.Column("used", sa.String(length=32), nullable=False),
         sa.Column("at", UtcDateTime(timezone=True), nullable=False),
-        key=("tenant_id", "month", "meter", "share"),
+        key=("tenant_id", "month", "meter", "share", "amount"),
     )
     of_tenant(
         "plan_requests",

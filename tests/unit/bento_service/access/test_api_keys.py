@@ -16,22 +16,25 @@ from bento_service.access.key_worker import KeyWorker
 from bento_service.app import create_app
 from bento_service.http.client_address import ClientAddress
 from bento_service.scheduling.threads import Threads
-from resources.access.actor import SYSTEM
+from resources.access.actor import SYSTEM, Actor
 from resources.access.key_kinds import BROWSER_SCOPES, KeyKind, KeyTerms
-from resources.access.scopes import SCOPES
+from resources.access.scopes import PLATFORM, SCOPES
 from resources.base.settings import Settings
-from resources.control_db.api_keys import list_api_keys, make_api_key
+from resources.control_db.api_keys import list_api_keys, make_api_key, revoke_api_key
 from resources.control_db.engine import ControlDb
 from resources.decisions.store import open_decisions
 from resources.events.log import EventLog
+from resources.keys.changes import change_api_key, rotate_api_key
 from resources.storage.lake import Lake
 from tests.permission_table import needs_of_routes
 from tests.unit.bento_service.client import Client, client_of
+from tests.unit.bento_service.people import person
 from tests.unit.bento_service.shop import NOW, Shop
 
 KEYS = "/api/v1/api-keys"
 ASK = "/api/v1/recommendations"
 PAGE = "https://shop.example.com"
+COMMAND = Actor(kind="command", id="root", name="root", source="command")
 EVENT = {"user_id": "u1", "item_id": "b2", "interaction_type": "view"}
 
 
@@ -281,3 +284,27 @@ def test_what_could_not_be_stored_is_stored_later(blue: Shop, monkeypatch: pytes
         with pytest.raises(TimeoutError):
             worker.write()
     assert worker.write() == 1
+
+
+@pytest.mark.databases
+@pytest.mark.parametrize("who", ["admin key", "owner"])
+def test_a_tenant_has_no_hold_on_a_key_of_the_platform(client: Client, blue: Shop, who: str) -> None:
+    terms = KeyTerms(name="ops", scopes=(PLATFORM,))
+    key = make_api_key(blue.db, blue.tenant, terms, now=NOW, by=COMMAND).key
+    headers = bearer(made(blue, scopes=("admin",)))
+    if who == "owner":
+        headers = person(blue.db, "owner@example.com", now=NOW, tenant=blue.tenant).headers
+    at = f"{KEYS}/{key.id}"
+    assert key.id in {each["id"] for each in client.get(KEYS, headers=headers).json()["api_keys"]}
+    for answer in (
+        client.post(f"{at}/rotate", json={"overlap_seconds": 3600}, headers=headers),
+        client.request("PATCH", at, json={"addresses": []}, headers=headers),
+        client.request("PATCH", at, json={"scopes": ["admin"]}, headers=headers),
+        client.request("DELETE", at, headers=headers),
+    ):
+        assert code_of(answer) == (403, "forbidden"), answer.text
+    assert [each for each in list_api_keys(blue.db, blue.tenant) if each.id == key.id] == [key]
+    new = rotate_api_key(blue.db, blue.tenant, key.id, overlap=timedelta(), now=NOW, by=COMMAND)
+    changed = change_api_key(blue.db, blue.tenant, new.key.id, {"name": "ops 2"}, now=NOW, by=COMMAND)
+    assert (changed.name, changed.scopes) == ("ops 2", {PLATFORM})
+    assert revoke_api_key(blue.db, blue.tenant, new.key.id, now=NOW, by=COMMAND).revoked_at == NOW

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import partial
+from threading import Event
 from typing import Any
 
 import httpx
@@ -13,14 +15,19 @@ from sqlalchemy import select
 
 from bento_service.access.limits import PlanRates, RateLimit
 from bento_service.access.plan_states import PlanStates
+from bento_service.api.data import items
 from resources.access.actor import SYSTEM
+from resources.catalogue.edits import put_edits
 from resources.control_db.engine import ControlDb
+from resources.control_db.items import append_item_changes
 from resources.control_db.tables.events import EventRow
 from resources.control_db.tables.plans import QuotaWarningRow, UsageRow
 from resources.control_db.tables.uploads import UploadRow
 from resources.plans.assigned import Override, put_on_plan, put_override
 from resources.plans.model import Plan, PlanLimits
 from resources.plans.plans import put_plan
+from resources.stores.tenant_store import TenantStore
+from resources.uploads.store import catalogue_size
 from tests.unit.bento_service.client import Client
 from tests.unit.bento_service.shop import NOW, Shop
 
@@ -188,6 +195,37 @@ def test_items_are_counted_as_the_catalogue_has_them(client: Client, db: Control
     assert upload("i2,,true", "i5,Five,") == 200  # one goes, one comes
 
 
+@pytest.mark.parametrize(
+    ("ids", "looks", "status"), [(("i3",), 1, 200), (("i1", "i2", "i3"), 2, 200), (("i3", "i4"), 2, 402)]
+)
+@pytest.mark.parametrize("query", ["", "?validate_only=true"])
+def test_the_catalogue_is_looked_at_once_while_there_is_room(
+    client: Client,
+    db: ControlDb,
+    blue: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+    ids: tuple[str, ...],
+    looks: int,
+    status: int,
+    query: str,
+) -> None:
+    def put(ids: Sequence[str]) -> int:
+        body = {"items": [{"item_id": each, "title": each} for each in ids]}
+        return client.post(f"/api/v1/items{query}", json=body, headers=blue.headers).status_code
+
+    edits = put_edits([{"item_id": each, "title": each} for each in ("i1", "i2")], now=NOW, place="")
+    append_item_changes(db, blue.tenant, edits, now=NOW)
+    limit(db, blue, PlanLimits(items=3))
+    seen: list[object] = []
+
+    def looked(store: TenantStore, **given: Any) -> int:
+        seen.append(given)
+        return catalogue_size(store, **given)
+
+    monkeypatch.setattr(items, "catalogue_size", looked)
+    assert (put(ids), len(seen)) == (status, looks)
+
+
 def test_training_needs_minutes_and_the_feature(client: Client, db: ControlDb, blue: Shop, green: Shop) -> None:
     limit(db, blue, PlanLimits(training_minutes=1), features=("search",))
     body = {"model_type": "two_tower"}
@@ -199,7 +237,7 @@ def test_training_needs_minutes_and_the_feature(client: Client, db: ControlDb, b
 
 
 def test_a_warning_stands_in_the_header_and_is_told_once(
-    client: Client, db: ControlDb, blue: Shop, green: Shop, time: Time
+    client: Client, app: FastAPI, db: ControlDb, blue: Shop, green: Shop, time: Time
 ) -> None:
     limit(db, blue, PlanLimits(calls=10))
     assert "X-Quota-Warning" not in ask(client, blue).headers
@@ -210,10 +248,42 @@ def test_a_warning_stands_in_the_header_and_is_told_once(
     time.passes()
     ask(client, blue)
     assert "X-Quota-Warning" not in ask(client, green).headers
+    client.run(partial(warned, app.state.services.plans))
     with db.read() as session:
         assert [(row.meter, row.share) for row in session.scalars(select(QuotaWarningRow))] == [("calls", 80)]
     plan = client.get("/api/v1/plan", headers=blue.headers).json()
     assert [warning.partition(":")[0] for warning in plan["warnings"]] == ["calls"]
+
+
+def test_no_answer_waits_for_a_warning(
+    client: Client, app: FastAPI, db: ControlDb, blue: Shop, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = app.state.services.plans
+    note, may_go_on, noted = plans._note, Event(), []
+
+    def slow(*given: Any) -> Any:
+        assert may_go_on.wait(60)
+        noted.append(note(*given))
+        return noted[-1]
+
+    monkeypatch.setattr(plans, "_note", slow)
+    limit(db, blue, PlanLimits(calls=10))
+    with db.write() as session:
+        session.add(usage_row(blue, calls=8))
+    for _ in range(2):
+        assert ask(client, blue).headers["X-Quota-Warning"] == "calls 80 %"
+        time.passes()
+    assert noted == []
+    may_go_on.set()
+    client.run(partial(warned, plans))
+    with db.read() as session:
+        assert len(session.scalars(select(QuotaWarningRow)).all()) == 1
+
+
+async def warned(plans: PlanStates) -> None:
+    """Wait until all that was read so far is warned of."""
+    if plans._warning is not None:
+        await plans._warning
 
 
 def test_the_rate_of_the_plan_replaces_that_of_the_installation(

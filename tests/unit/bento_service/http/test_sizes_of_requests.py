@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+from contextlib import suppress
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -44,6 +46,28 @@ def test_what_is_deeper_is_refused(levels: int) -> None:
         check_depth(text)
     with pytest.raises(NestedTooDeep):
         check_depth(b'["\\"]", [], ' + text + b"]")
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [(b"[" * 65 + b'"', b'\\"'), (b"[" * 65 + b'"', b"\\"), (b"[" * 65, b'"'), (b"", b"[" * 64 + b"]" * 64)],
+)
+def test_the_time_grows_with_the_length_alone(start: bytes, piece: bytes) -> None:
+    """Four times the text takes four times as long, not sixteen times; what follows is of the size of a real body."""
+
+    def took(size: int) -> float:
+        text = start + piece * (size // len(piece))
+        times = []
+        for _ in range(5):
+            began = process_time()
+            with suppress(NestedTooDeep):
+                check_depth(text)
+            times.append(process_time() - began)
+        return min(times)
+
+    small, larger = took(16_384), took(65_536)
+    assert larger < 9 * small + 0.002, (small, larger)  # 2 ms: what a clock may be wrong by
+    assert took(1_048_576) < 60 * larger + 0.05  # quadratic would be 256 times
 
 
 @given(value=_JSON, levels=st.integers(0, MAX_DEPTH + 10))

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
+from threading import Event
+from time import monotonic
 
 import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.orm import Session
 
 from bento_service.usage import metering
 from bento_service.usage.metering import Metering
@@ -206,17 +209,88 @@ def test_many_keys_in_an_outage_are_added_up(meter: Metering, db: ControlDb, mon
 
 
 @pytest.mark.databases
-def test_a_worker_knows_what_a_tenant_has_used(meter: Metering, db: ControlDb, folder: Path) -> None:
-    other = Metering(db, lambda: NOW, folder)
-    count(other, 4)
-    other.take()
-    assert other.write()
+def test_what_is_not_written_yet_is_known(meter: Metering) -> None:
     count(meter, 1)
-    assert meter.today(BLUE).calls == 1  # asked for the first time: its own alone
-    meter.write()
-    assert meter.today(BLUE).calls == meter.this_month(BLUE).calls == 5
-    meter.take()
-    assert meter.today(BLUE).calls == 5  # taken, not written
-    meter.write()
-    assert meter.today(BLUE).calls == 5
-    assert meter.today(TenantId("green")) == Usage()
+    meter.take()  # taken, not written
+    count(meter, 2)
+    assert meter.not_written(BLUE).calls == 3
+    assert meter.not_written(TenantId("green")) == Usage()
+    assert meter.write()
+    assert meter.not_written(BLUE).calls == 2
+
+
+@pytest.mark.databases
+def test_a_batch_that_is_left_over_and_refused_is_set_aside(
+    meter: Metering, db: ControlDb, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others of its journal are written, and nobody tries it again."""
+    add = metering.add_batch
+
+    def refuse(session: Session, batch: metering.Batch, *, now: datetime) -> bool:
+        if batch.number == 1:
+            raise ProgrammingError("INSERT", {}, Exception("no such column"))
+        return add(session, batch, now=now)
+
+    outage = Outage(db)
+    outage.before = True
+    gone = Metering(db, lambda: NOW, folder)
+    gone._journal = metering.Journal(folder, gone._worker)
+    for calls in (1, 2):
+        count(gone, calls)
+        gone.take()
+        assert not gone.write()
+    gone._journal.close()
+    outage.before = False
+    monkeypatch.setattr(metering, "add_batch", refuse)
+    assert meter.take_over() == 1
+    assert meter.take_over() == 0
+    assert stored(db).calls == 2
+    assert [file.suffixes for file in folder.glob("*.refused")] == [[".1", ".refused"]]
+    assert not list(folder.glob("*.json"))
+
+
+def test_a_journal_that_cannot_be_opened_holds_up_no_other(
+    meter: Metering, db: ControlDb, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_left_over = metering.LeftOver
+
+    def opened(file: Path) -> metering.LeftOver:
+        if file.name == "aa.json":
+            raise PermissionError(13, "not allowed")
+        return open_left_over(file)
+
+    monkeypatch.setattr(metering, "LeftOver", opened)
+    (folder / "aa.json").write_text("[]")
+    (folder / "bb.json").write_text("[]")
+    assert meter.take_over() == 0
+    assert not (folder / "bb.json").exists()
+
+
+@pytest.mark.parametrize("step", ["take", "take_over", "write"])
+def test_a_disk_that_fails_once_ends_no_thread(
+    db: ControlDb, folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(metering, "TAKE_SECONDS", 0.01)
+    monkeypatch.setattr(metering, "_LEFT_OVER_SECONDS", 0.0)
+    monkeypatch.setattr(metering, "_RETRY_SECONDS", 0.01)
+    meter = Metering(db, lambda: NOW, folder)
+    do, failed = getattr(meter, step), Event()
+
+    def fails_once() -> object:
+        if not failed.is_set():
+            failed.set()
+            raise OSError(28, "no space left on device")
+        return do()
+
+    monkeypatch.setattr(meter, step, fails_once)
+    count(meter, 3)
+    meter.start()
+    try:
+        assert failed.wait(30)
+        until = monotonic() + 30
+        while stored(db).calls < 3 and monotonic() < until:
+            assert all(thread.is_alive() for thread in meter._threads)
+            Event().wait(0.01)
+        assert stored(db).calls == 3
+    finally:
+        meter.stop()

@@ -16,7 +16,15 @@ from resources.base.errors import ConfigurationError, Conflict, CorruptArtifact,
 from resources.base.tenant import TenantId
 from resources.billing.prices import PriceList, read_prices
 from resources.billing.samples import store_sample
-from resources.billing.statements import BillingMonth, find_statement, list_statements, make_statement, statement_so_far
+from resources.billing.statements import (
+    BillingMonth,
+    find_statement,
+    list_statements,
+    make_statement,
+    note_told,
+    statement_so_far,
+    statements_to_tell,
+)
 from resources.billing.upkeep import UsageUpkeep
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.plans import StatementRow, UsageSampleRow
@@ -136,6 +144,20 @@ def test_a_changed_statement_is_not_shown(db: ControlDb, shops: Shops, prices: P
         session.execute(update(StatementRow).values(content=StatementRow.content + " "))
     with db.read() as session, pytest.raises(CorruptArtifact, match="blue for 2025-05"):
         find_statement(session, blue, MAY)
+
+
+def test_a_changed_statement_holds_up_no_other(db: ControlDb, shops: Shops, prices: PriceList, now: datetime) -> None:
+    blue, green = shops
+    with db.write() as session:
+        for shop in shops:
+            make_statement(session, shop, MAY, prices, now=now)
+        changed = update(StatementRow).where(StatementRow.tenant_id == blue.value)
+        session.execute(changed.values(content=StatementRow.content + " "))
+    with db.write() as session:
+        (waiting,) = statements_to_tell(session, limit=1)
+        assert waiting.tenant == green
+        note_told(session, waiting, now=now)
+        assert statements_to_tell(session, limit=1) == ()
 
 
 def test_a_running_month_has_none(db: ControlDb, shops: Shops, prices: PriceList) -> None:

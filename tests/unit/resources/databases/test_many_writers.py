@@ -18,7 +18,7 @@ from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.control_db.idempotency import WriteKey
 from resources.control_db.items import ItemEdit, append_item_changes, last_item_change
-from resources.control_db.tenants import take_turns
+from resources.control_db.tables.tenants import take_turns
 from resources.decisions.decision import Decision
 from resources.decisions.store import DecisionStore, open_decisions
 from resources.events.log import Event, EventLog

@@ -273,6 +273,15 @@ def test_a_share_is_told_once_a_month_to_owners_and_admins(db: ControlDb, shops:
     with db.write() as session:
         add_usage(session, blue, date(2025, 7, 1), calls=9)
     assert note(datetime(2025, 7, 2, tzinfo=UTC)) == 2
+    with db.write() as session:
+        put_override(session, blue, Override("calls", 18, "why", None, now, ""), by=BY, now=now)
+    assert [note(later), note(later)] == [0, 0]  # 10 of 18
+    with db.write() as session:
+        put_override(session, blue, Override("calls", 12, "why", None, now, ""), by=BY, now=now)
+    assert [note(later), note(later)] == [2, 0]  # another amount
+    with db.write() as session:
+        remove_override(session, blue, "calls", by=BY, now=now)
+    assert note(later) == 0
     with db.read() as session:
         mails = [
             (mail.recipient, mail.subject) for mail in session.scalars(select(MailRow).order_by(MailRow.created_at))
