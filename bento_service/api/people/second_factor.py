@@ -136,7 +136,7 @@ def _begin(services: Services, member_id: str, password: str | None, client: Log
             raise invalid_fields([FieldProblem("password", "is needed to set a second factor up")])
         attempt, _ = check_password(services.db, Login(member.email, password, client), now=now)
         with services.db.write() as session:
-            forget_failures(session, attempt, now=now)
+            forget_failures(session, attempt)
     with services.db.write() as session:
         return begin_second_factor(session, member_id, now=now)
 
@@ -164,7 +164,7 @@ def _with_code(
         attempt = admit(session, member.email, client.address, now=now)
     with services.db.write() as session:
         if check(session, member_by_id(session, member_id), code, now):
-            forget_failures(session, attempt, now=now)
+            forget_failures(session, attempt)
             return work(session)
     told = "is not valid now, or was used; send the next one of your authenticator, or a recovery code"
     raise InvalidInput(f"The code {told}.", details=(FieldProblem("code", told),))

@@ -120,7 +120,7 @@ async def _with_code(request: Request, services: Services, session: BrowserSessi
         attempt = admit(database, session.member.email, client.address, now=now)
         right.append(check(database, member_by_id(database, session.member.id), form.code, now))
         if right[-1]:
-            forget_failures(database, attempt, now=now)
+            forget_failures(database, attempt)
 
     await written(request, services, session, write)
     if not right[-1]:  # raised after the commit, so that the attempt counts
