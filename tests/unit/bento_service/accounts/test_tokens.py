@@ -137,7 +137,7 @@ def test_a_database_that_does_not_answer_ends_no_token(
     tokens = MemberTokens(db, Threads().keys, SigningKeys(db, days=30), lambda: NOW)
     found = tokens.look_up(jane.token)
 
-    def no_answer(*_: object) -> None:
+    def no_answer(*_: object, **__: object) -> None:
         raise OperationalError("select 1", {}, Exception("gone"))
 
     monkeypatch.setattr("bento_service.access.member_tokens.standing_of", no_answer)
