@@ -166,12 +166,12 @@ def test_who_accepts_and_who_invites_anew_do_not_wait_in_a_circle(db: ControlDb,
     jane, together = made(db, "jane", now), Barrier(2)
 
     def accept(token: str, at: datetime) -> None:
-        together.wait()
+        together.wait(30)
         with suppress(LinkNotValid), db.write() as session:
             accept_as_member(session, token, jane, way=WAY, now=at)
 
     def invite_again(at: datetime) -> None:
-        together.wait()
+        together.wait(30)
         with suppress(Conflict):
             invited(db, shops[0], at, "jane@example.com")
 

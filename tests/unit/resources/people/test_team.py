@@ -155,7 +155,7 @@ def test_super_admins_who_lower_each_other_do_not_wait_in_a_circle(db: ControlDb
 
     def lower_and_raise(member_id: str) -> None:
         for role in ("developer", "super_admin") * 10:
-            together.wait()
+            together.wait(30)
             with db.write() as session:
                 set_office_role(session, member_id, office_role(role), by=BOSS, now=now)
 

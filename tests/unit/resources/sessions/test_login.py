@@ -77,14 +77,15 @@ def test_the_new_password_is_another_than_the_present_one(db: ControlDb, jane: P
         change_password(db, jane.id, PASSWORD, PASSWORD, shop_of, BROWSER, now=now)
 
 
+@pytest.mark.usefixtures("jane")
 def test_many_who_are_right_at_once_all_get_in(db: ControlDb, now: datetime) -> None:
     together = Barrier(4)
 
     def come_in(number: int) -> int:
-        together.wait()
-        for _ in range(20):
+        together.wait(30)
+        for _ in range(25):
             with db.write() as session:
-                attempt = admit(session, f"u{number % 2}@example.com", "192.0.2.7", now=now + timedelta(days=number))
+                attempt = admit(session, JANE, BROWSER.address, now=now)
             with db.write() as session:
                 forget_failures(session, attempt)
         return number
