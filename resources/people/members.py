@@ -107,7 +107,7 @@ def hold_member(session: Session, member_id: str) -> MemberRow:
     """
     if is_postgresql(session.get_bind()):  # on SQLite there is one writer anyway
         held = select(MemberRow).where(MemberRow.id == member_id).with_for_update(key_share=True)
-        session.execute(held.execution_options(populate_existing=True))
+        session.scalars(held.execution_options(populate_existing=True)).all()  # what is not read renews no row
     return member_by_id(session, member_id)
 
 
