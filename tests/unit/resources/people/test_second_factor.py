@@ -170,8 +170,10 @@ def test_the_office_may_have_to_have_one(db: ControlDb, jane: str, now: datetime
 def test_a_member_who_is_held_is_as_they_are_now(db: ControlDb, now: datetime) -> None:
     jane = made(db, "jane", now)
     with db.read() as session:
+        if not is_postgresql(session.get_bind()):
+            return  # whoever holds a member there was the one writer from its start
+    with db.write() as session:
         seen = member_by_id(session, jane)
         with db.write() as other:
             member_by_id(other, jane).version = 7
-        if is_postgresql(session.get_bind()):  # on SQLite whoever holds a member was the one writer from its start
-            assert hold_member(session, jane).version == seen.version == 7
+        assert hold_member(session, jane).version == seen.version == 7
