@@ -102,18 +102,20 @@ class MemberTokens:
         Raises:
             Unauthenticated: the token is not ours, has run out, or has ended.
         """
-        asked_at, hashed, found = self._clock(), _hashed(token), None
+        asked_at, hashed = self._clock(), _hashed(token)
         try:
             found = self._asked(token)
-        finally:
+            if found is None:
+                raise not_valid()
+        except Unauthenticated:  # a database that does not answer says nothing of the token
             with self._lock:
                 self._tokens.pop(hashed, None)
-                if found is not None:
-                    self._tokens[hashed] = (asked_at, found)
-                    while len(self._tokens) > _MAX_TOKENS:
-                        self._tokens.popitem(last=False)
-        if found is None:
-            raise not_valid()
+            raise
+        with self._lock:
+            self._tokens.pop(hashed, None)
+            self._tokens[hashed] = (asked_at, found)
+            while len(self._tokens) > _MAX_TOKENS:
+                self._tokens.popitem(last=False)
         return found
 
     def _asked(self, token: str) -> Standing | None:

@@ -13,7 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from bento_service.scheduling.threads import Lane
 from resources.base.times import Clock
 from resources.control_db.engine import ControlDb
-from resources.sessions.browser_sessions import App, BrowserSession, find_browser_session, hash_cookie, note_use
+from resources.people.one_time_links import hash_token
+from resources.sessions.browser_sessions import App, BrowserSession, find_browser_session, note_use
 
 SESSION_TTL_SECONDS = 3.0
 """How long a session is believed without asking the control DB; one that was ended must be over within 5 s."""
@@ -38,7 +39,7 @@ class SessionCache:
         Raises:
             Busy: too many look-ups wait.
         """
-        kept = self._found.get((app, hash_cookie(token)))
+        kept = self._found.get((app, hash_token(token)))
         if kept is not None and self._clock() - kept[0] < SESSION_TTL_SECONDS and kept[1].expires_at > self._now():
             return kept[1]
         return await self._lane.run(asked_by, self._look_up, token, app)
@@ -46,10 +47,10 @@ class SessionCache:
     def forget(self, token: str, app: App) -> None:
         """Believe a cookie no more: its session was ended here."""
         with self._lock:
-            self._found.pop((app, hash_cookie(token)), None)
+            self._found.pop((app, hash_token(token)), None)
 
     def _look_up(self, token: str, app: App) -> BrowserSession | None:
-        asked_at, now, name = self._clock(), self._now(), (app, hash_cookie(token))
+        asked_at, now, name = self._clock(), self._now(), (app, hash_token(token))
         session = find_browser_session(self._db, token, app, now=now)
         with self._lock:
             self._found.pop(name, None)

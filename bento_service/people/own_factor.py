@@ -11,7 +11,7 @@ from bento_service.access.logging_in import with_password
 from bento_service.dependencies import Services
 from bento_service.http.errors import invalid_fields
 from resources.base.errors import Conflict, FieldProblem, InvalidInput
-from resources.people.members import member_by_id
+from resources.people.members import hold_member, member_by_id
 from resources.people.second_factor import NewFactor, begin_second_factor, check, required
 from resources.sessions.login import Login, check_password
 from resources.sessions.refresh_tokens import LoginClient
@@ -56,9 +56,12 @@ def _begin(services: Services, member_id: str, password: str | None, client: Log
     if member.password_hash is not None:
         if not password:
             raise invalid_fields([FieldProblem("password", "is needed to set a second factor up")])
-        attempt, _ = check_password(services.db, Login(member.email, password, client), now=now)
+        attempt, shown = check_password(services.db, Login(member.email, password, client), now=now)
         with services.db.write() as session:
-            forget_failures(session, attempt, now=now)
+            if hold_member(session, member_id).version != shown.version:
+                raise invalid_fields([FieldProblem("password", "was changed a moment ago; send the new one")])
+            forget_failures(session, attempt)
+            return begin_second_factor(session, member_id, now=now)
     with services.db.write() as session:
         return begin_second_factor(session, member_id, now=now)
 
@@ -74,7 +77,7 @@ def _with_code(
         attempt = admit(session, member.email, client.address, now=now)
     with services.db.write() as session:
         if check(session, member_by_id(session, member_id), code, now):
-            forget_failures(session, attempt, now=now)
+            forget_failures(session, attempt)
             return work(session)
     told = "is not valid now, or was used; take the next one of your authenticator, or a recovery code"
     raise InvalidInput(f"The code {told}.", details=(FieldProblem("code", told),))

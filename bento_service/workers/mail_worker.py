@@ -36,7 +36,7 @@ class MailWorker:
         self._clock = clock
         self._outbox = settings.outbox
         self._server = MailServer.parse(settings.smtp_url) if settings.smtp_url else None
-        self._wake, self._stop = Event(), Event()
+        self._stop = Event()
         self._tidied_at = monotonic()
         self._thread = Thread(target=self._loop, name="mail-worker", daemon=True)
 
@@ -47,7 +47,6 @@ class MailWorker:
     def stop(self) -> None:
         """End after the mail in hand; one that takes longer is sent, and written down by nobody before `LEASE` ends."""
         self._stop.set()
-        self._wake.set()
         if self._thread.is_alive():
             self._thread.join(_STOP_SECONDS)
 
@@ -104,7 +103,6 @@ class MailWorker:
 
     def _loop(self) -> None:
         while not self._stop.is_set():
-            self._wake.clear()
             try:
                 sent = self.send_next()
                 if not sent:
@@ -113,5 +111,5 @@ class MailWorker:
                 known = isinstance(error, (SQLAlchemyError, *OUTAGES))
                 _log.error("mail_worker_waits", kind=type(error).__name__, exc_info=None if known else error)
                 sent = False
-            if not sent and not self._stop.is_set():
-                self._wake.wait(_POLL_SECONDS)
+            if not sent:
+                self._stop.wait(_POLL_SECONDS)

@@ -9,6 +9,7 @@ from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from types import MappingProxyType
 from typing import Literal, get_args
+from unicodedata import category
 
 from resources.access.scopes import PLATFORM, SCOPES
 from resources.base.errors import FieldProblem, InvalidInput
@@ -86,8 +87,8 @@ def is_within(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bo
 
 def _of_name_and_scopes(terms: KeyTerms) -> Iterable[FieldProblem]:
     name = terms.name.strip()
-    if not name or len(name) > MAX_NAME or "\0" in name:
-        yield FieldProblem("name", f"has 1 to {MAX_NAME} characters, none of them NUL")
+    if not name or len(name) > MAX_NAME or any(category(each) == "Cc" for each in name):
+        yield FieldProblem("name", f"has 1 to {MAX_NAME} characters, no line breaks or other control characters")
     if unknown := sorted(set(terms.scopes) - {*SCOPES, PLATFORM}):
         yield FieldProblem("scopes", f"there are no scopes {', '.join(unknown)}; there are: {', '.join(SCOPES)}")
     elif not terms.scopes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from resources.base.tenant import TenantId
@@ -38,6 +39,17 @@ def queue_mail(
     )
     session.add(row)
     return row.id
+
+
+def mails_of_late(session: Session, recipient: str, template: str, *, tenant: TenantId | None, now: datetime) -> int:
+    """How many mails of a template an address was sent within the hour, for a tenant or for none."""
+    lately = (
+        MailRow.tenant_id.is_(None) if tenant is None else MailRow.tenant_id == tenant.value,
+        MailRow.recipient == recipient,
+        MailRow.template == template,
+        MailRow.created_at > now - timedelta(hours=1),
+    )
+    return session.scalar(select(func.count()).select_from(MailRow).where(*lately)) or 0
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from resources.access.actor import Actor
@@ -23,11 +23,11 @@ from resources.base.errors import (
     TooManyRequests,
 )
 from resources.base.tenant import TenantId
-from resources.control_db.tables.people import InviteRow, MailRow, MemberRow, MembershipRow
-from resources.control_db.tables.tenants import TenantRow
+from resources.control_db.tables.people import InviteRow, MemberRow, MembershipRow
+from resources.control_db.tables.tenants import TenantRow, take_turns
 from resources.control_db.tenants import tenant_to_change
-from resources.mail.queue import queue_mail
-from resources.people.members import hold_member, member_by_email, new_member, set_office_role
+from resources.mail.queue import mails_of_late, queue_mail
+from resources.people.members import hold_member, hold_with_admins, member_by_email, new_member, set_office_role
 from resources.people.memberships import add_membership
 from resources.people.one_time_links import as_member, hash_token, new_token
 from resources.plans.checks import check_seat
@@ -94,19 +94,17 @@ def invite(
     Raises:
         TenantNotFound: there is no such tenant.
         Conflict: the shop is retired, the person belongs to it, or too many invitations are open.
+        Forbidden: `by` is a member whose own address is not verified.
         TooManyRequests: the address was sent several mails within the hour.
         QuotaExceeded: the shop's plan has no seat left.
     """
+    _check_inviter(session, by)
     tenant_to_change(session, tenant)
     member = member_by_email(session, email)
     if member is not None and session.get(MembershipRow, (member.id, tenant.value)) is not None:
         raise Conflict(f"{email} belongs to {tenant} already; change the role instead.")
-    _take_back_earlier(session, tenant, email, now)
-    waiting = session.scalar(select(func.count()).select_from(_open(tenant, now).subquery())) or 0
-    if waiting >= MAX_OPEN:
-        raise Conflict(f"{MAX_OPEN} invitations of {tenant} are open, and there cannot be more; take some back first.")
-    session.flush()
-    check_seat(session, tenant, now=now)
+    take_back_invites(session, tenant, email, by=by, now=now)
+    _check_another(session, tenant, now)
     return _made(session, tenant, email, role, by, site_url, now)
 
 
@@ -122,7 +120,7 @@ def invite_to_office(
     member = member_by_email(session, email)
     if member is not None and member.office_role == role:
         raise Conflict(f"{email} is {role} already.")
-    _take_back_earlier(session, None, email, now)
+    take_back_invites(session, None, email, by=by, now=now)
     return _made(session, None, email, role, by, site_url, now)
 
 
@@ -156,12 +154,18 @@ def resend_invite(
 
     Raises:
         NotFound: there is no such invitation.
-        Conflict: it was accepted or taken back.
+        Conflict: it was accepted or taken back, or its time is over and too many others are open.
+        Forbidden: `by` is a member whose own address is not verified.
         TooManyRequests: the address was sent several mails within the hour.
+        QuotaExceeded: its time is over, and the shop's plan has no seat left.
     """
+    if tenant is not None:
+        _check_inviter(session, by)
     row = _held(session, tenant, invite_id)
     if row.accepted_at is not None or row.revoked_at is not None:
         raise Conflict("The invitation was accepted or taken back; invite the address anew.")
+    if tenant is not None and now >= row.expires_at:  # it has no seat any more, as one that is open has
+        _check_another(session, tenant, now)
     token = new_token()
     row.token_hash, row.expires_at = hash_token(token), now + LIFETIME
     link = _send(session, row, token, site_url, now)
@@ -205,7 +209,7 @@ def accept_as_member(session: Session, token: str, member_id: str, *, way: Actor
         Conflict: the member belongs to the shop already.
     """
     row, _ = _taken(session, token, now)
-    member = hold_member(session, member_id)
+    member = (hold_member if row.tenant_id is not None else hold_with_admins)(session, member_id)
     if member.status != "active":
         raise Forbidden(f"{member.email} is {member.status}. Ask whoever runs this service.")
     if member.email != row.email:
@@ -215,10 +219,38 @@ def accept_as_member(session: Session, token: str, member_id: str, *, way: Actor
     return member
 
 
-def _let_in(session: Session, row: InviteRow, member: MemberRow, way: Actor, now: datetime) -> None:
-    by = as_member(way, member)
+def open_invite_of(session: Session, tenant: TenantId | None, email: str, now: datetime) -> InviteRow | None:
+    """Return the open invitation of an address into a shop, or into the office, which nobody else answers meanwhile.
+
+    The caller has the shop's turn.
+    """
+    held = _open(tenant, now).where(InviteRow.email == email).order_by(InviteRow.created_at.desc()).limit(1)
+    return session.scalars(held.with_for_update().execution_options(populate_existing=True)).first()
+
+
+def note_accepted(session: Session, row: InviteRow, *, by: Actor, now: datetime) -> None:
+    """Let an invitation be accepted; the caller lets the person in."""
     row.accepted_at = now
     _note(session, by, row, "invite.accept", now)
+
+
+def take_back_invites(session: Session, tenant: TenantId | None, email: str, *, by: Actor, now: datetime) -> None:
+    """Take back what an address has not answered; the caller has the shop's turn."""
+    unanswered = (
+        _of(tenant),
+        InviteRow.email == email,
+        InviteRow.accepted_at.is_(None),
+        InviteRow.revoked_at.is_(None),
+    )
+    for row in session.scalars(select(InviteRow).where(*unanswered).order_by(InviteRow.id).with_for_update()):
+        row.revoked_at = now
+        _note(session, by, row, "invite.revoke", now)
+    session.flush()
+
+
+def _let_in(session: Session, row: InviteRow, member: MemberRow, way: Actor, now: datetime) -> None:
+    by = as_member(way, member)
+    note_accepted(session, row, by=by, now=now)
     if row.tenant_id is None:
         set_office_role(session, member.id, office_role(row.role), by=by, now=now)
     else:
@@ -249,13 +281,7 @@ def _made(
 def _send(session: Session, row: InviteRow, token: str, site_url: str, now: datetime) -> str:
     tenant = None if row.tenant_id is None else TenantId(row.tenant_id)
     place = OFFICE if tenant is None else _shop(session, tenant).name
-    lately = (
-        MailRow.tenant_id == row.tenant_id if row.tenant_id is not None else MailRow.tenant_id.is_(None),
-        MailRow.recipient == row.email,
-        MailRow.template == "invited",
-        MailRow.created_at > now - timedelta(hours=1),
-    )
-    if (session.scalar(select(func.count()).select_from(MailRow).where(*lately)) or 0) >= MAILS_AN_HOUR:
+    if mails_of_late(session, row.email, "invited", tenant=tenant, now=now) >= MAILS_AN_HOUR:
         raise TooManyRequests(f"{row.email} was sent {MAILS_AN_HOUR} invitations within an hour; wait for an hour.")
     link = f"{site_url}/invite/{token}"
     values = {
@@ -269,19 +295,33 @@ def _send(session: Session, row: InviteRow, token: str, site_url: str, now: date
     return link
 
 
-def _take_back_earlier(session: Session, tenant: TenantId | None, email: str, now: datetime) -> None:
-    earlier = (
-        _of(tenant),
-        InviteRow.email == email,
-        InviteRow.accepted_at.is_(None),
-        InviteRow.revoked_at.is_(None),
-    )
-    session.execute(update(InviteRow).where(*earlier).values(revoked_at=now))
+def _check_inviter(session: Session, by: Actor) -> None:
+    """Refuse to mail strangers for somebody of whom nobody knows whether their own address is theirs."""
+    if by.kind != "member":
+        return
+    inviter = session.get(MemberRow, by.id)
+    if inviter is None or inviter.email_verified_at is None:
+        raise Forbidden(
+            "Your own address is not verified, so nobody is invited in your name. Open the link in the mail that you "
+            "were sent, or have another sent by POST /api/v1/auth/verify/resend, and invite then."
+        )
+
+
+def _check_another(session: Session, tenant: TenantId, now: datetime) -> None:
+    """Refuse one more open invitation than there may be, or than there are seats. The caller has the shop's turn."""
+    waiting = session.scalar(select(func.count()).select_from(_open(tenant, now).subquery())) or 0
+    if waiting >= MAX_OPEN:
+        raise Conflict(f"{MAX_OPEN} invitations of {tenant} are open, and there cannot be more; take some back first.")
+    check_seat(session, tenant, now=now)
 
 
 def _taken(session: Session, token: str, now: datetime) -> tuple[InviteRow, Invite]:
     """Return the invitation of a link, which nobody else answers until the transaction ends."""
-    found = select(InviteRow).where(InviteRow.token_hash == hash_token(token)).with_for_update()
+    named = InviteRow.token_hash == hash_token(token)
+    shop = session.scalars(select(InviteRow.tenant_id).where(named)).first()
+    if shop is not None:  # before the invitation, as whoever sends it again or takes it back
+        take_turns(session, TenantId(shop))
+    found = select(InviteRow).where(named).with_for_update()
     row = session.scalars(found.execution_options(populate_existing=True)).one_or_none()
     invite = _found(session, row, now).invite
     if row is None:  # `_found` has raised
@@ -311,6 +351,9 @@ def _shop(session: Session, tenant: TenantId) -> TenantRow:
 
 
 def _held(session: Session, tenant: TenantId | None, invite_id: str) -> InviteRow:
+    """Return an invitation that nobody else changes meanwhile; the shop's turn comes first, as everywhere."""
+    if tenant is not None:
+        take_turns(session, tenant)
     row = session.get(InviteRow, invite_id, with_for_update=True, populate_existing=True)
     if row is None or row.tenant_id != (None if tenant is None else tenant.value):
         raise NotFound(f"There is no invitation {invite_id[:60]!r}; list the invitations to see which there are.")
@@ -321,7 +364,7 @@ def _of(tenant: TenantId | None) -> ColumnElement[bool]:
     return InviteRow.tenant_id.is_(None) if tenant is None else InviteRow.tenant_id == tenant.value
 
 
-def _open(tenant: TenantId, now: datetime) -> Select[InviteRow]:
+def _open(tenant: TenantId | None, now: datetime) -> Select[InviteRow]:
     return select(InviteRow).where(
         _of(tenant), InviteRow.accepted_at.is_(None), InviteRow.revoked_at.is_(None), InviteRow.expires_at > now
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -107,8 +107,22 @@ def hold_member(session: Session, member_id: str) -> MemberRow:
     """
     if is_postgresql(session.get_bind()):  # on SQLite there is one writer anyway
         held = select(MemberRow).where(MemberRow.id == member_id).with_for_update(key_share=True)
-        # To the end: an object that was read before gets its new values only as the row is fetched.
-        session.scalars(held.execution_options(populate_existing=True)).one_or_none()
+        session.scalars(held.execution_options(populate_existing=True)).all()  # what is not read renews no row
+    return member_by_id(session, member_id)
+
+
+def hold_with_admins(session: Session, member_id: str) -> MemberRow:
+    """As `hold_member`, together with the active super admins, for whoever takes rights or the log-in from somebody.
+
+    All are locked in one order, so that two who take the role from each other neither wait for each other nor both find
+    the other one.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    if is_postgresql(session.get_bind()):
+        held = select(MemberRow).where(or_(MemberRow.id == member_id, _active_admins())).order_by(MemberRow.id)
+        session.scalars(held.with_for_update(key_share=True).execution_options(populate_existing=True)).all()
     return member_by_id(session, member_id)
 
 
@@ -173,7 +187,7 @@ def set_member_status(session: Session, member_id: str, status: MemberStatus, *,
         NotFound: there is no such member.
         Conflict: it is the last active super admin, who cannot be suspended.
     """
-    row = hold_member(session, member_id)
+    row = hold_with_admins(session, member_id)
     if row.status == status:
         return row
     if status == "suspended":
@@ -194,7 +208,7 @@ def set_office_role(
         NotFound: there is no such member.
         Conflict: it would leave the platform without an active super admin.
     """
-    row = hold_member(session, member_id)
+    row = hold_with_admins(session, member_id)
     if row.office_role == role:
         return row
     _keep_a_super_admin(session, row)
@@ -203,13 +217,15 @@ def set_office_role(
     return row
 
 
+def _active_admins() -> ColumnElement[bool]:
+    return and_(MemberRow.office_role == "super_admin", MemberRow.status == "active")
+
+
 def _keep_a_super_admin(session: Session, row: MemberRow) -> None:
+    """Refuse to go on where nobody else is a super admin who can log in; `hold_with_admins` holds them all."""
     if row.office_role != "super_admin" or row.status != "active":
         return
-    # Locked in one order, so that two who take the role from each other do not both find the other one.
-    admins = select(MemberRow).where(MemberRow.office_role == "super_admin", MemberRow.status == "active")
-    held = session.scalars(admins.order_by(MemberRow.id).with_for_update(key_share=True))
-    if not any(each.id != row.id for each in held):
+    if session.scalars(select(MemberRow.id).where(_active_admins(), MemberRow.id != row.id).limit(1)).first() is None:
         raise Conflict(f"{row.email} is the last super admin; give the role to somebody else first.")
 
 

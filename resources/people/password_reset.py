@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from resources.access.actor import Actor
 from resources.audit.entries import Change, record
 from resources.control_db.tables.people import MemberRow
-from resources.mail.queue import queue_mail
+from resources.mail.queue import mails_of_late, queue_mail
 from resources.people.members import end_everything, hold_member, member_by_email, member_by_id
 from resources.people.one_time_links import (
     AN_HOUR,
@@ -36,6 +36,8 @@ def ask_for_reset(session: Session, email: str, *, site_url: str, now: datetime)
     if member.status != "active" or links_of_late(session, member.id, "reset", now) >= AN_HOUR:
         return
     if member.password_hash is None and member.sso_issuer is not None:
+        if mails_of_late(session, member.email, "no_password", tenant=None, now=now) >= AN_HOUR:
+            return
         queue_mail(session, member.email, "no_password", {"link": f"{site_url}/login"}, tenant=None, now=now)
         return
     token = new_link(session, member.id, "reset", now=now)

@@ -56,6 +56,11 @@ def verify_password(password_hash: str | None, password: str) -> bool:
         return False
 
 
+def same_password(one: str, other: str) -> bool:
+    """Tell whether two texts are one password."""
+    return _one_form(one) == _one_form(other)
+
+
 def renewed_hash(password_hash: str, password: str) -> str | None:
     """Return a hash of today's parameters for a password that was verified; None where the stored one has them."""
     return _hasher().hash(_one_form(password)) if _hasher().check_needs_rehash(password_hash) else None

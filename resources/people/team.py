@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from resources.access.actor import Actor
@@ -13,12 +12,12 @@ from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, InvalidInput, NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.tables.people import MemberRow
-from resources.control_db.tables.sessions import RefreshTokenRow
-from resources.control_db.tables.tenants import TenantRow
+from resources.control_db.tables.tenants import TenantRow, take_turns
 from resources.mail.queue import queue_mail
-from resources.people.invites import check_rank
+from resources.people.invites import check_rank, take_back_invites
 from resources.people.members import member_by_email, member_by_id, new_member
 from resources.people.memberships import change_role, remove_membership, role_in
+from resources.plans.checks import check_seat
 
 
 def give_role(
@@ -38,6 +37,7 @@ def give_role(
         Forbidden: the role, or the member's present one, is above `own`.
         Conflict: it is the last owner.
     """
+    take_turns(session, tenant)  # before the rank is read, which another may be raising
     check_rank(own, _role(session, tenant, member_id), role)
     change_role(session, member_id, tenant, role, by=by, now=now)
     return member_by_id(session, member_id)
@@ -53,8 +53,10 @@ def remove_from_team(
         Forbidden: the member's role is above `own`.
         Conflict: it is the last owner.
     """
+    take_turns(session, tenant)
     check_rank(own, _role(session, tenant, member_id))
-    member = _taken_out(session, tenant, member_id, by=by, now=now)
+    remove_membership(session, member_id, tenant, by=by, now=now)
+    member = member_by_id(session, member_id)
     shop = session.get(TenantRow, tenant.value)
     values = {"email": member.email, "place": tenant.value if shop is None else shop.name, "remover": by.name}
     queue_mail(session, member.email, "removed", values, tenant=tenant, now=now)
@@ -68,7 +70,8 @@ def leave_team(session: Session, tenant: TenantId, member_id: str, *, by: Actor,
         NotFound: the shop has no such member.
         Conflict: it is the last owner.
     """
-    return _taken_out(session, tenant, member_id, by=by, now=now)
+    remove_membership(session, member_id, tenant, by=by, now=now)
+    return member_by_id(session, member_id)
 
 
 def pass_ownership(
@@ -98,29 +101,25 @@ def create_user(
 ) -> MemberRow:
     """Make an account with a password that somebody else has chosen; the address counts as not verified.
 
-    The caller lets the person into the shop, or the office, for which the account is made.
+    The caller lets the person into the shop, or the office, for which the account is made. An invitation of the address
+    into the shop is taken back: its seat is that of the account.
 
     Raises:
         Conflict: the address has an account: nobody is taken into a shop without being asked.
         InvalidInput: the name is too long.
+        QuotaExceeded: the shop's plan has no seat left.
     """
+    if tenant is not None:
+        take_turns(session, tenant)
     if member_by_email(session, email) is not None:
         raise Conflict(f"{email} has an account already; send an invitation instead.")
+    if tenant is not None:
+        take_back_invites(session, tenant, email, by=by, now=now)
+        check_seat(session, tenant, now=now)
     member = new_member(session, email=email, name=name, password_hash=password_hash, verified=False, now=now)
     change = Change(action="member.create", object_kind="member", object_id=member.id, after={"email": email})
     record(session, by, change, tenant=tenant, now=now)
     return member
-
-
-def _taken_out(session: Session, tenant: TenantId, member_id: str, *, by: Actor, now: datetime) -> MemberRow:
-    remove_membership(session, member_id, tenant, by=by, now=now)
-    held = (
-        RefreshTokenRow.member_id == member_id,
-        RefreshTokenRow.tenant_id == tenant.value,
-        RefreshTokenRow.revoked_at.is_(None),
-    )
-    session.execute(update(RefreshTokenRow).where(*held).values(revoked_at=now))
-    return member_by_id(session, member_id)
 
 
 def _role(session: Session, tenant: TenantId, member_id: str) -> TenantRole:

@@ -6,14 +6,13 @@ logged in, 7 days after the log-in; no session outlives 7 days. It ends with wha
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from resources.access.roles import OfficeRole
@@ -24,6 +23,7 @@ from resources.control_db.tables.people import MemberRow
 from resources.control_db.tables.sessions import SessionRow
 from resources.people.members import Member
 from resources.people.memberships import Membership, memberships_of
+from resources.people.one_time_links import hash_token
 from resources.people.second_factor import OfficePolicy, missing
 from resources.sessions.refresh_tokens import LoginClient
 
@@ -71,11 +71,9 @@ def begin_browser_session(
     """
     if app == "office" and member.office_role is None:
         raise Forbidden("You have no role in the office. Ask a super admin to invite you.")
-    old = (SessionRow.member_id == member.id, SessionRow.expires_at < now - KEPT)
-    session.execute(delete(SessionRow).where(*old))
     token = secrets.token_urlsafe(_BYTES)
     row = SessionRow(
-        token_hash=hash_cookie(token),
+        token_hash=hash_token(token),
         id=f"ses-{secrets.token_hex(8)}",
         member_id=member.id,
         member_version=member.version,
@@ -119,7 +117,7 @@ def find_browser_session(db: ControlDb, token: str, app: App, *, now: datetime) 
             select(SessionRow, MemberRow)
             .join(MemberRow, MemberRow.id == SessionRow.member_id)
             .where(
-                SessionRow.token_hash == hash_cookie(token),
+                SessionRow.token_hash == hash_token(token),
                 SessionRow.app == app,
                 SessionRow.ended_at.is_(None),
                 SessionRow.expires_at > now,
@@ -159,15 +157,10 @@ def note_use(db: ControlDb, found: BrowserSession, *, now: datetime) -> None:
 def end_browser_session(db: ControlDb, token: str, app: App, client: LoginClient, *, now: datetime) -> None:
     """Log a browser out; a cookie that is nobody's changes nothing."""
     with db.write() as session:
-        row = session.get(SessionRow, hash_cookie(token))
+        row = session.get(SessionRow, hash_token(token))
         if row is None or row.app != app or row.ended_at is not None:
             return
         row.ended_at = now
         member = session.get_one(MemberRow, row.member_id)
         change = Change(action="session.end", object_kind="session", object_id=row.id)
         record(session, client.actor(member), change, tenant=None, now=now)
-
-
-def hash_cookie(token: str) -> str:
-    """SHA-256 of a cookie's token, in hex: it has 256 random bits, so nothing slower is needed."""
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -36,4 +36,4 @@ def log_in_by_link(
         if member.status != "active" or required(member):
             raise Forbidden("This person logs in with a password and a second factor alone, or is suspended.")
         app: App = "office" if link.data.get("app") == "office" else "customer"
-        return app, begin_login(session, member, None, begin_in(app), client, by="one-use link", now=now)
+        return app, begin_login(session, member, None, begin_in(app), client, way="one-use link", now=now)

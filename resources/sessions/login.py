@@ -26,7 +26,7 @@ from resources.control_db.tables.people import MemberRow
 from resources.mail.queue import queue_mail
 from resources.people.members import end_everything, hold_member, member_by_email, member_by_id, one_email
 from resources.people.memberships import Membership, memberships_of
-from resources.people.passwords import hash_password, renewed_hash, verify_password
+from resources.people.passwords import hash_password, renewed_hash, same_password, verify_password
 from resources.people.second_factor import check, required
 from resources.sessions.refresh_tokens import LoginClient, last_tenant
 from resources.sessions.throttle import Attempt, admit, forget_failures, take_back
@@ -47,6 +47,15 @@ class Login:
     tenant: TenantId | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ShownPassword:
+    """Whose password was right. `version`: the member's at that moment; another one means that it may not be by now."""
+
+    member_id: str
+    version: int
+    password_hash: str = field(repr=False)
+
+
 def log_in(db: ControlDb, login: Login, begin: Begin[Result], *, now: datetime) -> Result:
     """Check what is shown, and begin whatever goes with being logged in.
 
@@ -60,18 +69,17 @@ def log_in(db: ControlDb, login: Login, begin: Begin[Result], *, now: datetime) 
         Forbidden: the person is suspended, or does not belong to `tenant`.
         InvalidInput: the address is none.
     """
-    attempt, member_id = check_password(db, login, now=now)
+    attempt, shown = check_password(db, login, now=now)
+    renewed = renewed_hash(shown.password_hash, login.password)  # before the write, which others wait for
     with db.write() as session:
-        member = hold_member(session, member_id)
+        member = _held(session, shown, attempt)
         refusal = _refusal(session, member, login, now)
         if refusal is None:
-            forget_failures(session, attempt, now=now)
-            shops = memberships_of(session, member.id)
-            membership, refusal = _chosen(shops, login.tenant, last_tenant(session, member.id))
+            forget_failures(session, attempt)
+            membership, refusal = chosen_shop(session, member.id, login.tenant)
         elif login.code is None:  # the password was right, so it was no guess
             take_back(session, attempt)
         if refusal is None:
-            renewed = renewed_hash(member.password_hash or "", login.password)
             member.password_hash = renewed or member.password_hash
             return begin_login(session, member, membership, begin, login.client, now=now)
     raise refusal
@@ -84,25 +92,26 @@ def begin_login(
     begin: Begin[Result],
     client: LoginClient,
     *,
-    by: str = "",
+    way: str | None = None,
     now: datetime,
 ) -> Result:
-    """Let in whoever has shown who they are: the log-in is noted, and what goes with it begins, in the transaction.
+    """Let in whoever has shown who they are, and whom the caller holds: it is noted, and what goes with it begins.
 
     Args:
         membership: the shop that they log in to.
-        by: the way in, if it is another than a password.
+        way: how, where it was not by a password.
     """
     member.last_login_at = now
-    after = {"by": by} if by else None
+    after = None if way is None else {"by": way}
     change = Change(action="session.begin", object_kind="member", object_id=member.id, after=after)
     shop = None if membership is None else membership.tenant
     record(session, client.actor(member), change, tenant=shop, now=now)
     return begin(session, member, membership)
 
 
-def check_password(db: ControlDb, login: Login, *, now: datetime) -> tuple[Attempt, str]:
-    """Return the attempt, which is counted, and the id of the member whose password it is.
+def check_password(db: ControlDb, login: Login, *, now: datetime) -> tuple[Attempt, ShownPassword]:
+    """Return the attempt, which is counted, and whose password it was; whoever goes on from there holds the member
+    and looks at the version again.
 
     Raises:
         LoginRefused, TooManyAttempts, InvalidInput: as `log_in`.
@@ -111,9 +120,9 @@ def check_password(db: ControlDb, login: Login, *, now: datetime) -> tuple[Attem
     with db.write() as session:
         attempt = admit(session, email, login.client.address, now=now)
         member = member_by_email(session, email)
-        hashed = None if member is None else member.password_hash
-    if verify_password(hashed, login.password) and member is not None:
-        return attempt, member.id
+        shown = None if member is None else ShownPassword(member.id, member.version, member.password_hash or "")
+    if verify_password(None if shown is None else shown.password_hash, login.password) and shown is not None:
+        return attempt, shown
     with db.write() as session:
         record(session, _stranger(login.client), _refused(attempt), tenant=None, now=now)
     raise LoginRefused(wait_seconds=attempt.wait_seconds)
@@ -135,20 +144,19 @@ def change_password(
     if member.password_hash is None:
         raise Conflict("You log in without a password. To set one, have a link sent to you: forgotten password.")
     hashed = hash_password(new, email=member.email)
-    attempt, _ = check_password(db, Login(member.email, current, client), now=now)
-    if verify_password(member.password_hash, new):
+    attempt, shown = check_password(db, Login(member.email, current, client), now=now)
+    if same_password(new, current):
         told = "is the one that you have; take another"
         raise InvalidInput(f"The new password {told}.", details=(FieldProblem("new_password", told),))
     with db.write() as session:
-        row = hold_member(session, member_id)
-        forget_failures(session, attempt, now=now)
+        row = _held(session, shown, attempt)
+        forget_failures(session, attempt)
         row.password_hash = hashed
         end_everything(row)
         change = Change(action="member.password", object_kind="member", object_id=row.id)
         record(session, client.actor(row), change, tenant=None, now=now)
         queue_mail(session, row.email, "password_changed", {"email": row.email}, tenant=None, now=now)
-        shops = memberships_of(session, row.id)
-        membership, _ = _chosen(shops, None, last_tenant(session, row.id))
+        membership, _ = chosen_shop(session, row.id)
         return begin(session, row, membership)
 
 
@@ -165,10 +173,23 @@ def _refusal(session: Session, member: MemberRow, login: Login, now: datetime) -
     return None
 
 
-def _chosen(
-    shops: tuple[Membership, ...], wanted: TenantId | None, last: str | None
+def _held(session: Session, shown: ShownPassword, attempt: Attempt) -> MemberRow:
+    """Return the member, held, whose password was right, and is so still.
+
+    Raises:
+        LoginRefused: it was changed since; it counts as a failure, as that of before is wrong now.
+    """
+    member = hold_member(session, shown.member_id)
+    if member.version != shown.version:
+        raise LoginRefused(wait_seconds=attempt.wait_seconds)
+    return member
+
+
+def chosen_shop(
+    session: Session, member_id: str, wanted: TenantId | None = None
 ) -> tuple[Membership | None, Forbidden | None]:
     """Return the shop to go to, or why there is none: the one named, that of last time, the first active one."""
+    shops, last = memberships_of(session, member_id), last_tenant(session, member_id)
     if wanted is not None:
         found = next((each for each in shops if each.tenant == wanted), None)
         return found, None if found is not None else Forbidden(

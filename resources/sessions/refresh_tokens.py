@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from resources.access.actor import Actor
@@ -71,7 +71,6 @@ def begin_family(
     session: Session, member: MemberRow, membership: Membership | None, client: LoginClient, *, now: datetime
 ) -> Refreshed:
     """Hand out the first token of a log-in. The caller holds the member."""
-    _forget_old(session, member.id, now)
     shops = memberships_of(session, member.id)
     return _add(session, f"fam-{secrets.token_hex(8)}", member, membership, shops, client, now)
 
@@ -179,11 +178,6 @@ def _add(
     session.add(row)
     session.flush()
     return Refreshed(token, family, member, membership, shops)
-
-
-def _forget_old(session: Session, member_id: str, now: datetime) -> None:
-    old = RefreshTokenRow.expires_at < now - timedelta(days=KEPT_DAYS)
-    session.execute(delete(RefreshTokenRow).where(RefreshTokenRow.member_id == member_id, old))
 
 
 def _tenant(row: RefreshTokenRow) -> TenantId | None:

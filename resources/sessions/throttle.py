@@ -85,11 +85,10 @@ def take_back(session: Session, attempt: Attempt) -> None:
                 row.blocked_until = None
 
 
-def forget_failures(session: Session, attempt: Attempt, *, now: datetime) -> None:
-    """Begin anew for this account and address: the person was logged in. Counts of long ago go, too."""
+def forget_failures(session: Session, attempt: Attempt) -> None:
+    """Begin anew for this account and address: the person was logged in."""
     take_back(session, attempt)
     session.execute(delete(LoginFailureRow).where(LoginFailureRow.name == _pair(attempt.email, attempt.address)))
-    session.execute(delete(LoginFailureRow).where(LoginFailureRow.last_at < now - FAILURES_KEPT))
 
 
 def count_signup(session: Session, address: str, *, now: datetime) -> None:
@@ -117,7 +116,8 @@ def forget_account(session: Session, email: str) -> None:
 
 def _count(session: Session, name: str, limit: int, rest: timedelta, now: datetime) -> int:
     new = insert_into(session.get_bind(), LoginFailureRow).values(name=name, failures=0, first_at=now, last_at=now)
-    session.execute(new.on_conflict_do_nothing(index_elements=["name"]))
+    # An update of nothing, which has the row where it is there: one that is let be could be deleted before it is held.
+    session.execute(new.on_conflict_do_update(index_elements=["name"], set_={"name": name}))
     held = select(LoginFailureRow).where(LoginFailureRow.name == name).with_for_update()
     row = session.scalars(held.execution_options(populate_existing=True)).one()
     if row.blocked_until is not None and now < row.blocked_until:

@@ -5,7 +5,6 @@ What is known after the first step is stored here, for a few minutes and for one
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,9 +18,9 @@ from resources.base.errors import Forbidden, LinkExpired, SecondFactorRequired
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.sessions import UnfinishedLoginRow
 from resources.people.members import hold_member, member_by_email, one_email
-from resources.people.memberships import memberships_of
+from resources.people.one_time_links import hash_token
 from resources.people.second_factor import check
-from resources.sessions.login import Begin, Result, begin_login
+from resources.sessions.login import Begin, Result, begin_login, chosen_shop
 from resources.sessions.refresh_tokens import LoginClient
 from resources.sessions.throttle import admit, forget_failures
 
@@ -53,14 +52,14 @@ def begin_code_step(db: ControlDb, shown: PasswordShown, *, now: datetime) -> st
 def waits_for_code(db: ControlDb, token: str, *, now: datetime) -> bool:
     """Tell whether a cookie is of somebody who may show a code."""
     with db.read() as session:
-        row = session.get(UnfinishedLoginRow, _hashed(token))
+        row = session.get(UnfinishedLoginRow, hash_token(token))
         return row is not None and row.kind == "code" and row.expires_at > now
 
 
 def kept_of(db: ControlDb, token: str) -> bool:
     """Tell whether the person who has yet to show a code wants to stay logged in."""
     with db.read() as session:
-        row = session.get(UnfinishedLoginRow, _hashed(token))
+        row = session.get(UnfinishedLoginRow, hash_token(token))
         return row is not None and bool(row.data.get("kept"))
 
 
@@ -76,7 +75,7 @@ def finish_with_code(
         Forbidden: the person may not log in here.
     """
     with db.write() as session:
-        held = select(UnfinishedLoginRow).where(UnfinishedLoginRow.token_hash == _hashed(token)).with_for_update()
+        held = select(UnfinishedLoginRow).where(UnfinishedLoginRow.token_hash == hash_token(token)).with_for_update()
         row = session.scalars(held).one_or_none()
         if row is None or row.kind != "code" or row.expires_at <= now or row.failures >= MOST_FAILURES:
             raise _over()
@@ -87,20 +86,19 @@ def finish_with_code(
             raise Forbidden("Your account is suspended. Ask the operator of this service to resume it.")
         attempt = admit(session, member.email, client.address, now=now)
         if check(session, member, code, now):
-            forget_failures(session, attempt, now=now)
+            forget_failures(session, attempt)
             session.delete(row)
-            shops = memberships_of(session, member.id)
-            return begin_login(session, member, shops[0] if shops else None, begin, client, now=now)
+            membership, _ = chosen_shop(session, member.id)
+            return begin_login(session, member, membership, begin, client, now=now)
         row.failures += 1  # stored, so the error is raised after the commit
     raise SecondFactorRequired("The code is not valid now, or was used. Take the next one of your authenticator.")
 
 
 def add_unfinished(session: Session, step: LoginStep, data: Mapping[str, Any], *, now: datetime) -> str:
     """Store what is known after the first step; return a token of 256 random bits, which is not stored."""
-    session.execute(delete(UnfinishedLoginRow).where(UnfinishedLoginRow.expires_at < now))
     token = secrets.token_urlsafe(_BYTES)
     row = UnfinishedLoginRow(
-        token_hash=_hashed(token), kind=step, data=dict(data), failures=0, created_at=now, expires_at=now + LIFETIME
+        token_hash=hash_token(token), kind=step, data=dict(data), failures=0, created_at=now, expires_at=now + LIFETIME
     )
     session.add(row)
     session.flush()
@@ -109,16 +107,12 @@ def add_unfinished(session: Session, step: LoginStep, data: Mapping[str, Any], *
 
 def take_unfinished(session: Session, token: str, step: LoginStep, *, now: datetime) -> Mapping[str, Any] | None:
     """Return what was stored, once: a second time there is nothing, also for two who ask at the same moment."""
-    row = session.get(UnfinishedLoginRow, _hashed(token))
+    row = session.get(UnfinishedLoginRow, hash_token(token))
     if row is None or row.kind != step or row.expires_at <= now:
         return None
     data = row.data
-    gone = session.execute(delete(UnfinishedLoginRow).where(UnfinishedLoginRow.token_hash == _hashed(token)))
+    gone = session.execute(delete(UnfinishedLoginRow).where(UnfinishedLoginRow.token_hash == hash_token(token)))
     return data if gone.rowcount == 1 else None  # type: ignore[attr-defined]
-
-
-def _hashed(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _over() -> LinkExpired:

@@ -8,17 +8,18 @@ from datetime import datetime
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from resources.audit.entries import Change, record
 from resources.base.errors import Conflict, Forbidden, NotFound
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.people import MemberRow
 from resources.control_db.tables.tenants import TenantRow
-from resources.people.members import hold_member, member_by_email, new_member, one_email
+from resources.people.members import checked_name, hold_member, member_by_email, new_member, one_email
 from resources.people.memberships import Membership, add_membership
-from resources.people.passwords import hash_password
+from resources.people.passwords import checked_password, hash_password
 from resources.people.verification import send_verification
 from resources.plans.plans import find_plan
-from resources.sessions.login import Begin, Login, Result, log_in
+from resources.sessions.login import Begin, Login, Result, begin_login, log_in
 from resources.sessions.throttle import count_signup
 from resources.storage.lake import Lake
 from resources.tenancy.naming import check_new_id, taken
@@ -56,6 +57,9 @@ def sign_up(
             "or an owner of a shop for an invitation."
         )
     email = one_email(wanted.login.email)
+    # What is wrong for everybody is said before anybody is looked for, or the answer would say who has an account.
+    checked_password(wanted.login.password, email=email)
+    checked_name(wanted.name)
     check_new_id(wanted.shop.id)
     wanted = replace(wanted, shop=replace(wanted.shop, plan=settings.signup_plan or None))
     with db.write() as session:
@@ -97,13 +101,19 @@ def _new(db: ControlDb, wanted: SignUp, begin: Begin[Result], settings: Settings
     with db.write() as session:
         made = new_member(session, email=email, name=wanted.name, password_hash=hashed, verified=False, now=now)
         member = hold_member(session, made.id)
-        member.last_login_at = now
         send_verification(session, member, site_url=settings.site_url, now=now)
-        return begin(session, member, _add_shop(session, member, wanted, now))
+        membership = _add_shop(session, member, wanted, now, new=True)
+        return begin_login(session, member, membership, begin, wanted.login.client, now=now)
 
 
-def _add_shop(session: Session, member: MemberRow, wanted: SignUp, now: datetime) -> Membership:
+def _add_shop(session: Session, member: MemberRow, wanted: SignUp, now: datetime, *, new: bool = False) -> Membership:
+    """Make the shop and its owner; `new`: the account is made with it, which the shop's audit log says."""
     by = wanted.login.client.actor(member)
     made = insert_tenant(session, wanted.shop, by=by, now=now)
+    if new:
+        change = Change(
+            action="member.create", object_kind="member", object_id=member.id, after={"email": member.email}
+        )
+        record(session, by, change, tenant=made.id, now=now)
     add_membership(session, member, made.id, "owner", by=by, now=now)
     return Membership(made.id, made.name, made.status, "owner", now)

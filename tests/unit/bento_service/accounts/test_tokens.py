@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from bento_service.access.member_tokens import TOKEN_TTL_SECONDS, MemberTokens
@@ -101,6 +102,21 @@ def test_a_token_in_use_is_looked_up_beside_the_answers(db: ControlDb, blue: Sho
 
     assert asyncio.run(use()) == [True, True, True, True, False]
     assert not tokens._tokens and not tokens._looking
+
+
+def test_a_database_that_does_not_answer_ends_no_token(
+    db: ControlDb, jane: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = MemberTokens(db, Threads().keys, SigningKeys(db, days=30), lambda: NOW)
+    found = tokens.look_up(jane.token)
+
+    def no_answer(*_: object, **__: object) -> None:
+        raise OperationalError("select 1", {}, Exception("gone"))
+
+    monkeypatch.setattr("bento_service.access.member_tokens.standing_of", no_answer)
+    with pytest.raises(OperationalError):
+        tokens.look_up(jane.token)
+    assert tokens.fresh(jane.token) == found
 
 
 def test_a_held_token_asks_no_database_and_checks_no_signature(

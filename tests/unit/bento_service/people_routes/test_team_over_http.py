@@ -153,7 +153,10 @@ def test_who_is_removed_or_leaves_has_nothing_open(
     assert (gone.status_code, gone.json()["email"]) == (200, viewer.email)
     app.state.services.members._tokens.clear()  # as time does
     assert status(client.get("/api/v1/members", headers=viewer.headers)) == 401
-    assert status(client.post("/api/v1/auth/refresh", json={"refresh_token": viewer.refresh_token})) == 401
+    again = client.post("/api/v1/auth/refresh", json={"refresh_token": viewer.refresh_token}).json()
+    assert (again["tenant_id"], again["memberships"]) == (None, [])  # the person stays, and has other shops or none
+    of_person = {"Authorization": f"Bearer {again['access_token']}"}
+    assert status(client.get("/api/v1/members", headers=of_person)) in (401, 403)
     assert status(client.request("DELETE", f"/api/v1/members/{viewer.id}", headers=admin.headers)) == 404
     assert status(client.request("DELETE", f"/api/v1/members/{admin.id}", headers=green.headers)) == 404
     assert status(client.post("/api/v1/members/leave", headers=owner.headers)) == 409

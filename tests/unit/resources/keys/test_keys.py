@@ -63,6 +63,8 @@ def add_member(db: ControlDb, tenant: TenantId, role: str, now: datetime, *, sta
         (KeyTerms(name="x", scopes=("platform",), kind="sandbox"), "scopes"),
         (KeyTerms(name="x", scopes=("admin",), addresses=("somewhere",)), "addresses.0"),
         (KeyTerms(name="x", scopes=()), "scopes"),
+        (KeyTerms(name="two\nlines", scopes=("admin",)), "name"),
+        (KeyTerms(name="a\x1b[31mred", scopes=("admin",)), "name"),
     ],
 )
 def test_what_no_key_can_be_is_told_by_field(terms: KeyTerms, field: str, now: datetime) -> None:

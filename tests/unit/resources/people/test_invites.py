@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
+from threading import Barrier
 
 import pytest
 
@@ -27,7 +29,7 @@ from resources.people.invites import (
     revoke_invite,
 )
 from resources.people.members import set_member_status
-from resources.people.memberships import role_in, team_of
+from resources.people.memberships import remove_membership, role_in, team_of
 from tests.unit.resources.people.parts import BOSS, SITE, WAY, actions, made, mails, member, token_in
 
 pytestmark = pytest.mark.databases
@@ -157,6 +159,30 @@ def test_a_second_invitation_takes_the_first_one_back(db: ControlDb, shops: Shop
         with pytest.raises(LinkNotValid):
             find_invite(session, first, now)
         assert find_invite(session, second, now).invite.role == "viewer"
+    assert actions(db, "blue") == ["invite.create", "invite.revoke", "invite.create"]
+
+
+def test_who_accepts_and_who_invites_anew_do_not_wait_in_a_circle(db: ControlDb, shops: Shops, now: datetime) -> None:
+    jane, together = made(db, "jane", now), Barrier(2)
+
+    def accept(token: str, at: datetime) -> None:
+        together.wait(30)
+        with suppress(LinkNotValid), db.write() as session:
+            accept_as_member(session, token, jane, way=WAY, now=at)
+
+    def invite_again(at: datetime) -> None:
+        together.wait(30)
+        with suppress(Conflict):
+            invited(db, shops[0], at, "jane@example.com")
+
+    with ThreadPoolExecutor(2) as pool:
+        for hour in range(20):
+            at = now + timedelta(hours=hour)
+            _, token = invited(db, shops[0], at, "jane@example.com")
+            for each in (pool.submit(accept, token, at), pool.submit(invite_again, at)):
+                each.result()
+            with suppress(NotFound), db.write() as session:
+                remove_membership(session, jane, shops[0], by=BOSS, now=at)
 
 
 def test_the_invitation_of_another_shop_is_not_found(db: ControlDb, shops: Shops, now: datetime) -> None:

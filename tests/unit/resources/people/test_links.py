@@ -125,6 +125,9 @@ def test_who_logs_in_elsewhere_is_told_so(db: ControlDb, now: datetime) -> None:
         row.sso_issuer, row.sso_subject = "https://id.example.com", "1"
     asked(db, now)
     assert [mail.template for mail in mails(db, JANE)] == ["no_password"]
+    for second in range(9):
+        asked(db, now + timedelta(seconds=second))
+    assert len(mails(db, JANE)) == 5
 
 
 def test_whoever_made_an_account_with_a_strangers_address_loses_it(db: ControlDb, now: datetime) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from resources.base.errors import Conflict, InvalidInput
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.people import RecoveryCodeRow
+from resources.databases.opening import is_postgresql
 from resources.people.members import hold_member, member_by_id
 from resources.people.second_factor import (
     begin_second_factor,
@@ -174,3 +175,15 @@ def test_the_office_may_have_to_have_one(db: ControlDb, jane: str, now: datetime
     with db.write() as session:
         hold_member(session, jane).totp_confirmed_at = now
     assert not missing(member(db, jane), "required")
+
+
+def test_a_member_who_is_held_is_as_they_are_now(db: ControlDb, now: datetime) -> None:
+    jane = made(db, "jane", now)
+    with db.read() as session:
+        if not is_postgresql(session.get_bind()):
+            return  # whoever holds a member there was the one writer from its start
+    with db.write() as session:
+        seen = member_by_id(session, jane)
+        with db.write() as other:
+            member_by_id(other, jane).version = 7
+        assert hold_member(session, jane).version == seen.version == 7

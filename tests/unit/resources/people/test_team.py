@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from threading import Barrier, Event
 
 import pytest
+from sqlalchemy.orm import Session
 
+from resources.access.roles import TenantRole, office_role
 from resources.base.errors import Conflict, Forbidden, InvalidInput, NotFound
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.sessions import RefreshTokenRow
+from resources.people import team
 from resources.people.members import set_member_status, set_office_role
-from resources.people.memberships import role_in, team_of
+from resources.people.memberships import change_role, role_in, team_of
 from resources.people.office import give_office_role, list_office, remove_from_office
 from resources.people.team import create_user, give_role, leave_team, pass_ownership, remove_from_team
 from tests.unit.resources.people.parts import BOSS, actions, made, mails, member
@@ -54,11 +59,43 @@ def test_whoever_is_removed_is_out_and_told(db: ControlDb, shops: Shops, now: da
     assert roles(db, shops[0]) == {}
     with db.read() as session:
         held = [session.get(RefreshTokenRow, str(number)) for number in range(2)]
-    assert [token is not None and token.revoked_at for token in held] == [now, None]
+    assert [token is not None and token.revoked_at for token in held] == [None, None]  # good for other shops
     assert [mail.subject for mail in mails(db, "jane@example.com")] == ["You do not belong to Blue any more"]
     assert actions(db, "blue")[-1] == "member.remove"
     with pytest.raises(NotFound), db.write() as session:
         remove_from_team(session, shops[0], jane, own="admin", by=BOSS, now=now)
+
+
+@pytest.mark.parametrize("change", ["remove", "lower"])
+def test_nobody_is_changed_who_has_just_been_raised_above_one(
+    db: ControlDb, shops: Shops, now: datetime, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    made(db, "owner", now, tenant=shops[0], role="owner")
+    jane = made(db, "jane", now, tenant=shops[0], role="viewer")
+    read = Event()
+
+    def note_read(session: Session, member_id: str, tenant: TenantId) -> TenantRole | None:
+        found = role_in(session, member_id, tenant)
+        read.set()
+        return found
+
+    monkeypatch.setattr(team, "role_in", note_read)
+
+    def by_admin() -> None:
+        with db.write() as session:
+            if change == "remove":
+                remove_from_team(session, shops[0], jane, own="admin", by=BOSS, now=now)
+            else:
+                give_role(session, shops[0], jane, "editor", own="admin", by=BOSS, now=now)
+
+    with ThreadPoolExecutor(1) as pool:
+        with db.write() as session:
+            change_role(session, jane, shops[0], "owner", by=BOSS, now=now)
+            asked = pool.submit(by_admin)
+            read.wait(0.5)  # nobody reads before this ends
+        with pytest.raises(Forbidden, match="above yours"):
+            asked.result()
+    assert roles(db, shops[0]) == {"owner": "owner", "jane": "owner"}
 
 
 def test_the_last_owner_stays(db: ControlDb, shops: Shops, now: datetime) -> None:
@@ -107,6 +144,25 @@ def test_a_user_is_made_but_nobody_who_is_there_is_taken_in(db: ControlDb, shops
     with db.read() as session:
         assert role_in(session, new.id, shops[1]) is None
     assert member(db, new.id).password_hash == "h"
+
+
+def test_super_admins_who_lower_each_other_do_not_wait_in_a_circle(db: ControlDb, now: datetime) -> None:
+    first, *others = (made(db, name, now) for name in ("first", "one", "two", "three"))
+    with db.write() as session:
+        for each in (first, *others):
+            set_office_role(session, each, "super_admin", by=BOSS, now=now)
+    together = Barrier(len(others))
+
+    def lower_and_raise(member_id: str) -> None:
+        for role in ("developer", "super_admin") * 10:
+            together.wait(30)
+            with db.write() as session:
+                set_office_role(session, member_id, office_role(role), by=BOSS, now=now)
+
+    with ThreadPoolExecutor(len(others)) as pool:
+        list(pool.map(lower_and_raise, others))
+    with db.read() as session:
+        assert len(list_office(session)) == 4
 
 
 def test_the_last_super_admin_stays(db: ControlDb, now: datetime) -> None:

@@ -19,7 +19,7 @@ from resources.control_db.tables.sessions import RefreshTokenRow
 from resources.people.members import end_everything, hold_member, set_member_status
 from resources.people.memberships import remove_membership
 from resources.sessions.open_sessions import end_other_sessions, end_session, open_sessions
-from resources.sessions.refresh_tokens import FAMILY_DAYS, GRACE_SECONDS, KEPT_DAYS, REFRESH_DAYS, log_out, refresh
+from resources.sessions.refresh_tokens import FAMILY_DAYS, GRACE_SECONDS, REFRESH_DAYS, log_out, refresh
 from tests.unit.bento_service.people import BROWSER, Person, logged_in, person
 
 pytestmark = pytest.mark.databases
@@ -150,12 +150,6 @@ def test_sessions_are_listed_and_end(db: ControlDb, jane: Person, now: datetime)
     log_out(db, jane.refresh_token, BROWSER, now=now)
     with db.read() as session:
         assert open_sessions(session, jane.id, now=now) == ()
-
-
-def test_old_tokens_are_forgotten(db: ControlDb, jane: Person, now: datetime) -> None:
-    logged_in(db, jane.id, now=now + timedelta(days=REFRESH_DAYS + KEPT_DAYS, seconds=1))
-    with db.read() as session:
-        assert session.scalar(select(func.count()).select_from(RefreshTokenRow)) == 1
 
 
 def test_a_log_in_ends_after_thirty_days_however_often_it_is_used(db: ControlDb, jane: Person, now: datetime) -> None:

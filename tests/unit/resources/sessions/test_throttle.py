@@ -63,7 +63,7 @@ def test_a_right_password_begins_anew(db: ControlDb, now: datetime) -> None:
             fail(db, now)
         attempt = fail(db, now)
         with db.write() as session:
-            forget_failures(session, attempt, now=now)
+            forget_failures(session, attempt)
             now += 16 * MINUTE
     assert fail(db, now).failures == 1
 
