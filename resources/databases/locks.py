@@ -74,9 +74,19 @@ class DatabaseLock:
             self.take(wait_seconds=0)
 
     def release(self) -> None:
-        """Let the lock go, which the end of its connection does."""
+        """Let the lock go: it is free when this returns.
+
+        The end of its connection would free it as well, but only when the server comes to know of that.
+        """
         held, self._held = self._held, None
-        if held is not None:
+        if held is None:
+            return
+        try:
+            if not held.invalidated:
+                held.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": self._number})
+        except DBAPIError:
+            pass  # the server has ended the connection, and the lock with it
+        finally:
             held.close()
 
 
