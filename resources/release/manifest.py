@@ -16,6 +16,9 @@ from resources.base.errors import CorruptRelease
 
 FORMAT_VERSION = 1
 
+Algorithm = Literal["lightgcn", "two_tower", "sequence", "item_knn", "ease", "popularity"]
+"""What can answer: a model of vectors (the first three), of an item table (the next two), or popularity."""
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 MetricTable = dict[str, Finite | None]
 """Metric name (`ndcg@10`) to value; `None` where the metric is not defined, such as for a cohort without users."""
@@ -91,7 +94,7 @@ class Derivation(_Frozen):
 class _Provenance(_Frozen):
     tenant: str
     created_at: AwareDatetime
-    algorithm: Literal["lightgcn", "two_tower", "popularity"]
+    algorithm: Algorithm
     """What the release serves; `popularity` when there is no model that deserves it."""
     uploads: tuple[UploadReference, ...] = ()
     event_watermark: int = Field(default=0, ge=0)

@@ -1,0 +1,91 @@
+"""An item–item model as a table: what an interaction with one item says for the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resources.base.errors import CorruptArtifact
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ItemTable:
+    """Sparse weights between items, by rows (CSR), and a prior that is the same for everybody.
+
+    The score of item i for a user who did something with the items j, each with a weight w_j, is
+    Σ_j w_j · table[j, i], divided by its standard deviation over all items, plus prior[i].
+
+    Attributes:
+        indptr: `(n_items + 1,)` int64; the row of item j is `[indptr[j]:indptr[j + 1]]` of the other two.
+        items: `(n,)` int32 item rows, rising within a row of the table; never the item itself.
+        values: `(n,)` float32.
+        prior: `(n_items,)` float32, such as a weight times the logarithm of recent popularity; zeros: none.
+    """
+
+    indptr: NDArray[np.int64]
+    items: NDArray[np.int32]
+    values: NDArray[np.float32]
+    prior: NDArray[np.float32]
+
+    @property
+    def n_items(self) -> int:
+        """How many items the table knows."""
+        return len(self.prior)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return int(self.indptr.nbytes + self.items.nbytes + self.values.nbytes + self.prior.nbytes)
+
+    def row(self, item: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return what an interaction with `item` speaks for: rows `(m,)` and values `(m,)`."""
+        place = slice(self.indptr[item], self.indptr[item + 1])
+        return self.items[place], self.values[place]
+
+    def sums(self, rows: NDArray[np.int32], weights: NDArray[Any] | None = None) -> NDArray[np.float32]:
+        """Return Σ_j w_j · table[j, i] for every item, `(n_items,)`, over the items in `rows` `(m,)`.
+
+        Args:
+            weights: `(m,)`; `None` is 1 each.
+        """
+        total = np.zeros(self.n_items, dtype=np.float32)
+        for place, row in enumerate(rows.tolist()):
+            items, values = self.row(row)
+            total[items] += values if weights is None else values * np.float32(weights[place])  # no item is there twice
+        return total
+
+    def scores(self, rows: NDArray[np.int32], weights: NDArray[Any] | None = None) -> NDArray[np.float32]:
+        """Return the scores `(n_items,)` of a user with these items; without any that says something, the prior."""
+        total = self.sums(rows, weights)
+        spread = float(total.std())
+        return total / np.float32(spread) + self.prior if spread > 0 else self.prior.copy()
+
+    def check(self) -> None:
+        """Refuse arrays that are no table.
+
+        Raises:
+            CorruptArtifact: names the array.
+        """
+        for name, array, dtype in (
+            ("indptr", self.indptr, np.int64),
+            ("items", self.items, np.int32),
+            ("values", self.values, np.float32),
+            ("prior", self.prior, np.float32),
+        ):
+            if array.dtype != dtype or array.ndim != 1:
+                raise _wrong(name, f"has type {array.dtype} and {array.ndim} dimensions")
+        if len(self.indptr) != self.n_items + 1 or self.indptr[0] != 0 or (np.diff(self.indptr) < 0).any():
+            raise _wrong("indptr", f"does not part {len(self.items)} entries into {self.n_items} rows")
+        if self.indptr[-1] != len(self.items) or len(self.items) != len(self.values):
+            raise _wrong("items", "does not have one value for each entry")
+        if len(self.items) and (self.items.min() < 0 or self.items.max() >= self.n_items):
+            raise _wrong("items", "names an item row that does not exist")
+        if not (np.isfinite(self.values).all() and np.isfinite(self.prior).all()):
+            raise _wrong("values", "holds a value that is not finite")
+
+
+def _wrong(name: str, problem: str) -> CorruptArtifact:
+    return CorruptArtifact(f"release item_table_{name}: {problem}; build the release again.")

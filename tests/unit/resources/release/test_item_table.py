@@ -1,0 +1,52 @@
+"""The item table: its scores, and the arrays that it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from resources.base.errors import CorruptArtifact
+from resources.release.item_table import ItemTable
+
+
+def table() -> ItemTable:
+    """Item 0 speaks for 1 and 2, item 1 for 0; item 2 for none."""
+    return ItemTable(
+        indptr=np.array([0, 2, 3, 3], np.int64),
+        items=np.array([1, 2, 0], np.int32),
+        values=np.array([0.5, 1.0, 0.25], np.float32),
+        prior=np.array([0.0, 0.1, 0.0], np.float32),
+    )
+
+
+def test_scores_are_standardised_sums_and_the_prior() -> None:
+    sums = table().sums(np.array([0, 1], np.int32), np.array([2.0, -1.0]))
+    np.testing.assert_allclose(sums, [-0.25, 1.0, 2.0])
+    np.testing.assert_allclose(
+        table().scores(np.array([0], np.int32)), np.array([0, 0.5, 1]) / np.std([0, 0.5, 1]) + [0, 0.1, 0], rtol=1e-6
+    )
+
+
+def test_a_user_of_whom_nothing_is_said_has_the_prior() -> None:
+    for rows in ([], [2]):
+        np.testing.assert_array_equal(table().scores(np.array(rows, np.int32)), table().prior)
+
+
+@pytest.mark.parametrize(
+    ("array", "value"),
+    [
+        ("indptr", np.array([0, 2, 1, 3], np.int64)),
+        ("indptr", np.array([0, 3], np.int64)),
+        ("items", np.array([1, 2, 3], np.int32)),
+        ("items", np.array([1, 2], np.int32)),
+        ("values", np.array([0.5, np.nan, 1], np.float32)),
+        ("values", np.array([0.5, 1, 1], np.float64)),
+        ("prior", np.array([0, np.inf, 0], np.float32)),
+    ],
+)
+def test_what_is_no_table_is_refused(array: str, value: np.ndarray) -> None:
+    with pytest.raises(CorruptArtifact, match="item_table_"):
+        replace(table(), **{array: value}).check()
+    table().check()
