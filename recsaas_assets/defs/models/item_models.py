@@ -4,13 +4,14 @@ from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ass
 
 from recsaas_assets.defs.common.metadata import table
 from recsaas_assets.defs.models.model_training import SEED, limit_threads
-from recsaas_assets.defs.models.training import TRAINING_COMMON, training_set
+from recsaas_assets.defs.models.training import TRAINING_COMMON, lightgcn_model, training_set
+from recsaas_assets.defs.models.two_tower import two_tower_model
 from resources.dagster_resources import TenantRunResource
 
 
 @asset(
     name="item_models",
-    deps=[training_set],
+    deps=[training_set, lightgcn_model, two_tower_model],  # after them: a run's progress never goes back
     kinds={"scipy"},
     description="Item-kNN and EASE as tables: fitted for the evaluation, and on all data for a release that serves one.",
     **TRAINING_COMMON,

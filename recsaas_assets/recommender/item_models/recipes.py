@@ -54,9 +54,7 @@ class KnnRecipe(_TableRecipe):
 
     def weights(self, history: sparse.csr_array) -> sparse.csr_array:
         """See `knn_weights`."""
-        return knn_weights(
-            history, neighbours=self.neighbours, shrinkage=self.shrinkage, exponent=self.exponent
-        )
+        return knn_weights(history, neighbours=self.neighbours, shrinkage=self.shrinkage, exponent=self.exponent)
 
 
 class EaseRecipe(_TableRecipe):

@@ -33,9 +33,7 @@ def strongest(rows: Callable[[int, int], torch.Tensor], n_items: int, entries: i
     return _stacked((_cut_dense(rows(start, stop), start, entries) for start, stop in row_blocks(n_items)), n_items)
 
 
-def strongest_of_sparse(
-    rows: Callable[[int, int], sparse.csr_array], n_items: int, entries: int
-) -> sparse.csr_array:
+def strongest_of_sparse(rows: Callable[[int, int], sparse.csr_array], n_items: int, entries: int) -> sparse.csr_array:
     """The same from blocks of rows that are sparse."""
 
     def cut(start: int, stop: int) -> sparse.csr_array:

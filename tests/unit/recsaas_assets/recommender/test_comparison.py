@@ -17,7 +17,14 @@ from recsaas_assets.recommender.evaluation.report_text import how_compared
 from recsaas_assets.recommender.lifecycle.model_config import default_config
 from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
-from tests.unit.recsaas_assets.recommender.live_shop import CONFIG, START, as_live, item_models_of, shuffled, two_communities
+from tests.unit.recsaas_assets.recommender.live_shop import (
+    CONFIG,
+    START,
+    as_live,
+    item_models_of,
+    shuffled,
+    two_communities,
+)
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from recsaas_assets.recommender.baselines.implicit_models import (
 )
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.fitting.inputs import FitInputs
-from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
 from recsaas_assets.recommender.item_models.yardsticks import ease, item_knn
+from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
 from recsaas_assets.recommender.lightgcn.config import defaults_for
 from recsaas_assets.recommender.metrics.scorers import Scorer, VectorScorer
 from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig

@@ -51,7 +51,10 @@ def test_everything_is_in_the_report_and_on_the_page(monkeypatch: pytest.MonkeyP
     without = report_on(data, model, item_models_of(data), seed=0, live=DamagedRelease("R1", "the release is damaged."))
     assert (without.live, without.model_digest) == (LiveSummary(version="R1", damaged=True), model.digest)
     assert "ease" not in without.models
-    assert "Not in the table: ease. It is fitted up to 29 users or items, and there are 60 users and 30 items." in report_markdown(without)
+    assert (
+        "Not in the table: ease. It is fitted up to 29 users or items, and there are 60 users and 30 items."
+        in report_markdown(without)
+    )
     assert "Not compared: the release is damaged." in report_markdown(without)
 
 
