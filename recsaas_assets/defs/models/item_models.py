@@ -13,7 +13,7 @@ from resources.dagster_resources import TenantRunResource
     name="item_models",
     deps=[training_set, lightgcn_model, two_tower_model],  # after them: a run's progress never goes back
     kinds={"scipy"},
-    description="Item-kNN and EASE as tables: fitted for the evaluation, and on all data for a release that serves one.",
+    description="Item-kNN and EASE as tables: fitted for the evaluation, and on all data for a release to serve.",
     **TRAINING_COMMON,
 )
 def item_models(context: AssetExecutionContext, tenant_run: TenantRunResource) -> MaterializeResult[None]:

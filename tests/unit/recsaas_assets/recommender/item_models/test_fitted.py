@@ -47,11 +47,12 @@ def test_a_table_finds_the_communities_and_one_of_shuffled_labels_does_not(kind:
     data = two_communities(users=200, rows=4000)
     holdout = Holdout.of_test(data)
     popularity = _ndcg(popularity_scorer(data.before_test, data.n_items), holdout)
-    found = fit_item_models(data, seed=1).fits[kind].holdout
-    assert _ndcg(TableScorer.of(found, data.before_test, data.n_users), holdout) > 1.4 * popularity
-    mixed = shuffled(data)
-    blind = fit_item_models(mixed, seed=1).fits[kind].holdout
-    assert _ndcg(TableScorer.of(blind, mixed.before_test, data.n_users), holdout) < 1.1 * popularity
+    found, blind = (
+        _ndcg(TableScorer.of(fit_item_models(each, seed=1).fits[kind].holdout, each.before_test, data.n_users), holdout)
+        for each in (data, shuffled(data))
+    )
+    assert found > 2 * popularity
+    assert blind - popularity < 0.2 * (found - popularity), "what is left is luck with a hundred users"
 
 
 @every_kind
@@ -123,7 +124,7 @@ def test_what_is_kept_comes_back(data: TrainingSet, models: ItemModels, tmp_path
     with pytest.raises(CorruptArtifact, match="another training set"):
         ItemModels.load(folder, two_communities(rows=1100))
     (tmp_path / "ease_holdout.npz").write_bytes(b"PK")
-    with pytest.raises(CorruptArtifact, match=r"ease_holdout\.npz is missing or damaged; materialise item_models again"):
+    with pytest.raises(CorruptArtifact, match=r"ease_holdout\.npz is missing or damaged; materialise item_models"):
         ItemModels.load(folder, data)
     (tmp_path / DOCUMENT).write_text("{}")
     with pytest.raises(CorruptArtifact, match=r"item_models\.json is damaged"):
