@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ EXPONENTS = (0.3, 0.7)
 NEIGHBOURS = (50,)
 REGULARISATIONS = (10.0, 50.0, 200.0, 500.0, 1000.0)
 _MIDDLE = 2
+_EASE_ITEMS = 1_500
+"""Regularisation is chosen on the most popular items alone, as the time of a fit grows with their cube."""
 PRIORS = ((0.0, 20.0), *((weight, days) for weight in (0.1, 0.2, 0.45) for days in (5.0, 20.0, 60.0)))
 _FIRST_PRIORS = ((0.0, 20.0), (0.2, 20.0))
 
@@ -54,8 +56,11 @@ def choose(training_set: TrainingSet, kind: TableKind, *, seed: int) -> Choice:
     judge = _Judge.of(training_set, seed)
     if len(judge.users) < MIN_USERS:
         return Choice(START[kind])
-    best = judge.best_of(START[kind], _FIRST_PRIORS)
-    best = _regularised(judge, best) if kind == "ease" else _neighbourly(judge, best)
+    if kind == "ease":
+        few = judge.of_popular(_EASE_ITEMS)
+        recipe = _regularised(few, few.best_of(START[kind], _FIRST_PRIORS)).recipe
+        return judge.best_of(recipe, PRIORS).choice
+    best = _neighbourly(judge, judge.best_of(START[kind], _FIRST_PRIORS))
     return max(best, judge.best_of(best.recipe, PRIORS, best.weights), key=_value).choice
 
 
@@ -123,26 +128,44 @@ class _Judge:
         matrix = binary_matrix(data.train, data.n_users, data.n_items)
         return cls(users, holdout.targets, data.train, matrix, forbidden, data.n_users, data.n_items)
 
+    def of_popular(self, most: int) -> _Judge:
+        """The same over the items with the most users alone; the others are in nobody's history and never ranked."""
+        counts = self.history.users_per_item(self.n_items)
+        kept = np.zeros(self.n_items, dtype=bool)
+        kept[np.argsort(-counts, kind="stable")[:most]] = True
+        if kept[counts > 0].all():
+            return self
+        return replace(
+            self,
+            targets=self.targets.of_items(kept),
+            history=self.history.of_items(kept),
+            matrix=binary_matrix(self.history.of_items(kept), self.n_users, self.n_items),
+            forbidden=torch.from_numpy(np.flatnonzero(~kept | (counts == 0))),
+        ).with_targets()
+
+    def with_targets(self) -> _Judge:
+        """The same without users that have nothing to be found."""
+        return replace(self, users=self.users[np.isin(self.users, self.targets.user_row)])
+
     def best_of(
         self, recipe: Recipe, priors: tuple[tuple[float, float], ...], weights: sparse.csr_array | None = None
     ) -> _Trial:
         """The best of the priors, (weight, half-life in days) each, with the weights of `recipe`."""
         weights = recipe.weights(self.matrix) if weights is None else weights
-        sums = summed(self.matrix, weights, self.users)
+        scores = with_prior(summed(self.matrix, weights, self.users), torch.zeros(self.n_items))
+        scores.index_fill_(1, self.forbidden, -torch.inf)
+        seen = self.matrix[self.users].tocoo()
+        scores[torch.from_numpy(seen.row.astype(np.int64)), torch.from_numpy(seen.col.astype(np.int64))] = -torch.inf
         recipes = [
             recipe.model_copy(update={"popularity_weight": weight, "popularity_half_life_days": days})
             for weight, days in priors
         ]
-        return max((_Trial(each, self._ndcg(each, sums), weights) for each in recipes), key=_value)
+        return max((_Trial(each, self._ndcg(each, scores), weights) for each in recipes), key=_value)
 
-    def _ndcg(self, recipe: Recipe, sums: torch.Tensor) -> float:
-        """NDCG@10 of the users by `sums` (n, n_items) and the prior of `recipe`."""
+    def _ndcg(self, recipe: Recipe, scores: torch.Tensor) -> float:
+        """NDCG@10 of the users by `scores` (n, n_items) and the prior of `recipe`."""
         prior = torch.from_numpy(recipe.prior(self.history, self.n_items))
         places = np.arange(len(self.users), dtype=np.int32)
-
-        def score(rows: Rows) -> torch.Tensor:
-            return with_prior(sums[torch.from_numpy(rows)], prior).index_fill_(1, self.forbidden, -torch.inf)
-
-        ranked, _ = rank_blocks(score, places, 10, self.matrix[self.users])
+        ranked, _ = rank_blocks(lambda rows: scores[torch.from_numpy(rows)] + prior, places, 10, None)
         relevance = mark_relevant(self.users, ranked, self.targets, self.n_users, self.n_items)
         return float(ndcg(relevance, 10).mean())
