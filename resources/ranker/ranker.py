@@ -27,7 +27,7 @@ from resources.ranker.ranking_builder import RankingBuilder
 from resources.ranker.reasons import HISTORY_LIMIT, Interests, interest_reasons, similarity_reason
 from resources.ranker.retrieval.index import load_index
 from resources.ranker.retrieval.search import VectorSearch, length
-from resources.ranker.second_stage import SecondStage
+from resources.ranker.second_stage.reordering import SecondStage
 from resources.release.contents import INDEX
 from resources.release.load import LoadedRelease
 

@@ -12,7 +12,7 @@ from recsaas_assets.recommender.data.arrays import Values
 from recsaas_assets.recommender.metrics.ranking import Relevance, ndcg
 from recsaas_assets.recommender.second_stage.examples import Examples
 from resources.base.errors import RecsaasError
-from resources.ranker.second_stage import start_scores
+from resources.ranker.second_stage.candidate_features import start_scores
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -80,7 +80,7 @@ def fit_trees(examples: Examples, names: tuple[str, ...], *, seed: int) -> Fitte
     for number in range(_FOLDS):
         held_out = examples.of_users(fold == number)
         trees = _boost(examples.of_users(fold != number), names, _MOST_TREES, seed)
-        start = start_scores(held_out.features)
+        start = start_scores(held_out.features, names)
         for place in range(len(curve)):
             count = place * _STEP
             corrections = trees.predict(held_out.features, raw_score=True, num_iteration=count) if count else 0.0
@@ -119,7 +119,7 @@ def _boost(examples: Examples, names: tuple[str, ...], count: int, seed: int) ->
         examples.features,
         examples.labels,
         group=examples.groups,
-        init_score=start_scores(examples.features),
+        init_score=start_scores(examples.features, names),
         feature_name=list(names),
     )
     return lightgbm.train({**_PARAMETERS, "seed": seed}, data, count)
