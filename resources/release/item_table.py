@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resources.base.errors import CorruptArtifact
+
+TABLE_FILES = {
+    "indptr": "item_table_indptr.npy",
+    "items": "item_table_items.npy",
+    "values": "item_table_values.npy",
+    "prior": "item_table_prior.npy",
+}
+"""The file of a release for each array of its table: all of them or none."""
+
+
+class TableEntries(NamedTuple):
+    """Some rows of a table, one behind the other: `items` and `values` `(n,)`, and how many each row has, `(m,)`."""
+
+    items: NDArray[np.int32]
+    values: NDArray[np.float32]
+    counts: NDArray[np.int64]
+
+    def weighted(self, weights: NDArray[Any] | None) -> NDArray[Any]:
+        """Return the values times the weights of their rows, `(m,)`; `None` is 1 each."""
+        return self.values if weights is None else self.values * np.repeat(weights, self.counts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +51,16 @@ class ItemTable:
     values: NDArray[np.float32]
     prior: NDArray[np.float32]
 
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> ItemTable:
+        """Put a table together from its arrays by name."""
+        return cls(arrays["indptr"], arrays["items"], arrays["values"], arrays["prior"])
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by name."""
+        return {name: getattr(self, name) for name in TABLE_FILES}
+
     @property
     def n_items(self) -> int:
         """How many items the table knows."""
@@ -45,26 +76,31 @@ class ItemTable:
         place = slice(self.indptr[item], self.indptr[item + 1])
         return self.items[place], self.values[place]
 
-    def sums(self, rows: NDArray[np.int32], weights: NDArray[Any] | None = None) -> NDArray[np.float32]:
+    def entries(self, rows: NDArray[np.int32]) -> TableEntries:
+        """Return what interactions with the items in `rows` `(m,)` speak for, row after row."""
+        starts = self.indptr[rows]
+        counts = self.indptr[rows + 1] - starts
+        ends = np.cumsum(counts)
+        places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
+        return TableEntries(self.items[places], self.values[places], counts)
+
+    def sums(self, rows: NDArray[np.int32], weights: NDArray[Any] | None = None) -> NDArray[np.float64]:
         """Return Σ_j w_j · table[j, i] for every item, `(n_items,)`, over the items in `rows` `(m,)`.
 
         Args:
             weights: `(m,)`; `None` is 1 each.
         """
-        total = np.zeros(self.n_items, dtype=np.float32)
-        for place, row in enumerate(rows.tolist()):
-            items, values = self.row(row)
-            total[items] += values if weights is None else values * np.float32(weights[place])  # no item is there twice
-        return total
+        entries = self.entries(rows)
+        return np.asarray(np.bincount(entries.items, entries.weighted(weights), self.n_items), dtype=np.float64)
 
     def scores(self, rows: NDArray[np.int32], weights: NDArray[Any] | None = None) -> NDArray[np.float32]:
         """Return the scores `(n_items,)` of a user with these items; without any that says something, the prior."""
         total = self.sums(rows, weights)
         spread = float(total.std())
-        return total / np.float32(spread) + self.prior if spread > 0 else self.prior.copy()
+        return (total / spread + self.prior).astype(np.float32) if spread > 0 else self.prior.copy()
 
     def check(self) -> None:
-        """Refuse arrays that are no table.
+        """Refuse arrays that are no table; all of them are read.
 
         Raises:
             CorruptArtifact: names the array.
