@@ -15,7 +15,7 @@ from recsaas_assets.recommender.evaluation.report import DECIDING, Difference, F
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.recommender.metrics.holdout import MIN_USERS, Holdout
 from recsaas_assets.recommender.metrics.scorers import Scorer
-from recsaas_assets.recommender.second_stage.co_occurrence import co_occurrence
+from recsaas_assets.recommender.second_stage.co_occurrence import best_half_life, co_occurrence
 from recsaas_assets.recommender.second_stage.examples import drawn, examples_of
 from recsaas_assets.recommender.second_stage.retrieval import Past, Retrieval, SecondStageScorer
 from recsaas_assets.recommender.second_stage.sides import CatalogueFacts, Sides
@@ -27,7 +27,8 @@ _MOST_USERS = 3000
 """More users of the validation period teach little more and take longer."""
 _MOST_MEASURED = 5000
 """So many users of the test period tell what there is to tell; more of them take longer."""
-_ENOUGH_USERS = 200
+_ENOUGH_USERS = 100
+"""From so many users of the validation period on the trees were surely better in each trial; see docs/models.md."""
 _VERDICT, _TREES = "second_stage.json", "second_stage.txt"
 
 
@@ -43,6 +44,8 @@ class SecondStageVerdict(BaseModel):
     reason: str
     trees: int = 0
     training_users: int = 0
+    half_life_days: float | None = None
+    """Of the item table: days after which a pair counts half."""
     expected: float | None = None
     """NDCG@10 by cross-validation over the users of the validation period who taught the trees."""
     expected_without: float | None = None
@@ -108,7 +111,8 @@ def train_second_stage(
     n_users, n_items = training_set.n_users, training_set.n_items
     validation = Holdout(training_set.train, training_set.validation, n_users, n_items)
     learned_dim = model.config.learned_dim
-    taught = Retrieval(past_of(model.search, training_set.train, catalogue), learned_dim)
+    half_life = best_half_life(validation, seed=seed)
+    taught = Retrieval(past_of(model.search, training_set.train, catalogue, half_life=half_life), learned_dim)
     try:
         fitted = fit_trees(
             examples_of(taught, validation, limit=_MOST_USERS, seed=seed), taught.describe.names, seed=seed
@@ -118,6 +122,7 @@ def train_second_stage(
     learned = {
         "trees": fitted.count,
         "training_users": fitted.users,
+        "half_life_days": half_life,
         "expected": fitted.expected,
         "expected_without": fitted.retrieval,
         "gains": fitted.gains,
@@ -129,15 +134,16 @@ def train_second_stage(
             f"at least {MIN_USERS} are needed."
         )
         return SecondStageModel(_dropped(few).model_copy(update=learned), fitted.text, kept)
-    first = Retrieval(past_of(model.holdout, training_set.before_test, catalogue), learned_dim)
+    first = Retrieval(past_of(model.holdout, training_set.before_test, catalogue, half_life=half_life), learned_dim)
     measured = evaluate_second_stage(test, first.scorer, first.with_trees(fitted.text), seed=seed)
     return SecondStageModel(measured.model_copy(update=learned), fitted.text, kept)
 
 
-def past_of(vectors: ModelVectors, pairs: Pairs, catalogue: CatalogueFacts) -> Past:
+def past_of(vectors: ModelVectors, pairs: Pairs, catalogue: CatalogueFacts, *, half_life: float | None) -> Past:
     """What the second stage knows when ``pairs`` have happened, of which ``vectors`` were fitted."""
     sides = Sides.of(pairs, catalogue, n_users=len(vectors.users))
-    return Past(vectors, pairs, sides, co_occurrence(pairs, len(vectors.users), len(vectors.items)))
+    table = co_occurrence(pairs, len(vectors.users), len(vectors.items), half_life=half_life)
+    return Past(vectors, pairs, sides, table)
 
 
 def why_not(training_set: TrainingSet) -> str:

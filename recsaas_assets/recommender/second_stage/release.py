@@ -24,7 +24,7 @@ def with_second_stage(
     """
     if not stage.verdict.goes_live or contents.item_table is not None:
         return contents
-    today = past_of(model.release, training_set.full, catalogue)
+    today = past_of(model.release, training_set.full, catalogue, half_life=stage.verdict.half_life_days)
     return replace(
         contents,
         second_stage=stage.trees,

@@ -21,6 +21,7 @@ MIN_EXAMPLES = 40
 """Below this many users with a target among their candidates nothing is fitted."""
 _MOST_TREES, _STEP = 100, 10
 _FOLDS = 3
+_KEPT_MISSES = 0.4
 # Few leaves, because a shop has hundreds of users to learn from; how little was searched is in docs/models.md.
 _PARAMETERS: dict[str, Any] = {
     "objective": "lambdarank",
@@ -80,7 +81,7 @@ def fit_trees(examples: Examples, names: tuple[str, ...], *, seed: int) -> Fitte
     for number in range(_FOLDS):
         held_out = examples.of_users(fold == number)
         trees = _boost(examples.of_users(fold != number), names, _MOST_TREES, seed)
-        start = start_scores(held_out.features, names)
+        start = start_scores(held_out.features)
         for place in range(len(curve)):
             count = place * _STEP
             corrections = trees.predict(held_out.features, raw_score=True, num_iteration=count) if count else 0.0
@@ -115,11 +116,12 @@ def ndcg_of(examples: Examples, scores: npt.NDArray[np.float64]) -> Values:
 def _boost(examples: Examples, names: tuple[str, ...], count: int, seed: int) -> Booster:
     import lightgbm
 
+    examples = examples.thinned(_KEPT_MISSES, seed=seed)
     data = lightgbm.Dataset(
         examples.features,
         examples.labels,
         group=examples.groups,
-        init_score=start_scores(examples.features, names),
+        init_score=start_scores(examples.features),
         feature_name=list(names),
     )
     return lightgbm.train({**_PARAMETERS, "seed": seed}, data, count)

@@ -53,9 +53,9 @@ CATEGORY, PRICE = "category", "price"
 """Columns of the item features that pair features are made of."""
 USUAL_PRICE = "avg_purchase_price"
 """The column of the user features that pair features are made of."""
-_FADING = 0.9
+FADING = 0.9
 """What an item of the user counts less than the next newer one, when the table is asked."""
-_SCORE_WEIGHT, _TABLE_WEIGHT = 0.5, 0.0
+_RETRIEVAL_WEIGHT = 0.5
 
 Floats = NDArray[np.float32]
 ItemRows = NDArray[np.int32]
@@ -188,7 +188,7 @@ class CandidateFeatures:
             return _FromTable(np.zeros(table.n_items), most, 1.0)
         items = np.concatenate([table.items[part] for part in parts])
         values = np.concatenate([table.values[part] for part in parts])
-        fading = _FADING ** np.arange(len(newest) - 1, -1, -1)
+        fading = FADING ** np.arange(len(newest) - 1, -1, -1)
         total = np.bincount(items, np.repeat(fading, ends - starts) * values, table.n_items)
         np.maximum.at(most, items, values)
         return _FromTable(total, most, float(total.std()) or 1.0)
@@ -259,12 +259,9 @@ def _best_others(total: NDArray[np.float64], rows: ItemRows, allowed: NDArray[np
     return others[order].astype(np.int32)
 
 
-def start_scores(features: Floats, names: tuple[str, ...]) -> NDArray[np.float64]:
+def start_scores(features: Floats) -> NDArray[np.float64]:
     """Return what the trees correct, `(n,)` for candidates described as `(n, n_features)`: the retrieval's own scores.
 
     So few trees change the order only a little.
     """
-    start = _SCORE_WEIGHT * features[:, PAIR_FEATURES.index("standard_score")].astype(np.float64)
-    if _TABLE_WEIGHT and TABLE_FEATURES[0] in names:
-        start += _TABLE_WEIGHT * features[:, names.index(TABLE_FEATURES[0])]
-    return start
+    return _RETRIEVAL_WEIGHT * features[:, PAIR_FEATURES.index("standard_score")].astype(np.float64)

@@ -139,7 +139,7 @@ class SecondStage:
         """Return the scores `(n,)` of candidates described as `(n, n_features)`; only the order for a user matters."""
         # One thread: a request has a hundred rows, and threads that wait for each other are the tail of the latency.
         corrections = np.asarray(self._trees.predict(features, raw_score=True, num_threads=1), dtype=np.float64)
-        return start_scores(features, self._features.names) + corrections
+        return start_scores(features) + corrections
 
 
 def _after(prefix: str, names: list[str]) -> tuple[str, ...]:
