@@ -73,9 +73,7 @@ class Sides:
 def _of_items(pairs: Pairs, catalogue: CatalogueFacts) -> dict[str, npt.NDArray[Any]]:
     rows, age, n_items = pairs.item_row, pairs.age_days.astype(np.float64), len(catalogue.price)
     users = np.bincount(rows, minlength=n_items)
-    short, middle, long = (
-        np.log1p(np.bincount(rows, 0.5 ** (age / life), n_items)) for life in (_SHORT, _MIDDLE, _LONG)
-    )
+    short, middle, long = (np.log1p(np.bincount(rows, 0.5 ** (age / life), n_items)) for life in _HALF_LIVES)
     first, last = _first_and_last(rows, age, n_items)
     return {
         "users": users,

@@ -181,16 +181,11 @@ class CandidateFeatures:
 
     def _asked(self, table: ItemTable, newest: ItemRows) -> _FromTable:
         """Ask the table about items `(m,)`, most recent last."""
-        starts, ends = table.indptr[newest], table.indptr[newest + 1]
-        parts = [slice(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-        most = np.zeros(table.n_items, dtype=np.float32)
-        if not parts:
-            return _FromTable(np.zeros(table.n_items), most, 1.0)
-        items = np.concatenate([table.items[part] for part in parts])
-        values = np.concatenate([table.values[part] for part in parts])
+        entries = table.entries(newest)
         fading = FADING ** np.arange(len(newest) - 1, -1, -1)
-        total = np.bincount(items, np.repeat(fading, ends - starts) * values, table.n_items)
-        np.maximum.at(most, items, values)
+        total = np.bincount(entries.items, entries.weighted(fading), table.n_items).astype(np.float64)
+        most = np.zeros(table.n_items, dtype=np.float32)
+        np.maximum.at(most, entries.items, entries.values)
         return _FromTable(total, most, float(total.std()) or 1.0)
 
     def _of_table(self, found: _FromTable, rows: ItemRows, history: ItemRows) -> Floats:

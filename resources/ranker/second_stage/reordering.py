@@ -18,6 +18,7 @@ from resources.ranker.second_stage.candidate_features import (
 from resources.release.contents import SECOND_STAGE
 from resources.release.item_table import ItemTable
 from resources.release.load import LoadedRelease
+from resources.release.manifest import TABLE_ALGORITHMS
 
 
 class SecondStage:
@@ -80,14 +81,15 @@ class SecondStage:
 
     @classmethod
     def of_release(cls, release: LoadedRelease) -> SecondStage | None:
-        """Return the second stage of a release; `None` when it has none, or serves popularity.
+        """Return the second stage of a release; `None` when it has none, or serves popularity or an item table.
 
         Raises:
             CorruptRelease: a part of it is missing, cannot be read or does not fit, as after a change of the features.
             ConfigurationError: LightGBM is not installed.
         """
         users, items = release.second_stage_users, release.second_stage_items
-        if release.manifest.algorithm == "popularity" or (users is None and items is None):
+        without_vectors = release.manifest.algorithm in ("popularity", *TABLE_ALGORITHMS)
+        if without_vectors or (users is None and items is None):
             return None
         name, path = f"release {release.version}", release.directory / SECOND_STAGE
         if users is None or items is None or not path.is_file():
