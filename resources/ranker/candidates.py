@@ -17,12 +17,13 @@ from resources.ranker.diversity import POOL, marginal_relevance
 from resources.ranker.eligibility.current_items import CurrentItems, Patch
 from resources.ranker.eligibility.row_rules import RowRules
 from resources.ranker.retrieval.search import Found
-from resources.ranker.second_stage import CANDIDATES
+from resources.ranker.second_stage.candidate_features import REACH
 
 Candidates = Callable[[int], Found]
 """Gives its best rows, at most as many as it is asked for, and their values; see above."""
-Reorder = Callable[[NDArray[np.int32], NDArray[np.float64]], NDArray[np.int32]]
-"""Takes rows `(n,)`, best first, with their products `(n,)`, and returns them in another order."""
+Reorder = Callable[[NDArray[np.int32], NDArray[np.float64], NDArray[np.bool_]], NDArray[np.int32]]
+"""Takes rows `(n,)`, best first, with their products `(n,)`, and the mask `(n_items,)` of the items allowed. Returns as
+many rows in another order; some of the first may be new, and then the last are missing."""
 
 _EVERY = 3
 """Every third place of a list for a visitor without events belongs to an item that is trending."""
@@ -50,9 +51,9 @@ class ByScore:
     def __call__(self, depth: int) -> Found:
         if self.rules.groups:
             return self._with_factors(depth)
-        rows, products = self.top(depth if self.reorder is None else max(depth, CANDIDATES), self.allowed)
+        rows, products = self.top(depth if self.reorder is None else max(depth, REACH), self.allowed)
         if self.reorder is not None:
-            rows = self.reorder(rows, products)
+            rows = self.reorder(rows, products, self.allowed)
         return rows[:depth], self.scores(products[:depth])
 
     def _with_factors(self, depth: int) -> Found:
@@ -60,8 +61,8 @@ class ByScore:
         plain = self.allowed.copy()
         parts: list[Found] = []
         if self.reorder is not None:
-            rows, products = self.top(CANDIDATES, plain)
-            rows = self.reorder(rows, products)
+            rows, products = self.top(REACH, plain)
+            rows = self.reorder(rows, products, plain)
             values = self.scores(products)
             for factor, group in self.rules.groups:
                 values = np.where(np.isin(rows, group), values * factor, values)

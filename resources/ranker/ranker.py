@@ -29,7 +29,7 @@ from resources.ranker.reasons import interest_reasons, similarity_reason
 from resources.ranker.retrieval.index import load_index
 from resources.ranker.retrieval.scored import ScoredItems
 from resources.ranker.retrieval.search import VectorSearch, length
-from resources.ranker.second_stage import SecondStage
+from resources.ranker.second_stage.reordering import SecondStage
 from resources.release.contents import INDEX
 from resources.release.load import LoadedRelease
 from resources.release.manifest import TABLE_ALGORITHMS
@@ -301,7 +301,9 @@ class Ranker:
             items = history.items
             known = items[items < self._catalogue.size]
             user_row, order = self.release.user_rows[reorder_for], self._second_stage.order
-            reorder = lambda rows, products: order(user_row, vector, rows, products, known)  # noqa: E731
+            reorder = lambda rows, products, allowed: order(  # noqa: E731
+                user_row, vector, rows, products, known, allowed
+            )
         return ByScore(
             top=partial(search.exact if exact else top, vector),
             among=partial(search.exact_among, vector),

@@ -15,9 +15,9 @@ from recsaas_assets.benchmarks.workplace import LAST_DAY
 from recsaas_assets.commands.console import json_option, notes, print_json, results
 
 if TYPE_CHECKING:
-    from recsaas_assets.recommender.data.feature_tables import FeatureHistory
     from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
     from recsaas_assets.recommender.second_stage.model import SecondStageModel
+    from recsaas_assets.recommender.second_stage.sides import CatalogueFacts
     from resources.ranker.ranker import Ranker
 
 _COUNT = 10
@@ -60,24 +60,23 @@ def second_stage(names: tuple[str, ...], requests: int, seed: int, as_json: bool
 
 
 def _measure(name: str, requests: int, seed: int) -> dict[str, Any]:
-    from recsaas_assets.features.feature_history import build_feature_history
     from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
     from recsaas_assets.recommender.lightgcn.config import defaults_for
     from recsaas_assets.recommender.second_stage.model import train_second_stage
+    from recsaas_assets.recommender.second_stage.sides import CatalogueFacts
+    from resources.storage.lake import read_parquet
 
     notes.print(f"Preparing {name} …")
     with prepared(name) as dataset:
-        data, settings = dataset.training_set, dataset.workplace.settings
-        features = build_feature_history(
-            dataset.tenant, data, target_dir=settings.home / "dbt", memory_bytes=settings.dbt_memory_bytes
-        )
+        data = dataset.training_set
+        catalogue = CatalogueFacts.of(read_parquet(dataset.tenant.dbt / "stg_items.parquet"), data.items)
         notes.print("Training …")
         config = defaults_for(data.n_users, data.n_items, len(data.full))
         model = train(TrainingInputs(data), config, seed=seed)
         started = time.perf_counter()
-        stage = train_second_stage(data, model, features, seed=seed)
+        stage = train_second_stage(data, model, catalogue, seed=seed)
         seconds = time.perf_counter() - started
-        cost = _serving_cost(dataset, model, features, stage, requests) if stage.trees is not None else None
+        cost = _serving_cost(dataset, model, catalogue, stage, requests) if stage.trees is not None else None
     verdict = stage.verdict.model_dump(mode="json")
     gains = sorted(verdict.pop("gains").items(), key=lambda pair: -pair[1])[:_SHOWN_FEATURES]
     return {
@@ -90,7 +89,7 @@ def _measure(name: str, requests: int, seed: int) -> dict[str, Any]:
 
 
 def _serving_cost(
-    dataset: Prepared, model: TrainedModel, features: FeatureHistory, stage: SecondStageModel, requests: int
+    dataset: Prepared, model: TrainedModel, catalogue: CatalogueFacts, stage: SecondStageModel, requests: int
 ) -> dict[str, Any]:
     """Milliseconds of a request for ten items in this process, over users in a fixed order, each asked both ways."""
     import numpy as np
@@ -99,8 +98,8 @@ def _serving_cost(
 
     with_trees = replace(stage, verdict=stage.verdict.model_copy(update={"goes_live": True}))
     rankers = {
-        "without": _ranker(dataset, model, None, features),
-        "with_second_stage": _ranker(dataset, model, with_trees, features),
+        "without": _ranker(dataset, model, None, catalogue),
+        "with_second_stage": _ranker(dataset, model, with_trees, catalogue),
     }
     data = dataset.training_set
     known = np.flatnonzero(data.full.items_per_user(data.n_users))
@@ -116,7 +115,9 @@ def _serving_cost(
     }
 
 
-def _ranker(dataset: Prepared, model: TrainedModel, stage: SecondStageModel | None, features: FeatureHistory) -> Ranker:
+def _ranker(
+    dataset: Prepared, model: TrainedModel, stage: SecondStageModel | None, catalogue: CatalogueFacts
+) -> Ranker:
     """A ranker over a release of the model, written and loaded as the product does it."""
     from recsaas_assets.recommender.evaluation.report import EvaluationReport, SplitSummary
     from recsaas_assets.recommender.second_stage.release import with_second_stage
@@ -135,7 +136,7 @@ def _ranker(dataset: Prepared, model: TrainedModel, stage: SecondStageModel | No
     index, info = build_index(vectors)
     contents = contents_of(data, model, items, EvaluationReport(split=SplitSummary(evaluable=False)), index)
     if stage is not None:
-        contents = with_second_stage(contents, stage, features)
+        contents = with_second_stage(contents, stage, data, model, catalogue)
     draft = ManifestDraft(
         tenant=lake.tenant.value,
         created_at=now,

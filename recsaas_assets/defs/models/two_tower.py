@@ -1,4 +1,4 @@
-"""Features at the times of the split, and the two-tower model: for the tenants whose settings ask for them."""
+"""The two-tower model and the features that it reads, at the times of the split: for tenants whose settings ask."""
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
@@ -17,10 +17,8 @@ from resources.dagster_resources import TenantRunResource
 )
 def training_features(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """One partition: the features in the rows of the training set, at each time of the split."""
-    settings = tenant_run.training()
-    if settings.model_type != "two_tower" and not settings.second_stage:
-        command = f"recsaas tenant settings {tenant_run.tenant_id} --set training."
-        return off(f"{command}model_type=two_tower, or with: {command}second_stage=true")
+    if tenant_run.training().model_type != "two_tower":
+        return off(f"recsaas tenant settings {tenant_run.tenant_id} --set training.model_type=two_tower")
 
     from recsaas_assets.features.feature_history import build_feature_history
     from recsaas_assets.recommender.data.dataset import TrainingSet

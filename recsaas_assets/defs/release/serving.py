@@ -196,8 +196,8 @@ def _origin(tenant_run: TenantRunResource, catalogue: pl.DataFrame, *, replaces:
 def _contents(
     tenant_run: TenantRunResource, candidate: "ReleaseCandidate", stage: "SecondStageModel | None", items: pl.DataFrame
 ) -> "ReleaseContents":
-    from recsaas_assets.recommender.data.feature_tables import FeatureHistory
     from recsaas_assets.recommender.second_stage.release import with_second_stage
+    from recsaas_assets.recommender.second_stage.sides import CatalogueFacts
     from recsaas_assets.release.releasing import contents_of
     from resources.release.contents import EVALUATION_PLOT
 
@@ -206,4 +206,5 @@ def _contents(
     contents = contents_of(data, candidate.model, items, candidate.report, index, plot=plot, table=candidate.table)
     if stage is None:
         return contents
-    return with_second_stage(contents, stage, FeatureHistory.load(lake.features_at, data))
+    catalogue = read_parquet(lake.dbt / "stg_items.parquet", columns=["item_id", "category", "price"])
+    return with_second_stage(contents, stage, data, candidate.model, CatalogueFacts.of(catalogue, data.items))

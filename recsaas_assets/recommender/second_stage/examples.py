@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from recsaas_assets.recommender.data.arrays import Counts, Floats
+from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.metrics.holdout import Holdout
 from recsaas_assets.recommender.second_stage.retrieval import Retrieval
-from resources.ranker.second_stage import CANDIDATES
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,13 @@ class Examples:
     groups: Counts
     targets: Counts
 
+    def thinned(self, share: float, *, seed: int) -> Examples:
+        """All hits, and about ``share`` of the other candidates, drawn by ``seed``: they teach nearly as much."""
+        kept = (self.labels > 0) | (np.random.default_rng(seed).random(len(self.labels)) < share)
+        ends = np.cumsum(self.groups)
+        groups = np.diff(np.concatenate([[0], np.cumsum(kept)[ends - 1]])).astype(np.int64)
+        return Examples(self.features[kept], self.labels[kept], groups, self.targets)
+
     def of_users(self, chosen: npt.NDArray[np.bool_]) -> Examples:
         """The examples of some of the users, marked in ``chosen`` (n_users,)."""
         rows = np.repeat(chosen, self.groups)
@@ -41,19 +48,17 @@ def examples_of(retrieval: Retrieval, holdout: Holdout, *, limit: int, seed: int
     A user with no target among the candidates teaches no order and is left out. Of more than ``limit`` users as many
     are drawn by ``seed``.
     """
-    targets = holdout.targets
+    targets = drawn(holdout.targets, holdout.n_users, limit=limit, seed=seed)
     users = np.unique(targets.user_row).astype(np.int32)
-    if len(users) > limit:
-        users = np.sort(np.random.default_rng(seed).choice(users, limit, replace=False))
     wanted = targets.user_row.astype(np.int64) * holdout.n_items + targets.item_row
     n_targets = targets.items_per_user(holdout.n_users)
     features, labels, groups, counts = [np.empty((0, len(retrieval.describe.names)), np.float32)], [], [], []
-    for user, rows, scores in retrieval.candidates(users, CANDIDATES, holdout.seen):
-        hits = np.isin(user * holdout.n_items + rows.astype(np.int64), wanted)
+    for user, described in retrieval.candidates(users, holdout.seen):
+        hits = np.isin(user * holdout.n_items + described.rows.astype(np.int64), wanted)
         if hits.any():
-            features.append(retrieval.describe_candidates(user, rows, scores))
+            features.append(described.features)
             labels.append(hits)
-            groups.append(len(rows))
+            groups.append(len(hits))
             counts.append(n_targets[user])
     return Examples(
         features=np.concatenate(features),
@@ -61,3 +66,13 @@ def examples_of(retrieval: Retrieval, holdout: Holdout, *, limit: int, seed: int
         groups=np.array(groups, np.int64),
         targets=np.array(counts, np.int64),
     )
+
+
+def drawn(targets: Pairs, n_users: int, *, limit: int, seed: int) -> Pairs:
+    """The pairs of ``limit`` users drawn by ``seed``; all where there are not more."""
+    users = np.unique(targets.user_row)
+    if len(users) <= limit:
+        return targets
+    chosen = np.zeros(n_users, dtype=np.bool_)
+    chosen[np.random.default_rng(seed).choice(users, limit, replace=False)] = True
+    return targets.of_users(chosen)

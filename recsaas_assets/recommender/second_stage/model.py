@@ -8,21 +8,27 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from upath import UPath
 
 from recsaas_assets.recommender.data.dataset import TrainingSet
-from recsaas_assets.recommender.data.feature_tables import FeatureHistory
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.evaluation.evaluator import Evaluator
 from recsaas_assets.recommender.evaluation.report import DECIDING, Difference, Figures
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.recommender.metrics.holdout import MIN_USERS, Holdout
 from recsaas_assets.recommender.metrics.scorers import Scorer
-from recsaas_assets.recommender.second_stage.examples import examples_of
-from recsaas_assets.recommender.second_stage.retrieval import Retrieval, SecondStageScorer
-from recsaas_assets.recommender.second_stage.sides import Sides
+from recsaas_assets.recommender.second_stage.co_occurrence import best_half_life, co_occurrence
+from recsaas_assets.recommender.second_stage.examples import drawn, examples_of
+from recsaas_assets.recommender.second_stage.retrieval import Past, Retrieval, SecondStageScorer
+from recsaas_assets.recommender.second_stage.sides import CatalogueFacts, Sides
 from recsaas_assets.recommender.second_stage.trees import NothingToLearn, fit_trees
 from resources.base.errors import CorruptArtifact
 from resources.storage.lake import read_bytes, read_json, write_bytes, write_json
 
 _MOST_USERS = 3000
 """More users of the validation period teach little more and take longer."""
+_MOST_MEASURED = 5000
+"""So many users of the test period tell what there is to tell; more of them take longer."""
+_ENOUGH_USERS = 100
+"""From so many users of the validation period on the trees were surely better in each trial; see docs/models.md."""
 _VERDICT, _TREES = "second_stage.json", "second_stage.txt"
 
 
@@ -38,6 +44,8 @@ class SecondStageVerdict(BaseModel):
     reason: str
     trees: int = 0
     training_users: int = 0
+    half_life_days: float | None = None
+    """Of the item table: days after which a pair counts half."""
     expected: float | None = None
     """NDCG@10 by cross-validation over the users of the validation period who taught the trees."""
     expected_without: float | None = None
@@ -89,7 +97,7 @@ class SecondStageModel:
 
 
 def train_second_stage(
-    training_set: TrainingSet, model: TrainedModel, features: FeatureHistory, *, seed: int
+    training_set: TrainingSet, model: TrainedModel, catalogue: CatalogueFacts, *, seed: int
 ) -> SecondStageModel:
     """Learn from the search fit's candidates and the validation period; measure on the holdout fit and the test.
 
@@ -99,20 +107,22 @@ def train_second_stage(
     kept = model.digest
     if model.search is None:
         reason = training_set.split.reason or "the model was trained without it; train the model again."
-        return SecondStageModel(_dropped(f"No second stage: {reason}"), None, kept)
+        return without_second_stage(reason, model)
     n_users, n_items = training_set.n_users, training_set.n_items
     validation = Holdout(training_set.train, training_set.validation, n_users, n_items)
     learned_dim = model.config.learned_dim
-    taught = Retrieval(model.search, training_set.train, Sides.of(features.train), learned_dim)
+    half_life = best_half_life(validation, seed=seed)
+    taught = Retrieval(past_of(model.search, training_set.train, catalogue, half_life=half_life), learned_dim)
     try:
         fitted = fit_trees(
             examples_of(taught, validation, limit=_MOST_USERS, seed=seed), taught.describe.names, seed=seed
         )
     except NothingToLearn as nothing:
-        return SecondStageModel(_dropped(f"No second stage: {nothing.message}"), None, kept)
+        return without_second_stage(nothing.message, model)
     learned = {
         "trees": fitted.count,
         "training_users": fitted.users,
+        "half_life_days": half_life,
         "expected": fitted.expected,
         "expected_without": fitted.retrieval,
         "gains": fitted.gains,
@@ -124,15 +134,45 @@ def train_second_stage(
             f"at least {MIN_USERS} are needed."
         )
         return SecondStageModel(_dropped(few).model_copy(update=learned), fitted.text, kept)
-    first = Retrieval(model.holdout, training_set.before_test, Sides.of(features.before_test), learned_dim)
+    first = Retrieval(past_of(model.holdout, training_set.before_test, catalogue, half_life=half_life), learned_dim)
     measured = evaluate_second_stage(test, first.scorer, first.with_trees(fitted.text), seed=seed)
     return SecondStageModel(measured.model_copy(update=learned), fitted.text, kept)
+
+
+def past_of(vectors: ModelVectors, pairs: Pairs, catalogue: CatalogueFacts, *, half_life: float | None) -> Past:
+    """What the second stage knows when ``pairs`` have happened, of which ``vectors`` were fitted."""
+    sides = Sides.of(pairs, catalogue, n_users=len(vectors.users))
+    table = co_occurrence(pairs, len(vectors.users), len(vectors.items), half_life=half_life)
+    return Past(vectors, pairs, sides, table)
+
+
+def why_not(training_set: TrainingSet) -> str:
+    """Why a second stage is not worth its time here, for tenants who leave the choice to us; empty when it may be.
+
+    Trees that few users teach are not better than the model alone: see docs/models.md for what was measured.
+    """
+    if not training_set.split.evaluable:
+        return training_set.split.reason
+    size = training_set.n_users, training_set.n_items
+    taught = Holdout(training_set.train, training_set.validation, *size).evaluated_users
+    if taught < _ENOUGH_USERS:
+        return (
+            f"the validation period has {taught} users to learn from, and it pays from about {_ENOUGH_USERS}. To train "
+            "it all the same: training.second_stage=true"
+        )
+    return ""
+
+
+def without_second_stage(reason: str, model: TrainedModel) -> SecondStageModel:
+    """A second stage that was not trained."""
+    return SecondStageModel(_dropped(f"No second stage: {reason}"), None, model.digest)
 
 
 def evaluate_second_stage(test: Holdout, first: Scorer, second: SecondStageScorer, *, seed: int) -> SecondStageVerdict:
     """Compare both on the same users; ``seed`` only moves the interval."""
     evaluator = Evaluator(test, seed=seed)
-    without, with_it = (evaluator.quality(evaluator.rank(scorer, test.targets)) for scorer in (first, second))
+    truth = drawn(test.targets, test.n_users, limit=_MOST_MEASURED, seed=seed)
+    without, with_it = (evaluator.quality(evaluator.rank(scorer, truth)) for scorer in (first, second))
     (difference,) = evaluator.differences([with_it[DECIDING]], [without[DECIDING]])
     measured = (
         f"NDCG@10 on {difference.users} test users: {difference.reference + difference.value:.4f} with it, "

@@ -12,7 +12,7 @@ from recsaas_assets.recommender.data.arrays import Values
 from recsaas_assets.recommender.metrics.ranking import Relevance, ndcg
 from recsaas_assets.recommender.second_stage.examples import Examples
 from resources.base.errors import RecsaasError
-from resources.ranker.second_stage import start_scores
+from resources.ranker.second_stage.candidate_features import start_scores
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -21,6 +21,7 @@ MIN_EXAMPLES = 40
 """Below this many users with a target among their candidates nothing is fitted."""
 _MOST_TREES, _STEP = 100, 10
 _FOLDS = 3
+_KEPT_MISSES = 0.4
 # Few leaves, because a shop has hundreds of users to learn from; how little was searched is in docs/models.md.
 _PARAMETERS: dict[str, Any] = {
     "objective": "lambdarank",
@@ -115,6 +116,7 @@ def ndcg_of(examples: Examples, scores: npt.NDArray[np.float64]) -> Values:
 def _boost(examples: Examples, names: tuple[str, ...], count: int, seed: int) -> Booster:
     import lightgbm
 
+    examples = examples.thinned(_KEPT_MISSES, seed=seed)
     data = lightgbm.Dataset(
         examples.features,
         examples.labels,
