@@ -13,7 +13,7 @@ _BENCHMARKS = {
     "features": "recsaas_assets.benchmarks.pipeline.features:features",
     "negatives": "recsaas_assets.benchmarks.training.negatives:negatives",
     "parallel": "recsaas_assets.benchmarks.training.parallel:parallel",
-    "models": "recsaas_assets.benchmarks.models.models:models",
+    "models": "recsaas_assets.benchmarks.matrix.command:models",
     "gowalla": "recsaas_assets.benchmarks.training.gowalla:gowalla",
     "second-stage": "recsaas_assets.benchmarks.models.second_stage:second_stage",
     "cold": "recsaas_assets.benchmarks.models.cold:cold",
