@@ -24,6 +24,7 @@ _BENCHMARKS = {
     "accounts": "recsaas_assets.benchmarks.accounts.costs:accounts",
     "live-reads": "recsaas_assets.benchmarks.databases.live_reads:live_reads",
     "ann": "recsaas_assets.benchmarks.serving.ann:ann",
+    "training-cost": "recsaas_assets.benchmarks.pipeline.training_cost:training_cost",
     "returning": "recsaas_assets.benchmarks.models.returning:returning",
 }
 
