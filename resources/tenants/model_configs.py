@@ -72,7 +72,8 @@ class LightGCNConfig(BaseModel):
     """At most this many validation users, drawn by the seed, are ranked at each look."""
 
     adapt: bool = False
-    """Let validation choose a preset and the readout before the first fit (`presets.py`); what was chosen has false."""
+    """Let validation choose among several configurations and readouts before the first fit (docs/models.md); what was
+    chosen has false."""
 
     @field_validator("layer_weights")
     @classmethod

@@ -25,8 +25,8 @@ from recsaas_assets.recommender.data.feature_tables import FeatureHistory
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.evaluation.evaluator import Evaluator
 from recsaas_assets.recommender.fitting.inputs import FitInputs
+from recsaas_assets.recommender.lifecycle.adapting import adapted
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, default_config, fit_model
-from recsaas_assets.recommender.lifecycle.presets import adapted
 from recsaas_assets.recommender.lightgcn.config import defaults_for
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult
 from recsaas_assets.recommender.metrics.holdout import Holdout
@@ -90,8 +90,8 @@ class ModelContest:
             yield from self._baseline(candidate)
 
     def defaults(self) -> ModelConfig:
-        """The configuration that the product trains with by default, after its choice between the presets."""
-        return adapted(defaults_for(*self._size, len(self._data.full)), self._data, seed=self._seed)
+        """The configuration that the product trains with by default, after its choice on validation."""
+        return adapted(defaults_for(*self._size, len(self._data.full)), self._data, seed=self._seed)[0]
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng(self._seed)

@@ -59,7 +59,7 @@ def _measure(name: str, budget: int, seed: int) -> dict[str, Any]:
 
 
 def _seconds_to_best(contest: ModelContest) -> dict[str, float]:
-    """Seconds of the first fit with the defaults: the choice between presets, and all up to the best validation."""
+    """Seconds of the first fit with the defaults: the choice of a configuration, and all up to the best validation."""
     at: dict[int, float] = {}
     started = time.perf_counter()
     config = contest.defaults()

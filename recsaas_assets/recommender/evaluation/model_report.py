@@ -67,6 +67,7 @@ def report_on(
         update={
             "model_digest": model.digest,
             "left_out": left_out,
+            "choice": model.choice,
             "live": summary,
             "comparison": comparison,
             "not_compared": not_compared,

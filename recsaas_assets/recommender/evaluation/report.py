@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from recsaas_assets.recommender.choice.report import ChoiceReport
+
 MODEL = "lightgcn"
 POPULARITY = "popularity"
 DECIDING = "ndcg@10"
@@ -131,5 +133,7 @@ class EvaluationReport(_Frozen):
     comparison: Comparison | None = None
     not_compared: str = ""
     """Why there is no comparison with a live release; empty without one."""
+    choice: ChoiceReport | None = None
+    """How the configuration of the model was chosen; None where there was nothing to choose."""
     second_stage: Figures = {}
     """The model with the second stage that is released with it; empty without one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recsaas_assets.recommender.choice.report import ChoiceReport
 from recsaas_assets.recommender.evaluation.report import (
     Comparison,
     Difference,
@@ -54,6 +55,8 @@ def report_markdown(report: EvaluationReport, *, plot: str | None = None) -> str
         lines += ["", "## Against the live release", "", *_comparison(report.comparison)]
     elif report.not_compared:
         lines += ["", "## Against the live release", "", f"Not compared: {report.not_compared}"]
+    if report.choice:
+        lines += ["", "## The configuration", "", *_choice(report.choice)]
     for name, cohort in report.cohorts.items():
         lines += ["", f"## {cohort_title(name)}", "", f"{cohort.about} {cohort.users} users, {cohort.pairs} pairs.", ""]
         lines += _table(cohort.models, cohort.intervals, (*QUALITY, *LISTS))
@@ -109,6 +112,23 @@ def _comparison(comparison: Comparison) -> list[str]:
     lines += ["", "Candidate minus live, paired by user:", ""]
     lines += [f"- {metric}: {difference_text(each)}" for metric, each in comparison.differences.items()]
     lines += [f"- {name.replace('_', ' ')}, ndcg@10: {difference_text(d)}" for name, d in comparison.cohorts.items()]
+    return lines
+
+
+def _choice(choice: ChoiceReport) -> list[str]:
+    lines = [
+        f"Chosen on the {choice.users} users of the validation period: {choice.chosen}. Expected gain: what is left of "
+        "the difference to the first one when luck is taken off.",
+        "",
+        "| configuration | ndcg@10 | difference | expected gain |",
+        "|---|---|---|---|",
+    ]
+    for each in choice.contenders:
+        spread = f"{_signed(each.gain)} ({_signed(each.low)} to {_signed(each.high)})"
+        lines.append(f"| {each.name} | {each.ndcg_at_10:.4f} | {spread} | {_signed(each.expected_gain)} |")
+    if choice.dropped:
+        given_up = ", ".join(f"{name} {value:.4f}" for name, value in choice.dropped.items())
+        lines += ["", f"Given up after a few steps, with their NDCG@10 then: {given_up}."]
     return lines
 
 

@@ -15,9 +15,9 @@ from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.fitting.compute import Compute
 from recsaas_assets.recommender.fitting.inputs import FitInputs
+from recsaas_assets.recommender.lifecycle.adapting import adapted
 from recsaas_assets.recommender.lifecycle.cold_items import ContentQuality, with_cold_items
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
-from recsaas_assets.recommender.lifecycle.presets import adapted
 from recsaas_assets.recommender.lifecycle.trained_model import (
     BEFORE_LIVE,
     HOLDOUT,
@@ -74,11 +74,11 @@ def train(
     """
     training_set, previous = inputs.training_set, inputs.previous
     before = going_on_from(training_set, previous)
-    config = adapted(config, training_set, seed=seed, previous=before, should_stop=should_stop)
+    config, choice = adapted(config, training_set, seed=seed, previous=before, should_stop=should_stop)
     start, earlier = start_of(training_set, config, previous)
     fits = _Fits(inputs, config, seed, earlier, compute, on_epoch, should_stop)
     fits.run_all()
-    return fits.model(start)
+    return replace(fits.model(start), choice=choice)
 
 
 @dataclass(eq=False)

@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import ValidationError
 from upath import UPath
 
+from recsaas_assets.recommender.choice.report import ChoiceReport
 from recsaas_assets.recommender.data.arrays import Vectors
 from recsaas_assets.recommender.data.dataset import TimeSplit, TrainingSet
 from recsaas_assets.recommender.data.id_map import IdMap
@@ -61,6 +62,8 @@ class TrainedModel:
     """None without a split. A second stage learns from what this fit answers to the users of the validation period."""
     start: StartReport = field(default_factory=StartReport)
     content_explained: float | None = None
+    choice: ChoiceReport | None = None
+    """How the configuration was chosen; None where there was nothing to choose."""
     users: IdMap = field(default_factory=lambda: IdMap(()))
     items: IdMap = field(default_factory=lambda: IdMap(()))
     split: TimeSplit = field(default_factory=lambda: TimeSplit(evaluable=False))
@@ -104,6 +107,7 @@ class TrainedModel:
             "search_is_kept": self.search is not None,
             "start": self.start.model_dump(mode="json"),
             "content_explained": self.content_explained,
+            "choice": self.choice and self.choice.model_dump(mode="json"),
             "split": self.split.model_dump(mode="json"),
             "history": [[e.epoch, e.total, e.loss, e.eta_seconds, e.metrics] for e in self.history],
         }
@@ -127,6 +131,7 @@ class TrainedModel:
                 "history": tuple(EpochProgress(*entry) for entry in document["history"]),
                 "start": StartReport.model_validate(document["start"]),
                 "content_explained": document["content_explained"],
+                "choice": _choice(document.get("choice")),
             }
         except (KeyError, TypeError, ValidationError) as error:
             raise CorruptArtifact("model.json is damaged; materialise the model again.") from error
@@ -147,6 +152,10 @@ class TrainedModel:
             split=training_set.split,
             **described,
         )
+
+
+def _choice(document: object) -> ChoiceReport | None:
+    return None if document is None else ChoiceReport.model_validate(document)
 
 
 def _read_vectors(directory: UPath, fit: str, training_set: TrainingSet, config: ModelConfig) -> ModelVectors:

@@ -9,7 +9,7 @@ def defaults_for(n_users: int, n_items: int, n_pairs: int) -> LightGCNConfig:
     Chosen on the validation periods of Online Retail and MovieLens-100K. With negatives in proportion to popularity
     the cosines learn what a user prefers beyond it; recent popularity comes back in the readout, where it can follow
     the season. One configuration won on both, so only the number of negatives depends on the size; the number of steps
-    adapts by early stopping, and a shop without seasons gets another preset (`presets.py`).
+    adapts by early stopping, and where something else is better the choice finds it (`recommender/choice`).
     """
     return LightGCNConfig(
         steps=80,

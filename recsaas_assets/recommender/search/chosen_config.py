@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pydantic import JsonValue, ValidationError
 from upath import UPath
 
+from recsaas_assets.recommender.choice.candidates import ADAPTED_FIELDS
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, default_config, parse_config
-from recsaas_assets.recommender.lifecycle.presets import ADAPTED_FIELDS
 from recsaas_assets.recommender.search.search_result import SearchResult
 from resources.base.errors import CorruptArtifact, FieldProblem, InvalidInput
 from resources.tenants.settings import TrainingSettings
@@ -87,7 +87,7 @@ def replaced(config: ModelConfig, hyperparameters: Mapping[str, JsonValue]) -> M
 
 
 def _without_choice(fields: Mapping[str, JsonValue], given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """`fields` without a choice of presets, when `given` names one of the values that the choice would change."""
+    """`fields` without the choice on validation, when `given` names one of the values that the choice would change."""
     if "adapt" in fields and "adapt" not in given and not ADAPTED_FIELDS.isdisjoint(given):
         return {**fields, "adapt": False}
     return dict(fields)

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 from upath import UPath
 
+from recsaas_assets.recommender.choice.validation_users import ValidationUsers, clearly_ahead
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.feature_tables import FeatureHistory
 from recsaas_assets.recommender.data.vectors import Diverged
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model, parse_config
-from recsaas_assets.recommender.lifecycle.validation_users import ValidationUsers, clearly_ahead
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult, TrainingCancelled
 from recsaas_assets.recommender.search.search_result import (
     Question,

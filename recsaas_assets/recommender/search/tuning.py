@@ -35,14 +35,14 @@ def tune(
         TrainingCancelled: `should_stop` said so; finished trials stay.
     """
     from recsaas_assets.recommender.data.feature_tables import FeatureHistory
-    from recsaas_assets.recommender.lifecycle.presets import adapted
+    from recsaas_assets.recommender.lifecycle.adapting import adapted
     from recsaas_assets.recommender.search.chosen_config import chosen_config
     from recsaas_assets.recommender.search.search import SearchTask, search
 
     chosen = chosen_config(settings, None, data.n_users, data.n_items, len(data.full))
     task = SearchTask(
         data,
-        adapted(chosen, data, seed=SEED),
+        adapted(chosen, data, seed=SEED)[0],
         seed=SEED,
         budget=budget,
         fixed=settings.hyperparameters,

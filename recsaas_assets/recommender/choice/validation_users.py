@@ -1,12 +1,14 @@
-"""NDCG@10 of each validation user, and whether one configuration is clearly ahead of another."""
+"""NDCG@10 of each validation user, and how sure it is that one configuration is ahead of another."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from recsaas_assets.recommender.data.arrays import Values, Vectors
 from recsaas_assets.recommender.data.dataset import TrainingSet
@@ -42,6 +44,24 @@ class ValidationUsers:
         """NDCG@10 of each user, (n,), by ``users`` (n_users, d) and ``items`` (n_items, d); seen items are left out."""
         scorer = VectorScorer(users, items, self.history.users_per_item(self.n_items) > 0)
         ranked, _ = scorer.top_k(self.users, 10, self.history.csr(self.n_users, self.n_items))
+        return self._ndcg(ranked)
+
+    def ndcg_with(self, users: Vectors, items: Vectors, additions: Iterable[Vectors]) -> Iterator[Values]:
+        """The same once for each of ``additions`` (n_items,), which is added to every user's scores.
+
+        The products of all users and items are kept in memory: 4 bytes · users · n_items.
+        """
+        scores = torch.from_numpy(users[self.users]) @ torch.from_numpy(np.ascontiguousarray(items)).T
+        history = self.history.csr(self.n_users, self.n_items)[self.users].tocoo()
+        scores[
+            torch.from_numpy(history.row.astype(np.int64)), torch.from_numpy(history.col.astype(np.int64))
+        ] = -torch.inf
+        scores[:, torch.from_numpy(self.history.users_per_item(self.n_items) == 0)] = -torch.inf
+        for addition in additions:
+            ranked = (scores + torch.from_numpy(addition)).topk(min(10, self.n_items), dim=1).indices
+            yield self._ndcg(ranked.numpy().astype(np.int32))
+
+    def _ndcg(self, ranked: npt.NDArray[np.int32]) -> Values:
         return ndcg(mark_relevant(self.users, ranked, self.targets, self.n_users, self.n_items), 10)
 
 
