@@ -10,13 +10,12 @@ import numpy as np
 
 from recsaas_assets.benchmarks.matrix.figures import quality
 from recsaas_assets.benchmarks.matrix.served import DEPTH, Served
+from recsaas_assets.recommender.choice.candidates import candidates
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.fitting.inputs import FitInputs
-from recsaas_assets.recommender.lifecycle.presets import STEADY
 from recsaas_assets.recommender.lightgcn.config import defaults_for
 from recsaas_assets.recommender.lightgcn.trainer import fit
 from recsaas_assets.recommender.metrics.scorers import VectorScorer
-from resources.tenants.model_configs import LightGCNConfig
 
 METRIC = "ndcg@10"
 
@@ -30,21 +29,16 @@ class SetOfCandidates:
     own_choice: float | None = None
 
 
-def candidates(n_users: int, n_items: int, n_pairs: int) -> dict[str, LightGCNConfig]:
-    """The configurations among which the product chooses for a shop of this size, by name."""
-    start = defaults_for(n_users, n_items, n_pairs).model_copy(update={"adapt": False})
-    return {"defaults": start, "steady": start.model_copy(update=STEADY)}
-
-
 def candidate_values(one: Served, *, seed: int) -> dict[str, float]:
-    """NDCG@10 of every candidate on what was held back; each stops by the product's own validation period.
+    """NDCG@10, on what was held back, of each configuration among which the product chooses, with its own readout.
 
-    With nothing to validate on, each runs for the steps that it names.
+    Each stops by the product's own validation period. With nothing to validate on it runs for the steps that it names.
     """
     data = one.data
     size = data.n_users, data.n_items
+    start = defaults_for(*size, len(data.full)).model_copy(update={"adapt": False})
     found = {}
-    for name, config in candidates(*size, len(data.full)).items():
+    for name, config in ((each.name, each.config) for each in candidates(start)):
         steps = None
         if data.split.evaluable and len(data.train):
             steps = fit(FitInputs(data.train, *size, seed, validation=data.validation), config).best_epoch

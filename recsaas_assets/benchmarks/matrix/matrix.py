@@ -152,6 +152,7 @@ def _product(one: Served) -> dict[str, Any]:
             METRIC: {name: round(figures[METRIC], 5) for name, figures in report.models.items()},
             "left_out": report.left_out,
         },
+        "choice": None if report.choice is None else report.choice.model_dump(mode="json"),
         "training_seconds": round(one.model.seconds, 2),
         "run": one.run,
     }
