@@ -139,4 +139,4 @@ def test_habits_say_what_the_history_is_like() -> None:
         counted = pairs.group_by("before", "item_id").len().sort("len", descending=True)
         return float(counted.group_by("before").head(4)["len"].sum() / len(pairs))
 
-    assert followers("sessions") > 1.5 * followers("lasting")
+    assert followers("sessions") > 1.25 * followers("lasting")
