@@ -14,9 +14,9 @@ from dagster import Definitions
 from recsaas_assets.benchmarks.matrix.command import show_matrix
 from recsaas_assets.benchmarks.matrix.keeping import MatrixOptions
 from recsaas_assets.benchmarks.matrix.matrix import measure_matrix
-from recsaas_assets.benchmarks.matrix.served import Run
+from recsaas_assets.benchmarks.matrix.served import RunPipeline
 from recsaas_assets.benchmarks.matrix.shops import chosen_sets
-from recsaas_assets.benchmarks.pipeline.training_cost import ShopSize, cost_of
+from recsaas_assets.benchmarks.pipeline.training_cost import ShopSize, run_cost
 from recsaas_assets.benchmarks.workplace import Workplace
 from recsaas_assets.instance.home import run_tenant
 from resources.base.errors import NotReady
@@ -28,7 +28,7 @@ OPTIONS = MatrixOptions(budget=1, seed=7, seeds=2, smoke=True, code="test")
 
 
 @pytest.fixture(scope="module")
-def run(template: Path, definitions: Definitions) -> Run:
+def run(template: Path, definitions: Definitions) -> RunPipeline:
     """The pipeline in this process, with dbt's parse of the session."""
 
     def in_this_process(site: Workplace, tenant: TenantId) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def run(template: Path, definitions: Definitions) -> Run:
 
 
 @pytest.fixture(scope="module")
-def answer(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path, list[str]]:
+def answer(run: RunPipeline, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path, list[str]]:
     keep, said = tmp_path_factory.mktemp("matrix") / "kept.json", list[str]()
     sets = chosen_sets(SETS, smoke=True)
     return measure_matrix(sets, OPTIONS, keep=keep, say=said.append, run=run), keep, said
@@ -95,7 +95,7 @@ def test_a_matrix_that_broke_off_goes_on_where_it_was(answer: tuple[dict[str, An
     assert again["sets"]["sample-lasting"] == measured["sets"]["sample-lasting"]
 
 
-def test_a_run_costs_seconds_and_memory(run: Run) -> None:
-    cost = cost_of(ShopSize("test", 60, 40, 1_000), lambda site: run(site, TenantId("bench")), seed=1)
+def test_a_run_costs_seconds_and_memory(run: RunPipeline) -> None:
+    cost = run_cost(ShopSize("test", 60, 40, 1_000), lambda site: run(site, TenantId("bench")), seed=1)
     assert 200 < cost.pairs <= 1_000 and cost.algorithm in {"lightgcn", "popularity", "item_knn", "ease"}
     assert (cost.training_seconds, cost.peak_memory_bytes) == (1.0, 1) and cost.run_seconds > 0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recsaas_assets.benchmarks.matrix.figures import quality
-from recsaas_assets.benchmarks.matrix.served import DEPTH, Served
+from recsaas_assets.benchmarks.matrix.served import DEPTH, ServedShop
 from recsaas_assets.recommender.choice.candidates import candidates
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.fitting.inputs import FitInputs
@@ -29,7 +29,7 @@ class SetOfCandidates:
     own_choice: float | None = None
 
 
-def candidate_values(one: Served, *, seed: int) -> dict[str, float]:
+def candidate_values(one: ServedShop, *, seed: int) -> dict[str, float]:
     """NDCG@10, on what was held back, of each configuration among which the product chooses, with its own readout.
 
     Each stops by the product's own validation period. With nothing to validate on it runs for the steps that it names.
@@ -47,7 +47,7 @@ def candidate_values(one: Served, *, seed: int) -> dict[str, float]:
     return found
 
 
-def value_of(one: Served, vectors: ModelVectors) -> dict[str, float]:
+def value_of(one: ServedShop, vectors: ModelVectors) -> dict[str, float]:
     """Figures of a model by exact search over its vectors, without a release around them."""
     known = one.data.full.users_per_item(one.data.n_items) > 0
     lists, _ = VectorScorer(vectors.users, vectors.items, known).top_k(one.users, DEPTH, one.holdout.seen)

@@ -18,7 +18,7 @@ from recsaas_assets.benchmarks.matrix.left_out import (
     leave_one_out,
     value_of,
 )
-from recsaas_assets.benchmarks.matrix.served import Run, Served, run_in_process_of_its_own, served
+from recsaas_assets.benchmarks.matrix.served import RunPipeline, ServedShop, run_in_process_of_its_own, served
 from recsaas_assets.benchmarks.matrix.shops import MatrixSet
 from recsaas_assets.benchmarks.matrix.yardsticks import Yardsticks
 from recsaas_assets.recommender.fitting.inputs import FitInputs
@@ -36,7 +36,7 @@ def measure_matrix(
     *,
     keep: Path | None,
     say: Say,
-    run: Run = run_in_process_of_its_own,
+    run: RunPipeline = run_in_process_of_its_own,
 ) -> dict[str, Any]:
     """Measure every set that is not in `keep` yet; `say` is told how far it is. See `measure_set` for what a set has.
 
@@ -71,7 +71,7 @@ def measure_matrix(
     }
 
 
-def measure_set(each: MatrixSet, options: MatrixOptions, *, say: Say, run: Run) -> dict[str, Any]:
+def measure_set(each: MatrixSet, options: MatrixOptions, *, say: Say, run: RunPipeline) -> dict[str, Any]:
     """What the product serves on one set, beside the baselines on the same users, as JSON.
 
     `models` has figures with intervals and what the served lists lead each baseline by; `product` how the release came
@@ -126,7 +126,7 @@ def code_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def _size(one: Served) -> dict[str, Any]:
+def _size(one: ServedShop) -> dict[str, Any]:
     return {
         "users": one.data.n_users,
         "items": one.data.n_items,
@@ -136,7 +136,7 @@ def _size(one: Served) -> dict[str, Any]:
     }
 
 
-def _product(one: Served) -> dict[str, Any]:
+def _product(one: ServedShop) -> dict[str, Any]:
     """How the release came about: what is served, why, by what configuration, and what the product said of it itself.
 
     The figures of `own_report` are those of the product's own test period, which is earlier than what was held back.
@@ -158,12 +158,12 @@ def _product(one: Served) -> dict[str, Any]:
     }
 
 
-def _own_choice(one: Served) -> float | None:
+def _own_choice(one: ServedShop) -> float | None:
     """NDCG@10 of the configuration that the product chose by itself, whatever is served in its place."""
     return round(value_of(one, one.model.release)[METRIC], 5) if isinstance(one.model.config, LightGCNConfig) else None
 
 
-def _other_seeds(one: Served, options: MatrixOptions) -> dict[str, list[float]]:
+def _other_seeds(one: ServedShop, options: MatrixOptions) -> dict[str, list[float]]:
     """Figures of the product's model fitted with its configuration and other seeds; empty with one seed.
 
     The seeds are those that follow the run's own, with which the figures begin.

@@ -31,12 +31,12 @@ from resources.storage.lake import read_json
 from resources.uploads.contract.columns import Kind
 
 DEPTH = 20
-Run = Callable[[Workplace, TenantId], dict[str, Any]]
+RunPipeline = Callable[[Workplace, TenantId], dict[str, Any]]
 """Runs a tenant's pipeline and returns what `recsaas run --json` prints."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Served:
+class ServedShop:
     """One shop after its first run, and the truth that it has not seen.
 
     Attributes:
@@ -65,7 +65,7 @@ def run_in_process_of_its_own(site: Workplace, tenant: TenantId) -> dict[str, An
 
 
 @contextmanager
-def served(shape: MatrixSet, seed: int, run: Run = run_in_process_of_its_own) -> Iterator[Served]:
+def served(shape: MatrixSet, seed: int, run: RunPipeline = run_in_process_of_its_own) -> Iterator[ServedShop]:
     """Upload the shop into an empty installation with default settings, run it, and ask its release for every list.
 
     What was held back by time is uploaded after the run, so that the product's own rules say which of it counts.
@@ -90,7 +90,7 @@ def served(shape: MatrixSet, seed: int, run: Run = run_in_process_of_its_own) ->
         if len(users) == 0:
             raise NotReady(f"Of {shape.name} nobody is left to measure with.")
         store = ReleaseStore(lake)
-        yield Served(
+        yield ServedShop(
             data=data,
             model=TrainedModel.load(lake.model, data),
             holdout=holdout,

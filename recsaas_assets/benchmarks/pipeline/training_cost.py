@@ -24,7 +24,7 @@ _TENANT = TenantId("bench")
 _EVENTS_PER_VIEW = 2
 """So many events are invented for each row: three of five are views, and only these are uploaded."""
 _BEFORE_TRAINING = ("loading", "raw", "raw_uploads", "features")
-Run = Callable[[Workplace], dict[str, Any]]
+RunShop = Callable[[Workplace], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +107,13 @@ def measured(wanted: Sequence[ShopSize], *, seed: int) -> list[dict[str, Any]]:
     rows = []
     for size in wanted:
         notes.print(f"{size.interactions:,} interactions of {size.users:,} users with {size.items:,} items …")
-        cost = cost_of(size, _in_process_of_its_own, seed=seed)
+        cost = run_cost(size, _in_process_of_its_own, seed=seed)
         notes.print(f"  {cost.run_seconds:.0f} s, {cost.peak_memory_bytes / 1e9:.2f} GB")
         rows.append(asdict(size) | asdict(cost))
     return rows
 
 
-def cost_of(size: ShopSize, run: Run, *, seed: int) -> Cost:
+def run_cost(size: ShopSize, run: RunShop, *, seed: int) -> Cost:
     """Upload an invented shop into an empty installation, and run it.
 
     Raises:
