@@ -135,7 +135,7 @@ class _Rounds:
         users, items = (each[:, : config.learned_dim] for each in (found.vectors.users, found.vectors.items))
         options = list(readouts(candidate.config, few=few))
         values = self._measured(users, items, options)
-        best = int(np.argmax([float(each.mean()) for each in values]))
+        best = _best_readout(values)
         return _Fitted(replace(candidate, config=options[best]), values[best], users, items)
 
     def _measured(self, users: Vectors, items: Vectors, options: list[LightGCNConfig]) -> list[Values]:
@@ -164,6 +164,15 @@ class _Rounds:
         chosen = np.random.default_rng(self.seed).random(n_users) < _SHORT_PAIRS / len(pairs)
         chosen[self.users.users] = True
         return pairs.of_users(chosen)
+
+
+def _best_readout(values: list[Values]) -> int:
+    """Place of the best readout of those that are clearly ahead of the first one, or else of the first one.
+
+    A short period has a season of its own: the plain best of 35 readouts lost up to 5 % in the next period.
+    """
+    ahead = [place for place, each in enumerate(values) if clearly_ahead(each, values[0])]
+    return max(ahead, key=lambda place: float(values[place].mean()), default=0)
 
 
 def _to_go_on_with(short: list[_Fitted]) -> set[str]:
