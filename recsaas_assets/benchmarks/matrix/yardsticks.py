@@ -23,10 +23,6 @@ from recsaas_assets.recommender.metrics.scorers import Scorer, VectorScorer
 from resources.base.errors import TooLarge
 from resources.tenants.model_configs import LightGCNConfig
 
-_EASE = "ease"
-_EASE_BYTES = 4 * 1024**3
-"""More than the product allows itself: dense EASE is a yardstick up to some 18,000 items, for a minute each."""
-_SLOW_EASE_ITEMS, _SLOW_EASE = 5_000, ({"regularisation": 50.0}, {"regularisation": 500.0})
 _USERS = 1_000
 """Users of the validation period on whom configurations are compared."""
 _HALF_LIVES = (5.0, 20.0, 60.0)
@@ -118,15 +114,12 @@ class Yardsticks:
         if added is not None:
             final = final.with_recency(self._data.full, self._size[1], **added)
         chosen = values | {f"recency_{name}": each for name, each in (added or {}).items()}
-        chosen.pop("max_bytes", None)
         return Yardstick(candidate.name, self._lists(final), chosen, time.perf_counter() - started)
 
     def _configurations(self, candidate: Candidate) -> list[Configuration]:
-        """The start and others drawn at random; of EASE over many items the two that lie furthest apart."""
+        """The start and others drawn at random; the start alone where nothing can tell them apart."""
         if len(self._taught) == 0:
             return [candidate.start]
-        if candidate.name == _EASE and self._size[1] > _SLOW_EASE_ITEMS:
-            return [each | {"max_bytes": _EASE_BYTES} for each in _SLOW_EASE[: self._budget]]
         return draw(candidate.start, candidate.space, self._budget, np.random.default_rng(self._seed))
 
     def _readout(self, plain: float, scorer: DenseScorer) -> Configuration | None:

@@ -90,7 +90,11 @@ def training_cost(most: int, most_items: int, only_large: bool, seed: int, as_js
     views.
     """
     wanted = [each for each in sizes(most, most_items) if not only_large or each.about == LARGE]
-    answer = {"rows": measured(wanted, seed=seed), "bar_seconds_of_large_catalogue": BAR_SECONDS, "machine": machine()}
+    answer: dict[str, Any] = {
+        "rows": measured(wanted, seed=seed),
+        "bar_seconds_of_large_catalogue": BAR_SECONDS,
+        "machine": machine(),
+    }
     if as_json:
         print_json(answer)
         return
