@@ -23,6 +23,8 @@ from resources.stores.tenant_store import TenantStore
 from resources.uploads.contract.columns import Kind
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from recsaas_assets.recommender.data.dataset import TrainingSet
 
 SAMPLE = "sample"
@@ -60,24 +62,31 @@ def prepared(name: str) -> Iterator[Prepared]:
     Raises:
         InvalidInput: the data set is not there.
     """
-    from recsaas_assets.features.dbt_runner import run_dbt
-    from recsaas_assets.ingestion.raw_tables import settings_table, uploads_table, write_raw_table
     from recsaas_assets.recommender.data.dataset import build_training_set
 
     tenant = TenantId(name)
     with workplace() as site:
         site.add_tenant(tenant)
         _upload(site, tenant, name)
+        signals = build_signals(site, tenant)
         lake = site.tenant(tenant)
-        for kind in Kind:
-            write_raw_table(TenantStore(site.lake, site.db, tenant), kind)
-        settings = get_tenant(site.db, tenant).settings
-        write_parquet(lake.raw("raw_uploads"), uploads_table(list_uploads(site.db, tenant)))
-        write_parquet(lake.raw("tenant_settings"), settings_table(settings))
-        run_dbt(["run"], tenant_lake=lake, target_dir=site.settings.home / "dbt")
-        signals = read_parquet(lake.dbt / "int_interaction_signals.parquet")
         catalogue = read_parquet(lake.dbt / "stg_items.parquet")["item_id"]
-        yield Prepared(name, site, lake, build_training_set(signals, catalogue, settings.weights.cap))
+        cap = get_tenant(site.db, tenant).settings.weights.cap
+        yield Prepared(name, site, lake, build_training_set(signals, catalogue, cap))
+
+
+def build_signals(site: Workplace, tenant: TenantId) -> pl.DataFrame:
+    """Build raw tables and dbt models of everything that the tenant has uploaded; return the signals, one a row."""
+    from recsaas_assets.features.dbt_runner import run_dbt
+    from recsaas_assets.ingestion.raw_tables import settings_table, uploads_table, write_raw_table
+
+    lake = site.tenant(tenant)
+    for kind in Kind:
+        write_raw_table(TenantStore(site.lake, site.db, tenant), kind)
+    write_parquet(lake.raw("raw_uploads"), uploads_table(list_uploads(site.db, tenant)))
+    write_parquet(lake.raw("tenant_settings"), settings_table(get_tenant(site.db, tenant).settings))
+    run_dbt(["run"], tenant_lake=lake, target_dir=site.settings.home / "dbt")
+    return read_parquet(lake.dbt / "int_interaction_signals.parquet")
 
 
 def dataset_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ _BENCHMARKS = {
     "features": "recsaas_assets.benchmarks.pipeline.features:features",
     "negatives": "recsaas_assets.benchmarks.training.negatives:negatives",
     "parallel": "recsaas_assets.benchmarks.training.parallel:parallel",
-    "models": "recsaas_assets.benchmarks.models.models:models",
+    "models": "recsaas_assets.benchmarks.matrix.command:models",
     "gowalla": "recsaas_assets.benchmarks.training.gowalla:gowalla",
     "second-stage": "recsaas_assets.benchmarks.models.second_stage:second_stage",
     "cold": "recsaas_assets.benchmarks.models.cold:cold",
@@ -24,6 +24,7 @@ _BENCHMARKS = {
     "accounts": "recsaas_assets.benchmarks.accounts.costs:accounts",
     "live-reads": "recsaas_assets.benchmarks.databases.live_reads:live_reads",
     "ann": "recsaas_assets.benchmarks.serving.ann:ann",
+    "training-cost": "recsaas_assets.benchmarks.pipeline.training_cost:training_cost",
     "returning": "recsaas_assets.benchmarks.models.returning:returning",
 }
 

@@ -66,14 +66,16 @@ class SampleCatalogue:
     start: NDArray[np.int64]
 
 
-def generate_catalogue(rng: np.random.Generator, n_items: int, *, first_day: datetime, seconds: int) -> SampleCatalogue:
-    """Invent `n_items` items; a quarter of them joins the catalogue during the `seconds` after `first_day`."""
+def generate_catalogue(
+    rng: np.random.Generator, n_items: int, *, first_day: datetime, seconds: int, share_new: float = SHARE_NEW
+) -> SampleCatalogue:
+    """Invent `n_items` items; `share_new` of them join the catalogue during the `seconds` after `first_day`."""
     brands = sorted({brand for category in CATEGORIES for brand in category.brands})
     category = rng.integers(0, len(CATEGORIES), n_items)
     price_level = rng.normal(0.0, 1.0, n_items)
     median = np.array([c.median_price for c in CATEGORIES])[category]
     price = np.floor(median * np.exp(0.45 * price_level)) + 0.99
-    is_new = rng.random(n_items) < SHARE_NEW
+    is_new = rng.random(n_items) < share_new
     start = np.where(is_new, rng.integers(0, max(1, int(seconds * 0.95)), n_items), 0)
     age = rng.integers(30, 900, n_items)
     picks = rng.random((n_items, 5))

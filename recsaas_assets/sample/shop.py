@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from recsaas_assets.sample.behaviour import DAY, STEPS, Events, generate_events
-from recsaas_assets.sample.catalogue import SampleCatalogue, generate_catalogue
+from recsaas_assets.sample.behaviour import DAY, STEPS, Events, Habits, generate_events
+from recsaas_assets.sample.catalogue import SHARE_NEW, SampleCatalogue, generate_catalogue
 
 DAYS = 180
 _COUNTRIES = ("DE", "FR", "GB", "IT", "NL", "PL", "ES", "AT")
@@ -38,6 +38,7 @@ def generate_shop(
     *,
     end: datetime,
     dirty_rows: int = 0,
+    habits: Habits = "drifting",
 ) -> SampleShop:
     """Invent a shop whose last 180 days end at `end` (with an offset).
 
@@ -53,9 +54,16 @@ def generate_shop(
         raise ValueError("end must have an offset, for example datetime(2025, 1, 1, tzinfo=UTC)")
     rng = np.random.default_rng(seed)
     first_day = end - timedelta(days=DAYS)
-    catalogue = generate_catalogue(rng, items, first_day=first_day, seconds=DAYS * DAY)
+    share_new = SHARE_NEW if habits == "drifting" else 0.0
+    catalogue = generate_catalogue(rng, items, first_day=first_day, seconds=DAYS * DAY, share_new=share_new)
     events = generate_events(
-        rng, catalogue, n_users=users, n_events=interactions, days=DAYS, first_weekday=first_day.weekday()
+        rng,
+        catalogue,
+        n_users=users,
+        n_events=interactions,
+        days=DAYS,
+        first_weekday=first_day.weekday(),
+        habits=habits,
     )
     frame = _interactions(rng, catalogue, events, first_day)
     dirty = _dirty(rng, frame, dirty_rows)

@@ -67,7 +67,7 @@ FLOORS: Floors = {
         ("recommender.evaluation", "recommender.search"),
         ("benchmarks.training", "recommender.second_stage", "release"),
         ("benchmarks.models", "commands.serving", "defs.models"),
-        ("defs.release",),
+        ("benchmarks.matrix", "defs.release"),
         ("defs.runs",),
         ("definitions",),
         ("instance",),

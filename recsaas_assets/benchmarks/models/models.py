@@ -1,16 +1,16 @@
-"""`recsaas bench models`: LightGCN against tuned baselines on the newest interactions, with intervals."""
+"""A contest of `recsaas bench models`: LightGCN against tuned baselines on the newest interactions, with intervals."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
 from rich.table import Table
 
-from recsaas_assets.benchmarks.datasets import DATASETS, SAMPLE, prepared
+from recsaas_assets.benchmarks.datasets import SAMPLE, prepared
 from recsaas_assets.benchmarks.machine import machine
-from recsaas_assets.commands.console import json_option, notes, print_json, results
+from recsaas_assets.commands.console import notes, results
 
 if TYPE_CHECKING:
     from recsaas_assets.benchmarks.models.model_contest import ModelContest, Row
@@ -21,34 +21,10 @@ MAIN = "ndcg@10"
 _SHOWN = (MAIN, "recall@20")
 
 
-@click.command()
-@click.option(
-    "--dataset",
-    "names",
-    multiple=True,
-    type=click.Choice(DATASETS),
-    help="May be given several times; all when left out. The public ones are looked for in RECSAAS_BENCH_DATA.",
-)
-@click.option(
-    "--budget",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Configurations tried on validation for every model, its defaults included.",
-)
-@click.option("--seed", default=7, show_default=True, help="Of the draws, the fits and the intervals.")
-@json_option
-def models(names: tuple[str, ...], budget: int, seed: int, as_json: bool) -> None:
-    """Tune every model on the validation period with the same budget, and measure it once on the test period."""
-    answer: dict[str, Any] = {"budget": budget, "seed": seed, "datasets": {}}
-    for name in names or DATASETS:
-        answer["datasets"][name] = _measure(name, budget, seed)
-    answer["machine"] = machine()
-    if as_json:
-        print_json(answer)
-        return
-    for name, measured in answer["datasets"].items():
-        _show(name, measured)
+def contests(names: Sequence[str], budget: int, seed: int) -> dict[str, Any]:
+    """Tune every model on the validation period of each data set, and measure it once on the test period, as JSON."""
+    found = {name: _measure(name, budget, seed) for name in names}
+    return {"budget": budget, "seed": seed, "datasets": found, "machine": machine()}
 
 
 def _measure(name: str, budget: int, seed: int) -> dict[str, Any]:
@@ -140,18 +116,21 @@ def _behind(row: dict[str, Any]) -> list[str]:
         difference = row.get("lightgcn_minus_this", {}).get(metric)
         if difference is not None and difference["value"] < 0:
             sure = "the interval is below 0" if difference["high"] < 0 else "the interval holds 0"
-            lines.append(f"{row['model']} by {metric} {_interval(difference, signed=True)}: {sure}")
+            lines.append(f"{row['model']} by {metric} {interval_text(difference, signed=True)}: {sure}")
     return lines
 
 
-def _show(name: str, measured: dict[str, Any]) -> None:
+def show_contest(name: str, measured: dict[str, Any]) -> None:
+    """Print the table of one data set, and the models that LightGCN is behind."""
     table = Table("model", "validation", *_SHOWN, "LightGCN − model", "seconds", title=name)
     for row in measured["models"]:
         if "skipped" in row:
             table.add_row(row["model"], row["skipped"])
             continue
-        figures = [_interval(row["test"][metric]) for metric in _SHOWN]
-        difference = _interval(row["lightgcn_minus_this"][MAIN], signed=True) if "lightgcn_minus_this" in row else ""
+        figures = [interval_text(row["test"][metric]) for metric in _SHOWN]
+        difference = (
+            interval_text(row["lightgcn_minus_this"][MAIN], signed=True) if "lightgcn_minus_this" in row else ""
+        )
         table.add_row(row["model"], f"{row['validation_ndcg@10']:.4f}", *figures, difference, f"{row['seconds']:.1f}")
     results.print(table)
     for line in measured["lightgcn_is_behind"] or ["no other model"]:
@@ -160,6 +139,7 @@ def _show(name: str, measured: dict[str, Any]) -> None:
     results.print(f"Best validation NDCG@10 after {measured['seconds_to_best_validation']:.1f} s of training{bar}.\n")
 
 
-def _interval(estimate: dict[str, float], *, signed: bool = False) -> str:
+def interval_text(estimate: dict[str, float], *, signed: bool = False) -> str:
+    """A value with its interval, for a person."""
     sign = "+" if signed else ""
     return f"{estimate['value']:{sign}.4f} [{estimate['low']:{sign}.4f}, {estimate['high']:{sign}.4f}]"

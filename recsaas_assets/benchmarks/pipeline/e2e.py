@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 import httpx
@@ -25,7 +26,7 @@ BAR_SECONDS, SMALL_BAR_SECONDS = 60.0, 3.0
 _LONGEST_SECONDS = 900.0
 _POLL_SECONDS = 0.1
 _TENANT = TenantId("bench")
-_SMALL = {"users": 100, "items": 50, "interactions": 1_000}
+_SMALL: dict[str, Any] = {"users": 100, "items": 50, "interactions": 1_000}
 _SCOPES = ("recommendations:read", "uploads:write")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from recsaas_assets.benchmarks.machine import machine
 from recsaas_assets.commands.console import json_option, notes, print_json, results
 from resources.base.settings import load_settings
 from resources.base.tenant import TenantId
+from resources.processes.memory import peak_memory_bytes
 from resources.storage.lake import Lake, TenantLake, sink_parquet, write_parquet
 from resources.tenants.settings import TenantSettings
 from resources.uploads.contract.columns import TIME, Kind, accepted_schema
@@ -46,7 +46,7 @@ def features(rows: int, users: int, items: int, memory_gb: float | None, as_json
         notes.print(f"Inventing {rows:,} interactions …")
         _write_raw(lake, rows=rows, users=users, items=items)
         parse_manifest(PROJECT_DIR, home / "dbt")
-        before = _peak_bytes()
+        before = peak_memory_bytes()
         notes.print("Building …")
         started, cpu = time.monotonic(), time.process_time()
         result = run_dbt(
@@ -64,7 +64,7 @@ def features(rows: int, users: int, items: int, memory_gb: float | None, as_json
             "build_seconds": round(seconds, 1),
             "cpu_seconds": round(cpu_seconds, 1),
             "rows_per_second": round(rows / seconds),
-            "peak_memory_bytes": _peak_bytes(),
+            "peak_memory_bytes": peak_memory_bytes(),
             "peak_memory_before_bytes": before,
             "raw_file_bytes": lake.raw("interactions").stat().st_size,
             "model_seconds": {node.name: round(node.seconds, 2) for node in result.models()},
@@ -78,7 +78,7 @@ def features(rows: int, users: int, items: int, memory_gb: float | None, as_json
     for node in result.models():
         table.add_row(node.name, f"{node.seconds:.1f}")
     results.print(table)
-    results.print(f"{rows:,} interactions in {seconds:.0f} s; peak memory {_peak_bytes() / 1e9:.1f} GB.")
+    results.print(f"{rows:,} interactions in {seconds:.0f} s; peak memory {peak_memory_bytes() / 1e9:.1f} GB.")
 
 
 def _write_raw(lake: TenantLake, *, rows: int, users: int, items: int) -> None:
@@ -156,7 +156,3 @@ def _contract(frame: pl.DataFrame, kind: Kind) -> pl.DataFrame:
         for name, dtype in schema.items()
     ]
     return frame.select(columns).with_columns(pl.col("deleted").fill_null(False))
-
-
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

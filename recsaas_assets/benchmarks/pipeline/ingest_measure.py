@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +18,7 @@ import polars as pl
 from resources.base.tenant import TenantId
 from resources.control_db.engine import open_control_db
 from resources.control_db.tenants import create_tenant
+from resources.processes.memory import peak_memory_bytes
 from resources.storage.lake import Lake
 from resources.stores.tenant_store import TenantStore
 from resources.tenants.settings import TenantSettings
@@ -33,7 +32,6 @@ _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _SHOP = TenantId("bench")
 _AT_ONCE = 1_000_000
 _MAX_BYTES = 1 << 50
-_STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +86,11 @@ def measure_ingest(
         small = Path(warm) / "small.csv"
         small.write_text("user_id,item_id,interaction_type,timestamp\nu,i,view,2025-05-01\nu,,view,2025-05-01\n")
         _store(small)
-    before = peak_memory()
+    before = peak_memory_bytes()
     inspected = _fastest(lambda: _inspect(file), repeats)
     stored = _fastest(lambda: _store(file), max(1, repeats))
     report = stored.result
-    peak = peak_memory()
+    peak = peak_memory_bytes()
     read = _fastest(lambda: pl.read_csv(file).height, repeats)
     return IngestFigures(
         rows=report.rows_total,
@@ -122,14 +120,6 @@ def write_interactions(file: Path, rows: int, size: int, seed: int, bad: float, 
             frame.write_csv(handle, include_header=not written)
             frame.head(int(n * repeated)).write_csv(handle, include_header=False)
             written += n
-
-
-def peak_memory() -> int:
-    """Return the largest resident memory of this process so far, in bytes."""
-    if _STATUS.exists():  # getrusage would count what the parent had when it started this process
-        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _interactions(rng: np.random.Generator, rows: int, bad: float) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import click
 from recsaas_assets.benchmarks.datasets import public_data
 from recsaas_assets.benchmarks.machine import machine
 from recsaas_assets.commands.console import json_option, notes, print_json, results
+from resources.processes.memory import peak_memory_bytes
 
 if TYPE_CHECKING:
     from recsaas_assets.benchmarks.training.gowalla_measure import PaperSplit
@@ -74,7 +75,6 @@ def measure(split: PaperSplit, config: LightGCNConfig, seeds: Sequence[int]) -> 
     from recsaas_assets.benchmarks.training.gowalla_measure import (
         PUBLISHED,
         first_to_publish,
-        peak_memory_bytes,
         run_once,
         step_milliseconds,
     )

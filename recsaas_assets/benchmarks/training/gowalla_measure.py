@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -132,11 +131,6 @@ def step_milliseconds(split: PaperSplit, config: LightGCNConfig, *, seed: int) -
         "of_it_dense_products": n_blocks * _fastest(dense_products),
         "adam": _fastest(adam),
     }
-
-
-def peak_memory_bytes() -> int:
-    """Most memory this process ever had resident."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _fastest(work: Callable[[], object], repeats: int = 5) -> float:

@@ -16,6 +16,7 @@ from recsaas_assets.instance.home import GROUPS, RunOutcome, run_tenant
 from recsaas_assets.instance.parallel_runs import run_in_parallel
 from resources.base.tenant import TenantId
 from resources.control_db.tenants import active_tenant, list_tenants
+from resources.processes.memory import peak_memory_bytes
 from resources.release.store import ReleaseStore
 from resources.training.runs import RunRecord, list_runs
 
@@ -43,7 +44,8 @@ def run(tenant_id: TenantId, start_from: str, as_json: bool) -> None:
     outcome, seconds = run_with_progress(site, tenant_id, start_from=start_from)
     live = ReleaseStore(site.lake.tenant(tenant_id)).current()
     if as_json:
-        print_json({**_fields(tenant_id, outcome), "live_release": live, "seconds_per_stage": seconds})
+        told = {"live_release": live, "seconds_per_stage": seconds, "peak_memory_bytes": peak_memory_bytes()}
+        print_json({**_fields(tenant_id, outcome), **told})
     elif outcome.success:
         results.print(f"Run {outcome.run_id} took {outcome.seconds:.1f} s. Live release: {live}.")
     else:

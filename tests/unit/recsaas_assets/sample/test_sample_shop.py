@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from recsaas_assets.sample.shop import SampleShop, generate_shop
+from recsaas_assets.sample.shop import DAYS, SampleShop, generate_shop
 from recsaas_assets.sample.writer import write_shop
 from resources.tenants.settings import TenantSettings
 from resources.uploads.checking.compare import inspect_upload
@@ -121,3 +121,22 @@ def test_senseless_sizes_are_refused() -> None:
         generate_shop(users=0, end=END)
     with pytest.raises(ValueError, match="offset"):
         generate_shop(end=datetime(2025, 6, 1))
+
+
+def test_habits_say_what_the_history_is_like() -> None:
+    shops = {
+        habits: generate_shop(users=300, items=300, interactions=120_000, end=END, habits=habits)
+        for habits in ("drifting", "lasting", "sessions")
+    }
+    first = (END - timedelta(days=DAYS)).strftime("%Y-%m-%d")
+    joined = {habits: (shop.items["created_at"] >= first).sum() for habits, shop in shops.items()}
+    assert joined["drifting"] > 20 and joined["lasting"] == joined["sessions"] == 0
+
+    def followers(habits: str) -> float:
+        """Of the looks after another one in the same visit, the share that the four commonest followers make up."""
+        looks = shops[habits].interactions.filter(pl.col("interaction_type") == "view").sort("session_id", "timestamp")  # type: ignore[index]
+        pairs = looks.with_columns(before=pl.col("item_id").shift(1).over("session_id")).drop_nulls("before")
+        counted = pairs.group_by("before", "item_id").len().sort("len", descending=True)
+        return float(counted.group_by("before").head(4)["len"].sum() / len(pairs))
+
+    assert followers("sessions") > 1.25 * followers("lasting")
