@@ -25,6 +25,7 @@ from resources.ranker.query import RankingQuery, SimilarQuery, UserHistory
 from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosine_scores, model_scores
 from resources.ranker.ranking_builder import RankingBuilder
 from resources.ranker.reasons import HISTORY_LIMIT, Interests, interest_reasons, similarity_reason
+from resources.ranker.repeats import Repeats, WithRepeats, leads
 from resources.ranker.retrieval.index import load_index
 from resources.ranker.retrieval.search import VectorSearch, length
 from resources.ranker.second_stage import SecondStage
@@ -33,6 +34,7 @@ from resources.release.load import LoadedRelease
 
 _FIRST_LOOK = 1_000
 _NO_WEIGHTS = np.empty(0)
+_BOUGHT_LATELY = "The user has bought the item lately; it is not its time yet, or none is known."
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,20 +213,24 @@ class Ranker:
 
     def _ranking(self, query: RankingQuery, shop: _Shop, *, exact: bool = False) -> Ranking:
         history = self._history(query, shop.items)
-        seen = history.seen if query.exclude_seen else history.disliked
+        again = self._repeats(query, history, shop.items)
+        seen = history.left_out(query.exclude_seen, again)
         eligible = self._eligible(query, shop, also_removed=seen)
         found = RankingBuilder(shop.items, query.offset + query.count, query.max_per_category)
         found.add_pinned(eligible.pinned)
+        if again is not None:  # what remains are the items that are new to the user
+            again = again.among(eligible, found.taken())
+            eligible = self._eligible(query, shop, also_removed=np.concatenate([seen, again.rows]))
         preference = self._preference(query, history)
         fallback, source = preference.fallback, preference.source
         if preference.vector is not None:
             reorder_for = query.user_id if source == "model" else None
             nearest = self._nearest(preference.vector, eligible, history, reorder_for, exact=exact)
-            model_items = found.add(self._diversified(nearest, query.diversity), partial(self._vector_sources, source))
+            model_items = self._add(found, nearest, again, query.diversity, source)
             out_of_order = self.second_stage_problem is not None and source == "model"
             fallback = "no_model_item" if not model_items else "second_stage_unavailable" if out_of_order else None
         degraded = fallback == "second_stage_unavailable"
-        self._fill(found, eligible, query.diversity, visitor=not len(history.items))
+        self._fill(found, eligible, query.diversity, again, visitor=not len(history.items))
         if not found.rows and len(seen):
             found, fallback, degraded = self._seen_again(query, shop, history), "all_seen", True
         reasons = None
@@ -240,7 +246,7 @@ class Ranker:
             eligible = self._eligible(query, shop)
         found = RankingBuilder(shop.items, query.offset + query.count, query.max_per_category)
         found.add_pinned(eligible.pinned)
-        self._fill(found, eligible, query.diversity, visitor=False)
+        self._fill(found, eligible, query.diversity, None, visitor=False)
         return found
 
     def _why_missing(self, item_id: str, row: int, query: RankingQuery, shop: _Shop) -> Place:
@@ -252,8 +258,10 @@ class Ranker:
         if item_id in query.filters.exclude_ids or not self._eligible(query, shop).passing_mask()[row]:
             return Place("filtered", "The item does not pass the filters of the request.")
         history = self._history(query, items)
-        if row in (history.seen if query.exclude_seen else history.disliked):
-            return Place("seen", "The user has seen the item, or dislikes it.")
+        again = self._repeats(query, history, items)
+        if row in history.left_out(query.exclude_seen, again):
+            lately = again is not None and row in history.before and row not in history.disliked
+            return Place("seen", _BOUGHT_LATELY if lately else "The user has seen the item, or dislikes it.")
         return Place("filtered", "The list has as many items of this category as max_per_category allows.")
 
     def _shop(self, overlay: ItemOverlay | None, rules: RankRules | None) -> _Shop:
@@ -275,6 +283,16 @@ class Ranker:
             rows, sums = distinct(recent, weights)
             disliked = np.concatenate([disliked, rows[sums < 0]])
         return UserHistory(before, recent, weights, disliked)
+
+    def _repeats(self, query: RankingQuery, history: UserHistory, items: CurrentItems) -> Repeats | None:
+        """Return what the user may buy again by now; `None` where nothing may, or seen items stay out."""
+        curve, columns = self.release.manifest.repeats, self.release.repeats_of(query.user_id)
+        if query.exclude_seen or curve is None or columns is None or not len(columns):
+            return None
+        found = leads(curve, columns, query.days)
+        bought = [row for row in map(items.row, query.bought) if row is not None]
+        stays_out = np.isin(history.before, np.concatenate([history.disliked, np.array(bought, dtype=np.int32)]))
+        return Repeats.of(curve, history.before[~stays_out], found[~stays_out])
 
     def _preference(self, query: RankingQuery, history: UserHistory) -> _Preference:
         user_id, fold_in, n_items = query.user_id, self.release.fold_in, self._catalogue.size
@@ -335,10 +353,41 @@ class Ranker:
             reorder=reorder,
         )
 
-    def _fill(self, found: RankingBuilder, eligible: EligibleItems, diversity: float | None, *, visitor: bool) -> None:
+    def _add(
+        self,
+        found: RankingBuilder,
+        nearest: Candidates,
+        again: Repeats | None,
+        diversity: float | None,
+        source: ItemSource,
+    ) -> int:
+        """Add what the model ranks with what may be bought again among it, and return how many they gave."""
+        if again is None:
+            return found.add(self._diversified(nearest, diversity), partial(self._vector_sources, source))
+        repeated = set(again.rows.tolist())
+
+        def sources(rows: NDArray[np.int32]) -> list[ItemSource]:
+            named = zip(rows.tolist(), self._vector_sources(source, rows), strict=True)
+            return ["repeat" if row in repeated else by_vector for row, by_vector in named]
+
+        return found.add(self._diversified(WithRepeats(nearest, again), diversity), sources)
+
+    def _fill(
+        self,
+        found: RankingBuilder,
+        eligible: EligibleItems,
+        diversity: float | None,
+        again: Repeats | None,
+        *,
+        visitor: bool,
+    ) -> None:
         if found.missing <= 0:
             return
         popular = eligible.popular(found.taken())
+        if again is not None and (again := again.without(found.taken())).rows.size:
+            merged = self._diversified(WithRepeats(popular, again), diversity)
+            found.add_popular(merged, repeats=again.rows.tolist())
+            return
         if not visitor or not len(self._catalogue.trending_rows):
             found.add_popular(self._diversified(popular, diversity))
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ Reasons = Callable[[NDArray[np.int32]], list[str]]
 """Says for each of the rows `(n,)` why it is in the answer."""
 _PINNED = "Chosen by this shop"
 _TRENDING = "Trending in this shop"
+_REPEAT = "Buy it again"
 _DEEPER = 4
 
 
@@ -80,10 +81,13 @@ class RankingBuilder:
                 self._add(rows.tolist(), values.tolist(), sources(rows))
             return found
 
-    def add_popular(self, candidates: Candidates, trends: Callable[[], Iterable[int]] = tuple) -> None:
+    def add_popular(
+        self, candidates: Candidates, trends: Callable[[], Iterable[int]] = tuple, repeats: Collection[int] = ()
+    ) -> None:
         """Fill up with popular items, whose scores begin at the score of the last item so far.
 
-        `trends` says, once the items are there, which of them are there because they are trending.
+        `trends` says, once the items are there, which of them are there because they are trending; `repeats` are those
+        to buy again.
         """
         ceiling = self._ceiling
 
@@ -93,8 +97,9 @@ class RankingBuilder:
             return rows, values * (ceiling / max(top, 1.0))
 
         def sources(rows: NDArray[np.int32]) -> list[ItemSource]:
-            trending = set(trends())
-            return ["trending" if row in trending else "popular" for row in rows.tolist()]
+            named: dict[int, ItemSource] = dict.fromkeys(trends(), "trending")
+            named |= dict.fromkeys(repeats, "repeat")
+            return [named.get(row, "popular") for row in rows.tolist()]
 
         self.add(below, sources)
 
@@ -136,10 +141,8 @@ class RankingBuilder:
         for row, source in zip(self.rows[offset:], sources, strict=True):
             if source == "popular":
                 texts.append(popularity_reason(self._items, row))
-            elif source == "trending":
-                texts.append(_TRENDING)
             else:
-                texts.append(_PINNED if source == "pinned" else next(explained))
+                texts.append(_FIXED[source] if source in _FIXED else next(explained))
         return texts
 
     def _within_cap(self, rows: NDArray[np.int32], *, count: bool = True) -> NDArray[np.int64]:
@@ -167,4 +170,5 @@ class RankingBuilder:
         self._sources.extend(sources)
 
 
-_WITHOUT_VECTOR: frozenset[ItemSource] = frozenset(("pinned", "trending", "popular"))
+_FIXED: dict[ItemSource, str] = {"pinned": _PINNED, "trending": _TRENDING, "repeat": _REPEAT}
+_WITHOUT_VECTOR: frozenset[ItemSource] = frozenset((*_FIXED, "popular"))
