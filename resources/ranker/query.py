@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from resources.base.errors import FieldProblem, InvalidInput
 from resources.ranker.eligibility.filters import Filters
-from resources.ranker.repeats import Repeats
+from resources.ranker.retrieval.repeats import Repeats
 
 NO_FILTERS = Filters()
+BOUGHT = ("purchase", "add_to_cart")
+"""Interactions after which an item is not offered as one to buy again: it has been bought, or lies in the cart."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.base.errors import ConfigurationError, CorruptRelease, ItemNotFound
-from resources.ranker.candidates import ByVector, Candidates, Diversified, WithTrending
+from resources.ranker.candidates import ByVector, Candidates, Diversified, WithTrending, among_new
 from resources.ranker.eligibility.current_items import CurrentItems, OverlaidItems
 from resources.ranker.eligibility.filters import Filters, FilterViews
 from resources.ranker.eligibility.overlay import ItemOverlay
@@ -25,8 +25,8 @@ from resources.ranker.query import RankingQuery, SimilarQuery, UserHistory
 from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosine_scores, model_scores
 from resources.ranker.ranking_builder import RankingBuilder
 from resources.ranker.reasons import HISTORY_LIMIT, Interests, interest_reasons, similarity_reason
-from resources.ranker.repeats import Repeats, WithRepeats, leads
 from resources.ranker.retrieval.index import load_index
+from resources.ranker.retrieval.repeats import Repeats, repeats_now
 from resources.ranker.retrieval.search import VectorSearch, length
 from resources.ranker.second_stage import SecondStage
 from resources.release.contents import INDEX
@@ -219,14 +219,17 @@ class Ranker:
         found = RankingBuilder(shop.items, query.offset + query.count, query.max_per_category)
         found.add_pinned(eligible.pinned)
         if again is not None:  # what remains are the items that are new to the user
-            again = again.among(eligible, found.taken())
+            open_now = eligible.mask()
+            open_now[found.taken()] = False
+            again = again.among(open_now, shop.rules.groups)
             eligible = self._eligible(query, shop, also_removed=np.concatenate([seen, again.rows]))
         preference = self._preference(query, history)
         fallback, source = preference.fallback, preference.source
         if preference.vector is not None:
             reorder_for = query.user_id if source == "model" else None
             nearest = self._nearest(preference.vector, eligible, history, reorder_for, exact=exact)
-            model_items = self._add(found, nearest, again, query.diversity, source)
+            merged = self._diversified(among_new(nearest, again), query.diversity)
+            model_items = found.add(merged, partial(self._vector_sources, source), again)
             out_of_order = self.second_stage_problem is not None and source == "model"
             fallback = "no_model_item" if not model_items else "second_stage_unavailable" if out_of_order else None
         degraded = fallback == "second_stage_unavailable"
@@ -286,13 +289,11 @@ class Ranker:
 
     def _repeats(self, query: RankingQuery, history: UserHistory, items: CurrentItems) -> Repeats | None:
         """Return what the user may buy again by now; `None` where nothing may, or seen items stay out."""
-        curve, columns = self.release.manifest.repeats, self.release.repeats_of(query.user_id)
-        if query.exclude_seen or curve is None or columns is None or not len(columns):
+        if query.exclude_seen:
             return None
-        found = leads(curve, columns, query.days)
         bought = [row for row in map(items.row, query.bought) if row is not None]
-        stays_out = np.isin(history.before, np.concatenate([history.disliked, np.array(bought, dtype=np.int32)]))
-        return Repeats.of(curve, history.before[~stays_out], found[~stays_out])
+        stays_out = np.concatenate([history.disliked, np.array(bought, dtype=np.int32)])
+        return repeats_now(self.release, query.user_id, days=query.days, stays_out=stays_out)
 
     def _preference(self, query: RankingQuery, history: UserHistory) -> _Preference:
         user_id, fold_in, n_items = query.user_id, self.release.fold_in, self._catalogue.size
@@ -353,25 +354,6 @@ class Ranker:
             reorder=reorder,
         )
 
-    def _add(
-        self,
-        found: RankingBuilder,
-        nearest: Candidates,
-        again: Repeats | None,
-        diversity: float | None,
-        source: ItemSource,
-    ) -> int:
-        """Add what the model ranks with what may be bought again among it, and return how many they gave."""
-        if again is None:
-            return found.add(self._diversified(nearest, diversity), partial(self._vector_sources, source))
-        repeated = set(again.rows.tolist())
-
-        def sources(rows: NDArray[np.int32]) -> list[ItemSource]:
-            named = zip(rows.tolist(), self._vector_sources(source, rows), strict=True)
-            return ["repeat" if row in repeated else by_vector for row, by_vector in named]
-
-        return found.add(self._diversified(WithRepeats(nearest, again), diversity), sources)
-
     def _fill(
         self,
         found: RankingBuilder,
@@ -384,12 +366,10 @@ class Ranker:
         if found.missing <= 0:
             return
         popular = eligible.popular(found.taken())
-        if again is not None and (again := again.without(found.taken())).rows.size:
-            merged = self._diversified(WithRepeats(popular, again), diversity)
-            found.add_popular(merged, repeats=again.rows.tolist())
-            return
+        if again is not None:
+            again = again.without(found.taken())
         if not visitor or not len(self._catalogue.trending_rows):
-            found.add_popular(self._diversified(popular, diversity))
+            found.add_popular(self._diversified(among_new(popular, again), diversity), again=again)
             return
         rising = self._catalogue.trending_rows
         blended = WithTrending(popular, rising[popular.allowed[rising]])

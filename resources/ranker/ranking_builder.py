@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from resources.ranker.candidates import Candidates
 from resources.ranker.eligibility.current_items import CurrentItems
 from resources.ranker.ranking import Fallback, ItemSource, RankedItem, Ranking
 from resources.ranker.reasons import popularity_reason
+from resources.ranker.retrieval.repeats import Repeats
 
 Reasons = Callable[[NDArray[np.int32]], list[str]]
 """Says for each of the rows `(n,)` why it is in the answer."""
@@ -55,9 +56,15 @@ class RankingBuilder:
         kept = rows[self._within_cap(rows)][: self.missing]
         self._add(kept.tolist(), [1.0] * len(kept), ["pinned"] * len(kept))
 
-    def add(self, candidates: Candidates, sources: Callable[[NDArray[np.int32]], list[ItemSource]]) -> int:
+    def add(
+        self,
+        candidates: Candidates,
+        sources: Callable[[NDArray[np.int32]], list[ItemSource]],
+        again: Repeats | None = None,
+    ) -> int:
         """Add what `candidates` give until the answer is full, and return how many they gave.
 
+        Those that the user buys `again` have that as their source.
         Values above 1, which factors of rules make, are divided by the greatest one.
         """
         if self.missing <= 0:
@@ -78,16 +85,15 @@ class RankingBuilder:
             if len(values) and values[0] > 1:
                 values = values / values[0]
             if len(rows):
-                self._add(rows.tolist(), values.tolist(), sources(rows))
+                self._add(rows.tolist(), values.tolist(), _named(sources(rows), rows, again))
             return found
 
     def add_popular(
-        self, candidates: Candidates, trends: Callable[[], Iterable[int]] = tuple, repeats: Collection[int] = ()
+        self, candidates: Candidates, trends: Callable[[], Iterable[int]] = tuple, *, again: Repeats | None = None
     ) -> None:
         """Fill up with popular items, whose scores begin at the score of the last item so far.
 
-        `trends` says, once the items are there, which of them are there because they are trending; `repeats` are those
-        to buy again.
+        `trends` says, once the items are there, which of them are there because they are trending.
         """
         ceiling = self._ceiling
 
@@ -97,11 +103,10 @@ class RankingBuilder:
             return rows, values * (ceiling / max(top, 1.0))
 
         def sources(rows: NDArray[np.int32]) -> list[ItemSource]:
-            named: dict[int, ItemSource] = dict.fromkeys(trends(), "trending")
-            named |= dict.fromkeys(repeats, "repeat")
-            return [named.get(row, "popular") for row in rows.tolist()]
+            trending = set(trends())
+            return ["trending" if row in trending else "popular" for row in rows.tolist()]
 
-        self.add(below, sources)
+        self.add(below, sources, again)
 
     def ranking(
         self,
@@ -168,6 +173,12 @@ class RankingBuilder:
         self._ceiling = ceiling
         self.rows.extend(rows)
         self._sources.extend(sources)
+
+
+def _named(sources: list[ItemSource], rows: NDArray[np.int32], again: Repeats | None) -> list[ItemSource]:
+    if again is None:
+        return sources
+    return ["repeat" if repeated else source for repeated, source in zip(again.marked(rows), sources, strict=True)]
 
 
 _FIXED: dict[ItemSource, str] = {"pinned": _PINNED, "trending": _TRENDING, "repeat": _REPEAT}

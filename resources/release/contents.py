@@ -107,7 +107,7 @@ class ReleaseContents:
         disliked: `(n, 2)` int32 rows of users and of items they said they do not like, sorted; never answered to them,
             and, other than `seen_items`, never a reason.
         repeats: `(n_seen, 3)` float32 beside `seen_items`: when each of them comes again, see
-            `resources.ranker.repeats`; needs the manifest's `repeats`.
+            `resources.ranker.retrieval.repeats`; needs the manifest's `repeats`.
         second_stage: trees that order the first candidates, see `resources.ranker.second_stage`, with the features of
             the users `(n_users, fu)` and the items `(n_items, fi)`, float32. All three or none.
     """
@@ -230,9 +230,7 @@ def check_arrays(
         raise CorruptArtifact("release seen_items: names an item row that does not exist; build the release again.")
 
 
-def check_optional_arrays(
-    arrays: dict[str, NDArray[Any] | None], *, n_users: int, n_items: int, n_seen: int
-) -> None:
+def check_optional_arrays(arrays: dict[str, NDArray[Any] | None], *, n_users: int, n_items: int, n_seen: int) -> None:
     """Refuse optional arrays, by field, whose type or number of rows does not fit; `None` fits.
 
     Raises:

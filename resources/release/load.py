@@ -135,9 +135,7 @@ def load_release(
     }
     try:
         check_arrays(*arrays, n_users=len(user_ids), n_items=len(item_ids))
-        check_optional_arrays(
-            {**optional}, n_users=len(user_ids), n_items=len(item_ids), n_seen=len(seen_items)
-        )
+        check_optional_arrays({**optional}, n_users=len(user_ids), n_items=len(item_ids), n_seen=len(seen_items))
     except CorruptArtifact as error:
         raise CorruptRelease(f"{name} of tenant {manifest.tenant}: {error.message}") from error
     catalogue = Catalogue(items)

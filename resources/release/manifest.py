@@ -69,11 +69,12 @@ class IndexInfo(_Frozen):
 
 
 class RepeatCurve(_Frozen):
-    """When an item that a user has bought comes again; see `resources.ranker.repeats` for what is made of it.
+    """When an item that a user has bought comes again; see `resources.ranker.retrieval.repeats` for what is made of it.
 
     `age`, `overdue` and `early` are log odds for each unit of the terms of time, `slope` those for each unit of the
-    logarithm of a new item's place, and before `earliest_days` have passed nothing comes again. `figures` are NDCG@10 on
-    the test period, repeats counted, `with_repeats` and `without_repeats`.
+    logarithm of a new item's place, and before `earliest_days` have passed nothing comes again. `purchases`: only a
+    purchase is one, and not any interaction. `figures` are NDCG@10 on the test period, repeats counted, `with_repeats`
+    and `without_repeats`.
     """
 
     age: Finite
@@ -81,6 +82,7 @@ class RepeatCurve(_Frozen):
     early: Finite
     slope: Annotated[float, Field(le=0, allow_inf_nan=False)]
     earliest_days: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    purchases: bool = True
     figures: MetricTable = {}
 
 

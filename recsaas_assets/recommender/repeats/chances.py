@@ -15,7 +15,7 @@ import numpy as np
 
 from recsaas_assets.recommender.data.arrays import Mask, Rows, Values
 from recsaas_assets.recommender.repeats.purchases import PairHistory
-from resources.ranker.repeats import time_terms
+from resources.ranker.retrieval.repeats import time_terms
 from resources.release.manifest import RepeatCurve
 
 _RIDGE = 1.0
@@ -30,41 +30,53 @@ class RepeatModel:
     again: Values
     new: Values
     earliest_days: float
+    purchases: bool
 
     @property
     def curve(self) -> RepeatCurve:
         """What an answer needs beside the columns of the pairs."""
         age, overdue, early = (float(each) for each in self.again[-3:])
         return RepeatCurve(
-            age=age, overdue=overdue, early=early, slope=min(float(self.new[1]), 0.0), earliest_days=self.earliest_days
+            age=age,
+            overdue=overdue,
+            early=early,
+            slope=min(float(self.new[1]), 0.0),
+            earliest_days=self.earliest_days,
+            purchases=self.purchases,
         )
 
     def columns(self, history: PairHistory) -> np.ndarray:
-        """See `resources.ranker.repeats.leads`: (n, 3) float32."""
+        """See `resources.ranker.retrieval.repeats.leads`: (n, 3) float32."""
         fixed = _fixed_terms(history) @ self.again[:-3]
         first_new = _new_terms(np.ones(len(history)), history.user_items, history.user_days) @ self.new
         return np.stack([fixed - first_new, history.age, history.gap], axis=1).astype(np.float32)
 
 
+@dataclass(frozen=True, eq=False)
+class NewPlaces:
+    """Places in lists of new items, all (m,): from 1, the user row of each, and whether its item was met later."""
+
+    places: Values
+    of_users: Rows
+    hits: Mask
+
+
 def fit_repeat_model(
-    history: PairHistory, again: Mask, *, places: Values, of_users: Rows, hits: Mask, earliest_days: float
+    history: PairHistory, again: Mask, new: NewPlaces, *, earliest_days: float, purchases: bool
 ) -> RepeatModel:
-    """Fit both regressions.
+    """Fit both regressions on one later period.
 
     Args:
-        history: pairs of the users who bought something in the later period.
+        history: pairs of the users who did something in the period, at least one.
         again: (n,), which of them were bought again in it.
-        places: (m,), places in lists of new items, from 1; `of_users` the user row of each; `hits` whether the item was
-            met in the later period.
+        new: of the same users.
     """
     terms = np.concatenate([_fixed_terms(history), time_terms(history.age, history.gap)], axis=1)
-    first = np.searchsorted(history.user_row, of_users)
-    inside = np.minimum(first, len(history) - 1)
-    known = history.user_row[inside] == of_users
-    items, days = (np.where(known, each[inside], 1.0) for each in (history.user_items, history.user_days))
-    return RepeatModel(
-        logistic(terms, again), logistic(_new_terms(places, items, days), hits), earliest_days
-    )
+    first = np.minimum(np.searchsorted(history.user_row, new.of_users), len(history) - 1)
+    known = history.user_row[first] == new.of_users
+    items, days = (np.where(known, each[first], 1.0) for each in (history.user_items, history.user_days))
+    of_new = logistic(_new_terms(new.places, items, days), new.hits)
+    return RepeatModel(logistic(terms, again), of_new, earliest_days, purchases)
 
 
 def logistic(terms: Values, outcome: Mask) -> Values:

@@ -14,7 +14,7 @@ from recsaas_assets.recommender.metrics.holdout import Holdout
 from recsaas_assets.recommender.metrics.scorers import Scorer
 from recsaas_assets.recommender.repeats.chances import RepeatModel
 from recsaas_assets.recommender.repeats.purchases import PairHistory
-from resources.ranker.repeats import Repeats, leads, merged_order
+from resources.ranker.retrieval.repeats import Repeats, leads, merged_order
 
 MOST_USERS = 5_000
 """More make the interval no narrower than a decision needs."""
@@ -61,6 +61,9 @@ def measured_lists(period: LaterPeriod, scorer: Scorer, model: RepeatModel, *, s
     merged = with_repeats(plain, period.history, model)
     without, with_it = evaluator.quality(plain), evaluator.quality(merged)
     (difference,) = evaluator.differences([with_it[DECIDING]], [without[DECIDING]])
+    known = period.history.keys(period.holdout.n_items)
+    seen = np.isin(merged.users[:, None].astype(np.int64) * period.holdout.n_items + merged.ranked[:, :10], known)
+    with_it["repeats@10"], without["repeats@10"] = seen.mean(axis=1), np.zeros(len(seen))
     return ListsMeasured(_means(with_it), _means(without), difference)
 
 

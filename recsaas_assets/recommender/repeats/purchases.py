@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -55,16 +55,42 @@ class PairHistory:
         return self.user_row.astype(np.int64) * n_items + self.item_row
 
 
-def repeatable(signals: pl.DataFrame | pl.LazyFrame, training_set: TrainingSet) -> pl.DataFrame:
-    """The interactions whose repetition means something: purchases, or all that speak for an item without any purchase.
+@dataclass(frozen=True, eq=False)
+class Bought:
+    """The interactions whose repetition means something, see `repeatable`.
+
+    Attributes:
+        rows: user_row, item_row, timestamp (UTC), day (days since 1970), sorted by the first three.
+        purchases: whether they are purchases, and not any interaction that speaks for an item.
+    """
+
+    rows: pl.DataFrame
+    purchases: bool
+
+    def before(self, until: datetime) -> pl.DataFrame:
+        """The rows of before a moment."""
+        return self.rows.filter(pl.col("timestamp") < until)
+
+    @property
+    def end(self) -> datetime:
+        """The first moment after all of them.
+
+        Raises:
+            ValueError: there is none.
+        """
+        newest = self.rows["timestamp"].max()
+        if not isinstance(newest, datetime):
+            raise ValueError("there are no interactions")
+        return newest + timedelta(microseconds=1)
+
+
+def repeatable(signals: pl.DataFrame | pl.LazyFrame, training_set: TrainingSet) -> Bought:
+    """The purchases of a shop, or all interactions that speak for an item where there is no purchase.
 
     To look at an item again before one buys it is no repeat. Returned pieces and dislikes are none either.
 
     Args:
-        signals: `int_interaction_signals`.
-
-    Returns:
-        user_row, item_row, timestamp (UTC), day (days since 1970), of the users and items of the training set.
+        signals: `int_interaction_signals`; users and items that the training set does not know are left out.
     """
     frame = signals.lazy().filter(pl.col("signal") > 0)
     if "pieces" in frame.collect_schema().names():
@@ -72,7 +98,7 @@ def repeatable(signals: pl.DataFrame | pl.LazyFrame, training_set: TrainingSet) 
     bought = frame.filter(pl.col("interaction_type") == PURCHASE)
     some = bought.select(pl.len()).collect(engine="streaming").item() > 0
     rows = (bought if some else frame).select("user_id", "item_id", "timestamp").collect(engine="streaming")
-    return (
+    known = (
         rows.select(
             pl.Series("user_row", training_set.users.rows(rows["user_id"])),
             pl.Series("item_row", training_set.items.rows(rows["item_id"])),
@@ -82,16 +108,17 @@ def repeatable(signals: pl.DataFrame | pl.LazyFrame, training_set: TrainingSet) 
         .filter((pl.col("user_row") >= 0) & (pl.col("item_row") >= 0))
         .sort("user_row", "item_row", "timestamp")
     )
+    return Bought(known, some)
 
 
-def histories_before(bought: pl.DataFrame, pairs: Pairs, n_items: int, until: datetime) -> PairHistory:
+def histories_before(bought: Bought, pairs: Pairs, n_items: int, until: datetime) -> PairHistory:
     """What was known of the pairs at a moment.
 
     Args:
         bought: see `repeatable`; only what is earlier than `until` is looked at.
         pairs: those that count at that moment; one that was taken back, or is disliked, is none of them.
     """
-    earlier = bought.filter(pl.col("timestamp") < until)
+    earlier = bought.before(until)
     found = earlier.group_by("user_row", "item_row").agg(
         times=pl.col("day").n_unique(),
         last=pl.col("timestamp").max(),
@@ -130,17 +157,17 @@ def histories_before(bought: pl.DataFrame, pairs: Pairs, n_items: int, until: da
     )
 
 
-def bought_again(bought: pl.DataFrame, history: PairHistory, n_items: int, start: datetime, end: datetime) -> Pairs:
+def bought_again(bought: Bought, history: PairHistory, n_items: int, start: datetime, end: datetime) -> Pairs:
     """The pairs of `history` that were bought from `start` on, and before `end`."""
     key = pl.col("user_row").cast(pl.Int64) * n_items + pl.col("item_row")
-    later = bought.filter((pl.col("timestamp") >= start) & (pl.col("timestamp") < end))
+    later = bought.before(end).filter(pl.col("timestamp") >= start)
     again = later.filter(key.is_in(pl.Series(history.keys(n_items)).implode()))
     return Pairs.of(again["user_row"].to_numpy(), again["item_row"].to_numpy())
 
 
-def usual_gap(bought: pl.DataFrame, until: datetime) -> float:
+def usual_gap(bought: Bought, until: datetime) -> float:
     """The median number of days between two purchases of a pair, of those before a moment; at least 1."""
-    days = bought.filter(pl.col("timestamp") < until).select("user_row", "item_row", "day").unique(maintain_order=True)
+    days = bought.before(until).select("user_row", "item_row", "day").unique(maintain_order=True)
     same = (pl.col("user_row") == pl.col("user_row").shift()) & (pl.col("item_row") == pl.col("item_row").shift())
     middle = days.select(pl.col("day").diff().filter(same).cast(pl.Float64).median()).item()
     return max(float(middle or 1.0), 1.0)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
-import polars as pl
 from pydantic import ValidationError
 from upath import UPath
 
@@ -15,14 +13,13 @@ from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.evaluation.report import DECIDING, RepeatVerdict
 from recsaas_assets.recommender.repeats.chances import RepeatModel
 from recsaas_assets.recommender.repeats.learning import RepeatFindings
-from recsaas_assets.recommender.repeats.purchases import histories_before
+from recsaas_assets.recommender.repeats.purchases import Bought, histories_before
 from resources.base.errors import CorruptArtifact
 from resources.release.contents import ReleaseContents
 from resources.release.manifest import RepeatCurve
 from resources.storage.lake import read_json, write_json
 
 _FILE = "repeats.json"
-_A_MOMENT = timedelta(microseconds=1)
 
 
 def save_findings(findings: RepeatFindings, directory: UPath, *, model_digest: str) -> None:
@@ -33,7 +30,12 @@ def save_findings(findings: RepeatFindings, directory: UPath, *, model_digest: s
         "verdict": findings.verdict.model_dump(mode="json"),
         "coefficients": None
         if model is None
-        else {"again": model.again.tolist(), "new": model.new.tolist(), "earliest_days": model.earliest_days},
+        else {
+            "again": model.again.tolist(),
+            "new": model.new.tolist(),
+            "earliest_days": model.earliest_days,
+            "purchases": model.purchases,
+        },
     }
     write_json(directory / _FILE, document)
 
@@ -51,11 +53,13 @@ def load_findings(directory: UPath, *, model_digest: str) -> RepeatFindings:
         model = None
         if found is not None:
             again, new = (np.array(found[name], dtype=np.float64) for name in ("again", "new"))
-            model = RepeatModel(again, new, float(found["earliest_days"]))
+            model = RepeatModel(again, new, float(found["earliest_days"]), bool(found["purchases"]))
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise CorruptArtifact(f"{_FILE} is damaged; materialise repeat_purchases again.") from error
     if kept != model_digest:
-        raise CorruptArtifact("What was learned of repeats belongs to another model; materialise repeat_purchases again.")
+        raise CorruptArtifact(
+            "What was learned of repeats belongs to another model; materialise repeat_purchases again."
+        )
     return RepeatFindings(verdict, model)
 
 
@@ -68,14 +72,13 @@ def released_curve(findings: RepeatFindings) -> RepeatCurve | None:
 
 
 def with_released_repeats(
-    contents: ReleaseContents, findings: RepeatFindings, bought: pl.DataFrame, training_set: TrainingSet
+    contents: ReleaseContents, findings: RepeatFindings, bought: Bought, training_set: TrainingSet
 ) -> ReleaseContents:
     """Add when each seen item comes again, if any does; else the contents stay as they are."""
     if released_curve(findings) is None or findings.model is None:
         return contents
     n_items = training_set.n_items
-    until = bought["timestamp"].max()
-    history = histories_before(bought, training_set.full, n_items, until + _A_MOMENT)
+    history = histories_before(bought, training_set.full, n_items, bought.end)
     users = np.repeat(np.arange(training_set.n_users), np.diff(contents.seen_indptr))
     keys, known = users * n_items + contents.seen_items, history.keys(n_items)
     columns = np.zeros((len(keys), 3), dtype=np.float32)

@@ -6,14 +6,13 @@ same `merged_order`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.ranker.candidates import Candidates
-from resources.ranker.eligible import EligibleItems
-from resources.ranker.retrieval.search import Found
+from resources.release.load import LoadedRelease
 from resources.release.manifest import RepeatCurve
 
 NEVER = -np.inf
@@ -70,11 +69,11 @@ class Repeats:
         order = order[found[order] > NEVER]
         return cls(curve, rows[order], found[order])
 
-    def among(self, eligible: EligibleItems, taken: NDArray[np.int32]) -> Repeats:
-        """Keep what may be answered and is not `taken` `(n,)`; a factor of the rules multiplies the odds."""
-        kept = eligible.mask()[self.rows] & ~np.isin(self.rows, taken)
+    def among(self, allowed: NDArray[np.bool_], factors: Iterable[tuple[float, NDArray[np.int32]]]) -> Repeats:
+        """Keep what is allowed, a mask over all items; a factor, of the rules, multiplies the odds of its rows."""
+        kept = allowed[self.rows]
         rows, found = self.rows[kept], self.leads[kept]
-        for factor, group in eligible.rules.groups:
+        for factor, group in factors:
             found = found + np.where(np.isin(rows, group), np.log(max(factor, _LEAST_FACTOR)), 0.0)
         return Repeats.of(self.curve, rows, found)
 
@@ -83,20 +82,21 @@ class Repeats:
         kept = ~np.isin(self.rows, taken)
         return Repeats(self.curve, self.rows[kept], self.leads[kept])
 
+    def marked(self, rows: NDArray[np.int32]) -> list[bool]:
+        """Tell of each of `rows` `(n,)` whether it is one of these."""
+        return np.isin(rows, self.rows).tolist()  # type: ignore[no-any-return]
 
-@dataclass(frozen=True, slots=True)
-class WithRepeats:
-    """New items with those to buy again among them; the values stay those of the places."""
 
-    new: Candidates
-    repeats: Repeats
+def repeats_now(
+    release: LoadedRelease, user_id: str | None, *, days: float, stays_out: NDArray[np.int32]
+) -> Repeats | None:
+    """Return what a user may buy again `days` after the release's newest interaction, without the rows `stays_out`.
 
-    def __call__(self, depth: int) -> Found:
-        rows, values = self.new(depth)
-        order = merged_order(self.repeats.curve, self.repeats.leads, len(rows))[:depth]
-        merged = np.concatenate([rows, self.repeats.rows])[order]
-        short = len(merged) - len(values)
-        if short > 0:  # fewer new items than places: the last value goes on
-            last = values[-1:] if len(values) else np.ones(1)
-            values = np.concatenate([values, np.repeat(last, short)])
-        return merged.astype(np.int32), values[: len(merged)]
+    `None` where the release knows nothing of repeats, or not of this user's.
+    """
+    curve, columns = release.manifest.repeats, release.repeats_of(user_id)
+    if curve is None or columns is None or not len(columns):
+        return None
+    history = release.history(user_id)
+    kept = ~np.isin(history, stays_out)
+    return Repeats.of(curve, history[kept], leads(curve, columns, days)[kept])
