@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from resources.base.errors import CorruptArtifact
+from resources.release.item_table import TABLE_FILES, ItemTable
 
 MANIFEST = "manifest.json"
 USER_IDS = "user_ids.parquet"
@@ -110,6 +111,7 @@ class ReleaseContents:
             `resources.ranker.retrieval.repeats`; needs the manifest's `repeats`.
         second_stage: trees that order the first candidates, see `resources.ranker.second_stage`, with the features of
             the users `(n_users, fu)` and the items `(n_items, fi)`, float32. All three or none.
+        item_table: what answers when the algorithm is one of `TABLE_ALGORITHMS`.
     """
 
     user_ids: tuple[str, ...]
@@ -128,11 +130,13 @@ class ReleaseContents:
     second_stage_users: NDArray[np.float32] | None = None
     second_stage_items: NDArray[np.float32] | None = None
     evaluation_plot: bytes | None = None
+    item_table: ItemTable | None = None
 
     @property
     def file_names(self) -> tuple[str, ...]:
         """Every file that `write_files` writes."""
-        return (*FILE_NAMES, *(file.name for file in OPTIONAL_FILES if getattr(self, file.field) is not None))
+        optional = (file.name for file in OPTIONAL_FILES if getattr(self, file.field) is not None)
+        return (*FILE_NAMES, *optional, *(TABLE_FILES.values() if self.item_table is not None else ()))
 
     def check(self) -> None:
         """Refuse contents that do not fit together.
@@ -155,6 +159,7 @@ class ReleaseContents:
         check_optional_arrays(
             optional, n_users=len(self.user_ids), n_items=self.items.height, n_seen=len(self.seen_items)
         )
+        check_item_table(self.item_table, n_items=self.items.height)
         for name, vectors in {
             "user_vectors": self.user_vectors,
             "item_vectors": self.item_vectors,
@@ -183,6 +188,8 @@ class ReleaseContents:
                 (folder / file.name).write_bytes(content)
             elif content is not None:
                 np.save(folder / file.name, np.ascontiguousarray(content), allow_pickle=False)
+        for name, array in self.item_table.arrays.items() if self.item_table is not None else ():
+            np.save(folder / TABLE_FILES[name], np.ascontiguousarray(array), allow_pickle=False)
         (folder / INDEX).write_bytes(self.index_bytes)
         (folder / EVALUATION_JSON).write_text(self.evaluation_json, encoding="utf-8")
         (folder / EVALUATION_MARKDOWN).write_text(self.evaluation_markdown, encoding="utf-8")
@@ -251,6 +258,21 @@ def check_optional_arrays(arrays: dict[str, NDArray[Any] | None], *, n_users: in
             )
 
 
+def check_item_table(table: ItemTable | None, *, n_items: int) -> None:
+    """Refuse a table that is none, or of another number of items; `None` fits.
+
+    Raises:
+        CorruptArtifact: names the array.
+    """
+    if table is None:
+        return
+    table.check()
+    if table.n_items != n_items:
+        raise CorruptArtifact(
+            f"release item_table_prior: has {table.n_items} items and the release {n_items}; build the release again."
+        )
+
+
 def _check_pairs(name: str, pairs: NDArray[Any], *, n_users: int, n_items: int) -> None:
     fits = pairs.dtype == np.int32 and pairs.ndim == 2 and pairs.shape[1] == 2
     if not fits or (pairs < 0).any() or (pairs >= (n_users, n_items)).any() or (np.diff(pairs[:, 0]) < 0).any():
@@ -267,7 +289,8 @@ def with_optional_columns(items: pl.DataFrame) -> pl.DataFrame:
 
 def known_names(names: Collection[str]) -> tuple[str, ...]:
     """Return the files to expect in a release whose manifest lists `names`: the required, and the optional ones."""
-    return (*FILE_NAMES, *(file.name for file in OPTIONAL_FILES if file.name in names))
+    optional = (*(file.name for file in OPTIONAL_FILES), *TABLE_FILES.values())
+    return (*FILE_NAMES, *(name for name in optional if name in names))
 
 
 def _check_items(items: pl.DataFrame) -> None:

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resources.base.errors import CorruptArtifact
+
+TABLE_FILES = {
+    "indptr": "item_table_indptr.npy",
+    "items": "item_table_items.npy",
+    "values": "item_table_values.npy",
+    "prior": "item_table_prior.npy",
+}
+"""The file of a release for each array of its table: all of them or none."""
+
+
+class TableEntries(NamedTuple):
+    """Some rows of a table, one behind the other: `items` and `values` `(n,)`, and how many each row has, `(m,)`."""
+
+    items: NDArray[np.int32]
+    values: NDArray[np.float32]
+    counts: NDArray[np.int64]
+
+    def weighted(self, weights: NDArray[Any] | None) -> NDArray[Any]:
+        """Return the values times the weights of their rows, `(m,)`; `None` is 1 each."""
+        return self.values if weights is None else self.values * np.repeat(weights, self.counts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +51,16 @@ class ItemTable:
     values: NDArray[np.float32]
     prior: NDArray[np.float32]
 
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> ItemTable:
+        """Put a table together from its arrays by name."""
+        return cls(arrays["indptr"], arrays["items"], arrays["values"], arrays["prior"])
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by name."""
+        return {name: getattr(self, name) for name in TABLE_FILES}
+
     @property
     def n_items(self) -> int:
         """How many items the table knows."""
@@ -45,26 +76,69 @@ class ItemTable:
         place = slice(self.indptr[item], self.indptr[item + 1])
         return self.items[place], self.values[place]
 
-    def sums(self, rows: NDArray[np.int32], weights: NDArray[Any] | None = None) -> NDArray[np.float32]:
+    def entries(self, rows: NDArray[np.int32]) -> TableEntries:
+        """Return what interactions with the items in `rows` `(m,)` speak for, row after row."""
+        starts = self.indptr[rows]
+        counts = self.indptr[rows + 1] - starts
+        ends = np.cumsum(counts)
+        places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
+        return TableEntries(self.items[places], self.values[places], counts)
+
+    def sums(self, rows: NDArray[np.int32], weights: NDArray[Any] | None = None) -> NDArray[np.float64]:
         """Return Σ_j w_j · table[j, i] for every item, `(n_items,)`, over the items in `rows` `(m,)`.
 
         Args:
             weights: `(m,)`; `None` is 1 each.
         """
-        total = np.zeros(self.n_items, dtype=np.float32)
-        for place, row in enumerate(rows.tolist()):
-            items, values = self.row(row)
-            total[items] += values if weights is None else values * np.float32(weights[place])  # no item is there twice
-        return total
+        return self._sums(self.entries(rows), weights)
 
     def scores(self, rows: NDArray[np.int32], weights: NDArray[Any] | None = None) -> NDArray[np.float32]:
         """Return the scores `(n_items,)` of a user with these items; without any that says something, the prior."""
-        total = self.sums(rows, weights)
-        spread = float(total.std())
-        return total / np.float32(spread) + self.prior if spread > 0 else self.prior.copy()
+        personal = self.scores_by(self.entries(rows), weights)
+        return self.prior.copy() if personal is None else personal
+
+    def scores_by(self, entries: TableEntries, weights: NDArray[Any] | None = None) -> NDArray[np.float32] | None:
+        """Return the scores `(n_items,)` by entries of this table; `None` when they tell no item from another."""
+        total = self._sums(entries, weights)
+        spread = float(total.std()) if len(total) else 0.0
+        return (total / spread + self.prior).astype(np.float32) if 0 < spread < np.inf else None
+
+    def alike(self, item: int) -> NDArray[np.float32] | None:
+        """Return how much an interaction with `item` speaks for each item, `(n_items,)`, as a share of the greatest.
+
+        −inf where it says nothing or speaks against the item; `None` when it speaks for none.
+        """
+        items, values = self.row(item)
+        if not len(values) or values.max() <= 0:
+            return None
+        shares = np.full(self.n_items, -np.inf, dtype=np.float32)
+        shares[items[values > 0]] = values[values > 0] / values.max()
+        return shares
+
+    def likeness(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return vectors `(n, n)` of the items in `rows` `(n,)`, in which two are alike when one speaks for the other.
+
+        The vector of an item is its row of the table at the n items, with its greatest value for the item itself.
+        Zeros for an item that speaks for none.
+        """
+        entries = self.entries(rows)
+        owner = np.repeat(np.arange(len(rows)), entries.counts)
+        place = np.full(self.n_items, -1, dtype=np.int32)
+        place[rows] = np.arange(len(rows))
+        column = place[entries.items]
+        inside = column >= 0
+        vectors = np.zeros((len(rows), len(rows)), dtype=np.float32)
+        vectors[owner[inside], column[inside]] = entries.values[inside]
+        own = np.zeros(len(rows), dtype=np.float32)
+        np.maximum.at(own, owner, entries.values)
+        np.fill_diagonal(vectors, own)
+        return vectors
+
+    def _sums(self, entries: TableEntries, weights: NDArray[Any] | None) -> NDArray[np.float64]:
+        return np.asarray(np.bincount(entries.items, entries.weighted(weights), self.n_items), dtype=np.float64)
 
     def check(self) -> None:
-        """Refuse arrays that are no table.
+        """Refuse arrays that are no table; all of them are read.
 
         Raises:
             CorruptArtifact: names the array.

@@ -27,11 +27,13 @@ from resources.release.contents import (
     USER_IDS,
     USER_VECTORS,
     check_arrays,
+    check_item_table,
     check_optional_arrays,
     known_names,
     with_optional_columns,
 )
-from resources.release.manifest import ReleaseManifest
+from resources.release.item_table import TABLE_FILES, ItemTable
+from resources.release.manifest import TABLE_ALGORITHMS, ReleaseManifest
 from resources.release.verified import verify_once
 from resources.storage.disk import work_folder
 from resources.storage.lake import fetch_file, local_path
@@ -62,6 +64,7 @@ class LoadedRelease:
     repeats: NDArray[np.float32] | None = None
     second_stage_users: NDArray[np.float32] | None = None
     second_stage_items: NDArray[np.float32] | None = None
+    item_table: ItemTable | None = None
 
     @property
     def version(self) -> str:
@@ -133,9 +136,11 @@ def load_release(
         for file in OPTIONAL_FILES
         if file.rows != "bytes" and file.name in listed
     }
+    table = _item_table(folder, manifest, name)
     try:
         check_arrays(*arrays, n_users=len(user_ids), n_items=len(item_ids))
         check_optional_arrays({**optional}, n_users=len(user_ids), n_items=len(item_ids), n_seen=len(seen_items))
+        check_item_table(table, n_items=len(item_ids))
     except CorruptArtifact as error:
         raise CorruptRelease(f"{name} of tenant {manifest.tenant}: {error.message}") from error
     catalogue = Catalogue(items)
@@ -152,7 +157,9 @@ def load_release(
         bytes_in_memory=catalogue.bytes_in_memory
         + _id_map_bytes(users["user_id"])
         + _id_map_bytes(items["item_id"])
-        + sum(array.nbytes for array in (*arrays, *optional.values())),
+        + sum(array.nbytes for array in (*arrays, *optional.values()))
+        + (table.nbytes if table is not None else 0),
+        item_table=table,
         **optional,
     )
 
@@ -182,6 +189,14 @@ def _array(folder: Path, file: str, name: str) -> NDArray[Any]:
     except (OSError, ValueError, EOFError) as error:
         raise CorruptRelease(f"{name}: {file} is missing or is not a readable array. {_NEXT_STEP}") from error
     return np.asarray(mapped)  # a plain view of the same pages: slicing np.memmap is several times slower
+
+
+def _item_table(folder: Path, manifest: ReleaseManifest, name: str) -> ItemTable | None:
+    """Map the table of a release; `None` when it has none and none is needed."""
+    listed = {file.name for file in manifest.files}
+    if listed.isdisjoint(TABLE_FILES.values()) and manifest.algorithm not in TABLE_ALGORITHMS:
+        return None
+    return ItemTable.of({array: _array(folder, file, name) for array, file in TABLE_FILES.items()})
 
 
 def _cached(directory: Path | UPath, cache: Path | None, name: str, marks: Path | None) -> tuple[Path, ReleaseManifest]:

@@ -19,6 +19,9 @@ FORMAT_VERSION = 1
 Algorithm = Literal["lightgcn", "two_tower", "sequence", "item_knn", "ease", "popularity"]
 """What can answer: a model of vectors (the first three), of an item table (the next two), or popularity."""
 
+TABLE_ALGORITHMS: frozenset[Algorithm] = frozenset(("item_knn", "ease"))
+"""Those that answer from the item table of the release."""
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 MetricTable = dict[str, Finite | None]
 """Metric name (`ndcg@10`) to value; `None` where the metric is not defined, such as for a cohort without users."""

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from upath import UPath
 
-from resources.base.errors import Conflict, CorruptRelease, InvalidInput, NoRelease, ReleaseNotFound
+from resources.base.errors import Conflict, CorruptArtifact, CorruptRelease, InvalidInput, NoRelease, ReleaseNotFound
 from resources.release.contents import MANIFEST, ReleaseContents, known_names
 from resources.release.folder import describe, locked
-from resources.release.manifest import ManifestDraft, ReleaseFile, ReleaseManifest
+from resources.release.manifest import TABLE_ALGORITHMS, ManifestDraft, ReleaseFile, ReleaseManifest
 from resources.release.pointer import POINTER, Pointer, PointerMove, moved, read_pointer, write_pointer
 from resources.storage.lake import TenantLake, local_path, mark_of, put_file, read_bytes, sync, write_bytes
 from resources.storage.listing import list_files, remove_folder
@@ -76,6 +76,8 @@ class ReleaseStore:
         if draft.tenant != self._tenant:
             raise InvalidInput(f"the manifest is of tenant {draft.tenant}, the store of tenant {self._tenant}.")
         contents.check()
+        if draft.algorithm in TABLE_ALGORITHMS and contents.item_table is None:
+            raise CorruptArtifact(f"release item_table: {draft.algorithm} answers from one; build the release again.")
         with locked(self.cache):
             self._remove_leftovers()
             staging = Path(tempfile.mkdtemp(prefix=_WRITING, dir=self.cache))

@@ -32,6 +32,7 @@ from resources.release.contents import (
     ReleaseContents,
 )
 from resources.release.folder import describe
+from resources.release.item_table import TABLE_FILES, ItemTable
 from resources.release.manifest import Derivation, ReleaseManifest
 from resources.release.store import ReleaseStore, ReleaseSummary
 from resources.storage.lake import read_bytes, read_parquet
@@ -99,6 +100,8 @@ def read_contents(directory: UPath) -> ReleaseContents:
         if (directory / file.name).exists():
             path = directory / file.name
             optional[file.field] = read_bytes(path) if file.rows == "bytes" else _array(path)
+    if all((directory / name).exists() for name in TABLE_FILES.values()):
+        optional["item_table"] = ItemTable.of({part: _array(directory / name) for part, name in TABLE_FILES.items()})
     return ReleaseContents(
         user_ids=tuple(read_parquet(directory / USER_IDS)["user_id"].to_list()),
         items=read_parquet(directory / ITEMS),

@@ -11,6 +11,7 @@ from upath import UPath
 from resources.base.tenant import TenantId
 from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
+from resources.release.item_table import ItemTable
 from resources.release.manifest import GateDecision, IndexInfo, ManifestDraft, ReleaseMetrics, UploadReference
 from resources.release.store import ReleaseStore
 from resources.storage.lake import TenantLake
@@ -48,6 +49,17 @@ def contents() -> ReleaseContents:
         index_bytes=build_index(item_vectors)[0],
         evaluation_json="{}",
         evaluation_markdown="# Evaluation\n",
+    )
+
+
+@pytest.fixture
+def table() -> ItemTable:
+    """Item 0 speaks for 1 and 2, item 1 for 0; item 2 for none."""
+    return ItemTable(
+        indptr=np.array([0, 2, 3, 3], np.int64),
+        items=np.array([1, 2, 0], np.int32),
+        values=np.array([0.5, 1.0, 0.25], np.float32),
+        prior=np.array([0.0, 0.1, 0.0], np.float32),
     )
 
 

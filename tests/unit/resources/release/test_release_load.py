@@ -6,9 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from resources.base.errors import ConfigurationError, CorruptRelease
+from resources.base.errors import ConfigurationError, CorruptArtifact, CorruptRelease
+from resources.erasure.places.releases import contents_without, read_contents
 from resources.release.contents import ReleaseContents
 from resources.release.folder import describe
+from resources.release.item_table import TABLE_FILES, ItemTable
 from resources.release.load import load_release
 from resources.release.manifest import ManifestDraft
 from resources.release.store import ReleaseStore, new_version
@@ -138,3 +140,66 @@ def test_a_damaged_optional_file_is_named(store: ReleaseStore, contents: Release
     path.unlink()
     with pytest.raises(CorruptRelease, match=r"fold_in\.npy is missing"):
         store.verify(VERSION)
+
+
+class TestItemTable:
+    @pytest.fixture
+    def with_table(
+        self, store: ReleaseStore, contents: ReleaseContents, draft: ManifestDraft, table: ItemTable
+    ) -> Path:
+        nobody = {"user_vectors": np.zeros((0, 0), np.float32), "item_vectors": np.zeros((3, 0), np.float32)}
+        by_table = draft.model_copy(update={"algorithm": "item_knn"})
+        store.write(VERSION, replace(contents, item_table=table, **nobody), by_table)
+        return Path(store.directory(VERSION))
+
+    def test_it_comes_back_mapped(self, with_table: Path, table: ItemTable) -> None:
+        loaded = load_release(with_table).item_table
+        assert loaded is not None and isinstance(loaded.values.base, np.memmap)
+        for name, array in table.arrays.items():
+            np.testing.assert_array_equal(loaded.arrays[name], array)
+
+    def test_it_is_counted(
+        self, store: ReleaseStore, contents: ReleaseContents, draft: ManifestDraft, table: ItemTable
+    ) -> None:
+        sizes = []
+        for number, each in enumerate((None, table)):
+            version = new_version(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), f"{number:08x}")
+            store.write(version, replace(contents, item_table=each), draft)
+            sizes.append(load_release(store.directory(version)).bytes_in_memory)
+        assert sizes[1] - sizes[0] == table.nbytes
+
+    @pytest.mark.parametrize("file", TABLE_FILES.values())
+    def test_a_part_that_is_missing_or_changed_is_named(self, with_table: Path, file: str) -> None:
+        (with_table / file).write_bytes(b"damaged")
+        with pytest.raises(CorruptRelease, match=f"{file} was changed"):
+            load_release(with_table)
+        with pytest.raises(CorruptRelease, match=f"{file} is missing or is not a readable array"):
+            load_release(with_table, verify=False)
+        (with_table / file).unlink()
+        with pytest.raises(CorruptRelease, match=f"{file} is missing"):
+            load_release(with_table)
+
+    def test_what_does_not_fit_is_neither_written_nor_loaded(
+        self, store: ReleaseStore, contents: ReleaseContents, draft: ManifestDraft, table: ItemTable, with_table: Path
+    ) -> None:
+        longer = replace(table, indptr=np.append(table.indptr, 3), prior=np.zeros(4, np.float32))
+        with pytest.raises(CorruptArtifact, match="has 4 items and the release 3"):
+            store.write(new_version(draft.created_at, "0000000a"), replace(contents, item_table=longer), draft)
+        np.save(with_table / TABLE_FILES["items"], np.array([1, 3, 0], np.int32))
+        with pytest.raises(CorruptRelease, match="item_table_items: names an item row that does not exist"):
+            load_release(with_table, verify=False)
+
+    def test_an_algorithm_that_needs_one_is_not_written_without(
+        self, store: ReleaseStore, contents: ReleaseContents, draft: ManifestDraft
+    ) -> None:
+        with pytest.raises(CorruptArtifact, match="ease answers from one"):
+            store.write(VERSION, contents, draft.model_copy(update={"algorithm": "ease"}))
+
+    def test_a_copy_without_a_user_keeps_it(self, store: ReleaseStore, with_table: Path, draft: ManifestDraft) -> None:
+        left = contents_without(read_contents(store.directory(VERSION)), "ann")
+        version = new_version(draft.created_at, "0000000b")
+        store.write(version, left, draft.model_copy(update={"algorithm": "item_knn"}))
+        before, after = load_release(with_table).item_table, load_release(store.directory(version)).item_table
+        assert before is not None and after is not None
+        for name, array in before.arrays.items():
+            np.testing.assert_array_equal(after.arrays[name], array)
