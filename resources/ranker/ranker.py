@@ -27,7 +27,7 @@ from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosin
 from resources.ranker.ranking_builder import RankingBuilder
 from resources.ranker.reasons import interest_reasons, similarity_reason
 from resources.ranker.retrieval.index import load_index
-from resources.ranker.retrieval.repeats import Repeats, repeats_now
+from resources.ranker.retrieval.repeats import Repeats, repeats_now, waits
 from resources.ranker.retrieval.scored import ScoredItems
 from resources.ranker.retrieval.search import VectorSearch, length
 from resources.ranker.second_stage import SecondStage
@@ -37,7 +37,7 @@ from resources.release.manifest import TABLE_ALGORITHMS
 
 _FIRST_LOOK = 1_000
 _NO_WEIGHTS = np.empty(0)
-_BOUGHT_LATELY = "The user has bought the item lately; it is not its time yet, or none is known."
+_BOUGHT_LATELY = "The user has bought the item lately: it waits for its time."
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,7 @@ class Ranker:
         history = self._history(query, items)
         again = self._repeats(query, history, items)
         if row in history.left_out(query.exclude_seen, again):
-            lately = again is not None and row in history.before and row not in history.disliked
+            lately = again is not None and row not in history.disliked and waits(self.release, query.user_id, row)
             return Place("seen", _BOUGHT_LATELY if lately else "The user has seen the item, or dislikes it.")
         return Place("filtered", "The list has as many items of this category as max_per_category allows.")
 

@@ -17,7 +17,6 @@ from resources.release.manifest import RepeatCurve
 
 NEVER = -np.inf
 """The lead of an item that is not to come again."""
-_LEAST_FACTOR = 1e-9
 
 
 def leads(curve: RepeatCurve, columns: NDArray[np.float32], days: float) -> NDArray[np.float64]:
@@ -74,7 +73,7 @@ class Repeats:
         kept = allowed[self.rows]
         rows, found = self.rows[kept], self.leads[kept]
         for factor, group in factors:
-            found = found + np.where(np.isin(rows, group), np.log(max(factor, _LEAST_FACTOR)), 0.0)
+            found = found + np.where(np.isin(rows, group), np.log(factor), 0.0)
         return Repeats.of(self.curve, rows, found)
 
     def without(self, taken: NDArray[np.int32]) -> Repeats:
@@ -100,3 +99,9 @@ def repeats_now(
     history = release.history(user_id)
     kept = ~np.isin(history, stays_out)
     return Repeats.of(curve, history[kept], leads(curve, columns, days)[kept])
+
+
+def waits(release: LoadedRelease, user_id: str | None, row: int) -> bool:
+    """Tell whether the item in `row` is one that comes again for the user in time."""
+    columns = release.repeats_of(user_id)
+    return columns is not None and bool((columns[release.history(user_id) == row, 2] > 0).any())
