@@ -82,11 +82,23 @@ def learn_repeats(
     gap = usual_gap(bought, split.validation_start)
     verdict = RepeatVerdict(come_again=False, reason="", share=share, usual_gap_days=gap)
     first = measured_lists(validation, scorers[0], model, seed=seed)
-    test = _period(bought, training_set, "test", split.test_start, bought.end)
+    test = test_period(bought, training_set)
     if len(np.unique(test.truth.user_row)) < MIN_USERS:
         few = f"Seen items stay out: fewer than {MIN_USERS} users can be evaluated on the test period."
         return RepeatFindings(verdict.model_copy(update={"reason": few, "validation": first.difference}))
     return RepeatFindings(_judged(verdict, first, measured_lists(test, scorers[1], model, seed=seed)), model)
+
+
+def test_period(bought: Bought, training_set: TrainingSet) -> LaterPeriod:
+    """The test period, after everything before it.
+
+    Raises:
+        ValueError: the training set has none.
+    """
+    start = training_set.split.test_start
+    if start is None:
+        raise ValueError("the interactions are not split by time")
+    return _period(bought, training_set, "test", start, bought.end)
 
 
 def _period(bought: Bought, training_set: TrainingSet, name: str, start: datetime, end: datetime) -> LaterPeriod:

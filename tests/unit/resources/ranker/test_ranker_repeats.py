@@ -92,7 +92,10 @@ def test_a_page_goes_on_where_the_one_before_ended(seven: Ranker) -> None:
 
 
 def test_why_not_says_that_it_is_not_time_yet(seven: Ranker) -> None:
-    seen, lately = "The user has seen the item, or dislikes it.", "The user has bought the item lately: it waits for its time."
+    seen, lately = (
+        "The user has seen the item, or dislikes it.",
+        "The user has bought the item lately: it waits for its time.",
+    )
     for item, query, said in (
         ("e", {"exclude_seen": None}, lately),
         ("c", {"exclude_seen": None, "bought": ("c",)}, lately),

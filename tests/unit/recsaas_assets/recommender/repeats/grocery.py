@@ -14,7 +14,7 @@ USERS, STAPLES, ITEMS, DAYS = 60, 4, 200, 140
 
 
 def grocery(*, staples: bool = True, kind: str = "purchase", seed: int = 5) -> pl.DataFrame:
-    """Signals: every user buys each of four staples every 7 or 14 days, and five other items a week; `u0`'s are i0 … i3.
+    """Signals: every user buys each of four staples every 7 or 14 days, and something new a week; `u0`'s are i0 … i3.
 
     Without `staples` nobody buys anything twice: the same visits, each with an item that the user has not had.
     """
