@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from resources.ranker.diversity import POOL, marginal_relevance
 from resources.ranker.eligibility.current_items import CurrentItems, Patch
 from resources.ranker.eligibility.row_rules import RowRules
-from resources.ranker.retrieval.repeats import Repeats, merged_order
+from resources.ranker.retrieval.repeats import RepeatItems, merged_order
 from resources.ranker.retrieval.search import Found
 from resources.ranker.second_stage import CANDIDATES
 
@@ -163,7 +163,7 @@ class WithTrending:
         return np.array(list(places)[: len(popular)], dtype=np.int32), values
 
 
-def among_new(new: Candidates, again: Repeats | None) -> Candidates:
+def among_new(new: Candidates, again: RepeatItems | None) -> Candidates:
     """Return the new items with what may be bought again among them, if anything may."""
     return new if again is None or not len(again.rows) else WithRepeats(new, again)
 
@@ -173,7 +173,7 @@ class WithRepeats:
     """New items with those to buy again among them; the values stay those of the places."""
 
     new: Candidates
-    repeats: Repeats
+    repeats: RepeatItems
 
     def __call__(self, depth: int) -> Found:
         rows, values = self.new(depth)

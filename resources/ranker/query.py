@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from resources.base.errors import FieldProblem, InvalidInput
 from resources.ranker.eligibility.filters import Filters
-from resources.ranker.retrieval.repeats import Repeats
+from resources.ranker.retrieval.repeats import RepeatItems
 
 NO_FILTERS = Filters()
 BOUGHT = ("purchase", "add_to_cart")
@@ -110,7 +110,7 @@ class UserHistory:
         """Return `(n + m + k,)`: what the user is not to be shown again."""
         return np.concatenate([self.items, self.disliked])
 
-    def left_out(self, exclude_seen: bool | None, again: Repeats | None) -> NDArray[np.int32]:
+    def left_out(self, exclude_seen: bool | None, again: RepeatItems | None) -> NDArray[np.int32]:
         """Return the rows `(l,)` that an answer leaves out, see `RankingQuery`; `again` may come."""
         if exclude_seen is False:
             return self.disliked

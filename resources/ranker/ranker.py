@@ -27,7 +27,7 @@ from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosin
 from resources.ranker.ranking_builder import RankingBuilder
 from resources.ranker.reasons import interest_reasons, similarity_reason
 from resources.ranker.retrieval.index import load_index
-from resources.ranker.retrieval.repeats import Repeats, repeats_now, waits
+from resources.ranker.retrieval.repeats import RepeatItems, repeats_now, waits
 from resources.ranker.retrieval.scored import ScoredItems
 from resources.ranker.retrieval.search import VectorSearch, length
 from resources.ranker.second_stage import SecondStage
@@ -284,7 +284,7 @@ class Ranker:
             disliked = np.concatenate([disliked, rows[sums < 0]])
         return UserHistory(before, recent, weights, disliked)
 
-    def _repeats(self, query: RankingQuery, history: UserHistory, items: CurrentItems) -> Repeats | None:
+    def _repeats(self, query: RankingQuery, history: UserHistory, items: CurrentItems) -> RepeatItems | None:
         """Return what the user may buy again by now; `None` where nothing may, or seen items stay out."""
         if query.exclude_seen:
             return None
@@ -335,7 +335,7 @@ class Ranker:
         found: RankingBuilder,
         eligible: EligibleItems,
         diversity: float | None,
-        again: Repeats | None,
+        again: RepeatItems | None,
         *,
         visitor: bool,
     ) -> None:

@@ -12,7 +12,7 @@ from resources.ranker.candidates import Candidates
 from resources.ranker.eligibility.current_items import CurrentItems
 from resources.ranker.ranking import Fallback, ItemSource, RankedItem, Ranking
 from resources.ranker.reasons import popularity_reason
-from resources.ranker.retrieval.repeats import Repeats
+from resources.ranker.retrieval.repeats import RepeatItems
 
 Reasons = Callable[[NDArray[np.int32]], list[str]]
 """Says for each of the rows `(n,)` why it is in the answer."""
@@ -60,7 +60,7 @@ class RankingBuilder:
         self,
         candidates: Candidates,
         sources: Callable[[NDArray[np.int32]], list[ItemSource]],
-        again: Repeats | None = None,
+        again: RepeatItems | None = None,
     ) -> int:
         """Add what `candidates` give until the answer is full, and return how many they gave.
 
@@ -89,7 +89,7 @@ class RankingBuilder:
             return found
 
     def add_popular(
-        self, candidates: Candidates, trends: Callable[[], Iterable[int]] = tuple, *, again: Repeats | None = None
+        self, candidates: Candidates, trends: Callable[[], Iterable[int]] = tuple, *, again: RepeatItems | None = None
     ) -> None:
         """Fill up with popular items, whose scores begin at the score of the last item so far.
 
@@ -175,7 +175,7 @@ class RankingBuilder:
         self._sources.extend(sources)
 
 
-def _named(sources: list[ItemSource], rows: NDArray[np.int32], again: Repeats | None) -> list[ItemSource]:
+def _named(sources: list[ItemSource], rows: NDArray[np.int32], again: RepeatItems | None) -> list[ItemSource]:
     if again is None:
         return sources
     return ["repeat" if repeated else source for repeated, source in zip(again.marked(rows), sources, strict=True)]

@@ -14,7 +14,7 @@ from recsaas_assets.recommender.metrics.holdout import Holdout
 from recsaas_assets.recommender.metrics.scorers import Scorer
 from recsaas_assets.recommender.repeats.chances import RepeatModel
 from recsaas_assets.recommender.repeats.purchases import PairHistory
-from resources.ranker.retrieval.repeats import Repeats, leads, merged_order
+from resources.ranker.retrieval.repeats import RepeatItems, leads, merged_order
 
 MOST_USERS = 5_000
 """More make the interval no narrower than a decision needs."""
@@ -77,7 +77,7 @@ def with_repeats(plain: Rankings, history: PairHistory, model: RepeatModel) -> R
     for place, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
         if start == end:
             continue
-        repeats = Repeats.of(curve, history.item_row[start:end], found[start:end])
+        repeats = RepeatItems.of(curve, history.item_row[start:end], found[start:end])
         new = plain.ranked[place]
         new = new[new >= 0]
         rows = np.concatenate([new, repeats.rows])[merged_order(curve, repeats.leads, len(new))][:DEPTH]

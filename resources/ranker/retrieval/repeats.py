@@ -54,7 +54,7 @@ def merged_order(curve: RepeatCurve, repeat_leads: NDArray[np.float64], n_new: i
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Repeats:
+class RepeatItems:
     """The items that a user may buy again, best first: rows `(m,)` int32 and leads `(m,)`."""
 
     curve: RepeatCurve
@@ -62,24 +62,24 @@ class Repeats:
     leads: NDArray[np.float64]
 
     @classmethod
-    def of(cls, curve: RepeatCurve, rows: NDArray[np.int32], found: NDArray[np.float64]) -> Repeats:
+    def of(cls, curve: RepeatCurve, rows: NDArray[np.int32], found: NDArray[np.float64]) -> RepeatItems:
         """Keep what may come, in its order."""
         order = np.lexsort((rows, -found))
         order = order[found[order] > NEVER]
         return cls(curve, rows[order], found[order])
 
-    def among(self, allowed: NDArray[np.bool_], factors: Iterable[tuple[float, NDArray[np.int32]]]) -> Repeats:
+    def among(self, allowed: NDArray[np.bool_], factors: Iterable[tuple[float, NDArray[np.int32]]]) -> RepeatItems:
         """Keep what is allowed, a mask over all items; a factor, of the rules, multiplies the odds of its rows."""
         kept = allowed[self.rows]
         rows, found = self.rows[kept], self.leads[kept]
         for factor, group in factors:
             found = found + np.where(np.isin(rows, group), np.log(factor), 0.0)
-        return Repeats.of(self.curve, rows, found)
+        return RepeatItems.of(self.curve, rows, found)
 
-    def without(self, taken: NDArray[np.int32]) -> Repeats:
+    def without(self, taken: NDArray[np.int32]) -> RepeatItems:
         """Return the repeats without the rows `taken` `(n,)`."""
         kept = ~np.isin(self.rows, taken)
-        return Repeats(self.curve, self.rows[kept], self.leads[kept])
+        return RepeatItems(self.curve, self.rows[kept], self.leads[kept])
 
     def marked(self, rows: NDArray[np.int32]) -> list[bool]:
         """Tell of each of `rows` `(n,)` whether it is one of these."""
@@ -88,7 +88,7 @@ class Repeats:
 
 def repeats_now(
     release: LoadedRelease, user_id: str | None, *, days: float, stays_out: NDArray[np.int32]
-) -> Repeats | None:
+) -> RepeatItems | None:
     """Return what a user may buy again `days` after the release's newest interaction, without the rows `stays_out`.
 
     `None` where the release knows nothing of repeats, or not of this user's.
@@ -98,7 +98,7 @@ def repeats_now(
         return None
     history = release.history(user_id)
     kept = ~np.isin(history, stays_out)
-    return Repeats.of(curve, history[kept], leads(curve, columns, days)[kept])
+    return RepeatItems.of(curve, history[kept], leads(curve, columns, days)[kept])
 
 
 def waits(release: LoadedRelease, user_id: str | None, row: int) -> bool:
