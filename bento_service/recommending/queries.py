@@ -9,7 +9,7 @@ from bento_service.recommending.recent_events import VisitInteractions
 from bento_service.schemas.recommendations import FilterBody, RecommendationRequest, SimilarRequest
 from resources.ranker.eligibility.filters import Filters
 from resources.ranker.fold_in import event_weight
-from resources.ranker.query import NO_FILTERS, RankingQuery, SimilarQuery
+from resources.ranker.query import BOUGHT, NO_FILTERS, RankingQuery, SimilarQuery
 
 
 def ranking_query(request: RecommendationRequest, page: Page, visit: VisitInteractions | None) -> RankingQuery:
@@ -23,10 +23,16 @@ def ranking_query(request: RecommendationRequest, page: Page, visit: VisitIntera
         exclude_seen=request.exclude_seen,
         recent_items=visit.items if visit is not None else (),
         recent_weights=tuple(map(event_weight, visit.types)) if visit is not None else None,
+        bought=_bought(visit) if visit is not None else (),
         explain=request.explain,
         diversity=request.diversity,
         max_per_category=request.max_per_category,
     )
+
+
+def _bought(visit: VisitInteractions) -> tuple[str, ...]:
+    pairs = zip(visit.items, visit.types, strict=True)
+    return tuple([item for item, kind in pairs if kind in BOUGHT])
 
 
 def similar_query(request: SimilarRequest) -> SimilarQuery:

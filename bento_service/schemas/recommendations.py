@@ -114,7 +114,11 @@ class RecommendationRequest(Body):
     max_per_category: Annotated[int, Field(ge=1, le=MAX_COUNT)] | None = Field(
         default=None, description="The most items of one category."
     )
-    exclude_seen: bool = True
+    exclude_seen: bool | None = Field(
+        default=None,
+        description="Whether items that the user has had are left out. When it is not given, the shop's setting "
+        "`serving.exclude_seen` decides: as measured by the last training, unless the shop says otherwise.",
+    )
     explain: bool = Field(default=True, description="Whether each item comes with its reason.")
     cursor: Annotated[str, Field(max_length=MAX_CURSOR)] | None = Field(
         default=None, description="The `next_cursor` of the page before."

@@ -16,6 +16,7 @@ _BENCHMARKS = {
     "models": "recsaas_assets.benchmarks.matrix.command:models",
     "gowalla": "recsaas_assets.benchmarks.training.gowalla:gowalla",
     "second-stage": "recsaas_assets.benchmarks.models.second_stage:second_stage",
+    "repeats": "recsaas_assets.benchmarks.models.repeats:repeats",
     "cold": "recsaas_assets.benchmarks.models.cold:cold",
     "warm": "recsaas_assets.benchmarks.models.warm:warm",
     "serve": "recsaas_assets.benchmarks.serving.serve:serve",

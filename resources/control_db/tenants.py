@@ -18,8 +18,9 @@ from resources.base.errors import Conflict, Forbidden, InvalidInput, TenantNotFo
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.control_db.tables.tenants import TenantRow
+from resources.control_db.versions import raise_state_version
 from resources.plans.checks import check_settings
-from resources.tenants.settings import TenantSettings
+from resources.tenants.settings import ServingSettings, TenantSettings
 from resources.tenants.stored_settings import UnusableSetting, changed, read_settings
 
 MAX_NAME = 200
@@ -94,6 +95,7 @@ def add_tenant(session: Session, new: Tenant, *, by: Actor) -> Tenant:
     session.flush()
     made = Change(action="tenant.create", object_kind="tenant", object_id=row.id, after=tenant_fields(row))
     record(session, by, made, tenant=new.id, now=new.created_at)
+    note_serving(session, new.id, TenantSettings(), new.settings)
     return tenant_record(row)
 
 
@@ -253,9 +255,22 @@ def change_settings(
         known = read_settings(row.settings).settings
         settings = changed(known, changes)
         check_settings(session, tenant, known, settings, now=now)
+        note_serving(session, tenant, known, settings)
         before, row.settings = _flat(row.settings), settings.model_dump(mode="json")
         _record_settings(session, by, tenant, before, _flat(row.settings), now)
         return tenant_record(row)
+
+
+def note_serving(session: Session, tenant: TenantId, before: TenantSettings, after: TenantSettings) -> None:
+    """Within a transaction that alone may change the tenant: let answers read settings that concern them again."""
+    if before.serving != after.serving:
+        raise_state_version(session, tenant)
+
+
+def read_serving(session: Session, tenant: TenantId) -> ServingSettings:
+    """How the tenant's answers are made, as this transaction sees it; the defaults where there is no such tenant."""
+    row = session.get(TenantRow, tenant.value)
+    return ServingSettings() if row is None else read_settings(row.settings).settings.serving
 
 
 def list_tenants(db: ControlDb, *, after: str | None = None, limit: int | None = None) -> tuple[Tenant, ...]:

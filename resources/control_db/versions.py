@@ -1,4 +1,6 @@
-"""One number per tenant that grows with every change of its items and rules, in the transaction of the change."""
+"""One number per tenant that grows with every change of its items, of its rules and of how answers are made, in the
+transaction of the change.
+"""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from resources.ranker.diversity import POOL, marginal_relevance
 from resources.ranker.eligibility.current_items import CurrentItems, Patch
 from resources.ranker.eligibility.row_rules import RowRules
+from resources.ranker.retrieval.repeats import RepeatItems, merged_order
 from resources.ranker.retrieval.search import Found
 from resources.ranker.second_stage.candidate_features import REACH
 
@@ -161,6 +162,29 @@ class WithTrending:
                     self.trends.add(fresh)
             places.setdefault(row)
         return np.array(list(places)[: len(popular)], dtype=np.int32), values
+
+
+def among_new(new: Candidates, again: RepeatItems | None) -> Candidates:
+    """Return the new items with what may be bought again among them, if anything may."""
+    return new if again is None or not len(again.rows) else WithRepeats(new, again)
+
+
+@dataclass(frozen=True, slots=True)
+class WithRepeats:
+    """New items with those to buy again among them; the values stay those of the places."""
+
+    new: Candidates
+    repeats: RepeatItems
+
+    def __call__(self, depth: int) -> Found:
+        rows, values = self.new(depth)
+        order = merged_order(self.repeats.curve, self.repeats.leads, len(rows))[:depth]
+        merged = np.concatenate([rows, self.repeats.rows])[order]
+        short = len(merged) - len(values)
+        if short > 0:  # fewer new items than places: the last value goes on
+            last = values[-1:] if len(values) else np.ones(1)
+            values = np.concatenate([values, np.repeat(last, short)])
+        return merged.astype(np.int32), values[: len(merged)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from resources.base.errors import FieldProblem, InvalidInput
 from resources.ranker.eligibility.filters import Filters
+from resources.ranker.retrieval.repeats import RepeatItems
 
 NO_FILTERS = Filters()
+BOUGHT = ("purchase", "add_to_cart")
+"""Interactions after which an item is not offered as one to buy again: it has been bought, or lies in the cart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +23,17 @@ class RankingQuery:
     Attributes:
         user_id: whose list; `None` for a visitor without an id.
         count: how many items; fewer are answered only when fewer pass the filters.
-        exclude_seen: leave out what the user did something with; what they dislike is left out in any case.
+        exclude_seen: leave out what the user did something with; what they dislike is left out in any case. `None`: all
+            but what the release has learned that they buy again, which comes with the source `repeat`; `False`: nothing
+            is left out, and what is bought again has the place that was learned, too.
         recent_items: items of the user's interactions since the release, most recent last. They count as seen; a user
             without a vector gets one from them, and with `recompute` they move the vector of one who has one.
         recent_weights: of these interactions, `None` is 1 each. One below 0 speaks against its item.
         explain: say for each item why it is there.
         offset: leave out the first items of the same list; ranks count on.
         diversity: 0–1, see `resources.ranker.diversity`.
+        bought: items that the user bought since the release: they are not to be bought again yet.
+        days: whole days since the newest interaction that the release knows, which repeats wait for.
         max_per_category: at most so many items of one category in the list; then fewer than `count` may be left.
 
     Raises:
@@ -36,7 +43,7 @@ class RankingQuery:
     user_id: str | None = None
     count: int = 10
     filters: Filters = NO_FILTERS
-    exclude_seen: bool = True
+    exclude_seen: bool | None = True
     recent_items: tuple[str, ...] = ()
     recent_weights: tuple[float, ...] | None = None
     recompute: bool = True
@@ -44,6 +51,8 @@ class RankingQuery:
     offset: int = 0
     diversity: float | None = None
     max_per_category: int | None = None
+    bought: tuple[str, ...] = ()
+    days: int = 0
 
     def __post_init__(self) -> None:
         _check(self.count, self.offset, self.diversity)
@@ -100,6 +109,12 @@ class UserHistory:
     def seen(self) -> NDArray[np.int32]:
         """Return `(n + m + k,)`: what the user is not to be shown again."""
         return np.concatenate([self.items, self.disliked])
+
+    def left_out(self, exclude_seen: bool | None, again: RepeatItems | None) -> NDArray[np.int32]:
+        """Return the rows `(l,)` that an answer leaves out, see `RankingQuery`; `again` may come."""
+        if exclude_seen is False:
+            return self.disliked
+        return self.seen if again is None else self.seen[~np.isin(self.seen, again.rows)]
 
 
 def _check(count: int, offset: int, diversity: float | None) -> None:

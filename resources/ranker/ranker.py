@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.base.errors import ConfigurationError, CorruptRelease, ItemNotFound
-from resources.ranker.candidates import ByScore, Candidates, Diversified, WithTrending
+from resources.ranker.candidates import ByScore, Candidates, Diversified, WithTrending, among_new
 from resources.ranker.eligibility.current_items import CurrentItems, OverlaidItems
 from resources.ranker.eligibility.filters import Filters, FilterViews
 from resources.ranker.eligibility.overlay import ItemOverlay
@@ -27,6 +27,7 @@ from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosin
 from resources.ranker.ranking_builder import RankingBuilder
 from resources.ranker.reasons import interest_reasons, similarity_reason
 from resources.ranker.retrieval.index import load_index
+from resources.ranker.retrieval.repeats import RepeatItems, repeats_now, waits
 from resources.ranker.retrieval.scored import ScoredItems
 from resources.ranker.retrieval.search import VectorSearch, length
 from resources.ranker.second_stage.reordering import SecondStage
@@ -36,6 +37,7 @@ from resources.release.manifest import TABLE_ALGORITHMS
 
 _FIRST_LOOK = 1_000
 _NO_WEIGHTS = np.empty(0)
+_BOUGHT_LATELY = "The user has bought the item lately: it waits for its time."
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,20 +210,27 @@ class Ranker:
 
     def _ranking(self, query: RankingQuery, shop: _Shop, *, exact: bool = False) -> Ranking:
         history = self._history(query, shop.items)
-        seen = history.seen if query.exclude_seen else history.disliked
+        again = self._repeats(query, history, shop.items)
+        seen = history.left_out(query.exclude_seen, again)
         eligible = self._eligible(query, shop, also_removed=seen)
         found = RankingBuilder(shop.items, query.offset + query.count, query.max_per_category)
         found.add_pinned(eligible.pinned)
+        if again is not None:  # what remains are the items that are new to the user
+            open_now = eligible.mask()
+            open_now[found.taken()] = False
+            again = again.among(open_now, shop.rules.groups)
+            eligible = self._eligible(query, shop, also_removed=np.concatenate([seen, again.rows]))
         preference = self._preference(query, history)
         fallback, source = preference.fallback, preference.source
         if preference.taste is not None:
             reorder_for = query.user_id if source == "model" else None
             nearest = self._nearest(preference.taste, eligible, history, reorder_for, exact=exact)
-            model_items = found.add(self._diversified(nearest, query.diversity), partial(self._vector_sources, source))
+            merged = self._diversified(among_new(nearest, again), query.diversity)
+            model_items = found.add(merged, partial(self._vector_sources, source), again)
             out_of_order = self.second_stage_problem is not None and source == "model"
             fallback = "no_model_item" if not model_items else "second_stage_unavailable" if out_of_order else None
         degraded = fallback == "second_stage_unavailable"
-        self._fill(found, eligible, query.diversity, visitor=not len(history.items))
+        self._fill(found, eligible, query.diversity, again, visitor=not len(history.items))
         if not found.rows and len(seen):
             found, fallback, degraded = self._seen_again(query, shop, history), "all_seen", True
         reasons = None
@@ -237,7 +246,7 @@ class Ranker:
             eligible = self._eligible(query, shop)
         found = RankingBuilder(shop.items, query.offset + query.count, query.max_per_category)
         found.add_pinned(eligible.pinned)
-        self._fill(found, eligible, query.diversity, visitor=False)
+        self._fill(found, eligible, query.diversity, None, visitor=False)
         return found
 
     def _why_missing(self, item_id: str, row: int, query: RankingQuery, shop: _Shop) -> Place:
@@ -249,8 +258,10 @@ class Ranker:
         if item_id in query.filters.exclude_ids or not self._eligible(query, shop).passing_mask()[row]:
             return Place("filtered", "The item does not pass the filters of the request.")
         history = self._history(query, items)
-        if row in (history.seen if query.exclude_seen else history.disliked):
-            return Place("seen", "The user has seen the item, or dislikes it.")
+        again = self._repeats(query, history, items)
+        if row in history.left_out(query.exclude_seen, again):
+            lately = again is not None and row not in history.disliked and waits(self.release, query.user_id, row)
+            return Place("seen", _BOUGHT_LATELY if lately else "The user has seen the item, or dislikes it.")
         return Place("filtered", "The list has as many items of this category as max_per_category allows.")
 
     def _shop(self, overlay: ItemOverlay | None, rules: RankRules | None) -> _Shop:
@@ -272,6 +283,14 @@ class Ranker:
             rows, sums = distinct(recent, weights)
             disliked = np.concatenate([disliked, rows[sums < 0]])
         return UserHistory(before, recent, weights, disliked)
+
+    def _repeats(self, query: RankingQuery, history: UserHistory, items: CurrentItems) -> RepeatItems | None:
+        """Return what the user may buy again by now; `None` where nothing may, or seen items stay out."""
+        if query.exclude_seen:
+            return None
+        bought = [row for row in map(items.row, query.bought) if row is not None]
+        stays_out = np.concatenate([history.disliked, np.array(bought, dtype=np.int32)])
+        return repeats_now(self.release, query.user_id, days=query.days, stays_out=stays_out)
 
     def _preference(self, query: RankingQuery, history: UserHistory) -> Preference:
         if self._table is not None:
@@ -313,12 +332,22 @@ class Ranker:
             reorder=reorder,
         )
 
-    def _fill(self, found: RankingBuilder, eligible: EligibleItems, diversity: float | None, *, visitor: bool) -> None:
+    def _fill(
+        self,
+        found: RankingBuilder,
+        eligible: EligibleItems,
+        diversity: float | None,
+        again: RepeatItems | None,
+        *,
+        visitor: bool,
+    ) -> None:
         if found.missing <= 0:
             return
         popular = eligible.popular(found.taken())
+        if again is not None:
+            again = again.without(found.taken())
         if not visitor or not len(self._catalogue.trending_rows):
-            found.add_popular(self._diversified(popular, diversity))
+            found.add_popular(self._diversified(among_new(popular, again), diversity), again=again)
             return
         rising = self._catalogue.trending_rows
         blended = WithTrending(popular, rising[popular.allowed[rising]])

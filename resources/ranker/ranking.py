@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from resources.release.catalogue import ItemCard
 
-ItemSource = Literal["model", "fold_in", "content", "popular", "trending", "pinned"]
+ItemSource = Literal["model", "fold_in", "content", "popular", "trending", "repeat", "pinned"]
 """How an item came into an answer:
 
 - `model`: ranked for a user that the model was trained with, or like an item that it was trained with
@@ -19,6 +19,7 @@ ItemSource = Literal["model", "fold_in", "content", "popular", "trending", "pinn
   interacted with it yet
 - `popular`: filled up from the most popular items
 - `trending`: for a visitor without any event, an item whose interactions grow
+- `repeat`: bought before by this user, and likely to be bought again by now
 - `pinned`: put first by a rule of the shop
 """
 Fallback = Literal[

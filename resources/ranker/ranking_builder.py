@@ -12,11 +12,13 @@ from resources.ranker.candidates import Candidates
 from resources.ranker.eligibility.current_items import CurrentItems
 from resources.ranker.ranking import Fallback, ItemSource, RankedItem, Ranking
 from resources.ranker.reasons import popularity_reason
+from resources.ranker.retrieval.repeats import RepeatItems
 
 Reasons = Callable[[NDArray[np.int32]], list[str]]
 """Says for each of the rows `(n,)` why it is in the answer."""
 _PINNED = "Chosen by this shop"
 _TRENDING = "Trending in this shop"
+_REPEAT = "Buy it again"
 _DEEPER = 4
 
 
@@ -54,9 +56,15 @@ class RankingBuilder:
         kept = rows[self._within_cap(rows)][: self.missing]
         self._add(kept.tolist(), [1.0] * len(kept), ["pinned"] * len(kept))
 
-    def add(self, candidates: Candidates, sources: Callable[[NDArray[np.int32]], list[ItemSource]]) -> int:
+    def add(
+        self,
+        candidates: Candidates,
+        sources: Callable[[NDArray[np.int32]], list[ItemSource]],
+        again: RepeatItems | None = None,
+    ) -> int:
         """Add what `candidates` give until the answer is full, and return how many they gave.
 
+        Those that the user buys `again` have that as their source.
         Values above 1, which factors of rules make, are divided by the greatest one.
         """
         if self.missing <= 0:
@@ -77,10 +85,12 @@ class RankingBuilder:
             if len(values) and values[0] > 1:
                 values = values / values[0]
             if len(rows):
-                self._add(rows.tolist(), values.tolist(), sources(rows))
+                self._add(rows.tolist(), values.tolist(), _named(sources(rows), rows, again))
             return found
 
-    def add_popular(self, candidates: Candidates, trends: Callable[[], Iterable[int]] = tuple) -> None:
+    def add_popular(
+        self, candidates: Candidates, trends: Callable[[], Iterable[int]] = tuple, *, again: RepeatItems | None = None
+    ) -> None:
         """Fill up with popular items, whose scores begin at the score of the last item so far.
 
         `trends` says, once the items are there, which of them are there because they are trending.
@@ -96,7 +106,7 @@ class RankingBuilder:
             trending = set(trends())
             return ["trending" if row in trending else "popular" for row in rows.tolist()]
 
-        self.add(below, sources)
+        self.add(below, sources, again)
 
     def ranking(
         self,
@@ -136,10 +146,8 @@ class RankingBuilder:
         for row, source in zip(self.rows[offset:], sources, strict=True):
             if source == "popular":
                 texts.append(popularity_reason(self._items, row))
-            elif source == "trending":
-                texts.append(_TRENDING)
             else:
-                texts.append(_PINNED if source == "pinned" else next(explained))
+                texts.append(_FIXED[source] if source in _FIXED else next(explained))
         return texts
 
     def _within_cap(self, rows: NDArray[np.int32], *, count: bool = True) -> NDArray[np.int64]:
@@ -167,4 +175,11 @@ class RankingBuilder:
         self._sources.extend(sources)
 
 
-_WITHOUT_VECTOR: frozenset[ItemSource] = frozenset(("pinned", "trending", "popular"))
+def _named(sources: list[ItemSource], rows: NDArray[np.int32], again: RepeatItems | None) -> list[ItemSource]:
+    if again is None:
+        return sources
+    return ["repeat" if repeated else source for repeated, source in zip(again.marked(rows), sources, strict=True)]
+
+
+_FIXED: dict[ItemSource, str] = {"pinned": _PINNED, "trending": _TRENDING, "repeat": _REPEAT}
+_WITHOUT_VECTOR: frozenset[ItemSource] = frozenset((*_FIXED, "popular"))

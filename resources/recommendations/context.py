@@ -13,7 +13,7 @@ from resources.base.tenant import TenantId
 from resources.events.recent import Latest, RecentEvents, RecentInteractions
 from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.fold_in import event_weight
-from resources.ranker.query import RankingQuery, SimilarQuery
+from resources.ranker.query import BOUGHT, RankingQuery, SimilarQuery
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Place, Ranking
 from resources.recommendations.tenant_state import TenantState
@@ -68,11 +68,13 @@ class ServingContext:
         return self.visitor.tenant.value, self.release.version, self.state.version, self.rule_ids
 
     def personalised(self, query: RankingQuery, *, current_item: str | None = None) -> RankingQuery:
-        """Return the query with the interactions since the release, in front of those that it brings along.
+        """Return the query with the interactions since the release, in front of those that it brings along, and with
+        what the tenant wants of seen items where the query leaves that open.
 
         `current_item` stands for the interactions of somebody who had none and whom the release does not know. Without
         it all of them ask the same, so that one kept answer is theirs.
         """
+        query = self._with_repeats(query)
         since = self.interactions
         if since.items:
             brought = query.recent_weights or (1.0,) * len(query.recent_items)
@@ -86,6 +88,25 @@ class ServingContext:
         if current_item is not None:
             return replace(query, recent_items=(current_item,), recent_weights=(event_weight(None),))
         return query if query.user_id is None else replace(query, user_id=None)
+
+    def _with_repeats(self, query: RankingQuery) -> RankingQuery:
+        """Settle what is left out; where something may be bought again, tell what was bought since, and the days.
+
+        A shop whose repeats are no purchases has any interaction count as one.
+        """
+        curve, excluded = self.release.manifest.repeats, query.exclude_seen
+        if excluded is None and self.state.exclude_seen != "auto":
+            excluded = self.state.exclude_seen == "always"
+        if excluded is None and curve is None:
+            excluded = True
+        if excluded or curve is None or self.release.repeats_of(query.user_id) is None:
+            return query if excluded == query.exclude_seen else replace(query, exclude_seen=excluded)
+        since = zip(self.interactions.items, self.interactions.types, strict=True)
+        bought = [item for item, kind in since if not curve.purchases or kind in BOUGHT]
+        brought = query.bought if curve.purchases else query.recent_items
+        until = self.release.manifest.events_until or self.release.manifest.trained_at
+        days = max((self.at - until).days, 0)
+        return replace(query, exclude_seen=excluded, bought=(*bought, *brought), days=days)
 
     def without_seen(self, query: SimilarQuery) -> SimilarQuery:
         """Return the query with all items that the visitor, if it is a user, has seen or dislikes."""

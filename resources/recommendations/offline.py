@@ -29,7 +29,7 @@ class OfflineAnswers:
         visitor = replace(self.context.visitor, user_id=user)
         since = latest(self.events, visitor, self.context.release).interactions if active else NO_INTERACTIONS
         context = replace(self.context, visitor=visitor, interactions=since)
-        return context.recommend(context.personalised(RankingQuery(user, k, explain=explain)))
+        return context.recommend(context.personalised(RankingQuery(user, k, exclude_seen=None, explain=explain)))
 
     def similar(self, item_id: str, k: int) -> Ranking:
         """Rank `k` items like one item.

@@ -1,4 +1,5 @@
-"""Changes of a tenant since its release was made, which hold at once: of items, and of merchandising rules.
+"""Changes of a tenant since its release was made, which hold at once: of items, of merchandising rules, and of how
+answers are made.
 
 Immutable. A worker keeps the state of a tenant for as long as `state_version` and the release stay the same.
 """
@@ -15,6 +16,7 @@ from resources.catalogue.changes import overlay_of
 from resources.control_db.engine import ControlDb
 from resources.control_db.items import deleted_items, read_item_changes
 from resources.control_db.rules import read_rules
+from resources.control_db.tenants import read_serving
 from resources.control_db.versions import read_state_version
 from resources.merchandising.rules import Rule
 from resources.merchandising.targets import rank_rules
@@ -22,6 +24,7 @@ from resources.ranker.eligibility.overlay import NO_CHANGES, ItemOverlay
 from resources.ranker.eligibility.rules import NO_RULES, RankRules
 from resources.release.catalogue import Catalogue
 from resources.release.load import LoadedRelease
+from resources.tenants.settings import SeenItems
 
 _KEPT = 64
 
@@ -36,6 +39,7 @@ class TenantState:
         last_change: number of the newest change of an item that it holds.
         overlay: changes of items that the release has not seen; the same object until an item changes.
         rules: all rules, oldest first, whether or not they hold now.
+        exclude_seen: the tenant's `serving.exclude_seen`.
     """
 
     version: int = 0
@@ -43,6 +47,7 @@ class TenantState:
     last_change: int = 0
     overlay: ItemOverlay = NO_CHANGES
     rules: tuple[Rule, ...] = ()
+    exclude_seen: SeenItems = "auto"
     _resolved: WeakKeyDictionary[Catalogue, dict[tuple[str, ...], RankRules]] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
@@ -70,12 +75,14 @@ class TenantState:
             if not again and not release.catalogue.has_catalogue:
                 gone = deleted_items(session, tenant, up_to=after)
             rules = read_rules(session, tenant)
+            serving = read_serving(session, tenant)
         return cls(
             version=version,
             release=release.version,
             last_change=changes[-1].seq if changes else after,
             overlay=overlay_of(changes, known=release.item_rows, start=ItemOverlay(gone) if gone else start),
             rules=rules,
+            exclude_seen=serving.exclude_seen,
         )
 
     def active(self, scenario: str | None, now: datetime) -> tuple[str, ...]:

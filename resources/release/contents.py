@@ -27,6 +27,7 @@ EVALUATION_MARKDOWN = "evaluation.md"
 EVALUATION_PLOT = "evaluation.png"
 FOLD_IN = "fold_in.npy"
 DISLIKED = "disliked.npy"
+REPEATS = "repeats.npy"
 SECOND_STAGE = "second_stage.txt"
 SECOND_STAGE_USERS = "second_stage_users.npy"
 SECOND_STAGE_ITEMS = "second_stage_items.npy"
@@ -51,17 +52,18 @@ class OptionalFile:
     Attributes:
         field: name of the attribute of `ReleaseContents`; `None` there means that the file is not written.
         rows: what its rows are: float32 `(n_users, …)` or `(n_items, …)`, int32 `(n, 2)` sorted pairs of a user row and
-            an item row, or bytes that nothing here looks into.
+            an item row, float32 `(n_seen, …)` beside `seen_items`, or bytes that nothing here looks into.
     """
 
     field: str
     name: str
-    rows: Literal["users", "items", "pairs", "bytes"]
+    rows: Literal["users", "items", "pairs", "seen", "bytes"]
 
 
 OPTIONAL_FILES = (
     OptionalFile("fold_in", FOLD_IN, "items"),
     OptionalFile("disliked", DISLIKED, "pairs"),
+    OptionalFile("repeats", REPEATS, "seen"),
     OptionalFile("second_stage", SECOND_STAGE, "bytes"),
     OptionalFile("second_stage_users", SECOND_STAGE_USERS, "users"),
     OptionalFile("second_stage_items", SECOND_STAGE_ITEMS, "items"),
@@ -105,6 +107,8 @@ class ReleaseContents:
             none, see `resources.ranker.fold_in`.
         disliked: `(n, 2)` int32 rows of users and of items they said they do not like, sorted; never answered to them,
             and, other than `seen_items`, never a reason.
+        repeats: `(n_seen, 3)` float32 beside `seen_items`: when each of them comes again, see
+            `resources.ranker.retrieval.repeats`; needs the manifest's `repeats`.
         second_stage: trees that order the first candidates, see `resources.ranker.second_stage`, with the features of
             the users `(n_users, fu)` and the items `(n_items, fi)`, float32. All three or none.
         item_table: what answers when the algorithm is one of `TABLE_ALGORITHMS`.
@@ -121,6 +125,7 @@ class ReleaseContents:
     evaluation_markdown: str
     fold_in: NDArray[np.float32] | None = None
     disliked: NDArray[np.int32] | None = None
+    repeats: NDArray[np.float32] | None = None
     second_stage: bytes | None = None
     second_stage_users: NDArray[np.float32] | None = None
     second_stage_items: NDArray[np.float32] | None = None
@@ -151,7 +156,9 @@ class ReleaseContents:
             n_items=self.items.height,
         )
         optional = {file.field: getattr(self, file.field) for file in OPTIONAL_FILES if file.rows != "bytes"}
-        check_optional_arrays(optional, n_users=len(self.user_ids), n_items=self.items.height)
+        check_optional_arrays(
+            optional, n_users=len(self.user_ids), n_items=self.items.height, n_seen=len(self.seen_items)
+        )
         check_item_table(self.item_table, n_items=self.items.height)
         for name, vectors in {
             "user_vectors": self.user_vectors,
@@ -230,7 +237,7 @@ def check_arrays(
         raise CorruptArtifact("release seen_items: names an item row that does not exist; build the release again.")
 
 
-def check_optional_arrays(arrays: dict[str, NDArray[Any] | None], *, n_users: int, n_items: int) -> None:
+def check_optional_arrays(arrays: dict[str, NDArray[Any] | None], *, n_users: int, n_items: int, n_seen: int) -> None:
     """Refuse optional arrays, by field, whose type or number of rows does not fit; `None` fits.
 
     Raises:
@@ -243,7 +250,7 @@ def check_optional_arrays(arrays: dict[str, NDArray[Any] | None], *, n_users: in
         if file.rows == "pairs":
             _check_pairs(file.field, array, n_users=n_users, n_items=n_items)
             continue
-        rows = n_users if file.rows == "users" else n_items
+        rows = {"users": n_users, "seen": n_seen}.get(file.rows, n_items)
         if array.dtype != np.float32 or array.ndim != 2 or len(array) != rows:
             raise CorruptArtifact(
                 f"release {file.field}: type {array.dtype} and shape {array.shape} do not fit {rows} {file.rows}; "

@@ -61,6 +61,7 @@ class LoadedRelease:
     bytes_in_memory: int
     fold_in: NDArray[np.float32] | None = None
     disliked: NDArray[np.int32] | None = None
+    repeats: NDArray[np.float32] | None = None
     second_stage_users: NDArray[np.float32] | None = None
     second_stage_items: NDArray[np.float32] | None = None
     item_table: ItemTable | None = None
@@ -84,6 +85,13 @@ class LoadedRelease:
         if row is None:
             return self.seen_items[:0]
         return self.seen_items[self.seen_indptr[row] : self.seen_indptr[row + 1]]
+
+    def repeats_of(self, user_id: str | None) -> NDArray[np.float32] | None:
+        """Return what is known of when each item of `history` comes again, `(n, 3)`; `None` where nothing does."""
+        row = self.user_rows.get(user_id) if user_id is not None else None
+        if row is None or self.repeats is None or self.manifest.repeats is None:
+            return None
+        return self.repeats[self.seen_indptr[row] : self.seen_indptr[row + 1]]
 
     def disliked_items(self, user_row: int | None) -> NDArray[np.int32]:
         """Return the item rows that the user in this row, `None` for an unknown one, has said not to like."""
@@ -131,7 +139,7 @@ def load_release(
     table = _item_table(folder, manifest, name)
     try:
         check_arrays(*arrays, n_users=len(user_ids), n_items=len(item_ids))
-        check_optional_arrays({**optional}, n_users=len(user_ids), n_items=len(item_ids))
+        check_optional_arrays({**optional}, n_users=len(user_ids), n_items=len(item_ids), n_seen=len(seen_items))
         check_item_table(table, n_items=len(item_ids))
     except CorruptArtifact as error:
         raise CorruptRelease(f"{name} of tenant {manifest.tenant}: {error.message}") from error

@@ -71,6 +71,24 @@ class IndexInfo(_Frozen):
     recall: float = Field(ge=0, le=1)
 
 
+class RepeatCurve(_Frozen):
+    """When an item that a user has bought comes again; see `resources.ranker.retrieval.repeats` for what is made of it.
+
+    `age`, `overdue` and `early` are log odds for each unit of the terms of time, `slope` those for each unit of the
+    logarithm of a new item's place, and before `earliest_days` have passed nothing comes again. `purchases`: only a
+    purchase is one, and not any interaction. `figures` are NDCG@10 on the test period, repeats counted, `with_repeats`
+    and `without_repeats`.
+    """
+
+    age: Finite
+    overdue: Finite
+    early: Finite
+    slope: Annotated[float, Field(le=0, allow_inf_nan=False)]
+    earliest_days: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    purchases: bool = True
+    figures: MetricTable = {}
+
+
 class ReleaseCounts(_Frozen):
     """Users and items the release knows, and interactions it was trained on."""
 
@@ -111,6 +129,8 @@ class _Provenance(_Frozen):
     hyperparameters: dict[str, JsonValue] = {}
     taste_dimensions: int | None = Field(default=None, ge=0)
     """Leading coordinates of the vectors that were learned; the rest hold popularity. `None`: all were."""
+    repeats: RepeatCurve | None = None
+    """What was learned of repeat purchases; `None` where it was measured that they should not come again."""
     seed: int
     dagster_run_id: str
     metrics: ReleaseMetrics = ReleaseMetrics()

@@ -119,6 +119,11 @@ class TenantLake:
         return self.model / "item_models"
 
     @property
+    def repeats(self) -> UPath:
+        """Folder of what was learned of repeat purchases; it goes with the model that it was measured with."""
+        return self.model / "repeats"
+
+    @property
     def evaluation(self) -> UPath:
         """Folder of the evaluation report."""
         return self.root / "evaluation"

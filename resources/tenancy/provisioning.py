@@ -23,6 +23,7 @@ from resources.control_db.tenants import (
     Tenant,
     add_tenant,
     named,
+    note_serving,
     tenant_fields,
     tenant_name,
     tenant_record,
@@ -155,6 +156,7 @@ def edit_tenant(db: ControlDb, tenant: TenantId, edit: TenantEdit, *, by: Actor,
         check_settings(session, tenant, settings, after_settings, now=now)
         if edit.settings:
             row.settings = after_settings.model_dump(mode="json")
+            note_serving(session, tenant, settings, after_settings)
         change = _difference(
             before | {"settings": settings.model_dump(mode="json")},
             tenant_fields(row) | {"settings": after_settings.model_dump(mode="json")},

@@ -11,6 +11,7 @@ ModelType = Literal["lightgcn", "two_tower"]
 InteractionType = Literal["view", "click", "add_to_cart", "purchase", "rating", "like", "dislike"]
 TYPES_WITH_PIECES: tuple[InteractionType, ...] = ("purchase", "add_to_cart")
 """Types of which pieces are counted: a quantity below 0 takes some back."""
+SeenItems = Literal["auto", "always", "never"]
 IGNORE = "ignore"
 """The target of a shop's own name for interactions that are neither stored nor trained on."""
 MOST_NAMES = 1000
@@ -86,6 +87,16 @@ class TrainingSettings(_Settings):
     )
 
 
+class ServingSettings(_Settings):
+    """How answers are made. It holds for the next answer on."""
+
+    exclude_seen: SeenItems = Field(
+        default="auto",
+        description="Whether answers leave out what a user has had: auto as measured by the last training; always; "
+        "never. A request's own exclude_seen goes above it.",
+    )
+
+
 class FileMapping(_Settings):
     """How a tenant's files of one kind are read. What is left out is found from each file.
 
@@ -151,6 +162,7 @@ class TenantSettings(_Settings):
     weights: InteractionWeights = Field(default_factory=InteractionWeights)
     uploads: UploadSettings = Field(default_factory=UploadSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
+    serving: ServingSettings = Field(default_factory=ServingSettings)
     login: LoginSettings = Field(default_factory=LoginSettings)
 
     @model_validator(mode="after")

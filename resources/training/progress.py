@@ -30,6 +30,7 @@ STAGES: Mapping[str, float] = {
     "evaluation": 0.85,
     "faiss_index": 0.9,
     "second_stage_model": 0.93,
+    "repeat_purchases": 0.95,
     "release": 0.97,
 }
 """The share of a run (0 to 1) that is over when each stage begins, by the time that the stages take for a shop of
@@ -38,11 +39,12 @@ against the graph."""
 _REINDEX: Mapping[str, float] = {"faiss_index": 0.1, "release": 0.6}
 _MODELS = ("lightgcn_model", "two_tower_model")
 _MODEL_SHARE = STAGES["item_models"] - STAGES["lightgcn_model"]
-# The second stage is fitted beside the index and after the evaluation: a phase never goes back.
+# The second stage and the repeats are fitted beside the index and after the evaluation: a phase never goes back.
 _PHASES: Mapping[str, Phase] = {
     "evaluation": "evaluating",
     "faiss_index": "indexing",
     "second_stage_model": "indexing",
+    "repeat_purchases": "indexing",
     "release": "indexing",
 }
 _PHASES_OUTSIDE_A_RUN: Mapping[TrainingStatus, Phase] = {

@@ -65,7 +65,7 @@ FLOORS: Floors = {
         ("recommender.choice", "recommender.data_parallel", "recommender.two_tower"),
         ("recommender.lifecycle",),
         ("recommender.evaluation", "recommender.search"),
-        ("benchmarks.training", "recommender.second_stage", "release"),
+        ("benchmarks.training", "recommender.repeats", "recommender.second_stage", "release"),
         ("benchmarks.models", "commands.serving", "defs.models"),
         ("benchmarks.matrix", "defs.release"),
         ("defs.runs",),

@@ -19,7 +19,7 @@ from recsaas_assets.cli import cli
 from resources.base.settings import Settings
 from resources.control_db.engine import ControlDb, open_control_db
 from resources.storage.lake import Lake
-from resources.tenants.settings import LoginSettings, TenantSettings, TrainingSettings, UploadSettings
+from resources.tenants.settings import LoginSettings, ServingSettings, TenantSettings, TrainingSettings, UploadSettings
 from tests.cell_table import PAGE, page_with_tables
 from tests.header_table import HEADERS_PAGE, headers_page
 from tests.role_table import ACCOUNTS_PAGE, accounts_page
@@ -88,10 +88,11 @@ def test_every_setting_is_documented() -> None:
 
 def test_every_setting_of_a_tenant_is_documented() -> None:
     text = page("docs/settings.md")
-    names = [name for name in TenantSettings.model_fields if name not in ("login", "training", "uploads")]
+    names = [name for name in TenantSettings.model_fields if name not in ("login", "serving", "training", "uploads")]
     names += [f"training.{name}" for name in TrainingSettings.model_fields]
     names += [f"uploads.{name}" for name in UploadSettings.model_fields]
     names += [f"login.{name}" for name in LoginSettings.model_fields]
+    names += [f"serving.{name}" for name in ServingSettings.model_fields]
     assert [name for name in names if f"`{name}`" not in text] == []
 
 

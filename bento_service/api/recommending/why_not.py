@@ -41,7 +41,7 @@ async def why_not(
     min_price: _Price = None,
     max_price: _Price = None,
     exclude_ids: _Texts = (),
-    exclude_seen: bool = True,
+    exclude_seen: bool | None = None,
     include_unavailable: bool = False,
     diversity: Annotated[float | None, Query(ge=0, le=1)] = None,
     max_per_category: Annotated[int | None, Query(ge=1, le=MAX_COUNT)] = None,

@@ -20,6 +20,7 @@ from resources.jobs.kinds.erasures import mark_retrained
 from resources.storage.lake import read_bytes, read_json, read_parquet, scan_parquet, write_bytes, write_json
 
 if TYPE_CHECKING:
+    from recsaas_assets.recommender.repeats.learning import RepeatFindings
     from recsaas_assets.recommender.second_stage.model import SecondStageModel
     from recsaas_assets.release.releasing import ReleaseCandidate, ReleaseOrigin
     from resources.release.contents import ReleaseContents
@@ -79,6 +80,8 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
         "two_tower_model",
         "item_models",
         "second_stage_model",
+        "repeat_purchases",
+        "int_interaction_signals",
         evaluation,
         faiss_index,
     ],
@@ -88,6 +91,7 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
 )
 def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     """One partition: the releases of one tenant. The pointer to the live one moves last, if the gate lets it."""
+    from recsaas_assets.recommender.repeats.release import released_curve
     from recsaas_assets.release.releasing import manifest_draft
     from resources.release.manifest import IndexInfo
     from resources.release.store import ReleaseStore, new_version
@@ -97,11 +101,13 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     store, now = ReleaseStore(tenant_run.lake), datetime.now(UTC)
     indexed = read_json(tenant_run.lake.index / "index.json")
     candidate, stage = _candidate(tenant_run, store, index_of=indexed.get("model_digest", ""))
+    candidate, repeats = _with_repeats(tenant_run, candidate)
     catalogue, items = _items(tenant_run, candidate)
     origin = _origin(tenant_run, catalogue, replaces=store.current())
     index = IndexInfo.model_validate(indexed["index"])
     draft = manifest_draft(str(tenant_run.tenant_id), candidate, origin, index=index, now=now)
-    contents = _contents(tenant_run, candidate, stage, items)
+    draft = draft.model_copy(update={"repeats": released_curve(repeats)})
+    contents = _and_repeats(tenant_run, candidate, repeats, _contents(tenant_run, candidate, stage, items))
     manifest = store.write(new_version(now, secrets.token_hex(4)), contents, draft)
     goes_live = candidate.verdict.outcome != "hold" and tenant_run.auto_deploy
     if goes_live:
@@ -160,6 +166,37 @@ def _candidate(
         report = report.model_copy(update={"second_stage": served})
         verdict = verdict.model_copy(update={"reasons": (*verdict.reasons, stage.verdict.reason)})
     return ReleaseCandidate(data, model, report, verdict), stage
+
+
+def _with_repeats(
+    tenant_run: TenantRunResource, candidate: "ReleaseCandidate"
+) -> "tuple[ReleaseCandidate, RepeatFindings]":
+    """The candidate whose report and verdict say what comes of repeat purchases, and what was learned of them."""
+    from dataclasses import replace
+
+    from recsaas_assets.recommender.repeats.release import load_findings
+
+    findings = load_findings(tenant_run.lake.repeats, model_digest=candidate.model.digest)
+    report = candidate.report.model_copy(update={"repeats": findings.verdict})
+    reasons = (*candidate.verdict.reasons, findings.verdict.reason)
+    verdict = candidate.verdict.model_copy(update={"reasons": reasons})
+    return replace(candidate, report=report, verdict=verdict), findings
+
+
+def _and_repeats(
+    tenant_run: TenantRunResource,
+    candidate: "ReleaseCandidate",
+    findings: "RepeatFindings",
+    contents: "ReleaseContents",
+) -> "ReleaseContents":
+    from recsaas_assets.recommender.repeats.purchases import repeatable
+    from recsaas_assets.recommender.repeats.release import with_released_repeats
+
+    if not findings.verdict.come_again:
+        return contents
+    signals = scan_parquet([tenant_run.lake.dbt / "int_interaction_signals.parquet"])
+    data = candidate.training_set
+    return with_released_repeats(contents, findings, repeatable(signals, data), data)
 
 
 def _items(tenant_run: TenantRunResource, candidate: "ReleaseCandidate") -> tuple[pl.DataFrame, pl.DataFrame]:

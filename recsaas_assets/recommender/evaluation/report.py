@@ -89,6 +89,24 @@ class Duel(_Frozen):
     difference: Difference
 
 
+class RepeatVerdict(_Frozen):
+    """Whether what a user has bought should come again, and what was measured; null where nothing was.
+
+    ``share`` is that of repeats among the pairs bought in the validation period. ``test`` is NDCG@10 on the test period
+    with repeats in the lists minus without, both with repeats among the targets; ``validation`` the same where it was
+    learned. ``lists`` are the figures of both on the test period, ``usual_gap_days`` the median time between two
+    purchases of a pair.
+    """
+
+    come_again: bool
+    reason: str
+    share: float | None = None
+    validation: Difference | None = None
+    test: Difference | None = None
+    lists: dict[str, Figures] = {}
+    usual_gap_days: float | None = None
+
+
 class Cohort(_Frozen):
     """Figures for a part of the test users or of their targets, per model."""
 
@@ -170,3 +188,5 @@ class EvaluationReport(_Frozen):
     """How the configuration of the model was chosen; None where there was nothing to choose."""
     second_stage: Figures = {}
     """The model with the second stage that is released with it; empty without one."""
+    repeats: RepeatVerdict | None = None
+    """Null in reports of older versions, and where it was not looked at."""

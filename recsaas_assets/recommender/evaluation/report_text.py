@@ -10,6 +10,7 @@ from recsaas_assets.recommender.evaluation.report import (
     EvaluationReport,
     Figures,
     Intervals,
+    RepeatVerdict,
 )
 
 QUALITY = ("ndcg@10", "recall@20", "precision@10", "mrr")
@@ -50,6 +51,8 @@ def report_markdown(report: EvaluationReport, *, plot: str | None = None) -> str
             "",
             *_table(report.models, report.intervals, LISTS),
         ]
+    if report.repeats is not None:
+        lines += ["", "## Repeat purchases", "", *_repeats(report.repeats)]
     if report.comparison:
         lines += ["", "## Against the live release", "", *_comparison(report.comparison)]
     elif report.not_compared:
@@ -120,6 +123,16 @@ def _as_served(report: EvaluationReport) -> dict[str, Figures]:
         return report.models
     served = {f"{report.model}+second_stage": report.second_stage}
     return {report.model: report.models[report.model], **served, **report.models}
+
+
+def _repeats(verdict: RepeatVerdict) -> list[str]:
+    lines = [verdict.reason]
+    if verdict.usual_gap_days is not None:
+        lines += ["", f"Between two purchases of an item lie {verdict.usual_gap_days:g} days (median)."]
+    if verdict.lists:
+        lines += ["", "Targets are the items that were new to a user, and those bought again.", ""]
+        lines += _table(verdict.lists, {}, (*QUALITY, "repeats@10"))
+    return lines
 
 
 def _comparison(comparison: Comparison) -> list[str]:

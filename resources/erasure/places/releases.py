@@ -140,7 +140,7 @@ def _without_row(contents: ReleaseContents, row: int) -> ReleaseContents:
     if disliked is not None:
         disliked = disliked[disliked[:, 0] != row]
         disliked[:, 0] -= disliked[:, 0] > row
-    vectors = contents.user_vectors
+    vectors, repeats = contents.user_vectors, contents.repeats
     return replace(
         contents,
         user_ids=contents.user_ids[:row] + contents.user_ids[row + 1 :],
@@ -148,6 +148,7 @@ def _without_row(contents: ReleaseContents, row: int) -> ReleaseContents:
         seen_indptr=indptr,
         seen_items=np.delete(contents.seen_items, np.s_[start:end]),
         disliked=disliked,
+        repeats=None if repeats is None else np.delete(repeats, np.s_[start:end], axis=0),
         **of_users,
     )
 
