@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from resources.base.errors import FieldProblem, InvalidInput
 from resources.ranker.eligibility.filters import Filters
+from resources.ranker.strategy import Strategy
 
 NO_FILTERS = Filters()
 
@@ -28,6 +29,7 @@ class RankingQuery:
         offset: leave out the first items of the same list; ranks count on.
         diversity: 0–1, see `resources.ranker.diversity`.
         max_per_category: at most so many items of one category in the list; then fewer than `count` may be left.
+        strategy: what the list is made of.
 
     Raises:
         InvalidInput: a number is out of its range.
@@ -44,6 +46,7 @@ class RankingQuery:
     offset: int = 0
     diversity: float | None = None
     max_per_category: int | None = None
+    strategy: Strategy = "personal"
 
     def __post_init__(self) -> None:
         _check(self.count, self.offset, self.diversity)
@@ -73,6 +76,31 @@ class SimilarQuery:
 
     def __post_init__(self) -> None:
         _check(self.count, self.offset, self.diversity)
+
+
+@dataclass(frozen=True, slots=True)
+class BundleQuery:
+    """A question for what goes with a basket; `count`, `explain` and `offset` are as in `RankingQuery`.
+
+    Attributes:
+        item_ids: in the basket, at least one; never in the answer. Two queries are equal only with one order of them.
+        seen: ids that are left out as long as any other item passes the filters.
+
+    Raises:
+        InvalidInput: a number is out of its range, or the basket is empty.
+    """
+
+    item_ids: tuple[str, ...]
+    count: int = 10
+    filters: Filters = NO_FILTERS
+    seen: tuple[str, ...] = ()
+    explain: bool = True
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.count, self.offset, None)
+        if not self.item_ids:
+            raise _out_of_range("item_ids", "must have at least one item")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.base.errors import ConfigurationError, CorruptRelease, ItemNotFound
+from resources.ranker.bundles import BundleRanker
 from resources.ranker.candidates import ByVector, Candidates, Diversified, WithTrending
 from resources.ranker.eligibility.current_items import CurrentItems, OverlaidItems
 from resources.ranker.eligibility.filters import Filters, FilterViews
@@ -21,7 +22,8 @@ from resources.ranker.eligibility.row_rules import RowRules, RulesByRow
 from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.eligible import NO_ROWS, EligibleItems
 from resources.ranker.fold_in import distinct, folded_vector, known_events, recomputed_vector
-from resources.ranker.query import RankingQuery, SimilarQuery, UserHistory
+from resources.ranker.listed import Listings
+from resources.ranker.query import BundleQuery, RankingQuery, SimilarQuery, UserHistory
 from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosine_scores, model_scores
 from resources.ranker.ranking_builder import RankingBuilder
 from resources.ranker.reasons import HISTORY_LIMIT, Interests, interest_reasons, similarity_reason
@@ -86,6 +88,8 @@ class Ranker:
         self._likeness = self.search if whole else VectorSearch(np.ascontiguousarray(learned))
         self._any_from_content = bool(self._catalogue.from_content.any())
         self._views = FilterViews(release.catalogue)
+        self._bundles = BundleRanker(release, self._views)
+        self._listings = Listings(self._catalogue)
         self._overlaid = OverlaidItems(release)
         self._rules = RulesByRow(self._overlaid.as_released)
         self._second_stage: SecondStage | None = None
@@ -103,6 +107,7 @@ class Ranker:
             + self.release.item_vectors.nbytes
             + (0 if self._likeness is self.search else int(self._likeness.vectors.nbytes))
             + self._views.bytes_in_memory
+            + self._listings.bytes_in_memory
             + (self._second_stage.bytes_in_memory if self._second_stage is not None else 0)
         )
 
@@ -182,6 +187,26 @@ class Ranker:
             return replace(ranking, degraded=True, fallback_reason="all_seen")
         return ranking
 
+    def bundle(
+        self, query: BundleQuery, *, overlay: ItemOverlay | None = None, rules: RankRules | None = None
+    ) -> Ranking:
+        """Rank what is bought together with the query's items, by the release's table of what goes together.
+
+        Ids that nobody knows are passed over. Where the table has too little, popular items of the categories that go
+        with those of the basket come first, then those of the whole shop. When everything that passes was seen, seen
+        items are answered, degraded.
+
+        Raises:
+            ItemNotFound: neither the release nor the overlay knows any of the items.
+        """
+        shop = self._shop(overlay, rules)
+        return self._bundles.ranking(query, shop.items, shop.rules)
+
+    def unknown(self, item_ids: tuple[str, ...], *, overlay: ItemOverlay | None = None) -> tuple[str, ...]:
+        """Return those of the ids that neither the release nor the overlay knows, in their order."""
+        items = self._overlaid.under(overlay)
+        return tuple(item_id for item_id in item_ids if items.row(item_id) is None)
+
     def _similar(self, row: int, query: SimilarQuery, filters: Filters, shop: _Shop) -> Ranking:
         items = shop.items
         eligible = EligibleItems.of(self._views, items, shop.rules, filters, also_removed=np.array([row]))
@@ -224,7 +249,9 @@ class Ranker:
             out_of_order = self.second_stage_problem is not None and source == "model"
             fallback = "no_model_item" if not model_items else "second_stage_unavailable" if out_of_order else None
         degraded = fallback == "second_stage_unavailable"
-        self._fill(found, eligible, query.diversity, visitor=not len(history.items))
+        listed = self._fill(found, eligible, query, visitor=not len(history.items))
+        if not listed:
+            fallback = "no_listed_item"
         if not found.rows and len(seen):
             found, fallback, degraded = self._seen_again(query, shop, history), "all_seen", True
         reasons = None
@@ -240,7 +267,7 @@ class Ranker:
             eligible = self._eligible(query, shop)
         found = RankingBuilder(shop.items, query.offset + query.count, query.max_per_category)
         found.add_pinned(eligible.pinned)
-        self._fill(found, eligible, query.diversity, visitor=False)
+        self._fill(found, eligible, query, visitor=False)
         return found
 
     def _why_missing(self, item_id: str, row: int, query: RankingQuery, shop: _Shop) -> Place:
@@ -285,6 +312,8 @@ class Ranker:
             recent, weights = recent[inside], weights[inside]
         for_it = weights > 0
         interests = Interests(np.concatenate([history.before, recent[for_it]]), self._likeness.vectors)
+        if query.strategy != "personal":
+            return _Preference(None, "popular", None, interests)
         if self._algorithm == "popularity":
             return _Preference(None, "popular", "popularity_release", interests)
         vector = self.release.user_vector(user_id)
@@ -335,16 +364,29 @@ class Ranker:
             reorder=reorder,
         )
 
-    def _fill(self, found: RankingBuilder, eligible: EligibleItems, diversity: float | None, *, visitor: bool) -> None:
+    def _fill(self, found: RankingBuilder, eligible: EligibleItems, query: RankingQuery, *, visitor: bool) -> bool:
+        """Fill up with what does not depend on the user; tell whether what the strategy asks for was there."""
         if found.missing <= 0:
-            return
+            return True
+        listed = True
+        if query.strategy in ("trending", "newest"):
+            listed = self._add_listed(found, eligible, query) > 0
         popular = eligible.popular(found.taken())
-        if not visitor or not len(self._catalogue.trending_rows):
-            found.add_popular(self._diversified(popular, diversity))
-            return
+        if query.strategy != "personal" or not visitor or not len(self._catalogue.trending_rows):
+            found.add_popular(self._diversified(popular, query.diversity))
+            return listed
         rising = self._catalogue.trending_rows
         blended = WithTrending(popular, rising[popular.allowed[rising]])
-        found.add_popular(self._diversified(blended, diversity), trends=lambda: blended.trends)
+        found.add_popular(self._diversified(blended, query.diversity), trends=lambda: blended.trends)
+        return listed
+
+    def _add_listed(self, found: RankingBuilder, eligible: EligibleItems, query: RankingQuery) -> int:
+        source: ItemSource = "trending" if query.strategy == "trending" else "newest"
+        if source == "trending":
+            listed = self._listings.trending(eligible, found.taken())
+        else:
+            listed = self._listings.newest(eligible.items, eligible, found.taken())
+        return found.add(self._diversified(listed, query.diversity), lambda rows: [source] * len(rows))
 
     def _diversified(self, candidates: Candidates, diversity: float | None) -> Candidates:
         return Diversified(candidates, self._likeness.vectors, diversity) if diversity else candidates

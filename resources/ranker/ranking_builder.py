@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from resources.ranker.candidates import Candidates
 from resources.ranker.eligibility.current_items import CurrentItems
 from resources.ranker.ranking import Fallback, ItemSource, RankedItem, Ranking
-from resources.ranker.reasons import popularity_reason
+from resources.ranker.reasons import listing_reason, popularity_reason
 
 Reasons = Callable[[NDArray[np.int32]], list[str]]
 """Says for each of the rows `(n,)` why it is in the answer."""
@@ -114,7 +114,6 @@ class RankingBuilder:
         if not self.rows:
             return Ranking(items=(), algorithm="popularity", fallback_reason="no_matching_item")
         ranked = next((each for each in self._sources if each != "pinned"), None)
-        by_popularity = ranked in ("popular", "trending")
         shown = range(offset, len(self.rows))
         texts = self._reasons(offset, reasons) if reasons is not None else [None] * len(shown)
         card = self._items.card
@@ -122,7 +121,7 @@ class RankingBuilder:
             RankedItem(card(self.rows[place]), self._scores[place], place + 1, self._sources[place], text)
             for place, text in zip(shown, texts, strict=True)
         )
-        return Ranking(items, "popularity" if by_popularity else algorithm, degraded, fallback)
+        return Ranking(items, algorithm if ranked is None else _ALGORITHMS.get(ranked, algorithm), degraded, fallback)
 
     def _reasons(self, offset: int, reasons: Reasons) -> list[str | None]:
         sources = self._sources[offset:]
@@ -138,6 +137,8 @@ class RankingBuilder:
                 texts.append(popularity_reason(self._items, row))
             elif source == "trending":
                 texts.append(_TRENDING)
+            elif source == "newest":
+                texts.append(listing_reason(self._items, row))
             else:
                 texts.append(_PINNED if source == "pinned" else next(explained))
         return texts
@@ -167,4 +168,5 @@ class RankingBuilder:
         self._sources.extend(sources)
 
 
-_WITHOUT_VECTOR: frozenset[ItemSource] = frozenset(("pinned", "trending", "popular"))
+_WITHOUT_VECTOR: frozenset[ItemSource] = frozenset(("pinned", "trending", "popular", "newest"))
+_ALGORITHMS: dict[ItemSource, str] = {"popular": "popularity", "trending": "popularity", "newest": "newest"}
