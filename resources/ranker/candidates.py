@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.ranker.diversity import POOL, marginal_relevance
 from resources.ranker.eligibility.current_items import CurrentItems, Patch
 from resources.ranker.eligibility.row_rules import RowRules
+from resources.ranker.retrieval.diversity import POOL, marginal_relevance
 from resources.ranker.retrieval.search import Found
 from resources.ranker.second_stage import CANDIDATES
 
@@ -29,11 +29,12 @@ _EVERY = 3
 
 
 @dataclass(frozen=True, slots=True)
-class ByVector:
-    """The items nearest to a vector, valued by their scores times the factors of the rules.
+class ByScore:
+    """The best items by a model, valued by their scores times the factors of the rules.
 
     Attributes:
-        top: gives the best rows of a mask `(n_items,)`, with their products or cosines, which `scores` maps to 0–1.
+        top: gives the best rows of a mask `(n_items,)`, with their products, cosines or scores by a table, which
+            `scores` maps to 0–1.
         among: the same for a list of rows.
         allowed: `(n_items,)` bool.
         reorder: the second stage, `None` without one; the values are those of the places.
@@ -131,6 +132,34 @@ class ByPopularity:
         return self.items.popularity(rows) / most if most > 0 else np.zeros(len(rows))
 
 
+@dataclass(frozen=True, slots=True)
+class ByList:
+    """Items that are known before anybody asks, valued by their values times the factors of the rules.
+
+    Attributes:
+        rows: `(n,)` int32, distinct, best first.
+        values: `(n,)` float64 from 0 to 1, never rising.
+        allowed: `(items.size,)` bool.
+    """
+
+    rows: NDArray[np.int32]
+    values: NDArray[np.float64]
+    allowed: NDArray[np.bool_]
+    rules: RowRules
+
+    def __call__(self, depth: int) -> Found:
+        kept = self.allowed[self.rows]
+        rows, values = self.rows[kept], self.values[kept]
+        if self.rules.groups:
+            factors = np.ones(len(self.allowed))
+            for factor, group in self.rules.groups:
+                factors[group] = factor
+            values = values * factors[rows]
+            order = np.argsort(-values, kind="stable")
+            rows, values = rows[order], values[order]
+        return rows[:depth], values[:depth]
+
+
 class WithTrending:
     """Popular items with a trending one in every third place while there are any; values stay those of the places.
 
@@ -166,18 +195,22 @@ class Diversified:
     """The first `POOL` items of a source in the order of maximal marginal relevance; values stay those of the places.
 
     Attributes:
-        vectors: `(n_items, d)`, in which two items are alike.
+        vectors: gives for rows of the release `(n,)` vectors `(n, d)`, in which two items are alike.
+        n_items: of the release; items added since are like none.
     """
 
     source: Candidates
-    vectors: NDArray[np.float32]
+    vectors: Callable[[NDArray[np.int32]], NDArray[np.float32]]
+    n_items: int
     diversity: float
 
     def __call__(self, depth: int) -> Found:
         rows, values = self.source(max(depth, POOL))
         pool = rows[:POOL]
-        inside = pool < len(self.vectors)
-        vectors = np.where(inside[:, None], self.vectors[np.where(inside, pool, 0)], 0)
+        inside = pool < self.n_items
+        known = self.vectors(pool[inside])
+        vectors = np.zeros((len(pool), known.shape[1]), dtype=np.float32)
+        vectors[inside] = known
         chosen = pool[marginal_relevance(values[:POOL], vectors, self.diversity, min(depth, POOL))]
         return np.concatenate([chosen, rows[POOL:depth]]), values[:depth]
 

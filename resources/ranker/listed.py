@@ -1,47 +1,20 @@
-"""Candidates that are known before anybody asks: items with values, the best first, less what is not allowed."""
+"""What a list is filled up with, whoever it is for: what most want, what grows, what came last."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.ranker.eligibility.current_items import CurrentItems
-from resources.ranker.eligibility.row_rules import RowRules
+from resources.ranker.candidates import ByList, Candidates, WithTrending
 from resources.ranker.eligible import EligibleItems
-from resources.ranker.retrieval.search import Found
+from resources.ranker.query import Strategy
+from resources.ranker.ranking import ItemSource
+from resources.ranker.ranking_builder import RankingBuilder
 from resources.release.catalogue import Catalogue
 
 _NEW_DAYS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class ByList:
-    """Rows with values, valued by these times the factors of the rules.
-
-    Attributes:
-        rows: `(n,)` int32, distinct, best first.
-        values: `(n,)` float64 from 0 to 1, never rising.
-        allowed: `(items.size,)` bool.
-    """
-
-    rows: NDArray[np.int32]
-    values: NDArray[np.float64]
-    allowed: NDArray[np.bool_]
-    rules: RowRules
-
-    def __call__(self, depth: int) -> Found:
-        kept = self.allowed[self.rows]
-        rows, values = self.rows[kept], self.values[kept]
-        if self.rules.groups:
-            factors = np.ones(len(self.allowed))
-            for factor, group in self.rules.groups:
-                factors[group] = factor
-            values = values * factors[rows]
-            order = np.argsort(-values, kind="stable")
-            rows, values = rows[order], values[order]
-        return rows[:depth], values[:depth]
 
 
 class Listings:
@@ -56,23 +29,55 @@ class Listings:
         days = catalogue.listed_at[self._newest]
         self._newness = 1 / (1 + (days[0] - days) / _NEW_DAYS) if len(days) else days
 
-    def trending(self, eligible: EligibleItems, taken: NDArray[np.int32]) -> ByList:
-        """Return what grows, the fastest first; the value is the share of the newest interactions that is more."""
-        return ByList(self._trending, self._growth, _left(eligible, taken), eligible.rules)
+    def fill(
+        self,
+        found: RankingBuilder,
+        eligible: EligibleItems,
+        strategy: Strategy,
+        diversified: Callable[[Candidates], Candidates],
+        *,
+        visitor: bool,
+    ) -> bool:
+        """Fill up an answer: with what the strategy asks for, then with popular items.
 
-    def newest(self, items: CurrentItems, eligible: EligibleItems, taken: NDArray[np.int32]) -> ByList:
-        """Return what came last, first what was added since the release; the value halves in the first 30 days."""
-        added = np.arange(items.size - 1, items.release_size - 1, -1, dtype=np.int32)
-        rows, values = np.concatenate([added, self._newest]), np.concatenate([np.ones(len(added)), self._newness])
-        return ByList(rows, values, _left(eligible, taken), eligible.rules)
+        A `visitor` without any event, who asks for nothing special, gets a trending one in every third place.
+
+        Returns:
+            Whether there was anything of what the strategy asks for.
+        """
+        if found.missing <= 0:
+            return True
+        given = 1
+        if strategy in ("trending", "newest"):
+            source: ItemSource = "trending" if strategy == "trending" else "newest"
+            listed = self._grown(eligible, found) if strategy == "trending" else self._last(eligible, found)
+            given = found.add(diversified(listed), lambda rows: [source] * len(rows))
+        popular = eligible.popular(found.taken())
+        if strategy != "personal" or not visitor or not len(self._trending):
+            found.add_popular(diversified(popular))
+            return given > 0
+        blended = WithTrending(popular, self._trending[popular.allowed[self._trending]])
+        found.add_popular(diversified(blended), trends=lambda: blended.trends)
+        return True
 
     @property
     def bytes_in_memory(self) -> int:
         """Bytes of the arrays."""
         return int(self._growth.nbytes + self._newest.nbytes + self._newness.nbytes)
 
+    def _grown(self, eligible: EligibleItems, found: RankingBuilder) -> ByList:
+        """What grows, the fastest first; the value is the share of the newest interactions by which there are more."""
+        return ByList(self._trending, self._growth, _left(eligible, found), eligible.rules)
 
-def _left(eligible: EligibleItems, taken: NDArray[np.int32]) -> NDArray[np.bool_]:
+    def _last(self, eligible: EligibleItems, found: RankingBuilder) -> ByList:
+        """What came last, first what was added since the release; the value is a half after 30 days."""
+        items = eligible.items
+        added = np.arange(items.size - 1, items.release_size - 1, -1, dtype=np.int32)
+        rows, values = np.concatenate([added, self._newest]), np.concatenate([np.ones(len(added)), self._newness])
+        return ByList(rows, values, _left(eligible, found), eligible.rules)
+
+
+def _left(eligible: EligibleItems, found: RankingBuilder) -> NDArray[np.bool_]:
     allowed = eligible.mask()
-    allowed[taken] = False
+    allowed[found.taken()] = False
     return allowed

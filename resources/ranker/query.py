@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resources.base.errors import FieldProblem, InvalidInput
 from resources.ranker.eligibility.filters import Filters
-from resources.ranker.strategy import Strategy
 
 NO_FILTERS = Filters()
+Strategy = Literal["personal", "popular", "trending", "newest"]
+"""What a list is made of: what suits the user; what most people want; what more people want than before; what came
+last. The last three do not depend on the user, but for what is left out because it was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class RankingQuery:
         recent_weights: of these interactions, `None` is 1 each. One below 0 speaks against its item.
         explain: say for each item why it is there.
         offset: leave out the first items of the same list; ranks count on.
-        diversity: 0–1, see `resources.ranker.diversity`.
+        diversity: 0–1, see `resources.ranker.retrieval.diversity`.
         max_per_category: at most so many items of one category in the list; then fewer than `count` may be left.
         strategy: what the list is made of.
 

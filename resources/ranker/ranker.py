@@ -1,6 +1,6 @@
 """The ranker: one loaded release answers.
 
-Evaluation ranks the same vectors exactly, for many users at once and without a release around them
+Evaluation ranks the same vectors or item table exactly, for many users at once and without a release around them
 (`recsaas_assets.recommender.metrics.scorers`); a test holds that the two give the same lists.
 """
 
@@ -13,25 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.base.errors import ConfigurationError, CorruptRelease, ItemNotFound
-from resources.ranker.bundles import BundleRanker
-from resources.ranker.candidates import ByVector, Candidates, Diversified, WithTrending
+from resources.ranker.candidates import ByScore, Candidates, Diversified
 from resources.ranker.eligibility.current_items import CurrentItems, OverlaidItems
 from resources.ranker.eligibility.filters import Filters, FilterViews
 from resources.ranker.eligibility.overlay import ItemOverlay
 from resources.ranker.eligibility.row_rules import RowRules, RulesByRow
 from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.eligible import NO_ROWS, EligibleItems
-from resources.ranker.fold_in import distinct, folded_vector, known_events, recomputed_vector
-from resources.ranker.listed import Listings
-from resources.ranker.query import BundleQuery, RankingQuery, SimilarQuery, UserHistory
-from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosine_scores, model_scores
+from resources.ranker.fold_in import distinct, known_events
+from resources.ranker.preference import NO_PREFERENCE, Preference, by_table, by_vector
+from resources.ranker.query import RankingQuery, SimilarQuery, UserHistory
+from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosine_scores, model_scores, table_scores
 from resources.ranker.ranking_builder import RankingBuilder
-from resources.ranker.reasons import HISTORY_LIMIT, Interests, interest_reasons, similarity_reason
+from resources.ranker.reasons import interest_reasons, similarity_reason
 from resources.ranker.retrieval.index import load_index
+from resources.ranker.retrieval.scored import ScoredItems
 from resources.ranker.retrieval.search import VectorSearch, length
 from resources.ranker.second_stage import SecondStage
 from resources.release.contents import INDEX
 from resources.release.load import LoadedRelease
+from resources.release.manifest import TABLE_ALGORITHMS
 
 _FIRST_LOOK = 1_000
 _NO_WEIGHTS = np.empty(0)
@@ -43,23 +44,6 @@ class _Shop:
 
     items: CurrentItems
     rules: RowRules
-
-
-@dataclass(frozen=True, slots=True)
-class _Preference:
-    """The preference vector of one user, and where it comes from.
-
-    Attributes:
-        vector: `(d,)`; `None` for a user of whom nothing is known, who is answered by popularity.
-        source: how the items that it ranks came into the answer.
-        fallback: why there is no vector.
-        interests: what reasons are made of.
-    """
-
-    vector: NDArray[np.float32] | None
-    source: ItemSource
-    fallback: Fallback | None
-    interests: Interests
 
 
 class Ranker:
@@ -76,8 +60,9 @@ class Ranker:
         self.release = release
         self._catalogue = release.catalogue
         self._algorithm = release.manifest.algorithm
+        self._table = release.item_table if self._algorithm in TABLE_ALGORITHMS else None
         index = None
-        if self._algorithm != "popularity":
+        if self._algorithm != "popularity" and self._table is None:
             index = load_index(release.directory / INDEX, release.item_vectors, name=f"release {release.version}")
             if release.manifest.index.type == "flat_ip":
                 index = None  # it is a copy of the vectors, and one matrix product over them is as exact and quicker
@@ -88,8 +73,6 @@ class Ranker:
         self._likeness = self.search if whole else VectorSearch(np.ascontiguousarray(learned))
         self._any_from_content = bool(self._catalogue.from_content.any())
         self._views = FilterViews(release.catalogue)
-        self._bundles = BundleRanker(release, self._views)
-        self._listings = Listings(self._catalogue)
         self._overlaid = OverlaidItems(release)
         self._rules = RulesByRow(self._overlaid.as_released)
         self._second_stage: SecondStage | None = None
@@ -107,7 +90,6 @@ class Ranker:
             + self.release.item_vectors.nbytes
             + (0 if self._likeness is self.search else int(self._likeness.vectors.nbytes))
             + self._views.bytes_in_memory
-            + self._listings.bytes_in_memory
             + (self._second_stage.bytes_in_memory if self._second_stage is not None else 0)
         )
 
@@ -162,10 +144,10 @@ class Ranker:
     def similar(
         self, query: SimilarQuery, *, overlay: ItemOverlay | None = None, rules: RankRules | None = None
     ) -> Ranking:
-        """Rank items by the cosine of their vectors to that of the query's item.
+        """Rank items by the cosine of their vectors to that of the query's item, or by its row of the item table.
 
-        For an item without a vector the popular items of its category come first, then those of the whole shop. When
-        everything that passes was seen, seen items are answered, degraded.
+        For an item without a vector or a row the popular items of its category come first, then those of the whole
+        shop. When everything that passes was seen, seen items are answered, degraded.
 
         Raises:
             ItemNotFound: neither the release nor the overlay knows the item.
@@ -187,25 +169,21 @@ class Ranker:
             return replace(ranking, degraded=True, fallback_reason="all_seen")
         return ranking
 
-    def bundle(
-        self, query: BundleQuery, *, overlay: ItemOverlay | None = None, rules: RankRules | None = None
-    ) -> Ranking:
-        """Rank what is bought together with the query's items, by the release's table of what goes together.
+    def items(self, overlay: ItemOverlay | None) -> CurrentItems:
+        """Return the items of the release as the catalogue is under `overlay`."""
+        return self._overlaid.under(overlay)
 
-        Ids that nobody knows are passed over. Where the table has too little, popular items of the categories that go
-        with those of the basket come first, then those of the whole shop. When everything that passes was seen, seen
-        items are answered, degraded.
-
-        Raises:
-            ItemNotFound: neither the release nor the overlay knows any of the items.
-        """
+    def answerable(
+        self,
+        filters: Filters,
+        removed: NDArray[np.int32],
+        *,
+        overlay: ItemOverlay | None = None,
+        rules: RankRules | None = None,
+    ) -> EligibleItems:
+        """Return what an answer may contain, without the rows `removed` `(n,)`."""
         shop = self._shop(overlay, rules)
-        return self._bundles.ranking(query, shop.items, shop.rules)
-
-    def unknown(self, item_ids: tuple[str, ...], *, overlay: ItemOverlay | None = None) -> tuple[str, ...]:
-        """Return those of the ids that neither the release nor the overlay knows, in their order."""
-        items = self._overlaid.under(overlay)
-        return tuple(item_id for item_id in item_ids if items.row(item_id) is None)
+        return EligibleItems.of(self._views, shop.items, shop.rules, filters, also_removed=removed)
 
     def _similar(self, row: int, query: SimilarQuery, filters: Filters, shop: _Shop) -> Ranking:
         items = shop.items
@@ -213,26 +191,36 @@ class Ranker:
         found = RankingBuilder(items, query.offset + query.count)
         found.add_pinned(eligible.pinned)
         fallback: Fallback | None = None
-        if self._algorithm == "popularity":
-            fallback = "popularity_release"
-        elif row >= items.release_size or not self._catalogue.has_vector[row] or self._likeness.norms[row] == 0:
-            fallback = "item_without_vector"
-        else:
-            nearest = ByVector(
-                top=partial(self._likeness.exact_cosine, row),
-                among=partial(self._likeness.exact_cosine_among, row),
-                scores=cosine_scores,
-                allowed=eligible.model_mask() & (self._likeness.norms > 0),
-                rules=eligible.rules,
-            )
+        nearest = self._alike(row, eligible)
+        if nearest is not None:
             source: ItemSource = "content" if self._catalogue.from_content[row] else "model"
             if not found.add(self._diversified(nearest, query.diversity), partial(self._vector_sources, source)):
                 fallback = "no_model_item"
+        else:
+            fallback = "popularity_release" if self._algorithm == "popularity" else "item_without_vector"
         if fallback is not None:
             found.add_popular(eligible.popular(found.taken(), only=items.category_of(row)))
         found.add_popular(eligible.popular(found.taken()))
         reasons = (lambda rows: [similarity_reason(items, row)] * len(rows)) if query.explain else None
         return found.ranking(fallback, self._algorithm, offset=query.offset, reasons=reasons)
+
+    def _alike(self, row: int, eligible: EligibleItems) -> ByScore | None:
+        """Return the items like the item in `row`: by the table, or by vectors; `None` when neither knows the item."""
+        if self._algorithm == "popularity" or row >= self._catalogue.size:
+            return None
+        scores = self._table.alike(row) if self._table is not None else None
+        if scores is not None:
+            scored = ScoredItems(scores)
+            return ByScore(scored.top, scored.among, lambda values: values, eligible.model_mask(), eligible.rules)
+        if not self._catalogue.has_vector[row] or self._likeness.norms[row] == 0:
+            return None
+        return ByScore(
+            top=partial(self._likeness.exact_cosine, row),
+            among=partial(self._likeness.exact_cosine_among, row),
+            scores=cosine_scores,
+            allowed=eligible.model_mask() & (self._likeness.norms > 0),
+            rules=eligible.rules,
+        )
 
     def _ranking(self, query: RankingQuery, shop: _Shop, *, exact: bool = False) -> Ranking:
         history = self._history(query, shop.items)
@@ -242,22 +230,21 @@ class Ranker:
         found.add_pinned(eligible.pinned)
         preference = self._preference(query, history)
         fallback, source = preference.fallback, preference.source
-        if preference.vector is not None:
+        if preference.taste is not None:
             reorder_for = query.user_id if source == "model" else None
-            nearest = self._nearest(preference.vector, eligible, history, reorder_for, exact=exact)
+            nearest = self._nearest(preference.taste, eligible, history, reorder_for, exact=exact)
             model_items = found.add(self._diversified(nearest, query.diversity), partial(self._vector_sources, source))
             out_of_order = self.second_stage_problem is not None and source == "model"
             fallback = "no_model_item" if not model_items else "second_stage_unavailable" if out_of_order else None
         degraded = fallback == "second_stage_unavailable"
-        listed = self._fill(found, eligible, query, visitor=not len(history.items))
-        if not listed:
+        if not self._fill(found, eligible, query, visitor=not len(history.items)):
             fallback = "no_listed_item"
         if not found.rows and len(seen):
             found, fallback, degraded = self._seen_again(query, shop, history), "all_seen", True
         reasons = None
         if query.explain:
             told = preference.interests.without(shop.items.closed, shop.rules.hidden)
-            reasons = partial(interest_reasons, shop.items, self._likeness.vectors, interests=told)
+            reasons = partial(interest_reasons, shop.items, interests=told)
         return found.ranking(fallback, self._algorithm, offset=query.offset, reasons=reasons, degraded=degraded)
 
     def _seen_again(self, query: RankingQuery, shop: _Shop, history: UserHistory) -> RankingBuilder:
@@ -303,50 +290,29 @@ class Ranker:
             disliked = np.concatenate([disliked, rows[sums < 0]])
         return UserHistory(before, recent, weights, disliked)
 
-    def _preference(self, query: RankingQuery, history: UserHistory) -> _Preference:
-        user_id, fold_in, n_items = query.user_id, self.release.fold_in, self._catalogue.size
-        # Items added since the release say nothing to the model.
-        recent, weights = history.recent, history.weights
-        if len(recent):
-            inside = recent < n_items
-            recent, weights = recent[inside], weights[inside]
-        for_it = weights > 0
-        interests = Interests(np.concatenate([history.before, recent[for_it]]), self._likeness.vectors)
+    def _preference(self, query: RankingQuery, history: UserHistory) -> Preference:
         if query.strategy != "personal":
-            return _Preference(None, "popular", None, interests)
-        if self._algorithm == "popularity":
-            return _Preference(None, "popular", "popularity_release", interests)
-        vector = self.release.user_vector(user_id)
-        if vector is not None:
-            if query.recompute and fold_in is not None and len(recent):
-                vector = recomputed_vector(vector, fold_in, history.before, recent, weights)
-                newest = history.before[-HISTORY_LIMIT:]
-                with_recent = np.concatenate([newest, recent[for_it]])
-                weighted = distinct(with_recent, np.concatenate([np.ones(len(newest)), weights[for_it]]))
-                interests = Interests(weighted[0], fold_in, weighted[1])
-            return _Preference(vector, "model", None, interests)
-        if fold_in is not None and len(recent):
-            folded = folded_vector(fold_in, recent, weights, self.release.item_vectors.shape[1])
-            if folded is not None:
-                rows, times = distinct(recent[for_it], weights[for_it])
-                return _Preference(folded, "fold_in", None, Interests(rows, fold_in, times))
-        known = user_id is not None and user_id in self.release.user_rows
-        return _Preference(None, "popular", "user_without_vector" if known else "unknown_user", interests)
+            return NO_PREFERENCE
+        if self._table is not None:
+            return by_table(self.release, self._table, query, history)
+        return by_vector(self.release, self._likeness.vectors, query, history)
 
     def _nearest(
         self,
-        vector: NDArray[np.float32],
+        taste: NDArray[np.float32] | ScoredItems,
         eligible: EligibleItems,
         history: UserHistory,
         reorder_for: str | None,
         *,
         exact: bool,
-    ) -> ByVector:
-        """Return the items nearest to `vector` `(d,)`.
+    ) -> ByScore:
+        """Return the items nearest to a vector `(d,)`, or those with the greatest scores.
 
         The second stage was trained and measured on users with a vector of their own: `reorder_for` is such a user.
         """
-        search = self.search
+        if isinstance(taste, ScoredItems):
+            return ByScore(taste.top, taste.among, table_scores, eligible.model_mask(), eligible.rules)
+        search, vector = self.search, taste
         scale = length(vector) * search.typical_norm
         top = partial(search.top, allowed_before=eligible.passing, removed=eligible.taken_out)
         reorder = None
@@ -355,7 +321,7 @@ class Ranker:
             known = items[items < self._catalogue.size]
             user_row, order = self.release.user_rows[reorder_for], self._second_stage.order
             reorder = lambda rows, products: order(user_row, vector, rows, products, known)  # noqa: E731
-        return ByVector(
+        return ByScore(
             top=partial(search.exact if exact else top, vector),
             among=partial(search.exact_among, vector),
             scores=partial(model_scores, scale=scale),
@@ -365,31 +331,15 @@ class Ranker:
         )
 
     def _fill(self, found: RankingBuilder, eligible: EligibleItems, query: RankingQuery, *, visitor: bool) -> bool:
-        """Fill up with what does not depend on the user; tell whether what the strategy asks for was there."""
-        if found.missing <= 0:
-            return True
-        listed = True
-        if query.strategy in ("trending", "newest"):
-            listed = self._add_listed(found, eligible, query) > 0
-        popular = eligible.popular(found.taken())
-        if query.strategy != "personal" or not visitor or not len(self._catalogue.trending_rows):
-            found.add_popular(self._diversified(popular, query.diversity))
-            return listed
-        rising = self._catalogue.trending_rows
-        blended = WithTrending(popular, rising[popular.allowed[rising]])
-        found.add_popular(self._diversified(blended, query.diversity), trends=lambda: blended.trends)
-        return listed
-
-    def _add_listed(self, found: RankingBuilder, eligible: EligibleItems, query: RankingQuery) -> int:
-        source: ItemSource = "trending" if query.strategy == "trending" else "newest"
-        if source == "trending":
-            listed = self._listings.trending(eligible, found.taken())
-        else:
-            listed = self._listings.newest(eligible.items, eligible, found.taken())
-        return found.add(self._diversified(listed, query.diversity), lambda rows: [source] * len(rows))
+        """Fill up an answer; tell whether there was anything of what the strategy asks for."""
+        diversified = partial(self._diversified, diversity=query.diversity)
+        return self._listings.fill(found, eligible, query.strategy, diversified, visitor=visitor)
 
     def _diversified(self, candidates: Candidates, diversity: float | None) -> Candidates:
-        return Diversified(candidates, self._likeness.vectors, diversity) if diversity else candidates
+        if not diversity:
+            return candidates
+        vectors = self._likeness.vectors.__getitem__ if self._table is None else self._table.likeness
+        return Diversified(candidates, vectors, self._catalogue.size, diversity)
 
     def _vector_sources(self, source: ItemSource, rows: NDArray[np.int32]) -> list[ItemSource]:
         """An item whose own vector is from content says so, whatever ranked it."""

@@ -58,8 +58,7 @@ class Catalogue:
         popular_rows: int32, every item row, most popular first, ties by row.
         trending_rows: int32, the rows in the upper half by popularity whose interactions grow, the fastest first; empty
             for a release without this signal.
-        growth: float64, how fast the interactions grow: ln(1 + those of the newest weeks) − ln(1 + those before); 0 where
-            that is not known.
+        growth: float64, ln(1 + interactions of the newest weeks) − ln(1 + those of the weeks before); 0 where unknown.
         listed_at: float64, when the item came into the shop, in days since 1970; NaN where that is not known.
         popular_in_category, popular_overall: bool, whether the item has interactions and is in the upper half of its
             category, or of the shop, by popularity.

@@ -131,7 +131,7 @@ class _SeveralUsers:
 
     def hold(self, pairs: _BlockPairs, together: Values) -> Mask:
         sums = self.sums.values(pairs)
-        return np.asarray(together * self.squares.values(pairs) - sums * sums > 0.5)  # noqa: PLR2004  # whole numbers
+        return np.asarray(together * self.squares.values(pairs) - sums * sums > 0.5)  # whole numbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
