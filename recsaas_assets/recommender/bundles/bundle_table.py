@@ -62,8 +62,9 @@ def visits_of(
 
 
 def _taken(interactions: pl.DataFrame | pl.LazyFrame, users: IdMap, items: IdMap) -> tuple[BundleEvidence, Baskets]:
-    for evidence, types in _STEPS:
+    for evidence, types in _STEPS[:-1]:
         found = baskets_of(interactions, types, users, items)
         if len(found.usable()) >= LEAST_BASKETS:
-            break
-    return evidence, found
+            return evidence, found
+    evidence, types = _STEPS[-1]
+    return evidence, baskets_of(interactions, types, users, items)
