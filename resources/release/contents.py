@@ -68,7 +68,7 @@ OPTIONAL_FILES = (
     OptionalFile("evaluation_plot", EVALUATION_PLOT, "bytes"),
 )
 
-ITEM_SCHEMA = {
+ITEM_SCHEMA: dict[str, type[pl.DataType] | pl.DataType] = {
     "item_row": pl.Int32,
     "item_id": pl.String,
     "title": pl.String,

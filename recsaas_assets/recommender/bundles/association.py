@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from recsaas_assets.recommender.bundles.baskets import Baskets
-from recsaas_assets.recommender.bundles.evidence import are_alternatives, are_associated
+from recsaas_assets.recommender.bundles.evidence import LEAST_TOGETHER, are_alternatives, are_associated
 from recsaas_assets.recommender.data.arrays import Mask, Values
 from resources.release.item_table import ItemTable
 
@@ -44,8 +44,10 @@ def associations(baskets: Baskets, visits: Visits | None = None, *, kept: int = 
 
     A pair counts when it is in baskets surely more often than chance has it (`are_associated`), in baskets of at least
     two users, so that nobody's own basket can be read off the answers, and when it is no pair of alternatives. Its
-    value is the cosine of the two items over the baskets, together / √(first · second): see docs/models.md for the
-    measures it was chosen from. Each row keeps the `kept` greatest values, of equal ones those of the lower item row.
+    value is the share of the first item's baskets that hold the second times the share of the second's that hold the
+    first (the square of the cosine), where a basket of m items counts 1 / √(m − 1): it is the less about each pair, the
+    more there are. See docs/models.md for the measures it was chosen from. Each row keeps the `kept` greatest values,
+    of equal ones those of the lower item row.
 
     Args:
         baskets: those of one item, or of too many, are left out.
@@ -53,22 +55,25 @@ def associations(baskets: Baskets, visits: Visits | None = None, *, kept: int = 
     """
     used = baskets.usable()
     matrix = used.matrix()
-    counts = _columns(matrix)
-    joint = _Joint.of(matrix, matrix)
+    weighted = _by_basket(matrix, 1 / np.sqrt(used.sizes - 1))
+    counts, weights = _columns(matrix), np.bincount(weighted.indices, weighted.data, used.n_items)
+    joint, joint_weights = _Joint.of(matrix, matrix), _Joint.of(weighted, matrix)
     several_users = _SeveralUsers.of(used, matrix)
     alternatives = _Alternatives.of(visits) if visits is not None else None
     rows: list[sparse.csr_array] = []
     for start, end in _blocks(matrix):
         found = joint.block(start, end).tocoo()
-        first, second, together = found.row.astype(np.int64) + start, found.col.astype(np.int64), found.data
-        good = are_associated(together, counts[first], counts[second], float(len(used))) & (first != second)
-        first, second, together = first[good], second[good], together[good]
+        often = (found.data >= LEAST_TOGETHER) & (found.row + start != found.col)
+        first, second, together = found.row[often].astype(np.int64) + start, found.col[often], found.data[often]
+        good = are_associated(together, counts[first], counts[second], float(len(used)))
+        first, second, together = first[good], second[good].astype(np.int64), together[good]
         pairs = _BlockPairs(start, end, first - start, second)
         good = several_users.hold(pairs, together)
         if alternatives is not None:
             good &= ~alternatives.among(pairs)
-        first, second, together = first[good], second[good], together[good]
-        values = together / np.sqrt(counts[first] * counts[second])
+        first, second = first[good], second[good]
+        together = joint_weights.values(_BlockPairs(start, end, first - start, second))
+        values = together * together / (weights[first] * weights[second])
         rows.append(_strongest(first - start, second, values, (end - start, baskets.n_items), kept))
     return _table(rows, baskets.n_items)
 
@@ -125,8 +130,7 @@ class _SeveralUsers:
     @classmethod
     def of(cls, baskets: Baskets, matrix: sparse.csr_array) -> _SeveralUsers:
         numbers = (baskets.user_row.astype(np.int64) * _MIX % _USER_NUMBERS + 1).astype(np.float64)
-        weighted = matrix.copy()
-        weighted.data = np.repeat(numbers, np.diff(matrix.indptr))
+        weighted = _by_basket(matrix, numbers)
         return cls(_Joint.of(weighted, matrix), _Joint.of(weighted, weighted))
 
     def hold(self, pairs: _BlockPairs, together: Values) -> Mask:
@@ -185,6 +189,13 @@ def _table(rows: list[sparse.csr_array], n_items: int) -> ItemTable:
         whole.data.astype(np.float32),
         np.zeros(n_items, dtype=np.float32),
     )
+
+
+def _by_basket(matrix: sparse.csr_array, factors: np.ndarray) -> sparse.csr_array:
+    """The matrix with each row times its factor, (baskets,)."""
+    weighted = matrix.copy()
+    weighted.data = weighted.data * np.repeat(factors, np.diff(matrix.indptr))
+    return weighted
 
 
 def _columns(matrix: sparse.csr_array) -> Values:
