@@ -40,6 +40,7 @@ from resources.release.store import ReleaseStore
 from resources.storage.lake import read_json
 
 _SHOWN = ("title", "category", "brand", "price", "tags", "image_url", "available")
+_DAY_US = 86_400_000_000
 CATALOGUE_COLUMNS = ("item_id", *_SHOWN, "created_at", "received_at", "upload_id", "row_number")
 """What a release needs of `stg_items`; descriptions may be pages long, and are not among it."""
 GATE_OUTCOMES: dict[GateOutcome, Literal["passed", "skipped", "refused"]] = {
@@ -159,7 +160,7 @@ def item_table(
 
 
 def listing_times(raw_items: pl.LazyFrame, interactions: pl.LazyFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
-    """When each item came into the shop: item_id, listed_at.
+    """When each item came into the shop: item_id, listed_at (days since 1970 UTC).
 
     That is what the shop says (`created_at`), but not later than the item's row arrived; without it, when the first row
     about the item arrived, or the first interaction with it happened, whichever was earlier.
@@ -177,7 +178,7 @@ def listing_times(raw_items: pl.LazyFrame, interactions: pl.LazyFrame, catalogue
     )
     times = first.join(said, on="item_id", how="full", coalesce=True)
     listed_at = pl.coalesce("said_at", pl.min_horizontal("arrived_at", "used_at"))
-    return times.select("item_id", listed_at=listed_at.cast(pl.Datetime("us", "UTC"))).sort("item_id")
+    return times.select("item_id", listed_at=listed_at.dt.epoch("us") / _DAY_US).sort("item_id")
 
 
 def item_watermark(raw_items: pl.LazyFrame, catalogue: pl.DataFrame) -> int:

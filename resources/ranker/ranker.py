@@ -21,6 +21,7 @@ from resources.ranker.eligibility.row_rules import RowRules, RulesByRow
 from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.eligible import NO_ROWS, EligibleItems
 from resources.ranker.fold_in import distinct, known_events
+from resources.ranker.listed import Listings
 from resources.ranker.preference import NO_PREFERENCE, Preference, by_table, by_vector
 from resources.ranker.query import RankingQuery, SimilarQuery, UserHistory
 from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosine_scores, model_scores, table_scores
@@ -73,6 +74,7 @@ class Ranker:
         self._likeness = self.search if whole else VectorSearch(np.ascontiguousarray(learned))
         self._any_from_content = bool(self._catalogue.from_content.any())
         self._views = FilterViews(release.catalogue)
+        self._listings = Listings(self._catalogue)
         self._overlaid = OverlaidItems(release)
         self._rules = RulesByRow(self._overlaid.as_released)
         self._second_stage: SecondStage | None = None
@@ -90,6 +92,7 @@ class Ranker:
             + self.release.item_vectors.nbytes
             + (0 if self._likeness is self.search else int(self._likeness.vectors.nbytes))
             + self._views.bytes_in_memory
+            + self._listings.bytes_in_memory
             + (self._second_stage.bytes_in_memory if self._second_stage is not None else 0)
         )
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from resources.release.category_paths import CategoryPaths, fold
 
 _CARD_LIMIT = 20_000
-_DAY_US = 86_400_000_000
 _FEW_CODES = 12
 """So many categories are found faster one by one than all at once."""
 _CARD_COLUMNS = ("item_id", "title", "category", "brand", "price", "image_url")
@@ -91,8 +90,8 @@ class Catalogue:
         self.growth: NDArray[np.float64] = frame["trending"].fill_null(0.0).fill_nan(0.0).to_numpy().astype(np.float64)
         fastest = np.argsort(-self.growth, kind="stable").astype(np.int32)
         self.trending_rows = fastest[(self.growth > 0)[fastest] & self.popular_overall[fastest]]
-        listed = frame["listed_at"].dt.epoch("us").cast(pl.Float64) / _DAY_US
-        self.listed_at: NDArray[np.float64] = listed.fill_null(float("nan")).to_numpy().astype(np.float64)
+        listed = frame["listed_at"].fill_null(float("nan"))
+        self.listed_at: NDArray[np.float64] = listed.to_numpy().astype(np.float64)
 
     def in_category(self, text: str) -> NDArray[np.bool_]:
         """Return `(n_items,)` bool: the items of a category, and of those below it where categories are paths."""

@@ -68,7 +68,7 @@ OPTIONAL_FILES = (
     OptionalFile("evaluation_plot", EVALUATION_PLOT, "bytes"),
 )
 
-ITEM_SCHEMA: dict[str, type[pl.DataType] | pl.DataType] = {
+ITEM_SCHEMA = {
     "item_row": pl.Int32,
     "item_id": pl.String,
     "title": pl.String,
@@ -83,7 +83,7 @@ ITEM_SCHEMA: dict[str, type[pl.DataType] | pl.DataType] = {
     "has_vector": pl.Boolean,
     "vector_source": pl.String,
     "trending": pl.Float64,
-    "listed_at": pl.Datetime("us", "UTC"),
+    "listed_at": pl.Float64,
 }
 OPTIONAL_COLUMNS = ("vector_source", "trending", "listed_at")
 """Columns that older releases do not have; they are null there."""
@@ -96,7 +96,8 @@ class ReleaseContents:
     Attributes:
         user_ids: the user of each user row.
         items: `ITEM_SCHEMA`, one row per item row, sorted by `item_row` = 0, 1, 2, … `vector_source` says where a
-            vector comes from: "content", or learned from interactions ("model" or null).
+            vector comes from: "content", or learned from interactions ("model" or null); `listed_at` is when the item
+            came into the shop, in days since 1970 UTC.
         user_vectors: `(n_users, dim)` float32; a user without a vector has zeros. `(0, dim)` when nobody has one.
         item_vectors: `(n_items, dim)` float32; zeros where `has_vector` is false. `(n_items, 0)` without a model.
         seen_indptr: `(n_users + 1,)` int64; user row `u` has `seen_items[seen_indptr[u]:seen_indptr[u + 1]]`.

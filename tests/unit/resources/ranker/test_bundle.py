@@ -90,7 +90,11 @@ def test_a_release_without_a_table_answers_popular_items_of_the_category(shop) -
 
 def test_filters_rules_and_changes_of_the_catalogue_hold(market: Ranker) -> None:
     asked = BundleQuery(("phone", "lamp"), 9)
-    assert ids(bundle(market, BundleQuery(("phone",), 9, filters=Filters(category="Light")))) == ["lamp", "bulb", "desk"]
+    assert ids(bundle(market, BundleQuery(("phone",), 9, filters=Filters(category="Light")))) == [
+        "lamp",
+        "bulb",
+        "desk",
+    ]
     assert ids(bundle(market, BundleQuery(("phone",), 9, filters=Filters(exclude_ids=("case",)))))[0] == "film"
     rules = RankRules(pinned=("desk", "phone"), hidden=frozenset({"case"}))
     assert ids(bundle(market, asked, rules=rules)) == ["desk", "film", "bulb"]

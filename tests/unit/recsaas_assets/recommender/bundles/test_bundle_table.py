@@ -30,9 +30,7 @@ from tests.unit.recsaas_assets.recommender.bundles.planted import (
 
 
 def pairs(table: ItemTable) -> set[tuple[str, str]]:
-    return {
-        (ITEMS.ids[row], ITEMS.ids[item]) for row in range(table.n_items) for item in table.row(row)[0].tolist()
-    }
+    return {(ITEMS.ids[row], ITEMS.ids[item]) for row in range(table.n_items) for item in table.row(row)[0].tolist()}
 
 
 @pytest.mark.parametrize("seed", range(3))
