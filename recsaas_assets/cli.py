@@ -37,6 +37,7 @@ _COMMANDS = {
     "evaluate": "recsaas_assets.commands.models.evaluate:evaluate",
     "recommend": "recsaas_assets.commands.serving.recommend:recommend",
     "similar": "recsaas_assets.commands.serving.recommend:similar",
+    "bundle": "recsaas_assets.commands.serving.recommend:bundle",
     "recommendations": "recsaas_assets.commands.serving.recommendations:recommendations",
     "decisions": "recsaas_assets.commands.serving.decisions:decisions",
     "releases": "recsaas_assets.commands.serving.releases:releases",

@@ -19,6 +19,7 @@ SANDBOX_ROUTES = frozenset(
     {
         ("POST", "/api/v1/recommendations"),
         ("POST", "/api/v1/recommendations/similar"),
+        ("POST", "/api/v1/recommendations/bundle"),
         ("POST", "/api/v1/recommendations/batch"),
         ("POST", "/api/v1/interactions"),
         ("POST", "/events"),

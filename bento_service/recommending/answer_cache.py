@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 
 from bento_service.access.redis import SharedStore
 from bento_service.telemetry.metrics import Metrics
-from resources.ranker.query import RankingQuery, SimilarQuery
+from resources.ranker.query import BundleQuery, RankingQuery, SimilarQuery
 from resources.ranker.ranking import RankedItem, Ranking
 from resources.release.catalogue import ItemCard
 
@@ -28,7 +28,7 @@ _CARD = tuple(f.name for f in fields(ItemCard))
 _SHAPES = (
     RankedItem._fields,
     _CARD,
-    *([f.name for f in fields(each)] for each in (Ranking, RankingQuery, SimilarQuery)),
+    *([f.name for f in fields(each)] for each in (Ranking, RankingQuery, SimilarQuery, BundleQuery)),
 )
 # Another version of the code may ask or show by other fields; it must not read these.
 _FORM = hashlib.sha256(repr(_SHAPES).encode()).hexdigest()[:12]

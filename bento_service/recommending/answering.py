@@ -15,10 +15,10 @@ from bento_service.recommending.answer_json import AnswerWriter, text
 from bento_service.recommending.contexts import ServingContexts
 from bento_service.recommending.kept_answers import AnswerKey, KeptAnswers
 from bento_service.recommending.page import Page, page_of
-from bento_service.recommending.queries import ranking_query, similar_query
+from bento_service.recommending.queries import bundle_query, ranking_query, similar_query
 from bento_service.recommending.recent_events import VisitInteractions, visit_interactions
 from bento_service.recommending.settings_cache import SettingsCache
-from bento_service.schemas.recommendations import FallbackReason, RecommendationRequest, SimilarRequest
+from bento_service.schemas.recommendations import BundleRequest, FallbackReason, RecommendationRequest, SimilarRequest
 from bento_service.telemetry.metrics import Metrics
 from bento_service.usage.counters import UsageCounters
 from resources.base.tenant import TenantId
@@ -117,6 +117,27 @@ class Answering:
         )
         return body.encode()
 
+    async def bundle(self, caller: Caller, request: BundleRequest) -> bytes:
+        """Find what goes with a basket; what the user, if one is named, does not like is left out.
+
+        Raises:
+            NotReady, CorruptRelease: there is no release to answer from.
+            ItemNotFound: the tenant has none of the items.
+        """
+        visitor = Visitor(caller.tenant, request.user_id, request.session_id)
+        context = await self._contexts.get(visitor, request.scenario)
+        query = context.bundled(bundle_query(request), exclude_seen=request.exclude_seen)
+        kept, cached = await self._answers.get(
+            context, AnswerKey(context.key, query), partial(context.bundle, query), self._finished
+        )
+        answer_id = await self._record("bundle", caller, context, kept.ranking, offset=request.offset)
+        unknown = ",".join(map(text, context.unknown(query)))
+        body = (
+            f'{{"recommendation_id":"{answer_id}","recommendations":{kept.items},"unknown_item_ids":[{unknown}],'
+            f'"metadata":{self._metadata(caller, context, kept.ranking, cached)}}}'
+        )
+        return body.encode()
+
     async def _visit(self, tenant: TenantId, request: RecommendationRequest) -> VisitInteractions:
         return await self._settings.apply(tenant, partial(visit_interactions, request.recent_events))
 
@@ -124,6 +145,9 @@ class Answering:
         ranking, more = page.cut(ranking)
         cursor = page.next_cursor(release, ranking) if more else None
         return KeptAnswer(ranking, self._writer.recommended(ranking.items), more, page.key, cursor)
+
+    def _finished(self, ranking: Ranking) -> KeptAnswer:
+        return KeptAnswer(ranking, self._writer.recommended(ranking.items))
 
     def _finished_similar(self, ranking: Ranking) -> KeptAnswer:
         return KeptAnswer(ranking, self._writer.similar(ranking.items))

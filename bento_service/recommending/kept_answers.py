@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bento_service.recommending.answer_cache import AnswerCache, KeptAnswer, SharedAnswers
 from bento_service.scheduling.threads import Lane
 from bento_service.telemetry.metrics import Metrics
-from resources.ranker.query import RankingQuery, SimilarQuery
+from resources.ranker.query import BundleQuery, RankingQuery, SimilarQuery
 from resources.ranker.ranking import Ranking
 from resources.recommendations.context import ServingContext
 
@@ -20,7 +20,7 @@ class AnswerKey(NamedTuple):
     """All that an answer depends on: the `ServingContext.key`, the query, and where its page begins."""
 
     context: tuple[str, str, int, tuple[str, ...]]
-    query: RankingQuery | SimilarQuery
+    query: RankingQuery | SimilarQuery | BundleQuery
     page: tuple[float, int, bool] | None = None
 
 
@@ -64,7 +64,7 @@ class KeptAnswers:
         return kept, False
 
 
-def _is_quick(context: ServingContext, query: RankingQuery | SimilarQuery) -> bool:
+def _is_quick(context: ServingContext, query: RankingQuery | SimilarQuery | BundleQuery) -> bool:
     """Tell whether the event loop can rank it: a cap on categories may look through the whole catalogue."""
     release = context.release
     capped = isinstance(query, RankingQuery) and query.max_per_category is not None

@@ -138,7 +138,7 @@ async def page_of(request: RecommendationRequest, tenant: TenantId, release: Loa
 
 def _request_key(request: RecommendationRequest, tenant: TenantId) -> str:
     """Return what must stay the same from page to page. How many, the reasons and what happened since may change."""
-    how = (request.scenario, request.exclude_seen, request.diversity, request.max_per_category)
+    how = (request.scenario, request.exclude_seen, request.diversity, request.max_per_category, request.strategy)
     filters = request.filters.model_dump_json(exclude_defaults=True) if request.filters.model_fields_set else ""
     return f"{(tenant.value, request.user_id, request.session_id)!r}{how!r}{filters}"
 

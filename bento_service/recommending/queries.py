@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from bento_service.recommending.page import Page
 from bento_service.recommending.recent_events import VisitInteractions
-from bento_service.schemas.recommendations import FilterBody, RecommendationRequest, SimilarRequest
+from bento_service.schemas.recommendations import BundleRequest, FilterBody, RecommendationRequest, SimilarRequest
 from resources.ranker.eligibility.filters import Filters
 from resources.ranker.fold_in import event_weight
-from resources.ranker.query import BOUGHT, NO_FILTERS, RankingQuery, SimilarQuery
+from resources.ranker.query import BOUGHT, NO_FILTERS, BundleQuery, RankingQuery, SimilarQuery
 
 
 def ranking_query(request: RecommendationRequest, page: Page, visit: VisitInteractions | None) -> RankingQuery:
@@ -27,6 +27,7 @@ def ranking_query(request: RecommendationRequest, page: Page, visit: VisitIntera
         explain=request.explain,
         diversity=request.diversity,
         max_per_category=request.max_per_category,
+        strategy=request.strategy,
     )
 
 
@@ -38,6 +39,17 @@ def _bought(visit: VisitInteractions) -> tuple[str, ...]:
 def similar_query(request: SimilarRequest) -> SimilarQuery:
     """Return the query for items like the one of the request."""
     return SimilarQuery(request.item_id, request.count, filters=_filters(request.filters), explain=False)
+
+
+def bundle_query(request: BundleRequest) -> BundleQuery:
+    """Return the query for what goes with the items of the request, whose order does not matter."""
+    return BundleQuery(
+        tuple(sorted(set(request.item_ids))),
+        request.count,
+        filters=_filters(request.filters),
+        explain=request.explain,
+        offset=request.offset,
+    )
 
 
 def _filters(body: FilterBody) -> Filters:

@@ -31,7 +31,7 @@ from bento_service.schemas.people.members import (
 )
 from bento_service.schemas.people.second_factor import BeginBody, CodeBody
 from bento_service.schemas.recommendation_exports import ExportBody
-from bento_service.schemas.recommendations import RecommendationRequest, SimilarRequest
+from bento_service.schemas.recommendations import BundleRequest, RecommendationRequest, SimilarRequest
 from bento_service.schemas.rules import RuleBody, RulePatch
 from bento_service.schemas.training import ReindexRequest, TrainRequest
 from bento_service.schemas.uploads import MappingBody
@@ -48,6 +48,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     BatchRequest,
     ExportBody,
     SimilarRequest,
+    BundleRequest,
     TrackRequest,
     TrainRequest,
     ReindexRequest,

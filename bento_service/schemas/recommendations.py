@@ -21,6 +21,7 @@ from bento_service.schemas.common import (
 from bento_service.schemas.values import Moment
 from resources.base.ids import checked_id
 from resources.ranker.eligibility.filters import Filters
+from resources.ranker.query import Strategy
 from resources.ranker.ranking import Fallback, ItemSource
 
 _Texts = Annotated[tuple[Text, ...], Field(max_length=100)]
@@ -29,6 +30,9 @@ _Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 _Price = Annotated[float, Field(ge=0)]
 
 MAX_CURSOR = 32_000
+MAX_BASKET = 100
+"""Items that a basket may name."""
+MAX_OFFSET = 900
 MAX_CONTEXT_BYTES = 8 * 1024
 
 
@@ -114,6 +118,11 @@ class RecommendationRequest(Body):
     max_per_category: Annotated[int, Field(ge=1, le=MAX_COUNT)] | None = Field(
         default=None, description="The most items of one category."
     )
+    strategy: Strategy = Field(
+        default="personal",
+        description="`personal`: what suits the user; `popular`: what most want; `trending`: what more want than "
+        "before; `newest`: what came last. The last three do not depend on the user, but for what was seen.",
+    )
     exclude_seen: bool | None = Field(
         default=None,
         description="Whether items that the user has had are left out. When it is not given, the shop's setting "
@@ -139,6 +148,25 @@ class SimilarRequest(Body):
     filters: FilterBody = FilterBody()
     user_id: Id | None = Field(default=None, description="What this user has seen is left out.")
     tenant_id: Text | None = Field(default=None, description="When given, it must be the credential's tenant.")
+
+
+class BundleRequest(Body):
+    """Ask for what goes with a basket."""
+
+    item_ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=MAX_BASKET)] = Field(
+        description="What is in the basket, in any order. Ids that nobody knows are passed over, and named."
+    )
+    count: _Count = 10
+    filters: FilterBody = FilterBody()
+    user_id: Id | None = Field(default=None, description="What this user does not like is left out.")
+    session_id: OptionalId = Field(default=None, description="The visit, for the record of the answer.")
+    tenant_id: Text | None = Field(default=None, description="When given, it must be the credential's tenant.")
+    scenario: Text | None = Field(default=None, description="Where the answer is shown: rules may hold only there.")
+    exclude_seen: bool = Field(default=False, description="Whether what the user has seen is left out too.")
+    explain: bool = Field(default=True, description="Whether each item comes with its reason.")
+    offset: Annotated[int, Field(ge=0, le=MAX_OFFSET)] = Field(
+        default=0, description="How many of the first items to leave out; ranks count on."
+    )
 
 
 class Freshness(Answer):
@@ -204,4 +232,13 @@ class SimilarAnswer(Answer):
 
     recommendation_id: str
     similar_items: tuple[SimilarItem, ...]
+    metadata: AnswerMetadata
+
+
+class BundleAnswer(Answer):
+    """What goes with a basket, best first; the ids of the basket that neither the release nor a change since knows."""
+
+    recommendation_id: str
+    recommendations: tuple[Recommendation, ...]
+    unknown_item_ids: tuple[str, ...]
     metadata: AnswerMetadata

@@ -11,6 +11,7 @@ _OPERATIONS: Mapping[tuple[str, str], str] = {
     ("POST", "/api/v1/recommendations"): "recommend",
     ("GET", "/recommend/{user_id}"): "recommend",
     ("POST", "/api/v1/recommendations/similar"): "similar",
+    ("POST", "/api/v1/recommendations/bundle"): "bundle",
     ("POST", "/api/v1/recommendations/batch"): "recommend",
     ("GET", "/api/v1/recommendations/why-not"): "why-not",
     ("GET", "/api/v1/recommendations/{recommendation_id}/receipt"): "receipts",

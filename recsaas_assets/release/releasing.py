@@ -44,7 +44,8 @@ from resources.release.store import ReleaseStore
 from resources.storage.lake import read_json
 
 _SHOWN = ("title", "category", "brand", "price", "tags", "image_url", "available")
-CATALOGUE_COLUMNS = ("item_id", *_SHOWN, "received_at", "upload_id", "row_number")
+_DAY_US = 86_400_000_000
+CATALOGUE_COLUMNS = ("item_id", *_SHOWN, "created_at", "received_at", "upload_id", "row_number")
 """What a release needs of `stg_items`; descriptions may be pages long, and are not among it."""
 GATE_OUTCOMES: dict[GateOutcome, Literal["passed", "skipped", "refused"]] = {
     "promote": "passed",
@@ -148,7 +149,8 @@ def item_table(
     Args:
         item_vectors: (n_items, d); the vector of an item without any pair is made from content, or it is zero.
         catalogue: `stg_items`.
-        popular: item_id and popularity, and trending, how fast its interactions grow, if that is known.
+        popular: item_id and popularity, and if they are known trending, how fast its interactions grow, and listed_at,
+            see `listing_times`.
     """
     learned = training_set.full.users_per_item(training_set.n_items) > 0
     has_vector = learned | item_vectors.any(axis=1)
@@ -168,6 +170,28 @@ def item_table(
         .with_columns(vector_source=pl.when("has_vector").then(source))
     )
     return with_optional_columns(frame).select(pl.col(name).cast(dtype) for name, dtype in ITEM_SCHEMA.items())
+
+
+def listing_times(raw_items: pl.LazyFrame, interactions: pl.LazyFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
+    """When each item came into the shop: item_id, listed_at (days since 1970 UTC).
+
+    That is what the shop says (`created_at`), but not later than the item's row arrived; without it, when the first row
+    about the item arrived, or the first interaction with it happened, whichever was earlier.
+
+    Args:
+        raw_items: `raw_items`, with every row that ever arrived and was not withdrawn.
+        interactions: `stg_interactions`.
+        catalogue: `stg_items`.
+    """
+    arrived = raw_items.group_by("item_id").agg(arrived_at=pl.col("received_at").min())
+    used = interactions.group_by("item_id").agg(used_at=pl.col("timestamp").min())
+    first = arrived.join(used, on="item_id", how="full", coalesce=True).collect(engine="streaming")
+    said = catalogue.select("item_id", said_at=pl.min_horizontal("created_at", "received_at")).filter(
+        catalogue["created_at"].is_not_null()
+    )
+    times = first.join(said, on="item_id", how="full", coalesce=True)
+    listed_at = pl.coalesce("said_at", pl.min_horizontal("arrived_at", "used_at"))
+    return times.select("item_id", listed_at=listed_at.dt.epoch("us") / _DAY_US).sort("item_id")
 
 
 def item_watermark(raw_items: pl.LazyFrame, catalogue: pl.DataFrame) -> int:

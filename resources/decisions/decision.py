@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 from resources.base.tenant import TenantId
 from resources.ranker.ranking import RankedItem
 
-DecisionKind = Literal["recommend", "similar", "sandbox"]
-"""What was asked for; an answer of either kind to a sandbox key is `sandbox`, and no figure counts it."""
+DecisionKind = Literal["recommend", "similar", "bundle", "sandbox"]
+"""What was asked for; an answer of any kind to a sandbox key is `sandbox`, and no figure counts it."""
 _TIME_DIGITS = 12  # of hex: milliseconds until the year 10889
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.ranker.diversity import POOL, marginal_relevance
 from resources.ranker.eligibility.current_items import CurrentItems, Patch
 from resources.ranker.eligibility.row_rules import RowRules
+from resources.ranker.retrieval.diversity import POOL, marginal_relevance
 from resources.ranker.retrieval.repeats import RepeatItems, merged_order
 from resources.ranker.retrieval.search import Found
 from resources.ranker.second_stage.candidate_features import REACH
@@ -132,6 +132,34 @@ class ByPopularity:
     def _shares(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
         most = self.items.catalogue.most_popular
         return self.items.popularity(rows) / most if most > 0 else np.zeros(len(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class ByList:
+    """Items that are known before anybody asks, valued by their values times the factors of the rules.
+
+    Attributes:
+        rows: `(n,)` int32, distinct, best first.
+        values: `(n,)` float64 from 0 to 1, never rising.
+        allowed: `(items.size,)` bool.
+    """
+
+    rows: NDArray[np.int32]
+    values: NDArray[np.float64]
+    allowed: NDArray[np.bool_]
+    rules: RowRules
+
+    def __call__(self, depth: int) -> Found:
+        kept = self.allowed[self.rows]
+        rows, values = self.rows[kept], self.values[kept]
+        if self.rules.groups:
+            factors = np.ones(len(self.allowed))
+            for factor, group in self.rules.groups:
+                factors[group] = factor
+            values = values * factors[rows]
+            order = np.argsort(-values, kind="stable")
+            rows, values = rows[order], values[order]
+        return rows[:depth], values[:depth]
 
 
 class WithTrending:

@@ -93,3 +93,8 @@ def _known(history: UserHistory, n_items: int) -> tuple[NDArray[np.int32], NDArr
 def _why_nothing(release: LoadedRelease, query: RankingQuery) -> Fallback:
     known = query.user_id is not None and query.user_id in release.user_rows
     return "user_without_vector" if known else "unknown_user"
+
+
+_NOTHING = np.empty((0, 0), dtype=np.float32)
+NO_PREFERENCE = Preference(None, "popular", None, VectorInterests(np.empty(0, dtype=np.int32), _NOTHING, _NOTHING))
+"""Of a list that does not depend on the user."""

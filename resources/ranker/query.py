@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from resources.ranker.retrieval.repeats import RepeatItems
 NO_FILTERS = Filters()
 BOUGHT = ("purchase", "add_to_cart")
 """Interactions after which an item is not offered as one to buy again: it has been bought, or lies in the cart."""
+Strategy = Literal["personal", "popular", "trending", "newest"]
+"""What a list is made of: what suits the user; what most people want; what more people want than before; what came
+last. The last three do not depend on the user, but for what is left out because it was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +35,11 @@ class RankingQuery:
         recent_weights: of these interactions, `None` is 1 each. One below 0 speaks against its item.
         explain: say for each item why it is there.
         offset: leave out the first items of the same list; ranks count on.
-        diversity: 0–1, see `resources.ranker.diversity`.
+        diversity: 0–1, see `resources.ranker.retrieval.diversity`.
         bought: items that the user bought since the release: they are not to be bought again yet.
         days: whole days since the newest interaction that the release knows, which repeats wait for.
         max_per_category: at most so many items of one category in the list; then fewer than `count` may be left.
+        strategy: what the list is made of.
 
     Raises:
         InvalidInput: a number is out of its range.
@@ -53,6 +58,7 @@ class RankingQuery:
     max_per_category: int | None = None
     bought: tuple[str, ...] = ()
     days: int = 0
+    strategy: Strategy = "personal"
 
     def __post_init__(self) -> None:
         _check(self.count, self.offset, self.diversity)
@@ -82,6 +88,31 @@ class SimilarQuery:
 
     def __post_init__(self) -> None:
         _check(self.count, self.offset, self.diversity)
+
+
+@dataclass(frozen=True, slots=True)
+class BundleQuery:
+    """A question for what goes with a basket; `count`, `explain` and `offset` are as in `RankingQuery`.
+
+    Attributes:
+        item_ids: in the basket, at least one; never in the answer. Two queries are equal only with one order of them.
+        seen: ids that are left out as long as any other item passes the filters.
+
+    Raises:
+        InvalidInput: a number is out of its range, or the basket is empty.
+    """
+
+    item_ids: tuple[str, ...]
+    count: int = 10
+    filters: Filters = NO_FILTERS
+    seen: tuple[str, ...] = ()
+    explain: bool = True
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.count, self.offset, None)
+        if not self.item_ids:
+            raise _out_of_range("item_ids", "must have at least one item")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.base.errors import ConfigurationError, CorruptRelease, ItemNotFound
-from resources.ranker.candidates import ByScore, Candidates, Diversified, WithTrending, among_new
+from resources.ranker.candidates import ByScore, Candidates, Diversified, among_new
 from resources.ranker.eligibility.current_items import CurrentItems, OverlaidItems
 from resources.ranker.eligibility.filters import Filters, FilterViews
 from resources.ranker.eligibility.overlay import ItemOverlay
@@ -21,7 +21,8 @@ from resources.ranker.eligibility.row_rules import RowRules, RulesByRow
 from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.eligible import NO_ROWS, EligibleItems
 from resources.ranker.fold_in import distinct, known_events
-from resources.ranker.preference import Preference, by_table, by_vector
+from resources.ranker.listed import Listings
+from resources.ranker.preference import NO_PREFERENCE, Preference, by_table, by_vector
 from resources.ranker.query import RankingQuery, SimilarQuery, UserHistory
 from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosine_scores, model_scores, table_scores
 from resources.ranker.ranking_builder import RankingBuilder
@@ -75,6 +76,7 @@ class Ranker:
         self._likeness = self.search if whole else VectorSearch(np.ascontiguousarray(learned))
         self._any_from_content = bool(self._catalogue.from_content.any())
         self._views = FilterViews(release.catalogue)
+        self._listings = Listings(self._catalogue)
         self._overlaid = OverlaidItems(release)
         self._rules = RulesByRow(self._overlaid.as_released)
         self._second_stage: SecondStage | None = None
@@ -92,6 +94,7 @@ class Ranker:
             + self.release.item_vectors.nbytes
             + (0 if self._likeness is self.search else int(self._likeness.vectors.nbytes))
             + self._views.bytes_in_memory
+            + self._listings.bytes_in_memory
             + (self._second_stage.bytes_in_memory if self._second_stage is not None else 0)
         )
 
@@ -171,6 +174,22 @@ class Ranker:
             return replace(ranking, degraded=True, fallback_reason="all_seen")
         return ranking
 
+    def items(self, overlay: ItemOverlay | None) -> CurrentItems:
+        """Return the items of the release as the catalogue is under `overlay`."""
+        return self._overlaid.under(overlay)
+
+    def answerable(
+        self,
+        filters: Filters,
+        removed: NDArray[np.int32],
+        *,
+        overlay: ItemOverlay | None = None,
+        rules: RankRules | None = None,
+    ) -> EligibleItems:
+        """Return what an answer may contain, without the rows `removed` `(n,)`."""
+        shop = self._shop(overlay, rules)
+        return EligibleItems.of(self._views, shop.items, shop.rules, filters, also_removed=removed)
+
     def _similar(self, row: int, query: SimilarQuery, filters: Filters, shop: _Shop) -> Ranking:
         items = shop.items
         eligible = EligibleItems.of(self._views, items, shop.rules, filters, also_removed=np.array([row]))
@@ -230,7 +249,8 @@ class Ranker:
             out_of_order = self.second_stage_problem is not None and source == "model"
             fallback = "no_model_item" if not model_items else "second_stage_unavailable" if out_of_order else None
         degraded = fallback == "second_stage_unavailable"
-        self._fill(found, eligible, query.diversity, again, visitor=not len(history.items))
+        if not self._fill(found, eligible, query, again, visitor=not len(history.items)):
+            fallback = "no_listed_item"
         if not found.rows and len(seen):
             found, fallback, degraded = self._seen_again(query, shop, history), "all_seen", True
         reasons = None
@@ -246,7 +266,7 @@ class Ranker:
             eligible = self._eligible(query, shop)
         found = RankingBuilder(shop.items, query.offset + query.count, query.max_per_category)
         found.add_pinned(eligible.pinned)
-        self._fill(found, eligible, query.diversity, None, visitor=False)
+        self._fill(found, eligible, query, None, visitor=False)
         return found
 
     def _why_missing(self, item_id: str, row: int, query: RankingQuery, shop: _Shop) -> Place:
@@ -286,13 +306,15 @@ class Ranker:
 
     def _repeats(self, query: RankingQuery, history: UserHistory, items: CurrentItems) -> RepeatItems | None:
         """Return what the user may buy again by now; `None` where nothing may, or seen items stay out."""
-        if query.exclude_seen:
+        if query.exclude_seen or query.strategy != "personal":
             return None
         bought = [row for row in map(items.row, query.bought) if row is not None]
         stays_out = np.concatenate([history.disliked, np.array(bought, dtype=np.int32)])
         return repeats_now(self.release, query.user_id, days=query.days, stays_out=stays_out)
 
     def _preference(self, query: RankingQuery, history: UserHistory) -> Preference:
+        if query.strategy != "personal":
+            return NO_PREFERENCE
         if self._table is not None:
             return by_table(self.release, self._table, query, history)
         return by_vector(self.release, self._likeness.vectors, query, history)
@@ -336,22 +358,14 @@ class Ranker:
         self,
         found: RankingBuilder,
         eligible: EligibleItems,
-        diversity: float | None,
+        query: RankingQuery,
         again: RepeatItems | None,
         *,
         visitor: bool,
-    ) -> None:
-        if found.missing <= 0:
-            return
-        popular = eligible.popular(found.taken())
-        if again is not None:
-            again = again.without(found.taken())
-        if not visitor or not len(self._catalogue.trending_rows):
-            found.add_popular(self._diversified(among_new(popular, again), diversity), again=again)
-            return
-        rising = self._catalogue.trending_rows
-        blended = WithTrending(popular, rising[popular.allowed[rising]])
-        found.add_popular(self._diversified(blended, diversity), trends=lambda: blended.trends)
+    ) -> bool:
+        """Fill up an answer; tell whether there was anything of what the strategy asks for."""
+        diversified = partial(self._diversified, diversity=query.diversity)
+        return self._listings.fill(found, eligible, query.strategy, diversified, again=again, visitor=visitor)
 
     def _diversified(self, candidates: Candidates, diversity: float | None) -> Candidates:
         if not diversity:

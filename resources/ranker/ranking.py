@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from resources.release.catalogue import ItemCard
 
-ItemSource = Literal["model", "fold_in", "content", "popular", "trending", "repeat", "pinned"]
+ItemSource = Literal["model", "fold_in", "content", "popular", "trending", "repeat", "pinned", "newest", "bundle"]
 """How an item came into an answer:
 
 - `model`: ranked for a user that the model was trained with, or like an item that it was trained with
@@ -18,9 +18,11 @@ ItemSource = Literal["model", "fold_in", "content", "popular", "trending", "repe
 - `content`: ranked by a vector from what the catalogue says of the item (or of the one it is like), as nobody had
   interacted with it yet
 - `popular`: filled up from the most popular items
-- `trending`: for a visitor without any event, an item whose interactions grow
+- `trending`: an item whose interactions grow, for a visitor without any event or because trending ones are asked for
 - `repeat`: bought before by this user, and likely to be bought again by now
 - `pinned`: put first by a rule of the shop
+- `newest`: came last into the shop, when newest ones are asked for
+- `bundle`: bought together with an item of the basket
 """
 Fallback = Literal[
     "unknown_user",
@@ -30,6 +32,8 @@ Fallback = Literal[
     "no_model_item",
     "second_stage_unavailable",
     "all_seen",
+    "no_association",
+    "no_listed_item",
     "no_matching_item",
 ]
 """Why an answer is not what the release would give at its best:
@@ -41,6 +45,9 @@ Fallback = Literal[
 - `second_stage_unavailable`: this service cannot use the release's second stage, so the items are in the order of
   the retrieval (degraded)
 - `all_seen`: the user has seen every item that passes the filters, so seen items are shown again (degraded)
+- `no_association`: nothing that passes the filters is bought together with the basket's items, so popular items of the
+  categories that go with theirs are answered
+- `no_listed_item`: trending or newest ones are asked for, and none that passes the filters grows, or has a time
 - `no_matching_item`: no item passes the filters; the only reason for an empty answer
 """
 
@@ -93,7 +100,7 @@ class RankedItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """An answer. `algorithm` is what ranked its first item: the release's, or "popularity"."""
+    """An answer. `algorithm` is what ranked its first item: the release's, "popularity", "newest" or "association"."""
 
     items: tuple[RankedItem, ...]
     algorithm: str

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from resources.ranker.candidates import Candidates
 from resources.ranker.eligibility.current_items import CurrentItems
 from resources.ranker.ranking import Fallback, ItemSource, RankedItem, Ranking
-from resources.ranker.reasons import popularity_reason
+from resources.ranker.reasons import listing_reason, popularity_reason
 from resources.ranker.retrieval.repeats import RepeatItems
 
 Reasons = Callable[[NDArray[np.int32]], list[str]]
@@ -124,7 +124,6 @@ class RankingBuilder:
         if not self.rows:
             return Ranking(items=(), algorithm="popularity", fallback_reason="no_matching_item")
         ranked = next((each for each in self._sources if each != "pinned"), None)
-        by_popularity = ranked in ("popular", "trending")
         shown = range(offset, len(self.rows))
         texts = self._reasons(offset, reasons) if reasons is not None else [None] * len(shown)
         card = self._items.card
@@ -132,7 +131,7 @@ class RankingBuilder:
             RankedItem(card(self.rows[place]), self._scores[place], place + 1, self._sources[place], text)
             for place, text in zip(shown, texts, strict=True)
         )
-        return Ranking(items, "popularity" if by_popularity else algorithm, degraded, fallback)
+        return Ranking(items, algorithm if ranked is None else _ALGORITHMS.get(ranked, algorithm), degraded, fallback)
 
     def _reasons(self, offset: int, reasons: Reasons) -> list[str | None]:
         sources = self._sources[offset:]
@@ -146,6 +145,8 @@ class RankingBuilder:
         for row, source in zip(self.rows[offset:], sources, strict=True):
             if source == "popular":
                 texts.append(popularity_reason(self._items, row))
+            elif source == "newest":
+                texts.append(listing_reason(self._items, row))
             else:
                 texts.append(_FIXED[source] if source in _FIXED else next(explained))
         return texts
@@ -182,4 +183,5 @@ def _named(sources: list[ItemSource], rows: NDArray[np.int32], again: RepeatItem
 
 
 _FIXED: dict[ItemSource, str] = {"pinned": _PINNED, "trending": _TRENDING, "repeat": _REPEAT}
-_WITHOUT_VECTOR: frozenset[ItemSource] = frozenset((*_FIXED, "popular"))
+_WITHOUT_VECTOR: frozenset[ItemSource] = frozenset((*_FIXED, "popular", "newest"))
+_ALGORITHMS: dict[ItemSource, str] = {"popular": "popularity", "trending": "popularity", "newest": "newest"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Protocol, Self
 
 import numpy as np
@@ -135,11 +136,21 @@ def popularity_reason(items: CurrentItems, row: int) -> str:
     """Say where the item is popular: in the upper half of its category or of the shop; else only that it is there."""
     catalogue = items.catalogue
     if row >= items.release_size:
-        return "New in this shop"
+        return _NEW
     category = items.card(row).category
     if category is not None and catalogue.popular_in_category[row] and not items.is_changed(row):
         return f"Popular in {category.strip()[:_MAX_CATEGORY]}"
     return "Popular in this shop" if catalogue.popular_overall[row] else "Available in this shop"
+
+
+def listing_reason(items: CurrentItems, row: int) -> str:
+    """Say since when the item is in the shop; "new" when it came at most 30 days before the newest of the release."""
+    if row >= items.release_size:
+        return _NEW
+    listed = items.catalogue.listed_at
+    if listed[row] >= np.nanmax(listed) - _NEW_DAYS:
+        return _NEW
+    return f"In this shop since {date(1970, 1, 1) + timedelta(days=int(listed[row])):%Y-%m-%d}"
 
 
 def similarity_reason(items: CurrentItems, row: int) -> str:
@@ -149,3 +160,5 @@ def similarity_reason(items: CurrentItems, row: int) -> str:
 
 _MAX_CATEGORY = 200
 _MODEL = "Recommended for you"
+_NEW = "New in this shop"
+_NEW_DAYS = 30

@@ -11,9 +11,10 @@ from datetime import datetime
 
 from resources.base.tenant import TenantId
 from resources.events.recent import Latest, RecentEvents, RecentInteractions
+from resources.ranker.baskets.bundle import bundle, unknown_items
 from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.fold_in import event_weight
-from resources.ranker.query import BOUGHT, RankingQuery, SimilarQuery
+from resources.ranker.query import BOUGHT, BundleQuery, RankingQuery, SimilarQuery
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Place, Ranking
 from resources.recommendations.tenant_state import TenantState
@@ -113,9 +114,20 @@ class ServingContext:
         user_id, release = self.visitor.user_id, self.release
         if user_id is None:
             return query
-        rows = (release.history(user_id), release.disliked_items(release.user_rows.get(user_id)))
-        seen = (item_id for part in rows for item_id in release.catalogue.item_ids(part))
-        return replace(query, seen=(*query.seen, *seen, *self.interactions.items))
+        seen = release.catalogue.item_ids(release.history(user_id))
+        return replace(query, seen=(*query.seen, *seen, *self._disliked_before(), *self.interactions.items))
+
+    def bundled(self, query: BundleQuery, *, exclude_seen: bool) -> BundleQuery:
+        """Return the query with what the visitor dislikes, and all that the visitor has seen if that is wanted."""
+        user_id, since = self.visitor.user_id, self.interactions
+        if exclude_seen:
+            seen = self.release.catalogue.item_ids(self.release.history(user_id))
+            return replace(query, seen=(*query.seen, *seen, *self._disliked_before(), *since.items))
+        sums: dict[str, float] = {}
+        for item_id, kind in zip(since.items, since.types, strict=True):
+            sums[item_id] = sums.get(item_id, 0) + event_weight(kind)
+        disliked = (item_id for item_id, weight in sums.items() if weight < 0)
+        return replace(query, seen=(*query.seen, *self._disliked_before(), *disliked))
 
     def recommend(self, query: RankingQuery) -> Ranking:
         """Rank items for a query that is `personalised`."""
@@ -129,9 +141,26 @@ class ServingContext:
         """
         return self.ranker.similar(query, overlay=self.state.overlay, rules=self.rules)
 
+    def bundle(self, query: BundleQuery) -> Ranking:
+        """Rank what goes with a basket.
+
+        Raises:
+            ItemNotFound: the tenant has none of the items.
+        """
+        return bundle(self.ranker, query, overlay=self.state.overlay, rules=self.rules)
+
+    def unknown(self, query: BundleQuery) -> tuple[str, ...]:
+        """Return the ids of a basket that the tenant has no item of."""
+        return unknown_items(self.ranker, query.item_ids, overlay=self.state.overlay)
+
     def place(self, item_id: str, query: RankingQuery) -> Place:
         """Tell where an item is in the whole list for a query that is `personalised`."""
         return self.ranker.place(item_id, query, overlay=self.state.overlay, rules=self.rules)
+
+    def _disliked_before(self) -> list[str]:
+        user_id, release = self.visitor.user_id, self.release
+        row = release.user_rows.get(user_id) if user_id is not None else None
+        return release.catalogue.item_ids(release.disliked_items(row))
 
 
 def serving_context(

@@ -10,7 +10,7 @@ from datetime import datetime
 from resources.base.tenant import TenantId
 from resources.control_db.engine import ControlDb
 from resources.events.recent import NO_INTERACTIONS, RecentEvents, open_recent_events
-from resources.ranker.query import RankingQuery, SimilarQuery
+from resources.ranker.query import BundleQuery, RankingQuery, SimilarQuery, Strategy
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
 from resources.recommendations.context import ServingContext, Visitor, latest, serving_context
@@ -24,12 +24,15 @@ class OfflineAnswers:
     context: ServingContext
     events: RecentEvents
 
-    def recommend(self, user: str, k: int, *, explain: bool = True, active: bool = True) -> Ranking:
+    def recommend(
+        self, user: str, k: int, *, explain: bool = True, active: bool = True, strategy: Strategy = "personal"
+    ) -> Ranking:
         """Rank `k` items for a user; not `active`: nothing happened since the release, so nothing is read."""
         visitor = replace(self.context.visitor, user_id=user)
         since = latest(self.events, visitor, self.context.release).interactions if active else NO_INTERACTIONS
         context = replace(self.context, visitor=visitor, interactions=since)
-        return context.recommend(context.personalised(RankingQuery(user, k, exclude_seen=None, explain=explain)))
+        query = RankingQuery(user, k, exclude_seen=None, explain=explain, strategy=strategy)
+        return context.recommend(context.personalised(query))
 
     def similar(self, item_id: str, k: int) -> Ranking:
         """Rank `k` items like one item.
@@ -38,6 +41,14 @@ class OfflineAnswers:
             ItemNotFound: the tenant has no such item.
         """
         return self.context.similar(SimilarQuery(item_id, k))
+
+    def bundle(self, item_ids: tuple[str, ...], k: int) -> Ranking:
+        """Rank `k` items that go with a basket.
+
+        Raises:
+            ItemNotFound: the tenant has none of the items.
+        """
+        return self.context.bundle(BundleQuery(tuple(sorted(set(item_ids))), k))
 
 
 @contextmanager

@@ -57,6 +57,8 @@ class Catalogue:
         popular_rows: int32, every item row, most popular first, ties by row.
         trending_rows: int32, the rows in the upper half by popularity whose interactions grow, the fastest first; empty
             for a release without this signal.
+        growth: float64, ln(1 + interactions of the newest weeks) − ln(1 + those of the weeks before); 0 where unknown.
+        listed_at: float64, when the item came into the shop, in days since 1970; NaN where that is not known.
         popular_in_category, popular_overall: bool, whether the item has interactions and is in the upper half of its
             category, or of the shop, by popularity.
         category_paths: the categories as a tree; `category_separator` is what stands between the parts of a path, found
@@ -85,9 +87,11 @@ class Catalogue:
         self.tags = _postings(frame["tags"])
         self.popular_overall = _upper_half(self.popularity, np.zeros(self.size, dtype=np.int32))
         self.popular_in_category = _upper_half(self.popularity, self.category.codes)
-        growth: NDArray[np.float64] = frame["trending"].fill_null(0.0).fill_nan(0.0).to_numpy().astype(np.float64)
-        fastest = np.argsort(-growth, kind="stable").astype(np.int32)
-        self.trending_rows = fastest[(growth > 0)[fastest] & self.popular_overall[fastest]]
+        self.growth: NDArray[np.float64] = frame["trending"].fill_null(0.0).fill_nan(0.0).to_numpy().astype(np.float64)
+        fastest = np.argsort(-self.growth, kind="stable").astype(np.int32)
+        self.trending_rows = fastest[(self.growth > 0)[fastest] & self.popular_overall[fastest]]
+        listed = frame["listed_at"].fill_null(float("nan"))
+        self.listed_at: NDArray[np.float64] = listed.to_numpy().astype(np.float64)
 
     def in_category(self, text: str) -> NDArray[np.bool_]:
         """Return `(n_items,)` bool: the items of a category, and of those below it where categories are paths."""
@@ -136,6 +140,8 @@ class Catalogue:
             self.popularity,
             self.popular_rows,
             self.trending_rows,
+            self.growth,
+            self.listed_at,
             self.category.codes,
             self.brand.codes,
             self.tags.rows,

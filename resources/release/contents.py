@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from resources.base.errors import CorruptArtifact
-from resources.release.item_table import TABLE_FILES, ItemTable
+from resources.release.item_table import BUNDLE_FILES, TABLE_FILES, ItemTable
 
 MANIFEST = "manifest.json"
 USER_IDS = "user_ids.parquet"
@@ -85,8 +85,9 @@ ITEM_SCHEMA = {
     "has_vector": pl.Boolean,
     "vector_source": pl.String,
     "trending": pl.Float64,
+    "listed_at": pl.Float64,
 }
-OPTIONAL_COLUMNS = ("vector_source", "trending")
+OPTIONAL_COLUMNS = ("vector_source", "trending", "listed_at")
 """Columns that older releases do not have; they are null there."""
 
 
@@ -97,7 +98,8 @@ class ReleaseContents:
     Attributes:
         user_ids: the user of each user row.
         items: `ITEM_SCHEMA`, one row per item row, sorted by `item_row` = 0, 1, 2, … `vector_source` says where a
-            vector comes from: "content", or learned from interactions ("model" or null).
+            vector comes from: "content", or learned from interactions ("model" or null); `listed_at` is when the item
+            came into the shop, in days since 1970 UTC.
         user_vectors: `(n_users, dim)` float32; a user without a vector has zeros. `(0, dim)` when nobody has one.
         item_vectors: `(n_items, dim)` float32; zeros where `has_vector` is false. `(n_items, 0)` without a model.
         seen_indptr: `(n_users + 1,)` int64; user row `u` has `seen_items[seen_indptr[u]:seen_indptr[u + 1]]`.
@@ -112,6 +114,7 @@ class ReleaseContents:
         second_stage: trees that order the first candidates, see `resources.ranker.second_stage`, with the features of
             the users `(n_users, fu)` and the items `(n_items, fi)`, float32. All three or none.
         item_table: what answers when the algorithm is one of `TABLE_ALGORITHMS`.
+        bundles: what an item in a basket says for the others, see `resources.ranker.bundles`; the prior is zero.
     """
 
     user_ids: tuple[str, ...]
@@ -131,12 +134,13 @@ class ReleaseContents:
     second_stage_items: NDArray[np.float32] | None = None
     evaluation_plot: bytes | None = None
     item_table: ItemTable | None = None
+    bundles: ItemTable | None = None
 
     @property
     def file_names(self) -> tuple[str, ...]:
         """Every file that `write_files` writes."""
         optional = (file.name for file in OPTIONAL_FILES if getattr(self, file.field) is not None)
-        return (*FILE_NAMES, *optional, *(TABLE_FILES.values() if self.item_table is not None else ()))
+        return (*FILE_NAMES, *optional, *(file for file, _ in self._table_files()))
 
     def check(self) -> None:
         """Refuse contents that do not fit together.
@@ -159,7 +163,8 @@ class ReleaseContents:
         check_optional_arrays(
             optional, n_users=len(self.user_ids), n_items=self.items.height, n_seen=len(self.seen_items)
         )
-        check_item_table(self.item_table, n_items=self.items.height)
+        for table in (self.item_table, self.bundles):
+            check_item_table(table, n_items=self.items.height)
         for name, vectors in {
             "user_vectors": self.user_vectors,
             "item_vectors": self.item_vectors,
@@ -188,11 +193,16 @@ class ReleaseContents:
                 (folder / file.name).write_bytes(content)
             elif content is not None:
                 np.save(folder / file.name, np.ascontiguousarray(content), allow_pickle=False)
-        for name, array in self.item_table.arrays.items() if self.item_table is not None else ():
-            np.save(folder / TABLE_FILES[name], np.ascontiguousarray(array), allow_pickle=False)
+        for name, array in self._table_files():
+            np.save(folder / name, np.ascontiguousarray(array), allow_pickle=False)
         (folder / INDEX).write_bytes(self.index_bytes)
         (folder / EVALUATION_JSON).write_text(self.evaluation_json, encoding="utf-8")
         (folder / EVALUATION_MARKDOWN).write_text(self.evaluation_markdown, encoding="utf-8")
+
+    def _table_files(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        for table, files in ((self.item_table, TABLE_FILES), (self.bundles, BUNDLE_FILES)):
+            if table is not None:
+                yield from ((files[name], array) for name, array in table.arrays.items())
 
 
 def check_arrays(
@@ -289,7 +299,7 @@ def with_optional_columns(items: pl.DataFrame) -> pl.DataFrame:
 
 def known_names(names: Collection[str]) -> tuple[str, ...]:
     """Return the files to expect in a release whose manifest lists `names`: the required, and the optional ones."""
-    optional = (*(file.name for file in OPTIONAL_FILES), *TABLE_FILES.values())
+    optional = (*(file.name for file in OPTIONAL_FILES), *TABLE_FILES.values(), *BUNDLE_FILES.values())
     return (*FILE_NAMES, *(name for name in optional if name in names))
 
 

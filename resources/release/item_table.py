@@ -19,6 +19,8 @@ TABLE_FILES = {
     "prior": "item_table_prior.npy",
 }
 """The file of a release for each array of its table: all of them or none."""
+BUNDLE_FILES = {name: file.replace("item_table_", "bundle_") for name, file in TABLE_FILES.items()}
+"""The same for the table of items that go together in baskets, whose prior is zero."""
 
 _FEW = 8
 _NOISE = 1e-12

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from bisect import bisect_left, bisect_right
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from resources.release.contents import (
     known_names,
     with_optional_columns,
 )
-from resources.release.item_table import TABLE_FILES, ItemTable
+from resources.release.item_table import BUNDLE_FILES, TABLE_FILES, ItemTable
 from resources.release.manifest import TABLE_ALGORITHMS, ReleaseManifest
 from resources.release.verified import verify_once
 from resources.storage.disk import work_folder
@@ -65,6 +66,7 @@ class LoadedRelease:
     second_stage_users: NDArray[np.float32] | None = None
     second_stage_items: NDArray[np.float32] | None = None
     item_table: ItemTable | None = None
+    bundles: ItemTable | None = None
 
     @property
     def version(self) -> str:
@@ -136,11 +138,12 @@ def load_release(
         for file in OPTIONAL_FILES
         if file.rows != "bytes" and file.name in listed
     }
-    table = _item_table(folder, manifest, name)
+    table, bundles = _item_table(folder, manifest, name), _bundles(folder, listed, name)
     try:
         check_arrays(*arrays, n_users=len(user_ids), n_items=len(item_ids))
         check_optional_arrays({**optional}, n_users=len(user_ids), n_items=len(item_ids), n_seen=len(seen_items))
         check_item_table(table, n_items=len(item_ids))
+        check_item_table(bundles, n_items=len(item_ids))
     except CorruptArtifact as error:
         raise CorruptRelease(f"{name} of tenant {manifest.tenant}: {error.message}") from error
     catalogue = Catalogue(items)
@@ -158,8 +161,9 @@ def load_release(
         + _id_map_bytes(users["user_id"])
         + _id_map_bytes(items["item_id"])
         + sum(array.nbytes for array in (*arrays, *optional.values()))
-        + (table.nbytes if table is not None else 0),
+        + sum(each.nbytes for each in (table, bundles) if each is not None),
         item_table=table,
+        bundles=bundles,
         **optional,
     )
 
@@ -197,6 +201,12 @@ def _item_table(folder: Path, manifest: ReleaseManifest, name: str) -> ItemTable
     if listed.isdisjoint(TABLE_FILES.values()) and manifest.algorithm not in TABLE_ALGORITHMS:
         return None
     return ItemTable.of({array: _array(folder, file, name) for array, file in TABLE_FILES.items()})
+
+
+def _bundles(folder: Path, listed: Collection[str], name: str) -> ItemTable | None:
+    if not any(file in listed for file in BUNDLE_FILES.values()):
+        return None
+    return ItemTable.of({array: _array(folder, file, name) for array, file in BUNDLE_FILES.items()})
 
 
 def _cached(directory: Path | UPath, cache: Path | None, name: str, marks: Path | None) -> tuple[Path, ReleaseManifest]:

@@ -63,6 +63,18 @@ class GateDecision(_Frozen):
     reasons: tuple[str, ...] = ()
 
 
+BundleEvidence = Literal["purchases", "carts", "choices"]
+"""What a basket is made of: purchases; those and carts; those, ratings and likes."""
+
+
+class BundleFigures(_Frozen):
+    """The table of items that go together: from how many baskets of two items or more, and how many pairs it has."""
+
+    evidence: BundleEvidence
+    baskets: int = Field(ge=0)
+    pairs: int = Field(ge=0)
+
+
 class IndexInfo(_Frozen):
     """The retrieval index: its type, its parameters and its recall@20 measured against exact search."""
 
@@ -142,6 +154,8 @@ class _Provenance(_Frozen):
     events_until: AwareDatetime | None
     """Time of the newest interaction in the training data; `None` when there is none."""
     derived_from: Derivation | None = None
+    bundles: BundleFigures | None = None
+    """Of the table of items that go together; `None`: the release has none."""
 
 
 class ManifestDraft(_Provenance):

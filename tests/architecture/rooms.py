@@ -23,6 +23,7 @@ FLOORS: Floors = {
         ("databases", "landing", "release"),
         ("ranker.eligibility", "ranker.retrieval"),
         ("merchandising", "ranker"),
+        ("ranker.baskets",),
         ("control_db.tables",),
         ("audit", "mail", "turns", "usage", "webhooks"),
         ("plans",),
@@ -59,7 +60,7 @@ FLOORS: Floors = {
     ),
     "recsaas_assets": (
         ("commands", "defs.common", "ingestion", "recommender.data", "runs", "sample"),
-        ("features", "recommender.fitting", "recommender.metrics"),
+        ("features", "recommender.bundles", "recommender.fitting", "recommender.metrics"),
         ("benchmarks", "commands.data", "defs.data", "recommender.baselines"),
         ("recommender.item_models", "recommender.lightgcn"),
         ("recommender.choice", "recommender.data_parallel", "recommender.two_tower"),

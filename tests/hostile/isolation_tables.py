@@ -81,6 +81,7 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/recommendations"): {"json": {"user_id": EVENT["user_id"], "count": 10}},
     ("POST", "/api/v1/recommendations/batch"): {"json": {"requests": [{"user_id": EVENT["user_id"]}]}},
     ("POST", "/api/v1/recommendations/similar"): {"json": {"item_id": f"{SECRET}-item", "count": 10}},
+    ("POST", "/api/v1/recommendations/bundle"): {"json": {"item_ids": [f"{SECRET}-item"], "count": 10}},
     ("GET", "/recommend/{user_id}"): {},
     ("GET", "/api/v1/recommendations/why-not"): {"params": {"user_id": EVENT["user_id"], "item_id": f"{SECRET}-item"}},
     ("GET", "/api/v1/users/{user_id}/export"): {},

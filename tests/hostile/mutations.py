@@ -152,6 +152,7 @@ def sound_bodies() -> dict[str, bytes]:
         "/api/v1/items": {"items": [item]},
         "/api/v1/recommendations": ask | {"recent_events": [{"item_id": "b2", "interaction_type": "view"}]},
         "/api/v1/recommendations/similar": {"item_id": "b1", "count": 2},
+        "/api/v1/recommendations/bundle": {"item_ids": ["b1", "b2"], "count": 2, "offset": 1, "exclude_seen": True},
         "/api/v1/recommendations/batch": {"requests": [ask, {"session_id": "s"}]},
         "/api/v1/rules": rule,
         "/recommend": {"user_id": "u1"},

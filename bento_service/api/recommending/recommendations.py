@@ -1,4 +1,4 @@
-"""Recommendations and similar items."""
+"""Recommendations, similar items, and what goes with a basket."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from bento_service.http.json_body import json_body, read_body
 from bento_service.recommending.answering import Caller
 from bento_service.schemas.common import MAX_COUNT
 from bento_service.schemas.recommendations import (
+    BundleAnswer,
+    BundleRequest,
     RecommendationAnswer,
     RecommendationRequest,
     SimilarAnswer,
@@ -30,6 +32,7 @@ _ASK = {
     "for a user": {"user_id": "u1", "count": 10},
     "filtered": {"user_id": "u1", "count": 5, "filters": {"category": "Audio", "max_price": 100}},
     "for a visitor": {"count": 10},
+    "what came last": {"user_id": "u1", "count": 10, "strategy": "newest"},
 }
 
 
@@ -78,7 +81,22 @@ async def similar(request: Request) -> Response:
     return JsonAnswer(await services.answering.similar(caller_of(request, principal), body))
 
 
-FAST = (recommend, similar)
+@router.post(
+    "/api/v1/recommendations/bundle",
+    response_model=BundleAnswer,
+    summary="Find what goes with a basket",
+    openapi_extra=json_body(BundleRequest, {"with two items": {"item_ids": ["i1", "i2"], "count": 5}}),
+)
+async def bundle(request: Request) -> Response:
+    """Find the items that are bought together with those of a basket and are no alternatives to them."""
+    services: Services = request.app.state.services
+    principal = await allowed(request, services, _SCOPE)
+    body = await read_body(request, BundleRequest, services.bodies)
+    principal.check_tenant(body.tenant_id)
+    return JsonAnswer(await services.answering.bundle(caller_of(request, principal), body))
+
+
+FAST = (recommend, similar, bundle)
 
 
 def caller_of(request: Request, principal: Principal) -> Caller:

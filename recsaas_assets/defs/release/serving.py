@@ -1,6 +1,7 @@
 """Index and release of one tenant: what goes online."""
 
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from resources.jobs.kinds.erasures import mark_retrained
 from resources.storage.lake import read_bytes, read_json, read_parquet, scan_parquet, write_bytes, write_json
 
 if TYPE_CHECKING:
+    from recsaas_assets.recommender.bundles.bundle_table import Bundles
     from recsaas_assets.recommender.repeats.learning import RepeatFindings
     from recsaas_assets.recommender.second_stage.model import SecondStageModel
     from recsaas_assets.release.releasing import ReleaseCandidate, ReleaseOrigin
@@ -74,6 +76,7 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
         raw_users,
         raw_interactions,
         "stg_items",
+        "stg_interactions",
         "item_features",
         training_set,
         lightgcn_model,
@@ -106,8 +109,10 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     origin = _origin(tenant_run, catalogue, replaces=store.current())
     index = IndexInfo.model_validate(indexed["index"])
     draft = manifest_draft(str(tenant_run.tenant_id), candidate, origin, index=index, now=now)
-    draft = draft.model_copy(update={"repeats": released_curve(repeats)})
-    contents = _and_repeats(tenant_run, candidate, repeats, _contents(tenant_run, candidate, stage, items))
+    bundles = _bundles(tenant_run, candidate)
+    draft = draft.model_copy(update={"repeats": released_curve(repeats), "bundles": bundles.figures})
+    contents = replace(_contents(tenant_run, candidate, stage, items), bundles=bundles.table)
+    contents = _and_repeats(tenant_run, candidate, repeats, contents)
     manifest = store.write(new_version(now, secrets.token_hex(4)), contents, draft)
     goes_live = candidate.verdict.outcome != "hold" and tenant_run.auto_deploy
     if goes_live:
@@ -124,6 +129,7 @@ def release(tenant_run: TenantRunResource) -> MaterializeResult[None]:
             "replaces": origin.replaces or "nothing",
             "algorithm": manifest.algorithm,
             "dagster/row_count": items.height,
+            "bundles": MetadataValue.json(bundles.figures.model_dump(mode="json")),
             "uploads": MetadataValue.json([u.model_dump(mode="json") for u in manifest.uploads]),
             "manifest": MetadataValue.json(manifest.model_dump(mode="json")),
             "items": preview(items),
@@ -201,16 +207,28 @@ def _and_repeats(
 
 def _items(tenant_run: TenantRunResource, candidate: "ReleaseCandidate") -> tuple[pl.DataFrame, pl.DataFrame]:
     """The catalogue as the dbt models have it, and the table of items of the release."""
-    from recsaas_assets.release.releasing import CATALOGUE_COLUMNS, item_table, release_vectors
+    from recsaas_assets.release.releasing import CATALOGUE_COLUMNS, item_table, listing_times, release_vectors
 
     lake = tenant_run.lake
     features = read_parquet(
         lake.dbt / "item_features.parquet", columns=["item_id", "popularity_score", "trending_score"]
     )
-    popular = features.select("item_id", popularity="popularity_score", trending="trending_score")
     _, vectors = release_vectors(candidate.training_set, candidate.model)
     catalogue = read_parquet(lake.dbt / "stg_items.parquet", columns=list(CATALOGUE_COLUMNS))
+    interactions = scan_parquet([lake.dbt / "stg_interactions.parquet"])
+    listed = listing_times(scan_parquet([lake.raw("items")]), interactions, catalogue)
+    popular = features.select("item_id", popularity="popularity_score", trending="trending_score").join(
+        listed, on="item_id", how="left"
+    )
     return catalogue, item_table(candidate.training_set, vectors, catalogue, popular)
+
+
+def _bundles(tenant_run: TenantRunResource, candidate: "ReleaseCandidate") -> "Bundles":
+    """The items that go together, from all baskets up to now."""
+    from recsaas_assets.recommender.bundles.bundle_table import build_bundles
+
+    data = candidate.training_set
+    return build_bundles(scan_parquet([tenant_run.lake.dbt / "stg_interactions.parquet"]), data.users, data.items)
 
 
 def _origin(tenant_run: TenantRunResource, catalogue: pl.DataFrame, *, replaces: str | None) -> "ReleaseOrigin":

@@ -32,7 +32,7 @@ from resources.release.contents import (
     ReleaseContents,
 )
 from resources.release.folder import describe
-from resources.release.item_table import TABLE_FILES, ItemTable
+from resources.release.item_table import BUNDLE_FILES, TABLE_FILES, ItemTable
 from resources.release.manifest import Derivation, ReleaseManifest
 from resources.release.store import ReleaseStore, ReleaseSummary
 from resources.storage.lake import read_bytes, read_parquet
@@ -100,8 +100,9 @@ def read_contents(directory: UPath) -> ReleaseContents:
         if (directory / file.name).exists():
             path = directory / file.name
             optional[file.field] = read_bytes(path) if file.rows == "bytes" else _array(path)
-    if all((directory / name).exists() for name in TABLE_FILES.values()):
-        optional["item_table"] = ItemTable.of({part: _array(directory / name) for part, name in TABLE_FILES.items()})
+    for field, files in (("item_table", TABLE_FILES), ("bundles", BUNDLE_FILES)):
+        if all((directory / name).exists() for name in files.values()):
+            optional[field] = ItemTable.of({part: _array(directory / name) for part, name in files.items()})
     return ReleaseContents(
         user_ids=tuple(read_parquet(directory / USER_IDS)["user_id"].to_list()),
         items=read_parquet(directory / ITEMS),

@@ -16,7 +16,8 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import create_tenant
 from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
-from resources.release.manifest import GateDecision, ManifestDraft, UploadReference
+from resources.release.item_table import ItemTable
+from resources.release.manifest import BundleFigures, GateDecision, ManifestDraft, UploadReference
 from resources.release.store import ReleaseStore, new_version
 from resources.storage.lake import Lake
 
@@ -25,6 +26,13 @@ INLINE_UPLOAD_BYTES = 4_000
 NOW = datetime(2024, 6, 1, 12, 0, tzinfo=UTC)
 # Two tastes: the first axis is audio, the second is kitchen.
 VECTORS = np.array([[1.0, 0.0], [0.9, 0.1], [0.8, 0.0], [0.0, 1.0], [0.1, 0.9], [0.0, 0.8]], dtype=np.float32)
+
+BUNDLES = ItemTable(
+    indptr=np.array([0, 2, 2, 2, 4, 5, 5], np.int64),
+    items=np.array([3, 4, 0, 4, 0], np.int32),
+    values=np.array([0.5, 0.3, 0.5, 0.1, 0.3], np.float32),
+    prior=np.zeros(6, np.float32),
+)
 
 
 @dataclass
@@ -64,17 +72,25 @@ class Shop:
         promote: bool = True,
         uploads: tuple[UploadReference, ...] = (),
         cold_start: bool = False,
+        bundles: bool = False,
     ) -> str:
         """Write a release of six items: audio 1–3, kitchen 4–6; `u1` likes audio and has seen item 1.
 
-        With `cold_start` new users are folded in, and item 3 is new: nobody has met it.
+        With `bundles` items 1, 4 and 5 go together, 4 with 1 the most; item 6 was listed last, item 1 first. With
+        `cold_start` new users are folded in, and item 3 is new: nobody has met it.
         """
         version = new_version(NOW, suffix)
         written = contents(self.prefix)
         if cold_start:
             source = pl.when(pl.col("item_row") == 2).then(pl.lit("content")).otherwise(pl.lit("model"))
             written = replace(written, items=written.items.with_columns(source.alias("vector_source")), fold_in=VECTORS)
-        self.store.write(version, written, draft(self.tenant, uploads))
+        manifest = draft(self.tenant, uploads)
+        if bundles:
+            listed = written.items.with_columns(listed_at=20_000.0 + pl.col("item_row"))
+            written = replace(written, items=listed, bundles=BUNDLES)
+            figures = BundleFigures(evidence="purchases", baskets=100, pairs=len(BUNDLES.items))
+            manifest = manifest.model_copy(update={"bundles": figures})
+        self.store.write(version, written, manifest)
         if promote:
             self.store.promote(version, NOW, "test")
         self.versions.append(version)
@@ -109,6 +125,7 @@ def contents(prefix: str) -> ReleaseContents:
             "has_vector": [True] * n,
             "vector_source": [None] * n,
             "trending": [None] * n,
+            "listed_at": [None] * n,
         },
         schema=ITEM_SCHEMA,
     )

@@ -98,6 +98,7 @@ def test_a_suspended_tenant_is_refused_everywhere(client: Client, blue: Shop) ->
         ("/api/v1/recommendations", {"tenant_id": "green"}),
         ("/api/v1/recommendations", {"tenant_id": "no-such-tenant"}),
         ("/api/v1/recommendations/similar", {"tenant_id": "green", "item_id": "nothing"}),
+        ("/api/v1/recommendations/bundle", {"tenant_id": "green", "item_ids": ["nothing"]}),
         ("/api/v1/interactions", {"tenant_id": "green", "user_id": "u", "item_id": "i", "interaction_type": "view"}),
         ("/events", {"tenant_id": "green", "events": [{"user_id": "u", "item_id": "i", "interaction_type": "view"}]}),
         ("/events", {"events": [{"tenant_id": "green", "user_id": "u", "item_id": "i", "interaction_type": "view"}]}),
@@ -111,7 +112,10 @@ def test_a_tenant_id_in_the_body_must_agree(
     assert_error(client.post(path, json=body, headers=blue.headers), 403, "forbidden")
 
 
-@pytest.mark.parametrize("path", ["/api/v1/recommendations", "/api/v1/recommendations/similar", "/events"])
+@pytest.mark.parametrize(
+    "path",
+    ["/api/v1/recommendations", "/api/v1/recommendations/similar", "/api/v1/recommendations/bundle", "/events"],
+)
 def test_bodies_that_cannot_be_read(client: Client, blue: Shop, path: str) -> None:
     json_headers = {**blue.headers, "Content-Type": "application/json"}
     for body in (b"", b"{", b"\xff\xfe", b'{"user_id": "\\ud800"}'):

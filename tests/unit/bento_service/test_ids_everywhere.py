@@ -54,6 +54,7 @@ ASKED_IN_BODIES: dict[str, tuple[str, Callable[[Any, Any], dict[str, Any]]]] = {
     "beside an item": ("/api/v1/recommendations", lambda user, item: {"context": {"current_item": item}}),
     "after an item": ("/api/v1/recommendations", lambda user, item: {"recent_events": [{"item_id": item}]}),
     "similar": ("/api/v1/recommendations/similar", lambda user, item: {"item_id": item, "user_id": user}),
+    "bundle": ("/api/v1/recommendations/bundle", lambda user, item: {"item_ids": [item], "user_id": user}),
     "batch": ("/api/v1/recommendations/batch", lambda user, _: {"requests": [{"user_id": user}]}),
 }
 

@@ -226,6 +226,10 @@ NOTHING: dict[str, tuple[str, Step]] = {
         "as above",
         plain("POST", "/api/v1/recommendations/similar", json={"item_id": "b1"}),
     ),
+    "POST /api/v1/recommendations/bundle": (
+        "as above",
+        plain("POST", "/api/v1/recommendations/bundle", json={"item_ids": ["b1"]}),
+    ),
     "POST /api/v1/interactions": (
         "events are a log of their own",
         plain("POST", "/api/v1/interactions", json={"user_id": "u1", "item_id": "b1", "interaction_type": "view"}),

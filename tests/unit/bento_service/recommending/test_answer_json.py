@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from bento_service.recommending.answer_json import AnswerWriter
-from bento_service.schemas.recommendations import Recommendation, RecommendationAnswer, SimilarAnswer, SimilarItem
+from bento_service.schemas.recommendations import (
+    BundleAnswer,
+    Recommendation,
+    RecommendationAnswer,
+    SimilarAnswer,
+    SimilarItem,
+)
 from resources.ranker.ranking import RankedItem
 from resources.release.catalogue import ItemCard
 from tests.unit.bento_service.client import Client
@@ -48,6 +54,9 @@ def test_whole_answers_are_what_the_models_write(client: Client, blue: Shop) -> 
     similar = client.post("/api/v1/recommendations/similar", json={"item_id": "b1"}, headers=blue.headers)
     alike = SimilarAnswer.model_validate_json(similar.content, strict=True)
     assert _same(alike.model_dump(mode="json"), similar.json())
+    bundled = client.post("/api/v1/recommendations/bundle", json={"item_ids": ["b1", "x"]}, headers=blue.headers)
+    bundle = BundleAnswer.model_validate_json(bundled.content, strict=True)
+    assert _same(bundle.model_dump(mode="json"), bundled.json()) and bundle.unknown_item_ids == ("x",)
     assert answer.metadata.freshness.trained_at == datetime(2024, 6, 1, 12, tzinfo=UTC)
 
 

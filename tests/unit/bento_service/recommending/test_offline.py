@@ -29,10 +29,12 @@ def test_events_deleted_items_and_rules_count_as_in_an_answer(client: Client, bl
     with offline_answers(blue.db, blue.tenant, live_ranker(blue.lake, blue.tenant), now=NOW) as answers:
         found = answers.recommend(user, 10)
         like = answers.similar("b1", 10)
+        newest = answers.recommend(user, 10, strategy="newest")
+        goes_with = answers.bundle(("b2", "b1"), 10)
         with pytest.raises(ItemNotFound):
             answers.similar("no such item", 1)
     shown = [(item.item_id, item.score, item.source, item.reason) for item in found.items]
     assert shown == [
         tuple(item[name] for name in ("item_id", "score", "source", "reason")) for item in served["recommendations"]
     ]
-    assert {"b3", "b6"}.isdisjoint(item.item_id for item in (*found.items, *like.items))
+    assert {"b3", "b6"}.isdisjoint(item.item_id for each in (found, like, newest, goes_with) for item in each.items)

@@ -183,7 +183,7 @@ def test_the_description_lists_sources_and_reasons_and_so_does_the_documentation
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     sources = schemas["Recommendation"]["properties"]["source"]["enum"]
     reasons = schemas["AnswerMetadata"]["properties"]["fallback_reason"]["anyOf"][0]["enum"]
-    assert sources == ["model", "fold_in", "content", "popular", "trending", "repeat", "pinned"]
+    assert sources == ["model", "fold_in", "content", "popular", "trending", "repeat", "pinned", "newest", "bundle"]
     assert {"unknown_user", "second_stage_unavailable", "last_good_release"} < set(reasons)
     documented = (Path(__file__).parents[4] / "docs" / "api.md").read_text()
     assert [name for name in (*sources, *reasons) if f"`{name}`" not in documented] == []

@@ -18,7 +18,7 @@ from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
 from resources.release.item_table import ItemTable
 from resources.release.load import load_release
-from resources.release.manifest import Algorithm, GateDecision, IndexInfo, ManifestDraft
+from resources.release.manifest import Algorithm, BundleFigures, GateDecision, IndexInfo, ManifestDraft
 from resources.release.store import ReleaseStore, new_version
 from resources.storage.lake import TenantLake
 
@@ -38,9 +38,14 @@ def shop(tmp_path: Path) -> Shop:
         algorithm: Algorithm = "lightgcn",
         **more: Any,
     ) -> Ranker:
-        """Release and rank: `more` has `fold_in`, `disliked`, `table`, `taste_dimensions`, and catalogue columns."""
+        """Release and rank: `more` has `fold_in`, `disliked`, `table`, `bundles`, `taste_dimensions`, and catalogue
+        columns; the bundles are of the `evidence` of purchases unless it is given."""
         vectors = np.array(item_vectors, dtype=np.float32).reshape(len(items), -1 if len(items) else 0)
         manifest = draft(algorithm, vectors, more.pop("taste_dimensions", None))
+        evidence = more.pop("evidence", "purchases")
+        if "bundles" in more:
+            figures = BundleFigures(evidence=evidence, baskets=9, pairs=len(more["bundles"].items))
+            manifest = manifest.model_copy(update={"bundles": figures})
         store = ReleaseStore(TenantLake(TenantId("blue-shop"), UPath(tmp_path), tmp_path))
         version = new_version(NOW, f"{len(list(tmp_path.glob('releases/2*'))):08x}")
         store.write(version, contents(items, vectors, users, **more), manifest)
@@ -57,6 +62,7 @@ def contents(
     fold_in: Any = None,
     disliked: Any = None,
     table: ItemTable | None = None,
+    bundles: ItemTable | None = None,
     **columns: Any,
 ) -> ReleaseContents:
     """Return the files of a release; `columns` replace those of the catalogue."""
@@ -74,6 +80,7 @@ def contents(
         fold_in=None if fold_in is None else np.array(fold_in, np.float32),
         disliked=None if disliked is None else np.array(disliked, np.int32),
         item_table=table,
+        bundles=bundles,
     )
 
 
@@ -91,7 +98,7 @@ def table_of(weights: Any, prior: Any = None) -> ItemTable:
 
 def catalogue(items: Sequence[str], vectors: NDArray[np.float32]) -> dict[str, Any]:
     """Return the columns of items that are all available; the first one is the most popular."""
-    nothing = ("category", "brand", "price", "tags", "image_url", "vector_source", "trending")
+    nothing = ("category", "brand", "price", "tags", "image_url", "vector_source", "trending", "listed_at")
     return {
         "item_row": list(range(len(items))),
         "item_id": list(items),

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from resources.base.errors import InvalidInput
-from resources.ranker.diversity import marginal_relevance
 from resources.ranker.eligibility.filters import Filters
 from resources.ranker.eligibility.overlay import ItemOverlay
 from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.query import RankingQuery, SimilarQuery
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import RankedItem, Ranking
+from resources.ranker.retrieval.diversity import marginal_relevance
 
 
 def ids(ranking: Ranking) -> list[str]:

@@ -35,6 +35,7 @@ def contents() -> ReleaseContents:
             "has_vector": [True, True, True],
             "vector_source": [None, None, None],
             "trending": [None, None, None],
+            "listed_at": [20454.5, 20000.0, None],
         },
         schema=ITEM_SCHEMA,
     )

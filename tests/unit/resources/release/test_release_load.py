@@ -114,10 +114,12 @@ def test_optional_parts_come_back(store: ReleaseStore, contents: ReleaseContents
 def test_a_release_from_before_the_optional_parts_loads_and_verifies(
     store: ReleaseStore, contents: ReleaseContents, draft: ManifestDraft
 ) -> None:
-    """As an older recsaas wrote it: no columns `vector_source` and `trending`, no `fold_in.npy`."""
-    store.write(VERSION, replace(contents, items=contents.items.drop("vector_source", "trending")), draft)
+    """As an older recsaas wrote it: no columns `vector_source`, `trending` and `listed_at`, no `fold_in.npy`."""
+    store.write(VERSION, replace(contents, items=contents.items.drop("vector_source", "trending", "listed_at")), draft)
     folder = Path(store.directory(VERSION))
-    pl.read_parquet(folder / "items.parquet").drop("vector_source", "trending").write_parquet(folder / "items.parquet")
+    pl.read_parquet(folder / "items.parquet").drop("vector_source", "trending", "listed_at").write_parquet(
+        folder / "items.parquet"
+    )
     manifest = store.manifest(VERSION)
     files = tuple(describe(folder / file.name) for file in manifest.files)
     (folder / "manifest.json").write_bytes(manifest.model_copy(update={"files": files}).to_json())

@@ -24,7 +24,7 @@ def test_the_file_names_everything_the_contract_asks_for(manifest: ReleaseManife
         "format_version", "tenant", "version", "created_at", "algorithm", "uploads", "event_watermark",
         "item_watermark",
         "dbt_project_hash", "dbt_invocation_id", "training_set_fingerprint", "code_version", "hyperparameters", "seed",
-        "taste_dimensions", "derived_from", "repeats",
+        "taste_dimensions", "derived_from", "repeats", "bundles",
         "dagster_run_id", "metrics", "gate", "replaces", "index", "counts", "trained_at", "events_until", "files",
         "digest",
     }  # fmt: skip

@@ -1,0 +1,1 @@
+"""What goes with a basket: the ranker's answer from the bundle table of its release. May import the ranker."""
