@@ -227,6 +227,7 @@ def contents_of(
         evaluation_markdown=report_markdown(report, plot=EVALUATION_PLOT if plot else None),
         evaluation_plot=plot,
         fold_in=model.release.fold_in,
+        sequence_encoder=None if model.encoder is None else model.encoder.to_bytes(),
     )
 
 

@@ -20,7 +20,7 @@ from resources.ranker.eligibility.overlay import ItemOverlay
 from resources.ranker.eligibility.row_rules import RowRules, RulesByRow
 from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.eligible import NO_ROWS, EligibleItems
-from resources.ranker.fold_in import distinct, folded_vector, known_events, recomputed_vector
+from resources.ranker.fold_in import distinct, encoded_vector, folded_vector, known_events, recomputed_vector
 from resources.ranker.query import RankingQuery, SimilarQuery, UserHistory
 from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosine_scores, model_scores
 from resources.ranker.ranking_builder import RankingBuilder
@@ -288,16 +288,21 @@ class Ranker:
         if self._algorithm == "popularity":
             return _Preference(None, "popular", "popularity_release", interests)
         vector = self.release.user_vector(user_id)
+        encoder, dim = self.release.sequence_encoder, self.release.item_vectors.shape[1]
+        if encoder is not None and fold_in is not None and len(recent) and (vector is None or query.recompute):
+            encoded = encoded_vector(encoder, fold_in, history.before, recent, weights, dim)
+            if encoded is not None:
+                return _Preference(encoded, "fold_in" if vector is None else "model", None, interests)
         if vector is not None:
-            if query.recompute and fold_in is not None and len(recent):
+            if query.recompute and encoder is None and fold_in is not None and len(recent):
                 vector = recomputed_vector(vector, fold_in, history.before, recent, weights)
                 newest = history.before[-HISTORY_LIMIT:]
                 with_recent = np.concatenate([newest, recent[for_it]])
                 weighted = distinct(with_recent, np.concatenate([np.ones(len(newest)), weights[for_it]]))
                 interests = Interests(weighted[0], fold_in, weighted[1])
             return _Preference(vector, "model", None, interests)
-        if fold_in is not None and len(recent):
-            folded = folded_vector(fold_in, recent, weights, self.release.item_vectors.shape[1])
+        if fold_in is not None and encoder is None and len(recent):
+            folded = folded_vector(fold_in, recent, weights, dim)
             if folded is not None:
                 rows, times = distinct(recent[for_it], weights[for_it])
                 return _Preference(folded, "fold_in", None, Interests(rows, fold_in, times))

@@ -62,7 +62,7 @@ FLOORS: Floors = {
         ("features", "recommender.fitting", "recommender.metrics"),
         ("benchmarks", "commands.data", "defs.data", "recommender.baselines"),
         ("recommender.lightgcn",),
-        ("recommender.data_parallel", "recommender.two_tower"),
+        ("recommender.data_parallel", "recommender.sequence", "recommender.two_tower"),
         ("recommender.lifecycle",),
         ("recommender.evaluation", "recommender.search"),
         ("benchmarks.training", "recommender.second_stage", "release"),

@@ -13,7 +13,7 @@ _SHOWN_FEATURES = 15
 
 @asset(
     name="second_stage_model",
-    deps=[training_set, training_features, lightgcn_model, two_tower_model],
+    deps=[training_set, training_features, lightgcn_model, two_tower_model, "sequence_model"],
     kinds={"lightgbm"},
     description="Boosted trees that order the model's best candidates, if they do it better. Off unless asked for.",
     **TRAINING_COMMON,

@@ -35,7 +35,7 @@ SERVING_COMMON: AssetOptions = {
 
 @asset(
     name="faiss_index",
-    deps=[training_set, lightgcn_model, "two_tower_model"],
+    deps=[training_set, lightgcn_model, "two_tower_model", "sequence_model"],
     kinds={"faiss"},
     description="The retrieval index over one tenant's item vectors; position in the index is the item row.",
     **SERVING_COMMON,
@@ -77,6 +77,7 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
         training_set,
         lightgcn_model,
         "two_tower_model",
+        "sequence_model",
         "second_stage_model",
         evaluation,
         faiss_index,
