@@ -29,11 +29,12 @@ _EVERY = 3
 
 
 @dataclass(frozen=True, slots=True)
-class ByVector:
-    """The items nearest to a vector, valued by their scores times the factors of the rules.
+class ByScore:
+    """The best items by a model, valued by their scores times the factors of the rules.
 
     Attributes:
-        top: gives the best rows of a mask `(n_items,)`, with their products or cosines, which `scores` maps to 0–1.
+        top: gives the best rows of a mask `(n_items,)`, with their products, cosines or scores by a table, which
+            `scores` maps to 0–1.
         among: the same for a list of rows.
         allowed: `(n_items,)` bool.
         reorder: the second stage, `None` without one; the values are those of the places.
@@ -166,18 +167,22 @@ class Diversified:
     """The first `POOL` items of a source in the order of maximal marginal relevance; values stay those of the places.
 
     Attributes:
-        vectors: `(n_items, d)`, in which two items are alike.
+        vectors: gives for rows of the release `(n,)` vectors `(n, d)`, in which two items are alike.
+        n_items: of the release; items added since are like none.
     """
 
     source: Candidates
-    vectors: NDArray[np.float32]
+    vectors: Callable[[NDArray[np.int32]], NDArray[np.float32]]
+    n_items: int
     diversity: float
 
     def __call__(self, depth: int) -> Found:
         rows, values = self.source(max(depth, POOL))
         pool = rows[:POOL]
-        inside = pool < len(self.vectors)
-        vectors = np.where(inside[:, None], self.vectors[np.where(inside, pool, 0)], 0)
+        inside = pool < self.n_items
+        known = self.vectors(pool[inside])
+        vectors = np.zeros((len(pool), known.shape[1]), dtype=np.float32)
+        vectors[inside] = known
         chosen = pool[marginal_relevance(values[:POOL], vectors, self.diversity, min(depth, POOL))]
         return np.concatenate([chosen, rows[POOL:depth]]), values[:depth]
 

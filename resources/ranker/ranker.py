@@ -1,6 +1,6 @@
 """The ranker: one loaded release answers.
 
-Evaluation ranks the same vectors exactly, for many users at once and without a release around them
+Evaluation ranks the same vectors or item table exactly, for many users at once and without a release around them
 (`recsaas_assets.recommender.metrics.scorers`); a test holds that the two give the same lists.
 """
 
@@ -13,23 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.base.errors import ConfigurationError, CorruptRelease, ItemNotFound
-from resources.ranker.candidates import ByVector, Candidates, Diversified, WithTrending
+from resources.ranker.candidates import ByScore, Candidates, Diversified, WithTrending
 from resources.ranker.eligibility.current_items import CurrentItems, OverlaidItems
 from resources.ranker.eligibility.filters import Filters, FilterViews
 from resources.ranker.eligibility.overlay import ItemOverlay
 from resources.ranker.eligibility.row_rules import RowRules, RulesByRow
 from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.eligible import NO_ROWS, EligibleItems
-from resources.ranker.fold_in import distinct, encoded_vector, folded_vector, known_events, recomputed_vector
+from resources.ranker.fold_in import distinct, known_events
+from resources.ranker.preference import Preference, by_sequence, by_table, by_vector
 from resources.ranker.query import RankingQuery, SimilarQuery, UserHistory
-from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosine_scores, model_scores
+from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosine_scores, model_scores, table_scores
 from resources.ranker.ranking_builder import RankingBuilder
-from resources.ranker.reasons import HISTORY_LIMIT, Interests, interest_reasons, similarity_reason
+from resources.ranker.reasons import interest_reasons, similarity_reason
 from resources.ranker.retrieval.index import load_index
+from resources.ranker.retrieval.scored import ScoredItems
 from resources.ranker.retrieval.search import VectorSearch, length
 from resources.ranker.second_stage import SecondStage
 from resources.release.contents import INDEX
 from resources.release.load import LoadedRelease
+from resources.release.manifest import TABLE_ALGORITHMS
 
 _FIRST_LOOK = 1_000
 _NO_WEIGHTS = np.empty(0)
@@ -41,23 +44,6 @@ class _Shop:
 
     items: CurrentItems
     rules: RowRules
-
-
-@dataclass(frozen=True, slots=True)
-class _Preference:
-    """The preference vector of one user, and where it comes from.
-
-    Attributes:
-        vector: `(d,)`; `None` for a user of whom nothing is known, who is answered by popularity.
-        source: how the items that it ranks came into the answer.
-        fallback: why there is no vector.
-        interests: what reasons are made of.
-    """
-
-    vector: NDArray[np.float32] | None
-    source: ItemSource
-    fallback: Fallback | None
-    interests: Interests
 
 
 class Ranker:
@@ -74,8 +60,9 @@ class Ranker:
         self.release = release
         self._catalogue = release.catalogue
         self._algorithm = release.manifest.algorithm
+        self._table = release.item_table if self._algorithm in TABLE_ALGORITHMS else None
         index = None
-        if self._algorithm != "popularity":
+        if self._algorithm != "popularity" and self._table is None:
             index = load_index(release.directory / INDEX, release.item_vectors, name=f"release {release.version}")
             if release.manifest.index.type == "flat_ip":
                 index = None  # it is a copy of the vectors, and one matrix product over them is as exact and quicker
@@ -157,10 +144,10 @@ class Ranker:
     def similar(
         self, query: SimilarQuery, *, overlay: ItemOverlay | None = None, rules: RankRules | None = None
     ) -> Ranking:
-        """Rank items by the cosine of their vectors to that of the query's item.
+        """Rank items by the cosine of their vectors to that of the query's item, or by its row of the item table.
 
-        For an item without a vector the popular items of its category come first, then those of the whole shop. When
-        everything that passes was seen, seen items are answered, degraded.
+        For an item without a vector or a row the popular items of its category come first, then those of the whole
+        shop. When everything that passes was seen, seen items are answered, degraded.
 
         Raises:
             ItemNotFound: neither the release nor the overlay knows the item.
@@ -188,26 +175,36 @@ class Ranker:
         found = RankingBuilder(items, query.offset + query.count)
         found.add_pinned(eligible.pinned)
         fallback: Fallback | None = None
-        if self._algorithm == "popularity":
-            fallback = "popularity_release"
-        elif row >= items.release_size or not self._catalogue.has_vector[row] or self._likeness.norms[row] == 0:
-            fallback = "item_without_vector"
-        else:
-            nearest = ByVector(
-                top=partial(self._likeness.exact_cosine, row),
-                among=partial(self._likeness.exact_cosine_among, row),
-                scores=cosine_scores,
-                allowed=eligible.model_mask() & (self._likeness.norms > 0),
-                rules=eligible.rules,
-            )
+        nearest = self._alike(row, eligible)
+        if nearest is not None:
             source: ItemSource = "content" if self._catalogue.from_content[row] else "model"
             if not found.add(self._diversified(nearest, query.diversity), partial(self._vector_sources, source)):
                 fallback = "no_model_item"
+        else:
+            fallback = "popularity_release" if self._algorithm == "popularity" else "item_without_vector"
         if fallback is not None:
             found.add_popular(eligible.popular(found.taken(), only=items.category_of(row)))
         found.add_popular(eligible.popular(found.taken()))
         reasons = (lambda rows: [similarity_reason(items, row)] * len(rows)) if query.explain else None
         return found.ranking(fallback, self._algorithm, offset=query.offset, reasons=reasons)
+
+    def _alike(self, row: int, eligible: EligibleItems) -> ByScore | None:
+        """Return the items like the item in `row`: by the table, or by vectors; `None` when neither knows the item."""
+        if self._algorithm == "popularity" or row >= self._catalogue.size:
+            return None
+        scores = self._table.alike(row) if self._table is not None else None
+        if scores is not None:
+            scored = ScoredItems(scores)
+            return ByScore(scored.top, scored.among, lambda values: values, eligible.model_mask(), eligible.rules)
+        if not self._catalogue.has_vector[row] or self._likeness.norms[row] == 0:
+            return None
+        return ByScore(
+            top=partial(self._likeness.exact_cosine, row),
+            among=partial(self._likeness.exact_cosine_among, row),
+            scores=cosine_scores,
+            allowed=eligible.model_mask() & (self._likeness.norms > 0),
+            rules=eligible.rules,
+        )
 
     def _ranking(self, query: RankingQuery, shop: _Shop, *, exact: bool = False) -> Ranking:
         history = self._history(query, shop.items)
@@ -217,9 +214,9 @@ class Ranker:
         found.add_pinned(eligible.pinned)
         preference = self._preference(query, history)
         fallback, source = preference.fallback, preference.source
-        if preference.vector is not None:
+        if preference.taste is not None:
             reorder_for = query.user_id if source == "model" else None
-            nearest = self._nearest(preference.vector, eligible, history, reorder_for, exact=exact)
+            nearest = self._nearest(preference.taste, eligible, history, reorder_for, exact=exact)
             model_items = found.add(self._diversified(nearest, query.diversity), partial(self._vector_sources, source))
             out_of_order = self.second_stage_problem is not None and source == "model"
             fallback = "no_model_item" if not model_items else "second_stage_unavailable" if out_of_order else None
@@ -230,7 +227,7 @@ class Ranker:
         reasons = None
         if query.explain:
             told = preference.interests.without(shop.items.closed, shop.rules.hidden)
-            reasons = partial(interest_reasons, shop.items, self._likeness.vectors, interests=told)
+            reasons = partial(interest_reasons, shop.items, interests=told)
         return found.ranking(fallback, self._algorithm, offset=query.offset, reasons=reasons, degraded=degraded)
 
     def _seen_again(self, query: RankingQuery, shop: _Shop, history: UserHistory) -> RankingBuilder:
@@ -276,53 +273,29 @@ class Ranker:
             disliked = np.concatenate([disliked, rows[sums < 0]])
         return UserHistory(before, recent, weights, disliked)
 
-    def _preference(self, query: RankingQuery, history: UserHistory) -> _Preference:
-        user_id, fold_in, n_items = query.user_id, self.release.fold_in, self._catalogue.size
-        # Items added since the release say nothing to the model.
-        recent, weights = history.recent, history.weights
-        if len(recent):
-            inside = recent < n_items
-            recent, weights = recent[inside], weights[inside]
-        for_it = weights > 0
-        interests = Interests(np.concatenate([history.before, recent[for_it]]), self._likeness.vectors)
-        if self._algorithm == "popularity":
-            return _Preference(None, "popular", "popularity_release", interests)
-        vector = self.release.user_vector(user_id)
-        encoder, dim = self.release.sequence_encoder, self.release.item_vectors.shape[1]
-        if encoder is not None and fold_in is not None and len(recent) and (vector is None or query.recompute):
-            encoded = encoded_vector(encoder, fold_in, history.before, recent, weights, dim)
-            if encoded is not None:
-                return _Preference(encoded, "fold_in" if vector is None else "model", None, interests)
-        if vector is not None:
-            if query.recompute and encoder is None and fold_in is not None and len(recent):
-                vector = recomputed_vector(vector, fold_in, history.before, recent, weights)
-                newest = history.before[-HISTORY_LIMIT:]
-                with_recent = np.concatenate([newest, recent[for_it]])
-                weighted = distinct(with_recent, np.concatenate([np.ones(len(newest)), weights[for_it]]))
-                interests = Interests(weighted[0], fold_in, weighted[1])
-            return _Preference(vector, "model", None, interests)
-        if fold_in is not None and encoder is None and len(recent):
-            folded = folded_vector(fold_in, recent, weights, dim)
-            if folded is not None:
-                rows, times = distinct(recent[for_it], weights[for_it])
-                return _Preference(folded, "fold_in", None, Interests(rows, fold_in, times))
-        known = user_id is not None and user_id in self.release.user_rows
-        return _Preference(None, "popular", "user_without_vector" if known else "unknown_user", interests)
+    def _preference(self, query: RankingQuery, history: UserHistory) -> Preference:
+        if self._table is not None:
+            return by_table(self.release, self._table, query, history)
+        if (encoder := self.release.sequence_encoder) is not None:
+            return by_sequence(self.release, encoder, self._likeness.vectors, query, history)
+        return by_vector(self.release, self._likeness.vectors, query, history)
 
     def _nearest(
         self,
-        vector: NDArray[np.float32],
+        taste: NDArray[np.float32] | ScoredItems,
         eligible: EligibleItems,
         history: UserHistory,
         reorder_for: str | None,
         *,
         exact: bool,
-    ) -> ByVector:
-        """Return the items nearest to `vector` `(d,)`.
+    ) -> ByScore:
+        """Return the items nearest to a vector `(d,)`, or those with the greatest scores.
 
         The second stage was trained and measured on users with a vector of their own: `reorder_for` is such a user.
         """
-        search = self.search
+        if isinstance(taste, ScoredItems):
+            return ByScore(taste.top, taste.among, table_scores, eligible.model_mask(), eligible.rules)
+        search, vector = self.search, taste
         scale = length(vector) * search.typical_norm
         top = partial(search.top, allowed_before=eligible.passing, removed=eligible.taken_out)
         reorder = None
@@ -331,7 +304,7 @@ class Ranker:
             known = items[items < self._catalogue.size]
             user_row, order = self.release.user_rows[reorder_for], self._second_stage.order
             reorder = lambda rows, products: order(user_row, vector, rows, products, known)  # noqa: E731
-        return ByVector(
+        return ByScore(
             top=partial(search.exact if exact else top, vector),
             among=partial(search.exact_among, vector),
             scores=partial(model_scores, scale=scale),
@@ -352,7 +325,10 @@ class Ranker:
         found.add_popular(self._diversified(blended, diversity), trends=lambda: blended.trends)
 
     def _diversified(self, candidates: Candidates, diversity: float | None) -> Candidates:
-        return Diversified(candidates, self._likeness.vectors, diversity) if diversity else candidates
+        if not diversity:
+            return candidates
+        vectors = self._likeness.vectors.__getitem__ if self._table is None else self._table.likeness
+        return Diversified(candidates, vectors, self._catalogue.size, diversity)
 
     def _vector_sources(self, source: ItemSource, rows: NDArray[np.int32]) -> list[ItemSource]:
         """An item whose own vector is from content says so, whatever ranked it."""

@@ -44,6 +44,7 @@ Fallback = Literal[
 """
 
 _STEEPNESS = 4.0
+_THREE_QUARTERS = 4.0
 
 
 class RankedItem(NamedTuple):
@@ -129,6 +130,15 @@ def model_scores(products: NDArray[np.float64], scale: float) -> NDArray[np.floa
         return np.full(len(products), 0.5)
     exponent = np.maximum(products * (-_STEEPNESS / scale), -500)
     return np.asarray(1.0 / (1.0 + np.exp(np.minimum(exponent, 500))))
+
+
+def table_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map standardised scores `(n,)` of an item table to 0–1: (1 + z / (|z| + 4)) / 2, so 0 is ½ and 4 is ¾.
+
+    Monotone, and without an end that it reaches: the best of a thousand items are ten standard deviations above the
+    mean, where a logistic would say 1 of all of them.
+    """
+    return (1.0 + scores / (np.abs(scores) + _THREE_QUARTERS)) / 2.0
 
 
 def cosine_scores(cosines: NDArray[np.float64]) -> NDArray[np.float64]:

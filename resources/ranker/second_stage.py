@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from resources.base.errors import ConfigurationError, CorruptRelease
 from resources.release.contents import SECOND_STAGE
 from resources.release.load import LoadedRelease
+from resources.release.manifest import TABLE_ALGORITHMS
 
 CANDIDATES = 100
 """How many of the retrieval's best items are put in order; those behind them keep their places."""
@@ -194,14 +195,15 @@ class SecondStage:
 
     @classmethod
     def of_release(cls, release: LoadedRelease) -> SecondStage | None:
-        """Return the second stage of a release; `None` when it has none, or serves popularity.
+        """Return the second stage of a release; `None` when it has none, or serves popularity or an item table.
 
         Raises:
             CorruptRelease: a part of it is missing, cannot be read or does not fit, as after a change of the features.
             ConfigurationError: LightGBM is not installed.
         """
         users, items = release.second_stage_users, release.second_stage_items
-        if release.manifest.algorithm == "popularity" or (users is None and items is None):
+        without_vectors = release.manifest.algorithm in ("popularity", *TABLE_ALGORITHMS)
+        if without_vectors or (users is None and items is None):
             return None
         name, path = f"release {release.version}", release.directory / SECOND_STAGE
         if users is None or items is None or not path.is_file():

@@ -90,14 +90,52 @@ class ItemTable:
         Args:
             weights: `(m,)`; `None` is 1 each.
         """
-        entries = self.entries(rows)
-        return np.asarray(np.bincount(entries.items, entries.weighted(weights), self.n_items), dtype=np.float64)
+        return self._sums(self.entries(rows), weights)
 
     def scores(self, rows: NDArray[np.int32], weights: NDArray[Any] | None = None) -> NDArray[np.float32]:
         """Return the scores `(n_items,)` of a user with these items; without any that says something, the prior."""
-        total = self.sums(rows, weights)
-        spread = float(total.std())
-        return (total / spread + self.prior).astype(np.float32) if spread > 0 else self.prior.copy()
+        personal = self.scores_by(self.entries(rows), weights)
+        return self.prior.copy() if personal is None else personal
+
+    def scores_by(self, entries: TableEntries, weights: NDArray[Any] | None = None) -> NDArray[np.float32] | None:
+        """Return the scores `(n_items,)` by entries of this table; `None` when they tell no item from another."""
+        total = self._sums(entries, weights)
+        spread = float(total.std()) if len(total) else 0.0
+        return (total / spread + self.prior).astype(np.float32) if 0 < spread < np.inf else None
+
+    def alike(self, item: int) -> NDArray[np.float32] | None:
+        """Return how much an interaction with `item` speaks for each item, `(n_items,)`, as a share of the greatest.
+
+        −inf where it says nothing or speaks against the item; `None` when it speaks for none.
+        """
+        items, values = self.row(item)
+        if not len(values) or values.max() <= 0:
+            return None
+        shares = np.full(self.n_items, -np.inf, dtype=np.float32)
+        shares[items[values > 0]] = values[values > 0] / values.max()
+        return shares
+
+    def likeness(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return vectors `(n, n)` of the items in `rows` `(n,)`, in which two are alike when one speaks for the other.
+
+        The vector of an item is its row of the table at the n items, with its greatest value for the item itself.
+        Zeros for an item that speaks for none.
+        """
+        entries = self.entries(rows)
+        owner = np.repeat(np.arange(len(rows)), entries.counts)
+        place = np.full(self.n_items, -1, dtype=np.int32)
+        place[rows] = np.arange(len(rows))
+        column = place[entries.items]
+        inside = column >= 0
+        vectors = np.zeros((len(rows), len(rows)), dtype=np.float32)
+        vectors[owner[inside], column[inside]] = entries.values[inside]
+        own = np.zeros(len(rows), dtype=np.float32)
+        np.maximum.at(own, owner, entries.values)
+        np.fill_diagonal(vectors, own)
+        return vectors
+
+    def _sums(self, entries: TableEntries, weights: NDArray[Any] | None) -> NDArray[np.float64]:
+        return np.asarray(np.bincount(entries.items, entries.weighted(weights), self.n_items), dtype=np.float64)
 
     def check(self) -> None:
         """Refuse arrays that are no table; all of them are read.

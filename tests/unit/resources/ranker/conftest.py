@@ -9,14 +9,16 @@ import numpy as np
 import polars as pl
 import pytest
 from numpy.typing import NDArray
+from scipy import sparse
 from upath import UPath
 
 from resources.base.tenant import TenantId
 from resources.ranker.ranker import Ranker
 from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
+from resources.release.item_table import ItemTable
 from resources.release.load import load_release
-from resources.release.manifest import GateDecision, IndexInfo, ManifestDraft
+from resources.release.manifest import Algorithm, GateDecision, IndexInfo, ManifestDraft
 from resources.release.store import ReleaseStore, new_version
 from resources.storage.lake import TenantLake
 
@@ -29,9 +31,14 @@ User = tuple[str, Any, Sequence[int]]
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     def make(
-        items: Sequence[str], item_vectors: Any, users: Sequence[User] = (), *, algorithm: str = "lightgcn", **more: Any
+        items: Sequence[str],
+        item_vectors: Any,
+        users: Sequence[User] = (),
+        *,
+        algorithm: Algorithm = "lightgcn",
+        **more: Any,
     ) -> Ranker:
-        """Release and rank: `more` has `fold_in`, `disliked` and `taste_dimensions`, and columns of the catalogue."""
+        """Release and rank: `more` has `fold_in`, `disliked`, `table`, `taste_dimensions`, and catalogue columns."""
         vectors = np.array(item_vectors, dtype=np.float32).reshape(len(items), -1 if len(items) else 0)
         manifest = draft(algorithm, vectors, more.pop("taste_dimensions", None))
         store = ReleaseStore(TenantLake(TenantId("blue-shop"), UPath(tmp_path), tmp_path))
@@ -49,6 +56,7 @@ def contents(
     *,
     fold_in: Any = None,
     disliked: Any = None,
+    table: ItemTable | None = None,
     **columns: Any,
 ) -> ReleaseContents:
     """Return the files of a release; `columns` replace those of the catalogue."""
@@ -65,6 +73,19 @@ def contents(
         evaluation_markdown="",
         fold_in=None if fold_in is None else np.array(fold_in, np.float32),
         disliked=None if disliked is None else np.array(disliked, np.int32),
+        item_table=table,
+    )
+
+
+def table_of(weights: Any, prior: Any = None) -> ItemTable:
+    """Return the item table of dense weights `(n, n)`: row j holds what item j says for the others."""
+    matrix = sparse.csr_array(np.array(weights, np.float32))
+    nothing = np.zeros(matrix.shape[0], np.float32)
+    return ItemTable(
+        indptr=matrix.indptr.astype(np.int64),
+        items=matrix.indices.astype(np.int32),
+        values=matrix.data,
+        prior=nothing if prior is None else np.array(prior, np.float32),
     )
 
 
@@ -83,13 +104,13 @@ def catalogue(items: Sequence[str], vectors: NDArray[np.float32]) -> dict[str, A
     }
 
 
-def draft(algorithm: str, vectors: NDArray[np.float32], taste_dimensions: int | None) -> ManifestDraft:
+def draft(algorithm: Algorithm, vectors: NDArray[np.float32], taste_dimensions: int | None) -> ManifestDraft:
     """Return a manifest that says nothing special but what is asked."""
     index = build_index(vectors)[1]
     return ManifestDraft(
         tenant="blue-shop",
         created_at=NOW,
-        algorithm="popularity" if algorithm == "popularity" else "lightgcn",
+        algorithm=algorithm,
         dbt_project_hash="",
         dbt_invocation_id="",
         training_set_fingerprint="",
