@@ -38,7 +38,7 @@ def shop(tmp_path: Path) -> Shop:
         algorithm: Algorithm = "lightgcn",
         **more: Any,
     ) -> Ranker:
-        """Release and rank: `more` has `fold_in`, `disliked`, `table`, `taste_dimensions`, and catalogue columns."""
+        """Release and rank: `more` has `fold_in`, `disliked`, `table` … as `contents`, and `taste_dimensions`."""
         vectors = np.array(item_vectors, dtype=np.float32).reshape(len(items), -1 if len(items) else 0)
         manifest = draft(algorithm, vectors, more.pop("taste_dimensions", None))
         store = ReleaseStore(TenantLake(TenantId("blue-shop"), UPath(tmp_path), tmp_path))
@@ -57,6 +57,7 @@ def contents(
     fold_in: Any = None,
     disliked: Any = None,
     table: ItemTable | None = None,
+    sequence_encoder: bytes | None = None,
     **columns: Any,
 ) -> ReleaseContents:
     """Return the files of a release; `columns` replace those of the catalogue."""
@@ -74,6 +75,7 @@ def contents(
         fold_in=None if fold_in is None else np.array(fold_in, np.float32),
         disliked=None if disliked is None else np.array(disliked, np.int32),
         item_table=table,
+        sequence_encoder=sequence_encoder,
     )
 
 
