@@ -266,6 +266,7 @@ def contents_of(
         evaluation_plot=plot,
         fold_in=model.release.fold_in,
         item_table=None if table is None else table.release,
+        sequence_encoder=None if model.encoder is None else model.encoder.to_bytes(),
     )
 
 

@@ -2,7 +2,7 @@
 
 The sum of `fold_in[item]` over the events, each times its weight, is divided by its length; the coordinates that were
 not learned are 1, as they are for every user. Why this is the model's own vector of a user with these events is in
-docs/models.md, "New users".
+docs/models.md, "New users". The vectors of a sequence model depend on the order of the events: its encoder makes them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.base.errors import FieldProblem, InvalidInput
+from resources.release.sequence_encoder import SequenceEncoder
 
 
 def folded_vector(
@@ -71,6 +72,38 @@ def recomputed_vector(
         return trained
     vector = trained.copy()
     vector[:learned] = preference * (length / now)
+    return vector
+
+
+def encoded_vector(
+    encoder: SequenceEncoder,
+    fold_in: NDArray[np.float32],
+    history: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    weights: NDArray[np.float64],
+    dim: int,
+) -> NDArray[np.float32] | None:
+    """Return the vector `(dim,)` of a user by a sequence model: the state after the history and the events since.
+
+    As in training an item counts once, at its last time, and one with as much against it as for it does not count.
+
+    Args:
+        fold_in: `(n_items, t)`, t ≤ dim: what the encoder reads.
+        history: `(m,)` rows of the items met before, most recent last.
+        rows: `(n,)` of the events since, and
+        weights: `(n,)`, one for each of them.
+
+    Returns:
+        `None` when nothing is left that the model knows.
+    """
+    before = history[-(encoder.length + len(rows)) :]
+    met, sums = distinct(np.concatenate([before, rows]), np.concatenate([np.ones(len(before)), weights]))
+    liked = met[sums > 0]
+    state = encoder.state(fold_in[liked[fold_in[liked].any(axis=1)]])
+    if not state.any():
+        return None
+    vector = np.ones(dim, dtype=np.float32)
+    vector[: len(state)] = state
     return vector
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.ranker.fold_in import distinct, folded_vector, recomputed_vector
+from resources.ranker.fold_in import distinct, encoded_vector, folded_vector, recomputed_vector
 from resources.ranker.query import RankingQuery, UserHistory
 from resources.ranker.ranking import Fallback, ItemSource
 from resources.ranker.reasons import HISTORY_LIMIT, Interests, TableInterests, VectorInterests
 from resources.ranker.retrieval.scored import ScoredItems
 from resources.release.item_table import ItemTable
 from resources.release.load import LoadedRelease
+from resources.release.sequence_encoder import SequenceEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,31 @@ def by_vector(
         if folded is not None:
             rows, times = distinct(recent[for_it], weights[for_it])
             return Preference(folded, "fold_in", None, VectorInterests(rows, learned, fold_in, times))
+    return Preference(None, "popular", _why_nothing(release, query), interests)
+
+
+def by_sequence(
+    release: LoadedRelease,
+    encoder: SequenceEncoder,
+    learned: NDArray[np.float32],
+    query: RankingQuery,
+    history: UserHistory,
+) -> Preference:
+    """Return the trained vector of a user, or with events since then the state of the encoder after all of them.
+
+    A state does not come apart into what each event added: reasons name what is most alike, as for a trained vector.
+    With `recompute` off, what happened since counts only for a user without a vector.
+    """
+    recent, weights = _known(history, release.catalogue.size)
+    interests = VectorInterests(np.concatenate([history.before, recent[weights > 0]]), learned, learned)
+    vector = release.user_vector(query.user_id)
+    if release.fold_in is not None and len(recent) and (vector is None or query.recompute):
+        dim = release.item_vectors.shape[1]
+        encoded = encoded_vector(encoder, release.fold_in, history.before, recent, weights, dim)
+        if encoded is not None:
+            return Preference(encoded, "fold_in" if vector is None else "model", None, interests)
+    if vector is not None:
+        return Preference(vector, "model", None, interests)
     return Preference(None, "popular", _why_nothing(release, query), interests)
 
 

@@ -22,7 +22,7 @@ from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.eligible import NO_ROWS, EligibleItems
 from resources.ranker.fold_in import distinct, known_events
 from resources.ranker.listed import Listings
-from resources.ranker.preference import NO_PREFERENCE, Preference, by_table, by_vector
+from resources.ranker.preference import NO_PREFERENCE, Preference, by_sequence, by_table, by_vector
 from resources.ranker.query import RankingQuery, SimilarQuery, UserHistory
 from resources.ranker.ranking import Fallback, ItemSource, Place, Ranking, cosine_scores, model_scores, table_scores
 from resources.ranker.ranking_builder import RankingBuilder
@@ -317,6 +317,8 @@ class Ranker:
             return NO_PREFERENCE
         if self._table is not None:
             return by_table(self.release, self._table, query, history)
+        if (encoder := self.release.sequence_encoder) is not None:
+            return by_sequence(self.release, encoder, self._likeness.vectors, query, history)
         return by_vector(self.release, self._likeness.vectors, query, history)
 
     def _nearest(

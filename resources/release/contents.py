@@ -31,6 +31,7 @@ REPEATS = "repeats.npy"
 SECOND_STAGE = "second_stage.txt"
 SECOND_STAGE_USERS = "second_stage_users.npy"
 SECOND_STAGE_ITEMS = "second_stage_items.npy"
+SEQUENCE_ENCODER = "sequence_encoder.npz"
 FILE_NAMES = (
     USER_IDS,
     ITEMS,
@@ -68,6 +69,7 @@ OPTIONAL_FILES = (
     OptionalFile("second_stage_users", SECOND_STAGE_USERS, "users"),
     OptionalFile("second_stage_items", SECOND_STAGE_ITEMS, "items"),
     OptionalFile("evaluation_plot", EVALUATION_PLOT, "bytes"),
+    OptionalFile("sequence_encoder", SEQUENCE_ENCODER, "bytes"),
 )
 
 ITEM_SCHEMA = {
@@ -113,6 +115,7 @@ class ReleaseContents:
             `resources.ranker.retrieval.repeats`; needs the manifest's `repeats`.
         second_stage: trees that order the first candidates, see `resources.ranker.second_stage`, with the features of
             the users `(n_users, fu)` and the items `(n_items, fi)`, float32. All three or none.
+        sequence_encoder: of a sequence model, see `resources.release.sequence_encoder`; it reads rows of `fold_in`.
         item_table: what answers when the algorithm is one of `TABLE_ALGORITHMS`.
         bundles: what an item in a basket says for the others, see `resources.ranker.bundles`; the prior is zero.
     """
@@ -133,6 +136,7 @@ class ReleaseContents:
     second_stage_users: NDArray[np.float32] | None = None
     second_stage_items: NDArray[np.float32] | None = None
     evaluation_plot: bytes | None = None
+    sequence_encoder: bytes | None = None
     item_table: ItemTable | None = None
     bundles: ItemTable | None = None
 

@@ -25,6 +25,7 @@ from resources.release.contents import (
     OPTIONAL_FILES,
     SEEN_INDPTR,
     SEEN_ITEMS,
+    SEQUENCE_ENCODER,
     USER_IDS,
     USER_VECTORS,
     check_arrays,
@@ -35,6 +36,7 @@ from resources.release.contents import (
 )
 from resources.release.item_table import BUNDLE_FILES, TABLE_FILES, ItemTable
 from resources.release.manifest import TABLE_ALGORITHMS, ReleaseManifest
+from resources.release.sequence_encoder import SequenceEncoder
 from resources.release.verified import verify_once
 from resources.storage.disk import work_folder
 from resources.storage.lake import fetch_file, local_path
@@ -67,6 +69,7 @@ class LoadedRelease:
     second_stage_items: NDArray[np.float32] | None = None
     item_table: ItemTable | None = None
     bundles: ItemTable | None = None
+    sequence_encoder: SequenceEncoder | None = None
 
     @property
     def version(self) -> str:
@@ -140,6 +143,7 @@ def load_release(
     }
     table, bundles = _item_table(folder, manifest, name), _bundles(folder, listed, name)
     try:
+        encoder = _sequence_encoder(folder, manifest, optional.get("fold_in"), name)
         check_arrays(*arrays, n_users=len(user_ids), n_items=len(item_ids))
         check_optional_arrays({**optional}, n_users=len(user_ids), n_items=len(item_ids), n_seen=len(seen_items))
         check_item_table(table, n_items=len(item_ids))
@@ -161,9 +165,10 @@ def load_release(
         + _id_map_bytes(users["user_id"])
         + _id_map_bytes(items["item_id"])
         + sum(array.nbytes for array in (*arrays, *optional.values()))
-        + sum(each.nbytes for each in (table, bundles) if each is not None),
+        + sum(each.nbytes for each in (table, bundles, encoder) if each is not None),
         item_table=table,
         bundles=bundles,
+        sequence_encoder=encoder,
         **optional,
     )
 
@@ -207,6 +212,19 @@ def _bundles(folder: Path, listed: Collection[str], name: str) -> ItemTable | No
     if not any(file in listed for file in BUNDLE_FILES.values()):
         return None
     return ItemTable.of({array: _array(folder, file, name) for array, file in BUNDLE_FILES.items()})
+
+
+def _sequence_encoder(
+    folder: Path, manifest: ReleaseManifest, inputs: NDArray[Any] | None, name: str
+) -> SequenceEncoder | None:
+    """Read the encoder of a sequence model, whose inputs are `fold_in`; `None` for every other model."""
+    if manifest.algorithm != "sequence":
+        return None
+    try:
+        data = (folder / SEQUENCE_ENCODER).read_bytes()
+    except OSError as error:
+        raise CorruptRelease(f"{name}: {SEQUENCE_ENCODER} is missing or cannot be read. {_NEXT_STEP}") from error
+    return SequenceEncoder.from_bytes(data, width=0 if inputs is None else inputs.shape[-1])
 
 
 def _cached(directory: Path | UPath, cache: Path | None, name: str, marks: Path | None) -> tuple[Path, ReleaseManifest]:

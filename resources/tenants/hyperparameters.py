@@ -9,10 +9,14 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from resources.base.client_input import told
 from resources.base.errors import FieldProblem, InvalidInput
 from resources.base.suggestions import nearest_name
-from resources.tenants.model_configs import MOST_LAYERS, LightGCNConfig, TwoTowerConfig
+from resources.tenants.model_configs import MOST_LAYERS, LightGCNConfig, SequenceConfig, TwoTowerConfig
 from resources.tenants.settings import ModelType
 
-_CONFIGS: Mapping[ModelType, type[BaseModel]] = {"lightgcn": LightGCNConfig, "two_tower": TwoTowerConfig}
+_CONFIGS: Mapping[ModelType, type[BaseModel]] = {
+    "lightgcn": LightGCNConfig,
+    "two_tower": TwoTowerConfig,
+    "sequence": SequenceConfig,
+}
 USUAL_NAMES: Mapping[ModelType, Mapping[str, str]] = {
     "lightgcn": {
         "embedding_dim": "dim",
@@ -23,6 +27,14 @@ USUAL_NAMES: Mapping[ModelType, Mapping[str, str]] = {
     "two_tower": {
         "embedding_dim": "dim",
         "batch_size": "user_block",
+        "epochs": "steps",
+        "negative_samples": "negatives",
+    },
+    "sequence": {
+        "embedding_dim": "dim",
+        "max_seq_len": "length",
+        "num_blocks": "blocks",
+        "num_heads": "heads",
         "epochs": "steps",
         "negative_samples": "negatives",
     },

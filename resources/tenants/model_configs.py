@@ -153,3 +153,71 @@ class TwoTowerConfig(BaseModel):
     def learned_dim(self) -> int:
         """Coordinates that are learned: all but the popularity coordinate."""
         return self.dim - 1 if self.popularity_weight > 0 else self.dim
+
+
+class SequenceConfig(BaseModel):
+    """Everything that shapes a fit besides the data and the seed. Names shared with `TwoTowerConfig` mean the same."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    model_type: Literal["sequence"] = "sequence"
+    dim: int = Field(default=64, ge=2, le=512)
+    """Length d of the stored user and item vectors; the popularity coordinate, if any, is one of them."""
+    length: int = Field(default=50, ge=1, le=512)
+    """How many of a user's newest items the transformer reads."""
+    blocks: int = Field(default=1, ge=1, le=8)
+    """Transformer blocks: self-attention and a hidden layer, one after the other."""
+    heads: int = Field(default=1, ge=1, le=16)
+    """Attention heads; together they are as wide as the vectors."""
+    hidden: int = Field(default=64, ge=1, le=2048)
+    """Width of the hidden layer of a block."""
+    history_weight: float = Field(default=1.0, ge=0, le=100)
+    """Weight of the mean of the items read, which is added to what the transformer says: lasting taste beside order."""
+    dropout: float = Field(default=0.2, ge=0, le=0.9)
+    """Share of the inputs, and of what each layer adds, that a step hides."""
+    horizon: int = Field(default=20, ge=1, le=1000)
+    """From each place in a sequence a step predicts one of the next items, at most this far ahead; 1: the very next."""
+    steps: int = Field(default=30, ge=1, le=10_000)
+    """Passes over all sequences (one pass = one epoch), and the horizon of the linear learning rate decay."""
+    batch_size: int = Field(default=4096, ge=1, le=1_000_000)
+    """Places of sequences in one optimiser step; they share its negatives."""
+    temperature: float = Field(default=0.2, ge=0.05, le=10)
+    """τ of the softmax over cosines. Below 0.05 the exponentials leave the range of float32."""
+    negatives: int = Field(default=512, ge=1, le=65_536)
+    """Items sampled with replacement and shared by the places of one step."""
+    negative_exponent: float = Field(default=1.0, ge=0, le=2)
+    """Negatives are drawn with probability q ∝ (number of users of the item) ^ this exponent."""
+    popularity_prior: float = Field(default=1.0, ge=0, le=2)
+    """γ: the score in training is cosine/τ + γ·log(users of the item); serving has the popularity coordinate."""
+    learning_rate: float = Field(default=0.02, ge=1e-9, le=10)
+    """Adam's step size for item embeddings at the first step; it falls linearly to zero over ``steps``."""
+    layer_learning_rate: float = Field(default=0.002, ge=1e-9, le=10)
+    """The same for the weights of the transformer, each of which moves every user."""
+    beta1: float = Field(default=0.9, ge=0, le=0.9999)
+    """Adam's memory of the gradient."""
+    beta2: float = Field(default=0.99, ge=0, le=0.999999)
+    """Adam's memory of the squared gradient."""
+    init_std: float = Field(default=0.1, ge=1e-6, le=100)
+    """Standard deviation of the item embeddings before the first step."""
+    half_life_days: float | None = Field(default=None, ge=0.01, le=1e6)
+    """Age at which a target's weight in the loss is halved; null: age does not matter beyond the order."""
+    popularity_weight: float = Field(default=0.45, ge=0, le=100)
+    """Weight of log(1 + recent popularity) in the stored vectors, against item vectors of length 1; 0: none."""
+    popularity_half_life_days: float = Field(default=5.0, ge=0.01, le=1e6)
+    """Age at which a pair counts half in that popularity."""
+    evaluate_every: int = Field(default=2, ge=1, le=10_000)
+    """Epochs between two looks at the validation pairs."""
+    patience: int = Field(default=5, ge=1, le=10_000)
+    """Looks without a better (smoothed) validation NDCG@10 after which the fit stops."""
+    validation_users: int = Field(default=2000, ge=1, le=100_000)
+    """At most this many validation users, drawn by the seed, are ranked at each look."""
+
+    @property
+    def item_readout_exponent(self) -> float:
+        """The model gives unit vectors: cosine."""
+        return 1.0
+
+    @property
+    def learned_dim(self) -> int:
+        """Coordinates that are learned: all but the popularity coordinate."""
+        return self.dim - 1 if self.popularity_weight > 0 else self.dim

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-ModelType = Literal["lightgcn", "two_tower"]
+ModelType = Literal["lightgcn", "two_tower", "sequence"]
 InteractionType = Literal["view", "click", "add_to_cart", "purchase", "rating", "like", "dislike"]
 TYPES_WITH_PIECES: tuple[InteractionType, ...] = ("purchase", "add_to_cart")
 """Types of which pieces are counted: a quantity below 0 takes some back."""

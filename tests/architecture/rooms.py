@@ -63,7 +63,7 @@ FLOORS: Floors = {
         ("features", "recommender.bundles", "recommender.fitting", "recommender.metrics"),
         ("benchmarks", "commands.data", "defs.data", "recommender.baselines"),
         ("recommender.item_models", "recommender.lightgcn"),
-        ("recommender.choice", "recommender.data_parallel", "recommender.two_tower"),
+        ("recommender.choice", "recommender.data_parallel", "recommender.sequence", "recommender.two_tower"),
         ("recommender.lifecycle",),
         ("recommender.evaluation", "recommender.search"),
         ("benchmarks.training", "recommender.repeats", "recommender.second_stage", "release"),

@@ -13,7 +13,7 @@ _SHOWN_FEATURES = 15
 
 @asset(
     name="second_stage_model",
-    deps=[training_set, "stg_items", lightgcn_model, two_tower_model],
+    deps=[training_set, "stg_items", lightgcn_model, two_tower_model, "sequence_model"],
     kinds={"lightgbm"},
     description="Boosted trees that order the model's best candidates, if they surely do it better.",
     **TRAINING_COMMON,

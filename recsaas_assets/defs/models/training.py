@@ -89,7 +89,7 @@ def lightgcn_model(context: AssetExecutionContext, tenant_run: TenantRunResource
 
 @asset(
     name="evaluation",
-    deps=[training_set, lightgcn_model, "two_tower_model", "item_models", "training_features"],
+    deps=[training_set, lightgcn_model, "two_tower_model", "sequence_model", "item_models", "training_features"],
     kinds={"python"},
     description="How good the model is on the tenant's newest interactions, against baselines and by cohort.",
     **TRAINING_COMMON,

@@ -38,7 +38,7 @@ SERVING_COMMON: AssetOptions = {
 
 @asset(
     name="faiss_index",
-    deps=[training_set, lightgcn_model, "two_tower_model"],
+    deps=[training_set, lightgcn_model, "two_tower_model", "sequence_model"],
     kinds={"faiss"},
     description="The retrieval index over one tenant's item vectors; position in the index is the item row.",
     **SERVING_COMMON,
@@ -81,6 +81,7 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
         training_set,
         lightgcn_model,
         "two_tower_model",
+        "sequence_model",
         "item_models",
         "second_stage_model",
         "repeat_purchases",

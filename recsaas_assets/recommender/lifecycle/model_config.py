@@ -14,12 +14,14 @@ from recsaas_assets.recommender.fitting.compute import Compute
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lightgcn.config import defaults_for
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult, fit
+from recsaas_assets.recommender.sequence.config import sequence_defaults
+from recsaas_assets.recommender.sequence.trainer import fit_sequence
 from recsaas_assets.recommender.two_tower.config import two_tower_defaults
 from recsaas_assets.recommender.two_tower.trainer import fit_two_tower
-from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
+from resources.tenants.model_configs import LightGCNConfig, SequenceConfig, TwoTowerConfig
 from resources.tenants.settings import ModelType
 
-ModelConfig = Annotated[LightGCNConfig | TwoTowerConfig, Field(discriminator="model_type")]
+ModelConfig = Annotated[LightGCNConfig | TwoTowerConfig | SequenceConfig, Field(discriminator="model_type")]
 """Configuration of any model type; `model_type` tells which."""
 
 
@@ -33,6 +35,8 @@ def default_config(model_type: ModelType, n_users: int, n_items: int, n_pairs: i
     """The configuration that a tenant of this size starts from."""
     if model_type == "two_tower":
         return two_tower_defaults(n_users, n_items, n_pairs)
+    if model_type == "sequence":
+        return sequence_defaults(n_users, n_items, n_pairs)
     return defaults_for(n_users, n_items, n_pairs)
 
 
@@ -51,6 +55,8 @@ def fit_model(
     """
     if isinstance(config, TwoTowerConfig):
         return fit_two_tower(inputs, config, features=features, on_epoch=on_epoch, should_stop=should_stop)
+    if isinstance(config, SequenceConfig):
+        return fit_sequence(inputs, config, on_epoch=on_epoch, should_stop=should_stop)
     compute = compute or Compute()
     processes = processes_for(config, len(inputs.pairs), compute.processes)
     if processes > 1:

@@ -130,6 +130,7 @@ class _Fits:
             search=vectors.get(SEARCH),
             start=start.model_copy(update={"epochs": first.best_epoch}),
             content_explained=None if self.quality is None else self.quality.best,
+            encoder=self.done[RELEASE].encoder,
             users=data.users,
             items=data.items,
             split=data.split,

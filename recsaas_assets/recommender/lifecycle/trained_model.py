@@ -29,9 +29,11 @@ from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, parse
 from recsaas_assets.recommender.lifecycle.warm_start import StartReport
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress
 from resources.base.errors import CorruptArtifact
+from resources.release.sequence_encoder import SequenceEncoder
 from resources.storage.lake import read_bytes, read_json, write_bytes, write_json, write_parquet
 
 SEARCH, HOLDOUT, RELEASE, BEFORE_LIVE = "search", "holdout", "release", "before_live"
+_ENCODER = "release_encoder.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +66,8 @@ class TrainedModel:
     content_explained: float | None = None
     choice: ChoiceReport | None = None
     """How the configuration was chosen; None where there was nothing to choose."""
+    encoder: SequenceEncoder | None = None
+    """Of the release fit of a sequence model: it makes vectors of users for whom there are newer events."""
     users: IdMap = field(default_factory=lambda: IdMap(()))
     items: IdMap = field(default_factory=lambda: IdMap(()))
     split: TimeSplit = field(default_factory=lambda: TimeSplit(evaluable=False))
@@ -76,6 +80,8 @@ class TrainedModel:
         for vectors in (self.holdout, self.release, self.before_live):
             for name in ("users", "items", "fold_in") if vectors is not None else ():
                 digest.update(getattr(vectors, name).tobytes())
+        if self.encoder is not None:
+            digest.update(self.encoder.to_bytes())
         return digest.hexdigest()
 
     def save(self, directory: UPath) -> None:
@@ -97,6 +103,9 @@ class TrainedModel:
                 buffer = io.BytesIO()
                 np.save(buffer, getattr(vectors, name), allow_pickle=False)
                 write_bytes(path, buffer.getvalue())
+        (directory / _ENCODER).unlink(missing_ok=True)
+        if self.encoder is not None:  # nothing answers live events but the release fit
+            write_bytes(directory / _ENCODER, self.encoder.to_bytes())
         document: dict[str, Any] = {
             "config": self.config.model_dump(mode="json"),
             "seed": self.seed,
@@ -144,6 +153,8 @@ class TrainedModel:
         optional = {BEFORE_LIVE: with_live, SEARCH: document.get("search_is_kept", False)}
         for fit in (HOLDOUT, RELEASE, *(name for name, is_kept in optional.items() if is_kept)):
             described[fit] = _read_vectors(directory, fit, training_set, described["config"])
+        if described["config"].model_type == "sequence":
+            described["encoder"] = _read_encoder(directory, described["config"])
         return cls(
             fingerprint=fingerprint,
             live_fingerprint=kept if with_live else "",
@@ -166,6 +177,14 @@ def _read_vectors(directory: UPath, fit: str, training_set: TrainingSet, config:
         if array.shape != (rows, width):
             raise CorruptArtifact(f"{fit}_{name}.npy does not belong to this model; materialise the model again.")
     return ModelVectors(**arrays)
+
+
+def _read_encoder(directory: UPath, config: ModelConfig) -> SequenceEncoder:
+    try:
+        data = read_bytes(directory / _ENCODER)
+    except FileNotFoundError as error:
+        raise CorruptArtifact(f"{_ENCODER} is missing; materialise the model again.") from error
+    return SequenceEncoder.from_bytes(data, width=config.learned_dim)
 
 
 def _read_array(path: UPath) -> Vectors:

@@ -25,6 +25,7 @@ from recsaas_assets.recommender.lightgcn.readout import Readout
 from recsaas_assets.recommender.lightgcn.sampled_softmax import SampledSoftmax
 from recsaas_assets.recommender.lightgcn.user_share import UserShare, everybody
 from resources.base.errors import InvalidInput, RecsaasError
+from resources.release.sequence_encoder import SequenceEncoder
 from resources.tenants.model_configs import LightGCNConfig
 
 _SECONDS_BETWEEN_POLLS = 0.2
@@ -52,6 +53,7 @@ class FitResult:
     """The vectors of the best epoch. ``seconds`` is wall clock from first graph to last readout.
 
     ``resumed_at`` is the number of epochs that a checkpoint brought; ``not_resumed`` says why one was not used.
+    ``encoder`` is that of a sequence model, which makes a user's vector of rows of ``vectors.fold_in``.
     """
 
     vectors: ModelVectors
@@ -60,6 +62,7 @@ class FitResult:
     seconds: float
     resumed_at: int = 0
     not_resumed: str = ""
+    encoder: SequenceEncoder | None = None
 
 
 def fit(

@@ -103,13 +103,25 @@ _TWO_TOWER: Space = {
     "user_exponent": Numbers(0.0, 1.0),
     **_READOUT,
 }
-_SPACES = {"softmax": _SOFTMAX, "bpr": _BPR, "two_tower": _TWO_TOWER}
+_SEQUENCE: Space = {
+    "learning_rate": Numbers(0.003, 0.1, log=True),
+    "layer_learning_rate": Numbers(0.0003, 0.02, log=True),
+    "steps": Numbers(10, 80, log=True, whole=True),
+    "temperature": Numbers(0.05, 0.6, log=True),
+    "popularity_prior": Numbers(0.0, 1.2),
+    "horizon": Numbers(1, 100, log=True, whole=True),
+    "history_weight": Numbers(0.0, 3.0),
+    "dropout": Numbers(0.0, 0.6),
+    **_AGE,
+    **_READOUT,
+}
+_SPACES = {"softmax": _SOFTMAX, "bpr": _BPR, "two_tower": _TWO_TOWER, "sequence": _SEQUENCE}
 
 
 def space_of(config: ModelConfig, fixed: Mapping[str, JsonValue]) -> Space:
     """The space around `config`, wide enough to hold it as it is; what the tenant has `fixed` is left alone."""
     values = config.model_dump(mode="json")
-    kind = "two_tower" if values["model_type"] == "two_tower" else values["loss"]
+    kind = values["loss"] if values["model_type"] == "lightgcn" else values["model_type"]
     space = _SPACES[str(kind)]
     return {name: each.including(values[name]) for name, each in space.items() if name in values and name not in fixed}
 

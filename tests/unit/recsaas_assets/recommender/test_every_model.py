@@ -17,7 +17,7 @@ from recsaas_assets.recommender.item_models.yardsticks import ease, item_knn
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
 from recsaas_assets.recommender.lightgcn.config import defaults_for
 from recsaas_assets.recommender.metrics.scorers import Scorer, VectorScorer
-from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
+from resources.tenants.model_configs import LightGCNConfig, SequenceConfig, TwoTowerConfig
 from tests.unit.recsaas_assets.recommender.paper import paper_config
 
 Fit = Callable[[Pairs, int, int, int], Scorer]
@@ -39,6 +39,9 @@ SEEDED: dict[str, Fit] = {
     "lightgcn with its defaults": _vectors(defaults_for(20, 20, 190).model_copy(update={"dim": 8})),
     "lightgcn of the paper": _vectors(PAPER),
     "two_tower": _vectors(TwoTowerConfig(dim=8, hidden=8, negatives=32, user_block=20, steps=30, learning_rate=0.03)),
+    "sequence": _vectors(
+        SequenceConfig(dim=8, hidden=8, heads=2, negatives=32, steps=30, learning_rate=0.03, batch_size=64)
+    ),
     "als": lambda pairs, n_users, n_items, seed: implicit_als(
         pairs, n_users, n_items, AlsOptions(factors=8, seed=seed)
     ),

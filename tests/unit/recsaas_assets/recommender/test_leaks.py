@@ -13,15 +13,16 @@ from upath import UPath
 from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle import train as lifecycle
-from recsaas_assets.recommender.lifecycle.model_config import fit_model
+from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
 from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.recommender.lightgcn.trainer import FitResult, fit
 from resources.base.errors import CorruptArtifact
-from resources.tenants.model_configs import LightGCNConfig
+from resources.tenants.model_configs import LightGCNConfig, SequenceConfig
 from tests.unit.recsaas_assets.recommender.paper import paper_config
 
 CONFIG = LightGCNConfig(dim=4, steps=12, negatives=8, evaluate_every=2, patience=3)
+SEQUENCE = SequenceConfig(dim=4, steps=12, negatives=8, hidden=4, batch_size=16, evaluate_every=2, patience=3)
 N_USERS, N_ITEMS, N_ROWS = 6, 9, 120
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -76,10 +77,12 @@ def test_the_epoch_to_stop_at_is_found_without_the_test_period(monkeypatch: pyte
     assert not [each for each in handed if "test" in each]
 
 
-def test_validation_decides_when_to_stop_and_test_does_not() -> None:
+@pytest.mark.parametrize("config", [CONFIG, SEQUENCE], ids=["lightgcn", "sequence"])
+def test_validation_decides_when_to_stop_and_test_does_not(config: ModelConfig) -> None:
+    """Rows planted in the test period change no bit of what is measured on it."""
     rows = _interactions()
     models = {
-        name: train(TrainingInputs(_data(changed)), CONFIG, seed=1)
+        name: train(TrainingInputs(_data(changed)), config, seed=1)
         for name, changed in {
             "as it was": rows,
             "other test": [*rows[:-12], *[("u0", "i0")] * 12],
@@ -89,6 +92,8 @@ def test_validation_decides_when_to_stop_and_test_does_not() -> None:
     looks = {name: [each.metrics for each in model.history] for name, model in models.items()}
     assert looks["other test"] == looks["as it was"] != looks["other validation"]
     assert models["other test"].epochs == models["as it was"].epochs
+    holdout, planted = models["as it was"].holdout, models["other test"].holdout
+    assert np.array_equal(holdout.users, planted.users) and np.array_equal(holdout.items, planted.items)
 
 
 @pytest.mark.parametrize("exchange", [{"u0": "u1", "u1": "u0"}, {"u0": "t0"}], ids=["other rows", "same rows"])

@@ -38,8 +38,8 @@ def shop(tmp_path: Path) -> Shop:
         algorithm: Algorithm = "lightgcn",
         **more: Any,
     ) -> Ranker:
-        """Release and rank: `more` has `fold_in`, `disliked`, `table`, `bundles`, `taste_dimensions`, and catalogue
-        columns; the bundles are of the `evidence` of purchases unless it is given."""
+        """Release and rank: `more` has `fold_in`, `disliked`, `table`, `bundles` … as `contents`, `taste_dimensions`, and
+        catalogue columns; the bundles are of the `evidence` of purchases unless it is given."""
         vectors = np.array(item_vectors, dtype=np.float32).reshape(len(items), -1 if len(items) else 0)
         manifest = draft(algorithm, vectors, more.pop("taste_dimensions", None))
         evidence = more.pop("evidence", "purchases")
@@ -63,6 +63,7 @@ def contents(
     disliked: Any = None,
     table: ItemTable | None = None,
     bundles: ItemTable | None = None,
+    sequence_encoder: bytes | None = None,
     **columns: Any,
 ) -> ReleaseContents:
     """Return the files of a release; `columns` replace those of the catalogue."""
@@ -81,6 +82,7 @@ def contents(
         disliked=None if disliked is None else np.array(disliked, np.int32),
         item_table=table,
         bundles=bundles,
+        sequence_encoder=sequence_encoder,
     )
 
 
