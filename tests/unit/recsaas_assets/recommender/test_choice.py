@@ -152,7 +152,7 @@ def test_readouts_measured_together_are_those_of_one_by_one(steady: TrainingSet)
 def test_few_readouts_are_among_all() -> None:
     every = [each.model_dump() for each in readouts(CONFIG)]
     assert all(each.model_dump() in every for each in readouts(CONFIG, few=True))
-    assert len(every) == 35
+    assert len(every) == 52
 
 
 def test_what_a_tenant_sets_by_hand_is_not_chosen_for_it() -> None:
