@@ -38,7 +38,7 @@ def shop(tmp_path: Path) -> Shop:
         algorithm: Algorithm = "lightgcn",
         **more: Any,
     ) -> Ranker:
-        """Release and rank: `more` has `fold_in`, `disliked`, `table`, `bundles` … as `contents`, `taste_dimensions`, and
+        """Release and rank: `more` has `fold_in`, `disliked`, `table`, `bundles` … as `contents`, `taste_dimensions` and
         catalogue columns; the bundles are of the `evidence` of purchases unless it is given."""
         vectors = np.array(item_vectors, dtype=np.float32).reshape(len(items), -1 if len(items) else 0)
         manifest = draft(algorithm, vectors, more.pop("taste_dimensions", None))
