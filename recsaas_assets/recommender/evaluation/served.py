@@ -39,7 +39,7 @@ def serving(report: EvaluationReport, second_stage: float | None) -> str:
     """
     if not report.contender:
         return report.model
-    lead = difference(report, report.contender, report.model, DECIDING)
+    lead = paired_lead(report, report.contender, report.model, DECIDING)
     if second_stage is None or second_stage <= 0 or lead is None or lead.low > second_stage:
         return report.contender
     return report.model
@@ -56,7 +56,7 @@ def as_served(report: EvaluationReport, served: str) -> EvaluationReport:
 
 def why_served(report: EvaluationReport, served: str) -> str:
     """A sentence on the place that the contender takes."""
-    found = {metric: difference(report, served, report.model, metric) for metric in DUEL_METRICS}
+    found = {metric: paired_lead(report, served, report.model, metric) for metric in DUEL_METRICS}
     leads = "; ".join(f"{_title(metric)} {difference_text(each)}" for metric, each in found.items() if each is not None)
     if _better(report, served, report.model):
         return f"Served by {served}, which is surely ahead of {report.model} on the test period: {leads}."
@@ -74,7 +74,7 @@ def ahead_of_served(report: EvaluationReport, served: str) -> tuple[str, ...]:
     found = []
     for other in report.models:
         for metric in DUEL_METRICS if other != served else ():
-            lead = difference(report, other, served, metric)
+            lead = paired_lead(report, other, served, metric)
             gain = 0.0
             if served == report.model and report.second_stage:
                 gain = report.second_stage.get(metric, 0.0) - report.models[served].get(metric, 0.0)
@@ -83,7 +83,7 @@ def ahead_of_served(report: EvaluationReport, served: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def difference(report: EvaluationReport, ours: str, theirs: str, metric: str) -> Difference | None:
+def paired_lead(report: EvaluationReport, ours: str, theirs: str, metric: str) -> Difference | None:
     """One model's metric minus another's on the test period; None when they were not measured together."""
     for each in report.duels:
         if each.metric == metric and (each.ours, each.theirs) == (ours, theirs):
@@ -94,7 +94,7 @@ def difference(report: EvaluationReport, ours: str, theirs: str, metric: str) ->
 
 
 def _better(report: EvaluationReport, ours: str, theirs: str) -> bool:
-    by_ndcg, by_recall = (difference(report, ours, theirs, metric) for metric in DUEL_METRICS)
+    by_ndcg, by_recall = (paired_lead(report, ours, theirs, metric) for metric in DUEL_METRICS)
     if by_ndcg is None or by_recall is None or by_ndcg.worse:
         return False
     return by_ndcg.low > 0 or by_recall.low > 0

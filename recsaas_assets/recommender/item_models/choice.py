@@ -14,7 +14,7 @@ from recsaas_assets.recommender.data.arrays import Rows
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.item_models.recipes import EaseRecipe, KnnRecipe, TableKind
-from recsaas_assets.recommender.item_models.table_scorer import summed, with_prior
+from recsaas_assets.recommender.item_models.table_scorer import summed_weights, with_prior
 from recsaas_assets.recommender.metrics.holdout import MIN_USERS, Holdout
 from recsaas_assets.recommender.metrics.ranking import mark_relevant, ndcg
 from recsaas_assets.recommender.metrics.scorers import rank_blocks
@@ -38,14 +38,14 @@ START: dict[TableKind, Recipe] = {"item_knn": KnnRecipe(), "ease": EaseRecipe()}
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class TableChoice:
     """A recipe, and its NDCG@10 on the validation period; none where too few users could be asked."""
 
     recipe: Recipe
     ndcg_at_10: float | None = None
 
 
-def choose(training_set: TrainingSet, kind: TableKind, *, seed: int) -> Choice:
+def choose(training_set: TrainingSet, kind: TableKind, *, seed: int) -> TableChoice:
     """The best of a few recipes by mean NDCG@10 on validation, one hyper-parameter after the other, the prior last.
 
     The test period is not looked at. With fewer than 20 validation users the first recipe is taken as it is.
@@ -55,7 +55,7 @@ def choose(training_set: TrainingSet, kind: TableKind, *, seed: int) -> Choice:
     """
     judge = _Judge.of(training_set, seed)
     if len(judge.users) < MIN_USERS:
-        return Choice(START[kind])
+        return TableChoice(START[kind])
     if kind == "ease":
         few = judge.of_popular(_EASE_ITEMS)
         recipe = _regularised(few, few.best_of(START[kind], _FIRST_PRIORS)).recipe
@@ -101,8 +101,8 @@ class _Trial:
     weights: sparse.csr_array
 
     @property
-    def choice(self) -> Choice:
-        return Choice(self.recipe, self.ndcg_at_10)
+    def choice(self) -> TableChoice:
+        return TableChoice(self.recipe, self.ndcg_at_10)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,7 +152,7 @@ class _Judge:
     ) -> _Trial:
         """The best of the priors, (weight, half-life in days) each, with the weights of `recipe`."""
         weights = recipe.weights(self.matrix) if weights is None else weights
-        scores = with_prior(summed(self.matrix, weights, self.users), torch.zeros(self.n_items))
+        scores = with_prior(summed_weights(self.matrix, weights, self.users), torch.zeros(self.n_items))
         scores.index_fill_(1, self.forbidden, -torch.inf)
         seen = self.matrix[self.users].tocoo()
         scores[torch.from_numpy(seen.row.astype(np.int64)), torch.from_numpy(seen.col.astype(np.int64))] = -torch.inf

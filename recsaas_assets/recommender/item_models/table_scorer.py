@@ -31,7 +31,7 @@ class TableScorer:
 
     def scores(self, user_rows: Rows) -> torch.Tensor:
         """Scores of all items, (n, n_items), by what the users `user_rows` (n,) have."""
-        return with_prior(summed(self._history, self._weights, user_rows), self._prior)
+        return with_prior(summed_weights(self._history, self._weights, user_rows), self._prior)
 
     def top_k(self, user_rows: Rows, k: int, seen: sparse.csr_array | None) -> tuple[Rows, Scores]:
         """See `Scorer`."""
@@ -42,7 +42,7 @@ class TableScorer:
         return rank_blocks(score, user_rows, k, seen)
 
 
-def summed(history: sparse.csr_array, weights: sparse.csr_array, user_rows: Rows) -> torch.Tensor:
+def summed_weights(history: sparse.csr_array, weights: sparse.csr_array, user_rows: Rows) -> torch.Tensor:
     """Weights (n_items, n_items) of what the users `user_rows` (n,) have, added up: (n, n_items) float32."""
     return torch.from_numpy((history[user_rows] @ weights).toarray().astype(np.float32, copy=False))
 

@@ -9,7 +9,7 @@ from recsaas_assets.recommender.baselines.dense import DenseScorer, binary_matri
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.item_models.ease import ease_weights
 from recsaas_assets.recommender.item_models.item_knn import knn_weights
-from recsaas_assets.recommender.item_models.table_scorer import summed
+from recsaas_assets.recommender.item_models.table_scorer import summed_weights
 from recsaas_assets.recommender.item_models.weights import ENTRIES
 
 EASE_ENTRIES = 2_000
@@ -36,4 +36,4 @@ def ease(pairs: Pairs, n_users: int, n_items: int, *, regularisation: float = 50
 
 
 def _scorer(weights: sparse.csr_array, history: sparse.csr_array, pairs: Pairs) -> DenseScorer:
-    return DenseScorer.of(lambda rows: summed(history, weights, np.asarray(rows)), pairs, weights.shape[1])
+    return DenseScorer.of(lambda rows: summed_weights(history, weights, np.asarray(rows)), pairs, weights.shape[1])
