@@ -146,7 +146,10 @@ def _candidate(
     model = TrainedModel.load(lake.model, data)
     report = EvaluationReport.model_validate(read_json(lake.evaluation / EVALUATION_JSON))
     check_belongs(report, model, index_of=index_of, store=store, tenant=str(tenant_run.tenant_id))
-    stage = SecondStageModel.load(lake.second_stage, model) if wanted.second_stage else None
+    made = wanted.second_stage is True or (
+        wanted.second_stage == "auto" and SecondStageModel.is_stored(lake.second_stage)
+    )
+    stage = SecondStageModel.load(lake.second_stage, model) if made else None
     verdict = decide(report, tolerance=wanted.tolerance, second_stage=None if stage is None else stage.gain)
     if stage is not None:
         served = stage.verdict.with_second_stage if stage.verdict.goes_live else {}
