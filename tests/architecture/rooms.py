@@ -21,7 +21,7 @@ FLOORS: Floors = {
         ("base",),
         ("access", "processes", "storage", "tenants"),
         ("databases", "landing", "release"),
-        ("ranker.eligibility", "ranker.retrieval"),
+        ("ranker.eligibility", "ranker.retrieval", "ranker.second_stage"),
         ("merchandising", "ranker"),
         ("ranker.baskets",),
         ("control_db.tables",),

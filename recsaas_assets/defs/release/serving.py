@@ -162,7 +162,10 @@ def _candidate(
     report = EvaluationReport.model_validate(read_json(lake.evaluation / EVALUATION_JSON))
     tables = ItemModels.load(lake.item_models, data)
     check_belongs(report, model, tables, index_of=index_of, store=store, tenant=str(tenant_run.tenant_id))
-    stage = SecondStageModel.load(lake.second_stage, model) if wanted.second_stage else None
+    made = wanted.second_stage is True or (
+        wanted.second_stage == "auto" and SecondStageModel.is_stored(lake.second_stage)
+    )
+    stage = SecondStageModel.load(lake.second_stage, model) if made else None
     verdict = decide(report, tolerance=wanted.tolerance, second_stage=None if stage is None else stage.gain)
     table = tables.fits.get(verdict.serves)
     report = report.model_copy(update={"served": verdict.serves})

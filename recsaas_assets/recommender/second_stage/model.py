@@ -29,6 +29,8 @@ _MOST_MEASURED = 5000
 """So many users of the test period tell what there is to tell; more of them take longer."""
 _ENOUGH_USERS = 100
 """From so many users of the validation period on the trees were surely better in each trial; see docs/models.md."""
+_FEATURES = 2
+"""Counts up when trees are taught other features than before: 1 were those of the dbt models."""
 _VERDICT, _TREES = "second_stage.json", "second_stage.txt"
 
 
@@ -74,16 +76,22 @@ class SecondStageModel:
         """Write the trees, then the verdict, each atomically."""
         if self.trees is not None:
             write_bytes(directory / _TREES, self.trees)
-        write_json(
-            directory / _VERDICT, {"fingerprint": self.fingerprint, "verdict": self.verdict.model_dump(mode="json")}
-        )
+        verdict = self.verdict.model_dump(mode="json")
+        document = {"fingerprint": self.fingerprint, "features": _FEATURES, "verdict": verdict}
+        write_json(directory / _VERDICT, document)
+
+    @staticmethod
+    def is_stored(directory: UPath) -> bool:
+        """Whether `save` has ever written there: a lake of an earlier version may never have seen a second stage."""
+        return bool((directory / _VERDICT).exists())
 
     @classmethod
     def load(cls, directory: UPath, model: TrainedModel) -> SecondStageModel:
         """Read what `save` wrote.
 
         Raises:
-            CorruptArtifact: a file is missing or damaged, or the trees were fitted on another model.
+            CorruptArtifact: a file is missing or damaged, or the trees were fitted on another model, or by an earlier
+                version on other features.
         """
         document = read_json(directory / _VERDICT)
         try:
@@ -93,6 +101,8 @@ class SecondStageModel:
             raise CorruptArtifact(f"{_VERDICT} is damaged; materialise second_stage_model again.") from error
         if fingerprint != model.digest:
             raise CorruptArtifact("The second stage belongs to another model; materialise second_stage_model again.")
+        if verdict.trees and document.get("features") != _FEATURES:
+            raise CorruptArtifact("The second stage is of an earlier version; materialise second_stage_model again.")
         return cls(verdict, _read_trees(directory) if verdict.trees else None, fingerprint)
 
 

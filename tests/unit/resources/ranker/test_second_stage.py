@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 
 from resources.base.errors import ConfigurationError, CorruptRelease
+from resources.ranker.eligibility.filters import Filters
 from resources.ranker.query import RankingQuery
 from resources.ranker.ranker import Ranker
-from resources.ranker.second_stage import PAIR_FEATURES, CandidateFeatures, SecondStage
+from resources.ranker.second_stage.candidate_features import PAIR_FEATURES, TABLE_FEATURES, CandidateFeatures
+from resources.ranker.second_stage.reordering import SecondStage
+from resources.release.item_table import ItemTable
 from tests.unit.resources.ranker.conftest import Shop
 
 NAMES = (*PAIR_FEATURES, "user_age", "item_bonus")
+WITH_TABLE = (*PAIR_FEATURES, *TABLE_FEATURES, "user_age", "item_bonus")
 
 
 def trees(names: tuple[str, ...] = NAMES) -> bytes:
@@ -79,6 +83,7 @@ def test_users_without_a_vector_and_filters_are_served_as_before(plain: Ranker) 
         ({"trees": trees(("other", *NAMES[1:]))}, "trained on other features"),
         ({"second_stage_items": np.zeros((5, 2), np.float32)}, "trained on other features"),
         ({"second_stage_items": None}, "a part of the second stage is missing"),
+        ({"trees": trees(WITH_TABLE)}, "the item table that the second stage needs is missing"),
     ],
 )
 def test_answers_do_without_a_second_stage_that_does_not_fit(
@@ -118,10 +123,12 @@ def test_the_features_of_a_candidate() -> None:
         items=np.array([[5, 0], [-1, 0], [20, 1]], np.float32),
         user_names=("avg_purchase_price",),
         item_names=("price", "category"),
+        table=None,
     )
+    allowed = np.ones(3, bool)
     rows, scores = np.array([2, 0], np.int32), np.array([3.0, 1.0])
 
-    found = describe(0, np.array([1, 0, 1], np.float32), rows, scores, np.array([1], np.int32))
+    found = describe(0, np.array([1, 0, 1], np.float32), rows, scores, np.array([1], np.int32), allowed)
 
     expected = {
         "score": [3, 1],
@@ -138,8 +145,72 @@ def test_the_features_of_a_candidate() -> None:
         "item_price": [20, 5],
         "item_category": [1, 0],
     }
-    assert dict(zip(describe.names, found.T.round(5).tolist(), strict=True)) == {
+    assert dict(zip(describe.names, found.features.T.round(5).tolist(), strict=True)) == {
         name: [pytest.approx(value, abs=1e-5) for value in values] for name, values in expected.items()
     }
-    without_history = describe(0, np.array([1, 0, 1], np.float32), rows, scores, np.array([], np.int32))
-    assert (without_history[:, 5:9] == -1).all()
+    without_history = describe(0, np.array([1, 0, 1], np.float32), rows, scores, np.array([], np.int32), allowed)
+    assert (without_history.features[:, 5:9] == -1).all()
+
+
+def table(entries: dict[int, dict[int, float]], n_items: int) -> ItemTable:
+    rows = [sorted(entries.get(row, {}).items()) for row in range(n_items)]
+    return ItemTable(
+        indptr=np.cumsum([0, *map(len, rows)]).astype(np.int64),
+        items=np.array([item for row in rows for item, _ in row], np.int32),
+        values=np.array([value for row in rows for _, value in row], np.float32),
+        prior=np.zeros(n_items, np.float32),
+    )
+
+
+def test_the_table_adds_candidates_that_are_allowed() -> None:
+    describe = CandidateFeatures(
+        item_vectors=np.array([[3.0], [2.0], [1.0], [0.5], [0.2], [0.1]], np.float32),
+        taste_dimensions=None,
+        users=np.zeros((1, 0), np.float32),
+        items=np.array([[0.0], [1.0], [1.0], [0.0], [1.0], [-1.0]], np.float32),
+        user_names=(),
+        item_names=("category",),
+        # The older of the user's two items, 1, speaks for 3 and 4, the newer one, 2, for 4 and for what is not allowed.
+        table=table({1: {3: 0.5, 4: 0.4}, 2: {0: 0.1, 4: 0.2, 5: 0.9}}, 6),
+    )
+    allowed = np.array([True, False, False, True, True, False])
+    history = np.array([1, 2], np.int32)
+
+    found = describe(0, np.array([1.0], np.float32), np.array([0], np.int32), np.array([3.0]), history, allowed)
+
+    named = dict(zip(describe.names, found.features.T.round(5).tolist(), strict=True))
+    assert found.rows.tolist() == [0, 4, 3]  # the retrieval's first, then by 0.2 + 0.9 · 0.4 and by 0.9 · 0.5
+    assert named["score"] == [3, pytest.approx(0.2), 0.5]
+    assert named["place"] == [0, 1, 1]
+    spread = np.std([0.1, 0, 0, 0.45, 0.56, 0.9])
+    assert named["table_score"] == pytest.approx((np.array([0.1, 0.56, 0.45]) / spread).tolist(), abs=1e-4)
+    assert named["table_place"] == [2, 0, 1]
+    assert named["table_at_most"] == pytest.approx([0.1, 0.4, 0.5])
+    assert named["table_newest"] == pytest.approx([0.1, 0.2, 0])
+    assert named["category_places_ago"] == [2, 0, 2]  # item 4 is of the newest item's category, the others of none had
+
+
+def test_an_item_of_the_table_comes_into_the_answer(shop: Shop) -> None:
+    # 160 items in the order of their vectors; the table says that the last one goes with what ann has.
+    items = [f"i{row:03}" for row in range(161)]
+    vectors = [[1.0 - row / 1000] for row in range(161)]
+    plain = shop(items, vectors, [("ann", [1], [160])])
+    bonus = np.zeros((161, 1), np.float32)
+    bonus[159] = 1
+    more = {"second_stage_users": np.zeros((1, 1), np.float32), "second_stage_items": bonus}
+    goes_with = table({160: {159: 0.5}}, 161)
+
+    old = with_second_stage(plain, **more, item_table=goes_with)
+    new = with_second_stage(plain, **more, trees=trees(WITH_TABLE), item_table=goes_with)
+
+    assert (old.second_stage_problem, new.second_stage_problem) == (None, None)
+    assert ids(old, "ann", 3) == ["i000", "i001", "i002"]  # trees of an older release look at the retrieval's hundred
+    assert ids(new, "ann", 3) == ["i159", "i000", "i001"]
+    assert "i159" not in ids(new, "ann", 3, filters=Filters(exclude_ids=("i159",)))
+    whole = ids(new, "ann", 160)
+    assert len(whole) == len(set(whole)) == 160
+    # A deeper answer begins with what a shallower one returned, and scores never rise.
+    assert all(ids(new, "ann", depth) == whole[:depth] for depth in (1, 100, 149, 150, 151, 155))
+    scores = [item.score for item in new.recommend(RankingQuery("ann", 160)).items]
+    assert scores == sorted(scores, reverse=True)
+    assert new.place("i159", RankingQuery("ann", 3)).item.rank == 1  # type: ignore[union-attr]

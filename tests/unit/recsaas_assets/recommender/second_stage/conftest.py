@@ -1,4 +1,4 @@
-"""A shop in which the model cannot know what users take next, and one feature of the items tells it."""
+"""A shop in which the model cannot know what users take next, and the prices of the items tell it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from recsaas_assets.recommender.data.dataset import TimeSplit, TrainingSet
-from recsaas_assets.recommender.data.feature_tables import FeatureHistory, Features, FeatureTable
 from recsaas_assets.recommender.data.id_map import IdMap
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+from recsaas_assets.recommender.second_stage.sides import CatalogueFacts
 from resources.tenants.model_configs import LightGCNConfig
 
 USERS, ITEMS, DIM = 80, 60, 4
@@ -22,12 +22,12 @@ USERS, ITEMS, DIM = 80, 60, 4
 class Case:
     data: TrainingSet
     model: TrainedModel
-    features: FeatureHistory
+    catalogue: CatalogueFacts
 
 
 @pytest.fixture(scope="session")
 def case() -> Case:
-    """Before validation everybody has two of the first ten items, later they take what `on_offer` marks."""
+    """Before validation everybody has two of the first ten items, later they take what is cheap."""
     rng = np.random.default_rng(3)
     users = np.arange(USERS)
     train = Pairs.of(np.repeat(users, 2), rng.permuted(np.tile(np.arange(10), (USERS, 1)), axis=1)[:, :2].ravel())
@@ -60,16 +60,11 @@ def case() -> Case:
         history=(),
         search=_vectors(rng),
     )
-    return Case(data, model, FeatureHistory(train=_on_offer(before), before_test=_on_offer(after), full=_on_offer(())))
+    prices = np.full(ITEMS, 100, np.float32)
+    prices[[*before, *after]] = 1
+    return Case(data, model, CatalogueFacts(category=np.full(ITEMS, -1, np.float32), price=prices))
 
 
 def _vectors(rng: np.random.Generator) -> ModelVectors:
     users, items = (rng.standard_normal((n, DIM)).astype(np.float32) for n in (USERS, ITEMS))
     return ModelVectors(users=users, items=items, fold_in=items, start_users=users, start_items=items)
-
-
-def _on_offer(rows: np.ndarray | tuple[int, ...]) -> Features:
-    marks = np.zeros((ITEMS, 1), np.float32)
-    marks[list(rows)] = 1
-    ages = np.full((USERS, 1), np.nan, np.float32)
-    return Features(FeatureTable(("age",), ages), FeatureTable(("on_offer",), marks))

@@ -27,6 +27,10 @@ from tests.unit.recsaas_assets.recommender.second_stage.conftest import ITEMS, U
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
+def released(contents: ReleaseContents, case: Case, *, goes_live: bool = True) -> ReleaseContents:
+    return with_second_stage(contents, stage(goes_live=goes_live), case.data, case.model, case.catalogue)
+
+
 def stage(*, goes_live: bool) -> SecondStageModel:
     return SecondStageModel(SecondStageVerdict(goes_live=goes_live, reason=""), b"trees", "")
 
@@ -73,35 +77,39 @@ def written(contents: ReleaseContents, folder: Path) -> UPath:
 
 
 def test_what_the_gate_drops_is_not_in_the_release(case: Case, contents: ReleaseContents) -> None:
-    assert with_second_stage(contents, stage(goes_live=False), case.features) is contents
+    assert released(contents, case, goes_live=False) is contents
+
+
+def test_a_release_that_answers_from_a_table_keeps_its_own(case: Case, contents: ReleaseContents) -> None:
+    with_table = replace(contents, item_table=released(contents, case).item_table)
+
+    assert released(with_table, case) is with_table
 
 
 def test_it_is_stored_loaded_and_verified_with_the_release(
     case: Case, contents: ReleaseContents, tmp_path: Path
 ) -> None:
-    directory = written(with_second_stage(contents, stage(goes_live=True), case.features), tmp_path)
+    directory = written(released(contents, case), tmp_path)
 
     loaded = load_release(directory)
 
-    assert loaded.second_stage_users is not None and (loaded.second_stage_users == -1).all()  # every age is unknown
-    assert loaded.second_stage_items is not None and loaded.second_stage_items.shape == (ITEMS, 2)
+    assert loaded.second_stage_users is not None and loaded.second_stage_users.shape == (USERS, 5)
+    assert loaded.second_stage_items is not None and loaded.second_stage_items.shape == (ITEMS, 11)
+    assert loaded.item_table is not None and loaded.item_table.n_items == ITEMS
     (Path(str(directory)) / "second_stage.txt").write_bytes(b"other")
     with pytest.raises(CorruptRelease, match=r"second_stage\.txt"):
         load_release(directory)
 
 
 def test_an_erased_user_leaves_the_features_too(case: Case, contents: ReleaseContents, tmp_path: Path) -> None:
-    ages = np.arange(USERS, dtype=np.float32)[:, None]
-    features = replace(
-        case.features,
-        full=replace(case.features.full, users=replace(case.features.full.users, values=ages)),
-    )
-    directory = written(with_second_stage(contents, stage(goes_live=True), features), tmp_path)
+    whole = released(contents, case)
+    directory = written(whole, tmp_path)
 
     left = contents_without(read_contents(directory), "u03")
 
     assert left.second_stage == b"trees"
     assert left.second_stage_users is not None and left.second_stage_items is not None
-    assert left.second_stage_users.ravel().tolist() == [n for n in range(USERS) if n != 3]
+    assert whole.second_stage_users is not None
+    assert np.array_equal(left.second_stage_users, np.delete(whole.second_stage_users, 3, axis=0))
     assert len(left.second_stage_items) == ITEMS
     left.check()
