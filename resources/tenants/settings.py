@@ -80,6 +80,10 @@ class TrainingSettings(_Settings):
     search_trials: int = Field(default=30, ge=1, le=10_000)
     search_minutes: float = Field(default=10.0, ge=0.001, le=24 * 60)
     second_stage: bool = Field(default=False, description="Runs train a second-stage ranker over the top candidates.")
+    personalisation: Literal["accuracy", "balanced"] = Field(
+        default="accuracy",
+        description="balanced: lists follow popularity as little as costs no more than 2 % of NDCG@10.",
+    )
     tolerance: float = Field(
         default=0.05, ge=0, le=1, description="Share of NDCG@10 by which a new release may be worse than the live one."
     )

@@ -14,6 +14,7 @@ from recsaas_assets.recommender.evaluation.comparison import NotComparable, comp
 from recsaas_assets.recommender.evaluation.evaluate import evaluate
 from recsaas_assets.recommender.evaluation.live_model import DamagedRelease, LiveModel
 from recsaas_assets.recommender.evaluation.report import POPULARITY, EvaluationReport, LiveSummary
+from recsaas_assets.recommender.lifecycle.personalisation import trade_off
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.recommender.metrics.scorers import Scorer, VectorScorer
 
@@ -67,6 +68,7 @@ def report_on(
         update={
             "model_digest": model.digest,
             "left_out": left_out,
+            "trade_off": trade_off(training_set, model, seed=seed),
             "live": summary,
             "comparison": comparison,
             "not_compared": not_compared,

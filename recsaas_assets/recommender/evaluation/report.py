@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from recsaas_assets.recommender.lifecycle.personalisation import TradeOffPoint
+
 MODEL = "lightgcn"
 POPULARITY = "popularity"
 DECIDING = "ndcg@10"
@@ -151,5 +153,7 @@ class EvaluationReport(_Frozen):
     """Why there is no comparison with a live release; empty without one."""
     second_stage: Figures = {}
     """The model with the second stage that is released with it; empty without one."""
+    trade_off: tuple[TradeOffPoint, ...] = ()
+    """What the model's lists are with less of popularity in them; empty for a model without any in its vectors."""
     repeats: RepeatVerdict | None = None
     """Null in reports of older versions, and where it was not looked at."""
