@@ -82,6 +82,10 @@ class TrainingSettings(_Settings):
     second_stage: Literal["auto"] | bool = Field(
         default="auto", description="Runs train a second-stage ranker over the top candidates; auto: where it may pay."
     )
+    personalisation: Literal["accuracy", "balanced"] = Field(
+        default="accuracy",
+        description="balanced: lists follow popularity as little as costs no more than 2 % of NDCG@10.",
+    )
     tolerance: float = Field(
         default=0.05, ge=0, le=1, description="Share of NDCG@10 by which a new release may be worse than the live one."
     )

@@ -38,7 +38,7 @@ SETTINGS: tuple[str, ...] = (
     *(f"weights.{name}" for name in ("view", "click", "purchase", "dislike", "rating_min", "rating_max", "cap", "bid")),
     *("training.model_type", "training.search", "training.search_trials", "training.search_minutes"),
     *("training.tolerance", "training.second_stage", "training.mode", "training.hyperparameters"),
-    "serving.exclude_seen",
+    *("training.personalisation", "serving.exclude_seen"),
 )
 HYPERPARAMETERS: tuple[str, ...] = (
     *("dim", "layer_weights", "learning_rate", "temperature", "l2", "init_std", "half_life_days", "steps", "hidden"),

@@ -38,6 +38,7 @@ def train_model(
     from recsaas_assets.recommender.data.dataset import TrainingSet
     from recsaas_assets.recommender.evaluation.plots import curves_png
     from recsaas_assets.recommender.fitting.checkpoint import Checkpoint
+    from recsaas_assets.recommender.lifecycle.personalisation import balanced
     from recsaas_assets.recommender.lifecycle.train import train
     from recsaas_assets.recommender.lightgcn.trainer import TrainingCancelled
     from recsaas_assets.recommender.search.chosen_config import chosen_config, usable_result
@@ -59,6 +60,8 @@ def train_model(
         )
     except TrainingCancelled:
         tenant_run.end_cancelled()
+    if settings.personalisation == "balanced":
+        model = balanced(data, model, seed=SEED)
     model.save(lake.model)
     checkpoint.clear()
     return MaterializeResult(

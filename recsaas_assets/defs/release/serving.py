@@ -181,14 +181,19 @@ def _candidate(
 def _with_repeats(
     tenant_run: TenantRunResource, candidate: "ReleaseCandidate"
 ) -> "tuple[ReleaseCandidate, RepeatFindings]":
-    """The candidate whose report and verdict say what comes of repeat purchases, and what was learned of them."""
+    """The candidate whose report and verdict say what comes of repeat purchases, and what was learned of them.
+
+    That lists are hardly personal is said there, too.
+    """
     from dataclasses import replace
 
+    from recsaas_assets.recommender.evaluation.personal import hardly_personal
     from recsaas_assets.recommender.repeats.release import load_findings
 
     findings = load_findings(tenant_run.lake.repeats, model_digest=candidate.model.digest)
     report = candidate.report.model_copy(update={"repeats": findings.verdict})
-    reasons = (*candidate.verdict.reasons, findings.verdict.reason)
+    alike = hardly_personal(report)
+    reasons = (*candidate.verdict.reasons, *([] if alike is None else [alike]), findings.verdict.reason)
     verdict = candidate.verdict.model_copy(update={"reasons": reasons})
     return replace(candidate, report=report, verdict=verdict), findings
 

@@ -15,6 +15,7 @@ from recsaas_assets.recommender.evaluation.report import POPULARITY, EvaluationR
 from recsaas_assets.recommender.evaluation.served import contender
 from recsaas_assets.recommender.item_models.fitted import ItemModels
 from recsaas_assets.recommender.item_models.table_scorer import TableScorer
+from recsaas_assets.recommender.lifecycle.personalisation import trade_off
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.recommender.metrics.scorers import Scorer, VectorScorer
 from resources.base.errors import NotReady
@@ -57,6 +58,7 @@ def report_on(
         "left_out": left_out,
         "choice": model.choice,
         "contender": best_table,
+        "trade_off": trade_off(training_set, model, seed=seed),
     }
     if isinstance(live, DamagedRelease):
         found |= {"live": LiveSummary(version=live.version, damaged=True), "not_compared": live.problem}

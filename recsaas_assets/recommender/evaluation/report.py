@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from recsaas_assets.recommender.choice.report import ChoiceReport
+from recsaas_assets.recommender.lifecycle.personalisation import TradeOffPoint
 
 MODEL = "lightgcn"
 POPULARITY = "popularity"
@@ -188,5 +189,7 @@ class EvaluationReport(_Frozen):
     """How the configuration of the model was chosen; None where there was nothing to choose."""
     second_stage: Figures = {}
     """The model with the second stage that is released with it; empty without one."""
+    trade_off: tuple[TradeOffPoint, ...] = ()
+    """What the model's lists are with less of popularity in them; empty for a model without any in its vectors."""
     repeats: RepeatVerdict | None = None
     """Null in reports of older versions, and where it was not looked at."""

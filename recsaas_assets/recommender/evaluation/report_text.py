@@ -12,9 +12,10 @@ from recsaas_assets.recommender.evaluation.report import (
     Intervals,
     RepeatVerdict,
 )
+from recsaas_assets.recommender.lifecycle.personalisation import TradeOffPoint
 
 QUALITY = ("ndcg@10", "recall@20", "precision@10", "mrr")
-LISTS = ("coverage@10", "novelty@10", "popularity_percentile@10", "head_share@10", "gini@10")
+LISTS = ("coverage@10", "novelty@10", "popularity_percentile@10", "head_share@10", "gini@10", "alike@10")
 
 
 def report_markdown(report: EvaluationReport, *, plot: str | None = None) -> str:
@@ -47,10 +48,12 @@ def report_markdown(report: EvaluationReport, *, plot: str | None = None) -> str
         lines += [
             "Coverage: share of the items that anybody is shown. Novelty: bits. Popularity percentile: 1 is the most "
             "popular item. Head share: places taken by the most popular fifth. Gini: 0 when all items are shown "
-            "equally often, 1 when one takes all.",
+            "equally often, 1 when one takes all. Alike: share of the places that two users' lists have in common.",
             "",
             *_table(report.models, report.intervals, LISTS),
         ]
+    if report.trade_off:
+        lines += ["", "## Popularity in the lists", "", *_trade_off(report.trade_off)]
     if report.repeats is not None:
         lines += ["", "## Repeat purchases", "", *_repeats(report.repeats)]
     if report.comparison:
@@ -123,6 +126,20 @@ def _as_served(report: EvaluationReport) -> dict[str, Figures]:
         return report.models
     served = {f"{report.model}+second_stage": report.second_stage}
     return {report.model: report.models[report.model], **served, **report.models}
+
+
+def _trade_off(points: tuple[TradeOffPoint, ...]) -> list[str]:
+    lines = [
+        "On the validation period, by the share of the model's popularity weight; the interval is that of NDCG@10 "
+        "minus that of the whole weight.",
+        "",
+        "| popularity weight | ndcg@10 | coverage@10 | alike@10 |",
+        "|---|---|---|---|",
+    ]
+    for each in points:
+        spread = "" if each.factor == 1 else f" ({_signed(each.low)} to {_signed(each.high)})"
+        lines.append(f"| × {each.factor:g} | {each.ndcg:.4f}{spread} | {each.coverage:.4f} | {each.alike:.4f} |")
+    return lines
 
 
 def _repeats(verdict: RepeatVerdict) -> list[str]:

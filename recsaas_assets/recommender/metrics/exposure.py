@@ -1,4 +1,4 @@
-"""Exposure of items in lists: popular, varied, unequal (Abdollahpouri et al. 2019; Gini as in Sun 2019)."""
+"""Exposure of items in lists: popular, varied, unequal, alike (Abdollahpouri et al. 2019; Gini as in Sun 2019)."""
 
 from __future__ import annotations
 
@@ -49,13 +49,26 @@ def gini(shown: Values) -> Values:
     return np.asarray(np.where(totals > 0, 2 * weighted / (n * np.maximum(totals, 1e-12)) - (n + 1) / n, 0.0))
 
 
+def alike(shown: Values, k: int) -> Values:
+    """The share of k places that two lists have in common, the mean over all pairs of lists; 0 with one list or none.
+
+    One minus this is the inter-user diversity of Zhou et al. (2010, PNAS 107, 4511). Each row of ``shown`` (samples,
+    n_items) says how often every item is shown; a row of m·k places is of m lists.
+    """
+    lists = shown.sum(axis=1) / k
+    pairs = lists * (lists - 1) * k
+    common = (shown * (shown - 1)).sum(axis=1)
+    return np.asarray(np.where(lists > 1, common / np.maximum(pairs, 1e-12), 0.0))
+
+
 def exposure(ranked: Rows, k: int, rankable: npt.NDArray[np.bool_], resamples: Resamples) -> Mapping[str, Values]:
-    """Coverage (share of the ``rankable`` items that anybody is shown) and Gini of how often each is shown.
+    """Coverage (share of the ``rankable`` items that anybody is shown), Gini of how often each is shown, and how alike
+    the lists are (share of the k places that two users' lists have in common, over all pairs of users).
 
     Each as (value, low, high). Both are figures of all lists together, and a sample with replacement shows fewer
     different items than all users do: the interval is the value ± 1.96 bootstrap standard errors, cut to 0 … 1.
     """
-    names = f"coverage@{k}", f"gini@{k}"
+    names = f"coverage@{k}", f"gini@{k}", f"alike@{k}"
     columns = np.cumsum(rankable) - 1
     top = ranked[:, :k]
     filled = (top >= 0) & rankable[np.maximum(top, 0)]
@@ -66,7 +79,7 @@ def exposure(ranked: Rows, k: int, rankable: npt.NDArray[np.bool_], resamples: R
     lists = sparse.csr_array((np.ones(len(users), np.float32), (users, columns[top[filled]])), shape=shape)
 
     def measure(shown: Values) -> Values:
-        return np.stack([(shown > 0).mean(axis=1), gini(shown)])
+        return np.stack([(shown > 0).mean(axis=1), gini(shown), alike(shown, k)])
 
     value = measure(np.asarray(lists.sum(axis=0), dtype=np.float64)[None, :])[:, 0]
     few = Resamples(resamples.n_users, resamples.seed, n=_SAMPLES)

@@ -18,7 +18,7 @@ from recsaas_assets.recommender.metrics.holdout import MIN_USERS, Holdout
 from recsaas_assets.recommender.metrics.ranking import mark_relevant
 from recsaas_assets.recommender.metrics.scorers import Scorer, VectorScorer
 from recsaas_assets.recommender.repeats.chances import NewPlaces, RepeatModel, fit_repeat_model
-from recsaas_assets.recommender.repeats.lists import LaterPeriod, ListsMeasured, measured_lists
+from recsaas_assets.recommender.repeats.lists import REPEATS, LaterPeriod, ListsMeasured, measured_lists
 from recsaas_assets.recommender.repeats.purchases import (
     Bought,
     bought_again,
@@ -138,7 +138,7 @@ def _judged(verdict: RepeatVerdict, validation: ListsMeasured, test: ListsMeasur
         f"NDCG@10 with repeats among the targets, on {difference.users} test users: "
         f"{test.with_repeats[DECIDING]:.4f} with repeats in the lists, {test.without[DECIDING]:.4f} without, "
         f"difference {difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f}). "
-        f"{verdict.share:.1%} of the later pairs are repeats."
+        f"{verdict.share:.1%} of the later pairs are repeats, and {test.with_repeats[REPEATS]:.0%} of the ten places."
     )
     come_again = validation.difference.value > 0 and difference.low > 0
     said = "What a user has bought comes again" if come_again else "Seen items stay out: repeats are not surely better"

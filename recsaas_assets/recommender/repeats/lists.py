@@ -16,6 +16,8 @@ from recsaas_assets.recommender.repeats.chances import RepeatModel
 from recsaas_assets.recommender.repeats.purchases import PairHistory
 from resources.ranker.retrieval.repeats import RepeatItems, leads, merged_order
 
+REPEATS = "repeats@10"
+"""The share of the first ten places that repeats have."""
 MOST_USERS = 5_000
 """More make the interval no narrower than a decision needs."""
 
@@ -63,7 +65,7 @@ def measured_lists(period: LaterPeriod, scorer: Scorer, model: RepeatModel, *, s
     (difference,) = evaluator.differences([with_it[DECIDING]], [without[DECIDING]])
     known = period.history.keys(period.holdout.n_items)
     seen = np.isin(merged.users[:, None].astype(np.int64) * period.holdout.n_items + merged.ranked[:, :10], known)
-    with_it["repeats@10"], without["repeats@10"] = seen.mean(axis=1), np.zeros(len(seen))
+    with_it[REPEATS], without[REPEATS] = seen.mean(axis=1), np.zeros(len(seen))
     return ListsMeasured(_means(with_it), _means(without), difference)
 
 
