@@ -126,11 +126,8 @@ def load_release(
     arrays = [_array(folder, file, name) for file in (USER_VECTORS, ITEM_VECTORS, SEEN_INDPTR, SEEN_ITEMS)]
     user_vectors, item_vectors, seen_indptr, seen_items = arrays
     listed = {file.name for file in manifest.files}
-    optional = {
-        file.field: _array(folder, file.name, name)
-        for file in OPTIONAL_FILES
-        if file.rows != "bytes" and file.name in listed
-    }
+    present = [file for file in OPTIONAL_FILES if file.rows != "bytes" and file.name in listed]
+    optional = {file.field: _array(folder, file.name, name) for file in present}
     table = _item_table(folder, manifest, name)
     try:
         encoder = _sequence_encoder(folder, manifest, optional.get("fold_in"), name)
@@ -154,8 +151,7 @@ def load_release(
         + _id_map_bytes(users["user_id"])
         + _id_map_bytes(items["item_id"])
         + sum(array.nbytes for array in (*arrays, *optional.values()))
-        + (table.nbytes if table is not None else 0)
-        + (encoder.nbytes if encoder is not None else 0),
+        + sum(part.nbytes for part in (table, encoder) if part is not None),
         item_table=table,
         sequence_encoder=encoder,
         **optional,

@@ -211,6 +211,9 @@ class SequenceConfig(BaseModel):
     validation_users: int = Field(default=2000, ge=1, le=100_000)
     """At most this many validation users, drawn by the seed, are ranked at each look."""
 
+    adapt: bool = False
+    """Let validation choose how far ahead to predict and the readout before the first fit (`sequence_choice.py`)."""
+
     @property
     def item_readout_exponent(self) -> float:
         """The model gives unit vectors: cosine."""

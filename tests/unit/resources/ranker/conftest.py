@@ -57,14 +57,15 @@ def contents(
     fold_in: Any = None,
     disliked: Any = None,
     table: ItemTable | None = None,
-    sequence_encoder: bytes | None = None,
     **columns: Any,
 ) -> ReleaseContents:
     """Return the files of a release; `columns` replace those of the catalogue."""
     seen = [list(rows) for _, _, rows in users]
     return ReleaseContents(
         user_ids=tuple(user for user, _, _ in users),
-        items=pl.DataFrame({**catalogue(items, vectors), **columns}, schema=ITEM_SCHEMA),
+        items=pl.DataFrame(
+            {name: {**catalogue(items, vectors), **columns}[name] for name in ITEM_SCHEMA}, schema=ITEM_SCHEMA
+        ),
         user_vectors=np.array([vector for _, vector, _ in users], np.float32).reshape(len(users), vectors.shape[1]),
         item_vectors=vectors,
         seen_indptr=np.cumsum([0, *(len(rows) for rows in seen)]).astype(np.int64),
@@ -75,7 +76,7 @@ def contents(
         fold_in=None if fold_in is None else np.array(fold_in, np.float32),
         disliked=None if disliked is None else np.array(disliked, np.int32),
         item_table=table,
-        sequence_encoder=sequence_encoder,
+        sequence_encoder=columns.pop("sequence_encoder", None),
     )
 
 

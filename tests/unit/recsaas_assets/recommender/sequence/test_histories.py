@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.sequence.histories import Batch, Histories
+from recsaas_assets.recommender.sequence.histories import Histories, WindowBatch
 
 PADDING = 100
 
@@ -20,7 +20,7 @@ def histories(counts: list[int]) -> Histories:
     return Histories(pairs, len(counts), pairs.item_row.astype(np.float32), padding=PADDING)
 
 
-def read(batches: list[Batch]) -> list[tuple[int, int]]:
+def read(batches: list[WindowBatch]) -> list[tuple[int, int]]:
     """The item at each place that was read, with its target."""
     return [
         (int(batch.items[owner, place]), int(target))
@@ -46,9 +46,7 @@ def test_every_place_but_the_last_is_read_once_and_has_a_target_within_the_horiz
 
 def test_windows_start_elsewhere_in_each_pass() -> None:
     found, rng = histories([30]), np.random.default_rng(0)
-    starts = {
-        tuple(sorted(batch.items[:, 0].tolist())) for _ in range(20) for batch in found.batches(7, 1, 1000, rng)
-    }
+    starts = {tuple(sorted(batch.items[:, 0].tolist())) for _ in range(20) for batch in found.batches(7, 1, 1000, rng)}
     assert len(starts) > 3
 
 
