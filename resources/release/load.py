@@ -136,11 +136,8 @@ def load_release(
     arrays = [_array(folder, file, name) for file in (USER_VECTORS, ITEM_VECTORS, SEEN_INDPTR, SEEN_ITEMS)]
     user_vectors, item_vectors, seen_indptr, seen_items = arrays
     listed = {file.name for file in manifest.files}
-    optional = {
-        file.field: _array(folder, file.name, name)
-        for file in OPTIONAL_FILES
-        if file.rows != "bytes" and file.name in listed
-    }
+    present = [file for file in OPTIONAL_FILES if file.rows != "bytes" and file.name in listed]
+    optional = {file.field: _array(folder, file.name, name) for file in present}
     table, bundles = _item_table(folder, manifest, name), _bundles(folder, listed, name)
     try:
         encoder = _sequence_encoder(folder, manifest, optional.get("fold_in"), name)

@@ -177,7 +177,7 @@ class SequenceConfig(BaseModel):
     """Share of the inputs, and of what each layer adds, that a step hides."""
     horizon: int = Field(default=20, ge=1, le=1000)
     """From each place in a sequence a step predicts one of the next items, at most this far ahead; 1: the very next."""
-    steps: int = Field(default=30, ge=1, le=10_000)
+    steps: int = Field(default=16, ge=1, le=10_000)
     """Passes over all sequences (one pass = one epoch), and the horizon of the linear learning rate decay."""
     batch_size: int = Field(default=4096, ge=1, le=1_000_000)
     """Places of sequences in one optimiser step; they share its negatives."""
@@ -189,9 +189,9 @@ class SequenceConfig(BaseModel):
     """Negatives are drawn with probability q ∝ (number of users of the item) ^ this exponent."""
     popularity_prior: float = Field(default=1.0, ge=0, le=2)
     """γ: the score in training is cosine/τ + γ·log(users of the item); serving has the popularity coordinate."""
-    learning_rate: float = Field(default=0.02, ge=1e-9, le=10)
+    learning_rate: float = Field(default=0.05, ge=1e-9, le=10)
     """Adam's step size for item embeddings at the first step; it falls linearly to zero over ``steps``."""
-    layer_learning_rate: float = Field(default=0.002, ge=1e-9, le=10)
+    layer_learning_rate: float = Field(default=0.005, ge=1e-9, le=10)
     """The same for the weights of the transformer, each of which moves every user."""
     beta1: float = Field(default=0.9, ge=0, le=0.9999)
     """Adam's memory of the gradient."""
@@ -199,18 +199,21 @@ class SequenceConfig(BaseModel):
     """Adam's memory of the squared gradient."""
     init_std: float = Field(default=0.1, ge=1e-6, le=100)
     """Standard deviation of the item embeddings before the first step."""
-    half_life_days: float | None = Field(default=None, ge=0.01, le=1e6)
+    half_life_days: float | None = Field(default=60.0, ge=0.01, le=1e6)
     """Age at which a target's weight in the loss is halved; null: age does not matter beyond the order."""
     popularity_weight: float = Field(default=0.45, ge=0, le=100)
     """Weight of log(1 + recent popularity) in the stored vectors, against item vectors of length 1; 0: none."""
     popularity_half_life_days: float = Field(default=5.0, ge=0.01, le=1e6)
     """Age at which a pair counts half in that popularity."""
-    evaluate_every: int = Field(default=2, ge=1, le=10_000)
+    evaluate_every: int = Field(default=1, ge=1, le=10_000)
     """Epochs between two looks at the validation pairs."""
     patience: int = Field(default=5, ge=1, le=10_000)
     """Looks without a better (smoothed) validation NDCG@10 after which the fit stops."""
     validation_users: int = Field(default=2000, ge=1, le=100_000)
     """At most this many validation users, drawn by the seed, are ranked at each look."""
+
+    adapt: bool = False
+    """Let validation choose how far ahead to predict and the readout before the first fit (`sequence_choice.py`)."""
 
     @property
     def item_readout_exponent(self) -> float:

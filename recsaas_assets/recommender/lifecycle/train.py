@@ -18,6 +18,7 @@ from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.adapting import adapted
 from recsaas_assets.recommender.lifecycle.cold_items import ContentQuality, with_cold_items
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
+from recsaas_assets.recommender.lifecycle.sequence_choice import adapted_sequence
 from recsaas_assets.recommender.lifecycle.trained_model import (
     BEFORE_LIVE,
     HOLDOUT,
@@ -75,6 +76,7 @@ def train(
     training_set, previous = inputs.training_set, inputs.previous
     before = going_on_from(training_set, previous)
     config, choice = adapted(config, training_set, seed=seed, previous=before, should_stop=should_stop)
+    config = adapted_sequence(config, training_set, seed=seed, should_stop=should_stop)
     start, earlier = start_of(training_set, config, previous)
     fits = _Fits(inputs, config, seed, earlier, compute, on_epoch, should_stop)
     fits.run_all()

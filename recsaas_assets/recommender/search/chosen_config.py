@@ -9,6 +9,7 @@ from upath import UPath
 
 from recsaas_assets.recommender.choice.candidates import ADAPTED_FIELDS
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, default_config, parse_config
+from recsaas_assets.recommender.lifecycle.sequence_choice import SEQUENCE_FIELDS
 from recsaas_assets.recommender.search.search_result import SearchResult
 from resources.base.errors import CorruptArtifact, FieldProblem, InvalidInput
 from resources.tenants.settings import TrainingSettings
@@ -88,7 +89,8 @@ def replaced(config: ModelConfig, hyperparameters: Mapping[str, JsonValue]) -> M
 
 def _without_choice(fields: Mapping[str, JsonValue], given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """`fields` without the choice on validation, when `given` names one of the values that the choice would change."""
-    if "adapt" in fields and "adapt" not in given and not ADAPTED_FIELDS.isdisjoint(given):
+    chosen = ADAPTED_FIELDS | SEQUENCE_FIELDS
+    if "adapt" in fields and "adapt" not in given and not chosen.isdisjoint(given):
         return {**fields, "adapt": False}
     return dict(fields)
 

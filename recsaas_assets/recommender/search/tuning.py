@@ -36,13 +36,14 @@ def tune(
     """
     from recsaas_assets.recommender.data.feature_tables import FeatureHistory
     from recsaas_assets.recommender.lifecycle.adapting import adapted
+    from recsaas_assets.recommender.lifecycle.sequence_choice import adapted_sequence
     from recsaas_assets.recommender.search.chosen_config import chosen_config
     from recsaas_assets.recommender.search.search import SearchTask, search
 
     chosen = chosen_config(settings, None, data.n_users, data.n_items, len(data.full))
     task = SearchTask(
         data,
-        adapted(chosen, data, seed=SEED)[0],
+        adapted_sequence(adapted(chosen, data, seed=SEED)[0], data, seed=SEED),
         seed=SEED,
         budget=budget,
         fixed=settings.hyperparameters,

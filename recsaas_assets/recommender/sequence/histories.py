@@ -15,7 +15,7 @@ Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class WindowBatch:
     """Windows of some users: B sequences of at most L items, each from its first place on.
 
     Attributes:
@@ -54,7 +54,7 @@ class Histories:
         items = self._pairs.item_row[self._order(None)]
         return self._rows(items, self.starts[users + 1] - count, count), torch.from_numpy(count)
 
-    def batches(self, length: int, horizon: int, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+    def batches(self, length: int, horizon: int, size: int, rng: np.random.Generator) -> Iterator[WindowBatch]:
         """One pass over all sequences: each place but a user's last one is read once, with one target.
 
         The target is drawn from the next ``horizon`` items of the user. A window holds at most ``length`` places, and
@@ -78,7 +78,7 @@ class Histories:
             absolute = first[part][owner] + place
             ahead = np.minimum(users_end[part][owner] - 1 - absolute, horizon)
             target = absolute + 1 + (rng.random(len(owner)) * ahead).astype(np.int64)
-            yield Batch(
+            yield WindowBatch(
                 self._rows(items, first[part], count[part]),
                 torch.from_numpy(owner),
                 torch.from_numpy(place),

@@ -18,7 +18,7 @@ from torch.nn import functional
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.lightgcn.sampled_softmax import NegativeSampler
 from recsaas_assets.recommender.sequence.encoder import Transformer
-from recsaas_assets.recommender.sequence.histories import Batch
+from recsaas_assets.recommender.sequence.histories import WindowBatch
 from resources.release.sequence_encoder import SHORTEST
 from resources.tenants.model_configs import SequenceConfig
 
@@ -35,7 +35,7 @@ class SequenceObjective:
         self._log_q -= torch.logsumexp(self._log_q[torch.from_numpy(pairs.users_per_item(n_items) > 0)], dim=0)
 
     def loss(
-        self, embeddings: torch.Tensor, transformer: Transformer, batch: Batch, generator: torch.Generator
+        self, embeddings: torch.Tensor, transformer: Transformer, batch: WindowBatch, generator: torch.Generator
     ) -> torch.Tensor | None:
         """Mean loss per unit of weight for item embeddings (n_items, t); None when no target has any weight."""
         config = self._config

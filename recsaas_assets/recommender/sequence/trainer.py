@@ -25,6 +25,8 @@ from resources.release.sequence_encoder import SequenceEncoder
 from resources.tenants.model_configs import SequenceConfig
 
 _USERS_AT_ONCE = 512
+_ATTENTION_AT_ONCE = 4_000_000
+"""Numbers of one attention matrix while vectors are worked out: 16 MB."""
 
 
 def fit_sequence(
@@ -168,9 +170,11 @@ class _SequenceFit:
         users = torch.zeros(len(counts), items.shape[1])
         active = np.flatnonzero(counts)
         by_length = active[np.argsort(counts[active], kind="stable")]  # little padding
-        for start in range(0, len(by_length), _USERS_AT_ONCE):
-            rows = by_length[start : start + _USERS_AT_ONCE]
-            newest, count = self.histories.in_order(rows, self.config.length)
+        length, heads = self.config.length, self.config.heads
+        step = min(_USERS_AT_ONCE, max(1, _ATTENTION_AT_ONCE // (length**2 * heads)))
+        for start in range(0, len(by_length), step):
+            rows = by_length[start : start + step]
+            newest, count = self.histories.in_order(rows, length)
             states = self.transformer.states(read(items, newest), self.config.history_weight, generator=self.generator)
             users[torch.from_numpy(rows)] = states[torch.arange(len(rows)), count - 1]
         return users, items

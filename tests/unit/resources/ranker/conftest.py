@@ -38,8 +38,8 @@ def shop(tmp_path: Path) -> Shop:
         algorithm: Algorithm = "lightgcn",
         **more: Any,
     ) -> Ranker:
-        """Release and rank: `more` has `fold_in`, `disliked`, `table`, `bundles` … as `contents`, `taste_dimensions` and
-        catalogue columns; the bundles are of the `evidence` of purchases unless it is given."""
+        """Release and rank: `more` has `fold_in`, `disliked`, `table`, `bundles` … as `contents`, `taste_dimensions`,
+        and catalogue columns; the bundles are of the `evidence` of purchases unless it is given."""
         vectors = np.array(item_vectors, dtype=np.float32).reshape(len(items), -1 if len(items) else 0)
         manifest = draft(algorithm, vectors, more.pop("taste_dimensions", None))
         evidence = more.pop("evidence", "purchases")
@@ -63,14 +63,15 @@ def contents(
     disliked: Any = None,
     table: ItemTable | None = None,
     bundles: ItemTable | None = None,
-    sequence_encoder: bytes | None = None,
     **columns: Any,
 ) -> ReleaseContents:
     """Return the files of a release; `columns` replace those of the catalogue."""
     seen = [list(rows) for _, _, rows in users]
     return ReleaseContents(
         user_ids=tuple(user for user, _, _ in users),
-        items=pl.DataFrame({**catalogue(items, vectors), **columns}, schema=ITEM_SCHEMA),
+        items=pl.DataFrame(
+            {name: {**catalogue(items, vectors), **columns}[name] for name in ITEM_SCHEMA}, schema=ITEM_SCHEMA
+        ),
         user_vectors=np.array([vector for _, vector, _ in users], np.float32).reshape(len(users), vectors.shape[1]),
         item_vectors=vectors,
         seen_indptr=np.cumsum([0, *(len(rows) for rows in seen)]).astype(np.int64),
@@ -82,7 +83,7 @@ def contents(
         disliked=None if disliked is None else np.array(disliked, np.int32),
         item_table=table,
         bundles=bundles,
-        sequence_encoder=sequence_encoder,
+        sequence_encoder=columns.pop("sequence_encoder", None),
     )
 
 

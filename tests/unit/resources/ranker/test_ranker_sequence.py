@@ -118,5 +118,5 @@ def test_a_release_without_its_encoder_is_not_loaded(ranker: Ranker, tmp_path: P
     with pytest.raises(CorruptRelease, match="sequence encoder: is not readable"):
         load_release(folder, verify=False)
     path.unlink()
-    with pytest.raises(CorruptRelease, match="sequence_encoder.npz is missing"):
+    with pytest.raises(CorruptRelease, match=r"sequence_encoder\.npz is missing"):
         load_release(folder, verify=False)

@@ -11,12 +11,15 @@ import pytest
 from recsaas_assets.recommender.lifecycle.model_config import parse_config
 from resources.base.errors import InvalidInput
 from resources.tenants.hyperparameters import USUAL_NAMES, accepted_names, layer_weights, own_hyperparameters
-from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
+from resources.tenants.model_configs import LightGCNConfig, SequenceConfig, TwoTowerConfig
 from resources.tenants.settings import ModelType, TrainingSettings
 from resources.tenants.training_request import TrainingKind, TrainingRequest
 
 
-@pytest.mark.parametrize(("model_type", "config"), [("lightgcn", LightGCNConfig), ("two_tower", TwoTowerConfig)])
+@pytest.mark.parametrize(
+    ("model_type", "config"),
+    [("lightgcn", LightGCNConfig), ("two_tower", TwoTowerConfig), ("sequence", SequenceConfig)],
+)
 def test_what_is_accepted_is_what_training_takes(model_type: ModelType, config: type[Any]) -> None:
     fields = set(config.model_fields) - {"model_type"}
     assert fields | set(USUAL_NAMES[model_type]) == set(accepted_names(model_type))

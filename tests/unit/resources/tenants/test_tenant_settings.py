@@ -66,7 +66,7 @@ def test_settings_change_by_dotted_name_all_or_none() -> None:
     ("name", "value", "said"),
     [
         ("training.modeltype", "two_tower", "training.modeltype: Extra inputs"),
-        ("training.model_type", "svd", "training.model_type: Input should be 'lightgcn' or 'two_tower'"),
+        ("training.model_type", "svd", "training.model_type: Input should be 'lightgcn', 'two_tower' or 'sequence'"),
         ("rating_min.low", 1, "no setting rating_min.low"),
         ("colour", "red", "colour: Extra inputs"),
         ("rating_min", 11, "rating_min must be below rating_max"),

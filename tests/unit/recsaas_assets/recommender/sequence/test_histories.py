@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsaas_assets.recommender.data.pairs import Pairs
-from recsaas_assets.recommender.sequence.histories import Batch, Histories
+from recsaas_assets.recommender.sequence.histories import Histories, WindowBatch
 
 PADDING = 100
 
@@ -20,7 +20,7 @@ def histories(counts: list[int]) -> Histories:
     return Histories(pairs, len(counts), pairs.item_row.astype(np.float32), padding=PADDING)
 
 
-def read(batches: list[Batch]) -> list[tuple[int, int]]:
+def read(batches: list[WindowBatch]) -> list[tuple[int, int]]:
     """The item at each place that was read, with its target."""
     return [
         (int(batch.items[owner, place]), int(target))
