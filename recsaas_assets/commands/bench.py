@@ -15,6 +15,7 @@ _BENCHMARKS = {
     "parallel": "recsaas_assets.benchmarks.training.parallel:parallel",
     "models": "recsaas_assets.benchmarks.models.models:models",
     "gowalla": "recsaas_assets.benchmarks.training.gowalla:gowalla",
+    "bundles": "recsaas_assets.benchmarks.models.bundles:bundles",
     "second-stage": "recsaas_assets.benchmarks.models.second_stage:second_stage",
     "cold": "recsaas_assets.benchmarks.models.cold:cold",
     "warm": "recsaas_assets.benchmarks.models.warm:warm",
