@@ -73,6 +73,8 @@ def test_each_release_serves_its_whole_shop_by_lightgcn(shops: Site) -> None:
         (summary,) = shops.releases(tenant).list()
         assert summary.manifest is not None
         assert summary.manifest.algorithm == "lightgcn"
+        bundles = summary.manifest.bundles
+        assert bundles is not None and bundles.baskets > 0
         assert {upload.kind for upload in summary.manifest.uploads} == {"items", "users", "interactions"}
 
 
