@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,12 +129,12 @@ def load_release(
         for file in OPTIONAL_FILES
         if file.rows != "bytes" and file.name in listed
     }
-    table, bundles = _item_table(folder, manifest, name), _bundles(folder, listed, name)
+    tables = _tables(folder, manifest, name)
     try:
         check_arrays(*arrays, n_users=len(user_ids), n_items=len(item_ids))
         check_optional_arrays({**optional}, n_users=len(user_ids), n_items=len(item_ids))
-        check_item_table(table, n_items=len(item_ids))
-        check_item_table(bundles, n_items=len(item_ids))
+        check_item_table(tables["item_table"], n_items=len(item_ids))
+        check_item_table(tables["bundles"], n_items=len(item_ids))
     except CorruptArtifact as error:
         raise CorruptRelease(f"{name} of tenant {manifest.tenant}: {error.message}") from error
     catalogue = Catalogue(items)
@@ -153,9 +152,8 @@ def load_release(
         + _id_map_bytes(users["user_id"])
         + _id_map_bytes(items["item_id"])
         + sum(array.nbytes for array in (*arrays, *optional.values()))
-        + sum(each.nbytes for each in (table, bundles) if each is not None),
-        item_table=table,
-        bundles=bundles,
+        + sum(table.nbytes for table in tables.values() if table is not None),
+        **tables,
         **optional,
     )
 
@@ -195,10 +193,11 @@ def _item_table(folder: Path, manifest: ReleaseManifest, name: str) -> ItemTable
     return ItemTable.of({array: _array(folder, file, name) for array, file in TABLE_FILES.items()})
 
 
-def _bundles(folder: Path, listed: Collection[str], name: str) -> ItemTable | None:
-    if not any(file in listed for file in BUNDLE_FILES.values()):
-        return None
-    return ItemTable.of({array: _array(folder, file, name) for array, file in BUNDLE_FILES.items()})
+def _tables(folder: Path, manifest: ReleaseManifest, name: str) -> dict[str, ItemTable | None]:
+    bundles = None
+    if any(file.name in BUNDLE_FILES.values() for file in manifest.files):
+        bundles = ItemTable.of({array: _array(folder, file, name) for array, file in BUNDLE_FILES.items()})
+    return {"item_table": _item_table(folder, manifest, name), "bundles": bundles}
 
 
 def _cached(directory: Path | UPath, cache: Path | None, name: str, marks: Path | None) -> tuple[Path, ReleaseManifest]:
