@@ -124,17 +124,14 @@ def load_release(
     arrays = [_array(folder, file, name) for file in (USER_VECTORS, ITEM_VECTORS, SEEN_INDPTR, SEEN_ITEMS)]
     user_vectors, item_vectors, seen_indptr, seen_items = arrays
     listed = {file.name for file in manifest.files}
-    optional = {
-        file.field: _array(folder, file.name, name)
-        for file in OPTIONAL_FILES
-        if file.rows != "bytes" and file.name in listed
-    }
+    given = (file for file in OPTIONAL_FILES if file.rows != "bytes" and file.name in listed)
+    optional = {file.field: _array(folder, file.name, name) for file in given}
     tables = _tables(folder, manifest, name)
     try:
         check_arrays(*arrays, n_users=len(user_ids), n_items=len(item_ids))
         check_optional_arrays({**optional}, n_users=len(user_ids), n_items=len(item_ids))
-        check_item_table(tables["item_table"], n_items=len(item_ids))
-        check_item_table(tables["bundles"], n_items=len(item_ids))
+        for table in tables.values():
+            check_item_table(table, n_items=len(item_ids))
     except CorruptArtifact as error:
         raise CorruptRelease(f"{name} of tenant {manifest.tenant}: {error.message}") from error
     catalogue = Catalogue(items)
