@@ -49,8 +49,8 @@
     return answer;
   }
 
-  // Events wait here until the service has stored them: what leaving the page cuts off, the next page sends again, and
-  // the event_id keeps it from counting twice. (sendBeacon could not carry the key.)
+  // Events wait here until they are stored: what leaving the page cuts off, the next page sends again, and
+  // the event_id keeps it from counting twice; sendBeacon carries no key.
   const waiting = () => read(local, "events", []).filter((e) => Date.now() - e.at < DAY_MS);
   const keep = (events) => local.set("events", JSON.stringify(events.slice(-200)));
 
@@ -87,7 +87,7 @@
 
   const later = (wait) => { timer ??= setTimeout(flush, wait); };
 
-  // What was clicked is remembered for the visit, so that a later purchase names its recommendation.
+  // Clicks are remembered for the visit, so that a later purchase names its recommendation.
   function track(type, item, more = {}, wait = 0) {
     if (!tracking()) return Promise.resolve();
     const event = {
@@ -106,13 +106,13 @@
   }
 
   async function ask(box) {
-    const { recsaas, item, count, scenario, category } = box.dataset;
-    const similar = recsaas === "similar";
-    const body = similar
-      ? { item_id: item, count: +count || 6 }
-      : { user_id: user(), session_id: session(), count: +count || 6, scenario, context: { current_item: item } };
+    const { recsaas, item, items, count, scenario, category, strategy } = box.dataset;
+    const who = { user_id: user(), session_id: session(), scenario };
+    const asked = recsaas === "similar" ? { item_id: item } : items && { ...who, item_ids: JSON.parse(items) };
+    const body = asked || { ...who, strategy, context: { current_item: item } };
+    body.count = +count || 6;
     if (category) body.filters = { category };
-    const answer = await post(`/api/v1/recommendations${similar ? "/similar" : ""}`, body);
+    const answer = await post(`/api/v1/recommendations${asked ? `/${recsaas}` : ""}`, body);
     if (answer.ok) return answer.json();
     if (answer.status === 429 || answer.status >= 500) throw new Error("away");
     return null;
@@ -132,7 +132,7 @@
     return value.toLocaleString(document.documentElement.lang || undefined, style);
   }
 
-  // Data becomes text nodes only, so it cannot become markup.
+  // Data becomes text nodes only, never markup.
   function card(item, box) {
     const texts = { ...item, title: item.title || item.item_id, price: price(item.price, box) };
     const href = (box.dataset.link || "/products/{id}").replaceAll("{id}", encodeURIComponent(item.item_id));
@@ -172,7 +172,7 @@
     const id = answer.recommendation_id;
     const items = answer.recommendations || answer.similar_items;
     const list = node("ul", "list");
-    list.setAttribute("role", "list"); // Safari forgets it when there are no bullets
+    list.setAttribute("role", "list"); // Safari forgets it without bullets
     items.forEach((item, i) => {
       const entry = card(item, box);
       const context = { position: i + 1, scenario: box.dataset.scenario };
@@ -189,7 +189,7 @@
     box.dispatchEvent(new CustomEvent("recsaas:rendered", { bubbles: true, detail: answer }));
   }
 
-  // Without an answer a box keeps what it shows, at first nothing, and the service gets half a minute of peace.
+  // Without an answer a box keeps what it shows, and the service gets half a minute of peace.
   async function show(box) {
     if (!options.key || refused || Number(visit.get("away")) > Date.now()) return;
     const turn = box.recsaasTurn = (box.recsaasTurn || 0) + 1;

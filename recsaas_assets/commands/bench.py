@@ -15,6 +15,7 @@ _BENCHMARKS = {
     "parallel": "recsaas_assets.benchmarks.training.parallel:parallel",
     "models": "recsaas_assets.benchmarks.matrix.command:models",
     "gowalla": "recsaas_assets.benchmarks.training.gowalla:gowalla",
+    "bundles": "recsaas_assets.benchmarks.models.bundles:bundles",
     "second-stage": "recsaas_assets.benchmarks.models.second_stage:second_stage",
     "repeats": "recsaas_assets.benchmarks.models.repeats:repeats",
     "cold": "recsaas_assets.benchmarks.models.cold:cold",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,13 +137,13 @@ def load_release(
     listed = {file.name for file in manifest.files}
     present = [file for file in OPTIONAL_FILES if file.rows != "bytes" and file.name in listed]
     optional = {file.field: _array(folder, file.name, name) for file in present}
-    table, bundles = _item_table(folder, manifest, name), _bundles(folder, listed, name)
+    tables = _tables(folder, manifest, name)
     try:
         encoder = _sequence_encoder(folder, manifest, optional.get("fold_in"), name)
         check_arrays(*arrays, n_users=len(user_ids), n_items=len(item_ids))
         check_optional_arrays({**optional}, n_users=len(user_ids), n_items=len(item_ids), n_seen=len(seen_items))
-        check_item_table(table, n_items=len(item_ids))
-        check_item_table(bundles, n_items=len(item_ids))
+        for table in tables.values():
+            check_item_table(table, n_items=len(item_ids))
     except CorruptArtifact as error:
         raise CorruptRelease(f"{name} of tenant {manifest.tenant}: {error.message}") from error
     catalogue = Catalogue(items)
@@ -162,9 +161,8 @@ def load_release(
         + _id_map_bytes(users["user_id"])
         + _id_map_bytes(items["item_id"])
         + sum(array.nbytes for array in (*arrays, *optional.values()))
-        + sum(each.nbytes for each in (table, bundles, encoder) if each is not None),
-        item_table=table,
-        bundles=bundles,
+        + sum(part.nbytes for part in (*tables.values(), encoder) if part is not None),
+        **tables,
         sequence_encoder=encoder,
         **optional,
     )
@@ -205,10 +203,11 @@ def _item_table(folder: Path, manifest: ReleaseManifest, name: str) -> ItemTable
     return ItemTable.of({array: _array(folder, file, name) for array, file in TABLE_FILES.items()})
 
 
-def _bundles(folder: Path, listed: Collection[str], name: str) -> ItemTable | None:
-    if not any(file in listed for file in BUNDLE_FILES.values()):
-        return None
-    return ItemTable.of({array: _array(folder, file, name) for array, file in BUNDLE_FILES.items()})
+def _tables(folder: Path, manifest: ReleaseManifest, name: str) -> dict[str, ItemTable | None]:
+    bundles = None
+    if any(file.name in BUNDLE_FILES.values() for file in manifest.files):
+        bundles = ItemTable.of({array: _array(folder, file, name) for array, file in BUNDLE_FILES.items()})
+    return {"item_table": _item_table(folder, manifest, name), "bundles": bundles}
 
 
 def _sequence_encoder(

@@ -85,6 +85,8 @@ def test_each_release_serves_its_whole_shop_by_the_best_model(shops: Site) -> No
         assert loaded.item_table is not None
         ranking = Ranker(loaded).recommend(RankingQuery(f"{prefix}u001", 5))
         assert (ranking.algorithm, len(ranking.items)) == ("item_knn", 5)
+        bundles = summary.manifest.bundles
+        assert bundles is not None and bundles.baskets > 0
         assert {upload.kind for upload in summary.manifest.uploads} == {"items", "users", "interactions"}
 
 

@@ -117,7 +117,8 @@ class _Basket:
         That is the categories that go with the basket's, by the table; where it says nothing, the basket's own.
         """
         items, table = self.items, self.release.bundles
-        own = np.logical_or.reduce([items.category_of(row) for row in self.rows.tolist()])
+        one_of_each = dict(zip(items.categories(self.rows), self.rows.tolist(), strict=True)).values()
+        own: NDArray[np.bool_] = np.logical_or.reduce([items.category_of(row) for row in one_of_each])
         if table is None:
             return own
         catalogue = self.release.catalogue

@@ -33,6 +33,7 @@ from recsaas_assets.release.releasing import (
     contents_of,
     histories,
     item_table,
+    listing_times,
     live_model,
     manifest_draft,
     release_vectors,
@@ -135,6 +136,31 @@ def test_growth_comes_with_popularity(data: TrainingSet) -> None:
     features = POPULAR.with_columns(trending=pl.Series([-0.5, 0.7]))
     assert item_table(data, VECTORS, catalogue(), features)["trending"].to_list() == [None, 0.7, -0.5, None]
     assert item_table(data, VECTORS, catalogue(), POPULAR)["trending"].null_count() == 4
+
+
+def test_an_item_came_when_the_shop_says_or_when_it_was_first_heard_of(data: TrainingSet) -> None:
+    day = timedelta(days=1)
+    raw = pl.LazyFrame(
+        {
+            "item_id": ["said", "said", "announced", "sent", "sent", "used"],
+            "received_at": [START + each * day for each in (5, 9, 5, 5, 9, 5)],
+        }
+    )
+    used = pl.LazyFrame({"item_id": ["used", "used", "gone"], "timestamp": [START + 2 * day, START, START + 3 * day]})
+    items = pl.DataFrame(
+        {
+            "item_id": ["said", "announced", "sent", "used"],
+            "created_at": [START - 9 * day, START + 99 * day, None, None],
+            "received_at": [START + each * day for each in (9, 5, 9, 5)],
+        }
+    )
+    times = listing_times(raw, used, items)
+    first_day = (START - datetime(1970, 1, 1, tzinfo=UTC)).days
+    wanted = {"announced": 5.0, "gone": 3.0, "said": -9.0, "sent": 5.0, "used": 0.0}
+    assert dict(times.with_columns(pl.col("listed_at") - first_day).rows()) == wanted
+    popular = POPULAR.join(times.with_columns(item_id=pl.lit("x")).head(1), on="item_id", how="left")
+    listed = item_table(data, VECTORS, catalogue(), popular)["listed_at"].to_list()
+    assert listed == [None, None, first_day + 5.0, None]
 
 
 def test_a_vector_without_a_pair_comes_from_content(data: TrainingSet) -> None:

@@ -62,10 +62,10 @@ def contents(
     fold_in: Any = None,
     disliked: Any = None,
     table: ItemTable | None = None,
-    bundles: ItemTable | None = None,
     **columns: Any,
 ) -> ReleaseContents:
-    """Return the files of a release; `columns` replace those of the catalogue."""
+    """Return the files of a release; `columns` replace those of the catalogue, and `bundles` is its bundle table."""
+    bundles: ItemTable | None = columns.pop("bundles", None)
     seen = [list(rows) for _, _, rows in users]
     return ReleaseContents(
         user_ids=tuple(user for user, _, _ in users),
