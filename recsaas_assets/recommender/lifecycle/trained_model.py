@@ -24,6 +24,7 @@ from recsaas_assets.recommender.data.arrays import Vectors
 from recsaas_assets.recommender.data.dataset import TimeSplit, TrainingSet
 from recsaas_assets.recommender.data.id_map import IdMap
 from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.lifecycle.cold_items import ContentChoice
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, parse_config
 from recsaas_assets.recommender.lifecycle.warm_start import StartReport
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress
@@ -42,8 +43,8 @@ class TrainedModel:
     is newer than the live release. `history` is that of the first fit; only the search fit has validation figures.
 
     `epochs` are those of a full fit, also when this run was incremental: with `config` and `seed` they are the recipe
-    that leads to a model like this one from nothing. `content_explained` is the share of the variance of held-out
-    items' vectors that content explains, None when no item was cold.
+    that leads to a model like this one from nothing. `cold_items` says what items without interactions got their
+    vectors from, None when there was none, or too little to choose on.
     """
 
     config: ModelConfig
@@ -60,7 +61,7 @@ class TrainedModel:
     search: ModelVectors | None = None
     """None without a split. A second stage learns from what this fit answers to the users of the validation period."""
     start: StartReport = field(default_factory=StartReport)
-    content_explained: float | None = None
+    cold_items: ContentChoice | None = None
     users: IdMap = field(default_factory=lambda: IdMap(()))
     items: IdMap = field(default_factory=lambda: IdMap(()))
     split: TimeSplit = field(default_factory=lambda: TimeSplit(evaluable=False))
@@ -103,7 +104,7 @@ class TrainedModel:
             "live_fingerprint": self.live_fingerprint if self.before_live is not None else "",
             "search_is_kept": self.search is not None,
             "start": self.start.model_dump(mode="json"),
-            "content_explained": self.content_explained,
+            "cold_items": None if self.cold_items is None else self.cold_items.model_dump(mode="json"),
             "split": self.split.model_dump(mode="json"),
             "history": [[e.epoch, e.total, e.loss, e.eta_seconds, e.metrics] for e in self.history],
         }
@@ -126,7 +127,7 @@ class TrainedModel:
                 "seconds": document["seconds"],
                 "history": tuple(EpochProgress(*entry) for entry in document["history"]),
                 "start": StartReport.model_validate(document["start"]),
-                "content_explained": document["content_explained"],
+                "cold_items": _read_choice(document.get("cold_items")),
             }
         except (KeyError, TypeError, ValidationError) as error:
             raise CorruptArtifact("model.json is damaged; materialise the model again.") from error
@@ -147,6 +148,10 @@ class TrainedModel:
             split=training_set.split,
             **described,
         )
+
+
+def _read_choice(document: Any) -> ContentChoice | None:
+    return None if document is None else ContentChoice.model_validate(document)
 
 
 def _read_vectors(directory: UPath, fit: str, training_set: TrainingSet, config: ModelConfig) -> ModelVectors:
