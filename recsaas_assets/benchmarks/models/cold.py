@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 import polars as pl
-from scipy import sparse
 
 from recsaas_assets.benchmarks.datasets import Prepared, dataset_option, print_measured
 from recsaas_assets.benchmarks.models.first_items import first_and_later
@@ -19,14 +19,17 @@ from resources.storage.lake import read_parquet
 if TYPE_CHECKING:
     from recsaas_assets.benchmarks.models.ranked import Scorers
     from recsaas_assets.recommender.data.arrays import Mask
+    from recsaas_assets.recommender.data.content import ItemContent
     from recsaas_assets.recommender.data.dataset import TrainingSet
     from recsaas_assets.recommender.data.pairs import Pairs
     from recsaas_assets.recommender.data.vectors import ModelVectors
     from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
+    from recsaas_assets.recommender.metrics.scorers import Scorer
 
-_EVENTS = (1, 3, 5)
+_EVENTS = (1, 2, 3, 5)
 _HIDDEN_SHARE = 0.1
 _DRAWS = 20
+_NOISE = 1e-6
 
 
 @click.command()
@@ -34,25 +37,25 @@ _DRAWS = 20
 @click.option("--seed", default=7, show_default=True, help="Seed of the fits and of the intervals.")
 @json_option
 def cold(names: tuple[str, ...], seed: int, as_json: bool) -> None:
-    """Users folded in from 1, 3 and 5 events, and items by their content, on the test period of a split by time."""
+    """Users folded in from 1, 2, 3 and 5 events, and items by their content: new ones, and a tenth made new."""
     print_measured(names, lambda data: _measure(data, seed), seed=seed, as_json=as_json)
 
 
 def _measure(prepared_data: Prepared, seed: int) -> dict[str, Any]:
-    from recsaas_assets.recommender.data.content import content_matrix
+    from recsaas_assets.recommender.data.content import item_content
     from recsaas_assets.recommender.lifecycle.model_config import default_config
     from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
 
     data, lake = prepared_data.training_set, prepared_data.tenant
-    content = content_matrix(read_parquet(lake.dbt / "stg_items.parquet"), data.items.ids)
+    content = item_content(read_parquet(lake.dbt / "stg_items.parquet"), data.items.ids)
     config = default_config("lightgcn", data.n_users, data.n_items, len(data.full))
     model = train(TrainingInputs(data, content=content), config, seed=seed)
     signals = read_parquet(lake.dbt / "int_interaction_signals.parquet")
     return {
         "new_users": {f"{n}_events": _new_users(data, model, signals, n, seed) for n in _EVENTS},
-        "new_items": _new_items(data, model, seed),
+        "new_items": _new_items(data, model, content, seed),
         "hidden_items": _hidden_items(data, model, content, seed),
-        "content_explains": model.content_explained,
+        "chosen": None if model.cold_items is None else model.cold_items.model_dump(mode="json"),
         "warm_items": _warm_items(data, model, seed),
     }
 
@@ -83,19 +86,20 @@ def _new_users(data: TrainingSet, model: TrainedModel, signals: pl.DataFrame, n:
     return ranked(scorers, truth, seen, data, against="popularity", seed=seed)
 
 
-def _new_items(data: TrainingSet, model: TrainedModel, seed: int) -> dict[str, Any]:
+def _new_items(data: TrainingSet, model: TrainedModel, content: ItemContent, seed: int) -> dict[str, Any]:
     """Items without any pair before the test, for users with some."""
     vectors = model.holdout
     learned = data.before_test.users_per_item(data.n_items) > 0
-    with_vector = vectors.items.any(axis=1)
+    new = ~learned & vectors.items.any(axis=1)
+    truth = data.test.of_items(new).without(data.before_test, data.n_items)
     return {
-        "items_without_vector": int((~learned & ~with_vector).sum()),
-        **_as_new(data, vectors, data.before_test, ~learned & with_vector, seed),
+        "items_without_vector": int((~learned & ~new).sum()),
+        **_as_new(_AsNew(data, vectors, data.before_test, new), truth, content, seed),
     }
 
 
-def _hidden_items(data: TrainingSet, model: TrainedModel, content: sparse.csr_array, seed: int) -> dict[str, Any]:
-    """A tenth of the known items made new: their pairs are taken out of everything before the test."""
+def _hidden_items(data: TrainingSet, model: TrainedModel, content: ItemContent, seed: int) -> dict[str, Any]:
+    """A tenth of the known items made new: all their pairs are taken out before the fit, and are to be found."""
     from recsaas_assets.recommender.fitting.inputs import FitInputs
     from recsaas_assets.recommender.lifecycle.cold_items import with_cold_items
     from recsaas_assets.recommender.lifecycle.model_config import fit_model
@@ -105,33 +109,69 @@ def _hidden_items(data: TrainingSet, model: TrainedModel, content: sparse.csr_ar
     pairs = data.before_test.of_items(~hidden)
     inputs = FitInputs(pairs, data.n_users, data.n_items, seed, stop_after=model.epochs)
     fitted = fit_model(inputs, model.config)
-    vectors, _ = with_cold_items(fitted.vectors, pairs, content, seed=seed)
-    return _as_new(data, vectors, pairs, hidden & vectors.items.any(axis=1), seed)
+    vectors, choice = with_cold_items(fitted.vectors, pairs, content, seed=seed)
+    new = hidden & vectors.items.any(axis=1)
+    found = _as_new(_AsNew(data, vectors, pairs, new), data.full.of_items(new), content, seed)
+    return {"chosen": None if choice is None else choice.method, **found}
 
 
-def _as_new(data: TrainingSet, vectors: ModelVectors, history: Pairs, new: Mask, seed: int) -> dict[str, Any]:
-    """New items in the test period, ranked among each other, and among all items."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _AsNew:
+    """Vectors of a fit on `history`, with those of `new` items (n_items,), which are not in it."""
+
+    data: TrainingSet
+    vectors: ModelVectors
+    history: Pairs
+    new: Mask
+
+    def served(self, allowed: Mask) -> Scorer:
+        """What is served."""
+        from recsaas_assets.recommender.metrics.scorers import VectorScorer
+
+        return VectorScorer(self.vectors.users, self.vectors.items, allowed)
+
+    def by_category(self, content: ItemContent, allowed: Mask, rng: np.random.Generator) -> list[Scorer]:
+        """New items by the mean popularity of their category; equal ones in an order by chance."""
+        from recsaas_assets.recommender.lifecycle.cold_items import category_popularity
+        from recsaas_assets.recommender.metrics.scorers import VectorScorer
+
+        known = self.history.users_per_item(self.data.n_items) > 0
+        warm, new = (np.flatnonzero(marked).astype(np.int32) for marked in (known, self.new))
+        popular = category_popularity(self.vectors, content.category, warm, new)
+        found: list[Scorer] = []
+        for _ in range(_DRAWS):
+            items = self.vectors.items.copy()
+            items[new] = popular + _NOISE * rng.normal(size=popular.shape)
+            found.append(VectorScorer(self.vectors.users, items, allowed))
+        return found
+
+
+def _as_new(fit: _AsNew, wanted: Pairs, content: ItemContent, seed: int) -> dict[str, Any]:
+    """The `wanted` pairs of users that the fit knows: the new items ranked among each other, and among all items."""
     from recsaas_assets.recommender.baselines.popularity import popularity_scorer
     from recsaas_assets.recommender.data.pairs import Pairs
-    from recsaas_assets.recommender.metrics.scorers import ItemScorer, VectorScorer
+    from recsaas_assets.recommender.metrics.scorers import ItemScorer
 
-    known_users = history.items_per_user(data.n_users) > 0
-    truth = data.test.of_users(known_users).of_items(new).without(data.before_test, data.n_items)
+    data, history, new = fit.data, fit.history, fit.new
+    truth = wanted.of_users(history.items_per_user(data.n_users) > 0)
     rng = np.random.default_rng(seed)
     draws = [np.where(new, rng.random(data.n_items), -np.inf).astype(np.float32) for _ in range(_DRAWS)]
-    learned = history.users_per_item(data.n_items) > 0
+    every = (history.users_per_item(data.n_items) > 0) | new
+    by_category = "category_popularity"
     among_new: dict[str, Scorers] = {
         "chance": [ItemScorer(draw) for draw in draws],
-        "content": VectorScorer(vectors.users, vectors.items, new),
+        by_category: fit.by_category(content, new, rng),
+        "served": fit.served(new),
     }
     among_all: dict[str, Scorers] = {
         "popularity": popularity_scorer(history, data.n_items),
-        "content": VectorScorer(vectors.users, vectors.items, learned | new),
+        by_category: fit.by_category(content, every, rng)[:1],
+        "served": fit.served(every),
     }
     return {
         "items": int(new.sum()),
-        "among_new_items": ranked(among_new, truth, Pairs.empty(), data, against="chance", seed=seed),
-        "among_all_items": ranked(among_all, truth, history, data, against="popularity", seed=seed),
+        "among_new_items": ranked(among_new, truth, Pairs.empty(), data, against=by_category, seed=seed),
+        "among_all_items": ranked(among_all, truth, history, data, against=by_category, seed=seed),
     }
 
 

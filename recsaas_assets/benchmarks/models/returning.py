@@ -35,12 +35,12 @@ def returning(names: tuple[str, ...], seed: int, as_json: bool) -> None:
 
 
 def _measure(prepared_data: Prepared, seed: int) -> dict[str, Any]:
-    from recsaas_assets.recommender.data.content import content_matrix
+    from recsaas_assets.recommender.data.content import item_content
     from recsaas_assets.recommender.lifecycle.model_config import default_config
     from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
 
     data, lake = prepared_data.training_set, prepared_data.tenant
-    content = content_matrix(read_parquet(lake.dbt / "stg_items.parquet"), data.items.ids)
+    content = item_content(read_parquet(lake.dbt / "stg_items.parquet"), data.items.ids)
     config = default_config("lightgcn", data.n_users, data.n_items, len(data.full))
     model = train(TrainingInputs(data, content=content), config, seed=seed)
     signals = read_parquet(lake.dbt / "int_interaction_signals.parquet")

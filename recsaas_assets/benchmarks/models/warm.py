@@ -65,7 +65,7 @@ def _difference(kind: str, found: dict[str, float] | None) -> str:
 
 
 def _measure(prepared_data: Prepared, runs: int, seed: int) -> list[dict[str, Any]]:
-    from recsaas_assets.recommender.data.content import content_matrix
+    from recsaas_assets.recommender.data.content import item_content
     from recsaas_assets.recommender.data.dataset import build_training_set
     from recsaas_assets.recommender.lifecycle.model_config import default_config
     from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
@@ -83,7 +83,7 @@ def _measure(prepared_data: Prepared, runs: int, seed: int) -> list[dict[str, An
             share = _FIRST_SHARE + (1 - _FIRST_SHARE) * run / runs
             part: pl.DataFrame = signals.head(round(signals.height * share))
             data = build_training_set(part, catalogue["item_id"], InteractionWeights().cap)
-            content = content_matrix(catalogue, data.items.ids)
+            content = item_content(catalogue, data.items.ids)
             config = config or default_config("lightgcn", data.n_users, data.n_items, len(data.full))
             full = train(TrainingInputs(data, content=content), config, seed=seed)
             config = full.config

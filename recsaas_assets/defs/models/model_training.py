@@ -71,6 +71,7 @@ def train_model(
             "dimension": model.config.dim,
             "start": MetadataValue.json(model.start.model_dump(mode="json")),
             "search": search,
+            "new_items": "" if model.cold_items is None else model.cold_items.method,
             "hyperparameters": MetadataValue.json(model.config.model_dump(mode="json")),
             "curves": picture(curves_png(model.history), alt="loss and validation NDCG@10 by epoch"),
         }
@@ -86,7 +87,7 @@ def limit_threads(tenant_run: TenantRunResource) -> None:
 
 
 def _inputs(lake: TenantLake, data: TrainingSet, settings: TrainingSettings) -> TrainingInputs:
-    from recsaas_assets.recommender.data.content import content_matrix
+    from recsaas_assets.recommender.data.content import item_content
     from recsaas_assets.recommender.data.feature_tables import FeatureHistory
     from recsaas_assets.recommender.lifecycle.train import TrainingInputs
     from recsaas_assets.recommender.lifecycle.warm_start import PreviousModel
@@ -94,7 +95,7 @@ def _inputs(lake: TenantLake, data: TrainingSet, settings: TrainingSettings) -> 
     return TrainingInputs(
         data,
         features=FeatureHistory.load(lake.features_at, data) if settings.model_type == "two_tower" else None,
-        content=content_matrix(_described(lake), data.items.ids),
+        content=item_content(_described(lake), data.items.ids),
         previous=PreviousModel.load(lake.model) if settings.mode == "incremental" else None,
     )
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-from scipy import sparse
-
+from recsaas_assets.recommender.data.content import ItemContent
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.feature_tables import FeatureHistory, SplitPart
 from recsaas_assets.recommender.data.pairs import Pairs
@@ -16,7 +15,7 @@ from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.fitting.compute import Compute
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.adapting import adapted
-from recsaas_assets.recommender.lifecycle.cold_items import ContentQuality, with_cold_items
+from recsaas_assets.recommender.lifecycle.cold_items import ContentChoice, with_cold_items
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
 from recsaas_assets.recommender.lifecycle.sequence_choice import adapted_sequence
 from recsaas_assets.recommender.lifecycle.trained_model import (
@@ -45,13 +44,13 @@ class TrainingInputs:
 
     Attributes:
         features: for the model types that read them.
-        content: (n_items, f), from which items without interactions get vectors (see `content.py`).
+        content: of all items, from which those without interactions get vectors (see `cold_items.py`).
         previous: the model to start from, where that is possible, or the reason why there is none; None: a full fit.
     """
 
     training_set: TrainingSet
     features: FeatureHistory | None = None
-    content: sparse.csr_array | None = None
+    content: ItemContent | None = None
     previous: PreviousModel | str | None = None
 
 
@@ -95,8 +94,8 @@ class _Fits:
     on_epoch: OnEpoch | None
     should_stop: Callable[[], bool] | None
     done: dict[str, FitResult] = field(default_factory=dict)
-    quality: ContentQuality | None = None
-    """How well content explains vectors, measured by the first fit."""
+    choice: ContentChoice | None = None
+    """What cold items get their vectors from, found on the first fit."""
 
     def run_all(self) -> None:
         """Run every fit whose part of the split holds pairs, the later ones for as long as the first found best."""
@@ -131,8 +130,8 @@ class _Fits:
             live_fingerprint=data.live_fingerprint if BEFORE_LIVE in vectors else "",
             search=vectors.get(SEARCH),
             start=start.model_copy(update={"epochs": first.best_epoch}),
-            content_explained=None if self.quality is None else self.quality.best,
             encoder=self.done[RELEASE].encoder,
+            cold_items=self.choice,
             users=data.users,
             items=data.items,
             split=data.split,
@@ -164,8 +163,8 @@ class _Fits:
             should_stop=self.should_stop,
         )
         if self.inputs.content is not None:
-            vectors, self.quality = with_cold_items(
-                fitted.vectors, pairs, self.inputs.content, seed=self.seed, quality=self.quality
+            vectors, self.choice = with_cold_items(
+                fitted.vectors, pairs, self.inputs.content, seed=self.seed, choice=self.choice
             )
             fitted = replace(fitted, vectors=vectors)
         self.done[name] = fitted

@@ -14,10 +14,10 @@ import hashlib
 import io
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from upath import UPath
 
 from recsaas_assets.recommender.choice.report import ChoiceReport
@@ -25,6 +25,7 @@ from recsaas_assets.recommender.data.arrays import Vectors
 from recsaas_assets.recommender.data.dataset import TimeSplit, TrainingSet
 from recsaas_assets.recommender.data.id_map import IdMap
 from recsaas_assets.recommender.data.vectors import ModelVectors
+from recsaas_assets.recommender.lifecycle.cold_items import ContentChoice
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, parse_config
 from recsaas_assets.recommender.lifecycle.warm_start import StartReport
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress
@@ -32,6 +33,7 @@ from resources.base.errors import CorruptArtifact
 from resources.release.sequence_encoder import SequenceEncoder
 from resources.storage.lake import read_bytes, read_json, write_bytes, write_json, write_parquet
 
+Described = TypeVar("Described", bound=BaseModel)
 SEARCH, HOLDOUT, RELEASE, BEFORE_LIVE = "search", "holdout", "release", "before_live"
 _ENCODER = "release_encoder.npz"
 
@@ -45,8 +47,8 @@ class TrainedModel:
     is newer than the live release. `history` is that of the first fit; only the search fit has validation figures.
 
     `epochs` are those of a full fit, also when this run was incremental: with `config` and `seed` they are the recipe
-    that leads to a model like this one from nothing. `content_explained` is the share of the variance of held-out
-    items' vectors that content explains, None when no item was cold.
+    that leads to a model like this one from nothing. `cold_items` says what items without interactions got their
+    vectors from, None when there was none, or too little to choose on.
     """
 
     config: ModelConfig
@@ -63,11 +65,11 @@ class TrainedModel:
     search: ModelVectors | None = None
     """None without a split. A second stage learns from what this fit answers to the users of the validation period."""
     start: StartReport = field(default_factory=StartReport)
-    content_explained: float | None = None
     choice: ChoiceReport | None = None
     """How the configuration was chosen; None where there was nothing to choose."""
     encoder: SequenceEncoder | None = None
     """Of the release fit of a sequence model: it makes vectors of users for whom there are newer events."""
+    cold_items: ContentChoice | None = None
     users: IdMap = field(default_factory=lambda: IdMap(()))
     items: IdMap = field(default_factory=lambda: IdMap(()))
     split: TimeSplit = field(default_factory=lambda: TimeSplit(evaluable=False))
@@ -115,8 +117,8 @@ class TrainedModel:
             "live_fingerprint": self.live_fingerprint if self.before_live is not None else "",
             "search_is_kept": self.search is not None,
             "start": self.start.model_dump(mode="json"),
-            "content_explained": self.content_explained,
             "choice": self.choice and self.choice.model_dump(mode="json"),
+            "cold_items": None if self.cold_items is None else self.cold_items.model_dump(mode="json"),
             "split": self.split.model_dump(mode="json"),
             "history": [[e.epoch, e.total, e.loss, e.eta_seconds, e.metrics] for e in self.history],
         }
@@ -139,8 +141,8 @@ class TrainedModel:
                 "seconds": document["seconds"],
                 "history": tuple(EpochProgress(*entry) for entry in document["history"]),
                 "start": StartReport.model_validate(document["start"]),
-                "content_explained": document["content_explained"],
-                "choice": _choice(document.get("choice")),
+                "choice": _optional(ChoiceReport, document.get("choice")),
+                "cold_items": _optional(ContentChoice, document.get("cold_items")),
             }
         except (KeyError, TypeError, ValidationError) as error:
             raise CorruptArtifact("model.json is damaged; materialise the model again.") from error
@@ -165,8 +167,8 @@ class TrainedModel:
         )
 
 
-def _choice(document: object) -> ChoiceReport | None:
-    return None if document is None else ChoiceReport.model_validate(document)
+def _optional(kind: type[Described], document: object) -> Described | None:
+    return None if document is None else kind.model_validate(document)
 
 
 def _read_vectors(directory: UPath, fit: str, training_set: TrainingSet, config: ModelConfig) -> ModelVectors:
