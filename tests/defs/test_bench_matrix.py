@@ -77,6 +77,19 @@ def test_every_set_has_what_is_served_beside_the_baselines_on_the_same_users(
     assert "sample-lasting" in capsys.readouterr().out
 
 
+def test_the_product_has_seen_nothing_of_what_it_is_measured_on(
+    answer: tuple[dict[str, Any], Path, list[str]],
+) -> None:
+    for each in chosen_sets(SETS, smoke=True):
+        shop, measured = each.read(OPTIONS.seed), answer[0]["sets"][each.name]
+        assert measured["pairs"] == shop.interactions.unique(["user_id", "item_id"]).height
+        before = shop.interactions.select("user_id", "item_id").unique()
+        new = shop.later.select("user_id", "item_id").unique().join(before, on=["user_id", "item_id"], how="anti")
+        known = new.join(before.select("user_id").unique(), on="user_id", how="semi")
+        targets = known.join(before.select("item_id").unique(), on="item_id", how="semi")
+        assert (measured["test_pairs"], measured["test_users"]) == (targets.height, targets["user_id"].n_unique())
+
+
 def test_a_matrix_that_broke_off_goes_on_where_it_was(answer: tuple[dict[str, Any], Path, list[str]]) -> None:
     measured, keep, _ = answer
     document = json.loads(keep.read_text())
