@@ -48,7 +48,7 @@ ADAPTED_FIELDS = frozenset(name for changes in _CHANGES.values() for name in cha
 }
 """What the choice may change; a tenant who sets one of these by hand wants no choosing."""
 
-_EXPONENTS = (0.5, 1.0)
+_EXPONENTS = (0.5, 0.75, 1.0)
 _WEIGHTS = (0.15, 0.3, 0.45, 0.7)
 _HALF_LIVES = (2.0, 5.0, 20.0, 60.0)
 _FEW_WEIGHTS, _FEW_HALF_LIVES = (0.15, 0.45), (5.0, 60.0)

@@ -88,11 +88,9 @@ def test_the_report_has_the_chosen_one_the_runners_up_and_what_was_given_up(stea
     assert all(each.low <= each.gain <= each.high for each in report.contenders)
 
 
-def test_a_season_is_seen_on_validation(steady: TrainingSet) -> None:
-    seasonal, lasting = (choose(CONFIG, data, seed=1).config for data in (shop(season=True), steady))
-    assert seasonal.popularity_weight > 0
-    assert seasonal.popularity_half_life_days <= CONFIG.popularity_half_life_days
-    assert choices(seasonal) != choices(lasting)
+def test_a_season_and_lasting_tastes_are_told_apart_on_validation(steady: TrainingSet) -> None:
+    assert choose(CONFIG, shop(season=True), seed=1).config.half_life_days == CONFIG.half_life_days
+    assert choose(CONFIG, steady, seed=1).config.half_life_days is None
 
 
 def test_recency_goes_when_time_says_nothing() -> None:
@@ -154,7 +152,7 @@ def test_readouts_measured_together_are_those_of_one_by_one(steady: TrainingSet)
 def test_few_readouts_are_among_all() -> None:
     every = [each.model_dump() for each in readouts(CONFIG)]
     assert all(each.model_dump() in every for each in readouts(CONFIG, few=True))
-    assert len(every) == 35
+    assert len(every) == 52
 
 
 def test_what_a_tenant_sets_by_hand_is_not_chosen_for_it() -> None:
