@@ -71,6 +71,8 @@ def test_every_set_has_what_is_served_beside_the_baselines_on_the_same_users(
         assert models["served"]["figures"]["ndcg@10"]["value"] == pytest.approx(alone, abs=0.02)
         assert models["served"]["figures"]["recall@20"]["value"] > 0.15
         assert each["seeds"]["ndcg@10"][0] == each["own_choice"]
+        assert each["product"]["gate"]["outcome"] == "passed" or each["product"]["algorithm"] == "popularity"
+        assert each["product"]["own_report"]["users"] > 20 and each["product"]["second_stage"] in (False, True)
         assert each["candidates"] and max(each["candidates"].values()) > 0
     assert [row["left_out"] for row in measured["leave_one_set_out"]] == list(SETS)
     show_matrix(measured)
