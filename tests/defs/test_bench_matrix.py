@@ -71,10 +71,25 @@ def test_every_set_has_what_is_served_beside_the_baselines_on_the_same_users(
         assert models["served"]["figures"]["ndcg@10"]["value"] == pytest.approx(alone, abs=0.02)
         assert models["served"]["figures"]["recall@20"]["value"] > 0.15
         assert each["seeds"]["ndcg@10"][0] == each["own_choice"]
+        assert each["product"]["gate"]["outcome"] == "passed" or each["product"]["algorithm"] == "popularity"
+        assert each["product"]["own_report"]["users"] > 20 and each["product"]["second_stage"] in (False, True)
         assert each["candidates"] and max(each["candidates"].values()) > 0
     assert [row["left_out"] for row in measured["leave_one_set_out"]] == list(SETS)
     show_matrix(measured)
     assert "sample-lasting" in capsys.readouterr().out
+
+
+def test_the_product_has_seen_nothing_of_what_it_is_measured_on(
+    answer: tuple[dict[str, Any], Path, list[str]],
+) -> None:
+    for each in chosen_sets(SETS, smoke=True):
+        shop, measured = each.read(OPTIONS.seed), answer[0]["sets"][each.name]
+        assert measured["pairs"] == shop.interactions.unique(["user_id", "item_id"]).height
+        before = shop.interactions.select("user_id", "item_id").unique()
+        new = shop.later.select("user_id", "item_id").unique().join(before, on=["user_id", "item_id"], how="anti")
+        known = new.join(before.select("user_id").unique(), on="user_id", how="semi")
+        targets = known.join(before.select("item_id").unique(), on="item_id", how="semi")
+        assert (measured["test_pairs"], measured["test_users"]) == (targets.height, targets["user_id"].n_unique())
 
 
 def test_a_matrix_that_broke_off_goes_on_where_it_was(answer: tuple[dict[str, Any], Path, list[str]]) -> None:

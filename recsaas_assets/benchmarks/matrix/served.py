@@ -45,6 +45,7 @@ class ServedShop:
         holdout: what was held back, after `data.full`.
         users: rows `(n,)` of the users with a target, and
         lists: `(n, DEPTH)` the item rows that they were served, −1 where the list ends.
+        report: the evaluation as the release holds it, with its second stage.
         run: what `recsaas run --json` printed.
     """
 
@@ -90,14 +91,15 @@ def served(shape: MatrixSet, seed: int, run: RunPipeline = run_in_process_of_its
         if len(users) == 0:
             raise NotReady(f"Of {shape.name} nobody is left to measure with.")
         store = ReleaseStore(lake)
+        live = store.live_version()
         yield ServedShop(
             data=data,
             model=TrainedModel.load(lake.model, data),
             holdout=holdout,
             users=users,
             lists=_lists(site, tenant, data, users),
-            manifest=store.manifest(store.live_version()),
-            report=EvaluationReport.model_validate(read_json(lake.evaluation / EVALUATION_JSON)),
+            manifest=store.manifest(live),
+            report=EvaluationReport.model_validate(read_json(store.directory(live) / EVALUATION_JSON)),
             run=outcome,
         )
 
