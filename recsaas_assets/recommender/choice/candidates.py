@@ -55,16 +55,16 @@ _FEW_WEIGHTS, _FEW_HALF_LIVES = (0.15, 0.45), (5.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class NamedConfig:
     """A configuration by name."""
 
     name: str
     config: LightGCNConfig
 
 
-def candidates(config: LightGCNConfig) -> tuple[Candidate, ...]:
+def candidates(config: LightGCNConfig) -> tuple[NamedConfig, ...]:
     """`config` itself first, then what it could be changed to."""
-    return tuple(Candidate(name, config.model_copy(update=changes)) for name, changes in _CHANGES.items())
+    return tuple(NamedConfig(name, config.model_copy(update=changes)) for name, changes in _CHANGES.items())
 
 
 def readouts(config: LightGCNConfig, *, few: bool = False) -> Iterator[LightGCNConfig]:

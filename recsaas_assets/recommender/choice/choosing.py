@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from recsaas_assets.recommender.baselines.popularity import recent_popularity
-from recsaas_assets.recommender.choice.candidates import ADAPTED_FIELDS, Candidate, candidates, readouts
+from recsaas_assets.recommender.choice.candidates import ADAPTED_FIELDS, NamedConfig, candidates, readouts
 from recsaas_assets.recommender.choice.expected_gain import Gain, gains_over
 from recsaas_assets.recommender.choice.report import ChoiceReport, Contender
 from recsaas_assets.recommender.choice.validation_users import ValidationUsers, clearly_ahead
@@ -42,7 +42,7 @@ MIN_USERS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ConfigChoice:
     """The configuration to train with, and how it was chosen; without a report there was nothing to choose."""
 
     config: LightGCNConfig
@@ -53,7 +53,7 @@ class Choice:
 class _Fitted:
     """A candidate with its best readout: NDCG@10 of the users whom readouts are compared on, and the vectors."""
 
-    candidate: Candidate
+    candidate: NamedConfig
     ndcg: Values
     users: Vectors
     items: Vectors
@@ -65,7 +65,7 @@ def choose(
     *,
     seed: int,
     should_stop: Callable[[], bool] | None = None,
-) -> Choice:
+) -> ConfigChoice:
     """Choose among `candidates(config)` and their readouts by NDCG@10 on the validation period.
 
     Nothing later than that period is looked at. With fewer than `MIN_USERS` users there, `config` stays as it is.
@@ -76,7 +76,7 @@ def choose(
     limit = int(np.clip(_SCORES // max(training_set.n_items, 1), _LEAST_USERS, _MOST_USERS))
     few = ValidationUsers.of(training_set, seed, limit=limit)
     if len(few.users) < MIN_USERS:
-        return Choice(config)
+        return ConfigChoice(config)
     rounds = _Rounds(training_set, few, seed, should_stop)
     short = [rounds.short(each) for each in candidates(config)]
     best = _to_go_on_with(short)
@@ -96,7 +96,7 @@ def choose(
         ),
         dropped={each.candidate.name: float(each.ndcg.mean()) for each in dropped},
     )
-    return Choice(full[place].candidate.config, report)
+    return ConfigChoice(full[place].candidate.config, report)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +108,7 @@ class _Rounds:
     seed: int
     should_stop: Callable[[], bool] | None
 
-    def short(self, candidate: Candidate) -> _Fitted:
+    def short(self, candidate: NamedConfig) -> _Fitted:
         """The candidate after a few steps, on the pairs of some users where there are many."""
         plain = candidate.config.model_copy(
             update={
@@ -118,7 +118,7 @@ class _Rounds:
         )
         return self._fitted(candidate, plain, self._some_pairs(), few=True)
 
-    def full(self, candidate: Candidate) -> _Fitted:
+    def full(self, candidate: NamedConfig) -> _Fitted:
         """The candidate after as many steps as validation allows."""
         return self._fitted(candidate, candidate.config, self.data.train, few=False)
 
@@ -127,7 +127,7 @@ class _Rounds:
         readout = Readout.of(self.data.train, self.data.n_items, fitted.candidate.config)
         return readout(torch.from_numpy(fitted.users), torch.from_numpy(fitted.items))
 
-    def _fitted(self, candidate: Candidate, config: LightGCNConfig, pairs: Pairs, *, few: bool) -> _Fitted:
+    def _fitted(self, candidate: NamedConfig, config: LightGCNConfig, pairs: Pairs, *, few: bool) -> _Fitted:
         inputs = FitInputs(pairs, self.data.n_users, self.data.n_items, self.seed, self.data.validation)
         looks = {"evaluate_every": _LOOK_EVERY, "validation_users": len(self.users.users), "patience": _PATIENCE}
         # Of the readouts from which the lengths can be had back, the one by which early stopping sees well.
