@@ -17,7 +17,14 @@ from recsaas_assets.recommender.evaluation.report_text import how_compared
 from recsaas_assets.recommender.lifecycle.model_config import default_config
 from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
-from tests.unit.recsaas_assets.recommender.live_shop import CONFIG, START, as_live, shuffled, two_communities
+from tests.unit.recsaas_assets.recommender.live_shop import (
+    CONFIG,
+    START,
+    as_live,
+    item_models_of,
+    shuffled,
+    two_communities,
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +61,7 @@ def test_a_candidate_of_shuffled_labels_is_held_with_a_readable_reason(data: Tra
     candidate = train(TrainingInputs(shuffled(data)), CONFIG, seed=1)
     found = compare_with_live(data, candidate, as_live(data, model), seed=0)
     assert found.differences["ndcg@10"].high < 0
-    report = report_on(data, model, seed=0).model_copy(update={"comparison": found})
+    report = report_on(data, model, item_models_of(data), seed=0).model_copy(update={"comparison": found})
     verdict = decide(report.model_copy(update={"live": as_live(data, model).summary}))
     assert verdict.outcome == "hold"
     assert verdict.reasons[0].startswith(
@@ -116,7 +123,7 @@ def test_an_unreadable_recipe_is_said_and_not_guessed(data: TrainingSet, model: 
     candidate = replace(model, before_live=None)
     with pytest.raises(NotComparable, match="cannot repeat"):
         compare_with_live(fresh, candidate, live, seed=0)
-    report = report_on(fresh, candidate, seed=0, live=live)
+    report = report_on(fresh, candidate, item_models_of(fresh), seed=0, live=live)
     assert report.comparison is None
     verdict = decide(report)
     assert verdict.outcome == "hold"

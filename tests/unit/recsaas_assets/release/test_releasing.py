@@ -24,6 +24,7 @@ from recsaas_assets.recommender.evaluation.report import (
     LiveSummary,
     SplitSummary,
 )
+from recsaas_assets.recommender.item_models.fitted import ItemModels
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.release.releasing import (
     ReleaseCandidate,
@@ -52,7 +53,9 @@ from resources.tenants.model_configs import LightGCNConfig
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
+NO_TABLES = ItemModels("fingerprint")
 REPORT = EvaluationReport(
+    tables_digest=NO_TABLES.digest,
     split=SplitSummary(evaluable=True, test_start=START, evaluated_users=30),
     models={"lightgcn": {"ndcg@10": 0.3}, "popularity": {"ndcg@10": 0.2}},
     cohorts={"new_users": Cohort(about="x", users=1, pairs=1, models={"lightgcn": {"ndcg@10": 0.1}})},
@@ -314,7 +317,7 @@ def test_parts_of_different_runs_are_not_released(tmp_path: Path, data: Training
 
     def refusal(report: EvaluationReport, model: TrainedModel, index_of: str) -> str:
         with pytest.raises(InvalidInput, match="recsaas run blue --from training") as error:
-            check_belongs(report, model, index_of=index_of, store=store, tenant="blue")
+            check_belongs(report, model, NO_TABLES, index_of=index_of, store=store, tenant="blue")
         return error.value.message
 
     assert "evaluation is of another model" in refusal(report, other, other.digest)
@@ -324,6 +327,6 @@ def test_parts_of_different_runs_are_not_released(tmp_path: Path, data: Training
     version = store.current()
     assert version is not None
     compared = fresh.model_copy(update={"live": LiveSummary(version=version)})
-    check_belongs(compared, other, index_of=other.digest, store=store, tenant="blue")
+    check_belongs(compared, other, NO_TABLES, index_of=other.digest, store=store, tenant="blue")
     # The very model that is live may be released again: there is nothing to compare.
-    check_belongs(report, model, index_of=model.digest, store=store, tenant="blue")
+    check_belongs(report, model, NO_TABLES, index_of=model.digest, store=store, tenant="blue")
