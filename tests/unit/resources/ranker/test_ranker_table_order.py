@@ -10,6 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.item_models.recipes import EaseRecipe, KnnRecipe
 from recsaas_assets.recommender.item_models.table_scorer import TableScorer
 from resources.ranker.eligibility.rules import RankRules
 from resources.ranker.query import RankingQuery
@@ -138,3 +140,27 @@ class TestEvaluatedIsServed:
         expected = [big.recommend(RankingQuery(f"u{user}", 10)) for user in range(30)]
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(lambda user: big.recommend(RankingQuery(f"u{user}", 10)), range(30))) == expected
+
+
+@pytest.mark.parametrize("recipe", [KnnRecipe(), EaseRecipe(regularisation=10)], ids=["item_knn", "ease"])
+def test_checkerboard_every_user_is_served_the_one_item_held_back(shop: Any, recipe: KnnRecipe | EaseRecipe) -> None:
+    """User u has every item of its own parity but item u (after benfred/implicit): known, by events, and explained."""
+    n = 20
+    users, items = np.nonzero((np.add.outer(np.arange(n), np.arange(n)) % 2 == 0) & ~np.eye(n, dtype=bool))
+    ids_of = [f"i{row}" for row in range(n)]
+    ranker = shop(
+        ids_of,
+        np.zeros((n, 0)),
+        [(f"u{user}", NOBODY, items[users == user]) for user in range(n)],
+        algorithm=recipe.kind,
+        table=recipe.table(Pairs.of(users, items), n, n),
+        has_vector=[True] * n,
+    )
+    for user in range(n):
+        history = tuple(ids_of[row] for row in items[users == user])
+        for query in (RankingQuery(f"u{user}", n), RankingQuery("new", n, recent_items=history)):
+            first, *others = ranker.recommend(query).items
+            assert first.item_id == f"i{user}"
+            assert first.reason in {f"Because of your interest in Title {item_id}" for item_id in history}
+            assert {int(item.item_id[1:]) % 2 for item in others} == {1 - user % 2}
+            assert all(item.score < first.score for item in others)
