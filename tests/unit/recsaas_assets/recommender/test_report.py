@@ -48,14 +48,12 @@ def test_everything_is_in_the_report_and_on_the_page(monkeypatch: pytest.MonkeyP
     staged = report.model_copy(update={"second_stage": {"ndcg@10": 0.4321}})
     assert "\n| lightgcn+second_stage | 0.4321 |" in report_markdown(staged)
 
-    monkeypatch.setattr(ease, "MAX_SIDE", 29)
+    monkeypatch.setattr(ease, "DENSE_ITEMS", 29)
+    monkeypatch.setattr(ease, "MAX_PRODUCTS", 29)
     without = report_on(data, model, item_models_of(data), seed=0, live=DamagedRelease("R1", "the release is damaged."))
     assert (without.live, without.model_digest) == (LiveSummary(version="R1", damaged=True), model.digest)
     assert "ease" not in without.models
-    assert (
-        "Not in the table: ease. It is fitted up to 29 users or items, and there are 60 users and 30 items."
-        in report_markdown(without)
-    )
+    assert "Not in the table: ease. With more than 29 items it keeps counts of pairs" in report_markdown(without)
     assert "Not compared: the release is damaged." in report_markdown(without)
 
 
