@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from recsaas_assets.recommender.baselines.dense import binary_matrix
 from recsaas_assets.recommender.data.arrays import Rows
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.item_models.ease import ease_weights
 from recsaas_assets.recommender.item_models.recipes import EaseRecipe, KnnRecipe, TableKind
 from recsaas_assets.recommender.item_models.table_scorer import summed_weights, with_prior
 from recsaas_assets.recommender.metrics.holdout import MIN_USERS, Holdout
@@ -26,9 +27,6 @@ SHRINKAGES = (20.0,)
 EXPONENTS = (0.3, 0.7)
 NEIGHBOURS = (50,)
 REGULARISATIONS = (10.0, 50.0, 200.0, 500.0, 1000.0)
-_MIDDLE = 2
-_EASE_ITEMS = 1_500
-"""Regularisation is chosen on the most popular items alone, as the time of a fit grows with their cube."""
 PRIORS = ((0.0, 20.0), *((weight, days) for weight in (0.1, 0.2, 0.45) for days in (5.0, 20.0, 60.0)))
 _FIRST_PRIORS = ((0.0, 20.0), (0.2, 20.0))
 
@@ -57,9 +55,8 @@ def choose(training_set: TrainingSet, kind: TableKind, *, seed: int) -> TableCho
     if len(judge.users) < MIN_USERS:
         return TableChoice(START[kind])
     if kind == "ease":
-        few = judge.of_popular(_EASE_ITEMS)
-        recipe = _regularised(few, few.best_of(START[kind], _FIRST_PRIORS)).recipe
-        return judge.best_of(recipe, PRIORS).choice
+        best = _regularised(judge)
+        return max(best, judge.best_of(best.recipe, PRIORS, best.weights), key=_value).choice
     best = _neighbourly(judge, judge.best_of(START[kind], _FIRST_PRIORS))
     return max(best, judge.best_of(best.recipe, PRIORS, best.weights), key=_value).choice
 
@@ -70,17 +67,10 @@ def _neighbourly(judge: _Judge, best: _Trial) -> _Trial:
     return best
 
 
-def _regularised(judge: _Judge, best: _Trial) -> _Trial:
-    """Up the grid as long as that is better; otherwise down."""
-    for values in (REGULARISATIONS[_MIDDLE + 1 :], REGULARISATIONS[_MIDDLE - 1 :: -1]):
-        climbed = False
-        for each in _tried(judge, best.recipe, "regularisation", values):
-            if _value(each) <= _value(best):
-                break
-            best, climbed = each, True
-        if climbed:
-            break
-    return best
+def _regularised(judge: _Judge) -> _Trial:
+    recipes = [EaseRecipe(regularisation=each) for each in REGULARISATIONS]
+    weights = ease_weights(judge.matrix, REGULARISATIONS)
+    return max(map(judge.best_of, recipes, [_FIRST_PRIORS] * len(recipes), weights), key=_value)
 
 
 def _tried(judge: _Judge, recipe: Recipe, name: str, values: tuple[float, ...]) -> Iterator[_Trial]:
@@ -127,25 +117,6 @@ class _Judge:
         forbidden = torch.from_numpy(np.flatnonzero(~holdout.known_items))
         matrix = binary_matrix(data.train, data.n_users, data.n_items)
         return cls(users, holdout.targets, data.train, matrix, forbidden, data.n_users, data.n_items)
-
-    def of_popular(self, most: int) -> _Judge:
-        """The same over the items with the most users alone; the others are in nobody's history and never ranked."""
-        counts = self.history.users_per_item(self.n_items)
-        kept = np.zeros(self.n_items, dtype=bool)
-        kept[np.argsort(-counts, kind="stable")[:most]] = True
-        if kept[counts > 0].all():
-            return self
-        return replace(
-            self,
-            targets=self.targets.of_items(kept),
-            history=self.history.of_items(kept),
-            matrix=binary_matrix(self.history.of_items(kept), self.n_users, self.n_items),
-            forbidden=torch.from_numpy(np.flatnonzero(~kept | (counts == 0))),
-        ).with_targets()
-
-    def with_targets(self) -> _Judge:
-        """The same without users that have nothing to be found."""
-        return replace(self, users=self.users[np.isin(self.users, self.targets.user_row)])
 
     def best_of(
         self, recipe: Recipe, priors: tuple[tuple[float, float], ...], weights: sparse.csr_array | None = None

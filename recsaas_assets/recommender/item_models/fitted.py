@@ -51,8 +51,8 @@ class ItemModels:
 
     fingerprint: str
     live_fingerprint: str = ""
-    fits: Mapping[TableKind, FittedTable] = field(default_factory=dict)
-    left_out: Mapping[TableKind, str] = field(default_factory=dict)
+    fits: Mapping[str, FittedTable] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     @cached_property
@@ -107,7 +107,7 @@ class ItemModels:
         document = read_json(directory / DOCUMENT)
         try:
             kept = document["fingerprint"], document["live_fingerprint"]
-            described: dict[TableKind, Any] = document["fits"]
+            described: dict[str, Any] = document["fits"]
             recipes = {kind: RECIPES.validate_python(each["recipe"]) for kind, each in described.items()}
             figures = {kind: each["ndcg_at_10"] for kind, each in described.items()}
             parts = {kind: tuple(each["parts"]) for kind, each in described.items()}
@@ -143,8 +143,8 @@ def fit_item_models(
         before_each: called before every kind; it may raise to end the work.
     """
     data, started = training_set, time.monotonic()
-    fits: dict[TableKind, FittedTable] = {}
-    left_out: dict[TableKind, str] = {}
+    fits: dict[str, FittedTable] = {}
+    left_out: dict[str, str] = {}
     for kind in KINDS:
         if before_each is not None:
             before_each()

@@ -65,7 +65,7 @@ class EaseRecipe(_TableRecipe):
 
     def weights(self, history: sparse.csr_array) -> sparse.csr_array:
         """See `ease_weights`."""
-        return ease_weights(history, regularisation=self.regularisation)
+        return ease_weights(history, (self.regularisation,))[0]
 
 
 TableRecipe = Annotated[KnnRecipe | EaseRecipe, Field(discriminator="kind")]

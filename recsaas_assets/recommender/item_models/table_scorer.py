@@ -20,7 +20,7 @@ class TableScorer:
         """`history` (n_users, n_items) holds ones."""
         shape = table.n_items, table.n_items
         self._weights = sparse.csr_array((table.values, table.items, table.indptr), shape=shape)
-        self._prior, self._history = torch.from_numpy(table.prior), history
+        self._prior, self._history = torch.from_numpy(table.prior.copy()), history  # a live one cannot be written
         self._forbidden = torch.from_numpy(np.flatnonzero(~allowed))
 
     @classmethod

@@ -28,10 +28,10 @@ def ease(pairs: Pairs, n_users: int, n_items: int, *, regularisation: float = 50
     """EASE; see `ease_weights`.
 
     Raises:
-        TooLarge: the time grows with the cube of the users or items, whichever are fewer, and these are too many.
+        TooLarge: the users have too many items to keep the counts of their pairs.
     """
     history = binary_matrix(pairs, n_users, n_items)
-    weights = ease_weights(history, regularisation=regularisation, entries=min(n_items, EASE_ENTRIES))
+    (weights,) = ease_weights(history, (regularisation,), entries=min(n_items, EASE_ENTRIES))
     return _scorer(weights, history, pairs)
 
 

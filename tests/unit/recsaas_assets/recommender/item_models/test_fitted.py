@@ -135,7 +135,8 @@ def test_a_kind_that_is_gone_leaves_no_table_behind(
     data: TrainingSet, models: ItemModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models.save(UPath(tmp_path))
-    monkeypatch.setattr(ease, "MAX_SIDE", 29)
+    monkeypatch.setattr(ease, "DENSE_ITEMS", 29)
+    monkeypatch.setattr(ease, "MAX_PRODUCTS", 29)
     monkeypatch.setattr(item_knn, "MAX_PRODUCTS", 29)
     none = fit_item_models(data, seed=1)
     none.save(UPath(tmp_path))

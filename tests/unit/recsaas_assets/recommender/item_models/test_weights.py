@@ -19,30 +19,61 @@ def _history(n_users: int, n_items: int) -> np.ndarray:
     return dense
 
 
-@pytest.mark.parametrize(("n_users", "n_items"), [(40, 25), (25, 40), (30, 30)])
-def test_ease_is_the_closed_form_on_either_side(n_users: int, n_items: int) -> None:
-    dense = _history(n_users, n_items)
-    inverse = np.linalg.inv(dense.T.astype(float) @ dense + 7.0 * np.eye(n_items))
-    expected = -inverse / np.diag(inverse)
-    np.fill_diagonal(expected, 0)
-    found = ease_weights(sparse.csr_array(dense), regularisation=7.0, entries=n_items).toarray()
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert not found[3].any() and not found[:, 3].any(), "what nobody has says nothing"
+def test_ease_is_the_closed_form() -> None:
+    dense = _history(40, 25)
+    found = ease_weights(sparse.csr_array(dense), (7.0, 2.0), entries=25)
+    for regularisation, weights_found in zip((7.0, 2.0), found, strict=True):
+        inverse = np.linalg.inv(dense.T.astype(float) @ dense + regularisation * np.eye(25))
+        expected = -inverse / np.diag(inverse)
+        np.fill_diagonal(expected, 0)
+        np.testing.assert_allclose(weights_found.toarray(), expected, atol=1e-6)
+        assert not weights_found[[3]].nnz and not weights_found[:, [3]].nnz, "what nobody has says nothing"
 
 
 def test_ease_keeps_the_strongest_weights_of_a_row_whatever_their_sign() -> None:
     dense = sparse.csr_array(_history(40, 25))
-    whole, cut = (ease_weights(dense, regularisation=2.0, entries=n).toarray() for n in (25, 6))
+    whole, cut = (ease_weights(dense, (2.0,), entries=n)[0].toarray() for n in (25, 6))
     assert (whole < 0).any()
     for row, kept in zip(np.delete(whole, 3, 0), np.delete(cut, 3, 0), strict=True):
         assert np.sort(np.abs(kept[kept != 0])).tolist() == np.sort(np.abs(row))[-6:].tolist()
 
 
-def test_ease_says_when_there_are_too_many_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ease, "MAX_SIDE", 24)
-    with pytest.raises(TooLarge, match=r"up to 24 users or items, and there are 39 users and 24 items|39 users and 25"):
-        ease_weights(sparse.csr_array(np.delete(_history(40, 26), 3, 1)))
-    assert ease_weights(sparse.csr_array(_history(40, 25))).nnz, "24 of the 25 items are anybody's"
+def test_with_many_items_ease_is_a_ridge_regression_on_the_nearest_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ease, "DENSE_ITEMS", 10)
+    monkeypatch.setattr(ease, "NEIGHBOURS", 5)
+    monkeypatch.setattr(ease, "_AT_ONCE", 7)
+    dense = _history(40, 26)
+    dense[2:, 7] = 0
+    history = sparse.csr_array(dense)
+    gram = dense.T @ dense
+    near = knn_weights(history, neighbours=5)
+    found = ease_weights(history, (7.0, 2.0), entries=26)
+    for regularisation, weights_found in zip((7.0, 2.0), found, strict=True):
+        expected = np.zeros((26, 26))
+        for item in range(26):
+            others = near.indices[near.indptr[item] : near.indptr[item + 1]]
+            if gram[item, item] >= ease.LEAST_USERS:
+                system = gram[np.ix_(others, others)] + regularisation * np.eye(len(others))
+                expected[others, item] = np.linalg.solve(system, gram[others, item])
+        np.testing.assert_allclose(weights_found.toarray(), expected, atol=1e-5)
+        assert expected.any() and not expected[:, 7].any(), "two users explain nothing"
+
+
+def test_ease_on_all_neighbours_has_no_less_to_say_than_the_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every item in every neighbourhood both are the same regressions."""
+    dense = (np.random.default_rng(1).random((200, 12)) < 0.5).astype(np.float32)
+    closed = ease_weights(sparse.csr_array(dense), (5.0,))[0].toarray()
+    monkeypatch.setattr(ease, "DENSE_ITEMS", 1)
+    near = ease_weights(sparse.csr_array(dense), (5.0,))[0].toarray()
+    np.testing.assert_allclose(near, closed, atol=1e-5)
+
+
+def test_ease_says_when_there_is_too_much_to_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ease, "DENSE_ITEMS", 1)
+    monkeypatch.setattr(ease, "MAX_PRODUCTS", 12)
+    assert ease_weights(sparse.csr_array(np.ones((3, 2), np.float32)), (1.0,))[0].nnz == 2
+    with pytest.raises(TooLarge, match="up to 12, and there are 16"):
+        ease_weights(sparse.csr_array(np.ones((4, 2), np.float32)), (1.0,))
 
 
 @pytest.mark.parametrize("exponent", [0.3, 0.5, 1.0])
@@ -77,4 +108,5 @@ def test_the_smallest_histories(shape: tuple[int, int]) -> None:
     history = sparse.csr_array(np.ones(shape, dtype=np.float32))
     others = shape[1] * (shape[1] - 1) if shape[0] else 0
     assert (knn_weights(history).shape, knn_weights(history).nnz) == ((shape[1], shape[1]), others)
-    assert (ease_weights(history).shape, ease_weights(history).nnz) == ((shape[1], shape[1]), others)
+    (by_ease,) = ease_weights(history, (1.0,))
+    assert (by_ease.shape, by_ease.nnz) == ((shape[1], shape[1]), others)
