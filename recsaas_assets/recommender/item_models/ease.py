@@ -15,7 +15,7 @@ from scipy import sparse
 
 from recsaas_assets.recommender.data.arrays import Counts, Floats
 from recsaas_assets.recommender.item_models.item_knn import knn_weights
-from recsaas_assets.recommender.item_models.weights import ENTRIES, strongest, strongest_of_sparse
+from recsaas_assets.recommender.item_models.weights import ENTRIES, strongest
 from resources.base.errors import TooLarge
 
 DENSE_ITEMS = 2_000
@@ -32,7 +32,7 @@ _AT_ONCE = 256
 def ease_weights(
     history: sparse.csr_array, regularisations: Sequence[float], *, entries: int = ENTRIES
 ) -> list[sparse.csr_array]:
-    """Weights (n_items, n_items) float32 for each λ, with the `entries` strongest of each row.
+    """Weights (n_items, n_items) float32 for each λ, with the `entries` strongest of each column.
 
     Up to `DENSE_ITEMS` items with a pair: B_ij = −P_ij / P_jj, B_jj = 0, P = (XᵀX + λI)⁻¹ (eq. 8). With more: column j
     is (G_SS + λI)⁻¹ G_Sj with G = XᵀX and S the `NEIGHBOURS` items nearest to j by cosine.
@@ -57,8 +57,8 @@ def _dense(gram: torch.Tensor, regularisation: float, entries: int) -> sparse.cs
     identity = torch.eye(len(gram))
     # `cholesky_inverse` gives the same and is twenty times as slow.
     inverse = torch.cholesky_solve(identity, torch.linalg.cholesky(gram + regularisation * identity))
-    denominators = -inverse.diagonal()
-    return strongest(lambda start, stop: inverse[start:stop] / denominators, len(gram), entries)
+    denominators = -inverse.diagonal()[:, None]
+    return strongest(lambda start, stop: inverse[start:stop] / denominators[start:stop], len(gram), entries)
 
 
 def _spread(weights: sparse.csr_array, active: Counts, n_items: int) -> sparse.csr_array:
@@ -78,7 +78,7 @@ def _of_neighbourhoods(
             f"{MAX_PRODUCTS:,}, and there are {products:,} of them."
         )
     n_items = history.shape[1]
-    near = knn_weights(history, neighbours=NEIGHBOURS)
+    near = knn_weights(history, neighbours=min(NEIGHBOURS, entries)).T.tocsr()
     gram = sparse.csr_array(history.T.tocsr() @ history)
     explained = np.flatnonzero((gram.diagonal() >= LEAST_USERS) & (np.diff(near.indptr) > 0))
     rows, columns = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
@@ -91,12 +91,10 @@ def _of_neighbourhoods(
         for kept, solved in zip(values, _solved(gram, items, nearest, regularisations), strict=True):
             kept.append(solved)
     places = np.concatenate(rows), np.concatenate(columns)
-    whole = (sparse.csr_array((np.concatenate(each), places), shape=(n_items, n_items)) for each in values)
-    return [_cut(each, entries) for each in whole]
-
-
-def _cut(weights: sparse.csr_array, entries: int) -> sparse.csr_array:
-    return strongest_of_sparse(lambda start, stop: weights[start:stop], weights.shape[0], entries)
+    found = [sparse.csr_array((np.concatenate(each), places), shape=(n_items, n_items)) for each in values]
+    for each in found:
+        each.sort_indices()
+    return found
 
 
 def _solved(

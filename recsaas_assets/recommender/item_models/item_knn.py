@@ -15,13 +15,13 @@ MAX_PRODUCTS = 4_000_000_000
 def knn_weights(
     history: sparse.csr_array, *, neighbours: int = ENTRIES, shrinkage: float = 0.0, exponent: float = 0.5
 ) -> sparse.csr_array:
-    """Weights (n_items, n_items): row j says how much an interaction with item j speaks for each of its neighbours.
+    """Weights (n_items, n_items): row j says how much an interaction with item j speaks for others.
 
     With c_ji users of both and d the users of one, a weight is c_ji / (d_j^(1 − a) · d_i^a + h).
 
     Args:
         history: ones, (n_users, n_items).
-        neighbours: what a row keeps.
+        neighbours: what a column keeps, the nearest to its item.
         shrinkage: h, which damps weights that few users speak for.
         exponent: a; 0.5 is the cosine, more favours rarer items.
 
@@ -31,16 +31,16 @@ def knn_weights(
     require_countable(history)
     n_items = history.shape[1]
     users = np.maximum(np.bincount(history.indices, minlength=n_items), 1).astype(np.float32)
-    own, other = users ** np.float32(1 - exponent), users ** np.float32(exponent)
+    own, other = users ** np.float32(exponent), users ** np.float32(1 - exponent)
     by_item = history.T.tocsr()
 
-    def rows(start: int, stop: int) -> sparse.csr_array:
+    def columns(start: int, stop: int) -> sparse.csr_array:
         shared = by_item[start:stop] @ history
-        of_row = np.repeat(own[start:stop], np.diff(shared.indptr))
-        shared.data = shared.data / (of_row * other[shared.indices] + np.float32(shrinkage))
+        of_own = np.repeat(own[start:stop], np.diff(shared.indptr))
+        shared.data = shared.data / (of_own * other[shared.indices] + np.float32(shrinkage))
         return shared
 
-    return strongest_of_sparse(rows, n_items, neighbours)
+    return strongest_of_sparse(columns, n_items, neighbours)
 
 
 def require_countable(history: sparse.csr_array) -> None:

@@ -1,4 +1,8 @@
-"""Sparse item–item weights: the strongest ones of each row, built block by block."""
+"""Sparse item–item weights: the strongest ones of each column, built block by block.
+
+Each item keeps what says most for it. Keeping what each item says most for instead costs item-kNN almost half of its
+NDCG@10 on Online Retail: unpopular items then speak for others that nothing speaks for.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from scipy import sparse
 from recsaas_assets.recommender.metrics.scorers import best_columns
 
 ENTRIES = 200
-"""What a row of a table holds at most."""
+"""What a column of a table holds at most."""
 _BLOCK = 512
 _BLOCK_ELEMENTS = 1 << 25
 _SPARSE = 0.02
@@ -24,20 +28,23 @@ def row_blocks(n_items: int) -> Iterable[tuple[int, int]]:
     return ((start, min(start + step, n_items)) for start in range(0, n_items, step))
 
 
-def strongest(rows: Callable[[int, int], torch.Tensor], n_items: int, entries: int) -> sparse.csr_array:
-    """The `entries` weights of each row that are furthest from zero, (n_items, n_items) float32, diagonal left out.
+def strongest(columns: Callable[[int, int], torch.Tensor], n_items: int, entries: int) -> sparse.csr_array:
+    """The `entries` weights of each column that are furthest from zero, (n_items, n_items) float32, without diagonal.
 
     Args:
-        rows: dense weights (stop − start, n_items) float32 of the rows from start to stop, which are overwritten.
+        columns: dense weights (stop − start, n_items) float32 of the columns from start to stop, one a row; they are
+            overwritten.
     """
-    return _stacked((_cut_dense(rows(start, stop), start, entries) for start, stop in row_blocks(n_items)), n_items)
+    return _stacked((_cut_dense(columns(start, stop), start, entries) for start, stop in row_blocks(n_items)), n_items)
 
 
-def strongest_of_sparse(rows: Callable[[int, int], sparse.csr_array], n_items: int, entries: int) -> sparse.csr_array:
-    """The same from blocks of rows that are sparse."""
+def strongest_of_sparse(
+    columns: Callable[[int, int], sparse.csr_array], n_items: int, entries: int
+) -> sparse.csr_array:
+    """The same from blocks of columns that are sparse, one a row."""
 
     def cut(start: int, stop: int) -> sparse.csr_array:
-        block = rows(start, stop)
+        block = columns(start, stop)
         if block.nnz > _SPARSE * (stop - start) * n_items:
             return _cut_dense(torch.from_numpy(block.toarray()), start, entries)
         return _cut_sparse(block, start, entries)
@@ -72,7 +79,7 @@ def _stacked(blocks: Iterable[sparse.csr_array], n_items: int) -> sparse.csr_arr
     stack = list(blocks)
     if not stack:
         return sparse.csr_array((n_items, n_items), dtype=np.float32)
-    found = sparse.csr_array(sparse.vstack(stack, format="csr"), dtype=np.float32)
+    found = sparse.csr_array(sparse.vstack(stack, format="csr").T.tocsr(), dtype=np.float32)
     found.eliminate_zeros()
     found.sort_indices()
     return found

@@ -30,12 +30,12 @@ def test_ease_is_the_closed_form() -> None:
         assert not weights_found[[3]].nnz and not weights_found[:, [3]].nnz, "what nobody has says nothing"
 
 
-def test_ease_keeps_the_strongest_weights_of_a_row_whatever_their_sign() -> None:
+def test_ease_keeps_the_strongest_weights_of_a_column_whatever_their_sign() -> None:
     dense = sparse.csr_array(_history(40, 25))
     whole, cut = (ease_weights(dense, (2.0,), entries=n)[0].toarray() for n in (25, 6))
     assert (whole < 0).any()
-    for row, kept in zip(np.delete(whole, 3, 0), np.delete(cut, 3, 0), strict=True):
-        assert np.sort(np.abs(kept[kept != 0])).tolist() == np.sort(np.abs(row))[-6:].tolist()
+    for column, kept in zip(np.delete(whole.T, 3, 0), np.delete(cut.T, 3, 0), strict=True):
+        assert np.sort(np.abs(kept[kept != 0])).tolist() == np.sort(np.abs(column))[-6:].tolist()
 
 
 def test_with_many_items_ease_is_a_ridge_regression_on_the_nearest_ones(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_with_many_items_ease_is_a_ridge_regression_on_the_nearest_ones(monkeypa
     dense[2:, 7] = 0
     history = sparse.csr_array(dense)
     gram = dense.T @ dense
-    near = knn_weights(history, neighbours=5)
+    near = knn_weights(history, neighbours=5).T.tocsr()
     found = ease_weights(history, (7.0, 2.0), entries=26)
     for regularisation, weights_found in zip((7.0, 2.0), found, strict=True):
         expected = np.zeros((26, 26))
@@ -91,9 +91,9 @@ def test_knn_by_the_formula(exponent: float, shrinkage: float, share: float, mon
     found = knn_weights(history, exponent=exponent, shrinkage=shrinkage)
     np.testing.assert_allclose(found.toarray(), expected, atol=1e-6)
     few = knn_weights(history, exponent=exponent, shrinkage=shrinkage, neighbours=4)
-    assert np.diff(few.indptr).max() == 4
-    for row, kept in zip(expected, few.toarray(), strict=True):
-        np.testing.assert_allclose(np.sort(kept)[-4:], np.sort(row)[-4:], atol=1e-6)
+    assert np.diff(few.tocsc().indptr).max() == 4
+    for column, kept in zip(expected.T, few.toarray().T, strict=True):
+        np.testing.assert_allclose(np.sort(kept)[-4:], np.sort(column)[-4:], atol=1e-6)
 
 
 def test_knn_counts_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
