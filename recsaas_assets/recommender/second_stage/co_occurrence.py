@@ -20,8 +20,11 @@ HALF_LIVES: tuple[float | None, ...] = (None, 60.0, 20.0)
 _NEIGHBOURS = 50
 _MOST_PER_USER = 200
 """A user's newest items that count: the work grows with their square."""
-_BLOCK = 512
+_BLOCK_CELLS = 10_000_000
+"""Items of a block of rows times all items: what a block may hold at most before the cut."""
 _USERS = 1000
+_MOST_PAIRS = 1_000_000
+"""So many pairs are enough to choose a half-life on."""
 
 
 def co_occurrence(pairs: Pairs, n_users: int, n_items: int, *, half_life: float | None) -> ItemTable:
@@ -39,14 +42,15 @@ def co_occurrence(pairs: Pairs, n_users: int, n_items: int, *, half_life: float 
     sources = np.sqrt(np.maximum(np.bincount(columns, minlength=n_items), 1))
     targets = np.sqrt(np.maximum(np.bincount(columns, fresh, n_items), 1e-12))
     lengths, items, values = [np.zeros(1, np.int64)], [np.empty(0, np.int32)], [np.empty(0, np.float32)]
-    for start in range(0, n_items, _BLOCK):
-        block = (users_of[start : start + _BLOCK] @ weighted).tocoo()
+    step = max(_BLOCK_CELLS // max(n_items, 1), 1)
+    for start in range(0, n_items, step):
+        block = (users_of[start : start + step] @ weighted).tocoo()
         own, other = block.coords
         scaled = (block.data / (sources[start + own] * targets[other])).astype(np.float32)
         kept = _best_of_each(own, other, np.where(start + own == other, 0, scaled))
         items.append(other[kept].astype(np.int32))
         values.append(scaled[kept])
-        lengths.append(np.bincount(own[kept], minlength=min(_BLOCK, n_items - start)))
+        lengths.append(np.bincount(own[kept], minlength=min(step, n_items - start)))
     return ItemTable(
         indptr=np.cumsum(np.concatenate(lengths)).astype(np.int64),
         items=np.concatenate(items),
@@ -56,10 +60,20 @@ def co_occurrence(pairs: Pairs, n_users: int, n_items: int, *, half_life: float 
 
 
 def best_half_life(validation: Holdout, *, seed: int) -> float | None:
-    """The half-life whose table finds most of what came later, among at most 1,000 users drawn by ``seed``."""
+    """The half-life whose table finds most of what came later, for at most 1,000 users drawn by ``seed``.
+
+    Of a history with more than a million pairs, so many users that they have about a million are looked at.
+    """
+    dice = np.random.default_rng(seed)
+    history = validation.history
+    if len(history) > _MOST_PAIRS:
+        history = history.of_users(dice.random(validation.n_users) < _MOST_PAIRS / len(history))
+        validation = Holdout(history, validation.later, validation.n_users, validation.n_items)
     users = np.unique(validation.targets.user_row).astype(np.int32)
     if len(users) > _USERS:
-        users = np.sort(np.random.default_rng(seed).choice(users, _USERS, replace=False))
+        users = np.sort(dice.choice(users, _USERS, replace=False))
+    if not len(users):
+        return None
     found = {half_life: _found_by(half_life, validation, users) for half_life in HALF_LIVES}
     return max(found, key=lambda half_life: found[half_life])
 

@@ -22,7 +22,7 @@ REACH = CANDIDATES + FROM_TABLE
 """As many items are asked of the retrieval, so that each place of the new order has a score."""
 RECENT = 10
 """How many of the user's newest items a candidate is compared with."""
-TABLE_RECENT = 30
+TABLE_RECENT = 20
 """How many of the user's newest items the table is asked about."""
 MISSING = -1.0
 """Stands for an unknown feature, because arrays of a release are finite; no feature that can be missing is below 0."""
@@ -186,7 +186,8 @@ class CandidateFeatures:
         total = np.bincount(entries.items, entries.weighted(fading), table.n_items).astype(np.float64)
         most = np.zeros(table.n_items, dtype=np.float32)
         np.maximum.at(most, entries.items, entries.values)
-        return _FromTable(total, most, float(total.std()) or 1.0)
+        variance = float(total @ total) / max(len(total), 1) - float(total.mean()) ** 2
+        return _FromTable(total, most, variance**0.5 if variance > 0 else 1.0)
 
     def _of_table(self, found: _FromTable, rows: ItemRows, history: ItemRows) -> Floats:
         described = np.empty((len(rows), len(TABLE_FEATURES)), dtype=np.float32)
@@ -224,8 +225,13 @@ class CandidateFeatures:
         """Cosines to the newest item, the greatest and the mean one to the newest items; MISSING without any."""
         if not len(newest):
             return np.full((len(rows), 3), MISSING, dtype=np.float32)
-        cosines = learned @ self._learned[newest].T / self._norms[rows][:, None] / self._norms[newest]
-        return np.column_stack([cosines[:, -1], cosines.max(axis=1), cosines.mean(axis=1)])
+        directions = self._learned[newest] / self._norms[newest][:, None]
+        cosines = learned @ directions.T / self._norms[rows][:, None]
+        likeness = np.empty((len(rows), 3), dtype=np.float32)
+        likeness[:, 0] = cosines[:, -1]
+        cosines.max(axis=1, out=likeness[:, 1])
+        cosines.mean(axis=1, out=likeness[:, 2])
+        return likeness
 
     def _share_of_category(self, rows: ItemRows, newest: ItemRows) -> Floats:
         """Share of the newest items that are in the candidate's category; MISSING without either."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import recsaas_assets.recommender.second_stage.co_occurrence as module
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.metrics.holdout import Holdout
 from recsaas_assets.recommender.second_stage.co_occurrence import best_half_life, co_occurrence
@@ -58,3 +59,23 @@ def test_the_half_life_is_the_one_that_finds_what_came_later() -> None:
     assert best_half_life(now, seed=1) is not None
     assert best_half_life(always, seed=1) is None
     assert best_half_life(now, seed=1) == best_half_life(now, seed=1)
+
+
+def test_where_nobody_came_back_nothing_fades() -> None:
+    history = Pairs.of([0, 1], [0, 1])
+
+    assert best_half_life(Holdout(history, Pairs.empty(), 2, 2), seed=1) is None
+
+
+def test_blocks_and_a_share_of_the_users_change_nothing_that_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    pairs = Pairs.of(rng.integers(0, 40, 600), rng.integers(0, 30, 600), age_days=rng.integers(0, 90, 600))
+    whole = co_occurrence(pairs, 40, 30, half_life=20.0)
+    monkeypatch.setattr(module, "_BLOCK_CELLS", 7 * 30)
+
+    in_blocks = co_occurrence(pairs, 40, 30, half_life=20.0)
+
+    assert all(np.array_equal(whole.arrays[name], in_blocks.arrays[name]) for name in whole.arrays)
+    monkeypatch.setattr(module, "_MOST_PAIRS", 200)
+    holdout = Holdout(pairs, Pairs.of(np.arange(40), rng.integers(0, 30, 40)), 40, 30)
+    assert best_half_life(holdout, seed=1) in module.HALF_LIVES
