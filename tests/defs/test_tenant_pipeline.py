@@ -73,9 +73,16 @@ def test_each_release_serves_its_whole_shop_by_lightgcn(shops: Site) -> None:
         (summary,) = shops.releases(tenant).list()
         assert summary.manifest is not None
         assert summary.manifest.algorithm == "lightgcn"
-        bundles = summary.manifest.bundles
-        assert bundles is not None and bundles.baskets > 0
         assert {upload.kind for upload in summary.manifest.uploads} == {"items", "users", "interactions"}
+
+
+def test_each_release_knows_what_goes_together_and_when_items_came(shops: Site) -> None:
+    for tenant in (APPLE, BERRY):
+        (summary,) = shops.releases(tenant).list()
+        assert summary.manifest is not None and summary.manifest.bundles is not None
+        assert summary.manifest.bundles.baskets > 0
+        listed = read_parquet(shops.releases(tenant).directory(summary.version) / "items.parquet")["listed_at"]
+        assert listed.null_count() == 0
 
 
 def test_metadata_and_checks_are_of_the_partition(shops: Site, definitions: Definitions) -> None:
