@@ -137,13 +137,13 @@ def load_release(
     listed = {file.name for file in manifest.files}
     present = [file for file in OPTIONAL_FILES if file.rows != "bytes" and file.name in listed]
     optional = {file.field: _array(folder, file.name, name) for file in present}
-    tables = _tables(folder, manifest, name)
+    table, bundles = _item_table(folder, manifest, name), _bundles(folder, listed, name)
     try:
         encoder = _sequence_encoder(folder, manifest, optional.get("fold_in"), name)
         check_arrays(*arrays, n_users=len(user_ids), n_items=len(item_ids))
         check_optional_arrays({**optional}, n_users=len(user_ids), n_items=len(item_ids), n_seen=len(seen_items))
-        for table in tables.values():
-            check_item_table(table, n_items=len(item_ids))
+        for each in (table, bundles):
+            check_item_table(each, n_items=len(item_ids))
     except CorruptArtifact as error:
         raise CorruptRelease(f"{name} of tenant {manifest.tenant}: {error.message}") from error
     catalogue = Catalogue(items, by_table=manifest.algorithm in TABLE_ALGORITHMS)
@@ -161,8 +161,9 @@ def load_release(
         + _id_map_bytes(users["user_id"])
         + _id_map_bytes(items["item_id"])
         + sum(array.nbytes for array in (*arrays, *optional.values()))
-        + sum(part.nbytes for part in (*tables.values(), encoder) if part is not None),
-        **tables,
+        + sum(part.nbytes for part in (table, bundles, encoder) if part is not None),
+        item_table=table,
+        bundles=bundles,
         sequence_encoder=encoder,
         **optional,
     )
@@ -203,11 +204,10 @@ def _item_table(folder: Path, manifest: ReleaseManifest, name: str) -> ItemTable
     return ItemTable.of({array: _array(folder, file, name) for array, file in TABLE_FILES.items()})
 
 
-def _tables(folder: Path, manifest: ReleaseManifest, name: str) -> dict[str, ItemTable | None]:
-    bundles = None
-    if any(file.name in BUNDLE_FILES.values() for file in manifest.files):
-        bundles = ItemTable.of({array: _array(folder, file, name) for array, file in BUNDLE_FILES.items()})
-    return {"item_table": _item_table(folder, manifest, name), "bundles": bundles}
+def _bundles(folder: Path, listed: set[str], name: str) -> ItemTable | None:
+    if listed.isdisjoint(BUNDLE_FILES.values()):
+        return None
+    return ItemTable.of({array: _array(folder, file, name) for array, file in BUNDLE_FILES.items()})
 
 
 def _sequence_encoder(

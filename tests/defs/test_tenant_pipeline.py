@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from dagster import AssetCheckSeverity, AssetKey, DagsterInstance, Definitions
@@ -85,9 +86,17 @@ def test_each_release_serves_its_whole_shop_by_the_best_model(shops: Site) -> No
         assert loaded.item_table is not None
         ranking = Ranker(loaded).recommend(RankingQuery(f"{prefix}u001", 5))
         assert (ranking.algorithm, len(ranking.items)) == ("item_knn", 5)
-        bundles = summary.manifest.bundles
-        assert bundles is not None and bundles.baskets > 0
         assert {upload.kind for upload in summary.manifest.uploads} == {"items", "users", "interactions"}
+
+
+def test_each_release_knows_what_goes_together_and_when_items_came(shops: Site) -> None:
+    for tenant in (APPLE, BERRY):
+        (summary,) = shops.releases(tenant).list()
+        assert summary.manifest is not None and summary.manifest.bundles is not None
+        release = load_release(shops.releases(tenant).directory(summary.version))
+        assert release.bundles is not None and release.bundles.n_items == 24
+        assert summary.manifest.bundles.pairs == len(release.bundles.items)
+        assert np.isfinite(release.catalogue.listed_at).all()
 
 
 def test_metadata_and_checks_are_of_the_partition(shops: Site, definitions: Definitions) -> None:

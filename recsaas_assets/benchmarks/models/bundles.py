@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from recsaas_assets.recommender.bundles.held_out import BasketScorer
 
 _SHARE = 0.8
-_AGAINST = "item_knn_users"
+_SERVED = "bundles"
+_KINDS = ("recall", "ndcg")
 
 
 @click.command()
@@ -57,27 +58,23 @@ def measure(prepared: Prepared, seed: int) -> dict[str, Any]:
     if not len(questions):
         return {"questions": 0, "baskets": built.figures.model_dump(mode="json")}
     least = popularity / (popularity.max() * 1e6)
-    scorers = {"bundles": lambda rows: built.table.sums(rows) + least, **_others(earlier, popularity, lake.dbt, data)}
+    scorers = {_SERVED: lambda rows: built.table.sums(rows) + least, **_others(earlier, popularity, lake.dbt, data)}
     found = {name: find_again(questions, scorer, known) for name, scorer in scorers.items()}
-    columns = {f"{name}.{kind}": getattr(each, kind) for name, each in found.items() for kind in ("recall", "ndcg")}
-    columns |= {
-        f"minus.{kind}": columns[f"bundles.{kind}"] - columns[f"{_AGAINST}.{kind}"] for kind in ("recall", "ndcg")
-    }
+    columns = {(name, kind): getattr(each, kind) for name, each in found.items() for kind in _KINDS}
+    for name in [each for each in found if each != _SERVED]:
+        for kind in _KINDS:
+            columns[f"minus {name}", kind] = columns[_SERVED, kind] - columns[name, kind]
     intervals = Resamples(len(questions), seed).intervals(np.stack(list(columns.values()), axis=1))
-    shown = {
-        name: {"value": round(float(each.mean()), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
-        for (name, each), (low, high) in zip(columns.items(), intervals, strict=True)
-    }
-
-    def both(name: str) -> dict[str, Any]:
-        return {"recall@10": shown[f"{name}.recall"], "ndcg@10": shown[f"{name}.ndcg"]}
-
+    figures: dict[str, dict[str, Any]] = {}
+    for (name, kind), each, (low, high) in zip(columns, columns.values(), intervals, strict=True):
+        shown = {"value": float(each.mean()), "low": float(low), "high": float(high)}
+        figures.setdefault(name, {})[f"{kind}@10"] = {key: round(value, 4) for key, value in shown.items()}
     return {
         "questions": len(questions),
         "items_in_basket": round(float(np.mean([len(rows) for rows in questions.given])), 1),
         "table": {**built.figures.model_dump(mode="json"), "seconds": round(seconds, 2)},
-        "models": {name: both(name) for name in found},
-        f"bundles_minus_{_AGAINST}": both("minus"),
+        "models": {name: figures[name] for name in found},
+        f"{_SERVED}_minus": {name: figures[f"minus {name}"] for name in found if name != _SERVED},
     }
 
 
@@ -95,7 +92,7 @@ def _others(earlier: Baskets, popularity: np.ndarray, dbt: Any, data: Any) -> di
         "popularity": lambda rows: popularity,
         "popularity_in_category": in_category,
         "cosine_baskets": _cosine(earlier.basket, earlier.item_row, data.n_items),
-        _AGAINST: _cosine(earlier.user_row[earlier.basket], earlier.item_row, data.n_items),
+        "item_knn_users": _cosine(earlier.user_row[earlier.basket], earlier.item_row, data.n_items),
     }
 
 

@@ -227,6 +227,7 @@ def test_every_example_of_the_document_works(client: Client, app: FastAPI, blue:
         content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         for example in content.get("examples", {}).values():
             body = {**example["value"], **({"item_id": "b1"} if path.endswith("similar") else {})}
+            body |= {"item_ids": [item]} if "item_ids" in body else {}
             body |= {"tenant_id": "blue"} if "tenant_id" in body else {}
             url = path
             if {"slug", "{tenant_id}"} & {*body, *path.split("/")}:  # one anew: it may be suspended, or erased

@@ -34,6 +34,7 @@ NUMBERS = itertools.count()
 SAMPLES: dict[str, Any] = {
     "user_id": "u1",
     "item_id": "b1",
+    "item_ids": ["b1"],
     "interaction_type": "view",
     "kind": "hide",
     "target": {"category": "Audio"},
