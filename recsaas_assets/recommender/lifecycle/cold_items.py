@@ -63,7 +63,7 @@ def with_cold_items(
     earlier fit of the run has made is not made again.
     """
     users_per_item = pairs.users_per_item(len(vectors.items))
-    described = np.diff(content.words.indptr) > 0
+    described = np.diff(content.words.indptr) + np.diff(content.details.indptr) > 0
     warm = _rows((users_per_item > 0) & described)
     cold = _rows((users_per_item == 0) & described & ~vectors.items.any(axis=1))
     if len(warm) < _LEAST_WARM or len(cold) == 0:

@@ -152,11 +152,16 @@ def test_the_same_seed_chooses_the_same_and_a_choice_is_not_made_again(themes: t
 
 def test_a_new_item_without_content_stays_without_a_vector(themes: tuple[ModelVectors, Pairs, Any]) -> None:
     vectors, pairs, content = themes
-    blank = content.words.copy()
-    blank.data[blank.indptr[59] :] = 0
-    blank.eliminate_zeros()
-    filled, _ = with_cold_items(vectors, pairs, replace(content, words=blank), seed=1)
-    assert filled.items[58].any() and not filled.items[59].any()
+
+    def blank(matrix: sparse.csr_array, row: int) -> sparse.csr_array:
+        kept = matrix.copy()
+        kept.data[kept.indptr[row] :] = 0
+        kept.eliminate_zeros()
+        return kept
+
+    empty = replace(content, words=blank(content.words, 58), details=blank(content.details, 59))
+    filled, _ = with_cold_items(vectors, pairs, empty, seed=1)
+    assert filled.items[57].any() and filled.items[58].any() and not filled.items[59].any()  # 58 has details alone
 
 
 def test_content_that_says_nothing_gives_way_to_the_popularity_of_the_category() -> None:
