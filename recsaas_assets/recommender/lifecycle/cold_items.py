@@ -1,10 +1,10 @@
 """Items that nobody has interacted with yet: their vectors from content, where content ranks better than the category.
 
 Which map from content to vectors is used, and whether one is, is found on warm items that are hidden as if they were
-new, a fifth of them and then another. Each map predicts the hidden items' vectors from the others, and the hidden
-items are ranked among each other for the users who had them; of those users no vector is taken that has seen them: it
-is folded in from their other items. Variance that is explained says little of a ranking, so NDCG@10 decides. What a
-map has to beat is the mean popularity of an item's category; where none is clearly ahead, that is what a new item gets.
+new, a fifth of them and then another. Each map predicts the hidden items' vectors from the others, and the hidden items
+are ranked among each other for the users who had them, whose vectors are folded in from their other items alone.
+Variance that is explained says little of a ranking, so NDCG@10 decides. What a map has to beat is the mean popularity
+of an item's category; where none is clearly ahead, that is what a new item gets.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def with_cold_items(
     earlier fit of the run has made is not made again.
     """
     users_per_item = pairs.users_per_item(len(vectors.items))
-    described = np.diff(content.words.indptr) > 0
+    described = np.diff(content.words.indptr) + np.diff(content.details.indptr) > 0
     warm = _rows((users_per_item > 0) & described)
     cold = _rows((users_per_item == 0) & described & ~vectors.items.any(axis=1))
     if len(warm) < _LEAST_WARM or len(cold) == 0:

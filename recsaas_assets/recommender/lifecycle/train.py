@@ -94,7 +94,7 @@ class _Fits:
     on_epoch: OnEpoch | None
     should_stop: Callable[[], bool] | None
     done: dict[str, FitResult] = field(default_factory=dict)
-    choice: ContentChoice | None = None
+    cold_choice: ContentChoice | None = None
     """What cold items get their vectors from, found on the first fit."""
 
     def run_all(self) -> None:
@@ -131,7 +131,7 @@ class _Fits:
             search=vectors.get(SEARCH),
             start=start.model_copy(update={"epochs": first.best_epoch}),
             encoder=self.done[RELEASE].encoder,
-            cold_items=self.choice,
+            cold_items=self.cold_choice,
             users=data.users,
             items=data.items,
             split=data.split,
@@ -163,8 +163,8 @@ class _Fits:
             should_stop=self.should_stop,
         )
         if self.inputs.content is not None:
-            vectors, self.choice = with_cold_items(
-                fitted.vectors, pairs, self.inputs.content, seed=self.seed, choice=self.choice
+            vectors, self.cold_choice = with_cold_items(
+                fitted.vectors, pairs, self.inputs.content, seed=self.seed, choice=self.cold_choice
             )
             fitted = replace(fitted, vectors=vectors)
         self.done[name] = fitted

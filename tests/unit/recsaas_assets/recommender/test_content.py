@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from scipy import sparse
+from upath import UPath
 
 from recsaas_assets.recommender.data.content import item_content
-from recsaas_assets.recommender.data.dataset import build_training_set
+from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.lifecycle import content_maps
@@ -150,11 +152,16 @@ def test_the_same_seed_chooses_the_same_and_a_choice_is_not_made_again(themes: t
 
 def test_a_new_item_without_content_stays_without_a_vector(themes: tuple[ModelVectors, Pairs, Any]) -> None:
     vectors, pairs, content = themes
-    blank = content.words.copy()
-    blank.data[blank.indptr[59] :] = 0
-    blank.eliminate_zeros()
-    filled, _ = with_cold_items(vectors, pairs, replace(content, words=blank), seed=1)
-    assert filled.items[58].any() and not filled.items[59].any()
+
+    def blank(matrix: sparse.csr_array, row: int) -> sparse.csr_array:
+        kept = matrix.copy()
+        kept.data[kept.indptr[row] :] = 0
+        kept.eliminate_zeros()
+        return kept
+
+    empty = replace(content, words=blank(content.words, 58), details=blank(content.details, 59))
+    filled, _ = with_cold_items(vectors, pairs, empty, seed=1)
+    assert filled.items[57].any() and filled.items[58].any() and not filled.items[59].any()  # 58 has details alone
 
 
 def test_content_that_says_nothing_gives_way_to_the_popularity_of_the_category() -> None:
@@ -235,7 +242,7 @@ def test_maps_learn_from_no_more_items_than_are_allowed(monkeypatch: pytest.Monk
         assert found[1, 0] < 2 < found[2, 0]
 
 
-def test_what_the_test_period_holds_changes_neither_the_choice_nor_what_is_measured() -> None:
+def test_what_the_test_period_holds_changes_neither_the_choice_nor_what_is_measured(tmp_path: Path) -> None:
     """A planted row of the future: the new item is bought by everybody, in the test period alone."""
     rng = np.random.default_rng(2)
     users = rng.integers(0, 40, 600)
@@ -245,7 +252,7 @@ def test_what_the_test_period_holds_changes_neither_the_choice_nor_what_is_measu
     content = item_content(catalogue(item_id=ids, title=titles), ids)
     start = datetime(2025, 1, 1, tzinfo=UTC)
 
-    def trained(planted: int) -> TrainedModel:
+    def trained(planted: int) -> tuple[TrainingSet, TrainedModel]:
         late = [30 if n >= 540 and n % 2 < planted else item for n, item in enumerate(items)]
         signals = pl.DataFrame(
             {
@@ -258,9 +265,10 @@ def test_what_the_test_period_holds_changes_neither_the_choice_nor_what_is_measu
             schema_overrides={"timestamp": pl.Datetime("us", "UTC")},
         )
         data = build_training_set(signals, pl.Series("item_id", ids), 10)
-        return train(TrainingInputs(data, content=content), LightGCNConfig(dim=8, steps=10, negatives=16), seed=1)
+        config = LightGCNConfig(dim=8, steps=10, negatives=16)
+        return data, train(TrainingInputs(data, content=content), config, seed=1)
 
-    plain, other = trained(0), trained(1)
+    (data, plain), (_, other) = trained(0), trained(1)
     assert plain.fingerprint != other.fingerprint
     assert plain.cold_items == other.cold_items and plain.cold_items is not None
     assert plain.cold_items.method != CATEGORY_POPULARITY
@@ -268,3 +276,5 @@ def test_what_the_test_period_holds_changes_neither_the_choice_nor_what_is_measu
     for name in ("users", "items", "fold_in"):
         assert np.array_equal(getattr(plain.holdout, name), getattr(other.holdout, name)), name
     assert not np.array_equal(plain.release.items[30], other.release.items[30])
+    plain.save(UPath(tmp_path))
+    assert TrainedModel.load(UPath(tmp_path), data).cold_items == plain.cold_items
