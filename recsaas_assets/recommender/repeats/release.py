@@ -41,11 +41,14 @@ def save_findings(findings: RepeatFindings, directory: UPath, *, model_digest: s
 
 
 def load_findings(directory: UPath, *, model_digest: str) -> RepeatFindings:
-    """Read what `save_findings` wrote.
+    """Read what `save_findings` wrote; of a model from before repeats were measured there is nothing, and none come.
 
     Raises:
-        CorruptArtifact: it is missing or damaged, or was measured with another model.
+        CorruptArtifact: it is damaged, or was measured with another model.
     """
+    if not (directory / _FILE).exists():
+        before = "Seen items stay out: this model was trained before repeats were measured."
+        return RepeatFindings(RepeatVerdict(come_again=False, reason=before))
     document = read_json(directory / _FILE)
     try:
         kept, verdict = document["model_digest"], RepeatVerdict.model_validate(document["verdict"])

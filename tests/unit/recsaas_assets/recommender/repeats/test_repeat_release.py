@@ -152,6 +152,7 @@ def test_without_a_verdict_for_them_the_release_has_none(
 
 def test_findings_are_kept_and_belong_to_one_model(tmp_path: Path, found: RepeatFindings) -> None:
     folder = UPath(tmp_path)
+    assert not load_findings(folder, model_digest="a").verdict.come_again  # of a model of an earlier version
     save_findings(found, folder, model_digest="a")
     again = load_findings(folder, model_digest="a")
     assert again.verdict == found.verdict and again.model is not None and found.model is not None
