@@ -27,6 +27,7 @@ from recsaas_assets.recommender.evaluation.evaluator import Evaluator
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.adapting import adapted
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, default_config, fit_model
+from recsaas_assets.recommender.lifecycle.sequence_choice import adapted_sequence
 from recsaas_assets.recommender.lightgcn.config import defaults_for
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, FitResult
 from recsaas_assets.recommender.metrics.holdout import Holdout
@@ -36,6 +37,7 @@ from resources.base.errors import TooLarge
 DEFAULTS = "lightgcn"
 TUNED = "lightgcn_tuned"
 TWO_TOWER = "two_tower"
+SEQUENCE = "sequence"
 MAIN = "ndcg@10"
 
 PerUser = dict[str, Values]
@@ -63,7 +65,7 @@ class Row:
 class ModelContest:
     """All models on one training set. `budget` configurations are tried for each, the first being its defaults.
 
-    With `features` the two-tower model takes part, with its defaults alone.
+    The sequence model takes part with its defaults alone, and with `features` the two-tower model likewise.
     """
 
     def __init__(self, data: TrainingSet, *, budget: int, seed: int, features: FeatureHistory | None = None) -> None:
@@ -79,6 +81,7 @@ class ModelContest:
         yield self._trained(TUNED, lightgcn_draws(defaults, self._budget, self._rng()))
         if self._features is not None:
             yield self._trained(TWO_TOWER, [default_config("two_tower", *self._size, len(self._data.full))])
+        yield self._trained(SEQUENCE, [self._sequence_defaults()])
         yield self._fixed("popularity", lambda pairs, _: popularity_scorer(pairs, self._size[1]), [{}])
         half_lives = [{"half_life_days": days} for days in (5.0, 1.0, 2.0, 3.0, 7.0, 10.0, 14.0, 20.0, 30.0, 60.0)]
         yield self._fixed(
@@ -92,6 +95,11 @@ class ModelContest:
     def defaults(self) -> ModelConfig:
         """The configuration that the product trains with by default, after its choice on validation."""
         return adapted(defaults_for(*self._size, len(self._data.full)), self._data, seed=self._seed)[0]
+
+    def _sequence_defaults(self) -> ModelConfig:
+        """The same for the sequence model."""
+        start = default_config(SEQUENCE, *self._size, len(self._data.full))
+        return adapted_sequence(start, self._data, seed=self._seed)
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng(self._seed)

@@ -14,11 +14,12 @@ from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_m
 from recsaas_assets.recommender.lightgcn import trainer
 from recsaas_assets.recommender.lightgcn.trainer import TrainingCancelled, fit
 from resources.base.errors import InvalidInput
-from resources.tenants.model_configs import LightGCNConfig, TwoTowerConfig
+from resources.tenants.model_configs import LightGCNConfig, SequenceConfig, TwoTowerConfig
 from tests.unit.recsaas_assets.recommender.paper import paper_config
 
 SMALL = LightGCNConfig(dim=8, steps=40, negatives=32)
 TWO_TOWER = TwoTowerConfig(dim=8, hidden=8, negatives=32, user_block=20, steps=10)
+SEQUENCE = SequenceConfig(dim=8, hidden=8, negatives=32, batch_size=50, steps=10)
 
 
 def _random_pairs(n_users: int = 30, n_items: int = 20, n_pairs: int = 200) -> Pairs:
@@ -96,7 +97,9 @@ def test_cuda_gives_what_the_cpu_gives(config: LightGCNConfig) -> None:
     np.testing.assert_allclose(away.vectors.items, home.vectors.items, rtol=0.02, atol=0.02)
 
 
-@pytest.mark.parametrize("config", [SMALL, TWO_TOWER, paper_config().model_copy(update={"dim": 8, "steps": 5})])
+@pytest.mark.parametrize(
+    "config", [SMALL, TWO_TOWER, SEQUENCE, paper_config().model_copy(update={"dim": 8, "steps": 5})]
+)
 def test_pairs_of_years_ago_are_no_reason_for_vectors_that_are_no_numbers(config: ModelConfig) -> None:
     """2^-(20 years / 5 days) is 0 in float32: a user with such pairs alone would divide 0 by 0."""
     pairs = Pairs.of([0, 0, 1, 1], [0, 1, 2, 3], age_days=[0, 7300, 7300, 7200])
@@ -104,7 +107,7 @@ def test_pairs_of_years_ago_are_no_reason_for_vectors_that_are_no_numbers(config
     assert vectors.users[1].any() and vectors.items[3].any()
 
 
-@pytest.mark.parametrize("config", [SMALL, TWO_TOWER])
+@pytest.mark.parametrize("config", [SMALL, TWO_TOWER, SEQUENCE])
 def test_a_fit_that_diverges_says_so(config: ModelConfig) -> None:
     rates = {"learning_rate": 1e36, "layer_learning_rate": 1e36}
     wild = config.model_copy(update={name: rate for name, rate in rates.items() if hasattr(config, name)})

@@ -174,6 +174,7 @@ def test_what_the_tenant_has_fixed_is_not_searched() -> None:
     assert decode(space, encode(space, values)) == {name: values[name] for name in space}
     assert "l2" in space_of(config.model_copy(update={"loss": "bpr"}), {})
     assert "popularity_prior" in space_of(default_config("two_tower", 1000, 1000, 10_000), {})
+    assert "horizon" in space_of(default_config("sequence", 1000, 1000, 10_000), {})
 
 
 def test_a_space_is_wide_enough_for_the_start() -> None:
