@@ -98,7 +98,7 @@ class ModelContest:
 
     def _sequence_defaults(self) -> ModelConfig:
         """The same for the sequence model."""
-        start = default_config(SEQUENCE, *self._size, len(self._data.full))
+        start = default_config("sequence", *self._size, len(self._data.full))
         return adapted_sequence(start, self._data, seed=self._seed)
 
     def _rng(self) -> np.random.Generator:
