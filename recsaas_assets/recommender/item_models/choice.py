@@ -27,7 +27,7 @@ SHRINKAGES = (20.0,)
 EXPONENTS = (0.3, 0.7)
 NEIGHBOURS = (50,)
 REGULARISATIONS = (10.0, 50.0, 200.0, 500.0, 1000.0)
-PRIORS = ((0.0, 20.0), *((weight, days) for weight in (0.1, 0.2, 0.45) for days in (5.0, 20.0, 60.0)))
+PRIORS = ((0.0, 20.0), *((weight, days) for weight in (0.1, 0.2, 0.45, 1.0, 2.0) for days in (5.0, 20.0, 60.0)))
 _FIRST_PRIORS = ((0.0, 20.0), (0.2, 20.0))
 
 Recipe = KnnRecipe | EaseRecipe
