@@ -13,9 +13,11 @@ from recsaas_assets.features.dbt_runner import BuildRecord
 from recsaas_assets.ingestion.raw_tables import EVENTS_UPLOAD_ID
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.evaluation.gate import GateOutcome, Verdict
-from recsaas_assets.recommender.evaluation.live_model import DamagedRelease, LiveModel
+from recsaas_assets.recommender.evaluation.live_model import TABLE_RECIPE, DamagedRelease, LiveModel
 from recsaas_assets.recommender.evaluation.report import DECIDING, EvaluationReport
 from recsaas_assets.recommender.evaluation.report_text import report_markdown
+from recsaas_assets.recommender.evaluation.served import as_served
+from recsaas_assets.recommender.item_models.fitted import FittedTable, ItemModels
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from resources.base.errors import CorruptArtifact, CorruptRelease, InvalidInput, ReleaseNotFound
 from resources.catalogue.rows import ITEM_CHANGES_ID
@@ -29,6 +31,8 @@ from resources.release.contents import (
 )
 from resources.release.load import load_release
 from resources.release.manifest import (
+    TABLE_ALGORITHMS,
+    Algorithm,
     GateDecision,
     IndexInfo,
     ManifestDraft,
@@ -84,11 +88,18 @@ def live_model(store: ReleaseStore) -> LiveModel | DamagedRelease | None:
         events_until=loaded.manifest.events_until,
         measured=loaded.manifest.gate.outcome != "skipped",
         second_stage=_gain(loaded.manifest) if loaded.second_stage_users is not None else None,
+        item_table=loaded.item_table if loaded.manifest.algorithm in TABLE_ALGORITHMS else None,
     )
 
 
 def check_belongs(
-    report: EvaluationReport, model: TrainedModel, *, index_of: str, store: ReleaseStore, tenant: str
+    report: EvaluationReport,
+    model: TrainedModel,
+    tables: ItemModels,
+    *,
+    index_of: str,
+    store: ReleaseStore,
+    tenant: str,
 ) -> None:
     """Refuse to release what was not made of one model, or not compared with what is live now.
 
@@ -101,6 +112,8 @@ def check_belongs(
     live = store.current()
     if report.model_digest != model.digest:
         wrong = "The stored evaluation is of another model than the one stored"
+    elif report.tables_digest != tables.digest:
+        wrong = "The stored evaluation is of other item models than those stored"
     elif index_of != model.digest:
         wrong = "The stored index is of another model than the one stored"
     elif live != (report.live.version if report.live else None) and not _is_of(store, live, model):
@@ -210,8 +223,9 @@ def contents_of(
     index: bytes,
     *,
     plot: bytes | None = None,
+    table: FittedTable | None = None,
 ) -> ReleaseContents:
-    """Put the files of a release together; vectors are those of `release_vectors`."""
+    """Put the files of a release together; vectors are those of `release_vectors`, and `table` is what is served."""
     user_vectors, item_vectors = release_vectors(training_set, model)
     indptr, seen = histories(training_set)
     return ReleaseContents(
@@ -227,6 +241,7 @@ def contents_of(
         evaluation_markdown=report_markdown(report, plot=EVALUATION_PLOT if plot else None),
         evaluation_plot=plot,
         fold_in=model.release.fold_in,
+        item_table=None if table is None else table.release,
     )
 
 
@@ -247,6 +262,8 @@ class ReleaseCandidate:
     model: TrainedModel
     report: EvaluationReport
     verdict: Verdict
+    table: FittedTable | None = None
+    """The item–item model that is served instead of the model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -279,7 +296,7 @@ def manifest_draft(
         tenant=tenant,
         created_at=now,
         trained_at=now,
-        algorithm="popularity" if verdict.outcome == "promote_popularity" else model.config.model_type,
+        algorithm=_algorithm(candidate),
         uploads=tuple(
             UploadReference(id=u.upload_id, kind=u.kind, sha256=u.sha256, rows=u.rows_accepted) for u in origin.uploads
         ),
@@ -293,17 +310,24 @@ def manifest_draft(
             **model.config.model_dump(mode="json"),
             "epochs": model.epochs,
             "start": model.start.mode,
+            **({} if candidate.table is None else {TABLE_RECIPE: candidate.table.recipe.model_dump(mode="json")}),
         },
         taste_dimensions=model.config.learned_dim,
         seed=model.seed,
         dagster_run_id=origin.run_id,
-        metrics=_metrics(report),
+        metrics=_metrics(as_served(report, verdict.serves)),
         gate=GateDecision(outcome=GATE_OUTCOMES[verdict.outcome], reasons=verdict.reasons),
         replaces=origin.replaces,
         index=index,
         events_until=until,
         interactions=interactions,
     )
+
+
+def _algorithm(candidate: ReleaseCandidate) -> Algorithm:
+    if candidate.verdict.outcome == "promote_popularity":
+        return "popularity"
+    return candidate.model.config.model_type if candidate.table is None else candidate.table.recipe.kind
 
 
 def _extent(raw_interactions: pl.LazyFrame) -> tuple[int, datetime | None, int]:

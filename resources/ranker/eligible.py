@@ -56,7 +56,7 @@ class EligibleItems:
 
     @property
     def passing(self) -> int:
-        """How many items with a vector pass the filters, before anything is removed."""
+        """How many items that the model ranks pass the filters, before anything is removed."""
         return len(self.view.model_rows) + len(self.patch.opened_with_vector)
 
     @property
@@ -65,7 +65,7 @@ class EligibleItems:
         return len(self.removed) + len(self.pinned) + len(self.patch.shut)
 
     def model_mask(self) -> NDArray[np.bool_]:
-        """Return `(n_items,)` bool: what vectors may answer."""
+        """Return `(n_items,)` bool: what the model may answer."""
         mask = self.view.model_mask.copy()
         if len(self.patch.shut) or len(self.patch.opened):
             mask[self.patch.shut] = False

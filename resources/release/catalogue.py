@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -53,6 +54,8 @@ class Catalogue:
         price: float64, NaN where unknown.
         available, in_catalogue, has_vector: bool; an unknown availability counts as available.
         from_content: bool, the items whose vector was not learned but made from the columns of the catalogue.
+        ranked: bool, the items that the model ranks: those with a vector; in a release that answers from an item table
+            (`by_table`) those that were met when it was fitted.
         popularity: float64 ≥ 0, unknown counts as 0; `most_popular` is the greatest.
         popular_rows: int32, every item row, most popular first, ties by row.
         trending_rows: int32, the rows in the upper half by popularity whose interactions grow, the fastest first; empty
@@ -64,7 +67,7 @@ class Catalogue:
         has_catalogue: whether the tenant ever uploaded items; without a catalogue ids are served as they are.
     """
 
-    def __init__(self, frame: pl.DataFrame, *, category_separator: str | None = None) -> None:
+    def __init__(self, frame: pl.DataFrame, *, category_separator: str | None = None, by_table: bool = False) -> None:
         self._frame = frame.select(*_CARD_COLUMNS, "tags")
         self._cards: dict[int, ItemCard] = {}
         self._cards_lock = Lock()
@@ -74,6 +77,7 @@ class Catalogue:
         self.in_catalogue = _flags(frame["in_catalogue"])
         self.has_vector = _flags(frame["has_vector"])
         self.from_content = self.has_vector & _flags(frame["vector_source"].eq_missing("content"))
+        self.ranked = self.has_vector & ~self.from_content if by_table else self.has_vector
         self.has_catalogue = bool(self.in_catalogue.any())
         popularity = frame["popularity"].fill_null(0.0).fill_nan(0.0).clip(lower_bound=0.0)
         self.popularity: NDArray[np.float64] = popularity.to_numpy().astype(np.float64)
@@ -127,12 +131,13 @@ class Catalogue:
     @property
     def bytes_in_memory(self) -> int:
         """Bytes of the columns, the arrays, and the cards when all that may be kept are."""
-        arrays = (
+        arrays: tuple[NDArray[Any], ...] = (
             self.price,
             self.available,
             self.in_catalogue,
             self.has_vector,
             self.from_content,
+            *(() if self.ranked is self.has_vector else (self.ranked,)),
             self.popularity,
             self.popular_rows,
             self.trending_rows,

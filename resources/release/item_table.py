@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,10 @@ TABLE_FILES = {
     "prior": "item_table_prior.npy",
 }
 """The file of a release for each array of its table: all of them or none."""
+
+_FEW = 8
+_NOISE = 1e-12
+"""A variance below this share of the sum of squares is a rounding error."""
 
 
 class TableEntries(NamedTuple):
@@ -99,9 +104,18 @@ class ItemTable:
 
     def scores_by(self, entries: TableEntries, weights: NDArray[Any] | None = None) -> NDArray[np.float32] | None:
         """Return the scores `(n_items,)` by entries of this table; `None` when they tell no item from another."""
-        total = self._sums(entries, weights)
-        spread = float(total.std()) if len(total) else 0.0
-        return (total / spread + self.prior).astype(np.float32) if 0 < spread < np.inf else None
+        touched: NDArray[np.int32] | slice = slice(None)
+        if len(entries.items) * _FEW < self.n_items:  # of a million items a user's say something for thousands
+            touched, place = np.unique(entries.items, return_inverse=True)
+            sums = _added(place, entries.weighted(weights), len(touched))
+        else:
+            sums = self._sums(entries, weights)
+        spread = _spread(sums, self.n_items)
+        if spread is None:
+            return None
+        scores = self.prior.copy()
+        scores[touched] = sums / spread + self.prior[touched]
+        return scores
 
     def alike(self, item: int) -> NDArray[np.float32] | None:
         """Return how much an interaction with `item` speaks for each item, `(n_items,)`, as a share of the greatest.
@@ -135,7 +149,7 @@ class ItemTable:
         return vectors
 
     def _sums(self, entries: TableEntries, weights: NDArray[Any] | None) -> NDArray[np.float64]:
-        return np.asarray(np.bincount(entries.items, entries.weighted(weights), self.n_items), dtype=np.float64)
+        return _added(entries.items, entries.weighted(weights), self.n_items)
 
     def check(self) -> None:
         """Refuse arrays that are no table; all of them are read.
@@ -159,6 +173,19 @@ class ItemTable:
             raise _wrong("items", "names an item row that does not exist")
         if not (np.isfinite(self.values).all() and np.isfinite(self.prior).all()):
             raise _wrong("values", "holds a value that is not finite")
+
+
+def _added(places: NDArray[np.integer], values: NDArray[Any], n: int) -> NDArray[np.float64]:
+    return np.asarray(np.bincount(places, values, n), dtype=np.float64)
+
+
+def _spread(sums: NDArray[np.float64], n: int) -> float | None:
+    """Return the standard deviation of n numbers, those besides `sums` being 0; `None` where they are all the same."""
+    if n == 0:
+        return None
+    square = float(np.square(sums).sum())
+    variance = (square - float(sums.sum()) ** 2 / n) / n
+    return sqrt(variance) if _NOISE * square < variance < np.inf else None
 
 
 def _wrong(name: str, problem: str) -> CorruptArtifact:

@@ -135,7 +135,7 @@ def load_release(
         check_item_table(table, n_items=len(item_ids))
     except CorruptArtifact as error:
         raise CorruptRelease(f"{name} of tenant {manifest.tenant}: {error.message}") from error
-    catalogue = Catalogue(items)
+    catalogue = Catalogue(items, by_table=manifest.algorithm in TABLE_ALGORITHMS)
     return LoadedRelease(
         manifest=manifest,
         directory=folder,

@@ -114,6 +114,11 @@ class TenantLake:
         return self.model / "second_stage"
 
     @property
+    def item_models(self) -> UPath:
+        """Folder of the item–item models, in that of the model, so that an erasure takes them along."""
+        return self.model / "item_models"
+
+    @property
     def evaluation(self) -> UPath:
         """Folder of the evaluation report."""
         return self.root / "evaluation"

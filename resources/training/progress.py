@@ -26,6 +26,7 @@ STAGES: Mapping[str, float] = {
     "hyperparameter_search": 0.36,
     "lightgcn_model": 0.4,
     "two_tower_model": 0.4,
+    "item_models": 0.8,
     "evaluation": 0.85,
     "faiss_index": 0.9,
     "second_stage_model": 0.93,
@@ -36,7 +37,7 @@ STAGES: Mapping[str, float] = {
 against the graph."""
 _REINDEX: Mapping[str, float] = {"faiss_index": 0.1, "release": 0.6}
 _MODELS = ("lightgcn_model", "two_tower_model")
-_MODEL_SHARE = STAGES["evaluation"] - STAGES["lightgcn_model"]
+_MODEL_SHARE = STAGES["item_models"] - STAGES["lightgcn_model"]
 # The second stage is fitted beside the index and after the evaluation: a phase never goes back.
 _PHASES: Mapping[str, Phase] = {
     "evaluation": "evaluating",

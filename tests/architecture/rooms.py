@@ -61,7 +61,7 @@ FLOORS: Floors = {
         ("commands", "defs.common", "ingestion", "recommender.data", "runs", "sample"),
         ("features", "recommender.fitting", "recommender.metrics"),
         ("benchmarks", "commands.data", "defs.data", "recommender.baselines"),
-        ("recommender.lightgcn",),
+        ("recommender.item_models", "recommender.lightgcn"),
         ("recommender.data_parallel", "recommender.two_tower"),
         ("recommender.lifecycle",),
         ("recommender.evaluation", "recommender.search"),

@@ -12,14 +12,19 @@ import pytest
 from click.testing import CliRunner
 
 from recsaas_assets.cli import cli
+from recsaas_assets.instance.home import dagster_instance
+from recsaas_assets.recommender.evaluation import gate
 from recsaas_assets.recommender.fitting.inputs import FitInputs
+from recsaas_assets.recommender.item_models import fitted
 from recsaas_assets.recommender.lifecycle import train as lifecycle
 from recsaas_assets.recommender.lifecycle.model_config import fit_model
 from recsaas_assets.recommender.lightgcn.trainer import FitResult
 from resources.base.errors import Conflict
+from resources.base.tenant import TenantId
 from resources.ranker.query import RankingQuery
 from resources.ranker.ranker import Ranker
 from resources.release.load import load_release
+from resources.training.runs import list_runs
 from resources.uploads.contract.columns import Kind
 from tests.defs.site import Site, interactions_csv, open_shop, recsaas_home
 
@@ -48,6 +53,7 @@ def test_shuffled_labels_are_held_and_can_be_forced(shared_site: Site, monkeypat
         return fit_model(replace(inputs, pairs=shuffled), *args, **options)
 
     monkeypatch.setattr(lifecycle, "fit_model", worse)
+    monkeypatch.setattr(fitted, "KINDS", ())  # an item–item model would take the place of such a model
     site.upload(SHOP, Kind.INTERACTIONS, interactions_csv("p-", rows=1150).replace("view", "click"))
     second = site.run(SHOP)
     assert second.success, second.message
@@ -78,3 +84,24 @@ def test_shuffled_labels_are_held_and_can_be_forced(shared_site: Site, monkeypat
     assert [(each["gate"], each["live"]) for each in listed] == [("refused", True), ("passed", False)]
     assert listed[0]["newest_move"]["actor"].startswith("cli:")
     assert "made live against the gate" in text
+
+
+def test_a_release_that_does_not_serve_the_best_known_is_warned_about(
+    shared_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "serving", lambda report, second_stage: report.model)
+    shared_site.create("quince")
+    open_shop(shared_site, "quince", "q-")
+    outcome = shared_site.run("quince")
+    assert outcome.success, outcome.message
+    (summary,) = shared_site.releases("quince").list()
+    assert summary.manifest is not None and summary.manifest.algorithm == "lightgcn"
+    with dagster_instance(shared_site.settings) as instance:
+        found = [
+            entry.dagster_event.asset_check_evaluation_data
+            for entry in instance.all_logs(list_runs(shared_site.db, TenantId("quince"))[-1].run_id)
+            if entry.dagster_event is not None and entry.dagster_event.event_type_value == "ASSET_CHECK_EVALUATION"
+        ]
+    (check,) = [each for each in found if each.check_name == "served_is_best_known"]
+    assert not check.passed
+    assert "item_knn is surely ahead of lightgcn: NDCG@10 +0." in (check.description or "")

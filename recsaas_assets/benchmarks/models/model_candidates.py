@@ -48,7 +48,6 @@ LIGHTGCN_SPACE: Mapping[str, Sequence[Any]] = {
 
 def baselines() -> tuple[Candidate, ...]:
     """Every personal baseline that can run here; those of `implicit` only where it is installed."""
-    from recsaas_assets.recommender.baselines.ease import ease
     from recsaas_assets.recommender.baselines.implicit_models import (
         AlsOptions,
         BprOptions,
@@ -56,7 +55,7 @@ def baselines() -> tuple[Candidate, ...]:
         implicit_bpr,
         implicit_installed,
     )
-    from recsaas_assets.recommender.baselines.item_knn import item_knn
+    from recsaas_assets.recommender.item_models.yardsticks import ease, item_knn
 
     always = (
         Candidate(

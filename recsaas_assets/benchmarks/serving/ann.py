@@ -1,10 +1,14 @@
-"""`recsaas bench ann`: the retrieval index of a large catalogue, its speed and what it finds, beside exact search."""
+"""`recsaas bench ann`: the retrieval index of a large catalogue, its speed and what it finds, beside exact search.
+
+With `--neighbours` what an item table takes instead: it has no index.
+"""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ _K = 20
 _USERS = 1_000
 _CHECKED = 100
 _EXACT = 40
+_HISTORIES = (5, 20, 50, 200)
 
 Rows = NDArray[np.integer]
 
@@ -26,15 +31,17 @@ Rows = NDArray[np.integer]
 @click.command()
 @click.option("--items", default=1_000_000, show_default=True, type=click.IntRange(min=1_000), help="How many.")
 @click.option("--dimensions", default=64, show_default=True, type=click.IntRange(min=2), help="Of the vectors.")
-@click.option("--seed", default=7, show_default=True, help="Of the vectors.")
+@click.option("--neighbours", type=click.IntRange(1, 200), help="Ask an item table with rows of so many instead.")
+@click.option("--seed", default=7, show_default=True, help="Of the vectors or the table.")
 @json_option
-def ann(items: int, dimensions: int, seed: int, as_json: bool) -> None:
+def ann(items: int, dimensions: int, neighbours: int | None, seed: int, as_json: bool) -> None:
     """Build the index over clustered vectors, search it for single users, and ask the ranker with filters.
 
     One thread searches, as in a worker of the service; the build takes all cores. `recall@20` is the share of the exact
     20 best that is found. `cpu_p95_ms` is what the search itself took, whatever else the machine was doing.
     """
-    answer = {**measure(items, dimensions, seed), "machine": machine()}
+    measured = measure(items, dimensions, seed) if neighbours is None else measure_table(items, neighbours, seed)
+    answer = {**measured, "machine": machine()}
     if as_json:
         print_json(answer)
     else:
@@ -89,6 +96,43 @@ def measure(items: int, dimensions: int, seed: int) -> dict[str, Any]:
         **found,
         "filtered": {**slowest, **filtered},
         "exact": exact,
+    }
+
+
+def measure_table(items: int, neighbours: int, seed: int) -> dict[str, Any]:
+    """Return the figures of one item table: from a history to the best of a mask, and whole answers of the ranker."""
+    from recsaas_assets.benchmarks.serving.ann_release import loaded, made_up, random_table
+    from resources.ranker.query import RankingQuery
+    from resources.ranker.ranker import Ranker
+    from resources.ranker.retrieval.index import build_index
+    from resources.ranker.retrieval.scored import ScoredItems
+
+    notes.print("table …")
+    table = random_table(items, neighbours, seed)
+    vectors = made_up(items, _USERS, 2, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        release = loaded(vectors, *build_index(vectors.items[:, :0]), Path(folder))
+        manifest = release.manifest.model_copy(update={"algorithm": "item_knn"})
+        ranker = Ranker(replace(release, item_table=table, manifest=manifest))
+    allowed = release.catalogue.available
+
+    def best(rows: NDArray[np.int32]) -> object:
+        scores = table.scores_by(table.entries(rows), np.ones(len(rows)))
+        return None if scores is None else ScoredItems(scores).top(_K, allowed)
+
+    rng = np.random.default_rng(seed)
+    histories = {
+        size: [rng.choice(items, size, replace=False).astype(np.int32) for _ in range(_CHECKED)] for size in _HISTORIES
+    }
+    users = [f"u{row}" for row in range(_USERS)]
+    notes.print("answers …")
+    return {
+        "items": items,
+        "neighbours": neighbours,
+        "seed": seed,
+        "memory_bytes": table.nbytes,
+        "by_items_of_the_history": {str(size): _timed(best, asked) for size, asked in histories.items()},
+        "recommend_after_50": _timed(lambda user: ranker.recommend(RankingQuery(user, _K)), users),
     }
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from resources.release.catalogue import Catalogue
 from resources.release.contents import INDEX, ITEM_SCHEMA
+from resources.release.item_table import ItemTable
 from resources.release.load import LoadedRelease
 from resources.release.manifest import GateDecision, IndexInfo, ReleaseCounts, ReleaseManifest
 
@@ -58,6 +59,22 @@ def made_up(n_items: int, n_users: int, dim: int, seed: int) -> MadeUp:
         taste = items[np.concatenate(liked), :-1].mean(axis=0) + _NOISE * rng.normal(size=dim - 1)
         users[row, :-1] = taste / np.linalg.norm(taste)
     return MadeUp(items, users, cluster)
+
+
+def random_table(n_items: int, neighbours: int, seed: int) -> ItemTable:
+    """Draw a table in which each item speaks for so many others, spread over up to half of the catalogue."""
+    rng = np.random.default_rng(seed)
+    steps = rng.integers(1, max(2, n_items // neighbours), size=(n_items, neighbours), dtype=np.int32)
+    items = np.cumsum(steps, axis=1, dtype=np.int32)
+    items += np.arange(n_items, dtype=np.int32)[:, None]
+    items %= n_items
+    items.sort(axis=1)
+    return ItemTable(
+        indptr=np.arange(n_items + 1, dtype=np.int64) * neighbours,
+        items=items.ravel(),
+        values=rng.random(items.size, dtype=np.float32),
+        prior=rng.random(n_items, dtype=np.float32),
+    )
 
 
 def loaded(vectors: MadeUp, index: bytes, info: IndexInfo, folder: Path, *, seen: int = 50) -> LoadedRelease:

@@ -17,7 +17,7 @@ from resources.storage.lake import TenantLake, read_json
 @click.command()
 @click.argument("tenant_id", metavar="TENANT", type=TENANT)
 @click.option("--release", "version", help="Version of the release; the live one when left out.")
-@click.option("--baselines", is_flag=True, help="Measure the newest run's model again, against EASE, ALS and BPR too.")
+@click.option("--baselines", is_flag=True, help="Measure the newest run's model again, against ALS and BPR too.")
 @json_option
 def evaluate(tenant_id: TenantId, version: str | None, baselines: bool, as_json: bool) -> None:
     """Show the evaluation that belongs to a release: model against baselines on the newest interactions."""
@@ -41,13 +41,16 @@ def _show_against_all(tenant: TenantId, lake: TenantLake, as_json: bool) -> None
     from recsaas_assets.recommender.data.dataset import TrainingSet
     from recsaas_assets.recommender.evaluation.model_report import report_on
     from recsaas_assets.recommender.evaluation.report_text import report_markdown
+    from recsaas_assets.recommender.item_models.fitted import DOCUMENT, ItemModels, fit_item_models
     from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 
     if not (lake.model / "model.json").exists():
         raise NotFound(f"Tenant {tenant} has no trained model. Train one: recsaas run {tenant}")
     data = TrainingSet.load(lake.training)
     model = TrainedModel.load(lake.model, data)
-    report = report_on(data, model, seed=model.seed, more_baselines=True)
+    kept = (lake.item_models / DOCUMENT).exists()  # a run of an older version has none
+    tables = ItemModels.load(lake.item_models, data) if kept else fit_item_models(data, seed=model.seed)
+    report = report_on(data, model, tables, seed=model.seed, more_baselines=True)
     if as_json:
         print_json({"tenant": str(tenant), **report.model_dump(mode="json")})
     else:

@@ -89,7 +89,7 @@ def lightgcn_model(context: AssetExecutionContext, tenant_run: TenantRunResource
 
 @asset(
     name="evaluation",
-    deps=[training_set, lightgcn_model, "two_tower_model", "training_features"],
+    deps=[training_set, lightgcn_model, "two_tower_model", "item_models", "training_features"],
     kinds={"python"},
     description="How good the model is on the tenant's newest interactions, against baselines and by cohort.",
     **TRAINING_COMMON,
@@ -101,6 +101,7 @@ def evaluation(tenant_run: TenantRunResource) -> MaterializeResult[None]:
     from recsaas_assets.recommender.evaluation.model_report import report_on
     from recsaas_assets.recommender.evaluation.plots import evaluation_png
     from recsaas_assets.recommender.evaluation.report_text import report_markdown
+    from recsaas_assets.recommender.item_models.fitted import ItemModels
     from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
     from recsaas_assets.release.releasing import live_model
     from resources.release.contents import EVALUATION_JSON, EVALUATION_MARKDOWN, EVALUATION_PLOT
@@ -115,7 +116,8 @@ def evaluation(tenant_run: TenantRunResource) -> MaterializeResult[None]:
         features = FeatureHistory.load(lake.features_at, data)
     except CorruptArtifact:
         features = None
-    report = report_on(data, model, seed=SEED, live=live_model(ReleaseStore(lake)), features=features)
+    tables = ItemModels.load(lake.item_models, data)
+    report = report_on(data, model, tables, seed=SEED, live=live_model(ReleaseStore(lake)), features=features)
     plot = evaluation_png(report)
     write_json(lake.evaluation / EVALUATION_JSON, report.model_dump(mode="json"))
     write_bytes(lake.evaluation / EVALUATION_MARKDOWN, report_markdown(report, plot=EVALUATION_PLOT).encode())

@@ -159,3 +159,28 @@ def live_release_is_intact(tenant_run: TenantRunResource) -> AssetCheckResult:
     except CorruptRelease as error:
         return AssetCheckResult(passed=False, description=error.message)
     return AssetCheckResult(passed=True, metadata={"version": version, "files": len(manifest.files)})
+
+
+@asset_check(
+    asset=release,
+    partitions_def=tenants_partitions,
+    description="Nothing that was measured is surely ahead of what the newest release serves, in NDCG@10 or Recall@20.",
+)
+def served_is_best_known(tenant_run: TenantRunResource) -> AssetCheckResult:
+    """A warning: a model may be ahead in one of the two and behind in the other."""
+    from recsaas_assets.recommender.evaluation.report import EvaluationReport
+    from recsaas_assets.recommender.evaluation.served import ahead_of_served
+    from resources.release.contents import EVALUATION_JSON
+    from resources.release.store import ReleaseStore
+
+    store = ReleaseStore(tenant_run.lake)
+    newest = store.list(most=1)[0].version
+    served = store.manifest(newest).algorithm
+    report = EvaluationReport.model_validate(read_json(store.directory(newest) / EVALUATION_JSON))
+    ahead = ahead_of_served(report, served)
+    return AssetCheckResult(
+        passed=not ahead,
+        severity=AssetCheckSeverity.WARN,
+        description=" ".join(ahead) or f"{served} is served.",
+        metadata={"version": newest, "serves": served},
+    )

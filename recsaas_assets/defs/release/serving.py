@@ -77,6 +77,7 @@ def faiss_index(tenant_run: TenantRunResource) -> MaterializeResult[None]:
         training_set,
         lightgcn_model,
         "two_tower_model",
+        "item_models",
         "second_stage_model",
         evaluation,
         faiss_index,
@@ -136,6 +137,7 @@ def _candidate(
     from recsaas_assets.recommender.data.dataset import TrainingSet
     from recsaas_assets.recommender.evaluation.gate import decide
     from recsaas_assets.recommender.evaluation.report import EvaluationReport
+    from recsaas_assets.recommender.item_models.fitted import ItemModels
     from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
     from recsaas_assets.recommender.second_stage.model import SecondStageModel
     from recsaas_assets.release.releasing import ReleaseCandidate, check_belongs
@@ -145,12 +147,17 @@ def _candidate(
     data = TrainingSet.load(lake.training)
     model = TrainedModel.load(lake.model, data)
     report = EvaluationReport.model_validate(read_json(lake.evaluation / EVALUATION_JSON))
-    check_belongs(report, model, index_of=index_of, store=store, tenant=str(tenant_run.tenant_id))
+    tables = ItemModels.load(lake.item_models, data)
+    check_belongs(report, model, tables, index_of=index_of, store=store, tenant=str(tenant_run.tenant_id))
     made = wanted.second_stage is True or (
         wanted.second_stage == "auto" and SecondStageModel.is_stored(lake.second_stage)
     )
     stage = SecondStageModel.load(lake.second_stage, model) if made else None
     verdict = decide(report, tolerance=wanted.tolerance, second_stage=None if stage is None else stage.gain)
+    table = tables.fits.get(verdict.serves)
+    report = report.model_copy(update={"served": verdict.serves})
+    if table is not None:
+        return ReleaseCandidate(data, model, report, verdict, table), None
     if stage is not None:
         served = stage.verdict.with_second_stage if stage.verdict.goes_live else {}
         report = report.model_copy(update={"second_stage": served})
@@ -199,7 +206,7 @@ def _contents(
 
     lake, data = tenant_run.lake, candidate.training_set
     index, plot = read_bytes(lake.index / "index.faiss"), read_bytes(lake.evaluation / EVALUATION_PLOT)
-    contents = contents_of(data, candidate.model, items, candidate.report, index, plot=plot)
+    contents = contents_of(data, candidate.model, items, candidate.report, index, plot=plot, table=candidate.table)
     if stage is None:
         return contents
     catalogue = read_parquet(lake.dbt / "stg_items.parquet", columns=["item_id", "category", "price"])

@@ -1,1 +1,1 @@
-"""Models to be beaten: popularity, item-kNN, EASE, and ALS and BPR of `implicit`. May import data and metrics."""
+"""Models to be beaten: popularity, and ALS and BPR of `implicit`. May import data and metrics."""

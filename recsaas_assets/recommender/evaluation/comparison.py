@@ -12,6 +12,7 @@ import numpy as np
 from recsaas_assets.recommender.baselines.popularity import popularity_scorer
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.feature_tables import FeatureHistory
+from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.evaluation.evaluator import Evaluator, Rankings, intervals
 from recsaas_assets.recommender.evaluation.live_model import LiveModel
 from recsaas_assets.recommender.evaluation.report import (
@@ -21,11 +22,15 @@ from recsaas_assets.recommender.evaluation.report import (
     Difference,
 )
 from recsaas_assets.recommender.fitting.inputs import FitInputs
+from recsaas_assets.recommender.item_models.fitted import FittedTable
+from recsaas_assets.recommender.item_models.table_scorer import TableScorer
 from recsaas_assets.recommender.lifecycle.model_config import fit_model
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.recommender.metrics.holdout import MIN_USERS, Holdout, is_comparable
 from recsaas_assets.recommender.metrics.scorers import Scorer, VectorScorer
-from resources.base.errors import RecsaasError
+from resources.base.errors import RecsaasError, TooLarge
+from resources.release.item_table import ItemTable
+from resources.release.manifest import TABLE_ALGORITHMS
 
 CANDIDATE, LIVE = "candidate", "live"
 COHORT_LEVEL = 0.99
@@ -55,8 +60,11 @@ def compare_with_live(
     *,
     seed: int,
     features: FeatureHistory | None = None,
+    fitted: FittedTable | None = None,
 ) -> Comparison:
     """Measure both on the same newest holdout; ``seed`` only moves the intervals.
+
+    With ``fitted`` the candidate is that item–item model.
 
     When at least 20 users can be evaluated on what is newer than the release, its stored vectors answer, and the
     candidate's recipe fitted on the same past (``model.before_live``). Otherwise, and when ``training_set`` was split
@@ -66,7 +74,7 @@ def compare_with_live(
     Raises:
         NotComparable: nobody can be evaluated, or the release's recipe cannot be repeated.
     """
-    contest = _contest(training_set, model, live, features)
+    contest = _contest(_Sides(training_set, model, live, features, fitted))
     holdout, evaluator = contest.holdout, Evaluator(contest.holdout, seed=seed)
     popularity = popularity_scorer(holdout.history, training_set.n_items)
     scorers = {CANDIDATE: contest.candidate, LIVE: contest.live, POPULARITY: popularity}
@@ -100,46 +108,86 @@ def _cohorts(evaluator: Evaluator, rankings: Mapping[str, Rankings]) -> dict[str
     return found
 
 
-def _contest(
-    training_set: TrainingSet, model: TrainedModel, live: LiveModel, features: FeatureHistory | None
-) -> _Contest:
-    split = training_set.split
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """What there is to compare; ``fitted`` is the candidate if there is one, otherwise ``model`` is."""
+
+    data: TrainingSet
+    model: TrainedModel
+    live: LiveModel
+    features: FeatureHistory | None
+    fitted: FittedTable | None
+
+    def on(self, holdout: Holdout, vectors: ModelVectors, table: ItemTable | None) -> Scorer:
+        """The candidate that was fitted on the history of ``holdout``."""
+        if table is not None:
+            return TableScorer.of(table, holdout.history, holdout.n_users)
+        return VectorScorer(vectors.users, vectors.items, holdout.known_items)
+
+
+def _contest(sides: _Sides) -> _Contest:
+    data, live, split = sides.data, sides.live, sides.data.split
     if split.test_start is None:
         raise NotComparable(split.reason)
+    before = sides.model.before_live
     same_past = split.live_until is not None and split.live_until == live.events_until
-    if model.before_live is None or split.live_until is None or not same_past or not is_comparable(training_set):
-        return _on_the_test_period(training_set, model, live, features, split.test_start)
-    holdout = Holdout.since_live(training_set)
+    ready = before is not None and (sides.fitted is None or sides.fitted.before_live is not None)
+    if not ready or before is None or split.live_until is None or not same_past or not is_comparable(data):
+        return _on_the_test_period(sides, split.test_start)
+    holdout = Holdout.since_live(data)
     return _Contest(
         "since_live",
         max(split.test_start, split.live_until),
         holdout,
-        VectorScorer(model.before_live.users, model.before_live.items, holdout.known_items),
-        live.scorer(training_set, holdout.known_items),
+        sides.on(holdout, before, None if sides.fitted is None else sides.fitted.before_live),
+        live.scorer(data, holdout.known_items),
     )
 
 
-def _on_the_test_period(
-    training_set: TrainingSet, model: TrainedModel, live: LiveModel, features: FeatureHistory | None, since: datetime
-) -> _Contest:
-    holdout = Holdout.of_test(training_set)
+def _on_the_test_period(sides: _Sides, since: datetime) -> _Contest:
+    data, live, fitted = sides.data, sides.live, sides.fitted
+    holdout = Holdout.of_test(data)
     if holdout.evaluated_users == 0:
         raise NotComparable("nobody can be evaluated on the test period.")
-    candidate = VectorScorer(model.holdout.users, model.holdout.items, holdout.known_items)
+    candidate = sides.on(holdout, sides.model.holdout, None if fitted is None else fitted.holdout)
     contest = _Contest("test", since, holdout, candidate, candidate, same_recipe=True)
     if live.serves_popularity:
-        popularity = popularity_scorer(training_set.before_test, training_set.n_items)
+        popularity = popularity_scorer(data.before_test, data.n_items)
         return replace(contest, live=popularity, same_recipe=False)
+    if live.algorithm in TABLE_ALGORITHMS:
+        return _against_table(sides, contest)
+    return _against_model(sides, contest)
+
+
+def _against_table(sides: _Sides, contest: _Contest) -> _Contest:
+    recipe = sides.live.table_recipe()
+    if recipe is None:
+        raise NotComparable(_unreadable(sides.live))
+    if sides.fitted is not None and recipe == sides.fitted.recipe:
+        return contest
+    holdout = contest.holdout
+    try:
+        table = recipe.table(holdout.history, holdout.n_users, holdout.n_items)
+    except TooLarge as error:
+        raise NotComparable(f"the {sides.live.algorithm} of the live release: {error.message}") from error
+    return replace(contest, live=TableScorer.of(table, holdout.history, holdout.n_users), same_recipe=False)
+
+
+def _against_model(sides: _Sides, contest: _Contest) -> _Contest:
+    data, model, live, features = sides.data, sides.model, sides.live, sides.features
     recipe = live.recipe()
     if recipe is None:
-        raise NotComparable(f"release {live.version} records a recipe that this version of recsaas cannot repeat.")
+        raise NotComparable(_unreadable(live))
     config, epochs = recipe
     if config.model_type == "two_tower" and features is None:
         raise NotComparable(f"release {live.version} is a two-tower model, and this run has no features to repeat it.")
     if model.start.mode == "full" and (config, epochs, live.seed) == (model.config, model.epochs, model.seed):
-        return contest
-    inputs = FitInputs(
-        training_set.before_test, training_set.n_users, training_set.n_items, live.seed, stop_after=epochs
-    )
+        same = sides.on(contest.holdout, model.holdout, None)
+        return contest if sides.fitted is None else replace(contest, live=same, same_recipe=False)
+    inputs = FitInputs(data.before_test, data.n_users, data.n_items, live.seed, stop_after=epochs)
     again = fit_model(inputs, config, features=None if features is None else features.before_test).vectors
-    return replace(contest, live=VectorScorer(again.users, again.items, holdout.known_items), same_recipe=False)
+    return replace(contest, live=sides.on(contest.holdout, again, None), same_recipe=False)
+
+
+def _unreadable(live: LiveModel) -> str:
+    return f"release {live.version} records a recipe that this version of recsaas cannot repeat."

@@ -5,6 +5,7 @@ seen is a candidate, and a metric is computed per user before it is averaged.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 
 import numpy as np
 
@@ -21,9 +22,11 @@ from recsaas_assets.recommender.evaluation.evaluator import (
 )
 from recsaas_assets.recommender.evaluation.report import (
     DECIDING,
+    DUEL_METRICS,
     POPULARITY,
     Cohort,
     Difference,
+    Duel,
     EvaluationReport,
     SplitSummary,
 )
@@ -60,21 +63,27 @@ def evaluate(
         name: evaluator.rank(scorer, holdout.targets) for name, scorer in scorers.items() if len(holdout.targets)
     }
     measured = {name: evaluator.measure(each) for name, each in rankings.items()}
+    duels = _duels(evaluator, measured)
     return EvaluationReport(
         model=model,
         split=split,
         models={name: each.figures() for name, each in measured.items()},
         intervals=intervals(measured, evaluator.resamples(split.evaluated_users)),
-        leads=_leads(evaluator, model, measured),
+        leads={each.theirs: each.difference for each in duels if (each.ours, each.metric) == (model, DECIDING)},
+        duels=duels,
         cohorts=_cohorts_of_targets(evaluator, rankings) | _cohorts_aside(evaluator, scorers, cold_scorers or {}),
     )
 
 
-def _leads(evaluator: Evaluator, model: str, measured: Mapping[str, Measured]) -> dict[str, Difference]:
-    others = [name for name in measured if name != model]
-    ours = [measured[model].per_user[DECIDING] for _ in others]
-    found = evaluator.differences(ours, [measured[name].per_user[DECIDING] for name in others])
-    return dict(zip(others, found, strict=True))
+def _duels(evaluator: Evaluator, measured: Mapping[str, Measured]) -> tuple[Duel, ...]:
+    names = [(*pair, metric) for pair in combinations(measured, 2) for metric in DUEL_METRICS]
+    ours = [measured[name].per_user[metric] for name, _, metric in names]
+    theirs = [measured[name].per_user[metric] for _, name, metric in names]
+    found: list[Difference] = evaluator.differences(ours, theirs)
+    return tuple(
+        Duel(ours=name, theirs=other, metric=metric, difference=each)
+        for (name, other, metric), each in zip(names, found, strict=True)
+    )
 
 
 def _cohorts_of_targets(evaluator: Evaluator, rankings: Mapping[str, Rankings]) -> dict[str, Cohort]:

@@ -14,6 +14,7 @@ from recsaas_assets.recommender.evaluation.report import (
     LiveSummary,
 )
 from recsaas_assets.recommender.evaluation.report_text import difference_text, how_compared
+from recsaas_assets.recommender.evaluation.served import as_served, serving, why_served
 from recsaas_assets.recommender.metrics.holdout import MIN_USERS
 
 GateOutcome = Literal["promote", "promote_unmeasured", "promote_popularity", "hold"]
@@ -29,11 +30,14 @@ class Verdict(BaseModel):
 
     outcome: GateOutcome
     reasons: tuple[str, ...]
+    serves: str = ""
+    """The model, the item–item model or popularity that answers; empty: nothing was decided about it."""
 
 
 def decide(report: EvaluationReport, *, tolerance: float = TOLERANCE, second_stage: float | None = None) -> Verdict:
     """A model goes live when it beats popularity and is not worse than the live release, both by NDCG@10.
 
+    An item–item model that is surely better than the model under test takes its place in all of this (`served.py`).
     A first release goes live even if nothing can be told of it, and serves popularity if that is better. A live release
     that serves popularity is replaced by the better of the two, too. A model that is live stays when the candidate
     loses, and when they cannot be compared. A live release that is damaged counts as none.
@@ -43,6 +47,18 @@ def decide(report: EvaluationReport, *, tolerance: float = TOLERANCE, second_sta
         second_stage: what the candidate's second stage adds to its NDCG@10, 0 when it was dropped; None when the
             tenant asks for none.
     """
+    served = serving(report, second_stage)
+    if served == report.model:
+        verdict = _decide(report, tolerance, second_stage)
+    else:
+        # The second stage orders candidates of the model under test, so that it goes with it.
+        verdict = _decide(as_served(report, served), tolerance, None if second_stage is None else 0.0)
+        verdict = verdict.model_copy(update={"reasons": (*verdict.reasons, why_served(report, served))})
+    serves = POPULARITY if verdict.outcome == "promote_popularity" else served
+    return verdict.model_copy(update={"serves": serves})
+
+
+def _decide(report: EvaluationReport, tolerance: float, second_stage: float | None) -> Verdict:
     live = report.live
     if live is None or live.damaged:
         return _first(report)

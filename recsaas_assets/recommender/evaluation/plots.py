@@ -42,7 +42,8 @@ def evaluation_png(report: EvaluationReport) -> bytes:
     for axes, metric in zip(metrics, _METRICS, strict=True):
         names = list(report.models)
         spans = [report.intervals.get(name, {}).get(metric) for name in names]
-        _bars(axes, names, [report.models[name][metric] for name in names], spans, ours=report.model)
+        ours = report.contender or report.model
+        _bars(axes, names, [report.models[name][metric] for name in names], spans, ours=ours)
         axes.set(title=metric)
     shown = {name: cohort for name, cohort in report.cohorts.items() if report.model in cohort.models}
     labels = [name.replace("_", "\n") for name in shown]

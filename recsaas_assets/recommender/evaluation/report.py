@@ -11,6 +11,8 @@ MODEL = "lightgcn"
 POPULARITY = "popularity"
 DECIDING = "ndcg@10"
 """The metric by which the gate decides; the others are reported."""
+DUEL_METRICS = (DECIDING, "recall@20")
+"""In these nothing that was measured may be surely ahead of what is served."""
 
 Figures = dict[str, float]
 Intervals = dict[str, tuple[float, float]]
@@ -62,6 +64,27 @@ class Difference(_Frozen):
     def worse(self) -> bool:
         """Whether the whole interval is below zero."""
         return self.high < 0
+
+    @property
+    def reversed(self) -> Difference:
+        """The other model's metric minus this one's."""
+        return self.model_copy(
+            update={
+                "value": -self.value,
+                "low": -self.high,
+                "high": -self.low,
+                "reference": self.reference + self.value,
+            }
+        )
+
+
+class Duel(_Frozen):
+    """One model's metric minus another's, on the test period."""
+
+    ours: str
+    theirs: str
+    metric: str
+    difference: Difference
 
 
 class Cohort(_Frozen):
@@ -119,11 +142,21 @@ class EvaluationReport(_Frozen):
     """The model under test; every other one in ``models`` is what it is measured against."""
     model_digest: str = ""
     """`TrainedModel.digest` of the model under test."""
+    tables_digest: str = ""
+    """`ItemModels.digest` of the item–item models beside it."""
     split: SplitSummary
     models: dict[str, Figures] = {}
     intervals: dict[str, Intervals] = {}
     leads: dict[str, Difference] = {}
     """By baseline: the model minus the baseline, by the deciding metric."""
+    duels: tuple[Duel, ...] = ()
+    """Every model minus every later one, by each of `DUEL_METRICS`."""
+    contender: str = ""
+    """The item–item model that is surely ahead of the model under test; empty when there is none (`served.py`)."""
+    contender_comparison: Comparison | None = None
+    """The contender against the live release."""
+    served: str = ""
+    """What the release with this report serves; empty before the gate has decided."""
     cohorts: dict[str, Cohort] = {}
     left_out: dict[str, str] = {}
     """By baseline: why it is not in the table."""

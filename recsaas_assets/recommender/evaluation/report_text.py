@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recsaas_assets.recommender.evaluation.report import (
+    DUEL_METRICS,
     Comparison,
     Difference,
     EvaluationReport,
@@ -38,9 +39,7 @@ def report_markdown(report: EvaluationReport, *, plot: str | None = None) -> str
     if plot and report.models:
         lines += ["", f"![Figures by model and cohort]({plot})"]
     lines += [f"\nNot in the table: {name}. {reason}" for name, reason in report.left_out.items()]
-    if report.leads:
-        lines += ["", f"NDCG@10 of {report.model} minus that of each other model, paired by user:", ""]
-        lines += [f"- {name}: {difference_text(lead)}" for name, lead in report.leads.items()]
+    lines += _leads(report)
     if report.models:
         lines += ["", "## What the lists are made of", ""]
         lines += [
@@ -94,6 +93,22 @@ def how_compared(comparison: Comparison) -> str:
         f"Hardly anything is newer than release {comparison.release}, so its recipe was fitted again without the "
         f"newest interactions{again} and both were measured {measured}."
     )
+
+
+def _leads(report: EvaluationReport) -> list[str]:
+    """The model minus each other, in both metrics that count, and what is better than it."""
+    lines: list[str] = []
+    for metric in DUEL_METRICS:
+        duels = [each for each in report.duels if (each.ours, each.metric) == (report.model, metric)]
+        if duels:
+            title = metric.replace("ndcg", "NDCG").replace("recall", "Recall")
+            lines += ["", f"{title} of {report.model} minus that of each other model, paired by user:", ""]
+            lines += [f"- {each.theirs}: {difference_text(each.difference)}" for each in duels]
+    if report.contender:
+        lines += ["", f"Of the models that can be served instead of {report.model}, {report.contender} is the best."]
+    if report.served:
+        lines += ["", f"The release with this report serves {report.served}."]
+    return lines
 
 
 def _as_served(report: EvaluationReport) -> dict[str, Figures]:

@@ -79,7 +79,7 @@ def rank_blocks(score: BlockScores, user_rows: Rows, k: int, seen: sparse.csr_ar
             places = history.row.astype(np.int64), history.col.astype(np.int64)
             dense[torch.from_numpy(places[0]), torch.from_numpy(places[1])] = -torch.inf
         width = min(k, dense.shape[1])
-        best, items = (each.numpy() for each in _best(dense, width))
+        best, items = (each.numpy() for each in best_columns(dense, width))
         order = np.lexsort((items, -best), axis=1)
         best = np.take_along_axis(best, order, axis=1)
         items = np.take_along_axis(items, order, axis=1)
@@ -88,7 +88,7 @@ def rank_blocks(score: BlockScores, user_rows: Rows, k: int, seen: sparse.csr_ar
     return rows, scores
 
 
-def _best(dense: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+def best_columns(dense: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The ``k`` largest of each row (n, m) and their columns, both (n, k).
 
     The k best lie in the k chunks with the largest maxima, so that a wide row is read once for the maxima, and only

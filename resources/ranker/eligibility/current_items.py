@@ -37,7 +37,7 @@ class Patch:
     Attributes:
         shut: `(n,)`, rows of the release that the filter's own view may hold, and that now speak for themselves.
         opened: `(m,)`, those of the changed and new items that pass, ascending.
-        opened_with_vector: `(k,)`, those of them that have a vector.
+        opened_with_vector: `(k,)`, those of them that the model ranks.
     """
 
     shut: Rows
@@ -109,7 +109,7 @@ class CurrentItems:
         if patch is None:
             opened = self._changed[passing(self._small, key)]
             inside = opened[opened < self.release_size]
-            patch = Patch(self._shut, opened, inside[self.catalogue.has_vector[inside]])
+            patch = Patch(self._shut, opened, inside[self.catalogue.ranked[inside]])
             with self._lock:
                 self._patches[key] = patch
                 while len(self._patches) > _MAX_PATCHES:

@@ -50,7 +50,7 @@ class FilterView:
 
     Attributes:
         mask: `(n_items,)` bool, the items that pass.
-        model_mask: `(n_items,)` bool, those of them that have a vector.
+        model_mask: `(n_items,)` bool, those of them that the model ranks.
         model_rows: int32, the rows of `model_mask`, ascending.
         popular: int32, the rows of `mask`, most popular first, ties by row.
     """
@@ -114,7 +114,7 @@ class FilterViews:
 
 def _view(catalogue: Catalogue, filters: Filters) -> FilterView:
     mask = passing(catalogue, filters)
-    model_mask = mask & catalogue.has_vector
+    model_mask = mask & catalogue.ranked
     popular = catalogue.popular_rows
     return FilterView(
         mask=mask,

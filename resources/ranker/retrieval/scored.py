@@ -38,7 +38,7 @@ def _best(scores: NDArray[np.float32], k: int) -> Found:
     partition of the whole would be slow where most scores are equal, which those of a short history are.
     """
     whole = len(scores) // _CHUNK * _CHUNK
-    chunks = scores[:whole].reshape(-1, _CHUNK).max(axis=1)
+    chunks = scores[:whole].reshape(_CHUNK, -1).max(axis=0)  # every so many scores: several times as quick as in a row
     floor = np.partition(chunks, len(chunks) - k)[len(chunks) - k] if 0 < k < len(chunks) else -np.inf
     places = np.flatnonzero(scores > floor)
     if len(places) < k and floor > -np.inf:

@@ -70,8 +70,9 @@ def client(app: FastAPI) -> Iterator[Client]:
 
 
 @pytest.fixture
-def blue(db: ControlDb, lake: Lake) -> Shop:
-    shop = open_shop("blue", lake=lake, db=db, prefix="b")
+def blue(request: pytest.FixtureRequest, db: ControlDb, lake: Lake) -> Shop:
+    """A shop with a release; a test that is parametrized with an algorithm gets one that answers by it."""
+    shop = open_shop("blue", lake=lake, db=db, prefix="b", algorithm=getattr(request, "param", "lightgcn"))
     shop.release()
     return shop
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from scipy import sparse
 
 from resources.access.scopes import SCOPES
 from resources.base.tenant import TenantId
@@ -16,7 +17,8 @@ from resources.control_db.engine import ControlDb
 from resources.control_db.tenants import create_tenant
 from resources.ranker.retrieval.index import build_index
 from resources.release.contents import ITEM_SCHEMA, ReleaseContents
-from resources.release.manifest import GateDecision, ManifestDraft, UploadReference
+from resources.release.item_table import ItemTable
+from resources.release.manifest import TABLE_ALGORITHMS, Algorithm, GateDecision, ManifestDraft, UploadReference
 from resources.release.store import ReleaseStore, new_version
 from resources.storage.lake import Lake
 
@@ -37,6 +39,7 @@ class Shop:
     db: ControlDb
     prefix: str
     versions: list[str] = field(default_factory=list)
+    algorithm: Algorithm = "lightgcn"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -67,30 +70,30 @@ class Shop:
     ) -> str:
         """Write a release of six items: audio 1–3, kitchen 4–6; `u1` likes audio and has seen item 1.
 
-        With `cold_start` new users are folded in, and item 3 is new: nobody has met it.
+        With `cold_start` new users are folded in, and item 3 is new: nobody has met it. (A table folds in anyway.)
         """
         version = new_version(NOW, suffix)
-        written = contents(self.prefix)
-        if cold_start:
+        written = contents(self.prefix, self.algorithm)
+        if cold_start and written.item_table is None:
             source = pl.when(pl.col("item_row") == 2).then(pl.lit("content")).otherwise(pl.lit("model"))
             written = replace(written, items=written.items.with_columns(source.alias("vector_source")), fold_in=VECTORS)
-        self.store.write(version, written, draft(self.tenant, uploads))
+        self.store.write(version, written, draft(self.tenant, uploads, self.algorithm))
         if promote:
             self.store.promote(version, NOW, "test")
         self.versions.append(version)
         return version
 
 
-def open_shop(name: str, *, lake: Lake, db: ControlDb, prefix: str) -> Shop:
-    """Create a tenant with a key of every scope."""
+def open_shop(name: str, *, lake: Lake, db: ControlDb, prefix: str, algorithm: Algorithm = "lightgcn") -> Shop:
+    """Create a tenant with a key of every scope, whose releases have this algorithm."""
     tenant = TenantId(name)
     create_tenant(db, tenant, name=name, now=NOW)
     _, secret = create_api_key(db, tenant, name="all", scopes=SCOPES, now=NOW)
-    return Shop(tenant, secret, lake, db, prefix)
+    return Shop(tenant, secret, lake, db, prefix, algorithm=algorithm)
 
 
-def contents(prefix: str) -> ReleaseContents:
-    """Return the release; item ids are `<prefix>1` … `<prefix>6`."""
+def contents(prefix: str, algorithm: Algorithm = "lightgcn") -> ReleaseContents:
+    """Return the release; item ids are `<prefix>1` … `<prefix>6`. A table holds what is alike by vectors, and none."""
     n = len(VECTORS)
     ids = [f"{prefix}{i}" for i in range(1, n + 1)]
     items = pl.DataFrame(
@@ -112,25 +115,37 @@ def contents(prefix: str) -> ReleaseContents:
         },
         schema=ITEM_SCHEMA,
     )
+    by_table = algorithm in TABLE_ALGORITHMS
+    user_vectors = np.array([[1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
     return ReleaseContents(
         user_ids=("u1", "ü 2/x"),
         items=items,
-        user_vectors=np.array([[1.0, 0.0], [0.0, 1.0]], dtype=np.float32),
-        item_vectors=VECTORS,
+        user_vectors=user_vectors[:0, :0] if by_table else user_vectors,
+        item_vectors=VECTORS[:, :0] if by_table else VECTORS,
         seen_indptr=np.array([0, 1, 1], dtype=np.int64),
         seen_items=np.array([0], dtype=np.int32),
-        index_bytes=build_index(VECTORS)[0],
+        index_bytes=build_index(VECTORS[:, :0] if by_table else VECTORS)[0],
         evaluation_json="{}",
         evaluation_markdown="",
+        item_table=item_table() if by_table else None,
     )
 
 
-def draft(tenant: TenantId, uploads: tuple[UploadReference, ...] = ()) -> ManifestDraft:
+def item_table() -> ItemTable:
+    """Return the products of the vectors, an item's own left out."""
+    weights = sparse.csr_array(VECTORS @ VECTORS.T * (1 - np.eye(len(VECTORS), dtype=np.float32)))
+    nothing = np.zeros(len(VECTORS), np.float32)
+    return ItemTable(weights.indptr.astype(np.int64), weights.indices.astype(np.int32), weights.data, nothing)
+
+
+def draft(
+    tenant: TenantId, uploads: tuple[UploadReference, ...] = (), algorithm: Algorithm = "lightgcn"
+) -> ManifestDraft:
     """Return a manifest that says nothing special but what it was built from."""
     return ManifestDraft(
         tenant=tenant.value,
         created_at=NOW,
-        algorithm="lightgcn",
+        algorithm=algorithm,
         uploads=uploads,
         dbt_project_hash="0",
         dbt_invocation_id="0",

@@ -47,7 +47,7 @@ def test_a_receipt_says_what_was_shown_and_what_it_comes_from(client: Client, bl
     assert body["lineage"] == {
         "release_version": version,
         "model_run": "0",
-        "algorithm": "lightgcn",
+        "algorithm": blue.algorithm,
         "training_set_fingerprint": "0",
         "dbt_invocation_id": "0",
         "dbt_project_hash": "0",

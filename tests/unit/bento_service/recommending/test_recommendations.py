@@ -40,7 +40,7 @@ def test_the_model_ranks_the_users_taste_first_and_leaves_out_what_was_seen(clie
     assert first["reason"] == "Because of your interest in Title b1"
     metadata = body["metadata"]
     assert metadata["release_version"] == blue.versions[0]
-    assert metadata["algorithm"] == "lightgcn"
+    assert metadata["algorithm"] == blue.algorithm
     assert metadata["latency_ms"] > 0
     assert metadata["degraded"] is False
     assert metadata["fallback_reason"] is None
@@ -102,7 +102,7 @@ def test_a_new_user_is_folded_in_from_the_events_of_the_request(client: Client, 
     assert ids(answer) == ["b4", "b6", "b2"]
     assert {item["source"] for item in answer.json()["recommendations"]} == {"fold_in"}
     metadata = answer.json()["metadata"]
-    assert (metadata["algorithm"], metadata["degraded"], metadata["fallback_reason"]) == ("lightgcn", False, None)
+    assert (metadata["algorithm"], metadata["degraded"], metadata["fallback_reason"]) == (blue.algorithm, False, None)
 
 
 def test_a_dislike_of_a_new_user_speaks_against_the_item(client: Client, blue: Shop) -> None:

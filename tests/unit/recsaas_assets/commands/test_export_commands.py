@@ -25,10 +25,11 @@ from tests.unit.bento_service.shop import NOW, Shop, open_shop
 USERS = ["u1", "ü 2/x", '=new,"user']
 
 
-@pytest.fixture
-def shop(tmp_path: Path, db: ControlDb, monkeypatch: pytest.MonkeyPatch) -> Shop:
+@pytest.fixture(params=["lightgcn", "item_knn"])
+def shop(request: pytest.FixtureRequest, tmp_path: Path, db: ControlDb, monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.setenv("RECSAAS_HOME", str(tmp_path))
-    shop = open_shop("blue", lake=Lake.open(str(tmp_path / "lake"), scratch=tmp_path / "scratch"), db=db, prefix="b")
+    lake = Lake.open(str(tmp_path / "lake"), scratch=tmp_path / "scratch")
+    shop = open_shop("blue", lake=lake, db=db, prefix="b", algorithm=request.param)
     shop.release(cold_start=True)
     return shop
 

@@ -11,6 +11,7 @@ import polars as pl
 from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.evaluation.live_model import LiveModel
+from recsaas_assets.recommender.item_models.fitted import ItemModels, fit_item_models
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from resources.tenants.model_configs import LightGCNConfig
 
@@ -52,6 +53,11 @@ def shuffled(data: TrainingSet) -> TrainingSet:
         full=mixed(data.full),
         before_live=mixed(data.before_live),
     )
+
+
+def item_models_of(data: TrainingSet) -> ItemModels:
+    """The item–item models of a run on ``data``."""
+    return fit_item_models(data, seed=1)
 
 
 def as_live(data: TrainingSet, model: TrainedModel, **changes: object) -> LiveModel:

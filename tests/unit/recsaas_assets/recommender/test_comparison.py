@@ -7,17 +7,28 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.evaluation.comparison import NotComparable, compare_with_live
 from recsaas_assets.recommender.evaluation.gate import decide
+from recsaas_assets.recommender.evaluation.live_model import TABLE_RECIPE, LiveModel
 from recsaas_assets.recommender.evaluation.model_report import report_on
 from recsaas_assets.recommender.evaluation.report_text import how_compared
+from recsaas_assets.recommender.item_models.fitted import FittedTable
+from recsaas_assets.recommender.item_models.recipes import item_table_of
 from recsaas_assets.recommender.lifecycle.model_config import default_config
 from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
-from tests.unit.recsaas_assets.recommender.live_shop import CONFIG, START, as_live, shuffled, two_communities
+from tests.unit.recsaas_assets.recommender.live_shop import (
+    CONFIG,
+    START,
+    as_live,
+    item_models_of,
+    shuffled,
+    two_communities,
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +65,7 @@ def test_a_candidate_of_shuffled_labels_is_held_with_a_readable_reason(data: Tra
     candidate = train(TrainingInputs(shuffled(data)), CONFIG, seed=1)
     found = compare_with_live(data, candidate, as_live(data, model), seed=0)
     assert found.differences["ndcg@10"].high < 0
-    report = report_on(data, model, seed=0).model_copy(update={"comparison": found})
+    report = report_on(data, model, item_models_of(data), seed=0).model_copy(update={"comparison": found})
     verdict = decide(report.model_copy(update={"live": as_live(data, model).summary}))
     assert verdict.outcome == "hold"
     assert verdict.reasons[0].startswith(
@@ -116,7 +127,7 @@ def test_an_unreadable_recipe_is_said_and_not_guessed(data: TrainingSet, model: 
     candidate = replace(model, before_live=None)
     with pytest.raises(NotComparable, match="cannot repeat"):
         compare_with_live(fresh, candidate, live, seed=0)
-    report = report_on(fresh, candidate, seed=0, live=live)
+    report = report_on(fresh, candidate, item_models_of(fresh), seed=0, live=live)
     assert report.comparison is None
     verdict = decide(report)
     assert verdict.outcome == "hold"
@@ -134,3 +145,75 @@ def test_without_anybody_to_evaluate_nothing_is_compared(data: TrainingSet, mode
     nobody = replace(data, test=Pairs.empty(), since_live=Pairs.empty())
     with pytest.raises(NotComparable, match="nobody can be evaluated"):
         compare_with_live(nobody, model, as_live(data, model), seed=0)
+
+
+@pytest.fixture(scope="module")
+def knn(data: TrainingSet) -> FittedTable:
+    return item_models_of(data).fits["item_knn"]
+
+
+def live_table(data: TrainingSet, model: TrainedModel, fitted: FittedTable) -> LiveModel:
+    """The release that the table fitted on ``before_live`` would have become, in the rows of `as_live`."""
+    assert fitted.before_live is not None
+    turned = np.arange(data.n_items)[::-1]
+    weights = sparse.csr_array(
+        (fitted.before_live.values, fitted.before_live.items, fitted.before_live.indptr), shape=(data.n_items,) * 2
+    )
+    moved = sparse.csr_array(sparse.block_diag([sparse.csr_array((1, 1)), weights[turned][:, turned]], format="csr"))
+    moved.sort_indices()
+    table = item_table_of(moved, np.concatenate([[5.0], fitted.before_live.prior[turned]]).astype(np.float32))
+    table.check()
+    recipe = {TABLE_RECIPE: fitted.recipe.model_dump(mode="json")}
+    plain = as_live(data, model)
+    return replace(plain, algorithm="item_knn", item_table=table, hyperparameters={**plain.hyperparameters, **recipe})
+
+
+def test_a_live_table_answers_for_itself(data: TrainingSet, model: TrainedModel, knn: FittedTable) -> None:
+    live = live_table(data, model, knn)
+    found = compare_with_live(data, model, live, seed=0, fitted=knn)
+    assert (found.holdout, found.same_recipe) == ("since_live", False)
+    assert {(d.value, d.low, d.high) for d in found.differences.values()} == {(0.0, 0.0, 0.0)}, "the same table"
+    against_vectors = compare_with_live(data, model, live, seed=0)
+    assert against_vectors.models["live"] == found.models["live"]
+    assert against_vectors.models["candidate"] != found.models["candidate"]
+    turned = compare_with_live(data, model, as_live(data, model), seed=0, fitted=knn)
+    assert turned.models["live"] == against_vectors.models["candidate"]
+    assert turned.differences["ndcg@10"].value == pytest.approx(-against_vectors.differences["ndcg@10"].value)
+
+
+def test_the_recipe_of_a_live_table_is_repeated_where_hardly_anything_is_new(
+    data: TrainingSet, model: TrainedModel, knn: FittedTable
+) -> None:
+    fresh = two_communities(live_until=1199)
+    fitted = replace(item_models_of(fresh).fits["item_knn"], recipe=knn.recipe)
+    candidate = replace(model, before_live=None)
+    live = live_table(data, model, knn)
+    same = compare_with_live(fresh, candidate, live, seed=0, fitted=fitted)
+    assert (same.holdout, same.same_recipe) == ("test", True)
+    other = replace(fitted, recipe=knn.recipe.model_copy(update={"popularity_weight": 3.0}))
+    assert not compare_with_live(fresh, candidate, live, seed=0, fitted=other).same_recipe
+    recipe = {**live.hyperparameters, TABLE_RECIPE: {"kind": "magic"}}
+    with pytest.raises(NotComparable, match="cannot repeat"):
+        compare_with_live(fresh, candidate, replace(live, hyperparameters=recipe), seed=0)
+
+
+def test_a_table_against_vectors_of_the_candidates_own_recipe(data: TrainingSet, model: TrainedModel) -> None:
+    fresh = two_communities(live_until=1199)
+    candidate = train(TrainingInputs(fresh), CONFIG, seed=1)
+    live = as_live(data, model, hyperparameters={**CONFIG.model_dump(mode="json"), "epochs": candidate.epochs})
+    fitted = item_models_of(fresh).fits["ease"]
+    found = compare_with_live(fresh, candidate, live, seed=0, fitted=fitted)
+    assert (found.holdout, found.same_recipe) == ("test", False)
+    assert found.differences["ndcg@10"].value != 0
+
+
+def test_the_report_compares_the_contender_too(data: TrainingSet, model: TrainedModel) -> None:
+    blind = train(TrainingInputs(shuffled(data)), CONFIG, seed=1)
+    tables = item_models_of(data)
+    report = report_on(data, blind, tables, seed=0, live=as_live(data, model))
+    assert report.contender in tables.fits
+    assert report.comparison is not None and report.contender_comparison is not None
+    assert report.tables_digest == tables.digest
+    ours, theirs = (each.models["candidate"]["ndcg@10"] for each in (report.contender_comparison, report.comparison))
+    assert ours > theirs
+    assert decide(report).serves == report.contender

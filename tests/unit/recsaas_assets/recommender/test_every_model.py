@@ -5,16 +5,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from recsaas_assets.recommender.baselines.ease import ease
 from recsaas_assets.recommender.baselines.implicit_models import (
     AlsOptions,
     BprOptions,
     implicit_als,
     implicit_bpr,
 )
-from recsaas_assets.recommender.baselines.item_knn import item_knn
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.fitting.inputs import FitInputs
+from recsaas_assets.recommender.item_models.yardsticks import ease, item_knn
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig, fit_model
 from recsaas_assets.recommender.lightgcn.config import defaults_for
 from recsaas_assets.recommender.metrics.scorers import Scorer, VectorScorer

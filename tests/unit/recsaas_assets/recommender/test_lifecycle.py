@@ -15,6 +15,7 @@ from upath import UPath
 from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.evaluation.model_report import report_on
+from recsaas_assets.recommender.item_models.fitted import fit_item_models
 from recsaas_assets.recommender.lifecycle.train import TrainingInputs, train
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.recommender.lightgcn.trainer import EpochProgress, TrainingCancelled
@@ -134,7 +135,7 @@ def test_with_no_pair_left_before_the_test_nothing_is_measured_and_nothing_fails
     assert data.split.evaluable and not len(data.before_test)
     model = train(TrainingInputs(data), CONFIG, seed=1)
     assert not model.holdout.users.any() and model.release.users.any()
-    report = report_on(data, model, seed=1)
+    report = report_on(data, model, fit_item_models(data, seed=1), seed=1)
     assert (report.split.evaluated_users, report.models) == (0, {})
     model.save(UPath(tmp_path))
     assert np.array_equal(TrainedModel.load(UPath(tmp_path), data).release.items, model.release.items)

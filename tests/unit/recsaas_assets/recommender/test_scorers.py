@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from recsaas_assets.recommender.baselines.item_knn import item_knn
 from recsaas_assets.recommender.baselines.popularity import popularity_scorer, recent_popularity
 from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.item_models.yardsticks import item_knn
 from recsaas_assets.recommender.metrics.scorers import VectorScorer
 
 USERS = np.array([[1.0, 0.0], [0.0, 1.0]], dtype=np.float32)

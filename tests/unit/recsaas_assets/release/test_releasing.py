@@ -24,6 +24,8 @@ from recsaas_assets.recommender.evaluation.report import (
     LiveSummary,
     SplitSummary,
 )
+from recsaas_assets.recommender.item_models.fitted import FittedTable, ItemModels
+from recsaas_assets.recommender.item_models.recipes import KnnRecipe
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.release.releasing import (
     ReleaseCandidate,
@@ -52,7 +54,9 @@ from resources.tenants.model_configs import LightGCNConfig
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
+NO_TABLES = ItemModels("fingerprint")
 REPORT = EvaluationReport(
+    tables_digest=NO_TABLES.digest,
     split=SplitSummary(evaluable=True, test_start=START, evaluated_users=30),
     models={"lightgcn": {"ndcg@10": 0.3}, "popularity": {"ndcg@10": 0.2}},
     cohorts={"new_users": Cohort(about="x", users=1, pairs=1, models={"lightgcn": {"ndcg@10": 0.1}})},
@@ -206,9 +210,7 @@ def interactions(*events: tuple[int, datetime]) -> pl.DataFrame:
     return pl.DataFrame(columns, schema_overrides={"timestamp": pl.Datetime("us", "UTC")})
 
 
-def draft(
-    data: TrainingSet, model: TrainedModel, *, outcome: GateOutcome = "promote", raw: pl.DataFrame | None = None
-) -> ManifestDraft:
+def origin(raw: pl.DataFrame | None = None) -> ReleaseOrigin:
     upload = UploadRecord(
         tenant=TenantId("blue"),
         upload_id="items-1",
@@ -222,7 +224,7 @@ def draft(
         rows_duplicate=0,
         created_at=START,
     )
-    origin = ReleaseOrigin(
+    return ReleaseOrigin(
         raw_interactions=(interactions() if raw is None else raw).lazy(),
         uploads=(upload,),
         build=BuildRecord(invocation_id="invocation", project_hash="hash"),
@@ -230,9 +232,14 @@ def draft(
         run_id="run",
         replaces="before",
     )
+
+
+def draft(
+    data: TrainingSet, model: TrainedModel, *, outcome: GateOutcome = "promote", raw: pl.DataFrame | None = None
+) -> ManifestDraft:
     candidate = ReleaseCandidate(data, model, REPORT, Verdict(outcome=outcome, reasons=("because",)))
     index = IndexInfo.model_validate(build_index(model.release.items)[1].model_dump())
-    return manifest_draft("blue", candidate, origin, index=index, now=NOW)
+    return manifest_draft("blue", candidate, origin(raw), index=index, now=NOW)
 
 
 def test_the_manifest_leads_back_to_the_origin(data: TrainingSet, model: TrainedModel) -> None:
@@ -314,7 +321,7 @@ def test_parts_of_different_runs_are_not_released(tmp_path: Path, data: Training
 
     def refusal(report: EvaluationReport, model: TrainedModel, index_of: str) -> str:
         with pytest.raises(InvalidInput, match="recsaas run blue --from training") as error:
-            check_belongs(report, model, index_of=index_of, store=store, tenant="blue")
+            check_belongs(report, model, NO_TABLES, index_of=index_of, store=store, tenant="blue")
         return error.value.message
 
     assert "evaluation is of another model" in refusal(report, other, other.digest)
@@ -324,6 +331,43 @@ def test_parts_of_different_runs_are_not_released(tmp_path: Path, data: Training
     version = store.current()
     assert version is not None
     compared = fresh.model_copy(update={"live": LiveSummary(version=version)})
-    check_belongs(compared, other, index_of=other.digest, store=store, tenant="blue")
+    check_belongs(compared, other, NO_TABLES, index_of=other.digest, store=store, tenant="blue")
     # The very model that is live may be released again: there is nothing to compare.
-    check_belongs(report, model, index_of=model.digest, store=store, tenant="blue")
+    check_belongs(report, model, NO_TABLES, index_of=model.digest, store=store, tenant="blue")
+
+
+def test_a_table_that_is_served_goes_with_the_release_and_comes_back_as_live(
+    tmp_path: Path, data: TrainingSet, model: TrainedModel
+) -> None:
+    recipe = KnnRecipe(neighbours=50, popularity_weight=0.1)
+    made = recipe.table(data.full, data.n_users, data.n_items)
+    fitted = FittedTable(recipe, 0.2, made, made)
+    models = {**REPORT.models, "item_knn": {"ndcg@10": 0.4}}
+    report = REPORT.model_copy(update={"models": models, "contender": "item_knn", "model_digest": model.digest})
+    verdict = Verdict(outcome="promote", reasons=("because",), serves="item_knn")
+    candidate = ReleaseCandidate(data, model, report, verdict, fitted)
+    index, info = build_index(model.release.items)
+    written = manifest_draft("blue", candidate, origin(), index=IndexInfo.model_validate(info.model_dump()), now=NOW)
+    assert written.algorithm == "item_knn"
+    assert written.metrics.overall == {"ndcg@10": 0.4}
+    assert written.metrics.baselines == {"lightgcn": {"ndcg@10": 0.3}, "popularity": {"ndcg@10": 0.2}}
+    assert written.metrics.second_stage == {}, "the trees order candidates of the vectors"
+    items = item_table(data, VECTORS, catalogue(), POPULAR)
+    contents = contents_of(data, model, items, report, index, table=fitted)
+    contents.check()
+    store = ReleaseStore(TenantLake(TenantId("blue"), UPath(tmp_path), tmp_path))
+    store.promote(store.write(new_version(NOW, "00000000"), contents, written).version, now=NOW, actor="test")
+    live = live_model(store)
+    assert isinstance(live, LiveModel)
+    assert (live.algorithm, live.table_recipe(), live.recipe()) == ("item_knn", recipe, (model.config, 9))
+    assert live.item_table is not None
+    for name, array in live.item_table.arrays.items():
+        assert np.array_equal(array, made.arrays[name]), name
+
+
+def test_other_tables_than_those_of_the_evaluation_are_not_released(
+    tmp_path: Path, data: TrainingSet, model: TrainedModel
+) -> None:
+    store, report = released(tmp_path, data, model)
+    with pytest.raises(InvalidInput, match="evaluation is of other item models"):
+        check_belongs(report, model, ItemModels("another"), index_of=model.digest, store=store, tenant="blue")

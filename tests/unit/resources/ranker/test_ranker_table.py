@@ -19,8 +19,7 @@ from resources.ranker.query import RankingQuery, SimilarQuery
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
 from resources.release.item_table import ItemTable
-
-from .conftest import table_of
+from tests.unit.resources.ranker.conftest import table_of
 
 NOBODY: list[float] = []
 
@@ -230,6 +229,15 @@ class TestSimilar:
         ranking = ranker.similar(SimilarQuery("e", 2))
         assert [(item.item_id, item.source) for item in ranking.items] == [("a", "content"), ("c", "content")]
         assert ids(ranker.similar(SimilarQuery("a", 2))) == ["b", "c"]  # by the table, not by vectors
+
+
+def test_items_that_nobody_had_met_are_not_ranked_by_a_table(shop: Any) -> None:
+    """They may have vectors from content; the table was fitted, and measured, without them."""
+    source = ["model", "model", "model", "model", "content"]
+    ranker = by_table(shop, FIVE, [("ann", [0])], vectors=np.ones((5, 2)), vector_source=source, algorithm="ease")
+    ranking = ranker.recommend(RankingQuery("ann", 9))
+    assert [item.source for item in ranking.items] == ["model", "model", "model", "popular"]
+    assert ids(ranking) == ["b", "c", "d", "e"]
 
 
 class TestRulesAndDiversity:

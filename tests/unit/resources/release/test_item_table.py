@@ -40,6 +40,31 @@ def test_sums_are_those_of_the_matrix_product() -> None:
     np.testing.assert_array_equal(entries.items, np.concatenate([table.row(row)[0] for row in rows]))
 
 
+@pytest.mark.parametrize("m", [1, 3, 40])
+def test_few_entries_of_many_items_are_scored_like_all(m: int) -> None:
+    rng = np.random.default_rng(m)
+    n = 400
+    dense = rng.normal(size=(n, n)) * (rng.random((n, n)) < 0.02)
+    matrix = sparse.csr_array(dense.astype(np.float32))
+    prior = rng.random(n, dtype=np.float32)
+    table = ItemTable(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data, prior)
+    rows, weights = rng.choice(n, size=m, replace=False).astype(np.int32), rng.normal(size=m)
+    sums = weights @ dense[rows]
+    np.testing.assert_allclose(table.scores(rows, weights), sums / sums.std() + prior, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.1, 1e-3, 7.0])
+def test_what_speaks_for_all_alike_tells_nothing(value: float) -> None:
+    table = ItemTable(
+        np.array([0, 3, 3, 3], np.int64),
+        np.arange(3, dtype=np.int32),
+        np.full(3, value, np.float32),
+        np.zeros(3, np.float32),
+    )
+    assert table.scores_by(table.entries(np.array([0], np.int32)), np.array([1 / 3])) is None
+    np.testing.assert_array_equal(table.scores(np.array([0], np.int32)), table.prior)
+
+
 @pytest.mark.parametrize(
     ("array", "value"),
     [

@@ -9,7 +9,6 @@ import pytest
 
 from recsaas_assets.recommender.baselines import implicit_models
 from recsaas_assets.recommender.baselines.dense import DenseScorer
-from recsaas_assets.recommender.baselines.ease import ease, ease_bytes
 from recsaas_assets.recommender.baselines.implicit_models import (
     AlsOptions,
     BprOptions,
@@ -17,9 +16,9 @@ from recsaas_assets.recommender.baselines.implicit_models import (
     implicit_bpr,
     implicit_installed,
 )
-from recsaas_assets.recommender.baselines.item_knn import item_knn
 from recsaas_assets.recommender.data.pairs import Pairs
-from resources.base.errors import NotReady, TooLarge
+from recsaas_assets.recommender.item_models.yardsticks import ease, item_knn
+from resources.base.errors import NotReady
 
 Fit = Callable[[Pairs, int, int], DenseScorer]
 
@@ -74,12 +73,6 @@ def test_ease_is_the_closed_form() -> None:
     np.fill_diagonal(weights, 0)
     rows, scores = ease(Pairs.of(users, items), 12, 5, regularisation=7.0).top_k(np.arange(12, dtype=np.int32), 5, None)
     np.testing.assert_allclose(scores, np.take_along_axis(dense @ weights, rows, axis=1), atol=1e-6)
-
-
-def test_ease_is_refused_before_it_takes_the_memory() -> None:
-    assert ease_bytes(10_000) == 1_200_000_000
-    with pytest.raises(TooLarge, match=r"EASE over 10,000 items needs 1\.2 GB, more than the 1\.1 GB allowed"):
-        ease(Pairs.of([0], [0]), 1, 10_000)
 
 
 def test_shrinkage_damps_cosines_that_few_users_speak_for() -> None:
