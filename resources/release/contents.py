@@ -107,7 +107,8 @@ class ReleaseContents:
             and, other than `seen_items`, never a reason.
         second_stage: trees that order the first candidates, see `resources.ranker.second_stage`, with the features of
             the users `(n_users, fu)` and the items `(n_items, fi)`, float32. All three or none.
-        item_table: what answers when the algorithm is one of `TABLE_ALGORITHMS`.
+        item_table: what answers when the algorithm is one of `TABLE_ALGORITHMS`; with vectors, what the second stage
+            finds more candidates in.
     """
 
     user_ids: tuple[str, ...]
