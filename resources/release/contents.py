@@ -116,7 +116,8 @@ class ReleaseContents:
         second_stage: trees that order the first candidates, see `resources.ranker.second_stage`, with the features of
             the users `(n_users, fu)` and the items `(n_items, fi)`, float32. All three or none.
         sequence_encoder: of a sequence model, see `resources.release.sequence_encoder`; it reads rows of `fold_in`.
-        item_table: what answers when the algorithm is one of `TABLE_ALGORITHMS`.
+        item_table: what answers when the algorithm is one of `TABLE_ALGORITHMS`; with vectors, what the second stage
+            finds more candidates in.
         bundles: what an item in a basket says for the others, see `resources.ranker.bundles`; the prior is zero.
     """
 

@@ -16,12 +16,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
+from recsaas_assets.recommender.choice.validation_users import clearly_ahead
 from recsaas_assets.recommender.data.arrays import Floats, Mask, Rows, Values, Vectors
 from recsaas_assets.recommender.data.content import ItemContent
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.lifecycle.content_maps import MAPS, ContentMap
-from recsaas_assets.recommender.lifecycle.validation_users import clearly_ahead
 from recsaas_assets.recommender.metrics.ranking import mark_relevant, ndcg
 from recsaas_assets.recommender.metrics.scorers import VectorScorer
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from recsaas_assets.recommender.choice.validation_users import ValidationUsers
 from recsaas_assets.recommender.data.arrays import Values
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
-from recsaas_assets.recommender.lifecycle.validation_users import ValidationUsers
 from recsaas_assets.recommender.metrics.bootstrap import Resamples
 from recsaas_assets.recommender.metrics.exposure import alike
 from recsaas_assets.recommender.metrics.ranking import coverage, mark_relevant, ndcg

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
+from recsaas_assets.recommender.choice.validation_users import ValidationUsers
 from recsaas_assets.recommender.data.arrays import Values
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.fitting.inputs import FitInputs
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig
-from recsaas_assets.recommender.lifecycle.validation_users import ValidationUsers
 from recsaas_assets.recommender.lightgcn.readout import Readout
 from recsaas_assets.recommender.sequence.trainer import fit_sequence
 from resources.tenants.model_configs import SequenceConfig
