@@ -19,7 +19,8 @@ from resources.ranker.query import RankingQuery, SimilarQuery
 from resources.ranker.ranker import Ranker
 from resources.ranker.ranking import Ranking
 from resources.release.item_table import ItemTable
-from tests.unit.resources.ranker.conftest import table_of
+
+from .conftest import table_of
 
 NOBODY: list[float] = []
 
