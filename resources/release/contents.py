@@ -110,7 +110,7 @@ class ReleaseContents:
         second_stage: trees that order the first candidates, see `resources.ranker.second_stage`, with the features of
             the users `(n_users, fu)` and the items `(n_items, fi)`, float32. All three or none.
         item_table: what answers when the algorithm is one of `TABLE_ALGORITHMS`.
-        bundles: what an item in a basket says for the others, see `resources.ranker.bundles`; the prior is zero.
+        bundles: what an item in a basket says for the others, see `resources.ranker.baskets`; the prior is zero.
     """
 
     user_ids: tuple[str, ...]
