@@ -118,7 +118,7 @@ class ReleaseContents:
         sequence_encoder: of a sequence model, see `resources.release.sequence_encoder`; it reads rows of `fold_in`.
         item_table: what answers when the algorithm is one of `TABLE_ALGORITHMS`; with vectors, what the second stage
             finds more candidates in.
-        bundles: what an item in a basket says for the others, see `resources.ranker.bundles`; the prior is zero.
+        bundles: what an item in a basket says for the others, see `resources.ranker.baskets`; the prior is zero.
     """
 
     user_ids: tuple[str, ...]
