@@ -187,7 +187,8 @@ def evaluate_second_stage(test: Holdout, first: Scorer, second: SecondStageScore
     measured = (
         f"NDCG@10 on {difference.users} test users: {difference.reference + difference.value:.4f} with it, "
         f"{difference.reference:.4f} without, difference {difference.value:+.4f} "
-        f"({difference.low:+.4f} to {difference.high:+.4f})."
+        f"({difference.low:+.4f} to {difference.high:+.4f}). Recall@20: {with_it['recall@20'].mean():.4f} with it, "
+        f"{without['recall@20'].mean():.4f} without."
     )
     if difference.low > 0:
         reason = f"The second stage goes live: it orders the candidates better. {measured}"
