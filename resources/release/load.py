@@ -133,7 +133,6 @@ def load_release(
     user_ids: list[str] = users["user_id"].to_list()
     item_ids: list[str] = items["item_id"].to_list()
     arrays = [_array(folder, file, name) for file in (USER_VECTORS, ITEM_VECTORS, SEEN_INDPTR, SEEN_ITEMS)]
-    user_vectors, item_vectors, seen_indptr, seen_items = arrays
     listed = {file.name for file in manifest.files}
     present = [file for file in OPTIONAL_FILES if file.rows != "bytes" and file.name in listed]
     optional = {file.field: _array(folder, file.name, name) for file in present}
@@ -142,8 +141,8 @@ def load_release(
         encoder = _sequence_encoder(folder, manifest, optional.get("fold_in"), name)
         check_arrays(*arrays, n_users=len(user_ids), n_items=len(item_ids))
         check_optional_arrays({**optional}, n_users=len(user_ids), n_items=len(item_ids), n_seen=len(seen_items))
-        for each in (table, bundles):
-            check_item_table(each, n_items=len(item_ids))
+        check_item_table(table, n_items=len(item_ids))
+        check_item_table(bundles, n_items=len(item_ids))
     except CorruptArtifact as error:
         raise CorruptRelease(f"{name} of tenant {manifest.tenant}: {error.message}") from error
     catalogue = Catalogue(items, by_table=manifest.algorithm in TABLE_ALGORITHMS)
@@ -153,10 +152,7 @@ def load_release(
         user_rows=dict(zip(user_ids, range(len(user_ids)), strict=True)),
         item_rows=dict(zip(item_ids, range(len(item_ids)), strict=True)),
         catalogue=catalogue,
-        user_vectors=user_vectors,
-        item_vectors=item_vectors,
-        seen_indptr=seen_indptr,
-        seen_items=seen_items,
+        **dict(zip(("user_vectors", "item_vectors", "seen_indptr", "seen_items"), arrays, strict=True)),
         bytes_in_memory=catalogue.bytes_in_memory
         + _id_map_bytes(users["user_id"])
         + _id_map_bytes(items["item_id"])

@@ -59,7 +59,7 @@ class _Fitted:
     items: Vectors
 
 
-def choose(
+def choose_config(
     config: LightGCNConfig,
     training_set: TrainingSet,
     *,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from recsaas_assets.recommender.choice.candidates import ADAPTED_FIELDS
-from recsaas_assets.recommender.choice.choosing import choose
+from recsaas_assets.recommender.choice.choosing import choose_config
 from recsaas_assets.recommender.choice.report import ChoiceReport
 from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.lifecycle.model_config import ModelConfig
@@ -37,7 +37,7 @@ def adapted(
         return previous, None
     if config.loss != "softmax":
         return unadapted, None
-    choice = choose(unadapted, training_set, seed=seed, should_stop=should_stop)
+    choice = choose_config(unadapted, training_set, seed=seed, should_stop=should_stop)
     return choice.config, choice.report
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from recsaas_assets.recommender.choice.candidates import ADAPTED_FIELDS, candidates, readouts
-from recsaas_assets.recommender.choice.choosing import choose
+from recsaas_assets.recommender.choice.choosing import choose_config
 from recsaas_assets.recommender.choice.expected_gain import gains_over
 from recsaas_assets.recommender.choice.validation_users import ValidationUsers
 from recsaas_assets.recommender.data.dataset import TrainingSet, build_training_set
@@ -77,7 +77,7 @@ def test_a_choice_is_made_once_is_the_same_by_seed_and_looks_at_nothing_later(st
 
 
 def test_the_report_has_the_chosen_one_the_runners_up_and_what_was_given_up(steady: TrainingSet) -> None:
-    choice = choose(CONFIG.model_copy(update={"adapt": False}), steady, seed=1)
+    choice = choose_config(CONFIG.model_copy(update={"adapt": False}), steady, seed=1)
     report = choice.report
     assert report is not None
     names = [each.name for each in report.contenders]
@@ -89,14 +89,14 @@ def test_the_report_has_the_chosen_one_the_runners_up_and_what_was_given_up(stea
 
 
 def test_a_season_and_lasting_tastes_are_told_apart_on_validation(steady: TrainingSet) -> None:
-    assert choose(CONFIG, shop(season=True), seed=1).config.half_life_days == CONFIG.half_life_days
-    assert choose(CONFIG, steady, seed=1).config.half_life_days is None
+    assert choose_config(CONFIG, shop(season=True), seed=1).config.half_life_days == CONFIG.half_life_days
+    assert choose_config(CONFIG, steady, seed=1).config.half_life_days is None
 
 
 def test_recency_goes_when_time_says_nothing() -> None:
     """The same tastes with the times shuffled: what halves the weight of old pairs only throws data away."""
     data = shop(season=False)
-    found = choose(CONFIG.model_copy(update={"half_life_days": 5.0}), data, seed=1).config
+    found = choose_config(CONFIG.model_copy(update={"half_life_days": 5.0}), data, seed=1).config
     assert found.half_life_days is None or found.half_life_days >= 60
 
 
