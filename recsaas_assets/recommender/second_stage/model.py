@@ -25,7 +25,7 @@ from resources.storage.lake import read_bytes, read_json, write_bytes, write_jso
 
 _MOST_USERS = 3000
 """More users of the validation period teach little more and take longer."""
-_MOST_MEASURED = 5000
+_MOST_MEASURED = 3000
 """So many users of the test period tell what there is to tell; more of them take longer."""
 _ENOUGH_USERS = 100
 """From so many users of the validation period on the trees were surely better in each trial; see docs/models.md."""
