@@ -13,6 +13,7 @@ from recsaas_assets.instance.home import dagster_instance
 from resources.base.tenant import TenantId
 from resources.control_db.uploads import pending_uploads
 from resources.events.log import Event, EventLog
+from resources.release.manifest import TABLE_ALGORITHMS
 from resources.storage.lake import read_parquet, write_parquet
 from resources.training.runs import list_runs
 from resources.uploads.contract.columns import Kind
@@ -65,14 +66,16 @@ def test_no_file_of_a_tenant_has_an_id_of_the_other(shops: Site, tenant: str, ow
     assert [path.name for path in plain if other in path.read_bytes()] == []
 
 
-def test_each_release_serves_its_whole_shop_by_lightgcn(shops: Site) -> None:
+def test_each_release_serves_its_whole_shop_by_what_is_best_there(shops: Site) -> None:
     for tenant, prefix in ((APPLE, "a-"), (BERRY, "b-")):
         users, items = release_ids(shops, tenant)
         assert len(users) == 80
         assert items == {f"{prefix}i{n:03}" for n in range(24)}
         (summary,) = shops.releases(tenant).list()
         assert summary.manifest is not None
-        assert summary.manifest.algorithm == "lightgcn"
+        algorithm, reasons = summary.manifest.algorithm, " ".join(summary.manifest.gate.reasons)
+        assert algorithm in ("lightgcn", *TABLE_ALGORITHMS)
+        assert (algorithm in TABLE_ALGORITHMS) == (f"Served by {algorithm}, which is surely ahead" in reasons)
         assert {upload.kind for upload in summary.manifest.uploads} == {"items", "users", "interactions"}
 
 
