@@ -140,7 +140,7 @@ def load_release(
     try:
         encoder = _sequence_encoder(folder, manifest, optional.get("fold_in"), name)
         check_arrays(*arrays, n_users=len(user_ids), n_items=len(item_ids))
-        check_optional_arrays({**optional}, n_users=len(user_ids), n_items=len(item_ids), n_seen=len(seen_items))
+        check_optional_arrays({**optional}, n_users=len(user_ids), n_items=len(item_ids), n_seen=len(arrays[-1]))
         check_item_table(table, n_items=len(item_ids))
         check_item_table(bundles, n_items=len(item_ids))
     except CorruptArtifact as error:
