@@ -159,9 +159,9 @@ def test_a_run_that_cannot_go_on_chooses_its_configuration_anew(
 ) -> None:
     asked: list[object] = []
 
-    def settled(config: LightGCNConfig, *_: object, previous: object, **__: object) -> LightGCNConfig:
+    def settled(config: LightGCNConfig, *_: object, previous: object, **__: object) -> tuple[LightGCNConfig, None]:
         asked.append(previous)
-        return config
+        return config, None
 
     monkeypatch.setattr(lifecycle, "adapted", settled)
     previous = load(earlier)
