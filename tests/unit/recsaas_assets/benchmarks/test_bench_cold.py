@@ -50,7 +50,7 @@ def test_hidden_items_are_found_by_content_and_not_by_the_popularity_of_their_ca
     part = hidden["among_new_items"]
     assert ndcg(part, "served") > ndcg(part, "category_popularity")
     assert part["minus_category_popularity"]["served"]["ndcg@10"]["low"] > 0
-    assert ndcg(part, "served") > 2 * ndcg(part, "chance")
+    assert ndcg(part, "served") > 1.5 * ndcg(part, "chance")
     assert hidden["chosen"].startswith("words")
     assert set(hidden["among_all_items"]["models"]) == {"popularity", "category_popularity", "served"}
     assert ndcg(hidden["among_all_items"], "popularity") == 0  # nobody has an item that is hidden

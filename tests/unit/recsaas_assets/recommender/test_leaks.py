@@ -23,14 +23,14 @@ from tests.unit.recsaas_assets.recommender.paper import paper_config
 
 CONFIG = LightGCNConfig(dim=4, steps=12, negatives=8, evaluate_every=2, patience=3)
 SEQUENCE = SequenceConfig(dim=4, steps=12, negatives=8, hidden=4, batch_size=16, evaluate_every=2, patience=3)
-N_USERS, N_ITEMS, N_ROWS = 6, 9, 120
+N_USERS, N_ITEMS, N_ROWS = 6, 20, 120
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def _interactions() -> list[tuple[str, str]]:
     rng = np.random.default_rng(1)
     # Everybody and everything occurs early, so that later rows change pairs and not the id maps.
-    early = [(f"u{n % N_USERS}", f"i{n % N_ITEMS}") for n in range(18)]
+    early = [(f"u{n % N_USERS}", f"i{n % N_ITEMS}") for n in range(2 * N_ITEMS)]
     return early + [(f"u{rng.integers(N_USERS)}", f"i{rng.integers(N_ITEMS)}") for _ in range(N_ROWS - len(early))]
 
 
