@@ -165,7 +165,7 @@ def _candidate(
     made = wanted.second_stage is True or (
         wanted.second_stage == "auto" and SecondStageModel.is_stored(lake.second_stage)
     )
-    stage = SecondStageModel.load(lake.second_stage, model) if made else None
+    stage = SecondStageModel.load(lake.second_stage, model).after(report.live) if made else None
     verdict = decide(report, tolerance=wanted.tolerance, second_stage=None if stage is None else stage.gain)
     table = tables.fits.get(verdict.serves)
     report = report.model_copy(update={"served": verdict.serves})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from upath import UPath
@@ -11,7 +11,8 @@ from recsaas_assets.recommender.data.dataset import TrainingSet
 from recsaas_assets.recommender.data.pairs import Pairs
 from recsaas_assets.recommender.data.vectors import ModelVectors
 from recsaas_assets.recommender.evaluation.evaluator import Evaluator
-from recsaas_assets.recommender.evaluation.report import DECIDING, Difference, Figures
+from recsaas_assets.recommender.evaluation.report import DECIDING, Difference, Figures, LiveSummary
+from recsaas_assets.recommender.evaluation.report_text import difference_text
 from recsaas_assets.recommender.lifecycle.trained_model import TrainedModel
 from recsaas_assets.recommender.metrics.holdout import MIN_USERS, Holdout
 from recsaas_assets.recommender.metrics.scorers import Scorer
@@ -71,6 +72,23 @@ class SecondStageModel:
         """Gain in NDCG@10 on the test period; 0 when it was dropped."""
         difference = self.verdict.difference
         return difference.value if self.verdict.goes_live and difference is not None else 0.0
+
+    def after(self, live: LiveSummary | None) -> SecondStageModel:
+        """The same as a successor of the live release: where that has a second stage, this one needs no certainty.
+
+        It goes live then if it is better on average: or a shop would keep an old release for want of luck in a short
+        test period.
+        """
+        verdict, difference = self.verdict, self.verdict.difference
+        if verdict.goes_live or live is None or live.second_stage is None or self.trees is None:
+            return self
+        if difference is None or difference.value <= 0:
+            return self
+        reason = (
+            f"The second stage goes live as the successor of that of release {live.version}: it is better on average, "
+            f"NDCG@10 {difference_text(difference)}."
+        )
+        return replace(self, verdict=verdict.model_copy(update={"goes_live": True, "reason": reason}))
 
     def save(self, directory: UPath) -> None:
         """Write the trees, then the verdict, each atomically."""

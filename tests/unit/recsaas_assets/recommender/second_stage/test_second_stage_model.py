@@ -9,6 +9,7 @@ from upath import UPath
 
 from recsaas_assets.recommender.data.dataset import TimeSplit
 from recsaas_assets.recommender.data.pairs import Pairs
+from recsaas_assets.recommender.evaluation.report import Difference, LiveSummary
 from recsaas_assets.recommender.second_stage.examples import Examples
 from recsaas_assets.recommender.second_stage.model import SecondStageModel, train_second_stage, why_not
 from recsaas_assets.recommender.second_stage.trees import NothingToLearn, fit_trees
@@ -111,3 +112,20 @@ def test_a_model_without_its_search_fit_has_no_second_stage(case: Case) -> None:
     trained = train_second_stage(case.data, replace(case.model, search=None), case.catalogue, seed=1)
 
     assert trained.verdict.reason == "No second stage: the model was trained without it; train the model again."
+
+
+def test_a_successor_of_a_second_stage_needs_to_be_better_on_average_only(trained: SecondStageModel) -> None:
+    def stage(value: float) -> SecondStageModel:
+        unsure = Difference(value=value, low=value - 0.01, high=value + 0.01, users=90, reference=0.1)
+        verdict = trained.verdict.model_copy(update={"goes_live": False, "difference": unsure})
+        return replace(trained, verdict=verdict)
+
+    with_one, without = (LiveSummary(version="1", algorithm="lightgcn", second_stage=each) for each in (0.01, None))
+    kept = stage(0.004).after(with_one)
+    assert kept.verdict.goes_live
+    assert kept.gain == 0.004
+    assert "better on average" in kept.verdict.reason
+    for dropped in (stage(0.004).after(without), stage(0.004).after(None), stage(-0.001).after(with_one)):
+        assert not dropped.verdict.goes_live
+        assert dropped.gain == 0
+    assert not replace(stage(0.004), trees=None).after(with_one).verdict.goes_live
